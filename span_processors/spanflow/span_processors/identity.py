@@ -1,0 +1,43 @@
+"""Who a flow belongs to, and how that travels with the request inside one process.
+
+Identity never travels in OpenTelemetry baggage: baggage is sent to every third party that the gateway calls, and an
+inbound client can forge it.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from opentelemetry.context import Context, create_key, get_value, set_value
+
+_KEY: Final = create_key("spanflow-identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is known about the person behind a flow. Every field may come late, and each id is an opaque string."""
+
+    user_id: str | None = None
+    email: str | None = None
+    full_name: str | None = None
+    session_id: str | None = None
+    conversation_id: str | None = None
+    source: str | None = None
+
+    def merged(self, newer: "Identity") -> "Identity":
+        """This identity with every field that `newer` knows taken from it."""
+        known = {f.name: value for f in fields(newer) if (value := getattr(newer, f.name)) is not None}
+        return replace(self, **known) if known else self
+
+
+NOBODY: Final = Identity()
+
+
+def with_identity(identity: Identity, context: Context | None = None) -> Context:
+    """A context whose new spans belong to `identity`."""
+    return set_value(_KEY, identity, context)
+
+
+def identity_of(context: Context | None = None) -> Identity:
+    """The identity that new spans of this context belong to, `NOBODY` when it is not known yet."""
+    value = get_value(_KEY, context)
+    return value if isinstance(value, Identity) else NOBODY

@@ -1,0 +1,146 @@
+"""Every name that somebody else relies on: Redis keys and channels, tables, span attributes, event words.
+
+Change nothing here without a migration for its readers: `tests/span_processors/test_names.py` freezes all of it.
+"""
+
+from typing import Final
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+AUTH_CHECK: Final = "auth_check"
+SECURITY_CHECK: Final = "security_check"
+BLOCK_CHECK: Final = "block_check"
+USAGE_CHECK: Final = "usage_check"
+MCP_PERMISSION_CHECK: Final = "mcp_permission_check"
+TOOL_FILTER: Final = "tool_filter"
+LLM_THINKING: Final = "llm_thinking"
+TOOL_CALL: Final = "tool_call"
+LLM_COMPLETE: Final = "llm_complete"
+ERROR: Final = "error"
+
+#: The ten types that dashboards know; a gateway may add its own.
+CHECKPOINT_TYPES: Final = (
+    AUTH_CHECK,
+    SECURITY_CHECK,
+    BLOCK_CHECK,
+    USAGE_CHECK,
+    MCP_PERMISSION_CHECK,
+    TOOL_FILTER,
+    LLM_THINKING,
+    TOOL_CALL,
+    LLM_COMPLETE,
+    ERROR,
+)
+#: Checkpoints that can refuse a request. A refused request is a complete flow, not a broken one.
+GATES: Final = (AUTH_CHECK, SECURITY_CHECK, BLOCK_CHECK, USAGE_CHECK, MCP_PERMISSION_CHECK)
+#: The `event_type` of a span that is no checkpoint (an HTTP client call, a query, the server span).
+PLAIN_SPAN: Final = "span"
+
+# -- activities --------------------------------------------------------------------------------------------------------
+USER_MESSAGE: Final = "user_message"
+MCP_TOOL_CALL: Final = "mcp_tool_call"
+MCP_TOOL_RESPONSE: Final = "mcp_tool_response"
+ASSISTANT_RESPONSE: Final = "assistant_response"
+ACTIVITY_TYPES: Final = (USER_MESSAGE, MCP_TOOL_CALL, MCP_TOOL_RESPONSE, ASSISTANT_RESPONSE)
+
+# -- the event ---------------------------------------------------------------------------------------------------------
+EVENT_VERSION: Final = 1
+START: Final = "start"
+UPDATE: Final = "update"
+END: Final = "end"
+PHASES: Final = (START, UPDATE, END)
+
+STATUS_OK: Final = "ok"
+STATUS_ERROR: Final = "error"
+STATUS_UNSET: Final = "unset"
+
+OUTCOME_OK: Final = "ok"
+OUTCOME_DENIED: Final = "denied"
+OUTCOME_ERROR: Final = "error"
+OUTCOME_CANCELLED: Final = "cancelled"
+OUTCOME_INTERRUPTED: Final = "interrupted"
+OUTCOMES: Final = (OUTCOME_OK, OUTCOME_DENIED, OUTCOME_ERROR, OUTCOME_CANCELLED, OUTCOME_INTERRUPTED)
+
+#: What an open node may honestly be said to be.
+NODE_RUNNING: Final = "running"
+NODE_SLOW: Final = "slow"
+NODE_STALLED: Final = "stalled"
+NODE_LOST: Final = "lost"
+NODE_ENDED: Final = "ended"
+NODE_STATES: Final = (NODE_RUNNING, NODE_SLOW, NODE_STALLED, NODE_LOST, NODE_ENDED)
+
+# -- span attributes ---------------------------------------------------------------------------------------------------
+ATTR_USER_ID: Final = "user.id"
+ATTR_USER_EMAIL: Final = "user.email"
+ATTR_USER_FULL_NAME: Final = "user.full_name"
+#: The conversation if there is one, else the session: Langfuse and Phoenix group turns by it.
+ATTR_SESSION_ID: Final = "session.id"
+ATTR_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+ATTR_CHECKPOINT_TYPE: Final = "flow.checkpoint.type"
+ATTR_FLOW_SESSION_ID: Final = "flow.session_id"
+ATTR_SOURCE: Final = "flow.source"
+ATTR_OUTCOME: Final = "flow.outcome"
+ATTR_DENIED_REASON: Final = "flow.denied.reason"
+ATTR_MONITORED: Final = "flow.monitored"
+ATTR_REDACTED: Final = "flow.redacted"
+#: Prefix of a checkpoint's own data (`checkpoint("tool_call", mcp="qa")` sets `flow.data.mcp`).
+ATTR_DATA_PREFIX: Final = "flow.data."
+
+# -- Redis -------------------------------------------------------------------------------------------------------------
+#: The one field of a stream entry; its value is the event as JSON.
+STREAM_FIELD: Final = "e"
+OPEN_FLOWS: Final = "flows:open"
+MONITORED_USERS: Final = "monitored_users"
+MONITORED_UNTIL: Final = "monitored_until"
+#: Channel on which a change of the watched set is announced.
+MONITORING_CHANGED: Final = "monitoring_changed"
+
+
+def flow_stream(flow_id: str) -> str:
+    """The stream of one flow. The braces are literal: they keep all keys of a flow in one Redis Cluster slot."""
+    return f"flow:{{{flow_id}}}"
+
+
+def flow_key(flow_id: str, part: str) -> str:
+    """A further key of a flow, in the same cluster slot as its stream."""
+    return f"flow:{{{flow_id}}}:{part}"
+
+
+def user_flows(user_id: str) -> str:
+    """Sorted set: flow ids of one user, by start in seconds."""
+    return f"flows:user:{user_id}"
+
+
+def session_flows(session_id: str) -> str:
+    """Sorted set: flow ids of one session, by start in seconds."""
+    return f"flows:session:{session_id}"
+
+
+def process_heartbeat(instance_id: str) -> str:
+    """Key that a living gateway process keeps refreshing."""
+    return f"flows:process:{instance_id}"
+
+
+def flow_bell(user_id: str) -> str:
+    """Channel that says only «look at this flow»; the payload is the flow id."""
+    return f"flow_bell:{user_id}"
+
+
+def flow_events(user_id: str) -> str:
+    """The channel that dashboards written before Spanflow listen to; one message per checkpoint."""
+    return f"flow_events:{user_id}"
+
+
+# -- Postgres ----------------------------------------------------------------------------------------------------------
+DEFAULT_SCHEMA: Final = "omni2"
+TABLE_FLOWS: Final = "interaction_flows"
+TABLE_FLOW_KEYS: Final = "flow_keys"
+TABLE_ACTIVITIES: Final = "user_activities"
+TABLE_CONFIG: Final = "omni2_config"
+TABLE_USERS: Final = "user_directory"
+TABLE_AUDIT: Final = "audit_log"
+TABLE_POISON: Final = "poison_records"
+
+
+def monitor_config_key(user_id: str) -> str:
+    """Row of the config table that makes watching a user survive a Redis flush."""
+    return f"monitor_user_{user_id}"

@@ -1,0 +1,171 @@
+"""The one table of settings: each row is a typed field with its environment variable, default and help.
+
+`Settings.from_environ` validates all of them at once, so that a person sees every mistake in one go, with what to
+change. The page `docs/settings.md` and `spanflow settings` are generated from the same rows.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+Parser = Callable[[str], Any]
+
+
+class SettingsError(ValueError):
+    """One or more settings cannot be used. The message has a line per setting that says what to change."""
+
+
+def setting(env: str, default: T, help: str, *, parse: Parser, secret: bool = False, also: str | None = None) -> T:
+    """A row of the table. `also` is an older name that is honoured when `env` is not set."""
+    metadata = {"env": env, "help": help, "parse": parse, "secret": secret, "also": also}
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+def text(raw: str) -> str:
+    return raw
+
+
+def flag(raw: str) -> bool:
+    word = raw.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("use true or false")
+
+
+def names(raw: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def whole(low: int, high: int) -> Parser:
+    def parse(raw: str) -> int:
+        try:
+            number = int(raw.strip())
+        except ValueError:
+            raise ValueError(f"use a whole number from {low} to {high}") from None
+        if not low <= number <= high:
+            raise ValueError(f"use a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Parser:
+    def parse(raw: str) -> float:
+        try:
+            number = float(raw.strip())
+        except ValueError:
+            raise ValueError(f"use a number of seconds from {low:g} to {high:g}") from None
+        if not low <= number <= high:
+            raise ValueError(f"use a number of seconds from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def one_of(*words: str) -> Parser:
+    def parse(raw: str) -> str:
+        word = raw.strip().lower()
+        if word not in words:
+            raise ValueError("use one of " + ", ".join(words))
+        return word
+
+    return parse
+
+
+def url_with(*schemes: str) -> Parser:
+    def parse(raw: str) -> str:
+        value = raw.strip()
+        if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError("start it with one of " + ", ".join(f"{scheme}://" for scheme in schemes))
+        return value
+
+    return parse
+
+
+def identifier(raw: str) -> str:
+    value = raw.strip()
+    if not value.isidentifier() or not value.isascii() or len(value) > 63:
+        raise ValueError("use letters, digits and underscores, at most 63, not starting with a digit")
+    return value
+
+
+MIB: Final = 1024 * 1024
+redis_url = url_with("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be configured. Build it with `from_environ` at a process's start, or by hand in tests."""
+
+    # -- switched on, and where the servers are ------------------------------------------------------------------------
+    enabled: bool = setting(
+        "SPANFLOW_ENABLED",
+        False,
+        "Trace this process. Off by default, because installing a package must not change a running gateway.",
+        parse=flag,
+    )
+    redis_url: str = setting(
+        "SPANFLOW_REDIS_URL",
+        "redis://127.0.0.1:6379/0",
+        "Redis or Valkey, 6.2 or newer: redis://, rediss://, unix://, redis+sentinel://host:port,host:port/service, "
+        "redis+cluster://host:port (and rediss+ forms).",
+        parse=redis_url,
+        secret=True,
+    )
+    postgres_dsn: str = setting(
+        "SPANFLOW_POSTGRES_DSN",
+        "postgresql://127.0.0.1:5432/spanflow",
+        "PostgreSQL 14 or newer, also behind pgbouncer in transaction mode.",
+        parse=url_with("postgresql", "postgres"),
+        secret=True,
+    )
+    schema: str = setting("SPANFLOW_SCHEMA", "omni2", "Postgres schema of all tables.", parse=identifier)
+    data_dir: str = setting(
+        "SPANFLOW_DATA_DIR",
+        "",
+        "Where the embedded servers and the spool keep their files. Empty: the platform's data directory "
+        "(/var/lib/spanflow as root).",
+        parse=text,
+    )
+    mirror_enabled: bool = setting(
+        "SPANFLOW_REDIS_ENABLED", True, "Mirror events into Redis.", parse=flag, also="REDIS_ENABLED"
+    )
+    archive_enabled: bool = setting("SPANFLOW_ARCHIVE_ENABLED", True, "Write completed flows to Postgres.", parse=flag)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read and validate every setting; raise one `SettingsError` that names all that is wrong."""
+        source = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        mistakes: list[str] = []
+        for row in fields(cls):
+            name, raw = _lookup(row, source)
+            if raw is None:
+                continue
+            try:
+                values[row.name] = row.metadata["parse"](raw)
+            except ValueError as why:
+                shown = "its value" if row.metadata["secret"] else repr(raw)
+                mistakes.append(f"{name}: {shown} cannot be used; {why}.")
+        if mistakes:
+            raise SettingsError("\n".join(mistakes))
+        return cls(**values)
+
+
+def _lookup(row: "Field[Any]", source: Mapping[str, str]) -> tuple[str, str | None]:
+    """The variable that counts for a row and its text; an empty variable counts as not set."""
+    for name in (row.metadata["env"], row.metadata["also"]):
+        if name and source.get(name, "").strip():
+            return name, source[name]
+    return row.metadata["env"], None
+
+
+def rows() -> tuple["Field[Any]", ...]:
+    """The table itself, for `--help`, the documentation page and its test."""
+    for row in fields(Settings):
+        assert row.default is not MISSING
+    return fields(Settings)
