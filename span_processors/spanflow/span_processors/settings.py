@@ -136,6 +136,36 @@ class Settings:
     )
     archive_enabled: bool = setting("SPANFLOW_ARCHIVE_ENABLED", True, "Write completed flows to Postgres.", parse=flag)
 
+    # -- what is recorded ----------------------------------------------------------------------------------------------
+    content: str = setting(
+        "SPANFLOW_CONTENT",
+        "off",
+        "Prompts, tool arguments and results on spans: full keeps them (redacted), hash keeps a fingerprint and the "
+        "length, off leaves them out. Activities that are recorded explicitly have a switch of their own.",
+        parse=one_of("full", "hash", "off"),
+    )
+    redact_emails: bool = setting(
+        "SPANFLOW_REDACT_EMAILS", False, "Hide e-mail addresses inside texts too (never the user's own).", parse=flag
+    )
+    redact_keys: tuple[str, ...] = setting(
+        "SPANFLOW_REDACT_KEYS",
+        (),
+        "More attribute or field names whose values are hidden, separated by commas.",
+        parse=names,
+    )
+    redact_keep_keys: tuple[str, ...] = setting(
+        "SPANFLOW_REDACT_KEEP_KEYS",
+        (),
+        "Attribute names that are kept though they sound like secrets, separated by commas.",
+        parse=names,
+    )
+    max_value_length: int = setting(
+        "SPANFLOW_MAX_VALUE_LENGTH",
+        8192,
+        "Longer texts are shortened to this many characters before they are stored anywhere.",
+        parse=whole(64, 1_000_000),
+    )
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read and validate every setting; raise one `SettingsError` that names all that is wrong."""

@@ -1,0 +1,187 @@
+"""What is hidden before anything is stored or sent, and what is left alone."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
+from spanflow.span_processors.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.secret_patterns import hide_secrets
+from spanflow.span_processors.settings import Settings
+
+# Assembled, so that no scanner takes this file for a leak.
+GITHUB_TOKEN = "ghp_" + "a1B2" * 9
+JSON_WEB_TOKEN = ".".join(["eyJ" + "hbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "c2lnbmF0dXJl"])
+PRIVATE_KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA " + "PRIVATE KEY-----"
+
+
+def redact(**values: Any) -> dict[str, Any]:
+    return dict(Redactor().attributes(values)[0])
+
+
+def test_a_value_is_hidden_when_its_key_names_a_secret() -> None:
+    clean, hidden = Redactor().attributes(
+        {
+            "password": "hunter2",
+            "db.dbPassword": "x",
+            "http.request.header.authorization": ["Basic abc"],
+            "http.request.header.x-api-key": "k",
+            "http.response.header.set-cookie": "sid=1",
+            "client_secret": 7,
+            "accessToken": "abc",
+            "mcp": "qa_mcp",
+        }
+    )
+    assert clean == snapshot(
+        {
+            "password": "[redacted]",
+            "db.dbPassword": "[redacted]",
+            "http.request.header.authorization": "[redacted]",
+            "http.request.header.x-api-key": "[redacted]",
+            "http.response.header.set-cookie": "[redacted]",
+            "client_secret": "[redacted]",
+            "accessToken": "[redacted]",
+            "mcp": "qa_mcp",
+        }
+    )
+    assert hidden == 7
+
+
+def test_token_counts_and_identity_are_no_secrets() -> None:
+    kept = {
+        "gen_ai.usage.input_tokens": 12,
+        "flow.data.tokens": 40,
+        "max_token": 5,
+        "user.id": "42",
+        "user.email": "neo@example.com",
+        "session.id": "abc",
+        "flow.session_id": "abc",
+    }
+    clean, hidden = Redactor().attributes(kept)
+    assert clean is kept
+    assert hidden == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ValueError: password=hunter2 for bob", "ValueError: password=[redacted] for bob"),
+        ('{"api_key": "a b c", "mcp": "qa"}', '{"api_key": [redacted], "mcp": "qa"}'),
+        ("Authorization: Bearer abcdefgh12345", "Authorization: [redacted] [redacted]"),
+        ("sent Bearer abcdefgh12345 on", "sent Bearer [redacted] on"),
+        (f"push with {GITHUB_TOKEN}!", "push with [redacted]!"),
+        (f"jwt {JSON_WEB_TOKEN}", "jwt [redacted]"),
+        (f"key {PRIVATE_KEY} end", "key [redacted] end"),
+        ("postgresql://bob:hunter2@db/x", "postgresql://[redacted]@db/x"),
+        ("card 4111 1111 1111 1111 ok", "card [redacted] ok"),
+        ("order 4111 1111 1111 1112 ok", "order 4111 1111 1111 1112 ok"),
+        ("at 1738156800123456789 ns", "at 1738156800123456789 ns"),
+        ("2026-11-20T18:58:01.123456", "2026-11-20T18:58:01.123456"),
+        ("tools/call list_snapshots", "tools/call list_snapshots"),
+        ("passwörter sind geheim: ja", "passwörter sind geheim: ja"),
+    ],
+)
+def test_a_text_keeps_all_but_its_secrets(text: str, expected: str) -> None:
+    assert Redactor().text(text)[0] == expected
+
+
+def test_nested_values_are_searched_and_the_rest_keeps_its_shape() -> None:
+    assert redact(arguments_list=[{"login": {"user": "bob", "pwd": "x"}}, ("token=abc", 1, None, True)]) == snapshot(
+        {"arguments_list": [{"login": {"user": "bob", "pwd": "[redacted]"}}, ["token=[redacted]", 1, None, True]]}
+    )
+
+
+def test_bytes_that_are_a_text_with_a_secret_become_that_text_without_it() -> None:
+    assert redact(body=b"password=hunter2", blob=b"\xff\x00") == {"body": "password=[redacted]", "blob": b"\xff\x00"}
+
+
+def test_a_long_text_is_shortened_and_a_secret_at_the_cut_is_still_found() -> None:
+    redactor = Redactor(RedactionPolicy(max_length=100))
+    clean, hidden = redactor.text("x" * 90 + " " + GITHUB_TOKEN + "y" * 1000)
+    assert GITHUB_TOKEN[:12] not in clean
+    assert hidden == 1
+    assert clean.endswith("more characters]")
+    assert len(clean) < 140
+
+
+def test_deep_and_wide_values_are_bounded() -> None:
+    deep: Any = "end"
+    for _ in range(50):
+        deep = [deep]
+    clean = redact(deep=deep, wide=list(range(5000)))
+    assert "[nested too deep]" in repr(clean["deep"])
+    assert len(clean["wide"]) == 1000
+
+
+def test_content_is_left_out_by_default_and_kept_or_fingerprinted_on_request() -> None:
+    attributes = {"flow.data.prompt": "hello", "gen_ai.tool.call.arguments": {"id": 1}, "flow.data.tool": "list"}
+    results = {
+        policy: Redactor(RedactionPolicy(content=policy)).attributes(attributes) for policy in ("off", "hash", "full")
+    }
+    assert results == snapshot(
+        {
+            "off": ({"flow.data.tool": "list"}, 2),
+            "hash": (
+                {
+                    "flow.data.prompt": "sha256:2cf24dba5fb0a30e (5 characters)",
+                    "gen_ai.tool.call.arguments": "sha256:d139e841ffa1f117 (9 characters)",
+                    "flow.data.tool": "list",
+                },
+                2,
+            ),
+            "full": (
+                {"flow.data.prompt": "hello", "gen_ai.tool.call.arguments": {"id": 1}, "flow.data.tool": "list"},
+                0,
+            ),
+        }
+    )
+
+
+def test_settings_add_names_keep_names_and_hide_addresses() -> None:
+    settings = Settings.from_environ(
+        {
+            "SPANFLOW_REDACT_KEYS": "tenant, Badge",
+            "SPANFLOW_REDACT_KEEP_KEYS": "flow.data.token_name",
+            "SPANFLOW_REDACT_EMAILS": "yes",
+        }
+    )
+    redactor = Redactor(RedactionPolicy.from_settings(settings))
+    assert redactor.attributes(
+        {
+            "flow.data.tenant": "a",
+            "badge": 7,
+            "flow.data.token_name": "ci",
+            "note": "ask neo@example.com",
+            "user.email": "neo@example.com",
+        }
+    ) == (
+        {
+            "flow.data.tenant": "[redacted]",
+            "badge": "[redacted]",
+            "flow.data.token_name": "ci",
+            "note": "ask [redacted]",
+            "user.email": "neo@example.com",
+        },
+        3,
+    )
+
+
+@given(st.text(max_size=400))
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    once, _ = Redactor().text(text)
+    assert hide_secrets(once) == (once, 0)
+
+
+@given(st.sampled_from([GITHUB_TOKEN, JSON_WEB_TOKEN]), st.text(max_size=50), st.text(max_size=50))
+def test_a_credential_never_survives_whatever_stands_around_it(secret: str, before: str, after: str) -> None:
+    assert secret not in Redactor().text(f"{before} {secret} {after}")[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000, "1 " * 50_000, "password" * 12_500, "eyJ" * 30_000, "a@" * 50_000, "://" * 30_000]
+)
+def test_hostile_texts_are_searched_in_one_pass(text: str) -> None:
+    """Each of these would take minutes with a pattern that backtracks."""
+    assert isinstance(Redactor(RedactionPolicy(hide_emails=True, max_length=1_000_000)).text(text)[0], str)
