@@ -1,0 +1,191 @@
+"""Fixtures for every room: real servers, a line that can be cut, and a clean process before and after each test."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+import redis
+from opentelemetry import trace
+
+from tests.support import child
+from tests.support.leaks import Held, wait_until_gone
+from tests.support.otel_globals import reset_otel_globals
+from tests.support.postgres_server import PostgresServer
+from tests.support.proxy import TcpProxy
+from tests.support.redis_server import RedisServer
+
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    def interrupted(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(f"signal {number}")
+
+    # `timeout` and CI end a run with SIGTERM: fixtures must get to stop their servers then as well.
+    signal.signal(signal.SIGTERM, interrupted)
+    for name in [name for name in os.environ if name.startswith(("SPANFLOW_", "OTEL_"))]:
+        del os.environ[name]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:  # the value passes through
+    report = yield
+    if report.failed:  # type: ignore[attr-defined]
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread, an open file or socket, or a child process behind.
+
+    `@pytest.mark.may_leak("why")` lets a test be.
+    """
+    before = Held.now()
+    yield
+    marker = request.node.get_closest_marker("may_leak")
+    if marker is not None:
+        if not marker.args:
+            pytest.fail("may_leak needs the reason as its argument", pytrace=False)
+        return
+    if request.node.stash.get(FAILED, False):
+        return  # its traceback keeps things alive; the failure itself is the news
+    leaked = wait_until_gone(before)
+    if leaked:
+        pytest.fail(f"this test leaves behind:\n{leaked}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def fresh_otel(leaves_nothing_behind: None) -> Iterator[None]:
+    """No global provider and no current span, before and after."""
+    reset_otel_globals()
+    assert not trace.get_current_span().get_span_context().is_valid, "an earlier test left its span current"
+    yield
+    reset_otel_globals()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """`@pytest.mark.anyio` runs coroutine tests on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server_directory() -> Iterator[Path]:
+    """A folder that the servers' user can reach, unlike pytest's own when the run is root's."""
+    path = Path(tempfile.mkdtemp(prefix="spanflow-tests-"))
+    path.chmod(0o755)
+    child.give_to_server(path)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def new_server_directory(server_directory: Path) -> Iterator[Callable[[], Path]]:
+    """Makes folders for a test's own servers; they go when the test ends."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        path = Path(tempfile.mkdtemp(dir=server_directory))
+        path.chmod(0o755)
+        made.append(path)
+        return path
+
+    yield make
+    for path in made:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_redis(server_directory: Path) -> Iterator[RedisServer]:
+    directory = server_directory / "redis"
+    directory.mkdir()
+    server = RedisServer(directory).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(server_directory: Path) -> Iterator[PostgresServer]:
+    directory = server_directory / "postgres"
+    directory.mkdir()
+    server = PostgresServer(directory).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The run's Redis, empty."""
+    client = redis.Redis.from_url(shared_redis.url)
+    try:
+        client.flushall()
+    finally:
+        client.close()
+    return shared_redis.url
+
+
+@pytest.fixture
+def redis_server(new_server_directory: Callable[[], Path]) -> Iterator[RedisServer]:
+    """A Redis of this test's own, to stop, start, kill and pause; it remembers across a kill."""
+    server = RedisServer(new_server_directory(), durable=True).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def postgres_server(new_server_directory: Callable[[], Path]) -> Iterator[PostgresServer]:
+    """An empty PostgreSQL of this test's own, to stop, start and kill."""
+    server = PostgresServer(new_server_directory()).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(shared_postgres: PostgresServer) -> str:
+    """The name of a database with today's schema in it, to be cloned."""
+    from spanflow.migrations.run import upgrade
+
+    shared_postgres.execute("CREATE DATABASE migrated")
+    outcome = upgrade(shared_postgres.dsn("migrated"), "omni2")
+    if asyncio.iscoroutine(outcome):
+        asyncio.run(outcome)
+    return "migrated"
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def empty_postgres_dsn(shared_postgres: PostgresServer) -> Iterator[str]:
+    """A database of this test's own with nothing in it."""
+    yield from _database(shared_postgres, "template1")
+
+
+@pytest.fixture
+def postgres_dsn(shared_postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """A database of this test's own with today's schema in it."""
+    yield from _database(shared_postgres, migrated_template)
+
+
+def _database(server: PostgresServer, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.dsn(name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[str], TcpProxy]]:
+    """Makes proxies: `proxy(redis_url)` stands before that server and has a `url` of its own."""
+    with ExitStack() as stack:
+        yield lambda upstream: stack.enter_context(TcpProxy(upstream))
