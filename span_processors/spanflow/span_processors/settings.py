@@ -53,17 +53,21 @@ def whole(low: int, high: int) -> Parser:
     return parse
 
 
-def seconds(low: float, high: float) -> Parser:
+def decimal(low: float, high: float, unit: str = "a number") -> Parser:
     def parse(raw: str) -> float:
         try:
             number = float(raw.strip())
         except ValueError:
-            raise ValueError(f"use a number of seconds from {low:g} to {high:g}") from None
+            raise ValueError(f"use {unit} from {low:g} to {high:g}") from None
         if not low <= number <= high:
-            raise ValueError(f"use a number of seconds from {low:g} to {high:g}")
+            raise ValueError(f"use {unit} from {low:g} to {high:g}")
         return number
 
     return parse
+
+
+def seconds(low: float, high: float) -> Parser:
+    return decimal(low, high, "a number of seconds")
 
 
 def one_of(*words: str) -> Parser:
@@ -164,6 +168,91 @@ class Settings:
         8192,
         "Longer texts are shortened to this many characters before they are stored anywhere.",
         parse=whole(64, 1_000_000),
+    )
+
+    # -- the viewer ----------------------------------------------------------------------------------------------------
+    viewer_host: str = setting(
+        "SPANFLOW_VIEWER_HOST",
+        "127.0.0.1",
+        "Address the viewer listens on. Anything but a loopback address needs a token or a forward-auth proxy.",
+        parse=text,
+    )
+    viewer_port: int = setting(
+        "SPANFLOW_VIEWER_PORT", 8600, "Port the viewer listens on; 0 takes a free one.", parse=whole(0, 65535)
+    )
+    viewer_token: str = setting(
+        "SPANFLOW_VIEWER_TOKEN",
+        "",
+        "Access token of the viewer's API, at least 16 characters. Empty on a loopback address: a fresh one per start.",
+        parse=text,
+        secret=True,
+    )
+    viewer_session_hours: float = setting(
+        "SPANFLOW_VIEWER_SESSION_HOURS", 12.0, "How long a browser stays signed in, in hours.", parse=decimal(0.01, 720)
+    )
+    viewer_allowed_origins: tuple[str, ...] = setting(
+        "SPANFLOW_VIEWER_ALLOWED_ORIGINS",
+        (),
+        "Origins of dashboards elsewhere that may call the API and open its sockets, such as "
+        "https://dashboard.example.com; comma-separated.",
+        parse=names,
+    )
+    viewer_proxy_peers: tuple[str, ...] = setting(
+        "SPANFLOW_VIEWER_PROXY_PEERS",
+        (),
+        "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose user header is believed; comma-separated.",
+        parse=names,
+    )
+    viewer_proxy_header: str = setting(
+        "SPANFLOW_VIEWER_PROXY_HEADER",
+        "X-Forwarded-User",
+        "Header in which a forward-auth proxy names the signed-in user.",
+        parse=text,
+    )
+    viewer_statement_timeout: float = setting(
+        "SPANFLOW_VIEWER_STATEMENT_TIMEOUT",
+        10.0,
+        "Longest time one query of the viewer may take, in seconds.",
+        parse=seconds(0.1, 600),
+    )
+    viewer_client_queue: int = setting(
+        "SPANFLOW_VIEWER_CLIENT_QUEUE",
+        1000,
+        "Frames that may wait for one slow live client and user before it has to catch up from the stream.",
+        parse=whole(1, 100_000),
+    )
+    viewer_client_queue_bytes: int = setting(
+        "SPANFLOW_VIEWER_CLIENT_QUEUE_BYTES",
+        8 * MIB,
+        "Bytes that may wait for one slow live client and user.",
+        parse=whole(1024, 1024 * MIB),
+    )
+    viewer_max_sockets: int = setting(
+        "SPANFLOW_VIEWER_MAX_SOCKETS", 500, "Live sockets one viewer process serves at once.", parse=whole(1, 100_000)
+    )
+    viewer_heartbeat_seconds: float = setting(
+        "SPANFLOW_VIEWER_HEARTBEAT_SECONDS",
+        15.0,
+        "How often a live socket is asked whether its client is still there.",
+        parse=seconds(0.05, 300),
+    )
+    viewer_recheck_seconds: float = setting(
+        "SPANFLOW_VIEWER_RECHECK_SECONDS",
+        10.0,
+        "How often a live socket's right and the watched users are checked again.",
+        parse=seconds(0.05, 300),
+    )
+    monitoring_max_hours: float = setting(
+        "SPANFLOW_MONITORING_MAX_HOURS",
+        168.0,
+        "Longest time a user can be watched at once, in hours.",
+        parse=decimal(0.01, 24 * 366),
+    )
+    monitoring_reason_required: bool = setting(
+        "SPANFLOW_MONITORING_REASON_REQUIRED",
+        False,
+        "Refuse to watch a user without a reason. Dashboards that cannot state one stop working.",
+        parse=flag,
     )
 
     @classmethod
