@@ -1,0 +1,105 @@
+"""The data directory: its layout, and the lock that lets one owner at a time work in it."""
+
+import fcntl
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from stat import S_ISDIR
+
+from spanflow.cli.account import Account
+from spanflow.cli.child import owner_of
+
+#: A Unix socket's path may have 107 bytes (103 on macOS); the servers append names of up to 20 to the folder's.
+_LONGEST_SOCKET_FOLDER = 80
+
+
+class DataDirectoryInUse(RuntimeError):
+    """Somebody else owns the data directory right now; the message says who."""
+
+
+class DataDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    @property
+    def postgres(self) -> Path:
+        return self.path / "postgres"
+
+    @property
+    def redis(self) -> Path:
+        return self.path / "redis"
+
+    @property
+    def programs(self) -> Path:
+        return self.path / "programs"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def create(self) -> None:
+        """Make it. Root's is open to enter, because the servers' own user works in folders of its own inside it."""
+        self.path.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+
+    def folder_for(self, account: Account, path: Path) -> Path:
+        """A folder inside that only `account` may enter."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        account.own(path)
+        return path
+
+    def sockets(self, account: Account) -> Path:
+        """A private folder whose name is short enough for Unix sockets."""
+        folder = self.path / "run"
+        if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
+            return self.folder_for(account, folder)
+        mark = sha256(owner_of(self.path).encode()).hexdigest()[:12]
+        folder = Path(tempfile.gettempdir()).resolve() / f"spanflow-{account.uid}-{mark}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        # Everybody may write there, so somebody else may have been first.
+        if not S_ISDIR(status.st_mode) or status.st_uid not in {account.uid, os.geteuid()} or status.st_mode & 0o077:
+            raise PermissionError(f"{folder} is not a private folder of the user {account.name!r}; remove it.")
+        account.own(folder)
+        return folder
+
+    @contextmanager
+    def owned(self, purpose: str) -> Iterator[None]:
+        """Own it for the block. The kernel gives the lock back whatever happens to us, so no lock is ever stale."""
+        self.create()
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataDirectoryInUse(self._in_use(os.pread(descriptor, 4096, 0))) from None
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "purpose": purpose, "since": since}).encode(), 0)
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+    def _in_use(self, content: bytes) -> str:
+        try:
+            owner = json.loads(content)
+            who = f"process {owner['pid']} ({owner['purpose']}, since {owner['since']})"
+            end = f"End that one first (kill {owner['pid']})"
+        except (ValueError, KeyError, TypeError):
+            who, end = "another process", "End that one first"
+        return f"The data directory {self.path} is in use by {who}. {end}, or set SPANFLOW_DATA_DIR to another folder."
+
+
+def default_data_directory() -> Path:
+    """Where data belongs on this platform, for this user."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/spanflow")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "spanflow"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "spanflow"

