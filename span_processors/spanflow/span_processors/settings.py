@@ -170,6 +170,100 @@ class Settings:
         parse=whole(64, 1_000_000),
     )
 
+    # -- from a span to Redis ------------------------------------------------------------------------------------------
+    redis_timeout: float = setting(
+        "SPANFLOW_REDIS_TIMEOUT",
+        1.0,
+        "Longest wait for Redis to accept a connection or to answer, in seconds.",
+        parse=seconds(0.05, 60),
+    )
+    stream_maxlen: int = setting(
+        "SPANFLOW_STREAM_MAXLEN",
+        10_000,
+        "Events kept in the Redis stream of one flow, approximately; older ones are trimmed.",
+        parse=whole(100, 10_000_000),
+    )
+    stream_ttl: float = setting(
+        "SPANFLOW_STREAM_TTL",
+        86_400.0,
+        "Seconds that a flow stays in Redis after its last event.",
+        parse=seconds(60, 30 * 86_400),
+    )
+    stream_ttl_archived: float = setting(
+        "SPANFLOW_STREAM_TTL_ARCHIVED",
+        3600.0,
+        "Seconds that a flow stays in Redis once it is safe in Postgres.",
+        parse=seconds(1, 30 * 86_400),
+    )
+    queue_spans: int = setting(
+        "SPANFLOW_QUEUE_SPANS",
+        65_536,
+        "Starts and ends of spans that may wait in a process before they are encoded.",
+        parse=whole(16, 10_000_000),
+    )
+    queue_bytes: int = setting(
+        "SPANFLOW_QUEUE_BYTES",
+        64 * MIB,
+        "Bytes that may wait before they are encoded, and again for each sink (Redis, Postgres) after it.",
+        parse=whole(64 * 1024, 16 * 1024 * MIB),
+    )
+    batch_interval: float = setting(
+        "SPANFLOW_BATCH_INTERVAL",
+        0.005,
+        "Seconds for which events are collected before they are encoded together. Watched users do not wait for it.",
+        parse=seconds(0, 1),
+    )
+    watched_refresh: float = setting(
+        "SPANFLOW_WATCHED_REFRESH",
+        3.0,
+        "Seconds after which a gateway reads the watched users anew although nobody announced a change.",
+        parse=seconds(0.05, 300),
+    )
+
+    # -- when a flow is complete, and how large it may grow ------------------------------------------------------------
+    flow_grace: float = setting(
+        "SPANFLOW_FLOW_GRACE",
+        2.0,
+        "Seconds without an open span after the root has ended, then the flow is complete. Later spans are merged.",
+        parse=seconds(0, 600),
+    )
+    flow_idle: float = setting(
+        "SPANFLOW_FLOW_IDLE",
+        1800.0,
+        "Seconds without any event after which an unfinished flow is archived as it is. Later spans are merged.",
+        parse=seconds(0.05, 7 * 86_400),
+    )
+    flow_max_age: float = setting(
+        "SPANFLOW_FLOW_MAX_AGE",
+        86_400.0,
+        "Seconds after which an unfinished flow is archived although it is still busy. Later spans are merged.",
+        parse=seconds(0.05, 30 * 86_400),
+    )
+    flow_max_spans: int = setting(
+        "SPANFLOW_FLOW_MAX_SPANS",
+        10_000,
+        "Spans of one flow that a process archives; more are counted and left out.",
+        parse=whole(1, 10_000_000),
+    )
+    flow_max_bytes: int = setting(
+        "SPANFLOW_FLOW_MAX_BYTES",
+        16 * MIB,
+        "Bytes of one flow that a process archives; spans beyond are counted and left out.",
+        parse=whole(64 * 1024, 1024 * MIB),
+    )
+    open_flows: int = setting(
+        "SPANFLOW_OPEN_FLOWS",
+        10_000,
+        "Flows that may be open in one process; beyond, the one that was quiet longest is archived as it is.",
+        parse=whole(1, 10_000_000),
+    )
+    open_flows_bytes: int = setting(
+        "SPANFLOW_OPEN_FLOWS_BYTES",
+        256 * MIB,
+        "Bytes that all open flows of one process may hold; beyond, the quietest is archived as it is.",
+        parse=whole(64 * 1024, 64 * 1024 * MIB),
+    )
+
     # -- the viewer ----------------------------------------------------------------------------------------------------
     viewer_host: str = setting(
         "SPANFLOW_VIEWER_HOST",
