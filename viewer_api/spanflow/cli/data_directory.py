@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,12 +93,3 @@ class DataDirectory:
         except (ValueError, KeyError, TypeError):
             who, end = "another process", "End that one first"
         return f"The data directory {self.path} is in use by {who}. {end}, or set SPANFLOW_DATA_DIR to another folder."
-
-
-def default_data_directory() -> Path:
-    """Where data belongs on this platform, for this user."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/spanflow")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "spanflow"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "spanflow"

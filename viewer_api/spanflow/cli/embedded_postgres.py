@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -12,10 +11,10 @@ from urllib.parse import quote
 
 import asyncpg
 
+from spanflow.cli import launcher
 from spanflow.cli.account import Account
 from spanflow.cli.child import Child, ChildError
 from spanflow.cli.data_directory import DataDirectory
-from spanflow.cli.free_port import LOOPBACK, free_port
 from spanflow.cli.server_program import ServerProgram, find_postgres
 
 USER: Final = "spanflow"
@@ -23,37 +22,22 @@ DATABASE: Final = "spanflow"
 _START_WITHIN: Final = 60.0  # recovery after a crash comes before the first answer
 _SOCKET_PORT: Final = 5432
 
-#: Only for data that nobody will miss: a crash of the machine may corrupt it.
 _FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class EmbeddedPostgres:
-    """Listens on a Unix socket in a private folder; with `tcp` on a loopback port as well, behind a password.
+    """Listens on a Unix socket in a private folder and nowhere else. The caller owns the data directory.
 
-    The caller owns the data directory.
+    `durable=False` is for throw-away data: it starts faster, and a crash of the machine may corrupt it.
     """
 
-    def __init__(
-        self,
-        directory: DataDirectory,
-        account: Account,
-        *,
-        durable: bool = True,
-        tcp: bool = False,
-        name: str = "postgres",
-    ) -> None:
+    def __init__(self, directory: DataDirectory, account: Account, *, durable: bool = True) -> None:
+        self.data = directory.postgres
         self._directory = directory
         self._account = account
         self._durable = durable
-        self._tcp = tcp
-        self._name = name
         self._child: Child | None = None
         self._sockets = Path()
-        self.port = _SOCKET_PORT
-
-    @property
-    def data(self) -> Path:
-        return self._directory.path / self._name
 
     @property
     def dsn(self) -> str:
@@ -61,9 +45,7 @@ class EmbeddedPostgres:
         return self.dsn_of(DATABASE)
 
     def dsn_of(self, database: str) -> str:
-        if self._tcp:
-            return f"postgresql://{USER}:{self._password_file.read_text()}@{LOOPBACK}:{self.port}/{database}"
-        return f"postgresql://{USER}@/{database}?host={quote(str(self._sockets))}&port={self.port}"
+        return f"postgresql://{USER}@/{database}?host={quote(str(self._sockets))}&port={_SOCKET_PORT}"
 
     @property
     def child(self) -> Child:
@@ -71,19 +53,14 @@ class EmbeddedPostgres:
             raise RuntimeError("the embedded PostgreSQL is not running")
         return self._child
 
-    @property
-    def _password_file(self) -> Path:
-        return self._directory.path / f"{self._name}.password"
-
     def start(self) -> None:
         program = find_postgres(self.data)
         self._account.must_reach(self.data, advice="Set SPANFLOW_DATA_DIR to a folder such as /var/lib/spanflow.")
         self._sockets = self._directory.sockets(self._account)
         path = program.reachable_by(self._account, programs=self._directory.programs)
         self._make_cluster(program, path)
-        self.port = free_port() if self._tcp else _SOCKET_PORT
         child = Child(
-            self._name,
+            "postgres",
             [str(path), "-D", str(self.data), *self._options()],
             directory=self._directory.path,
             account=self._account,
@@ -93,7 +70,7 @@ class EmbeddedPostgres:
             kill_signal=signal.SIGQUIT,  # «immediate»: recovers at the next start
         )
         child.end_orphan()
-        self._forget_stale_lock()
+        self._forget_stale_locks()
         child.start()
         self._child = child
         try:
@@ -124,15 +101,12 @@ class EmbeddedPostgres:
         unfinished = self.data.with_name(f"{self.data.name}.new")
         shutil.rmtree(unfinished, ignore_errors=True)
         self._directory.folder_for(self._account, unfinished)
-        self._password_file.unlink(missing_ok=True)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(secrets.token_urlsafe(24))
-        self._account.own(self._password_file)
         # Sorting and lower-casing that are the same on every machine, whatever its locale.
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if program.version >= (17,) else []
         command = [
             *(str(path.with_name("initdb")), "--pgdata", str(unfinished), "--username", USER),
-            *("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={self._password_file}"),
+            # The folder of the socket decides who comes in.
+            *("--auth-local=trust", "--auth-host=reject"),
             *("--encoding=UTF8", "--locale=C", *locale),
             *([] if self._durable else ["--no-sync"]),
         ]
@@ -156,8 +130,8 @@ class EmbeddedPostgres:
 
     def _options(self) -> list[str]:
         options = {
-            "listen_addresses": LOOPBACK if self._tcp else "",
-            "port": str(self.port),
+            "listen_addresses": "",
+            "port": str(_SOCKET_PORT),
             "unix_socket_directories": str(self._sockets).replace("'", "''"),
             "unix_socket_permissions": "0700",
             "logging_collector": "off",
@@ -179,22 +153,26 @@ class EmbeddedPostgres:
         except OSError:
             return []
 
-    def _forget_stale_lock(self) -> None:
-        """Remove a lock file whose process is not a server in this folder.
+    def _forget_stale_locks(self) -> None:
+        """Remove lock files whose process is not a server in this folder.
 
         PostgreSQL only asks whether a process with that number exists. In a container that restarted, one often does.
         """
         lines = self._lock_file_lines()
-        if not lines or not lines[0].isdigit():
+        if lines and lines[0].isdigit() and self._may_work_here(int(lines[0])):
             return
+        socket = self._sockets / f".s.PGSQL.{_SOCKET_PORT}"
+        for left_over in (self.data / "postmaster.pid", socket, socket.with_name(f"{socket.name}.lock")):
+            left_over.unlink(missing_ok=True)
+
+    def _may_work_here(self, pid: int) -> bool:
+        """Whether that process may be a server in this folder; then PostgreSQL itself refuses, with the reason."""
+        if launcher.identity(pid) is None:
+            return False
         try:
-            works_here = Path(os.readlink(f"/proc/{lines[0]}/cwd")) == self.data.resolve()
-        except FileNotFoundError:
-            works_here = not Path("/proc/self/cwd").exists()  # no such process; without /proc, leave it to PostgreSQL
+            return Path(os.readlink(f"/proc/{pid}/cwd")) == self.data.resolve()
         except OSError:
-            works_here = True
-        if not works_here:
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            return True
 
     async def _make_database(self) -> None:
         connection = await asyncpg.connect(self.dsn_of("postgres"), timeout=10)

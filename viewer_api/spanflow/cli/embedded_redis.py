@@ -1,50 +1,36 @@
 """A real redis-server (or valkey-server) of our own, in the data directory."""
 
-import secrets
 import signal
 import socket
 from pathlib import Path
+from urllib.parse import quote
 
 from spanflow.cli.account import Account
 from spanflow.cli.child import Child, ChildError
 from spanflow.cli.data_directory import DataDirectory
-from spanflow.cli.free_port import LOOPBACK, free_port
 from spanflow.cli.server_program import find_redis
 
 _START_WITHIN = 30.0  # a large append-only file is read before the first answer
 
 
 class EmbeddedRedis:
-    """Listens on a Unix socket in a private folder; with `tcp` on a loopback port as well, behind a password.
+    """Listens on a Unix socket in a private folder and nowhere else. The caller owns the data directory.
 
-    The caller owns the data directory. `durable` keeps an append-only file, flushed every second.
+    It keeps an append-only file, flushed every second; `durable=False` keeps nothing.
     """
 
-    def __init__(
-        self,
-        directory: DataDirectory,
-        account: Account,
-        *,
-        durable: bool = True,
-        tcp: bool = False,
-        name: str = "redis",
-    ) -> None:
+    def __init__(self, directory: DataDirectory, account: Account, *, durable: bool = True) -> None:
+        self.data = directory.redis
         self._directory = directory
         self._account = account
         self._durable = durable
-        self._tcp = tcp
-        self._name = name
-        self._password = secrets.token_urlsafe(24) if tcp else ""
         self._child: Child | None = None
-        self.socket_path = Path()
-        self.port = 0
+        self._socket = Path()
 
     @property
     def url(self) -> str:
         """What SPANFLOW_REDIS_URL would be set to."""
-        if self._tcp:
-            return f"redis://:{self._password}@{LOOPBACK}:{self.port}/0"
-        return f"unix://{self.socket_path}"
+        return f"unix://{quote(str(self._socket))}"
 
     @property
     def child(self) -> Child:
@@ -53,24 +39,20 @@ class EmbeddedRedis:
         return self._child
 
     def start(self) -> None:
-        data = self._directory.path / self._name
         program = find_redis()
-        self._account.must_reach(data, advice="Set SPANFLOW_DATA_DIR to a folder such as /var/lib/spanflow.")
-        self._directory.folder_for(self._account, data)
-        self.socket_path = self._directory.sockets(self._account) / f"{self._name}.sock"
-        self.port = free_port() if self._tcp else 0
-        configuration = data / "redis.conf"
-        configuration.unlink(missing_ok=True)
-        configuration.touch(mode=0o600)
-        configuration.write_text(self._configuration(data))
-        self._account.own(configuration)
+        self._account.must_reach(self.data, advice="Set SPANFLOW_DATA_DIR to a folder such as /var/lib/spanflow.")
+        self._directory.folder_for(self._account, self.data)
+        self._socket = self._directory.sockets(self._account) / "redis.sock"
+        configuration = self._directory.path / "redis.conf"
+        configuration.write_text(self._configuration())
+        configuration.chmod(0o644)  # whatever our umask: the servers' account reads it
         path = program.reachable_by(self._account, programs=self._directory.programs)
         child = Child(
-            self._name,
+            "redis",
             [str(path), str(configuration)],
             directory=self._directory.path,
             account=self._account,
-            cwd=data,
+            cwd=self.data,
             stop_signal=signal.SIGTERM,
         )
         child.start()
@@ -87,7 +69,7 @@ class EmbeddedRedis:
             return True
         child, self._child = self._child, None
         by_itself = child.stop(within)
-        self.socket_path.unlink(missing_ok=True)
+        self._socket.unlink(missing_ok=True)
         return by_itself
 
     def crash(self) -> None:
@@ -95,13 +77,12 @@ class EmbeddedRedis:
         self.child.kill()
         self._child = None
 
-    def _configuration(self, data: Path) -> str:
+    def _configuration(self) -> str:
         lines = [
-            f"dir {_quoted(data)}",
-            f"unixsocket {_quoted(self.socket_path)}",
+            f"dir {_quoted(self.data)}",
+            f"unixsocket {_quoted(self._socket)}",
             "unixsocketperm 700",
-            f"port {self.port}",
-            f"bind {LOOPBACK}",
+            "port 0",
             "daemonize no",
             "databases 16",
             # Streams that live for a day: losing the last second in a crash is fine, losing all is not.
@@ -111,8 +92,6 @@ class EmbeddedRedis:
             # Refuse writes rather than evict: an evicted stream would vanish in the middle of a flow.
             "maxmemory-policy noeviction",
         ]
-        if self._password:
-            lines.append(f"requirepass {self._password}")
         return "\n".join(lines) + "\n"
 
     def _answers(self) -> bool:
@@ -120,15 +99,9 @@ class EmbeddedRedis:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(1.0)
-                connection.connect(str(self.socket_path))
-                login = f"AUTH {self._password}\r\n" if self._password else ""
-                connection.sendall(f"{login}PING\r\n".encode())
-                answer = b""
-                while b"PONG" not in answer and (more := connection.recv(256)):
-                    answer += more
-                    if b"LOADING" in answer:
-                        return False
-                return b"PONG" in answer
+                connection.connect(str(self._socket))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(256).startswith(b"+PONG")
         except OSError:
             return False
 

@@ -14,18 +14,16 @@ from spanflow.cli.embedded_redis import EmbeddedRedis
 class EmbeddedStack:
     """`with EmbeddedStack(path) as stack:` runs PostgreSQL and Redis until the block ends.
 
-    `durable=False` is fast and for throw-away data; `tcp=True` also listens on loopback ports, behind passwords.
+    `durable=False` is fast and for throw-away data.
     As root the servers run as a user of their own, so `path` must not lie in a private folder.
     """
 
-    def __init__(
-        self, path: Path, *, purpose: str = "embedded servers", durable: bool = True, tcp: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, purpose: str = "embedded servers", durable: bool = True) -> None:
         self.directory = DataDirectory(path)
         self._purpose = purpose
-        account = server_account(self.directory.postgres)
-        self.postgres = EmbeddedPostgres(self.directory, account, durable=durable, tcp=tcp)
-        self.redis = EmbeddedRedis(self.directory, account, durable=durable, tcp=tcp)
+        self.account = account = server_account(self.directory.postgres)
+        self.postgres = EmbeddedPostgres(self.directory, account, durable=durable)
+        self.redis = EmbeddedRedis(self.directory, account, durable=durable)
         self._running = ExitStack()
 
     def start(self) -> None:
