@@ -1,0 +1,94 @@
+# Every command of the project. `make help` lists them; each one first makes ready what it needs, once.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python from 3.11 to 3.14 on PATH; PYTHON=/path/to/python chooses another.
+PYTHON ?= $(shell for name in python3 python3.12 python3.11 python3.13 python3.14; do \
+	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$name" && break; \
+	done)
+BIN := .venv/bin
+SOURCES := span_processors instrumentation viewer_api migrations
+CHECKED := $(SOURCES) examples benchmarks scripts hatch_build.py tests
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo
+demo: env web ## Start everything with an example gateway and its traffic, and print one address to open
+	@$(BIN)/spanflow up
+
+.PHONY: test
+test: env web chromium ## Run the test suite (at most 10 minutes on 2 cores)
+	@$(BIN)/pytest -m "not long" $(ARGS)
+
+.PHONY: test-long
+test-long: env web chromium ## Run what takes minutes or needs unusual servers; says what this machine cannot run
+	@$(BIN)/pytest -m long $(ARGS)
+
+.PHONY: check
+check: env web lint types docs-check web-check wheel-check ## Everything else that CI judges: style, types, docs, dashboard, wheel
+
+.PHONY: lint
+lint: env
+	@$(BIN)/ruff format --check --quiet . || (echo "make format would change these files:"; $(BIN)/ruff format --check .; exit 1)
+	@$(BIN)/ruff check .
+
+.PHONY: types
+types: env
+	@$(BIN)/mypy $(wildcard $(CHECKED))
+
+.PHONY: format
+format: env ## Put Python and TypeScript sources into the project's style
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: docs
+docs: env ## Write the generated pages (settings) anew
+	@$(BIN)/python scripts/generate_docs.py
+
+.PHONY: docs-check
+docs-check: env
+	@$(BIN)/python scripts/generate_docs.py --check
+	@$(BIN)/pytest -q tests/project -m "not long"
+
+.PHONY: web
+web: env ## Build the dashboard, if its sources changed
+	@$(BIN)/python hatch_build.py
+
+.PHONY: web-check
+web-check: env
+	@$(BIN)/python hatch_build.py npm run --silent check
+
+.PHONY: wheel
+wheel: env ## Build sdist and wheel into dist/
+	@$(BIN)/python -m build --outdir dist
+
+.PHONY: wheel-check
+wheel-check: env
+	@$(BIN)/pytest -q tests/project/test_wheel.py
+
+.PHONY: bench
+bench: env ## Run the benchmarks
+	@$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra viewer --extra embedded --group test --group check --group build \
+		--universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" \
+		--quiet --output-file requirements/dev.txt $(ARGS)
+
+.PHONY: env
+env:
+	@test -n '$(PYTHON)' || (echo "Spanflow needs Python 3.11 to 3.14 on PATH (Debian, Ubuntu: apt install python3)."; exit 1)
+	@$(PYTHON) scripts/bootstrap.py
+
+.PHONY: chromium
+chromium: env
+	@$(BIN)/python scripts/install_chromium.py
+
+.PHONY: clean
+clean: ## Remove the environment and everything that was built
+	rm -rf .venv .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis viewer_api/web/node_modules \
+		viewer_api/spanflow/viewer_api/dashboard
