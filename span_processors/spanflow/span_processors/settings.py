@@ -140,6 +140,44 @@ class Settings:
     )
     archive_enabled: bool = setting("SPANFLOW_ARCHIVE_ENABLED", True, "Write completed flows to Postgres.", parse=flag)
 
+    # -- the archive and its spool -------------------------------------------------------------------------------------
+    postgres_connect_timeout: float = setting(
+        "SPANFLOW_POSTGRES_CONNECT_TIMEOUT",
+        5.0,
+        "Seconds that opening a connection to Postgres may take.",
+        parse=seconds(0.1, 300),
+    )
+    postgres_timeout: float = setting(
+        "SPANFLOW_POSTGRES_TIMEOUT",
+        10.0,
+        "Seconds that one statement, or waiting for a lock, may take before Postgres counts as away.",
+        parse=seconds(0.1, 3600),
+    )
+    max_flow_spans: int = setting(
+        "SPANFLOW_MAX_FLOW_SPANS",
+        20_000,
+        "Spans that are kept of one flow; what comes later in it is counted as cut.",
+        parse=whole(1, 1_000_000),
+    )
+    max_flow_bytes: int = setting(
+        "SPANFLOW_MAX_FLOW_BYTES",
+        32 * MIB,
+        "Bytes of JSON that are kept of one flow; what comes later in it is counted as cut.",
+        parse=whole(1024, 200 * MIB),
+    )
+    spool_max_bytes: int = setting(
+        "SPANFLOW_SPOOL_MAX_BYTES",
+        1024 * MIB,
+        "Bytes of finished flows that one process keeps on disk while Postgres is away.",
+        parse=whole(0, 1024 * 1024 * MIB),
+    )
+    spool_reserve_bytes: int = setting(
+        "SPANFLOW_SPOOL_RESERVE_BYTES",
+        256 * MIB,
+        "Bytes that the spool leaves free on its disk.",
+        parse=whole(0, 1024 * 1024 * MIB),
+    )
+
     # -- what is recorded ----------------------------------------------------------------------------------------------
     content: str = setting(
         "SPANFLOW_CONTENT",
