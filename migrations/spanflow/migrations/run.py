@@ -1,0 +1,155 @@
+"""Bring a database to a revision of the schema, or say which one it has.
+
+All functions here are synchronous; from a running event loop use `await asyncio.to_thread(upgrade, dsn, schema)`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any, Final, TypeVar
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from spanflow.migrations.scripts import quoted, up
+from spanflow.span_processors.names import DEFAULT_SCHEMA
+
+T = TypeVar("T")
+
+#: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.
+VERSION_TABLE: Final = "spanflow_schema_version"
+BASE: Final = "base"
+
+CONNECT_TIMEOUT: Final = 10.0
+#: How long a change of a table may wait for those who use it. All of them wait behind us meanwhile.
+LOCK_TIMEOUT: Final = "30s"
+
+
+def upgrade(dsn: str, schema: str = DEFAULT_SCHEMA) -> None:
+    """Bring the schema to the newest revision. Does nothing when it is there; any number of processes may call it."""
+    _run(dsn, schema, lambda config: command.upgrade(config, "head"))
+
+
+def downgrade(dsn: str, schema: str = DEFAULT_SCHEMA, to: str = BASE) -> None:
+    """Go back to an older revision. What the newer ones stored is deleted; adopted tables get their rows back."""
+    if current(dsn, schema) is not None:
+        _run(dsn, schema, lambda config: command.downgrade(config, to))
+
+
+def current(dsn: str, schema: str = DEFAULT_SCHEMA) -> str | None:
+    """The revision that the database has, or None."""
+    return asyncio.run(_current(dsn, schema))
+
+
+def head() -> str:
+    """The newest revision that this version of Spanflow knows."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def sql(schema: str = DEFAULT_SCHEMA) -> str:
+    """All of it as one script for psql. It runs in one transaction, and running it again changes nothing."""
+    table = f"{quoted(schema)}.{VERSION_TABLE}"
+    parts = [
+        f"-- Spanflow's schema, revision {head()}. Run it with:  psql --set ON_ERROR_STOP=1 --file <this file>\nBEGIN;",
+        *(f"{statement};" for statement in _opening(schema)),
+        f"CREATE TABLE IF NOT EXISTS {table} (\n"
+        f"    version_num varchar(32) NOT NULL, CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num)\n);",
+    ]
+    for revision in _revisions():
+        parts += [*up(revision, schema), f"DELETE FROM {table};\nINSERT INTO {table} VALUES ('{revision}');"]
+    return "\n\n".join([*parts, "COMMIT;\n"])
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("spanflow.migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _revisions() -> list[str]:
+    """All revisions, oldest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+
+
+def _opening(schema: str) -> list[str]:
+    """What every migration starts with.
+
+    The advisory lock is held by the transaction and not by the session, so that it also holds behind pgbouncer in
+    transaction mode. Whoever waits for it must not time out, hence the order.
+    """
+    return [
+        "SET LOCAL statement_timeout = 0",
+        "SET LOCAL lock_timeout = 0",
+        "SET LOCAL timezone = 'UTC'",
+        "SET LOCAL client_min_messages = warning",
+        f"DO $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('spanflow migrations {schema}', 0)); END $$",
+        f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
+        # CREATE SCHEMA IF NOT EXISTS asks for rights on the database even when the schema is there.
+        f"DO $$ BEGIN IF to_regnamespace('{quoted(schema)}') IS NULL THEN CREATE SCHEMA {quoted(schema)}; END IF; END $$",
+    ]
+
+
+def _run(dsn: str, schema: str, steer: Callable[[Config], None]) -> None:
+    quoted(schema)
+    asyncio.run(_run_in_transaction(dsn, schema, steer))
+
+
+async def _run_in_transaction(dsn: str, schema: str, steer: Callable[[Config], None]) -> None:
+    def migrate(connection: Connection) -> None:
+        for statement in _opening(schema):
+            connection.execute(text(statement))
+        config = _config()
+        config.attributes["connection"] = connection
+        config.attributes["schema"] = schema
+        config.attributes["execute"] = lambda script: _execute_script(connection, script)
+        steer(config)
+
+    engine = _engine(dsn)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
+
+
+def _engine(dsn: str) -> AsyncEngine:
+    """An engine for one transaction, also behind pgbouncer: nothing is prepared under a name."""
+
+    async def connect(**options: Any) -> asyncpg.Connection:
+        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT, statement_cache_size=0, **options)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        poolclass=NullPool,
+        connect_args={
+            "async_creator_fn": connect,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: "",
+        },
+    )
+
+
+def _execute_script(connection: Connection, script: str) -> None:
+    """Run a script of many statements, as psql would; a prepared statement could hold only one."""
+    driver: Any = connection.connection.dbapi_connection
+    driver.run_async(lambda raw: raw.execute(script))
+
+
+async def _current(dsn: str, schema: str) -> str | None:
+    table = f"{quoted(schema)}.{VERSION_TABLE}"
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT, statement_cache_size=0)
+    try:
+        if await connection.fetchval("SELECT to_regclass($1)::text", table) is None:
+            return None
+        revision: str | None = await connection.fetchval(f"SELECT version_num FROM {table}")
+        return revision
+    finally:
+        await connection.close()

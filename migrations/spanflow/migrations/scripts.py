@@ -1,0 +1,52 @@
+"""The SQL that each revision consists of, written out in files beside this one."""
+
+import re
+from importlib.resources import files
+from typing import Final
+
+#: The files of each revision, in the order in which they run: (up, down).
+REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "0001": (
+        (
+            "foundation/set_aside.sql",
+            "foundation/flows.sql",
+            "foundation/partitions.sql",
+            "foundation/activities.sql",
+            "foundation/people.sql",
+            "foundation/retention.sql",
+            "foundation/adoption_helpers.sql",
+            "foundation/adoption_flows.sql",
+            "foundation/adoption_others.sql",
+            "foundation/adoption_end.sql",
+            "foundation/conversation_triggers.sql",
+        ),
+        ("foundation/down.sql",),
+    ),
+}
+
+_SCHEMA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def read(name: str, schema: str) -> str:
+    """One file with the schema filled in."""
+    text = files("spanflow.migrations").joinpath("sql", *name.split("/")).read_text(encoding="utf-8")
+    return text.replace("{{schema}}", quoted(schema)).replace("{{schema_name}}", schema)
+
+
+def quoted(schema: str) -> str:
+    """The schema as an SQL identifier. It goes into SQL as text, so nothing but a plain name is taken."""
+    if not _SCHEMA_NAME.fullmatch(schema):
+        raise ValueError(
+            f"{schema!r} is no schema name: use letters, digits and underscores, not starting with a digit"
+        )
+    return f'"{schema}"'
+
+
+def up(revision: str, schema: str) -> list[str]:
+    """The scripts that lead to a revision from the one before it."""
+    return [read(name, schema) for name in REVISIONS[revision][0]]
+
+
+def down(revision: str, schema: str) -> list[str]:
+    """The scripts that lead back."""
+    return [read(name, schema) for name in REVISIONS[revision][1]]
