@@ -1,0 +1,342 @@
+"""One step of a request: a span of its own type, with data, an outcome, and nothing that could hurt the request.
+
+A `Checkpoint` is a class and not a generator-based context manager because it is entered ten times per request.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, set_span_in_context
+
+from spanflow.instrumentation.activation import AnyToken, activate, deactivate
+from spanflow.instrumentation.outcome import is_cancellation, record_error, refusal
+from spanflow.instrumentation.runtime import Runtime, runtime, say_once
+from spanflow.instrumentation.semantics import (
+    OPENINFERENCE_KIND,
+    TIME_TO_FIRST_CHUNK,
+    TIME_TO_FIRST_TOKEN,
+    Meaning,
+    meaning_of,
+)
+from spanflow.instrumentation.values import attribute_value, short_text
+from spanflow.span_processors import names
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CURRENT: Final = create_key("spanflow-checkpoint")
+_NOWHERE: Final = Context()
+
+
+class Checkpoint:
+    """A step that is under way. Make one with `checkpoint`, `start_checkpoint` or `flow`."""
+
+    __slots__ = (
+        "_context",
+        "_data",
+        "_entered",
+        "_event_type",
+        "_first_token",
+        "_hidden",
+        "_meaning",
+        "_name",
+        "_outcome",
+        "_parent",
+        "_runtime",
+        "_span",
+        "_start_ns",
+        "_started",
+        "_stranded",
+        "_token",
+    )
+
+    def __init__(self, event_type: str, name: str | None = None, data: Mapping[str, Any] | None = None) -> None:
+        self._event_type = event_type
+        self._name = name
+        self._data: Mapping[str, Any] = data or {}
+        self._meaning = self._find_meaning()
+        self._entered = 0
+        self._token: AnyToken | None = None
+        self._reset(_NOWHERE)
+
+    def _find_meaning(self) -> Meaning:
+        return meaning_of(self._event_type)
+
+    def _reset(self, parent: Context) -> None:
+        self._runtime: Runtime = runtime()
+        self._span: Span = INVALID_SPAN
+        self._parent = self._context = parent
+        self._outcome: str | None = None
+        self._hidden = 0
+        self._first_token = False
+        self._stranded = False
+        self._started = 0.0
+        self._start_ns: int | None = None
+
+    # -- what a gateway calls ------------------------------------------------------------------------------------------
+
+    @property
+    def span(self) -> Span:
+        """The OpenTelemetry span behind this step."""
+        return self._span
+
+    @property
+    def context(self) -> Context:
+        """A context with this step current: pass it to `start_checkpoint(parent=…)` or to OpenTelemetry's own API."""
+        return self._context
+
+    def set(self, **data: Any) -> Self:
+        """Add data, such as `step.set(tool="list_snapshots")`; token counts and the model count as GenAI data."""
+        try:
+            if data and self._span.is_recording():
+                self._set(data)
+        except Exception:
+            say_once("set", "Data of a checkpoint could not be recorded", exc_info=True)
+        return self
+
+    def deny(self, reason: str, **data: Any) -> Self:
+        """This gate refuses the request. The flow is complete and its outcome is «denied»."""
+        self._outcome = names.OUTCOME_DENIED
+        return self.set(**data)._write({names.ATTR_DENIED_REASON: short_text(reason, 1024)})._tell_pipeline()
+
+    def fail(self, error: BaseException | str, **data: Any) -> Self:
+        """This step failed, also when the application handles the error itself."""
+        self._outcome = names.OUTCOME_ERROR
+        self.set(**data)
+        try:
+            record_error(self._span, error, self._runtime)
+            self._tell_pipeline()
+        except Exception:
+            say_once("fail", "An error of a checkpoint could not be recorded", exc_info=True)
+        return self
+
+    def cancel(self) -> Self:
+        """This step was given up; it is neither fine nor broken."""
+        self._outcome = names.OUTCOME_CANCELLED
+        return self
+
+    def first_token(self) -> Self:
+        """The model's first token is here. Only the first call counts."""
+        if not self._first_token and self._span.is_recording():
+            self._first_token = True
+            waited = self._runtime.clock() - self._started
+            self._write(
+                {
+                    names.ATTR_DATA_PREFIX + TIME_TO_FIRST_TOKEN: round(waited * 1000, 3),
+                    TIME_TO_FIRST_CHUNK: round(waited, 6),
+                }
+            )._tell_pipeline()
+        return self
+
+    def first_item(self) -> None:
+        """A stream gave an item. Of a model's stream the first one is the first token."""
+        if not self._first_token and self._event_type == names.LLM_THINKING:
+            self.first_token()
+
+    def end(self, end_ns: int | None = None) -> None:
+        """End a step that `start_checkpoint` began, now or at a time of yours. Further calls do nothing."""
+        self._write({names.ATTR_OUTCOME: self._outcome or names.OUTCOME_OK})
+        try:
+            if self._span.is_recording():
+                self._span.end(end_ns)
+        except Exception:
+            say_once("end", "A checkpoint could not be ended", exc_info=True)
+
+    def __enter__(self) -> Self:
+        self._entered += 1
+        if self._entered > 1:
+            say_once("entered twice", "One checkpoint object is in use twice at a time; make one for each step")
+            return self
+        self.begin()
+        self._token = activate(self._context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered -= 1
+        if self._entered:
+            return
+        if self._token is not None:
+            if not deactivate(self._token):
+                self._strand()
+            self._token = None
+        if error is not None:
+            self.ended_by(error)
+        self.end()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        """Use as a decorator, of plain and async functions and of plain and async generators."""
+        from spanflow.instrumentation.decorate import decorated
+
+        return decorated(self._again, function)
+
+    # -- how it works --------------------------------------------------------------------------------------------------
+
+    def _again(self) -> Self:
+        """A fresh step of the same kind: a decorated function makes one for each call."""
+        return type(self)(self._event_type, self._name, self._data)
+
+    def _strand(self) -> None:
+        """Another task or thread entered this step, and there it stays current; here it must not."""
+        self._stranded = True
+        if get_value(_CURRENT) is self:
+            activate(self._parent)
+
+    def ended_by(self, error: BaseException) -> None:
+        """Take the outcome from what the application raised, unless the application has said it itself."""
+        if self._outcome is not None:
+            return
+        if is_cancellation(error):
+            self.cancel()
+            return
+        try:
+            reason = refusal(self._event_type, error)
+        except Exception:
+            reason = None
+        if reason is not None:
+            self.deny(reason)
+        else:
+            self.fail(error)
+
+    def begin(self, parent: Context | None = None, start_ns: int | None = None) -> Self:
+        """Begin the span without making it current. Whatever goes wrong in here, the application's own code runs."""
+        self._reset(_living(otel_context.get_current() if parent is None else parent))
+        self._start_ns = start_ns
+        try:
+            self._span = self._begin(self._parent)
+            self._started = self._runtime.clock()
+            self._context = set_value(_CURRENT, self, set_span_in_context(self._span, self._parent))
+            if self._event_type == names.ERROR and self._span.is_recording():
+                self.fail(short_text(self._data.get("message", "error")))
+        except Exception:
+            say_once("start", "A checkpoint could not be started", exc_info=True)
+        return self
+
+    def _begin(self, parent: Context) -> Span:
+        return self._open(parent, self._first_attributes(), kind=self._meaning.kind)
+
+    def _open(
+        self, parent: Context, attributes: Mapping[str, Any], *, kind: SpanKind, links: Sequence[Link] = ()
+    ) -> Span:
+        return self._runtime.tracer().start_span(
+            self._name or short_text(self._meaning.span_name(self._event_type, self._data), 256),
+            context=parent,
+            kind=kind,
+            attributes=self._clean(attributes),
+            links=links,
+            start_time=self._start_ns,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+
+    def _first_attributes(self) -> dict[str, Any]:
+        attributes: dict[str, Any] = {names.ATTR_CHECKPOINT_TYPE: self._event_type, **self._meaning.fixed}
+        if self._runtime.openinference:
+            attributes[OPENINFERENCE_KIND] = self._meaning.openinference_kind
+        attributes.update(self._named(self._data))
+        return attributes
+
+    def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Our own attributes for the data, and OpenTelemetry's for the same."""
+        limit = self._runtime.max_text
+        values = {word: attribute_value(value, limit) for word, value in data.items() if value is not None}
+        named: dict[str, Any] = {names.ATTR_DATA_PREFIX + word: value for word, value in values.items()}
+        if self._meaning.words:
+            named.update(self._meaning.attributes(values.items()))
+        return named
+
+    def _set(self, data: Mapping[str, Any]) -> None:
+        self._span.set_attributes(self._clean(self._named(data)))
+        self._tell_pipeline()
+        after = self._meaning.named_after
+        if after is not None and self._name is None and after[1] in data:
+            self._span.update_name(short_text(self._meaning.span_name(self._event_type, data), 256))
+
+    def _tell_pipeline(self) -> Self:
+        """Whoever watches live sees what changed before the step ends."""
+        pipeline = self._runtime.pipeline
+        if pipeline is not None:
+            try:
+                pipeline.span_updated(self._span)
+            except Exception:
+                say_once("updated", "A change of a checkpoint could not be mirrored", exc_info=True)
+        return self
+
+    def _clean(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The attributes without secrets; the step counts how many were hidden."""
+        kept, hidden = self._runtime.redactor.attributes(attributes)
+        if not hidden:
+            return kept
+        self._hidden += hidden
+        return {**kept, names.ATTR_REDACTED: self._hidden}
+
+    def _write(self, attributes: Mapping[str, Any]) -> Self:
+        try:
+            if self._span.is_recording():
+                self._span.set_attributes(self._clean(attributes))
+        except Exception:
+            say_once("write", "A checkpoint's attributes could not be recorded", exc_info=True)
+        return self
+
+
+def _living(parent: Context) -> Context:
+    """The context to start from.
+
+    A generator that was broken off is finalised in a task of its own and leaves its step current in its consumer. Such
+    a stranded step is no parent; what was current before it is.
+    """
+    step = get_value(_CURRENT, parent)
+    while isinstance(step, Checkpoint) and step._stranded:
+        parent = step._parent
+        step = get_value(_CURRENT, parent)
+    return parent
+
+
+def checkpoint(event_type: str, /, *, name: str | None = None, **data: Any) -> Checkpoint:
+    """A step of the request, as context manager or decorator.
+
+    with checkpoint("tool_call", mcp="qa_mcp", tool="list_snapshots") as step:
+        step.set(rows=len(await call()))
+    """
+    return Checkpoint(event_type, name, data)
+
+
+def start_checkpoint(
+    event_type: str,
+    /,
+    *,
+    parent: "Checkpoint | Span | Context | None" = None,
+    name: str | None = None,
+    start_ns: int | None = None,
+    **data: Any,
+) -> Checkpoint:
+    """A step that does not become current and that you end yourself with `.end()`.
+
+    `start_ns` (nanoseconds since 1970) is for what began before anyone could say so.
+    """
+    return Checkpoint(event_type, name, data).begin(_context_of(parent), start_ns)
+
+
+def current_checkpoint() -> Checkpoint:
+    """The innermost step that is under way here; outside of any, one that records nothing."""
+    step = get_value(_CURRENT)
+    return step if isinstance(step, Checkpoint) else Checkpoint("none")
+
+
+def _context_of(parent: "Checkpoint | Span | Context | None") -> Context:
+    if isinstance(parent, Checkpoint):
+        return parent.context
+    if isinstance(parent, Span):
+        return set_span_in_context(parent)
+    return otel_context.get_current() if parent is None else parent

@@ -1,0 +1,38 @@
+"""What is known about the connection that a request came in on: who called, whether we trust them, which turn it is."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.trace import Span
+
+from spanflow.span_processors.identity import NOBODY, Identity
+
+_KEY: Final = create_key("spanflow-edge")
+
+
+@dataclass(slots=True, eq=False)
+class Edge:
+    """One inbound request or connection. It is shared by every task that the request starts."""
+
+    #: Whether the caller's trace context and identity headers are believed.
+    trusted: bool = False
+    #: What headers and `identify` said; later turns of the same connection belong to the same person.
+    identity: Identity = NOBODY
+    #: The server span, once a tracer has made one.
+    server_span: Span | None = None
+    #: The turn that is under way on a long connection.
+    turn: Span | None = None
+    #: `flow()` has made the automatic turn its own.
+    adopted: bool = False
+    #: The gateway makes its own turns on this connection, around its reads.
+    manual: bool = False
+
+
+def with_edge(edge: Edge, context: Context | None = None) -> Context:
+    return set_value(_KEY, edge, context)
+
+
+def edge_of(context: Context | None = None) -> Edge | None:
+    value = get_value(_KEY, context)
+    return value if isinstance(value, Edge) else None

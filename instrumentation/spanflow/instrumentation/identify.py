@@ -1,0 +1,130 @@
+"""`identify`: say whose flow this is, as soon as it is known, also for what has already started."""
+
+from typing import Final
+from uuid import UUID
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, get_current_span
+
+from spanflow.instrumentation.activation import activate
+from spanflow.instrumentation.edge import edge_of
+from spanflow.instrumentation.known_flows import KnownFlows, identity_attributes, personal_attributes
+from spanflow.instrumentation.runtime import runtime, say_once
+from spanflow.instrumentation.values import text_value
+from spanflow.span_processors.identity import NOBODY, Identity, identity_of, with_identity
+from spanflow.span_processors.ids import MAX_ID_LENGTH, id_or_none
+
+Id = str | int | UUID
+
+#: The flows of this process. The span processor fills it; without one there is nothing to look up.
+KNOWN_FLOWS: Final = KnownFlows()
+
+_MAX_NAME: Final = 256
+
+
+def identify(
+    *,
+    user_id: Id | None = None,
+    email: str | None = None,
+    full_name: str | None = None,
+    session_id: Id | None = None,
+    conversation_id: Id | None = None,
+    source: str | None = None,
+) -> None:
+    """Say whose flow this is, at any time during it: the whole flow counts as this user's, from its beginning.
+
+    Give only what you know; what was known stays. Outside of any flow it counts for the flows that this task starts.
+    An id that cannot be one (empty, longer than 128 characters, with control characters, braces or a slash) is left out
+    and said so in the log once; nothing is ever raised.
+    """
+    try:
+        newer = clean_identity(
+            user_id=user_id,
+            email=email,
+            full_name=full_name,
+            session_id=session_id,
+            conversation_id=conversation_id,
+            source=source,
+        )
+        if newer != NOBODY:
+            _learn(newer)
+    except Exception:
+        say_once("identify", "The identity of a flow could not be recorded", exc_info=True)
+
+
+def clean_identity(
+    *,
+    user_id: object = None,
+    email: object = None,
+    full_name: object = None,
+    session_id: object = None,
+    conversation_id: object = None,
+    source: object = None,
+) -> Identity:
+    """An identity of what can serve as one."""
+    return Identity(
+        user_id=_id("user_id", user_id),
+        email=_text(email),
+        full_name=_text(full_name),
+        session_id=_id("session_id", session_id),
+        conversation_id=_id("conversation_id", conversation_id),
+        source=_id("source", source),
+    )
+
+
+def inherited_identity(context: Context) -> Identity:
+    """Whose flow a new root would be that starts here: the connection's, the context's, the surrounding flow's."""
+    edge = edge_of(context)
+    identity = edge.identity if edge is not None else NOBODY
+    identity = identity.merged(identity_of(context))
+    around = KNOWN_FLOWS.get(get_current_span(context).get_span_context().trace_id)
+    return identity if around is None else identity.merged(around.identity)
+
+
+def _learn(newer: Identity) -> None:
+    context = otel_context.get_current()
+    edge = edge_of(context)
+    if edge is not None:
+        edge.identity = edge.identity.merged(newer)
+    span = get_current_span(context)
+    span_context = span.get_span_context()
+    if not span_context.is_valid:
+        activate(with_identity(identity_of(context).merged(newer), context))
+        return
+    _tell_open_spans(span, span_context.trace_id, newer)
+    pipeline = runtime().pipeline
+    if pipeline is not None:
+        known = KNOWN_FLOWS.get(span_context.trace_id)
+        pipeline.identify(span_context.trace_id, known.identity if known is not None else newer)
+
+
+def _tell_open_spans(current: Span, trace_id: int, newer: Identity) -> None:
+    flow = KNOWN_FLOWS.get(trace_id)
+    if flow is None:
+        current.set_attributes({**identity_attributes(newer), **personal_attributes(newer)})
+        return
+    if flow.learn(newer):
+        for span in list(flow.open_spans.values()):
+            span.set_attributes(flow.attributes)
+        if flow.root is not None:
+            flow.root.set_attributes(personal_attributes(flow.identity))
+
+
+def _id(field: str, value: object) -> str | None:
+    if value is None:
+        return None
+    clean = id_or_none(value)
+    if clean is None:
+        say_once(
+            f"id {field}",
+            "A %s was left out: an id is a string or whole number of at most %d characters without control characters, "
+            "braces or slashes",
+            field,
+            MAX_ID_LENGTH,
+        )
+    return clean
+
+
+def _text(value: object) -> str | None:
+    return text_value(value, _MAX_NAME) if isinstance(value, str) and value else None

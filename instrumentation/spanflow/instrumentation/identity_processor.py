@@ -1,0 +1,77 @@
+"""Puts whose flow it is on every span, and links a new root to the caller whose trace it did not join."""
+
+from typing import Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanContext, SpanKind
+
+from spanflow.instrumentation.edge import Edge, edge_of
+from spanflow.instrumentation.identify import KNOWN_FLOWS
+from spanflow.instrumentation.known_flows import KnownFlows, personal_attributes
+from spanflow.instrumentation.runtime import say_once
+from spanflow.span_processors.identity import Identity, identity_of
+
+_CALLER: Final = create_key("spanflow-caller")
+_CALLER_LINK: Final = {"flow.link": "caller"}
+
+
+def with_caller(caller: SpanContext, context: Context) -> Context:
+    """A context whose next root is linked to `caller`."""
+    return set_value(_CALLER, caller, context)
+
+
+class IdentitySpanProcessor(SpanProcessor):
+    """Stands before every other processor, so that those see the identity from a span's first moment."""
+
+    def __init__(self, flows: KnownFlows = KNOWN_FLOWS) -> None:
+        self._flows = flows
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        try:
+            self._started(span, parent_context)
+        except Exception:
+            say_once("identity on_start", "The identity could not be put on a span", exc_info=True)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        try:
+            span_context = span.context
+            if span_context is not None:
+                self._flows.ended(span_context.trace_id, span_context.span_id)
+        except Exception:
+            say_once("identity on_end", "The end of a span could not be noted", exc_info=True)
+
+    def shutdown(self) -> None:
+        """Nothing is held here that would have to be closed."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return True
+
+    def _started(self, span: Span, parent_context: Context | None) -> None:
+        here = otel_context.get_current()
+        context = here if parent_context is None else parent_context
+        parent = span.parent
+        is_root = parent is None or parent.is_remote
+        edge = edge_of(here) if is_root else None
+        identity = _identity(context, here, edge)
+        span_context = span.get_span_context()
+        flow = self._flows.started(span, span_context.trace_id, span_context.span_id, is_root, identity)
+        if is_root:
+            if edge is not None and edge.server_span is None and span.kind is SpanKind.SERVER:
+                edge.server_span = span
+            caller = get_value(_CALLER, context)
+            if isinstance(caller, SpanContext):
+                span.add_link(caller, _CALLER_LINK)
+            if personal := personal_attributes(flow.identity):
+                span.set_attributes(personal)
+        if flow.attributes:
+            span.set_attributes(flow.attributes)
+
+
+def _identity(context: Context, here: Context, edge: Edge | None) -> Identity:
+    """What the span's own context says. Instrumentations extract into an empty one; then the current one counts."""
+    identity = identity_of(context)
+    if context is not here:
+        identity = identity_of(here).merged(identity)
+    return identity if edge is None else edge.identity.merged(identity)

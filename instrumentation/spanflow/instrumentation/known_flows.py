@@ -1,0 +1,92 @@
+"""What this process knows about its flows by trace id: whose they are, and which of their spans are still open.
+
+`identify` may be called in a place whose context nobody else sees (a dependency in a thread pool), so identity cannot
+live in the context alone. There is no lock: every step is one atomic operation on a dict, and a fork copies it whole.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from opentelemetry.trace import Span
+
+from spanflow.span_processors import names
+from spanflow.span_processors.identity import NOBODY, Identity
+
+#: Spans may come long after their flow's root has ended: flows are remembered until newer ones push them out.
+REMEMBERED: Final = 4096
+
+
+def identity_attributes(identity: Identity) -> dict[str, str]:
+    """The attributes that every span of a person's flow carries."""
+    pairs = (
+        (names.ATTR_USER_ID, identity.user_id),
+        (names.ATTR_SESSION_ID, identity.conversation_id or identity.session_id),
+        (names.ATTR_CONVERSATION_ID, identity.conversation_id),
+        (names.ATTR_FLOW_SESSION_ID, identity.session_id),
+        (names.ATTR_SOURCE, identity.source),
+    )
+    return {name: value for name, value in pairs if value is not None}
+
+
+def personal_attributes(identity: Identity) -> dict[str, str]:
+    """What only a flow's root carries: once is enough for a name and an e-mail address."""
+    pairs = ((names.ATTR_USER_EMAIL, identity.email), (names.ATTR_USER_FULL_NAME, identity.full_name))
+    return {name: value for name, value in pairs if value is not None}
+
+
+class KnownFlow:
+    """One trace as this process sees it."""
+
+    __slots__ = ("attributes", "identity", "open_spans", "root")
+
+    def __init__(self) -> None:
+        self.identity: Identity = NOBODY
+        self.attributes: Mapping[str, str] = {}
+        self.open_spans: dict[int, Span] = {}
+        self.root: Span | None = None
+
+    def learn(self, newer: Identity) -> bool:
+        """Whether `newer` says anything that was not known."""
+        merged = self.identity.merged(newer)
+        if merged == self.identity:
+            return False
+        self.identity = merged
+        self.attributes = identity_attributes(merged)
+        return True
+
+
+class KnownFlows:
+    """The flows of this process, the newest `REMEMBERED` of them."""
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._flows: dict[int, KnownFlow] = {}
+        self._remembered = remembered
+
+    def get(self, trace_id: int) -> KnownFlow | None:
+        return self._flows.get(trace_id)
+
+    def started(self, span: Span, trace_id: int, span_id: int, is_root: bool, identity: Identity) -> KnownFlow:
+        flow = self._flows.get(trace_id)
+        if flow is None:
+            flow = self._flows.setdefault(trace_id, KnownFlow())
+            self._forget_oldest()
+        if identity is not NOBODY and flow.identity is NOBODY:
+            flow.learn(identity)
+        flow.open_spans[span_id] = span
+        if is_root and flow.root is None:
+            flow.root = span
+        return flow
+
+    def ended(self, trace_id: int, span_id: int) -> None:
+        flow = self._flows.get(trace_id)
+        if flow is not None:
+            flow.open_spans.pop(span_id, None)
+            if flow.root is not None and flow.root.get_span_context().span_id == span_id:
+                flow.root = None
+
+    def _forget_oldest(self) -> None:
+        while len(self._flows) > self._remembered:
+            try:
+                self._flows.pop(next(iter(self._flows)), None)
+            except (RuntimeError, StopIteration):  # another thread was faster
+                return

@@ -1,0 +1,110 @@
+"""What a checkpoint's type and data mean in OpenTelemetry's own words, in one table.
+
+Beside `flow.data.*` every checkpoint carries the GenAI and MCP attributes that Jaeger's GenAI view, Langfuse, Phoenix
+and Logfire understand. The names are still marked «development» upstream, hence constants here and no import.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from opentelemetry.trace import SpanKind
+
+from spanflow.span_processors import names
+
+OPERATION: Final = "gen_ai.operation.name"
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+OPENINFERENCE_KIND: Final = "openinference.span.kind"
+#: Our own word for the same moment, in milliseconds like every duration that dashboards show.
+TIME_TO_FIRST_TOKEN: Final = "time_to_first_token_ms"
+ERROR_TYPE: Final = "error.type"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """How checkpoints of one type look to tools that have never heard of Spanflow."""
+
+    kind: SpanKind = SpanKind.INTERNAL
+    openinference_kind: str = "CHAIN"
+    #: `("chat", "model")` names the span «chat gpt-5» as soon as the model is known.
+    named_after: tuple[str, str] | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    #: A checkpoint's own word, and the attributes that say the same upstream.
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def attributes(self, data: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        """The upstream attributes for a checkpoint's data."""
+        return {name: _fitting(name, value) for word, value in data for name in self.words.get(word, ())}
+
+    def span_name(self, event_type: str, data: Mapping[str, Any]) -> str:
+        if self.named_after is not None:
+            prefix, word = self.named_after
+            what = data.get(word)
+            if what is not None:
+                return f"{prefix} {what}"
+        return event_type
+
+
+_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+
+
+def _fitting(name: str, value: Any) -> Any:
+    return [value] if name == _FINISH_REASONS and isinstance(value, str) else value
+
+
+_GUARDRAIL: Final = Meaning(openinference_kind="GUARDRAIL")
+_PLAIN: Final = Meaning()
+
+MEANINGS: Final[Mapping[str, Meaning]] = {
+    **dict.fromkeys(names.GATES, _GUARDRAIL),
+    names.TOOL_FILTER: _PLAIN,
+    names.LLM_COMPLETE: _PLAIN,
+    names.ERROR: _PLAIN,
+    names.LLM_THINKING: Meaning(
+        kind=SpanKind.CLIENT,
+        openinference_kind="LLM",
+        named_after=("chat", "model"),
+        fixed={OPERATION: "chat"},
+        words={
+            # `gen_ai.system` is the provider's older name; Langfuse and Phoenix still read it.
+            "provider": ("gen_ai.provider.name", "gen_ai.system"),
+            "model": ("gen_ai.request.model",),
+            "response_model": ("gen_ai.response.model",),
+            "response_id": ("gen_ai.response.id",),
+            "input_tokens": ("gen_ai.usage.input_tokens",),
+            "output_tokens": ("gen_ai.usage.output_tokens",),
+            "cached_tokens": ("gen_ai.usage.cache_read.input_tokens",),
+            "finish_reason": (_FINISH_REASONS,),
+            "finish_reasons": (_FINISH_REASONS,),
+            "temperature": ("gen_ai.request.temperature",),
+            "max_tokens": ("gen_ai.request.max_tokens",),
+            "messages": ("gen_ai.input.messages",),
+            "output_messages": ("gen_ai.output.messages",),
+        },
+    ),
+    names.TOOL_CALL: Meaning(
+        kind=SpanKind.CLIENT,
+        openinference_kind="TOOL",
+        named_after=("tools/call", "tool"),
+        fixed={OPERATION: "execute_tool", "mcp.method.name": "tools/call"},
+        words={
+            "tool": ("gen_ai.tool.name",),
+            "tool_type": ("gen_ai.tool.type",),
+            "call_id": ("gen_ai.tool.call.id",),
+            "arguments": ("gen_ai.tool.call.arguments",),
+            "result": ("gen_ai.tool.call.result",),
+            "request_id": ("jsonrpc.request.id",),
+            "protocol_version": ("mcp.protocol.version",),
+            "transport": ("network.transport",),
+            "server_address": ("server.address",),
+        },
+    ),
+}
+
+#: The root of a turn.
+TURN: Final = Meaning(openinference_kind="AGENT", fixed={OPERATION: "invoke_agent"})
+
+
+def meaning_of(event_type: str) -> Meaning:
+    """The row for a type; a gateway's own types are plain steps."""
+    return MEANINGS.get(event_type, _PLAIN)

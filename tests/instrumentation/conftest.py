@@ -1,0 +1,48 @@
+"""A tracer provider that keeps every finished span, installed the way `configure` installs one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
+from spanflow.instrumentation.runtime import install, unconfigured
+from tests.support.span_tree import Node, outline, span_tree
+
+
+@dataclass
+class Recorded:
+    """What was recorded, and the provider that records it."""
+
+    provider: TracerProvider = field(default_factory=lambda: TracerProvider(shutdown_on_exit=False))
+    memory: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
+
+    @property
+    def spans(self) -> tuple[ReadableSpan, ...]:
+        return self.memory.get_finished_spans()
+
+    def tree(self, attributes: Sequence[str] | None = None) -> list[Node]:
+        return span_tree(self.spans, attributes)
+
+    def outline(self) -> list[str]:
+        return outline(self.spans)
+
+    def only(self, name: str) -> ReadableSpan:
+        (span,) = [span for span in self.spans if span.name == name]
+        return span
+
+
+@pytest.fixture
+def recorded(fresh_otel: None) -> Iterator[Recorded]:
+    recorded = Recorded()
+    recorded.provider.add_span_processor(IdentitySpanProcessor())
+    recorded.provider.add_span_processor(SimpleSpanProcessor(recorded.memory))
+    trace.set_tracer_provider(recorded.provider)
+    before = install(unconfigured())
+    yield recorded
+    install(before)
+    recorded.provider.shutdown()
