@@ -31,6 +31,10 @@ class Recorded:
     def outline(self) -> list[str]:
         return outline(self.spans)
 
+    def trace_ids(self) -> list[str]:
+        """Each trace once, in the order in which they ended."""
+        return list({f"{span.context.trace_id:032x}": None for span in self.spans if span.context is not None})
+
     def only(self, name: str) -> ReadableSpan:
         (span,) = [span for span in self.spans if span.name == name]
         return span

@@ -21,7 +21,7 @@ from spanflow.instrumentation.identify import (
     identify,
     inherited_identity,
 )
-from spanflow.instrumentation.known_flows import identity_attributes, personal_attributes
+from spanflow.instrumentation.known_flows import identity_attributes, learned, personal_attributes
 from spanflow.instrumentation.semantics import OPENINFERENCE_KIND, TURN, Meaning
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity, with_identity
@@ -63,7 +63,7 @@ class Flow(Checkpoint):
             if turn is not None:
                 return self._adopt(edge, turn)
             edge.manual = True
-        identity = inherited_identity(parent).merged(self._identity)
+        identity = learned(inherited_identity(parent), self._identity)
         around = get_current_span(parent).get_span_context()
         self._parent = with_identity(identity, set_span_in_context(INVALID_SPAN, parent))
         attributes = {**self._first_attributes(), **identity_attributes(identity), **personal_attributes(identity)}

@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from spanflow.instrumentation.activation import activate
 from spanflow.instrumentation.edge import edge_of
-from spanflow.instrumentation.known_flows import KnownFlows, identity_attributes, personal_attributes
+from spanflow.instrumentation.known_flows import KnownFlows, identity_attributes, learned, personal_attributes
 from spanflow.instrumentation.runtime import runtime, say_once
 from spanflow.instrumentation.values import text_value
 from spanflow.span_processors.identity import NOBODY, Identity, identity_of, with_identity
@@ -77,20 +77,20 @@ def inherited_identity(context: Context) -> Identity:
     """Whose flow a new root would be that starts here: the connection's, the context's, the surrounding flow's."""
     edge = edge_of(context)
     identity = edge.identity if edge is not None else NOBODY
-    identity = identity.merged(identity_of(context))
+    identity = learned(identity, identity_of(context))
     around = KNOWN_FLOWS.get(get_current_span(context).get_span_context().trace_id)
-    return identity if around is None else identity.merged(around.identity)
+    return identity if around is None else learned(identity, around.identity)
 
 
 def _learn(newer: Identity) -> None:
     context = otel_context.get_current()
     edge = edge_of(context)
     if edge is not None:
-        edge.identity = edge.identity.merged(newer)
+        edge.identity = learned(edge.identity, newer)
     span = get_current_span(context)
     span_context = span.get_span_context()
     if not span_context.is_valid:
-        activate(with_identity(identity_of(context).merged(newer), context))
+        activate(with_identity(learned(identity_of(context), newer), context))
         return
     _tell_open_spans(span, span_context.trace_id, newer)
     pipeline = runtime().pipeline

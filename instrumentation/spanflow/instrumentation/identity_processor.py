@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 
 from spanflow.instrumentation.edge import Edge, edge_of
 from spanflow.instrumentation.identify import KNOWN_FLOWS
-from spanflow.instrumentation.known_flows import KnownFlows, personal_attributes
+from spanflow.instrumentation.known_flows import KnownFlows, learned, personal_attributes
 from spanflow.instrumentation.runtime import say_once
 from spanflow.span_processors.identity import Identity, identity_of
 
@@ -73,5 +73,5 @@ def _identity(context: Context, here: Context, edge: Edge | None) -> Identity:
     """What the span's own context says. Instrumentations extract into an empty one; then the current one counts."""
     identity = identity_of(context)
     if context is not here:
-        identity = identity_of(here).merged(identity)
-    return identity if edge is None else edge.identity.merged(identity)
+        identity = learned(identity_of(here), identity)
+    return identity if edge is None else learned(edge.identity, identity)

@@ -5,6 +5,7 @@ live in the context alone. There is no lock: every step is one atomic operation 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from opentelemetry.trace import Span
@@ -34,6 +35,13 @@ def personal_attributes(identity: Identity) -> dict[str, str]:
     return {name: value for name, value in pairs if value is not None}
 
 
+def learned(known: Identity, newer: Identity) -> Identity:
+    """What is known after `newer`. Another user brings a name and an e-mail address of their own, or none."""
+    if newer.user_id is not None and known.user_id is not None and newer.user_id != known.user_id:
+        known = replace(known, email=None, full_name=None)
+    return known.merged(newer)
+
+
 class KnownFlow:
     """One trace as this process sees it."""
 
@@ -47,7 +55,7 @@ class KnownFlow:
 
     def learn(self, newer: Identity) -> bool:
         """Whether `newer` says anything that was not known."""
-        merged = self.identity.merged(newer)
+        merged = learned(self.identity, newer)
         if merged == self.identity:
             return False
         self.identity = merged
