@@ -3,7 +3,7 @@
 `docs/events-and-trees.md` tells what each field means, and `event.schema.json` is the same as JSON Schema.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict, cast
 
 import orjson
@@ -72,7 +72,6 @@ class Event(TypedDict, total=False):
     was: dict[str, Any]
 
 
-_TIMES: Final = ("start_ns", "end_ns", "updated_ns")
 _MAX_DIGITS: Final = 20
 #: So much nesting is written again by every JSON writer; what has more brackets is looked at more closely.
 _MAX_NESTING: Final = 100
@@ -142,27 +141,50 @@ def checked(value: Any) -> Event:
         value = from_seeds(value)
     if not is_id(value.get("node_id")):
         raise EventError("node_id must be a string of 1 to 128 characters without control characters, braces or '/'")
-    if value["phase"] not in _PHASES:
-        raise EventError("phase must be one of " + ", ".join(names.PHASES))
-    parent = value.get("parent_id")
-    if parent is not None and not is_id(parent):
-        raise EventError("parent_id must be an id or null")
-    for field in _TIMES:
-        time = value.get(field)
-        if time is not None and not _is_time(time):
-            raise EventError(f"{field} must be a string of decimal digits")
-    for field in ("attributes", "types"):
-        if not isinstance(value.get(field, _EMPTY), dict):
-            raise EventError(f"{field} must be an object")
+    for field, content in value.items():
+        check = _CHECKS.get(field)
+        if check is not None and not check[0](content):
+            raise EventError(f"{field} must be {check[1]}")
     return cast(Event, value)
 
 
-_PHASES: Final = frozenset(names.PHASES)
-_EMPTY: Final[dict[str, Any]] = {}
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_DIGITS and value.isascii() and value.isdigit()
 
 
-def _is_time(time: object) -> bool:
-    return isinstance(time, str) and len(time) <= _MAX_DIGITS and time.isascii() and time.isdigit()
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_list_of_parts(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(part, dict) and _is_object(part.get("attributes", {})) and _is_object(part.get("types", {}))
+        for part in value
+    )
+
+
+_A_TIME: Final = (_is_time, "a string of decimal digits")
+_A_TEXT: Final = (_is_text, "a string")
+_AN_OBJECT: Final = (_is_object, "an object")
+_PARTS: Final = (_is_list_of_parts, "a list of objects")
+_CHECKS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
+    "phase": (lambda value: isinstance(value, str) and value in names.PHASES, "one of " + ", ".join(names.PHASES)),
+    "parent_id": (lambda value: value is None or is_id(value), "an id or null"),
+    "start_ns": _A_TIME,
+    "end_ns": _A_TIME,
+    "updated_ns": _A_TIME,
+    "attributes": _AN_OBJECT,
+    "types": _AN_OBJECT,
+    "links": _PARTS,
+    "logs": _PARTS,
+} | dict.fromkeys(
+    ("flow_id", "event_type", "name", "kind", "status", "status_message", "outcome", "process", "scope", "trace_state"),
+    _A_TEXT,
+)
 
 
 def restored(event: Event) -> Event:
