@@ -73,7 +73,7 @@ COMMENT ON FUNCTION {{schema}}.ensure_flow_partitions(integer) IS
     'Make the weekly partitions up to so many weeks from now; does nothing when they are there';
 
 CREATE OR REPLACE FUNCTION {{schema}}.claim_flow_keys(flow_ids text[], started timestamptz[])
-RETURNS TABLE (flow_id text, start_key timestamptz)
+RETURNS TABLE (flow_id text, start_key timestamptz, fresh boolean)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -104,8 +104,10 @@ BEGIN
     ) AS week
     ORDER BY wanted.flow_id, wanted.started
     ON CONFLICT (flow_id) DO UPDATE SET start_key = excluded.start_key WHERE known.start_key < oldest;
+    -- Fresh: written by this very transaction, so that no row of the flow can be there yet.
     RETURN QUERY
-    SELECT known.flow_id, known.start_key FROM {{schema}}.flow_keys AS known WHERE known.flow_id = ANY (flow_ids);
+    SELECT known.flow_id, known.start_key, known.xmin = pg_current_xact_id()::xid
+    FROM {{schema}}.flow_keys AS known WHERE known.flow_id = ANY (flow_ids);
 END
 $body$;
 
