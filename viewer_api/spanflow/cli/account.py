@@ -7,11 +7,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from spanflow.cli.problem import Problem
+
 SYSTEM_USER = "spanflow"
 FALLBACK_USER = "nobody"
 
 
-class PrivateFolder(RuntimeError):
+class PrivateFolder(Problem):
     """A folder on the way to the data is closed to the account that has to work in it."""
 
 

@@ -13,12 +13,21 @@ from typing import BinaryIO
 
 from spanflow.cli import launcher
 from spanflow.cli.account import Account
+from spanflow.cli.problem import Problem
 
 _POLL = 0.01
 
 
-class ChildError(RuntimeError):
+class ChildError(Problem):
     """A process of ours did not start, or did not stay; the message shows the end of its log."""
+
+
+class Interrupted(Problem):
+    """A stop was requested while we waited."""
+
+
+def never() -> bool:
+    return False
 
 
 class Child:
@@ -79,26 +88,28 @@ class Child:
         """None while it runs (and before it was started)."""
         return None if self._process is None else self._process.poll()
 
-    def wait_until(self, ready: Callable[[], bool], within: float) -> None:
+    def wait_until(self, ready: Callable[[], bool], within: float, interrupted: Callable[[], bool] = never) -> None:
         """Wait for `ready`; raise with the end of the log when the process ends first or takes too long."""
         deadline = time.monotonic() + within
         while not ready():
+            if interrupted():
+                raise Interrupted("interrupted")
             if (code := self.exit_code()) is not None:
                 raise ChildError(f"{self.name} ended while starting (exit code {code}).\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise ChildError(f"{self.name} was not ready after {within:g} s.\n{self.log_tail()}")
             time.sleep(_POLL)
 
-    def stop(self, within: float = 20.0) -> bool:
+    def stop(self, within: float = 20.0, hurried: Callable[[], bool] = never) -> bool:
         """Ask it to end, insist after `within` seconds; True when it ended by itself. Its whole group goes with it."""
         if self._process is None:
             return True
-        by_itself = True
         _signal_group(self._process.pid, self._stop_signal)
-        try:
-            self._process.wait(within)
-        except subprocess.TimeoutExpired:
-            by_itself = False
+        deadline = time.monotonic() + within
+        while self._process.poll() is None and time.monotonic() < deadline and not hurried():
+            time.sleep(_POLL)
+        by_itself = self._process.poll() is not None
+        if not by_itself:
             _signal_group(self._process.pid, self._kill_signal)
             self._process.wait()
         _signal_group(self._process.pid, signal.SIGKILL)  # grandchildren that did not listen

@@ -4,22 +4,31 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISDIR
 
+from spanflow.cli import launcher
 from spanflow.cli.account import Account
 from spanflow.cli.child import owner_of
+from spanflow.cli.problem import Problem
 
 #: A Unix socket's path may have 107 bytes (103 on macOS); the servers append names of up to 20 to the folder's.
 _LONGEST_SOCKET_FOLDER = 80
 
 
-class DataDirectoryInUse(RuntimeError):
+class DataDirectoryInUse(Problem):
     """Somebody else owns the data directory right now; the message says who."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    #: Offer these settings to other commands of the same machine, as long as the ownership lasts.
+    publish: Callable[[Mapping[str, str]], None]
 
 
 class DataDirectory:
@@ -68,7 +77,7 @@ class DataDirectory:
         return folder
 
     @contextmanager
-    def owned(self, purpose: str) -> Iterator[None]:
+    def owned(self, purpose: str) -> Iterator["Ownership"]:
         """Own it for the block. The kernel gives the lock back whatever happens to us, so no lock is ever stale."""
         self.create()
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -77,13 +86,32 @@ class DataDirectory:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DataDirectoryInUse(self._in_use(os.pread(descriptor, 4096, 0))) from None
-            since = datetime.now(UTC).isoformat(timespec="seconds")
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "purpose": purpose, "since": since}).encode(), 0)
-            yield
+            self._write(descriptor, purpose, {})
+            yield Ownership(lambda environ: self._write(descriptor, purpose, environ))
             os.ftruncate(descriptor, 0)
         finally:
             os.close(descriptor)
+
+    def published(self) -> dict[str, str]:
+        """The settings that the present owner offers to other commands; empty when nobody owns it."""
+        try:
+            owner = json.loads((self.path / "lock").read_bytes())
+            if owner["identity"] is None or launcher.identity(owner["pid"]) != owner["identity"]:
+                return {}
+            return {str(name): str(value) for name, value in owner["environ"].items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def _write(self, descriptor: int, purpose: str, environ: Mapping[str, str]) -> None:
+        content = {
+            "pid": os.getpid(),
+            "identity": launcher.identity(os.getpid()),
+            "purpose": purpose,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "environ": dict(environ),
+        }
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(content).encode(), 0)
 
     def _in_use(self, content: bytes) -> str:
         try:

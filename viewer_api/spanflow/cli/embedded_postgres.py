@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -13,7 +14,7 @@ import asyncpg
 
 from spanflow.cli import launcher
 from spanflow.cli.account import Account
-from spanflow.cli.child import Child, ChildError
+from spanflow.cli.child import Child, ChildError, never
 from spanflow.cli.data_directory import DataDirectory
 from spanflow.cli.server_program import ServerProgram, find_postgres
 
@@ -53,7 +54,7 @@ class EmbeddedPostgres:
             raise RuntimeError("the embedded PostgreSQL is not running")
         return self._child
 
-    def start(self) -> None:
+    def start(self, interrupted: Callable[[], bool] = never) -> None:
         program = find_postgres(self.data)
         self._account.must_reach(self.data, advice="Set SPANFLOW_DATA_DIR to a folder such as /var/lib/spanflow.")
         self._sockets = self._directory.sockets(self._account)
@@ -74,18 +75,18 @@ class EmbeddedPostgres:
         child.start()
         self._child = child
         try:
-            child.wait_until(self._is_ready, _START_WITHIN)
+            child.wait_until(self._is_ready, _START_WITHIN, interrupted)
             asyncio.run(self._make_database())
         except BaseException:
             self.stop()
             raise
 
-    def stop(self, within: float = 30.0) -> bool:
+    def stop(self, within: float = 30.0, hurried: Callable[[], bool] = never) -> bool:
         """True when it stopped by itself, with everything on disk."""
         if self._child is None:
             return True
         child, self._child = self._child, None
-        return child.stop(within)
+        return child.stop(within, hurried)
 
     def crash(self) -> None:
         """End it without a goodbye, as a power cut would. For drills and tests of what survives."""

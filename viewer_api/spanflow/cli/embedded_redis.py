@@ -2,11 +2,12 @@
 
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 from spanflow.cli.account import Account
-from spanflow.cli.child import Child, ChildError
+from spanflow.cli.child import Child, ChildError, never
 from spanflow.cli.data_directory import DataDirectory
 from spanflow.cli.server_program import find_redis
 
@@ -38,7 +39,7 @@ class EmbeddedRedis:
             raise RuntimeError("the embedded Redis is not running")
         return self._child
 
-    def start(self) -> None:
+    def start(self, interrupted: Callable[[], bool] = never) -> None:
         program = find_redis()
         self._account.must_reach(self.data, advice="Set SPANFLOW_DATA_DIR to a folder such as /var/lib/spanflow.")
         self._directory.folder_for(self._account, self.data)
@@ -58,17 +59,17 @@ class EmbeddedRedis:
         child.start()
         self._child = child
         try:
-            child.wait_until(self._answers, _START_WITHIN)
+            child.wait_until(self._answers, _START_WITHIN, interrupted)
         except BaseException:
             self.stop()
             raise
 
-    def stop(self, within: float = 20.0) -> bool:
+    def stop(self, within: float = 20.0, hurried: Callable[[], bool] = never) -> bool:
         """True when it stopped by itself, which includes writing everything down."""
         if self._child is None:
             return True
         child, self._child = self._child, None
-        by_itself = child.stop(within)
+        by_itself = child.stop(within, hurried)
         self._socket.unlink(missing_ok=True)
         return by_itself
 

@@ -3,6 +3,8 @@
 import importlib.util
 from typing import Final
 
+from spanflow.cli.problem import Problem
+
 VIEWER: Final = "spanflow[viewer]"
 EMBEDDED: Final = "spanflow[viewer,embedded]"
 
@@ -13,7 +15,7 @@ _MARKS: Final = {
 }
 
 
-class MissingExtra(RuntimeError):
+class MissingExtra(Problem):
     """A command needs an extra that is not installed."""
 
     def __init__(self, extra: str) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from spanflow.cli.account import Account
 from spanflow.cli.extras import EMBEDDED, MissingExtra
+from spanflow.cli.problem import Problem
 
 _VERSION = re.compile(r"(?:PostgreSQL\)|v=)\s*(\d+(?:\.\d+)*)")
 OLDEST_POSTGRES = (14,)
 OLDEST_REDIS = (6, 2)
 
 
-class ProgramError(RuntimeError):
+class ProgramError(Problem):
     """No program can serve the data that is there; the message says which one is needed."""
 
 

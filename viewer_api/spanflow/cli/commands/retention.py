@@ -1,0 +1,67 @@
+"""`spanflow retention`: let go of what is too old, and make the partitions of the weeks to come."""
+
+import argparse
+import asyncio
+import os
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.extras import VIEWER
+from spanflow.cli.running_stack import with_running_stack
+from spanflow.cli.unreachable import explained
+from spanflow.span_processors.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.migrations.retention import Report, run_retention
+    from spanflow.span_processors.postgres import connect
+
+    settings = Settings.from_environ(with_running_stack(os.environ))
+
+    async def once() -> Report:
+        connection = await connect(settings, "retention")
+        try:
+            return await run_retention(
+                connection,
+                settings.schema,
+                flow_days=settings.flow_retention_days,
+                activity_days=settings.activity_retention_days,
+                dry_run=arguments.dry_run,
+            )
+        finally:
+            await connection.close()
+
+    with explained(settings):
+        report = asyncio.run(once())
+    verb = "Would delete" if report.dry_run else "Deleted"
+    for week in report.weeks:
+        console.result(
+            f"{verb} {week.partition}, the week {week.first_day} to {week.last_day}: about {week.estimated_rows} flows."
+        )
+    console.result(
+        f"{verb} {report.flow_keys} flow keys, {report.activities} activities and {report.poison_records} records that "
+        f"could not be stored. Flows are kept for {settings.flow_retention_days} days, activities for "
+        f"{settings.activity_retention_days}."
+    )
+    if not report.dry_run:
+        console.result(f"Made {report.partitions_made} partitions for the weeks to come.")
+    if report.postponed:
+        console.problem(f"some weeks are still there, because {report.postponed}; run this again later.")
+        return 1
+    return 0
+
+
+COMMAND = Command(
+    name="retention",
+    help="delete what is older than it should get",
+    description="Delete flows and activities that are older than SPANFLOW_FLOW_RETENTION_DAYS and "
+    "SPANFLOW_ACTIVITY_RETENTION_DAYS, and make the partitions of the weeks to come. Viewers do this by themselves; "
+    "any process may, at any time.",
+    run=run,
+    add_arguments=add_arguments,
+    extra=VIEWER,
+)

@@ -1,0 +1,52 @@
+"""`spanflow run`: start a gateway with tracing switched on, without a change to its code."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.problem import Problem
+from spanflow.cli.running_stack import with_running_stack
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "command_line",
+        nargs=argparse.REMAINDER,
+        metavar="-- command …",
+        help="the command that starts the gateway, such as: uvicorn app:app",
+    )
+
+
+def environment_of_gateway(environ: Mapping[str, str]) -> dict[str, str]:
+    """Switched on, with our distro: with several installed, OpenTelemetry takes whichever it happens to find first."""
+    ours = {"OTEL_PYTHON_DISTRO": "spanflow", "OTEL_PYTHON_CONFIGURATOR": "spanflow"}
+    return {**ours, **with_running_stack(environ), "SPANFLOW_ENABLED": "true"}
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    command = arguments.command_line[1:] if arguments.command_line[:1] == ["--"] else arguments.command_line
+    if not command:
+        raise Problem("say what to run, for example: spanflow run -- uvicorn app:app")
+    if shutil.which(command[0]) is None:
+        raise Problem(f"there is no program {command[0]!r} on PATH.")
+    os.environ.update(environment_of_gateway(os.environ))
+    # Imported late: it reads the environment. It replaces this process by the command.
+    from opentelemetry.instrumentation.auto_instrumentation import run as replace_this_process
+
+    sys.argv = ["opentelemetry-instrument", *command]
+    replace_this_process()
+    return 0
+
+
+COMMAND = Command(
+    name="run",
+    help="start a gateway with tracing switched on",
+    description="Start a command under opentelemetry-instrument with SPANFLOW_ENABLED=true. Without settings of its "
+    "own it uses the servers of a running `spanflow up`.",
+    run=run,
+    add_arguments=add_arguments,
+)

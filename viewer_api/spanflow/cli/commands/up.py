@@ -1,0 +1,78 @@
+"""`spanflow up`: everything on this machine, with one command."""
+
+import argparse
+import os
+import select
+import shlex
+import sys
+from collections.abc import Callable
+
+from spanflow.cli.child import Interrupted
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.extras import EMBEDDED, VIEWER, require
+from spanflow.span_processors.data_dir import data_directory
+from spanflow.span_processors.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--demo", action="store_true", help="also run the example gateway and send it traffic")
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.demo import Demo
+    from spanflow.cli.stop_signals import StopSignals
+    from spanflow.cli.up import Up
+    from spanflow.viewer_api.auth.exposure import settled
+
+    servers_given = all(os.environ.get(name, "").strip() for name in ("SPANFLOW_REDIS_URL", "SPANFLOW_POSTGRES_DSN"))
+    require(VIEWER if servers_given else EMBEDDED)
+    settings = settled(Settings.from_environ())
+    demo = Demo.find() if arguments.demo else None
+    with StopSignals() as signals, Up(settings, os.environ, data_directory(settings), console, signals) as up:
+        console.note("Starting Spanflow. Ctrl-C stops all of it.")
+        try:
+            running = up.start(demo)
+        except Interrupted:
+            return 130
+        show = _link_printer(console, running.viewer_host, running.viewer_port, running.token)
+        console.note("")
+        if demo is None:
+            console.note("Trace a gateway of yours, in another terminal:  spanflow run -- uvicorn app:app")
+            if running.environ:
+                pairs = " ".join(f"{name}={shlex.quote(value)}" for name, value in running.environ.items())
+                console.note(f"The servers, for other programs:  {pairs}")
+        show()
+        up.watch(_on_enter(show))
+    return 0
+
+
+def _link_printer(console: Console, host: str, port: int, token: str) -> Callable[[], None]:
+    from spanflow.cli.commands.viewer import link
+
+    def show() -> None:
+        again = "  (it works once; press Enter for another)" if sys.stdin and sys.stdin.isatty() else ""
+        console.result(f"Open {link(host, port, token)}{again}")
+
+    return show
+
+
+def _on_enter(show: Callable[[], None]) -> Callable[[], None]:
+    """A link signs in one browser, once: whoever presses Enter gets another."""
+
+    def idle() -> None:
+        if sys.stdin and sys.stdin.isatty() and select.select([sys.stdin], [], [], 0)[0] and sys.stdin.readline():
+            show()
+
+    return idle
+
+
+COMMAND = Command(
+    name="up",
+    help="run Redis, PostgreSQL and the viewer on this machine",
+    description="Run everything on this machine: embedded Redis and PostgreSQL (unless SPANFLOW_REDIS_URL and "
+    "SPANFLOW_POSTGRES_DSN name servers), the schema, the viewer. Data stays in SPANFLOW_DATA_DIR. "
+    "Ctrl-C stops all of it.",
+    run=run,
+    add_arguments=add_arguments,
+)

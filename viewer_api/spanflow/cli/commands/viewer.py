@@ -1,0 +1,80 @@
+"""`spanflow viewer`: the API server and the dashboard."""
+
+import argparse
+import dataclasses
+import logging
+import os
+import time
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.extras import VIEWER
+from spanflow.cli.running_stack import with_running_stack
+from spanflow.span_processors.settings import Settings
+
+#: Live sockets never end by themselves: after this many seconds a stop closes them.
+STOP_WITHIN = 5
+#: The largest message that a dashboard has reason to send.
+_MAX_MESSAGE = 256 * 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to listen on (SPANFLOW_VIEWER_HOST)")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SPANFLOW_VIEWER_PORT)")
+    parser.add_argument("--no-link", action="store_true", help="do not print a link that signs in")
+
+
+def link(host: str, port: int, token: str) -> str:
+    """A link that signs one browser in, once, within ten minutes. The code never leaves the browser's address bar."""
+    from spanflow.viewer_api.auth.authenticator import one_time_code
+
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/#code={one_time_code(token, time.time)}"
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    import uvicorn
+
+    from spanflow.viewer_api.app import create_app
+    from spanflow.viewer_api.auth.exposure import is_loopback, settled
+
+    # A viewer that traces itself would fill the data it shows with its own requests.
+    os.environ["SPANFLOW_ENABLED"] = "false"
+    settings = Settings.from_environ(with_running_stack(os.environ))
+    if arguments.host is not None:
+        settings = dataclasses.replace(settings, viewer_host=arguments.host)
+    if arguments.port is not None:
+        settings = dataclasses.replace(settings, viewer_port=arguments.port)
+    settings = settled(settings)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configuration = uvicorn.Config(
+        create_app(settings),
+        host=settings.viewer_host,
+        port=settings.viewer_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # The app believes forwarding headers only from the proxies that the settings name.
+        proxy_headers=False,
+        ws_max_size=_MAX_MESSAGE,
+        timeout_graceful_shutdown=STOP_WITHIN,
+    )
+    listener = configuration.bind_socket()
+    try:
+        if not arguments.no_link and is_loopback(settings.viewer_host):
+            host, port = listener.getsockname()[:2]
+            console.result(f"Open {link(host, port, settings.viewer_token)}")
+        uvicorn.Server(configuration).run(sockets=[listener])
+    finally:
+        listener.close()
+    return 0
+
+
+COMMAND = Command(
+    name="viewer",
+    help="serve the API and the dashboard",
+    description="Serve the API and the dashboard. It refuses to listen where other machines can reach it unless "
+    "SPANFLOW_VIEWER_TOKEN or SPANFLOW_VIEWER_PROXY_PEERS says who may sign in.",
+    run=run,
+    add_arguments=add_arguments,
+    extra=VIEWER,
+)

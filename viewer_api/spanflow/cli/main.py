@@ -1,0 +1,61 @@
+"""The `spanflow` command."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from spanflow.cli.command import Command
+from spanflow.cli.commands import doctor, migrate, retention, run, settings, up, viewer
+from spanflow.cli.console import Console
+from spanflow.cli.extras import require
+from spanflow.cli.problem import Problem
+from spanflow.span_processors.settings import SettingsError
+
+COMMANDS: tuple[Command, ...] = (
+    up.COMMAND,
+    run.COMMAND,
+    viewer.COMMAND,
+    migrate.COMMAND,
+    retention.COMMAND,
+    settings.COMMAND,
+    doctor.COMMAND,
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    whole = argparse.ArgumentParser(
+        prog="spanflow", description="See what a user's request is doing right now, and what it did yesterday."
+    )
+    whole.add_argument("--version", action="version", version=f"spanflow {version('spanflow')}")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        part = commands.add_parser(command.name, help=command.help, description=command.description)
+        command.add_arguments(part)
+        part.set_defaults(chosen=command)
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 could not, 2 asked or configured wrongly."""
+    chosen = parser().parse_args(arguments)
+    command: Command = chosen.chosen
+    console = Console()
+    try:
+        if command.extra:
+            require(command.extra)
+        return command.run(chosen, console)
+    except SettingsError as why:
+        console.problem(f"these settings cannot be used:\n{why}")
+        return 2
+    except Problem as why:
+        console.problem(str(why))
+        return why.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Everything that `spanflow up` runs: started one after the other, watched, and stopped in the opposite order."""
+
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanflow.cli.account import my_account, server_account
+from spanflow.cli.child import Child, ChildError
+from spanflow.cli.console import Console
+from spanflow.cli.data_directory import DataDirectory
+from spanflow.cli.demo import Demo
+from spanflow.cli.embedded_postgres import EmbeddedPostgres
+from spanflow.cli.embedded_redis import EmbeddedRedis
+from spanflow.cli.stop_signals import StopSignals
+from spanflow.span_processors.settings import Settings
+
+_MIGRATE_WITHIN = 3600.0  # adopting a large table that was there before takes its time
+_VIEWER_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the person needs to know once all is up."""
+
+    viewer_host: str
+    viewer_port: int
+    token: str
+    #: Settings that let a gateway find the servers.
+    environ: dict[str, str]
+
+
+class Up:
+    """Use `start`, then `watch`, inside `with up:`; leaving the block stops what was started."""
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], path: Path, console: Console, signals: StopSignals
+    ) -> None:
+        self._settings = settings
+        self._environ = dict(environ)
+        self._directory = DataDirectory(path)
+        self._console = console
+        self._signals = signals
+        self._children: list[Child] = []
+        self._started = ExitStack()
+
+    def __enter__(self) -> "Up":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        if self._children:
+            self._console.note("")
+        self._started.close()
+
+    def start(self, demo: Demo | None) -> Running:
+        ownership = self._started.enter_context(self._directory.owned("spanflow up"))
+        servers = self._start_servers()
+        token = self._settings.viewer_token or secrets.token_urlsafe(32)
+        port = self._viewer_port()
+        environ = {**self._environ, **servers, "SPANFLOW_DATA_DIR": str(self._directory.path)}
+        self._migrate(environ)
+        self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, port)
+        running = Running(self._settings.viewer_host, port, token, servers)
+        if demo is not None:
+            self._start_demo(demo, environ, running)
+        ownership.publish(servers)
+        return running
+
+    def watch(self, idle: Callable[[], None]) -> None:
+        """Stay until a stop is requested; raise when something of ours ends by itself."""
+        while not self._signals.wait(0.2):
+            for child in self._children:
+                if (code := child.exit_code()) is not None:
+                    raise ChildError(f"{child.name} ended by itself (exit code {code}).\n{child.log_tail()}")
+            idle()
+
+    def _start_servers(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        account = server_account(self._directory.postgres)
+        if self._environ.get("SPANFLOW_POSTGRES_DSN", "").strip():
+            self._console.note("  ✓ PostgreSQL  the one of SPANFLOW_POSTGRES_DSN")
+        else:
+            postgres = EmbeddedPostgres(self._directory, account)
+            self._step("PostgreSQL", lambda: postgres.start(self._signals.requested), f"data in {postgres.data}")
+            self._on_stop("PostgreSQL", lambda: postgres.stop(hurried=self._signals.hurried))
+            self._children.append(postgres.child)
+            found["SPANFLOW_POSTGRES_DSN"] = postgres.dsn
+        if self._environ.get("SPANFLOW_REDIS_URL", "").strip():
+            self._console.note("  ✓ Redis       the one of SPANFLOW_REDIS_URL")
+        else:
+            redis = EmbeddedRedis(self._directory, account)
+            self._step("Redis", lambda: redis.start(self._signals.requested), f"data in {redis.data}")
+            self._on_stop("Redis", lambda: redis.stop(hurried=self._signals.hurried))
+            self._children.append(redis.child)
+            found["SPANFLOW_REDIS_URL"] = redis.url
+        return found
+
+    def _migrate(self, environ: Mapping[str, str]) -> None:
+        child = self._child("migrate", _our_command("migrate"), environ)
+
+        def migrate() -> None:
+            child.start()
+            try:
+                child.wait_until(lambda: child.exit_code() == 0, _MIGRATE_WITHIN, self._signals.requested)
+            finally:
+                child.stop()
+
+        self._step("schema", migrate, "up to date")
+
+    def _start_viewer(self, environ: Mapping[str, str], port: int) -> None:
+        host = self._settings.viewer_host
+        command = _our_command("viewer", "--no-link", "--host", host, "--port", str(port))
+        self._start_child("viewer", command, environ, lambda: _accepts(host, port), f"http://{host}:{port}")
+
+    def _start_demo(self, demo: Demo, environ: Mapping[str, str], running: Running) -> None:
+        for part in demo.parts(environ, running.viewer_port, running.token):
+            self._start_child(part.name, part.command, part.environ, part.ready, part.detail)
+
+    def _start_child(
+        self, name: str, command: list[str], environ: Mapping[str, str], ready: Callable[[], bool], detail: str
+    ) -> None:
+        child = self._child(name, command, environ)
+
+        def start() -> None:
+            child.start()
+            self._on_stop(name, lambda: child.stop(10.0, self._signals.hurried))
+            child.wait_until(ready, _VIEWER_WITHIN, self._signals.requested)
+
+        self._step(name, start, detail)
+        self._children.append(child)
+
+    def _child(self, name: str, command: list[str], environ: Mapping[str, str]) -> Child:
+        return Child(name, command, directory=self._directory.path, account=my_account(), environ=environ)
+
+    def _viewer_port(self) -> int:
+        """The configured port; unless a person chose it, another one when it is taken."""
+        wanted = self._settings.viewer_port
+        if wanted and (self._environ.get("SPANFLOW_VIEWER_PORT", "").strip() or _is_free(wanted)):
+            return wanted
+        return free_port()
+
+    def _step(self, name: str, start: Callable[[], None], detail: str) -> None:
+        began = time.monotonic()
+        start()
+        self._console.note(f"  ✓ {name:<11} {detail}  ({time.monotonic() - began:.1f} s)")
+
+    def _on_stop(self, name: str, stop: Callable[[], bool]) -> None:
+        def stop_and_say() -> None:
+            by_itself = stop()
+            self._console.note(f"  stopped {name}" if by_itself else f"  stopped {name} (it had to be forced)")
+
+        self._started.callback(stop_and_say)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else host, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def _our_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "spanflow.cli.main", *arguments]
