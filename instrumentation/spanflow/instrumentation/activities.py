@@ -1,7 +1,7 @@
 """What the person saw, recorded on purpose: a message, a tool call, its response, the answer.
 
-Each becomes a row of `user_activities`, numbered within its conversation when it is archived (no query happens here), and
-an event on the current span that names it. The text itself goes only to the archive: spans also leave over OTLP.
+Each becomes a row of `user_activities`, numbered within its conversation when it is archived (no query happens here),
+and an event on the current span that names it. The text itself goes only to the archive: spans also leave over OTLP.
 """
 
 import time
@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from spanflow.instrumentation.flow import flow
 from spanflow.instrumentation.identify import Id, clean_identity, identify, inherited_identity
-from spanflow.instrumentation.runtime import PipelinePort, Runtime, runtime, say_once
+from spanflow.instrumentation.runtime import PipelinePort, runtime, say_once
 from spanflow.instrumentation.values import attribute_value
 from spanflow.span_processors import names
 from spanflow.span_processors.activity import Activity
@@ -85,60 +85,64 @@ def record_assistant_response(
 ) -> str | None:
     """What the person was answered."""
     given = clean_identity(user_id=user_id, session_id=session_id, conversation_id=conversation_id)
-    return _record(names.ASSISTANT_RESPONSE, given, sequence_num, {"message": message, "tokens_used": tokens_used, **data})
+    return _record(
+        names.ASSISTANT_RESPONSE, given, sequence_num, {"message": message, "tokens_used": tokens_used, **data}
+    )
 
 
-def _record(kind: str, given: Identity, sequence_num: int | None, data: dict[str, Any]) -> str | None:
+def _record(kind: str, given: Identity, sequence_num: object, data: dict[str, Any]) -> str | None:
     try:
         now = runtime()
-        pipeline = now.pipeline
-        if pipeline is None or not now.activities:
+        if now.pipeline is None or not now.activities:
             return None
-        identity = inherited_identity(otel_context.get_current()).merged(given)
-        if now.only_uuid_conversations and not _is_uuid(identity.conversation_id):
-            say_once("activity id", "An activity was left out: its conversation id is not a UUID")
-            return None
-        activity = Activity(
-            type=kind,
-            time_ns=time.time_ns(),
-            data=_copy(data, now),
-            conversation_id=identity.conversation_id,
-            session_id=identity.session_id,
-            user_id=identity.user_id,
-            sequence_num=_number(sequence_num),
-        )
         span = get_current_span()
         if span.is_recording():
-            return _attach(activity, given, span, pipeline)
+            return _hand_over(kind, given, sequence_num, data, span, now.pipeline)
         # Outside of any request, as in a script: the activity gets a flow of its own rather than getting lost.
         with flow("activity") as turn:
-            return _attach(activity, given, turn.span, pipeline)
+            return _hand_over(kind, given, sequence_num, data, turn.span, now.pipeline)
     except Exception:
         say_once("activity", "An activity could not be recorded", exc_info=True)
         return None
 
 
-def _attach(activity: Activity, given: Identity, span: Span, pipeline: PipelinePort) -> str:
+def _hand_over(
+    kind: str, given: Identity, sequence_num: object, data: dict[str, Any], span: Span, pipeline: PipelinePort
+) -> str | None:
     """Hand the activity over as part of the flow that `span` belongs to, which by that is known to be this person's."""
+    identity = inherited_identity(otel_context.get_current()).merged(given)
+    if runtime().only_uuid_conversations and not _is_uuid(identity.conversation_id):
+        say_once("activity id", "Activities are left out whose conversation id is not a UUID")
+        return None
     identify(user_id=given.user_id, session_id=given.session_id, conversation_id=given.conversation_id)
     where = span.get_span_context()
-    pipeline.record_activity(where.trace_id, activity.on_span(f"{where.span_id:016x}"))
-    told = {word: value for word in _TOLD if (value := activity.data.get(word)) is not None}
-    span.add_event(
-        f"{_EVENT}.{activity.type}",
-        {f"{_EVENT}.id": activity.activity_id, **{f"{_EVENT}.{word}": value for word, value in told.items()}},
+    activity = Activity(
+        type=kind,
+        time_ns=time.time_ns(),
+        data=_copy(data),
+        conversation_id=identity.conversation_id,
+        session_id=identity.session_id,
+        user_id=identity.user_id,
+        sequence_num=_number(sequence_num),
+        node_id=f"{where.span_id:016x}",
     )
+    pipeline.record_activity(where.trace_id, activity)
+    told = {f"{_EVENT}.{word}": value for word in _TOLD if (value := activity.data.get(word)) is not None}
+    span.add_event(f"{_EVENT}.{kind}", {f"{_EVENT}.id": activity.activity_id, **told})
     return activity.activity_id
 
 
-def _copy(data: dict[str, Any], now: Runtime) -> dict[str, Any]:
+def _copy(data: dict[str, Any]) -> dict[str, Any]:
     """A copy that nobody changes any more. Secrets are hidden later, on the encoder's thread."""
-    return {word: attribute_value(value, now.max_text) for word, value in data.items() if value is not None}
+    limit = runtime().max_text
+    return {word: attribute_value(value, limit) for word, value in data.items() if value is not None}
 
 
 def _number(sequence_num: object) -> int | None:
-    whole = isinstance(sequence_num, int) and not isinstance(sequence_num, bool)
-    return sequence_num if whole and 0 <= sequence_num < 2**31 else None  # type: ignore[operator,return-value]
+    """The caller's own number, if it is one."""
+    if isinstance(sequence_num, bool) or not isinstance(sequence_num, int):
+        return None
+    return sequence_num if 0 <= sequence_num < 2**31 else None
 
 
 def _is_uuid(value: str | None) -> bool:

@@ -1,0 +1,192 @@
+"""`FlowTracker` as gateways written before Spanflow know it: change the import and keep the calls.
+
+Such a gateway reports moments (`log_event`), not durations. Each moment becomes a span that an honest reader would
+draw: a check took from the previous moment until it was reported, thinking lasts until the answer is complete, and a
+tool call that says `duration_ms` began that long ago.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import get_current_span, set_span_in_context
+
+from spanflow.instrumentation.checkpoint import Checkpoint
+from spanflow.instrumentation.flow import Flow, flow
+from spanflow.instrumentation.identify import Id, identify
+from spanflow.instrumentation.runtime import runtime, say_once
+from spanflow.span_processors import names
+from spanflow.span_processors.ids import id_or_none
+
+log = logging.getLogger(__name__)
+
+#: Sessions that were never saved are ended when this many newer ones have come.
+MAX_OPEN_FLOWS: Final = 4096
+MAX_NODES: Final = 10_000
+_REFUSED: Final = frozenset({"denied", "blocked", "rejected", "forbidden"})
+_FAILED: Final = frozenset({"error", "failed", "failure"})
+_NS_PER_MS: Final = 1_000_000
+
+_Key = tuple[str, str, int]
+
+
+class _TrackedFlow:
+    """One request of one session, as the calls report it."""
+
+    def __init__(self, own_root: Flow | None, context: Context, now: int) -> None:
+        self.own_root = own_root
+        self.context = context
+        self.started_ns = now
+        self.last_ns = now
+        self.events = 0
+        self.thinking: Checkpoint | None = None
+        self.nodes: dict[str, Context] = {}
+
+    def parent_of(self, parent_id: object, event_type: str) -> Context:
+        """Where a new node hangs: at the parent it names, else a tool call under the thinking that asked for it."""
+        named = self.nodes.get(str(parent_id)) if parent_id is not None else None
+        if named is not None:
+            return named
+        if parent_id is None and event_type == names.TOOL_CALL and self.thinking is not None:
+            return self.thinking.context
+        return self.context
+
+    def started_at(self, event_type: str, data: dict[str, Any], now: int) -> int:
+        if event_type in (names.LLM_THINKING, names.LLM_COMPLETE, names.ERROR):
+            return now
+        duration = data.get("duration_ms")
+        if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < 1e12:
+            return max(self.started_ns, now - int(duration * _NS_PER_MS))
+        return min(self.last_ns, now)
+
+    def stop_thinking(self, now: int) -> None:
+        if self.thinking is not None:
+            self.thinking.end(now)
+            self.thinking = None
+
+
+class FlowTracker:
+    """The three calls of such a gateway. They append to a queue and return; nothing is awaited or raised."""
+
+    def __init__(self, *unused: object, clock: Callable[[], int] = time.time_ns, **also_unused: object) -> None:
+        self._clock = clock
+        self._flows: dict[_Key, _TrackedFlow] = {}
+
+    async def is_monitored(self, user_id: Id) -> bool:
+        """Whether somebody is watching this user now. Known in this process; nothing is asked over the network."""
+        try:
+            pipeline = runtime().pipeline
+            user = id_or_none(user_id)
+            return pipeline is not None and user is not None and pipeline.is_watched(user)
+        except Exception:
+            say_once("is_monitored", "Whether a user is watched could not be told", exc_info=True)
+            return False
+
+    async def log_event(
+        self, session_id: Id, user_id: Id, event_type: str, parent_id: object = None, **data: Any
+    ) -> str:
+        """Report a moment of a request; gives back the node's id for children to name as their parent."""
+        try:
+            return self._log_event(session_id, user_id, str(event_type), parent_id, data)
+        except Exception:
+            say_once("log_event", "An event could not be recorded", exc_info=True)
+            return secrets.token_hex(8)
+
+    async def save_to_db(self, session_id: Id, user_id: Id, db: object = None) -> int:
+        """The request is over. Gives back how many events it had; the archive is written later, on nobody's time."""
+        try:
+            key = self._key(session_id, user_id)
+            tracked = self._flows.pop(key, None) if key is not None else None
+            if tracked is None:
+                return 0
+            self._finish(tracked)
+            log.info("saved %d events of session %s", tracked.events, session_id)
+            return tracked.events
+        except Exception:
+            say_once("save_to_db", "A flow could not be ended", exc_info=True)
+            return 0
+
+    def _log_event(self, session_id: Id, user_id: Id, event_type: str, parent_id: object, data: dict[str, Any]) -> str:
+        now = self._clock()
+        tracked = self._find(session_id, user_id, now)
+        if event_type in (names.LLM_THINKING, names.LLM_COMPLETE, names.ERROR):
+            tracked.stop_thinking(now)
+        step = Checkpoint(event_type, None, data).begin(
+            tracked.parent_of(parent_id, event_type), tracked.started_at(event_type, data, now)
+        )
+        if event_type == names.LLM_THINKING:
+            tracked.thinking = step
+        else:
+            _judge(step, data)
+            step.end(now)
+        tracked.last_ns = now
+        tracked.events += 1
+        node_id = f"{step.span.get_span_context().span_id or secrets.randbits(64):016x}"
+        if len(tracked.nodes) < MAX_NODES:
+            tracked.nodes[node_id] = step.context
+        return node_id
+
+    def _find(self, session_id: Id, user_id: Id, now: int) -> _TrackedFlow:
+        key = self._key(session_id, user_id)
+        tracked = self._flows.get(key) if key is not None else None
+        if tracked is not None:
+            return tracked
+        around = get_current_span()
+        if around.is_recording():
+            # The request's own span, where the gateway is traced anyway: its events belong into that flow.
+            identify(user_id=user_id, session_id=session_id)
+            tracked = _TrackedFlow(None, set_span_in_context(around, otel_context.get_current()), now)
+        else:
+            root = flow("request", user_id=user_id, session_id=session_id)
+            root.begin(start_ns=now)
+            tracked = _TrackedFlow(root, root.context, now)
+        new_key = (str(session_id), str(user_id), around.get_span_context().trace_id if around.is_recording() else 0)
+        self._flows[new_key] = tracked
+        while len(self._flows) > MAX_OPEN_FLOWS:
+            self._finish(self._flows.pop(next(iter(self._flows))))
+        return tracked
+
+    def _key(self, session_id: Id, user_id: Id) -> _Key | None:
+        """The open flow that a call means: the one of the current trace, else the newest of that session.
+
+        Two requests of one session may run at the same time; where each has a trace of its own they are told apart.
+        """
+        session, user = str(session_id), str(user_id)
+        here = get_current_span().get_span_context().trace_id
+        if here and get_current_span().is_recording():
+            return (session, user, here) if (session, user, here) in self._flows else None
+        if (session, user, 0) in self._flows:
+            return (session, user, 0)
+        return next((key for key in reversed(self._flows) if key[:2] == (session, user)), None)
+
+    def _finish(self, tracked: _TrackedFlow) -> None:
+        now = self._clock()
+        tracked.stop_thinking(now)
+        if tracked.own_root is None:
+            return  # the server span ends by itself, and with it the flow
+        tracked.own_root.end(now)
+        pipeline = runtime().pipeline
+        if pipeline is not None:
+            pipeline.end_flow(tracked.own_root.span.get_span_context().trace_id)
+
+
+def _judge(step: Checkpoint, data: dict[str, Any]) -> None:
+    """Read the outcome from the data, as these gateways put it there."""
+    word = str(data.get("status", "")).lower()
+    reason = str(data.get("reason") or data.get("message") or data.get("error") or word or "refused")
+    if word in _REFUSED or data.get("allowed") is False or data.get("passed") is False:
+        step.deny(reason)
+    elif word in _FAILED or (data.get("error") and step.span.is_recording()):
+        step.fail(reason)
+
+
+_tracker: Final = FlowTracker()
+
+
+def get_flow_tracker() -> FlowTracker:
+    """The one tracker of this process."""
+    return _tracker
