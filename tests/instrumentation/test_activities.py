@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from dirty_equals import IsInt, IsStr
 from inline_snapshot import snapshot
+from opentelemetry.trace import Span
 
 from spanflow.instrumentation import flow
 from spanflow.instrumentation.activities import record_tool_call, record_tool_response, record_user_message
@@ -26,6 +27,8 @@ class Port:
     broken: bool = False
 
     def identify(self, trace_id: int, identity: Identity) -> None: ...
+
+    def span_updated(self, span: Span) -> None: ...
 
     def record_activity(self, trace_id: int, activity: Activity) -> None:
         if self.broken:

@@ -201,6 +201,20 @@ class Settings:
         "Attribute names that are kept though they sound like secrets, separated by commas.",
         parse=names,
     )
+    activities_enabled: bool = setting(
+        "SPANFLOW_ACTIVITIES_ENABLED",
+        True,
+        "Keep the activities that a gateway records on purpose (record_user_message and its siblings).",
+        parse=flag,
+        also="ACTIVITY_TRACKING_ENABLED",
+    )
+    activities_validate_ids: bool = setting(
+        "SPANFLOW_ACTIVITIES_VALIDATE_IDS",
+        False,
+        "Leave out activities whose conversation id is not a UUID.",
+        parse=flag,
+        also="ACTIVITY_TRACKING_VALIDATE_IDS",
+    )
     max_value_length: int = setting(
         "SPANFLOW_MAX_VALUE_LENGTH",
         8192,
@@ -300,6 +314,21 @@ class Settings:
         256 * MIB,
         "Bytes that all open flows of one process may hold; beyond, the quietest is archived as it is.",
         parse=whole(64 * 1024, 64 * 1024 * MIB),
+    )
+
+    # -- how long things are kept --------------------------------------------------------------------------------------
+    flow_retention_days: int = setting(
+        "SPANFLOW_FLOW_RETENTION_DAYS",
+        90,
+        "Days that flows are kept. They go by whole weeks, so some stay up to a week longer.",
+        parse=whole(1, 36_500),
+    )
+    activity_retention_days: int = setting(
+        "SPANFLOW_ACTIVITY_RETENTION_DAYS",
+        365,
+        "Days that activities are kept.",
+        parse=whole(1, 36_500),
+        also="ACTIVITY_TRACKING_RETENTION_DAYS",
     )
 
     # -- the viewer ----------------------------------------------------------------------------------------------------
