@@ -17,7 +17,7 @@ help: ## List the commands
 
 .PHONY: demo
 demo: env web ## Start everything with an example gateway and its traffic, and print one address to open
-	@$(BIN)/spanflow up
+	@$(BIN)/spanflow up --demo
 
 .PHONY: test
 test: env web chromium ## Run the test suite (at most 10 minutes on 2 cores)
@@ -45,7 +45,7 @@ format: env ## Put Python and TypeScript sources into the project's style
 	@$(BIN)/ruff format .
 
 .PHONY: docs
-docs: env ## Write the generated pages (settings) anew
+docs: env ## Write the generated pages (settings, commands) anew
 	@$(BIN)/python scripts/generate_docs.py
 
 .PHONY: docs-check

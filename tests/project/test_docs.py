@@ -1,0 +1,135 @@
+"""The documentation: generated pages are up to date, links lead somewhere, every setting is explained."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from spanflow.span_processors.settings import rows
+from tests.support.checkout import ROOT, files, shown
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<image>[^)\s]+)\)")
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+FRAGMENT = re.compile(r"[a-z0-9][a-z0-9_-]*\.(added|changed|deprecated|removed|fixed|security)\.md")
+
+
+def prose(path: Path) -> str:
+    """A page without its code."""
+    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", path.read_text(encoding="utf-8")))
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+\s+(.+?)\s*$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        found.add(re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-"))
+    return found
+
+
+def test_links_inside_the_documentation_lead_somewhere() -> None:
+    wrong = []
+    for page in files(".md"):
+        for match in LINK.finditer(prose(page)):
+            target = match["target"] or match["image"]
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            there = (page.parent / name).resolve() if name else page
+            if not there.exists():
+                wrong.append(f"{shown(page)}: {target}")
+            elif anchor and there.suffix == ".md" and anchor not in anchors(there):
+                wrong.append(f"{shown(page)}: {target} (no such heading)")
+    assert wrong == []
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "generate_docs.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    names = [name for row in rows() for name in (row.metadata["env"], row.metadata["also"]) if name]
+    assert [name for name in names if f"`{name}`" not in page] == []
+    assert [row.metadata["env"] for row in rows() if not row.metadata["help"].endswith(".")] == []
+
+
+def test_every_setting_that_pages_and_sources_name_exists() -> None:
+    known = {row.metadata["env"] for row in rows()} | {"SPANFLOW_TEST_CHROMIUM"}
+    wrong = {
+        f"{shown(page)}: {name}"
+        for page in files(".md", ".yaml", ".yml")
+        for name in re.findall(r"\bSPANFLOW_[A-Z0-9_]*[A-Z0-9]\b(?!\*)", page.read_text(encoding="utf-8"))
+        if name not in known
+    }
+    assert sorted(wrong) == []
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    docs = ROOT / "docs"
+    index = (docs / "index.md").read_text(encoding="utf-8")
+    pages = [path for path in docs.rglob("*.md") if path.name != "index.md"]
+    assert [shown(path) for path in pages if f"]({path.relative_to(docs).as_posix()}" not in index] == []
+
+
+def test_changelog_fragments_are_one_line_each() -> None:
+    folder = ROOT / "changelog.d"
+    wrong = []
+    for path in sorted(folder.iterdir()):
+        if path.name in {"README.md", ".template.md"}:
+            continue
+        lines = path.read_text(encoding="utf-8").strip().splitlines()
+        if not FRAGMENT.fullmatch(path.name):
+            wrong.append(f"{path.name}: name it like slow-redis.fixed.md")
+        elif len(lines) != 1 or not lines[0].strip():
+            wrong.append(f"{path.name}: one line, please")
+    assert wrong == []
+
+
+def test_the_changelog_can_be_assembled() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "0.0.0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "### Added" in done.stdout
+
+
+def test_the_license_is_apache_2() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "Apache-2.0"
+    assert (ROOT / "LICENSE").read_text().split()[:4] == ["Apache", "License", "Version", "2.0,"]
+
+
+@pytest.mark.parametrize("command", ["demo", "test", "test-long", "check", "format", "lock", "bench"])
+def test_make_has_the_commands_that_the_pages_name(command: str) -> None:
+    assert f"\n{command}: " in (ROOT / "Makefile").read_text()
+
+
+def test_nothing_of_one_persons_machine_is_in_the_files() -> None:
+    traces = re.compile(r"(?<![\w.])/(?:work|root|Users)/\w|/home/(?!user\b|tester\b|app\b)\w+/")
+    wrong = [
+        f"{shown(path)}:{number}: {line.strip()[:80]}"
+        for path in files(
+            ".py", ".md", ".ts", ".tsx", ".yaml", ".yml", ".toml", ".txt", ".json", ".sh", "Makefile", "run"
+        )
+        if path != Path(__file__).resolve()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if traces.search(line)
+    ]
+    assert wrong == []
+
+
+def test_locks_name_no_private_index() -> None:
+    lock = (ROOT / "requirements" / "dev.txt").read_text()
+    assert "://" not in lock
+    packages = (ROOT / "viewer_api" / "web" / "package-lock.json").read_text()
+    assert {host for host in re.findall(r'"resolved": "https?://([^/"]+)', packages)} <= {"registry.npmjs.org"}

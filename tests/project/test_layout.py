@@ -1,0 +1,135 @@
+"""The house: one namespace over several folders, imports that run one way, small files."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT, SOURCE_ROOTS, files, shown
+
+#: Which rooms of `spanflow` a room may import.
+ARROWS = {
+    "span_processors": {"span_processors"},
+    "instrumentation": {"instrumentation", "span_processors"},
+    "viewer_api": {"viewer_api", "span_processors", "migrations"},
+    "migrations": {"migrations", "span_processors"},
+    "cli": {"cli", "span_processors", "instrumentation", "viewer_api", "migrations"},
+}
+#: What a room may import while it is being imported. The command finds out first which extras are there.
+AT_IMPORT = {**ARROWS, "cli": {"cli", "span_processors"}}
+
+#: The import names of what `pip install spanflow` brings, and nothing of the extras.
+BARE = {"opentelemetry", "redis", "hiredis", "asyncpg", "orjson", "spanflow"}
+LONGEST_FILE = 500
+
+
+def modules() -> list[Path]:
+    return [path for root in SOURCE_ROOTS for path in sorted((ROOT / root / "spanflow").rglob("*.py"))]
+
+
+def room_of(path: Path) -> str:
+    parts = path.parts
+    return parts[parts.index("spanflow") + 1]
+
+
+def imports(tree: ast.AST, *, at_import_only: bool = False) -> Iterator[str]:
+    """Dotted names that a module imports; with `at_import_only` not those inside functions, try or TYPE_CHECKING."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+            if node.module == "spanflow":
+                yield from (f"spanflow.{alias.name}" for alias in node.names)
+        elif at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Try):
+            continue
+        elif at_import_only and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        else:
+            yield from imports(node, at_import_only=at_import_only)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for path in modules():
+        tree = parsed(path)
+        for allowed, names in (
+            (ARROWS, imports(tree)),
+            (AT_IMPORT, imports(tree, at_import_only=True)),
+        ):
+            for name in names:
+                parts = name.split(".")
+                if parts[0] == "spanflow" and len(parts) > 1 and parts[1] not in allowed[room_of(path)]:
+                    wrong.append(f"{shown(path)} imports {name}")
+    assert sorted(set(wrong)) == []
+
+
+def test_imports_are_absolute() -> None:
+    wrong = [f"{shown(path)}: {name}" for path in modules() for name in imports(parsed(path)) if name.startswith(".")]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("room", ["span_processors", "instrumentation", "cli"])
+def test_what_a_gateway_installs_needs_only_the_bare_dependencies(room: str) -> None:
+    allowed = BARE | sys.stdlib_module_names
+    wrong = [
+        f"{shown(path)} imports {name}"
+        for path in modules()
+        if room_of(path) == room
+        for name in imports(parsed(path), at_import_only=True)
+        if name.split(".")[0] not in allowed
+    ]
+    assert wrong == []
+
+
+def test_the_namespace_has_no_init_file() -> None:
+    """One stray `spanflow/__init__.py` would hide every other folder of the namespace."""
+    assert [shown(path) for path in files("__init__.py") if path.parent.name == "spanflow"] == []
+
+
+def test_init_files_are_empty_but_for_the_public_api() -> None:
+    public = ROOT / "instrumentation/spanflow/instrumentation/__init__.py"
+    for path in files("__init__.py"):
+        if path == public:
+            kinds = {type(node).__name__ for node in parsed(path).body}
+            assert kinds <= {"Expr", "ImportFrom", "Assign", "AnnAssign"}, f"{shown(path)} holds more than the names"
+        else:
+            assert path.read_text().strip() == "", f"{shown(path)} is not empty"
+
+
+def test_tests_are_no_package() -> None:
+    assert [shown(path) for path in (ROOT / "tests").rglob("__init__.py")] == []
+
+
+def test_every_package_is_typed() -> None:
+    packages = {
+        path.parent for path in modules() if path.name == "__init__.py" and path.parent.parent.name == "spanflow"
+    }
+    assert packages
+    assert [shown(package) for package in packages if not (package / "py.typed").exists()] == []
+
+
+def test_files_stay_small() -> None:
+    long = {
+        shown(path): lines
+        for path in files(".py", ".ts", ".tsx", ".sh")
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > LONGEST_FILE
+    }
+    assert long == {}
+
+
+def test_there_is_no_unfinished_note() -> None:
+    marks = ("TO" + "DO", "FIX" + "ME", "X" + "XX")
+    wrong = [
+        f"{shown(path)}:{number}"
+        for path in files(".py", ".ts", ".tsx")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if any(f"{mark}:" in line or f"# {mark}" in line or f"// {mark}" in line for mark in marks)
+    ]
+    assert wrong == []
