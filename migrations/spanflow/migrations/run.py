@@ -93,7 +93,8 @@ def _opening(schema: str) -> list[str]:
         f"DO $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('spanflow migrations {schema}', 0)); END $$",
         f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
         # CREATE SCHEMA IF NOT EXISTS asks for rights on the database even when the schema is there.
-        f"DO $$ BEGIN IF to_regnamespace('{quoted(schema)}') IS NULL THEN CREATE SCHEMA {quoted(schema)}; END IF; END $$",
+        f"DO $$ BEGIN IF to_regnamespace('{quoted(schema)}') IS NULL THEN CREATE SCHEMA {quoted(schema)}; "
+        "END IF; END $$",
     ]
 
 
