@@ -1,6 +1,5 @@
 """Fixtures for every room: real servers, a line that can be cut, and a clean process before and after each test."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -156,9 +155,7 @@ def migrated_template(shared_postgres: PostgresServer) -> str:
     from spanflow.migrations.run import upgrade
 
     shared_postgres.execute("CREATE DATABASE migrated")
-    outcome = upgrade(shared_postgres.dsn("migrated"), "omni2")
-    if asyncio.iscoroutine(outcome):
-        asyncio.run(outcome)
+    upgrade(shared_postgres.dsn("migrated"))
     return "migrated"
 
 
