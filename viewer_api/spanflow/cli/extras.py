@@ -23,6 +23,10 @@ class MissingExtra(Problem):
         self.extra = extra
 
 
+def installed(extra: str) -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in _MARKS[extra])
+
+
 def require(extra: str) -> None:
-    if any(importlib.util.find_spec(name) is None for name in _MARKS[extra]):
+    if not installed(extra):
         raise MissingExtra(extra)

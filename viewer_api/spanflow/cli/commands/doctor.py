@@ -1,17 +1,73 @@
-"""`spanflow doctor`: what is wrong with this installation, and how to repair it."""
+"""`spanflow doctor`: what is wrong here, and how to repair it."""
 
 import argparse
+import asyncio
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
 
+from spanflow.cli.checks.examination import examine
+from spanflow.cli.checks.finding import Finding, Level
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
+from spanflow.cli.running_stack import with_running_stack
+from spanflow.span_processors.settings import Settings
+
+_MARKS = {Level.OK: "✓", Level.NOTE: "·", Level.WARNING: "!", Level.PROBLEM: "✗"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--selftest", action="store_true", help="send a flow through the real servers and watch it arrive"
+    )
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    return 0
+    environ = with_running_stack(os.environ)
+    settings = Settings.from_environ(environ)
+    found = asyncio.run(_all_findings(settings, environ, selftest=arguments.selftest))
+    problems = sum(finding.level is Level.PROBLEM for _, finding in found)
+    if arguments.json:
+        findings = [{"check": title, **dataclasses.asdict(finding)} for title, finding in found]
+        console.result(json.dumps({"ok": not problems, "findings": findings}, indent=2))
+    else:
+        _show(found, console)
+        warnings = sum(finding.level is Level.WARNING for _, finding in found)
+        console.result(f"\n{_count(problems, 'problem')}, {_count(warnings, 'warning')}.")
+    return 1 if problems else 0
 
 
-COMMAND = Command(name="doctor", help="check", description="check", run=run, add_arguments=add_arguments)
+async def _all_findings(settings: Settings, environ: Mapping[str, str], *, selftest: bool) -> list[tuple[str, Finding]]:
+    found = [(check.title, finding) async for check, finding in examine(settings, environ)]
+    if selftest:
+        from spanflow.cli.selftest import run_selftest
+
+        found += [("selftest", finding) async for finding in run_selftest(settings, environ)]
+    return found
+
+
+def _show(found: list[tuple[str, Finding]], console: Console) -> None:
+    last = ""
+    for title, finding in found:
+        if title != last:
+            console.result(title)
+            last = title
+        console.result(f"  {_MARKS[finding.level]} {finding.message}")
+        if finding.repair:
+            console.result(f"      → {finding.repair}")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"
+
+
+COMMAND = Command(
+    name="doctor",
+    help="check this installation and say how to repair it",
+    description="Check versions, both servers, the schema, the clocks and what OpenTelemetry does in a process that is "
+    "started from here. The exit code is 1 when something does not work.",
+    run=run,
+    add_arguments=add_arguments,
+)

@@ -1,0 +1,79 @@
+"""All checks, in the order in which a person wants to read them."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+
+import asyncpg
+from redis.exceptions import RedisError
+
+from spanflow.cli.checks import installation, servers, storage, tracing
+from spanflow.cli.checks.finding import Check, Finding, Situation, problem
+from spanflow.cli.checks.startup_report import StartupReport
+from spanflow.cli.problem import Problem
+from spanflow.span_processors.postgres import connect
+from spanflow.span_processors.redis_client import AsyncClient, async_client
+from spanflow.span_processors.settings import Settings
+
+CHECKS: tuple[Check, ...] = (
+    installation.Versions(),
+    installation.OpenTelemetrySet(),
+    installation.Extras(),
+    installation.Dashboard(),
+    servers.RedisServer(),
+    servers.RedisMemory(),
+    servers.RedisClock(),
+    servers.PostgresServer(),
+    servers.Schema(),
+    servers.Partitions(),
+    servers.PostgresClock(),
+    storage.DataFolder(),
+    tracing.SwitchedOn(),
+    tracing.EntryPoints(),
+    tracing.Processors(),
+    tracing.Sampler(),
+    tracing.Propagators(),
+    tracing.Exporters(),
+)
+
+
+async def examine(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[tuple[Check, Finding]]:
+    """Run every check. One that fails itself is a finding, and the others still run."""
+    async with AsyncExitStack() as opened:
+        situation = await _situation(settings, environ, opened)
+        for check in CHECKS:
+            try:
+                async for finding in check.look(situation):
+                    yield check, finding
+            except (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as why:
+                yield check, problem(f"could not be checked: {why or type(why).__name__}", "Look at the server's log.")
+
+
+async def _situation(settings: Settings, environ: Mapping[str, str], opened: AsyncExitStack) -> Situation:
+    redis: AsyncClient | None = async_client(settings)
+    redis_problem = postgres_problem = startup_problem = ""
+    try:
+        opened.push_async_callback(redis.aclose)
+        await redis.ping()
+    except (OSError, RedisError) as why:
+        redis, redis_problem = None, str(why)
+    postgres: asyncpg.Connection | None = None
+    try:
+        postgres = await connect(settings, "doctor")
+        opened.push_async_callback(postgres.close)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as why:
+        postgres_problem = str(why) or "no answer"
+    startup: StartupReport | None = None
+    try:
+        startup = StartupReport.ask(environ)
+    except Problem as why:
+        startup_problem = str(why)
+    return Situation(
+        settings=settings,
+        environ=environ,
+        redis=redis,
+        redis_problem=redis_problem,
+        postgres=postgres,
+        postgres_problem=postgres_problem,
+        startup=startup,
+        startup_problem=startup_problem,
+    )

@@ -1,0 +1,66 @@
+"""What a check finds, and what it finds it in."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import asyncpg
+
+from spanflow.cli.checks.startup_report import StartupReport
+from spanflow.span_processors.redis_client import AsyncClient
+from spanflow.span_processors.settings import Settings
+
+
+class Level(StrEnum):
+    OK = "ok"
+    #: Worth knowing; nothing has to be done.
+    NOTE = "note"
+    #: Works now, and will surprise somebody.
+    WARNING = "warning"
+    #: Does not work.
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    level: Level
+    message: str
+    #: What to do about it.
+    repair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What every check looks at. What could not be had is None, and then `…_problem` says why."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    redis: AsyncClient | None
+    redis_problem: str
+    postgres: asyncpg.Connection | None
+    postgres_problem: str
+    startup: StartupReport | None
+    startup_problem: str
+
+
+class Check(Protocol):
+    title: str
+
+    def look(self, situation: Situation) -> AsyncIterator[Finding]: ...
+
+
+def ok(message: str) -> Finding:
+    return Finding(Level.OK, message)
+
+
+def note(message: str, repair: str | None = None) -> Finding:
+    return Finding(Level.NOTE, message, repair)
+
+
+def warning(message: str, repair: str) -> Finding:
+    return Finding(Level.WARNING, message, repair)
+
+
+def problem(message: str, repair: str) -> Finding:
+    return Finding(Level.PROBLEM, message, repair)

@@ -1,0 +1,79 @@
+"""What is installed, and whether it fits together."""
+
+import importlib.util
+import platform
+from collections.abc import AsyncIterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem
+from spanflow.cli.extras import EMBEDDED, VIEWER, installed
+
+
+class Versions:
+    """Spanflow's own requirements, held against what is really there: another install may have moved it."""
+
+    title = "versions"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        yield ok(f"Spanflow {version('spanflow')}, Python {platform.python_version()} on {platform.system()}")
+        for line in requires("spanflow") or []:
+            wanted = Requirement(line)
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+                continue
+            try:
+                there = version(wanted.name)
+            except PackageNotFoundError:
+                yield problem(f"{wanted.name} is missing", f"pip install '{wanted.name}{wanted.specifier}'")
+                continue
+            if not wanted.specifier.contains(there, prereleases=True):
+                repair = f"pip install '{wanted.name}{wanted.specifier}'"
+                yield problem(f"{wanted.name} {there} is installed, Spanflow needs {wanted.specifier}", repair)
+            else:
+                yield ok(f"{wanted.name} {there}")
+
+
+class OpenTelemetrySet:
+    """OpenTelemetry's packages pin each other exactly; a set that was mixed by hand fails in odd places."""
+
+    title = "OpenTelemetry packages"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        api, sdk = version("opentelemetry-api"), version("opentelemetry-sdk")
+        if api != sdk:
+            repair = f"pip install 'opentelemetry-api=={sdk}' 'opentelemetry-sdk=={sdk}'"
+            yield problem(f"opentelemetry-api {api} and opentelemetry-sdk {sdk} are of different releases", repair)
+        else:
+            yield ok(f"API and SDK are of one release, {sdk}")
+
+
+class Extras:
+    """Which of Spanflow's roles this environment can play."""
+
+    title = "extras"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        for extra in (VIEWER, EMBEDDED):
+            if installed(extra):
+                yield ok(f"{extra} is installed")
+            else:
+                yield note(f"{extra} is not installed; a gateway does not need it", f"pip install '{extra}'")
+
+
+class Dashboard:
+    """Whether the built dashboard is in this installation."""
+
+    title = "dashboard"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        if not installed(VIEWER):
+            return
+        spec = importlib.util.find_spec("spanflow.viewer_api")
+        folders = list(spec.submodule_search_locations or []) if spec else []
+        if any((Path(folder) / "dashboard" / "index.html").exists() for folder in folders):
+            yield ok("the dashboard is built")
+        else:
+            repair = "In a checkout: make web. Otherwise install the wheel anew: pip install --force-reinstall spanflow"
+            yield problem("the dashboard is not built; the viewer serves its API only", repair)

@@ -1,0 +1,73 @@
+"""What OpenTelemetry looks like in a process that starts as a gateway would: asked of a real one."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from spanflow.cli.checks import startup_probe
+from spanflow.cli.commands.run import environment_of_gateway
+from spanflow.cli.problem import Problem
+
+_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """One span processor of the process; `exporter` is empty when it exports nothing."""
+
+    kind: str
+    exporter: str
+    redacted: bool
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartupReport:
+    provider: str
+    disabled: bool
+    sampler: str
+    propagators: tuple[str, ...]
+    #: False when a request's context would come out of the propagators as nothing at all.
+    propagation_works: bool
+    processors: tuple[Processor, ...]
+    service: str
+    #: What the start wrote to its standard error.
+    log: str
+
+    @classmethod
+    def ask(cls, environ: Mapping[str, str]) -> Self:
+        """Start a process as `spanflow run` does and let it look at itself."""
+        with tempfile.TemporaryDirectory() as folder:
+            answer = Path(folder) / "answer.json"
+            command = [sys.executable, "-m", "spanflow.cli.main", "run", "--", sys.executable, startup_probe.__file__]
+            try:
+                done = subprocess.run(
+                    [*command, str(answer)],
+                    env={**os.environ, **environment_of_gateway(environ)},
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=_WITHIN,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise Problem(f"a traced process did not start within {_WITHIN:g} s") from None
+            if not answer.exists():
+                raise Problem(f"a traced process does not start:\n{done.stderr.strip()[-2000:]}")
+            found = json.loads(answer.read_text())
+        return cls(
+            provider=found["provider"],
+            disabled=found["disabled"],
+            sampler=found["sampler"],
+            propagators=tuple(found["propagators"]),
+            propagation_works=found["propagation_works"],
+            processors=tuple(Processor(**processor) for processor in found["processors"]),
+            service=found["service"],
+            log=done.stderr.strip(),
+        )

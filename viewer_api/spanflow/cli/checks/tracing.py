@@ -1,0 +1,145 @@
+"""OpenTelemetry as a gateway gets it that is started from here with `spanflow run`."""
+
+import socket
+from collections.abc import AsyncIterator
+from importlib.metadata import entry_points
+from urllib.parse import urlsplit
+
+from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
+from spanflow.cli.checks.startup_report import Processor
+
+_ALL_TRACES = ("AlwaysOn", "ParentBased{root:AlwaysOnSampler", "Spanflow")
+
+
+class SwitchedOn:
+    title = "switched on"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        if situation.settings.enabled:
+            yield ok("SPANFLOW_ENABLED is true here")
+        else:
+            repair = "Start it with `spanflow run -- …`, or set SPANFLOW_ENABLED=true in its environment."
+            yield note("SPANFLOW_ENABLED is not set here: a gateway started from here by itself is not traced", repair)
+
+
+class EntryPoints:
+    """Of several distros or configurators, OpenTelemetry loads one: the named one, else whichever it finds first."""
+
+    title = "entry points"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        for group, variable in (
+            ("opentelemetry_distro", "OTEL_PYTHON_DISTRO"),
+            ("opentelemetry_configurator", "OTEL_PYTHON_CONFIGURATOR"),
+        ):
+            found = sorted({point.name for point in entry_points(group=group)})
+            chosen = situation.environ.get(variable, "").strip()
+            word = group.removeprefix("opentelemetry_")
+            if "spanflow" not in found:
+                yield problem(f"Spanflow's {word} is not registered", "pip install --force-reinstall spanflow")
+            elif chosen and chosen != "spanflow":
+                yield warning(f"{variable}={chosen} chooses another {word}", f"unset {variable}, or set it to spanflow")
+            elif len(found) > 1 and not chosen:
+                yield note(
+                    f"several {word}s are installed ({', '.join(found)}); `spanflow run` chooses ours",
+                    f"For gateways that are started otherwise: {variable}=spanflow",
+                )
+            else:
+                yield ok(f"{word}: {chosen or found[0]}")
+
+
+class Processors:
+    """Is our processor really there?"""
+
+    title = "our processor"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        report = situation.startup
+        if report is None:
+            yield problem(situation.startup_problem, "The lines above name the cause.")
+        elif report.disabled:
+            yield problem("OTEL_SDK_DISABLED=true switches all tracing off", "unset OTEL_SDK_DISABLED")
+        elif any(processor.kind.startswith("spanflow.span_processors.") for processor in report.processors):
+            yield ok(f"is installed; the service is called {report.service!r}")
+        else:
+            shown = report.log.splitlines()[-5:]
+            yield problem(
+                f"is not installed: the tracer provider is {report.provider}, its processors are "
+                f"{', '.join(processor.kind for processor in report.processors) or 'none'}"
+                + "".join(f"\n  {x}" for x in shown),
+                "Look at the log lines; another library may have set its own provider first.",
+            )
+
+
+class Sampler:
+    title = "sampler"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        if situation.startup is None:
+            return
+        sampler = situation.startup.sampler
+        if sampler.startswith(_ALL_TRACES):
+            yield ok(f"{sampler}: every request is traced")
+        else:
+            yield warning(
+                f"{sampler}: requests that it leaves out are invisible to the viewer too",
+                "unset OTEL_TRACES_SAMPLER, and sample in the Collector, after Spanflow has seen the spans.",
+            )
+
+
+class Propagators:
+    title = "propagators"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        report = situation.startup
+        if report is None:
+            return
+        names = ", ".join(kind.rpartition(".")[2] for kind in report.propagators) or "none"
+        if not report.propagation_works:
+            yield problem(
+                f"{names}: reading a request's context gives nothing, so every request would fail with status 500",
+                "unset OTEL_PROPAGATORS, or set OTEL_PROPAGATORS=tracecontext",
+            )
+        else:
+            yield ok(names)
+        if any(kind.endswith("W3CBaggagePropagator") for kind in report.propagators):
+            yield note("baggage is sent to every server that the gateway calls; Spanflow puts nothing into it")
+
+
+class Exporters:
+    """Where spans go besides Redis and Postgres, and whether secrets are taken out on the way."""
+
+    title = "exporters"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        if situation.startup is None:
+            return
+        exporting = [processor for processor in situation.startup.processors if processor.exporter]
+        if not exporting:
+            yield ok("none: spans go to Redis and Postgres only")
+        for processor in exporting:
+            name = processor.exporter.rpartition(".")[2] + (f" to {processor.endpoint}" if processor.endpoint else "")
+            if not processor.redacted:
+                yield warning(
+                    f"{name} gets spans as they are, with every secret in them",
+                    "Let Spanflow build it (OTEL_TRACES_EXPORTER), or wrap it: RedactingExporter(exporter, Redactor()).",
+                )
+            elif not _answers(processor):
+                yield warning(
+                    f"{name}: nothing listens there, so those spans are lost",
+                    "Start the Collector, set OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_TRACES_EXPORTER=none.",
+                )
+            else:
+                yield ok(f"{name}, redacted")
+
+
+def _answers(processor: Processor) -> bool:
+    """Whether the exporter's address takes connections; true where it has none to try."""
+    parts = urlsplit(processor.endpoint)
+    if not parts.hostname:
+        return True
+    try:
+        with socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 2.0):
+            return True
+    except OSError:
+        return False
