@@ -7,6 +7,7 @@ change. The page `docs/settings.md` and `spanflow settings` are generated from t
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from ipaddress import ip_network
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -95,6 +96,21 @@ def identifier(raw: str) -> str:
     if not value.isidentifier() or not value.isascii() or len(value) > 63:
         raise ValueError("use letters, digits and underscores, at most 63, not starting with a digit")
     return value
+
+
+def peers(raw: str) -> tuple[str, ...]:
+    """Networks, and the two kinds of callers that have no address of their own."""
+    words = names(raw)
+    for word in words:
+        if word in {"unix", "forwarded"}:
+            continue
+        try:
+            ip_network(word, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"{word!r} is no network; use addresses like 10.0.0.0/8 or ::1, and the words unix and forwarded"
+            ) from None
+    return words
 
 
 MIB: Final = 1024 * 1024
@@ -220,6 +236,78 @@ class Settings:
         8192,
         "Longer texts are shortened to this many characters before they are stored anywhere.",
         parse=whole(64, 1_000_000),
+    )
+
+    # -- who a request belongs to, and where its flow begins -----------------------------------------------------------
+    trusted_peers: tuple[str, ...] = setting(
+        "SPANFLOW_TRUSTED_PEERS",
+        ("127.0.0.0/8", "::1", "unix", "forwarded"),
+        "Networks whose identity headers are believed, comma-separated (your forward-auth proxy). unix: a Unix "
+        "socket. forwarded: requests whose X-Forwarded-For the server itself accepted (uvicorn --forwarded-allow-ips).",
+        parse=peers,
+    )
+    user_id_header: str = setting(
+        "SPANFLOW_USER_ID_HEADER", "x-user-id", "Request header with the user's id; «off» reads none.", parse=text
+    )
+    email_header: str = setting(
+        "SPANFLOW_EMAIL_HEADER", "x-user-email", "Request header with the user's e-mail; «off» reads none.", parse=text
+    )
+    session_id_header: str = setting(
+        "SPANFLOW_SESSION_ID_HEADER", "x-session-id", "Request header with the session; «off» reads none.", parse=text
+    )
+    conversation_id_header: str = setting(
+        "SPANFLOW_CONVERSATION_ID_HEADER",
+        "x-conversation-id",
+        "Request header with the conversation; «off» reads none.",
+        parse=text,
+    )
+    source_header: str = setting(
+        "SPANFLOW_SOURCE_HEADER",
+        "x-source",
+        "Request header that says where a request comes from (web, slack, …); «off» reads none.",
+        parse=text,
+    )
+    trusted_callers: tuple[str, ...] = setting(
+        "SPANFLOW_TRUSTED_CALLERS",
+        (),
+        "Networks whose traceparent is followed: their flow is continued here. Everybody else's is only linked to.",
+        parse=peers,
+    )
+    join_caller: bool = setting(
+        "SPANFLOW_JOIN_CALLER",
+        False,
+        "This process is called by your own gateway (an MCP server of yours): every caller's flow is continued.",
+        parse=flag,
+    )
+    websocket_turns: bool = setting(
+        "SPANFLOW_WEBSOCKET_TURNS",
+        True,
+        "Each message that comes in on a WebSocket begins a flow of its own, linked to the connection.",
+        parse=flag,
+    )
+    fastapi_message_spans: bool = setting(
+        "SPANFLOW_FASTAPI_MESSAGE_SPANS",
+        False,
+        "A span for each ASGI message too (one per chunk of a streamed answer).",
+        parse=flag,
+    )
+    fastapi_operation_spans: bool = setting(
+        "SPANFLOW_FASTAPI_OPERATION_SPANS",
+        False,
+        "The fastapi.* spans of FastAPI's own tracing, where that is used: dependencies, endpoint, serialization.",
+        parse=flag,
+    )
+    openinference: bool = setting(
+        "SPANFLOW_OPENINFERENCE",
+        False,
+        "Say openinference.span.kind on checkpoints, for Phoenix and other readers of OpenInference.",
+        parse=flag,
+    )
+    flush_timeout: float = setting(
+        "SPANFLOW_FLUSH_TIMEOUT",
+        5.0,
+        "Seconds that a stopping application waits at most for its last flows to be stored.",
+        parse=seconds(0, 300),
     )
 
     # -- from a span to Redis ------------------------------------------------------------------------------------------
