@@ -49,13 +49,15 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> AsyncIterat
 
 
 async def _situation(settings: Settings, environ: Mapping[str, str], opened: AsyncExitStack) -> Situation:
-    redis: AsyncClient | None = async_client(settings)
+    redis: AsyncClient | None = None
     redis_problem = postgres_problem = startup_problem = ""
+    client = async_client(settings)
+    opened.push_async_callback(client.aclose)
     try:
-        opened.push_async_callback(redis.aclose)
-        await redis.ping()
+        await client.ping()
+        redis = client
     except (OSError, RedisError) as why:
-        redis, redis_problem = None, str(why)
+        redis_problem = str(why) or "no answer"
     postgres: asyncpg.Connection | None = None
     try:
         postgres = await connect(settings, "doctor")

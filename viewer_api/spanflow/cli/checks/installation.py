@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem
+from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
 from spanflow.cli.extras import EMBEDDED, VIEWER, installed
 
 
@@ -76,4 +76,4 @@ class Dashboard:
             yield ok("the dashboard is built")
         else:
             repair = "In a checkout: make web. Otherwise install the wheel anew: pip install --force-reinstall spanflow"
-            yield problem("the dashboard is not built; the viewer serves its API only", repair)
+            yield warning("the dashboard is not built; the viewer serves its API only", repair)

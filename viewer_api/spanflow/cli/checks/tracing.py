@@ -62,11 +62,10 @@ class Processors:
         elif any(processor.kind.startswith("spanflow.span_processors.") for processor in report.processors):
             yield ok(f"is installed; the service is called {report.service!r}")
         else:
-            shown = report.log.splitlines()[-5:]
+            others = ", ".join(processor.kind for processor in report.processors) or "none"
+            log = "".join(f"\n      {line}" for line in report.log.splitlines()[-5:])
             yield problem(
-                f"is not installed: the tracer provider is {report.provider}, its processors are "
-                f"{', '.join(processor.kind for processor in report.processors) or 'none'}"
-                + "".join(f"\n  {x}" for x in shown),
+                f"is not installed: the tracer provider is {report.provider}, its processors are {others}{log}",
                 "Look at the log lines; another library may have set its own provider first.",
             )
 
@@ -75,7 +74,7 @@ class Sampler:
     title = "sampler"
 
     async def look(self, situation: Situation) -> AsyncIterator[Finding]:
-        if situation.startup is None:
+        if situation.startup is None or not situation.startup.sampler:
             return
         sampler = situation.startup.sampler
         if sampler.startswith(_ALL_TRACES):
@@ -122,7 +121,7 @@ class Exporters:
             if not processor.redacted:
                 yield warning(
                     f"{name} gets spans as they are, with every secret in them",
-                    "Let Spanflow build it (OTEL_TRACES_EXPORTER), or wrap it: RedactingExporter(exporter, Redactor()).",
+                    "Let Spanflow build it (OTEL_TRACES_EXPORTER), or wrap it in a RedactingExporter.",
                 )
             elif not _answers(processor):
                 yield warning(
