@@ -129,7 +129,7 @@ async def _in_table(postgres: asyncpg.Connection, schema: str, flow_id: str) -> 
     if found is None:
         return problem(
             f"PostgreSQL: no row in {schema}.{names.TABLE_FLOWS}",
-            "See the log of the gateway process; spanflow migrate.",
+            "spanflow migrate; see the gateway's log.",
         )
     return ok(f"PostgreSQL: {schema}.{names.TABLE_FLOWS} has it, with {found['checkpoint_count']} checkpoints")
 
@@ -137,6 +137,8 @@ async def _in_table(postgres: asyncpg.Connection, schema: str, flow_id: str) -> 
 async def _until(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -> Any:
     """Ask until the answer is good or the time is over; the last answer."""
     deadline = time.monotonic() + _ARRIVES_WITHIN
-    while not good(answer := await ask()) and time.monotonic() < deadline:
+    while True:
+        answer = await ask()
+        if good(answer) or time.monotonic() > deadline:
+            return answer
         await asyncio.sleep(0.05)
-    return answer

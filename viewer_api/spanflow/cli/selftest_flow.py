@@ -1,4 +1,7 @@
-"""Run inside a traced process: be a gateway for one small request. `selftest_flow.py <user> <session> <answer file>`."""
+"""Run inside a traced process: be a gateway for one small request.
+
+`selftest_flow.py <user> <session> <file for the flow's id>`
+"""
 
 import sys
 from pathlib import Path
