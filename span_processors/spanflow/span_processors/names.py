@@ -120,6 +120,11 @@ def process_heartbeat(instance_id: str) -> str:
     return f"flows:process:{instance_id}"
 
 
+def process_description(instance_id: str) -> str:
+    """Key with what a process is (its resource and scopes, as in `flow_data.processes`); it outlives the process."""
+    return f"flows:process:{instance_id}:about"
+
+
 def flow_bell(user_id: str) -> str:
     """Channel that says only «look at this flow»; the payload is the flow id."""
     return f"flow_bell:{user_id}"

@@ -34,6 +34,8 @@ class Receipt(Generic[T]):
     dropped: Mapping[str, int] = field(default_factory=dict)
     #: To be offered again, before anything newer.
     again: Sequence[T] = ()
+    #: Why the server as a whole did not take what is in `again`; it is then treated as away for a while.
+    away: str = ""
 
 
 class Sink(Protocol[T]):
@@ -262,7 +264,10 @@ class SinkRunner(Generic[T]):
             _log.exception("%s: a batch of %d was lost to a fault", self.sink.name, len(batch))
             receipt = Receipt(0, {counters.FAULT: len(batch)})
         else:
-            self._recovered()
+            if receipt.away:
+                self._failed(receipt.away)
+            else:
+                self._recovered()
         self._settle(batch, receipt)
 
     def _set_aside(self, batch: list[T], *, final: bool) -> Receipt[T]:

@@ -1,0 +1,55 @@
+"""The one place where the pipeline's parts are put together."""
+
+from spanflow.span_processors.encoder import Encoder
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.intake import Intake
+from spanflow.span_processors.mirror import Mirror, MirrorItem
+from spanflow.span_processors.pipeline import Pipeline
+from spanflow.span_processors.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redis_link import link_to
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.sink import SinkLimits, SinkRunner
+from spanflow.span_processors.span_events import Classifier, classify
+from spanflow.span_processors.this_process import ThisProcess
+from spanflow.span_processors.watched import NobodyWatched, WatchedUsers
+
+
+def build_pipeline(
+    settings: Settings, *, redactor: Redactor | None = None, classifier: Classifier = classify
+) -> Pipeline:
+    """A pipeline for this process. It opens nothing and starts no thread before the first span."""
+    redactor = redactor or Redactor(RedactionPolicy.from_settings(settings))
+    process = ThisProcess(redactor)
+    intake = Intake(settings.queue_spans, settings.queue_bytes)
+    mirror: SinkRunner[MirrorItem] | None = None
+    watched: WatchedUsers | None = None
+    if settings.mirror_enabled:
+        sink = Mirror(
+            link_to(settings),
+            settings,
+            instance_id=lambda: process.instance_id,
+            process=process.description,
+        )
+        limits = SinkLimits(
+            max_items=settings.queue_spans * 4, max_bytes=settings.queue_bytes, batch_items=1000, batch_bytes=1_000_000
+        )
+        mirror = SinkRunner(sink, limits=limits)
+        watched = WatchedUsers(settings, changed=intake.wake)
+    archive: SinkRunner[FlowPart] | None = None
+    encoder = Encoder(
+        settings,
+        process=process,
+        watched=watched or NobodyWatched(),
+        redactor=redactor,
+        classifier=classifier,
+        archiving=archive is not None,
+    )
+    return Pipeline(
+        intake=intake,
+        encoder=encoder,
+        process=process,
+        mirror=mirror,
+        archive=archive,
+        watched=watched,
+        batch_interval=settings.batch_interval,
+    )

@@ -1,0 +1,442 @@
+"""Turns spans into events: once each, redacted, safe, with nothing said twice. Runs on the encoder's thread only."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import orjson
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanflow.span_processors import flow_part, names
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.completion import Completion, CompletionLimits
+from spanflow.span_processors.flow_identity import identity_in
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.ids import id_or_none
+from spanflow.span_processors.mirror import END, START, UPDATE, Known, MirrorItem, StreamEntry
+from spanflow.span_processors.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
+from spanflow.span_processors.redaction import Redactor
+from spanflow.span_processors.rings import is_moment, ring_for
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.span_events import (
+    Classifier,
+    Part,
+    changed,
+    classify,
+    cut_of,
+    end_part,
+    identity_attributes,
+    links_of,
+    logs_of,
+    made_plain,
+    start_part,
+    to_json,
+)
+from spanflow.span_processors.span_record import merged
+from spanflow.span_processors.stream_state import StreamState
+from spanflow.span_processors.this_process import ThisProcess
+from spanflow.span_processors.watched import Watched
+
+_log = logging.getLogger(__name__)
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Encoder:
+    """The state of all open flows of this process, and what is to be sent because of them.
+
+    Fork: the child drops all of it (`after_fork`); what was open at the fork is the parent's to tell.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        process: ThisProcess,
+        watched: Watched,
+        redactor: Redactor,
+        classifier: Classifier = classify,
+        archiving: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._process = process
+        self._watched = watched
+        self._redactor = redactor
+        self._classify = classifier
+        self._archiving = archiving
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        self._flows: dict[int, OpenFlow] = {}
+        self._memory = FlowMemory()
+        self._completion = Completion(CompletionLimits.from_settings(self._settings))
+        self._bytes = 0
+        self._news: dict[int, OpenFlow] = {}
+        self._watched_version = 0
+        #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
+        self.events: list[MirrorItem] = []
+        self.parts: list[FlowPart] = []
+        self.finished_ids: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    @property
+    def open_bytes(self) -> int:
+        return self._bytes
+
+    # -- what comes from the requests ----------------------------------------------------------------------------------
+
+    def started(
+        self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], identity: Identity, now: float
+    ) -> None:
+        """A span has started. `name` and `attributes` are as they were at that moment."""
+        context = span.context
+        if context is None:
+            return
+        span_id = context.span_id
+        flow = self._flow(context.trace_id, now)
+        parent = span.parent
+        is_root = parent is None or parent.is_remote
+        self._learn(flow, identity, attributes)
+        clean, hidden = self._redactor.attributes(attributes)
+        shown_name, in_name = self._redactor.text(name)
+        if is_root and flow.root is None:
+            flow.root = span_id
+            clean = self._with_identity(flow, clean)
+        part = start_part(
+            span,
+            shown_name,
+            clean,
+            self._classify(name, attributes),
+            self._process.instance_id,
+            self._process.scope_key(span.instrumentation_scope),
+        )
+        if span.links:
+            part["links"], count = links_of(tuple(span.links), self._redactor)
+            hidden += count
+        flow.redacted += hidden + in_name
+        self._process.learn_resource(span.resource)
+        node_id = f"{span_id:016x}"
+        data, part = self._encode(flow, node_id, made_plain(part))
+        start_ns = span.start_time or 0
+        if not flow.started_ns or start_ns < flow.started_ns:
+            flow.started_ns = start_ns
+            flow.stream.started_s = start_ns / 1e9
+        self.events.append(StreamEntry(flow.stream, START, span_id, data))
+        self._place(flow, node_id, part, data, names.START)
+        if span_id in flow.open or node_id in flow.early_ends:
+            return
+        if len(flow.open) + len(flow.entries) < self._settings.flow_max_spans:
+            opened = OpenSpan(node_id, name, attributes, part, data, is_root)
+            flow.open[span_id] = opened
+            flow.open_roots += is_root
+            self._grow(flow, len(data) + SPAN_WEIGHT)
+        self._completion.touched(flow, now)
+
+    def updated(self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], now_ns: int, now: float) -> None:
+        """A running span has got a new name or new attributes."""
+        context = span.context
+        flow = None if context is None else self._flows.get(context.trace_id)
+        if context is None or flow is None:
+            return
+        opened = flow.open.get(context.span_id)
+        if opened is None:
+            return
+        flow.touched_at = now
+        self._learn(flow, NOBODY, attributes)
+        self._write_update(flow, context.span_id, opened, name, attributes, now_ns)
+
+    def ended(self, span: ReadableSpan, attributes: Mapping[str, Any], now: float) -> None:
+        """A span has ended; nothing about it changes any more."""
+        context = span.context
+        if context is None:
+            return
+        span_id = context.span_id
+        flow = self._flow(context.trace_id, now)
+        opened = flow.open.pop(span_id, None)
+        self._learn(flow, NOBODY, attributes)
+        if opened is None:
+            data = whole = self._whole_end(flow, span, attributes)
+        else:
+            data, whole = self._end(flow, span, span_id, opened, attributes)
+            self._grow(flow, -len(opened.data) - SPAN_WEIGHT)
+        self.events.append(StreamEntry(flow.stream, END, span_id, data, whole))
+        self._keep(flow, whole)
+        end_ns = span.end_time or 0
+        if end_ns > flow.ended_ns:
+            flow.ended_ns = end_ns
+        if opened.is_root if opened is not None else _is_local_root(span):
+            flow.open_roots -= opened is not None
+            flow.root_ended = True
+        self._completion.touched(flow, now)
+
+    def identify(self, trace_id: int, identity: Identity, now_ns: int, now: float) -> None:
+        """Whose flow it is has become known, or more about them."""
+        flow = self._flow(trace_id, now)
+        before = flow.identity
+        self._learn(flow, identity, _NOTHING)
+        if flow.identity == before:
+            return
+        root = flow.open.get(flow.root) if flow.root is not None else None
+        if root is not None and flow.root is not None:
+            self._write_update(flow, flow.root, root, root.now_name, root.now_attributes, now_ns)
+        else:
+            self.events.append(Known(flow.stream))
+        self._completion.touched(flow, now)
+
+    def activity(self, trace_id: int, activity: Activity, now: float) -> None:
+        """Something the person saw belongs to this flow."""
+        flow = self._flow(trace_id, now)
+        self._learn(
+            flow,
+            Identity(
+                user_id=activity.user_id, session_id=activity.session_id, conversation_id=activity.conversation_id
+            ),
+            _NOTHING,
+        )
+        data = activity.to_bytes()
+        flow.activities.append(data)
+        self._grow(flow, len(data))
+        self._completion.touched(flow, now)
+
+    def end_flow(self, trace_id: int, now: float) -> None:
+        """The caller says that the flow is over."""
+        flow = self._flows.get(trace_id)
+        if flow is not None:
+            flow.root_ended = True
+            self._hand_over(flow, flow_part.ENDED_BY_CALLER)
+
+    # -- between batches -----------------------------------------------------------------------------------------------
+
+    def ring(self) -> None:
+        """Tell those who watch a user of a flow that has news, or who has just been found to be watched."""
+        news, self._news = self._news, {}
+        if self._watched_version != self._watched.version:
+            self._watched_version = self._watched.version
+            news = self._flows
+        if not self._watched.anybody():
+            return
+        for flow in news.values():
+            ring = ring_for(flow, self._watched)
+            if ring is not None:
+                self.events.append(ring)
+
+    def complete(self, now: float) -> None:
+        """Hand over what is complete, what is not waited for any longer, and what there is no room for."""
+        for trace_id in self._completion.graced(now):
+            self._hand_over(self._flows[trace_id], flow_part.ROOT_ENDED)
+        for flow, reason in self._completion.overdue(self._flows.values(), now):
+            self._hand_over(flow, reason)
+        if len(self._flows) > self._settings.open_flows or self._bytes > self._settings.open_flows_bytes:
+            self._relieve()
+
+    def complete_finished(self) -> None:
+        """Do not wait for the grace of flows that look finished: somebody flushes."""
+        for trace_id in self._completion.finished():
+            self._hand_over(self._flows[trace_id], flow_part.ROOT_ENDED)
+
+    def complete_all(self) -> None:
+        """The process is ending: hand over every flow as it is."""
+        for flow in list(self._flows.values()):
+            self._hand_over(flow, flow_part.ROOT_ENDED if flow.finished else flow_part.SHUTDOWN)
+
+    def next_due(self, now: float) -> float:
+        return self._completion.next_due(now, bool(self._flows))
+
+    # -- the parts -----------------------------------------------------------------------------------------------------
+
+    def _flow(self, trace_id: int, now: float) -> OpenFlow:
+        flow = self._flows.get(trace_id)
+        if flow is None:
+            stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
+            flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
+            known, flow.root_ended = self._memory.recall(trace_id)
+            self._learn(flow, known, _NOTHING)
+        flow.touched_at = now
+        self._news[trace_id] = flow
+        return flow
+
+    def _learn(self, flow: OpenFlow, identity: Identity, attributes: Mapping[str, Any]) -> None:
+        """Identity from the context or a call, and from attributes that some other library has set."""
+        said = (
+            attributes.get(names.ATTR_USER_ID),
+            attributes.get(names.ATTR_FLOW_SESSION_ID),
+            attributes.get(names.ATTR_CONVERSATION_ID),
+        )
+        if identity is flow.last_identity and (said == flow.last_said or said == _SILENT):
+            return
+        known = flow.identity
+        if said != flow.last_said and said != _SILENT:
+            flow.last_said = said
+            known = known.merged(identity_in({"attributes": dict(attributes)}))
+        if identity is not NOBODY:
+            flow.last_identity = identity
+            known = known.merged(identity)
+        flow.identity = known
+        # They become parts of keys, so what cannot serve as an id is not indexed.
+        flow.stream.users = (id_or_none(known.user_id), id_or_none(known.session_id or known.conversation_id))
+
+    def _with_identity(self, flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The root's attributes, with what is known of the identity and not among them."""
+        known = identity_attributes(flow.identity)
+        missing = {key: value for key, value in known.items() if key not in attributes}
+        return {**attributes, **missing} if missing else attributes
+
+    def _encode(self, flow: OpenFlow, node_id: str, part: Part) -> tuple[bytes, Part]:
+        """The event as bytes, and its part as it stands in them."""
+        event = {"v": names.EVENT_VERSION, "flow_id": flow.flow_id, "node_id": node_id, **part}
+        data, written = to_json(event)
+        return data, part if written is event else {key: written[key] for key in written if key not in _SHARED}
+
+    def _place(self, flow: OpenFlow, node_id: str, part: Part, data: bytes, phase: str) -> None:
+        """Remember where the span stands, and that dashboards should hear of it."""
+        event_type = part.get("event_type", names.PLAIN_SPAN)
+        if len(flow.parents) < self._settings.flow_max_spans:
+            flow.parents[node_id] = (part.get("parent_id"), event_type != names.PLAIN_SPAN)
+        if is_moment(event_type, phase):
+            flow.moments.append(data)
+
+    def _changes(self, opened: OpenSpan, name: str, attributes: Mapping[str, Any], part: Part) -> int:
+        """Put a new name and type into the part; returns how many values were hidden."""
+        hidden = 0
+        if name != opened.raw_name:
+            shown, hidden = self._redactor.text(name)
+            part["name"] = shown
+        event_type = self._classify(name, attributes)
+        if event_type != opened.part["event_type"]:
+            part["event_type"] = event_type
+        return hidden
+
+    def _write_update(
+        self, flow: OpenFlow, span_id: int, opened: OpenSpan, name: str, attributes: Mapping[str, Any], now_ns: int
+    ) -> None:
+        opened.now_name, opened.now_attributes = name, attributes
+        difference, _ = self._redactor.attributes(changed(opened.attributes, attributes))
+        if span_id == flow.root:
+            difference = self._identity_since(flow, opened, attributes, difference)
+        part: Part = {"phase": names.UPDATE, "updated_ns": str(now_ns)}
+        if difference:
+            part["attributes"] = difference
+        self._changes(opened, name, attributes, part)
+        data, _ = self._encode(flow, opened.node_id, made_plain(part))
+        self.events.append(StreamEntry(flow.stream, UPDATE, span_id, data))
+        self._news[flow.trace_id] = flow
+
+    def _identity_since(
+        self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any], difference: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """What the root says of the identity beyond its own attributes, as far as its start did not say it."""
+        written = opened.part.get("attributes", _NOTHING)
+        new = {
+            key: value
+            for key, value in identity_attributes(flow.identity).items()
+            if key not in attributes and written.get(key) != value
+        }
+        return {**difference, **new} if new else difference
+
+    def _end(
+        self, flow: OpenFlow, span: ReadableSpan, span_id: int, opened: OpenSpan, attributes: Mapping[str, Any]
+    ) -> tuple[bytes, bytes]:
+        """The end event, which says what the start did not, and the whole span as one merged entry."""
+        difference, hidden = self._redactor.attributes(changed(opened.attributes, attributes))
+        if span_id == flow.root:
+            difference = self._identity_since(flow, opened, attributes, difference)
+        event_type = self._classify(span.name, attributes)
+        last = end_part(span, difference, event_type != names.PLAIN_SPAN)
+        hidden += self._changes(opened, span.name, attributes, last)
+        flow.redacted += hidden + self._add_what_ends_with_the_span(last, span, len(opened.part.get("links", ())))
+        data, last = self._encode(flow, opened.node_id, made_plain(last))
+        entry = merged(opened.node_id, opened.part, last)
+        whole = orjson.dumps(entry)
+        self._place(flow, opened.node_id, cast(Part, entry), whole, names.END)
+        return data, whole
+
+    def _whole_end(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> bytes:
+        """An end whose start never came here: it says everything."""
+        assert span.context is not None
+        clean, hidden = self._redactor.attributes(attributes)
+        name, in_name = self._redactor.text(span.name)
+        event_type = self._classify(span.name, attributes)
+        scope = self._process.scope_key(span.instrumentation_scope)
+        self._process.learn_resource(span.resource)
+        node_id = f"{span.context.span_id:016x}"
+        part = {
+            **start_part(span, name, clean, event_type, self._process.instance_id, scope),
+            **end_part(span, clean, event_type != names.PLAIN_SPAN),
+        }
+        hidden += self._add_what_ends_with_the_span(part, span, 0)
+        flow.redacted += hidden + in_name
+        if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
+            flow.started_ns = span.start_time
+            flow.stream.started_s = span.start_time / 1e9
+        data, part = self._encode(flow, node_id, made_plain(part))
+        self._place(flow, node_id, part, data, names.END)
+        flow.early_ends.add(node_id)
+        return data
+
+    def _add_what_ends_with_the_span(self, part: Part, span: ReadableSpan, links_told: int) -> int:
+        """Logs, new links, the status text and what limits have cut; returns how many values were hidden."""
+        hidden = 0
+        description = span.status.description
+        if description:
+            part["status_message"], hidden = self._redactor.text(description)
+        events = span.events
+        if events:
+            part["logs"], count = logs_of(tuple(events), self._redactor)
+            hidden += count
+        links = span.links
+        if len(links) > links_told:
+            part["links"], count = links_of(tuple(links), self._redactor)
+            hidden += count
+        cut = cut_of(span)
+        if cut:
+            part["cut"] = cut
+        return hidden
+
+    def _keep(self, flow: OpenFlow, whole: bytes) -> None:
+        limits = self._settings
+        if len(flow.entries) >= limits.flow_max_spans or flow.bytes + len(whole) > limits.flow_max_bytes:
+            flow.cut_spans += 1
+            flow.cut_bytes += len(whole)
+            return
+        flow.entries.append(whole)
+        self._grow(flow, len(whole))
+
+    def _grow(self, flow: OpenFlow, number: int) -> None:
+        flow.bytes += number
+        self._bytes += number
+
+    def _hand_over(self, flow: OpenFlow, reason: str) -> None:
+        """Give the flow to the archive and forget it; what comes later makes a further part."""
+        self._completion.forget(flow)
+        del self._flows[flow.trace_id]
+        self._bytes -= flow.bytes
+        self._memory.remember(flow)
+        if self._news.pop(flow.trace_id, None) is not None and self._watched.anybody():
+            ring = ring_for(flow, self._watched)
+            if ring is not None:
+                self.events.append(ring)
+        if self._archiving:
+            self.parts.append(flow.part(self._process.instance_id, self._process.description(), reason))
+        else:
+            self.finished_ids.append(flow.flow_id)
+
+    def _relieve(self) -> None:
+        """Hand over the flows that were quiet longest until a tenth of the room is free."""
+        flows = sorted(self._flows.values(), key=lambda flow: flow.touched_at)
+        number = int(self._settings.open_flows * 0.9)
+        bytes_ = int(self._settings.open_flows_bytes * 0.9)
+        for flow in flows:
+            if len(self._flows) <= number and self._bytes <= bytes_:
+                return
+            self._hand_over(flow, flow_part.PRESSURE)
+
+
+_SILENT: Final = (None, None, None)
+_SHARED: Final = frozenset({"v", "flow_id", "node_id"})
+
+
+def _is_local_root(span: ReadableSpan) -> bool:
+    return span.parent is None or span.parent.is_remote

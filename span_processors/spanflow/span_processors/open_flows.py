@@ -1,0 +1,141 @@
+"""What the encoder remembers of flows and spans that are not finished. One thread owns all of it."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.stream_state import StreamState
+
+#: What an open span occupies beside its encoded start, roughly.
+SPAN_WEIGHT: Final = 512
+
+
+class OpenSpan:
+    """A span that has started and not ended."""
+
+    __slots__ = ("attributes", "data", "is_root", "node_id", "now_attributes", "now_name", "part", "raw_name")
+
+    def __init__(
+        self,
+        node_id: str,
+        raw_name: str,
+        attributes: Mapping[str, Any],
+        part: dict[str, Any],
+        data: bytes,
+        is_root: bool,
+    ) -> None:
+        self.node_id = node_id
+        #: As the application set them, to see what has changed by the end.
+        self.raw_name = raw_name
+        self.attributes = attributes
+        #: As they were written: redacted and safe.
+        self.part = part
+        self.data = data
+        self.is_root = is_root
+        #: As the application has them now, as far as we were told.
+        self.now_name = raw_name
+        self.now_attributes = attributes
+
+
+class OpenFlow:
+    """Everything this process knows about one flow that is not handed over yet."""
+
+    __slots__ = (
+        "activities",
+        "bytes",
+        "cut_bytes",
+        "cut_spans",
+        "early_ends",
+        "ended_ns",
+        "entries",
+        "flow_id",
+        "identity",
+        "last_identity",
+        "last_said",
+        "moments",
+        "open",
+        "open_roots",
+        "opened_at",
+        "parents",
+        "redacted",
+        "root",
+        "root_ended",
+        "rung",
+        "started_ns",
+        "stream",
+        "touched_at",
+        "trace_id",
+    )
+
+    def __init__(self, trace_id: int, stream: StreamState, now: float) -> None:
+        self.trace_id = trace_id
+        self.flow_id = stream.flow_id
+        self.stream = stream
+        self.identity: Identity = NOBODY
+        #: What the identity was learned from last, to see at a glance that there is nothing new.
+        self.last_identity: Identity = NOBODY
+        self.last_said: tuple[Any, Any, Any] = (None, None, None)
+        self.entries: list[bytes] = []
+        self.activities: list[bytes] = []
+        self.bytes = 0
+        self.open: dict[int, OpenSpan] = {}
+        #: The first local root: the span that carries the identity when it comes late.
+        self.root: int | None = None
+        self.open_roots = 0
+        self.root_ended = False
+        self.started_ns = 0
+        self.ended_ns = 0
+        self.opened_at = now
+        self.touched_at = now
+        #: Encoded checkpoints in the order in which dashboards hear of them, and how many of them they have heard.
+        self.moments: list[bytes] = []
+        self.rung = 0
+        #: Every span's parent and whether it is a checkpoint, to find the nearest checkpoint above one.
+        self.parents: dict[str, tuple[str | None, bool]] = {}
+        #: Spans that ended here without a start; a start that comes later does not open them.
+        self.early_ends: set[str] = set()
+        self.cut_spans = 0
+        self.cut_bytes = 0
+        self.redacted = 0
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is open, and its root has ended here or never was here: complete after the grace."""
+        return not self.open and (self.root_ended or self.root is None)
+
+    def part(self, instance_id: str, process: bytes, reason: str) -> FlowPart:
+        """What the archive gets: ended spans as merged entries, open ones as their starts."""
+        return FlowPart(
+            flow_id=self.flow_id,
+            instance_id=instance_id,
+            entries=(*self.entries, *(span.data for span in self.open.values())),
+            process=process,
+            identity=self.identity,
+            activities=tuple(self.activities),
+            started_ns=self.started_ns,
+            ended_ns=self.ended_ns,
+            root_ended=self.root_ended and not self.open_roots,
+            reason=reason,
+            cut_spans=self.cut_spans,
+            cut_bytes=self.cut_bytes,
+            redacted=self.redacted,
+        )
+
+
+class FlowMemory:
+    """Identity and root of flows that were handed over, for spans that come later. Bounded; the oldest goes first."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._flows: OrderedDict[int, tuple[Identity, bool]] = OrderedDict()
+
+    def remember(self, flow: OpenFlow) -> None:
+        self._flows[flow.trace_id] = (flow.identity, flow.root_ended)
+        self._flows.move_to_end(flow.trace_id)
+        if len(self._flows) > self._capacity:
+            self._flows.popitem(last=False)
+
+    def recall(self, trace_id: int) -> tuple[Identity, bool]:
+        return self._flows.get(trace_id, (NOBODY, False))

@@ -1,0 +1,391 @@
+"""The way of a span through this process: request's thread → bounded queue → encoder's thread → a queue per sink.
+
+What the requests' threads call only appends. Nothing is opened and no thread starts before the first span.
+"""
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.clock import Clock, SystemClock
+from spanflow.span_processors.counters import StageCounts
+from spanflow.span_processors.encoder import Encoder
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.intake import BASE_WEIGHT, Intake
+from spanflow.span_processors.mirror import START, Archived, MirrorItem, StreamEntry, is_refusable
+from spanflow.span_processors.own_thread import OwnThread
+from spanflow.span_processors.sink import SinkRunner
+from spanflow.span_processors.this_process import ThisProcess
+from spanflow.span_processors.watched import WatchedUsers
+
+_log = logging.getLogger(__name__)
+
+_START: Final = 0
+_END: Final = 1
+_UPDATE: Final = 2
+_IDENTIFY: Final = 3
+_ACTIVITY: Final = 4
+_END_FLOW: Final = 5
+
+#: Entries that are encoded before the sinks get them: small enough that no request waits long for the interpreter.
+_SLICE: Final = 256
+#: With so many entries waiting there is no point in collecting more.
+_PLENTY: Final = 4096
+#: How long events are collected at most while somebody is watched.
+_WATCHED_INTERVAL: Final = 0.001
+_SMALL: Final = frozenset({int, float, bool, type(None)})
+ATEXIT_BUDGET: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineCounts:
+    """What came in, what went out and what was lost where, by reason."""
+
+    intake: StageCounts
+    sinks: Mapping[str, StageCounts] = field(default_factory=dict)
+    open_flows: int = 0
+    open_bytes: int = 0
+
+
+class Pipeline:
+    """Composed in `assembly.py`. All methods may be called from any thread.
+
+    Fork: the child starts clean. What waited, and what was open, is the parent's; the child's first span starts
+    threads and connections of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        encoder: Encoder,
+        process: ThisProcess,
+        mirror: SinkRunner[MirrorItem] | None = None,
+        archive: SinkRunner[FlowPart] | None = None,
+        watched: WatchedUsers | None = None,
+        batch_interval: float = 0.005,
+        clock: Clock | None = None,
+    ) -> None:
+        self._intake = intake
+        self._encoder = encoder
+        self._process = process
+        self._mirror = mirror
+        self._archive = archive
+        self._watched = watched
+        self._interval = batch_interval
+        self._clock = clock or SystemClock()
+        self._thread = OwnThread("spanflow-encoder", self._run)
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_weakly(self, "after_fork"))
+        self._at_exit = _weakly(self, "_exit")
+        atexit.register(self._at_exit)
+
+    def _reset(self) -> None:
+        self._flush_lock = threading.Lock()
+        self._flushes: list[_Flush] = []
+        self._stopping = False
+        self._shut_down = False
+        self._complained = False
+
+    # -- the requests' threads: append and go on -----------------------------------------------------------------------
+
+    def span_started(self, span: ReadableSpan, identity: Identity) -> None:
+        """A span has started. Its attributes are copied: they change until it ends."""
+        context = span.context
+        if context is None:
+            return
+        # The SDK's attributes copy themselves in one step, so a writer on another thread does no harm.
+        attributes: dict[str, Any] = span.attributes.copy()  # type: ignore[union-attr]
+        entry = (_START, span, span.name, attributes, identity, _weight(attributes))
+        if self._intake.start(context.span_id, entry) and not self._thread.started:
+            self._start_threads()
+
+    def span_ended(self, span: ReadableSpan) -> None:
+        """A span has ended; the SDK changes it no more."""
+        context = span.context
+        if context is None:
+            return
+        attributes: dict[str, Any] = span.attributes.copy()  # type: ignore[union-attr]
+        if (
+            self._intake.end(context.span_id, (_END, span, attributes, _weight(attributes)))
+            and not self._thread.started
+        ):
+            self._start_threads()
+
+    def span_updated(self, span: trace.Span) -> None:
+        """A running span has got attributes or a name that should be seen before it ends."""
+        if isinstance(span, ReadableSpan) and span.context is not None:
+            if not self._intake.was_dropped(span.context.span_id):
+                self._put((_UPDATE, span, BASE_WEIGHT))
+
+    def identify(self, trace_id: int, identity: Identity) -> None:
+        """Whose flow it is, also for everything in it that has already happened."""
+        self._put((_IDENTIFY, trace_id, identity, BASE_WEIGHT))
+
+    def record_activity(self, trace_id: int, activity: Activity) -> None:
+        """Something the person saw."""
+        self._put((_ACTIVITY, trace_id, activity, _weight(activity.data)))
+
+    def end_flow(self, trace_id: int) -> None:
+        """The flow is over although its root may not have ended, or never was."""
+        self._put((_END_FLOW, trace_id, BASE_WEIGHT))
+
+    def count_fault(self) -> None:
+        """A span could not be taken in because of a fault of ours."""
+        self._intake.count_fault()
+
+    def _put(self, entry: tuple[Any, ...]) -> None:
+        if self._intake.put(entry) and not self._thread.started:
+            self._start_threads()
+
+    def _start_threads(self) -> None:
+        if self._watched is not None:
+            self._watched.ensure_started()
+        self._thread.ensure_started()
+
+    # -- anybody -------------------------------------------------------------------------------------------------------
+
+    @property
+    def instance_id(self) -> str:
+        """This process, as it is named in events and heartbeats."""
+        return self._process.instance_id
+
+    @property
+    def counters(self) -> PipelineCounts:
+        sinks: dict[str, StageCounts] = {}
+        for runner in (self._mirror, self._archive):
+            if runner is not None:
+                sinks[runner.sink.name] = runner.counts()
+        return PipelineCounts(self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes)
+
+    def force_flush(self, timeout: float = 30.0) -> bool:
+        """Encode and deliver what has come in, and hand over flows that look finished without waiting for their grace.
+
+        True when all of it has left within the timeout. What the sinks cannot deliver now is not lost by this.
+        """
+        deadline = self._clock.monotonic() + timeout
+        if not self._encode_all(deadline):
+            return False
+        return all([runner.flush(deadline) for runner in self._runners()])
+
+    def shutdown(self, timeout: float = ATEXIT_BUDGET) -> bool:
+        """Take in nothing more, hand over every flow, deliver what can be delivered in time, and end all threads.
+
+        True when everything ended and nothing was lost on the way.
+        """
+        with self._flush_lock:
+            if self._shut_down:
+                return True
+            self._shut_down = True
+        atexit.unregister(self._at_exit)
+        deadline = self._clock.monotonic() + timeout
+        self._intake.close()
+        self._stopping = True
+        self._intake.wake()
+        good = self._thread.join(self._left(deadline))
+        # The archive first: what it has committed is still to be told to the mirror.
+        for runner in self._runners():
+            good = runner.shutdown(deadline) and good
+        if self._watched is not None:
+            good = self._watched.shutdown(deadline) and good
+        return good
+
+    def flows_safe(self, flow_ids: Sequence[str]) -> None:
+        """The archive has them, on disk or in Postgres: they leave Redis sooner. Called on the archive's thread."""
+        if self._mirror is not None:
+            self._mirror.offer([Archived(flow_id) for flow_id in flow_ids])
+
+    def after_fork(self) -> None:
+        """In a forked child, before any other thread exists there."""
+        self._reset()
+        self._intake.reset()
+        self._process.after_fork()
+        self._encoder.after_fork()
+        self._thread.after_fork()
+        if self._watched is not None:
+            self._watched.after_fork()
+        for runner in self._runners():
+            runner.after_fork()
+
+    def _exit(self) -> None:
+        self.shutdown(ATEXIT_BUDGET)
+
+    def _runners(self) -> list[SinkRunner[Any]]:
+        return [runner for runner in (self._archive, self._mirror) if runner is not None]
+
+    def _left(self, deadline: float) -> float:
+        return max(0.0, deadline - self._clock.monotonic())
+
+    def _encode_all(self, deadline: float) -> bool:
+        if not self._thread.started:
+            return True
+        flush = _Flush()
+        with self._flush_lock:
+            self._flushes.append(flush)
+        self._intake.wake()
+        return flush.done.wait(self._left(deadline))
+
+    # -- the encoder's thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if not self._turn():
+                    return
+            except Exception:
+                # Nothing may end this thread but a shutdown.
+                _log.exception("a turn of the encoder failed")
+                time.sleep(0.1)
+
+    def _turn(self) -> bool:
+        intake = self._intake
+        if not self._stopping and not self._flushes:
+            intake.wait(self._encoder.next_due(self._clock.monotonic()))
+            self._collect()
+        stopping = self._stopping
+        with self._flush_lock:
+            flushes, self._flushes = self._flushes, []
+        entries = intake.take()
+        for start in range(0, len(entries), _SLICE):
+            self._encode(entries[start : start + _SLICE])
+        if flushes:
+            self._encoder.complete_finished()
+        if stopping:
+            self._encoder.complete_all()
+        self._encoder.complete(self._clock.monotonic())
+        self._encoder.ring()
+        self._hand_on()
+        for flush in flushes:
+            flush.done.set()
+        return not stopping
+
+    def _collect(self) -> None:
+        """Let a few more events come, so that they travel together."""
+        interval = self._interval
+        if self._watched is not None and self._watched.anybody():
+            interval = min(interval, _WATCHED_INTERVAL)
+        if interval and 0 < len(self._intake) < _PLENTY and not self._stopping and not self._flushes:
+            time.sleep(interval)
+
+    def _encode(self, entries: list[tuple[Any, ...]]) -> None:
+        now = self._clock.monotonic()
+        faults = 0
+        weight = 0
+        updates: dict[int, ReadableSpan] = {}
+        for entry in entries:
+            weight += entry[-1]
+            try:
+                self._encode_one(entry, updates, now)
+            except Exception:
+                faults += 1
+                if not self._complained:
+                    self._complained = True
+                    _log.exception("A span could not be encoded. It is counted; further ones are not logged.")
+        for span in updates.values():
+            faults += not self._encode_update(span, now)
+        self._intake.settle(len(entries), weight, faults)
+        self._encoder.ring()
+        self._hand_on()
+
+    def _encode_one(self, entry: tuple[Any, ...], updates: dict[int, ReadableSpan], now: float) -> None:
+        kind = entry[0]
+        if kind == _START:
+            self._encoder.started(entry[1], entry[2], entry[3], entry[4], now)
+        elif kind == _END:
+            span = entry[1]
+            # The end says all that an update still waiting here would have said.
+            updates.pop(span.context.span_id, None)
+            self._encoder.ended(span, entry[2], now)
+        elif kind == _UPDATE:
+            updates[entry[1].context.span_id] = entry[1]
+        elif kind == _IDENTIFY:
+            self._encoder.identify(entry[1], entry[2], self._clock.time_ns(), now)
+        elif kind == _ACTIVITY:
+            self._encoder.activity(entry[1], entry[2], now)
+        elif kind == _END_FLOW:
+            self._encoder.end_flow(entry[1], now)
+
+    def _encode_update(self, span: ReadableSpan, now: float) -> bool:
+        try:
+            attributes: dict[str, Any] = span.attributes.copy()  # type: ignore[union-attr]
+            self._encoder.updated(span, span.name, attributes, self._clock.time_ns(), now)
+        except Exception:
+            _log.exception("An update of a span could not be encoded")
+            return False
+        return True
+
+    def _hand_on(self) -> None:
+        encoder = self._encoder
+        if encoder.events:
+            events, encoder.events = encoder.events, []
+            if self._mirror is not None:
+                for item in self._mirror.offer(events, is_refusable):
+                    if type(item) is StreamEntry and item.kind == START:
+                        item.stream.lost_starts.add(item.span_id)
+        if encoder.finished_ids:
+            finished, encoder.finished_ids = encoder.finished_ids, []
+            self.flows_safe(finished)
+        if encoder.parts:
+            parts, encoder.parts = encoder.parts, []
+            if self._archive is not None:
+                self._archive.offer(parts)
+
+
+class _Flush:
+    """Somebody waits until the encoder has handed on everything that had come in by then."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+
+def _weight(attributes: Mapping[str, Any]) -> int:
+    """Bytes an entry occupies, roughly: what counts is that a megabyte is seen as one."""
+    weight = BASE_WEIGHT
+    for value in attributes.values():
+        kind = type(value)
+        if kind is str or kind is bytes:
+            weight += len(value)
+        elif kind not in _SMALL:
+            weight += _nested_weight(value)
+    return weight
+
+
+def _nested_weight(value: Any) -> int:
+    weight = 0
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        weight += 64
+        if isinstance(item, str | bytes):
+            weight += len(item)
+        elif isinstance(item, Mapping):
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple):
+            stack.extend(item)
+    return weight
+
+
+def _weakly(pipeline: Pipeline, method: str) -> Any:
+    """A callable for hooks that cannot be unregistered: it does not keep the pipeline alive."""
+    reference = weakref.ref(pipeline)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            getattr(alive, method)()
+
+    return call

@@ -1,0 +1,63 @@
+"""The OpenTelemetry span processor: hands spans to the pipeline and never lets anything of ours reach the request."""
+
+import logging
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from spanflow.span_processors.identity import identity_of
+from spanflow.span_processors.pipeline import Pipeline
+
+_log = logging.getLogger(__name__)
+
+
+class FlowSpanProcessor(SpanProcessor):
+    """`provider.add_span_processor(FlowSpanProcessor(build_pipeline(settings)))` is all there is to it.
+
+    `shutdown` and `force_flush` act on the whole pipeline.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self._complained = False
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        try:
+            here = get_current()
+            # Our own threads, and whoever else asks not to be traced: writing traces must not make traces.
+            if here.get(_SUPPRESS_INSTRUMENTATION_KEY):
+                return
+            self.pipeline.span_started(span, identity_of(here if parent_context is None else parent_context))
+        except Exception:
+            self._failed()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        try:
+            if get_current().get(_SUPPRESS_INSTRUMENTATION_KEY):
+                return
+            self.pipeline.span_ended(span)
+        except Exception:
+            self._failed()
+
+    def shutdown(self) -> None:
+        try:
+            self.pipeline.shutdown()
+        except Exception:
+            self._failed()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        try:
+            return self.pipeline.force_flush(timeout_millis / 1000)
+        except Exception:
+            self._failed()
+            return False
+
+    def _failed(self) -> None:
+        """Count it, and say it once: a log line per span would be the next problem."""
+        try:
+            self.pipeline.count_fault()
+            if not self._complained:
+                self._complained = True
+                _log.exception("A span was lost to a fault of Spanflow's; the request is not affected (said once)")
+        except Exception:
+            return

@@ -1,0 +1,51 @@
+"""What watched users' watchers are told: which flow to look at, and the message that older dashboards know.
+
+Moments that came before the user was known, or before anybody watched, are kept in order and told when it is so.
+"""
+
+from collections.abc import Iterator
+
+import orjson
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event import decode
+from spanflow.span_processors.mirror import Ring
+from spanflow.span_processors.open_flows import OpenFlow
+from spanflow.span_processors.seeds_view import flow_event
+from spanflow.span_processors.watched import Watched
+
+
+def is_moment(event_type: str, phase: str) -> bool:
+    """Dashboards hear of `llm_thinking` when it starts, of every other checkpoint when it ends."""
+    if event_type == names.PLAIN_SPAN:
+        return False
+    return phase == (names.START if event_type == names.LLM_THINKING else names.END)
+
+
+def ring_for(flow: OpenFlow, watched: Watched) -> Ring | None:
+    """The ring for a flow that has news, if its user is watched."""
+    user_id = flow.identity.user_id
+    if user_id is None or not watched.is_watched(user_id):
+        return None
+    messages = tuple(_messages(flow))
+    flow.rung = len(flow.moments)
+    return Ring(user_id, flow.flow_id, messages)
+
+
+def _messages(flow: OpenFlow) -> Iterator[bytes]:
+    for data in flow.moments[flow.rung :]:
+        entry = decode(data)
+        yield orjson.dumps(flow_event(entry, nearest_checkpoint(flow, entry["node_id"]), flow.identity))
+
+
+def nearest_checkpoint(flow: OpenFlow, node_id: str) -> str | None:
+    """The nearest checkpoint above a span, None when there is none."""
+    passed = {node_id}
+    step = flow.parents.get(node_id, (None, False))[0]
+    while step is not None and step not in passed:
+        parent, is_checkpoint = flow.parents.get(step, (None, False))
+        if is_checkpoint:
+            return step
+        passed.add(step)
+        step = parent
+    return None

@@ -1,0 +1,73 @@
+"""What the mirror knows about one flow's stream. Made by the encoder, then used by the mirror's thread."""
+
+from spanflow.span_processors.names import STREAM_FIELD, flow_stream
+
+_COMMAND = b"*%d\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n%b$6\r\nMAXLEN\r\n$1\r\n~\r\n$%d\r\n%d\r\n$1\r\n*\r\n$%d\r\n%b\r\n"
+_NOT_CREATING = b"$10\r\nNOMKSTREAM\r\n"
+_FIELD = STREAM_FIELD.encode()
+
+
+class StreamState:
+    """A flow's stream as this process last saw it."""
+
+    __slots__ = (
+        "created",
+        "expires_at",
+        "flow_id",
+        "indexed",
+        "key",
+        "lost_starts",
+        "started_s",
+        "touched_at",
+        "users",
+        "vanished",
+        "_appending",
+        "_creating",
+        "_maxlen",
+    )
+
+    def __init__(self, flow_id: str, maxlen: int) -> None:
+        self.flow_id = flow_id
+        self.key = flow_stream(flow_id).encode()
+        self.started_s = 0.0
+        self._maxlen = maxlen
+        self._creating = b""
+        self._appending = b""
+        #: We have written to it, so it must be there: a later write that does not find it tells of lost data.
+        self.created = False
+        #: It was gone when we came back. Ends are then written with all that is known of their spans.
+        self.vanished = False
+        #: Spans whose start never reached the stream; their ends carry the whole span.
+        self.lost_starts: set[int] = set()
+        #: When the index and the expiry were refreshed last, and which ids are in the indexes.
+        self.touched_at = 0.0
+        self.expires_at = 0.0
+        self.users: tuple[str | None, str | None] = (None, None)
+        self.indexed: tuple[str | None, str | None] = (None, None)
+
+    def forget_redis(self) -> None:
+        """The stream is gone: create it and its index entries anew with the next write."""
+        self.created = False
+        self.vanished = True
+        self.touched_at = 0.0
+        self.expires_at = 0.0
+        self.indexed = (None, None)
+
+    def command(self) -> bytes:
+        """The XADD up to its value, ready for the wire."""
+        if not self.created:
+            if not self._creating:
+                self._creating = self._format(8, b"")
+            return self._creating
+        if not self._appending:
+            self._appending = self._format(9, _NOT_CREATING)
+        return self._appending
+
+    def arguments(self, data: bytes) -> tuple[bytes | int, ...]:
+        """The same for a client that packs its own commands."""
+        head = (b"XADD", self.key) if not self.created else (b"XADD", self.key, b"NOMKSTREAM")
+        return (*head, b"MAXLEN", b"~", self._maxlen, b"*", _FIELD, data)
+
+    def _format(self, words: int, option: bytes) -> bytes:
+        digits = len(str(self._maxlen))
+        return _COMMAND % (words, len(self.key), self.key, option, digits, self._maxlen, len(_FIELD), _FIELD)
