@@ -5,13 +5,27 @@ change. The page `docs/settings.md` and `spanflow settings` are generated from t
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from ipaddress import ip_network
 from typing import Any, Final, TypeVar
 
+from spanflow.span_processors.setting_parsers import (
+    Parser,
+    decimal,
+    flag,
+    identifier,
+    names,
+    one_of,
+    peers,
+    redis_url,
+    seconds,
+    text,
+    url_with,
+    whole,
+)
+
 T = TypeVar("T")
-Parser = Callable[[str], Any]
+MIB: Final = 1024 * 1024
 
 
 class SettingsError(ValueError):
@@ -22,99 +36,6 @@ def setting(env: str, default: T, help: str, *, parse: Parser, secret: bool = Fa
     """A row of the table. `also` is an older name that is honoured when `env` is not set."""
     metadata = {"env": env, "help": help, "parse": parse, "secret": secret, "also": also}
     return field(default=default, metadata=metadata, repr=not secret)
-
-
-def text(raw: str) -> str:
-    return raw
-
-
-def flag(raw: str) -> bool:
-    word = raw.strip().lower()
-    if word in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"0", "false", "no", "off"}:
-        return False
-    raise ValueError("use true or false")
-
-
-def names(raw: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in raw.split(",") if part.strip())
-
-
-def whole(low: int, high: int) -> Parser:
-    def parse(raw: str) -> int:
-        try:
-            number = int(raw.strip())
-        except ValueError:
-            raise ValueError(f"use a whole number from {low} to {high}") from None
-        if not low <= number <= high:
-            raise ValueError(f"use a whole number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def decimal(low: float, high: float, unit: str = "a number") -> Parser:
-    def parse(raw: str) -> float:
-        try:
-            number = float(raw.strip())
-        except ValueError:
-            raise ValueError(f"use {unit} from {low:g} to {high:g}") from None
-        if not low <= number <= high:
-            raise ValueError(f"use {unit} from {low:g} to {high:g}")
-        return number
-
-    return parse
-
-
-def seconds(low: float, high: float) -> Parser:
-    return decimal(low, high, "a number of seconds")
-
-
-def one_of(*words: str) -> Parser:
-    def parse(raw: str) -> str:
-        word = raw.strip().lower()
-        if word not in words:
-            raise ValueError("use one of " + ", ".join(words))
-        return word
-
-    return parse
-
-
-def url_with(*schemes: str) -> Parser:
-    def parse(raw: str) -> str:
-        value = raw.strip()
-        if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-            raise ValueError("start it with one of " + ", ".join(f"{scheme}://" for scheme in schemes))
-        return value
-
-    return parse
-
-
-def identifier(raw: str) -> str:
-    value = raw.strip()
-    if not value.isidentifier() or not value.isascii() or len(value) > 63:
-        raise ValueError("use letters, digits and underscores, at most 63, not starting with a digit")
-    return value
-
-
-def peers(raw: str) -> tuple[str, ...]:
-    """Networks, and the two kinds of callers that have no address of their own."""
-    words = names(raw)
-    for word in words:
-        if word in {"unix", "forwarded"}:
-            continue
-        try:
-            ip_network(word, strict=False)
-        except ValueError:
-            raise ValueError(
-                f"{word!r} is no network; use addresses like 10.0.0.0/8 or ::1, and the words unix and forwarded"
-            ) from None
-    return words
-
-
-MIB: Final = 1024 * 1024
-redis_url = url_with("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 @dataclass(frozen=True, slots=True)
