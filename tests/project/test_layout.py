@@ -18,10 +18,10 @@ ARROWS = {
     "cli": {"cli", "span_processors", "instrumentation", "viewer_api", "migrations"},
 }
 #: What a room may import while it is being imported. The command finds out first which extras are there.
-AT_IMPORT = {**ARROWS, "cli": {"cli", "span_processors"}}
+AT_IMPORT = {**ARROWS, "cli": {"cli", "span_processors", "instrumentation"}}
 
 #: The import names of what `pip install spanflow` brings, and nothing of the extras.
-BARE = {"opentelemetry", "redis", "hiredis", "asyncpg", "orjson", "spanflow"}
+BARE = {"opentelemetry", "redis", "hiredis", "asyncpg", "orjson", "packaging", "spanflow"}
 LONGEST_FILE = 500
 
 
