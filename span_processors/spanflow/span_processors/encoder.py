@@ -128,7 +128,7 @@ class Encoder:
         self._place(flow, node_id, part, data, names.START)
         if span_id in flow.open or node_id in flow.early_ends:
             return
-        if len(flow.open) + len(flow.entries) < self._settings.flow_max_spans:
+        if len(flow.open) + len(flow.entries) < self._settings.max_flow_spans:
             opened = OpenSpan(node_id, name, attributes, part, data, is_root)
             flow.open[span_id] = opened
             flow.open_roots += is_root
@@ -293,7 +293,7 @@ class Encoder:
     def _place(self, flow: OpenFlow, node_id: str, part: Part, data: bytes, phase: str) -> None:
         """Remember where the span stands, and that dashboards should hear of it."""
         event_type = part.get("event_type", names.PLAIN_SPAN)
-        if len(flow.parents) < self._settings.flow_max_spans:
+        if len(flow.parents) < self._settings.max_flow_spans:
             flow.parents[node_id] = (part.get("parent_id"), event_type != names.PLAIN_SPAN)
         if is_moment(event_type, phase):
             flow.moments.append(data)
@@ -397,7 +397,7 @@ class Encoder:
 
     def _keep(self, flow: OpenFlow, whole: bytes) -> None:
         limits = self._settings
-        if len(flow.entries) >= limits.flow_max_spans or flow.bytes + len(whole) > limits.flow_max_bytes:
+        if len(flow.entries) >= limits.max_flow_spans or flow.bytes + len(whole) > limits.max_flow_bytes:
             flow.cut_spans += 1
             flow.cut_bytes += len(whole)
             return

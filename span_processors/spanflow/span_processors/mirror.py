@@ -12,7 +12,7 @@ from spanflow.span_processors import counters, names
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.redis_link import Commands, RedisLink
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.sink import Receipt, Unavailable
+from spanflow.span_processors.sink import Receipt, SinkRunner, Unavailable
 from spanflow.span_processors.stream_state import StreamState
 
 _log = logging.getLogger(__name__)
@@ -86,6 +86,16 @@ _SERVER_ERRORS: Final = (
 def is_refusable(item: MirrorItem) -> bool:
     """Starts, updates and bells can be done without: the end carries the whole span when its start was lost."""
     return type(item) is not Archived and (type(item) is not StreamEntry or item.kind != END)
+
+
+def archived_in(mirror: SinkRunner[MirrorItem] | None) -> Callable[[Sequence[str]], None]:
+    """What the archive calls with the ids of flows that are safe, on its own thread."""
+
+    def tell(flow_ids: Sequence[str]) -> None:
+        if mirror is not None:
+            mirror.offer([Archived(flow_id) for flow_id in flow_ids])
+
+    return tell
 
 
 class Mirror:

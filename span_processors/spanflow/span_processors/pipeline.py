@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from spanflow.span_processors.encoder import Encoder
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.intake import BASE_WEIGHT, Intake
-from spanflow.span_processors.mirror import START, Archived, MirrorItem, StreamEntry, is_refusable
+from spanflow.span_processors.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
 from spanflow.span_processors.own_thread import OwnThread
 from spanflow.span_processors.sink import SinkRunner
 from spanflow.span_processors.this_process import ThisProcess
@@ -46,6 +46,7 @@ _PLENTY: Final = 4096
 _WATCHED_INTERVAL: Final = 0.001
 _SMALL: Final = frozenset({int, float, bool, type(None)})
 ATEXIT_BUDGET: Final = 5.0
+_ARCHIVE_SHARE: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,10 @@ class Pipeline:
         """The flow is over although its root may not have ended, or never was."""
         self._put((_END_FLOW, trace_id, BASE_WEIGHT))
 
+    def is_watched(self, user_id: str) -> bool:
+        """Whether somebody follows this user live, as far as this process knows now."""
+        return self._watched is not None and self._watched.is_watched(user_id)
+
     def count_fault(self) -> None:
         """A span could not be taken in because of a fault of ours."""
         self._intake.count_fault()
@@ -195,17 +200,15 @@ class Pipeline:
         self._stopping = True
         self._intake.wake()
         good = self._thread.join(self._left(deadline))
-        # The archive first: what it has committed is still to be told to the mirror.
-        for runner in self._runners():
-            good = runner.shutdown(deadline) and good
+        # The archive first: what it has made safe is still to be told to the mirror. It may not use up the budget.
+        if self._archive is not None:
+            share = self._left(deadline) * _ARCHIVE_SHARE
+            good = self._archive.shutdown(self._clock.monotonic() + share) and good
+        if self._mirror is not None:
+            good = self._mirror.shutdown(deadline) and good
         if self._watched is not None:
             good = self._watched.shutdown(deadline) and good
         return good
-
-    def flows_safe(self, flow_ids: Sequence[str]) -> None:
-        """The archive has them, on disk or in Postgres: they leave Redis sooner. Called on the archive's thread."""
-        if self._mirror is not None:
-            self._mirror.offer([Archived(flow_id) for flow_id in flow_ids])
 
     def after_fork(self) -> None:
         """In a forked child, before any other thread exists there."""
@@ -336,7 +339,7 @@ class Pipeline:
                         item.stream.lost_starts.add(item.span_id)
         if encoder.finished_ids:
             finished, encoder.finished_ids = encoder.finished_ids, []
-            self.flows_safe(finished)
+            archived_in(self._mirror)(finished)
         if encoder.parts:
             parts, encoder.parts = encoder.parts, []
             if self._archive is not None:

@@ -300,18 +300,6 @@ class Settings:
         "Seconds after which an unfinished flow is archived although it is still busy. Later spans are merged.",
         parse=seconds(0.05, 30 * 86_400),
     )
-    flow_max_spans: int = setting(
-        "SPANFLOW_FLOW_MAX_SPANS",
-        10_000,
-        "Spans of one flow that a process archives; more are counted and left out.",
-        parse=whole(1, 10_000_000),
-    )
-    flow_max_bytes: int = setting(
-        "SPANFLOW_FLOW_MAX_BYTES",
-        16 * MIB,
-        "Bytes of one flow that a process archives; spans beyond are counted and left out.",
-        parse=whole(64 * 1024, 1024 * MIB),
-    )
     open_flows: int = setting(
         "SPANFLOW_OPEN_FLOWS",
         10_000,

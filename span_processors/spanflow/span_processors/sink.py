@@ -44,8 +44,10 @@ class Sink(Protocol[T]):
     That thread has an empty context in which instrumentation is suppressed.
     """
 
-    #: For the thread's name, metrics and log lines.
-    name: str
+    @property
+    def name(self) -> str:
+        """For the thread's name, metrics and log lines."""
+        ...
 
     def size(self, item: T) -> int:
         """Bytes the item occupies while it waits."""
