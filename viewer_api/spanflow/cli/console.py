@@ -15,10 +15,13 @@ class Console:
 
     def note(self, text: str) -> None:
         """What a person likes to know meanwhile."""
-        self._write(self._err, text)
+        try:
+            self._write(self._err, text)
+        except OSError:
+            pass  # the terminal is gone; what has to be done goes on without words
 
     def problem(self, text: str) -> None:
-        self._write(self._err, f"spanflow: {text}")
+        self.note(f"spanflow: {text}")
 
     @staticmethod
     def _write(stream: TextIO, text: str) -> None:

@@ -1,8 +1,10 @@
 """The `spanflow` command."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 
 from spanflow.cli.command import Command
@@ -25,7 +27,9 @@ COMMANDS: tuple[Command, ...] = (
 
 def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
-        prog="spanflow", description="See what a user's request is doing right now, and what it did yesterday."
+        prog="spanflow",
+        description="See what a user's request is doing right now, and what it did yesterday.",
+        formatter_class=partial(argparse.HelpFormatter, max_help_position=28),
     )
     whole.add_argument("--version", action="version", version=f"spanflow {version('spanflow')}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -54,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain once more while it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
 

@@ -6,15 +6,17 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from spanflow.cli.checks.examination import examine
-from spanflow.cli.checks.finding import Finding, Level
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.running_stack import with_running_stack
 from spanflow.span_processors.settings import Settings
 
-_MARKS = {Level.OK: "✓", Level.NOTE: "·", Level.WARNING: "!", Level.PROBLEM: "✗"}
+if TYPE_CHECKING:  # the clients of both servers take half a second to import, and every command imports this module
+    from spanflow.cli.checks.finding import Finding
+
+_MARKS = {"ok": "✓", "note": "·", "warning": "!", "problem": "✗"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,19 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: Arguments, console: Console) -> int:
     environ = with_running_stack(os.environ)
     settings = Settings.from_environ(environ)
-    found = asyncio.run(_all_findings(settings, environ, selftest=arguments.selftest))
-    problems = sum(finding.level is Level.PROBLEM for _, finding in found)
+    found = asyncio.run(_find_all(settings, environ, arguments.selftest))
+    problems = sum(finding.level == "problem" for _, finding in found)
     if arguments.json:
         findings = [{"check": title, **dataclasses.asdict(finding)} for title, finding in found]
         console.result(json.dumps({"ok": not problems, "findings": findings}, indent=2))
     else:
         _show(found, console)
-        warnings = sum(finding.level is Level.WARNING for _, finding in found)
+        warnings = sum(finding.level == "warning" for _, finding in found)
         console.result(f"\n{_count(problems, 'problem')}, {_count(warnings, 'warning')}.")
     return 1 if problems else 0
 
 
-async def _all_findings(settings: Settings, environ: Mapping[str, str], *, selftest: bool) -> list[tuple[str, Finding]]:
+async def _find_all(settings: Settings, environ: Mapping[str, str], *, selftest: bool) -> list[tuple[str, "Finding"]]:
+    from spanflow.cli.checks.examination import examine
+
     found = [(check.title, finding) async for check, finding in examine(settings, environ)]
     if selftest:
         from spanflow.cli.selftest import run_selftest
@@ -48,7 +52,7 @@ async def _all_findings(settings: Settings, environ: Mapping[str, str], *, selft
     return found
 
 
-def _show(found: list[tuple[str, Finding]], console: Console) -> None:
+def _show(found: list[tuple[str, "Finding"]], console: Console) -> None:
     last = ""
     for title, finding in found:
         if title != last:

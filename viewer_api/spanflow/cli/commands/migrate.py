@@ -8,7 +8,6 @@ from spanflow.cli.console import Console
 from spanflow.cli.extras import VIEWER
 from spanflow.cli.problem import Problem
 from spanflow.cli.running_stack import with_running_stack
-from spanflow.cli.unreachable import explained
 from spanflow.span_processors.settings import Settings
 
 
@@ -28,9 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    settings = Settings.from_environ(with_running_stack(os.environ))
+
+    from spanflow.cli.unreachable import explained
     from spanflow.migrations import run as migrations
 
-    settings = Settings.from_environ(with_running_stack(os.environ))
     if arguments.sql:
         console.result(migrations.sql(settings.schema))
         return 0

@@ -8,7 +8,6 @@ from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.extras import VIEWER
 from spanflow.cli.running_stack import with_running_stack
-from spanflow.cli.unreachable import explained
 from spanflow.span_processors.settings import Settings
 
 
@@ -17,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.unreachable import explained
     from spanflow.migrations.retention import Report, run_retention
     from spanflow.span_processors.postgres import connect
 
