@@ -6,10 +6,13 @@ from spanflow.instrumentation.activities import record_tool_response as record_t
 from spanflow.instrumentation.activities import record_user_message as record_user_message
 from spanflow.instrumentation.activity_tracker import ActivityTracker as ActivityTracker
 from spanflow.instrumentation.activity_tracker import get_activity_tracker as get_activity_tracker
+from spanflow.instrumentation.asgi import EdgeMiddleware as EdgeMiddleware
 from spanflow.instrumentation.checkpoint import Checkpoint as Checkpoint
 from spanflow.instrumentation.checkpoint import checkpoint as checkpoint
 from spanflow.instrumentation.checkpoint import current_checkpoint as current_checkpoint
 from spanflow.instrumentation.checkpoint import start_checkpoint as start_checkpoint
+from spanflow.instrumentation.configure import configure as configure
+from spanflow.instrumentation.configure import shutdown as shutdown
 from spanflow.instrumentation.flow import Flow as Flow
 from spanflow.instrumentation.flow import flow as flow
 from spanflow.instrumentation.flow_tracker import FlowTracker as FlowTracker

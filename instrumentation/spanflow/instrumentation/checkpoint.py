@@ -9,9 +9,10 @@ from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context, create_key, get_value, set_value
-from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, get_current_span, set_span_in_context
 
 from spanflow.instrumentation.activation import AnyToken, activate, deactivate
+from spanflow.instrumentation.edge import edge_of
 from spanflow.instrumentation.outcome import is_cancellation, record_error, refusal
 from spanflow.instrumentation.runtime import Runtime, runtime, say_once
 from spanflow.instrumentation.semantics import (
@@ -300,6 +301,11 @@ def _living(parent: Context) -> Context:
     while isinstance(step, Checkpoint) and step._stranded:
         parent = step._parent
         step = get_value(_CURRENT, parent)
+    edge = edge_of(parent)
+    if edge is not None and edge.reads_elsewhere and get_current_span(parent) is edge.server_span:
+        # The message was read in a task of its own (`wait_for` does so before Python 3.12), so this one does not see
+        # the turn that began there.
+        return edge.turn_context or parent
     return parent
 
 

@@ -5,16 +5,14 @@ from typing import Any, Self
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
-    INVALID_SPAN,
     Link,
     Span,
     SpanKind,
     get_current_span,
-    set_span_in_context,
 )
 
 from spanflow.instrumentation.checkpoint import Checkpoint
-from spanflow.instrumentation.edge import Edge, edge_of
+from spanflow.instrumentation.edge import Edge, edge_of, root_context
 from spanflow.instrumentation.identify import (
     Id,
     clean_identity,
@@ -24,7 +22,7 @@ from spanflow.instrumentation.identify import (
 from spanflow.instrumentation.known_flows import identity_attributes, learned, personal_attributes
 from spanflow.instrumentation.semantics import OPENINFERENCE_KIND, TURN, Meaning
 from spanflow.span_processors import names
-from spanflow.span_processors.identity import Identity, with_identity
+from spanflow.span_processors.identity import Identity
 
 
 class Flow(Checkpoint):
@@ -65,7 +63,7 @@ class Flow(Checkpoint):
             edge.manual = True
         identity = learned(inherited_identity(parent), self._identity)
         around = get_current_span(parent).get_span_context()
-        self._parent = with_identity(identity, set_span_in_context(INVALID_SPAN, parent))
+        self._parent = root_context(identity, parent)
         attributes = {**self._first_attributes(), **identity_attributes(identity), **personal_attributes(identity)}
         return self._open(self._parent, attributes, kind=self._kind, links=(Link(around),) if around.is_valid else ())
 

@@ -3,23 +3,17 @@
 from typing import Final
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import SpanContext, SpanKind
+from opentelemetry.trace import SpanKind
 
-from spanflow.instrumentation.edge import Edge, edge_of
+from spanflow.instrumentation.edge import Edge, caller_of, edge_of
 from spanflow.instrumentation.identify import KNOWN_FLOWS
 from spanflow.instrumentation.known_flows import KnownFlows, learned, personal_attributes
 from spanflow.instrumentation.runtime import say_once
 from spanflow.span_processors.identity import Identity, identity_of
 
-_CALLER: Final = create_key("spanflow-caller")
 _CALLER_LINK: Final = {"flow.link": "caller"}
-
-
-def with_caller(caller: SpanContext, context: Context) -> Context:
-    """A context whose next root is linked to `caller`."""
-    return set_value(_CALLER, caller, context)
 
 
 class IdentitySpanProcessor(SpanProcessor):
@@ -60,8 +54,8 @@ class IdentitySpanProcessor(SpanProcessor):
         if is_root:
             if edge is not None and edge.server_span is None and span.kind is SpanKind.SERVER:
                 edge.server_span = span
-            caller = get_value(_CALLER, context)
-            if isinstance(caller, SpanContext):
+            caller = caller_of(context)
+            if caller is not None:
                 span.add_link(caller, _CALLER_LINK)
             if personal := personal_attributes(flow.identity):
                 span.set_attributes(personal)

@@ -16,6 +16,8 @@ from spanflow.span_processors import names
 
 _MAX_MESSAGE: Final = 1024
 _MAX_FRAMES: Final = 40
+#: What Starlette raises into a handler whose client has gone. By name: Starlette need not be installed.
+_DISCONNECTS: Final = frozenset({"WebSocketDisconnect", "ClientDisconnect"})
 #: A gate that answers with one of these has refused the request; nothing is broken.
 _REFUSALS: Final = frozenset({401, 402, 403, 429, 451})
 
@@ -27,7 +29,7 @@ def error_type(error: BaseException) -> str:
 
 def is_cancellation(error: BaseException) -> bool:
     """Whether the work was given up rather than failed: a disconnected client, a consumer that broke off."""
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+    if isinstance(error, asyncio.CancelledError | GeneratorExit) or type(error).__name__ in _DISCONNECTS:
         return True
     if isinstance(error, BaseExceptionGroup):
         return all(is_cancellation(part) for part in error.exceptions)

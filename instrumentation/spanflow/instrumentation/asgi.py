@@ -1,0 +1,165 @@
+"""Stands before an ASGI application: says whose request it is and where its flow begins, and touches nothing else.
+
+Every message passes through as the very object that it was. What can fail in here is caught in here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, get_current_span, set_span_in_context
+
+from spanflow.instrumentation.activation import activate, deactivate
+from spanflow.instrumentation.edge import Edge, edge_of, with_edge
+from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
+from spanflow.instrumentation.propagation import guard_propagator
+from spanflow.instrumentation.runtime import runtime, say_once
+from spanflow.instrumentation.trusted_peers import TrustedPeers
+from spanflow.instrumentation.turns import Turns
+from spanflow.span_processors import names
+from spanflow.span_processors.identity import with_identity
+from spanflow.span_processors.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: Marks a scope that has been here: a mounted application is part of the same request.
+_SEEN: Final = "spanflow.edge"
+_STOPPED: Final = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
+
+
+class EdgeGuard:
+    """What is done for every inbound connection of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.extractors = Extractors([HeaderExtractor.from_settings(settings)])
+        self._callers = TrustedPeers(settings.trusted_callers)
+        self._join_caller = settings.join_caller
+        self._websocket_turns = settings.websocket_turns
+        self._flush_timeout = settings.flush_timeout
+
+    async def __call__(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if _SEEN in scope:
+            await app(scope, receive, send)
+        elif kind == "lifespan":
+            await app(scope, receive, self._flushing(send))
+        elif kind in ("http", "websocket"):
+            await self._guard(app, scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            edge, context = self._open(scope)
+        except Exception:
+            say_once("edge", "The identity of a request could not be looked at", exc_info=True)
+            await app(scope, receive, send)
+            return
+        token = activate(context)
+        try:
+            if scope["type"] == "http":
+                watch = _Response(edge, receive, send)
+                await app(scope, watch.receive, watch.send)
+            elif self._websocket_turns:
+                await _in_turns(app, edge, scope, receive, send)
+            else:
+                await app(scope, receive, send)
+        finally:
+            deactivate(token)
+
+    def _open(self, scope: Scope) -> tuple[Edge, Context]:
+        guard_propagator(self._join_caller)  # the application may have set another one since
+        edge = Edge(
+            trusted=self._join_caller or self._callers.includes(scope),
+            identity=self.extractors.identity(scope),
+        )
+        scope[_SEEN] = edge
+        return edge, with_edge(edge, with_identity(edge.identity, _clean(otel_context.get_current())))
+
+    def _flushing(self, send: Send) -> Send:
+        """Wait for the last flows while the application stops. At exit it would be too late: no thread starts then."""
+
+        async def flush_first(message: Message) -> None:
+            pipeline = runtime().pipeline
+            if message["type"] in _STOPPED and pipeline is not None:
+                try:
+                    await asyncio.to_thread(pipeline.force_flush, self._flush_timeout)
+                except Exception:
+                    say_once("flush", "The last flows could not be flushed", exc_info=True)
+            await send(message)
+
+        return flush_first
+
+
+class EdgeMiddleware:
+    """The same for an ASGI application that is not made with FastAPI: `app = EdgeMiddleware(app)`."""
+
+    def __init__(self, app: App, settings: Settings | None = None) -> None:
+        self._app = app
+        self._guard = EdgeGuard(settings or Settings.from_environ())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(self._app, scope, receive, send)
+
+
+def _clean(here: Context) -> Context:
+    """A request's own beginning.
+
+    A pipelined request on a kept-alive connection inherits the context of the one before it, whose span is over.
+    """
+    span = get_current_span(here)
+    if not span.get_span_context().is_valid or (span.is_recording() and edge_of(here) is None):
+        return here
+    return set_span_in_context(INVALID_SPAN, here)
+
+
+class _Response:
+    """Watches one HTTP response for a client that leaves before its end."""
+
+    __slots__ = ("_complete", "_edge", "_receive", "_send")
+
+    def __init__(self, edge: Edge, receive: Receive, send: Send) -> None:
+        self._edge = edge
+        self._receive = receive
+        self._send = send
+        self._complete = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._complete:
+            _mark_cancelled(self._edge)
+        return message
+
+    async def send(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError:  # how a server of ASGI 2.4 says that the client has gone
+            _mark_cancelled(self._edge)
+            raise
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._complete = True
+
+
+def _mark_cancelled(edge: Edge) -> None:
+    try:
+        if edge.server_span is not None and edge.server_span.is_recording():
+            edge.server_span.set_attribute(names.ATTR_OUTCOME, names.OUTCOME_CANCELLED)
+    except Exception:
+        say_once("cancelled", "A client's disconnect could not be recorded", exc_info=True)
+
+
+async def _in_turns(app: App, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+    turns = Turns(edge, scope, receive)
+    try:
+        await app(scope, turns.receive, send)
+    except BaseException as error:
+        turns.finish(error)
+        raise
+    finally:
+        turns.finish()

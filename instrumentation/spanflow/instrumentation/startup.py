@@ -1,0 +1,140 @@
+"""Puts Spanflow into a process, once. Every way of starting ends here: the entry point, `configure`, a second call.
+
+Nothing in here opens a socket or starts a thread: it also runs in supervisors, in multiprocessing's helpers and in
+masters that fork. Nothing in here may keep the application from starting either.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from spanflow.instrumentation import runtime as runtimes
+from spanflow.instrumentation.fastapi_tracing import FastApiTracing
+from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
+from spanflow.instrumentation.propagation import EdgePropagator, guard_propagator
+from spanflow.instrumentation.runtime import GlobalTracer, Runtime, logger
+from spanflow.instrumentation.sampler import record_everything
+from spanflow.span_processors.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.settings import Settings, SettingsError
+
+ENABLED: Final = "SPANFLOW_ENABLED"
+
+
+@dataclass(slots=True, eq=False)
+class Started:
+    """What a started process holds."""
+
+    settings: Settings
+    provider: TracerProvider
+    pipeline: Any
+    fastapi: FastApiTracing
+    before: Runtime
+
+    def stop(self, timeout: float) -> bool:
+        """Flush and undo, as far as OpenTelemetry lets anybody. For scripts that end and for tests."""
+        global _started
+        self.fastapi.remove()
+        runtimes.install(self.before)
+        guard = propagate.get_global_textmap()
+        if isinstance(guard, EdgePropagator):
+            propagate.set_global_textmap(guard.wrapped)
+        _started = None
+        return bool(self.pipeline.shutdown(timeout))
+
+
+_started: Started | None = None
+
+
+def started() -> Started | None:
+    """What `start` has made in this process, if it has."""
+    return _started
+
+
+def pre_instrument() -> None:
+    """Entry point of group `opentelemetry_pre_instrument`: runs whatever the distro, configurator and exporter are."""
+    try:
+        settings = enabled_settings()
+        if settings is not None:
+            start(settings)
+    except Exception:
+        logger.exception("Spanflow could not be started; the application runs untraced")
+
+
+def enabled_settings(explicit: bool = False) -> Settings | None:
+    """The settings if this process is to be traced. What is wrong with them is said once, and is no reason to stop.
+
+    `explicit`: the application's code asks for it, which counts unless SPANFLOW_ENABLED says no.
+    """
+    environ = dict(os.environ)
+    if explicit:
+        environ.setdefault(ENABLED, "true")
+    try:
+        settings = Settings.from_environ(environ)
+    except SettingsError as mistakes:
+        runtimes.say_once("settings", "Spanflow is off, these settings cannot be used:\n%s", mistakes, level=_ERROR)
+        return None
+    return settings if settings.enabled else None
+
+
+_ERROR: Final = logging.ERROR
+
+
+def start(settings: Settings) -> Started | None:
+    """Record this process's flows; None, with the reason in the log, where that is not possible."""
+    global _started
+    provider = trace.get_tracer_provider()
+    if _started is not None and _started.provider is provider:
+        return _started
+    usable = _usable(provider)
+    if usable is None:
+        return None
+    from spanflow.span_processors.assembly import build_pipeline
+    from spanflow.span_processors.processor import FlowSpanProcessor
+
+    pipeline = build_pipeline(settings)
+    usable.add_span_processor(IdentitySpanProcessor())
+    usable.add_span_processor(FlowSpanProcessor(pipeline))
+    record_everything(usable)
+    guard_propagator(settings.join_caller)
+    before = runtimes.install(
+        Runtime(
+            tracer=GlobalTracer(),
+            redactor=Redactor(RedactionPolicy.from_settings(settings)),
+            pipeline=pipeline,
+            max_text=settings.max_value_length,
+            openinference=settings.openinference,
+            activities=settings.activities_enabled,
+            only_uuid_conversations=settings.activities_validate_ids,
+        )
+    )
+    fastapi = FastApiTracing(settings)
+    _started = Started(settings, usable, pipeline, fastapi, before)
+    try:
+        fastapi.install()
+    except Exception:
+        logger.exception("FastAPI could not be instrumented; checkpoints and other spans are recorded")
+    return _started
+
+
+def _usable(provider: trace.TracerProvider) -> TracerProvider | None:
+    """A provider that takes span processors. Where nobody has set any, one of our own."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        logger.warning("OTEL_SDK_DISABLED=true: OpenTelemetry is off in this process, and Spanflow with it")
+        return None
+    if isinstance(provider, trace.ProxyTracerProvider):
+        own = TracerProvider()
+        trace.set_tracer_provider(own)
+        return own
+    if hasattr(provider, "add_span_processor") and hasattr(provider, "sampler"):
+        return provider  # type: ignore[return-value]
+    logger.error(
+        "The tracer provider %s.%s takes no span processors, so no flows are recorded. Set OTEL_PYTHON_CONFIGURATOR="
+        "spanflow, or use a provider of the OpenTelemetry SDK",
+        type(provider).__module__,
+        type(provider).__qualname__,
+    )
+    return None

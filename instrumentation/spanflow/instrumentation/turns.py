@@ -1,0 +1,108 @@
+"""Turns of a WebSocket: each message that comes in begins a flow of its own, without a change to the gateway's code.
+
+Otherwise a chat is one trace that ends when the browser is closed. The turn lasts until the gateway reads the next
+message; a read in the middle of a step (asking the person back) belongs to that step's turn.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Link, Span, SpanKind, get_current_span, set_span_in_context
+
+from spanflow.instrumentation.activation import AnyToken, activate, deactivate
+from spanflow.instrumentation.edge import Edge, root_context
+from spanflow.instrumentation.identify import inherited_identity
+from spanflow.instrumentation.outcome import is_cancellation, record_error
+from spanflow.instrumentation.runtime import runtime, say_once
+from spanflow.instrumentation.semantics import OPENINFERENCE_KIND, TURN
+from spanflow.span_processors import names
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+_MESSAGE: Final = "websocket.receive"
+
+
+class Turns:
+    """The turns of one connection, seen from its `receive`."""
+
+    def __init__(self, edge: Edge, scope: MutableMapping[str, Any], receive: Receive) -> None:
+        self._edge = edge
+        self._scope = scope
+        self._receive = receive
+        self._handler = asyncio.current_task()
+        self._token: AnyToken | None = None
+
+    async def receive(self) -> Message:
+        within = self._within_turn()
+        if not within:
+            self.finish()
+        message = await self._receive()
+        if not within and message["type"] == _MESSAGE and not self._edge.manual:
+            try:
+                self._begin()
+            except Exception:
+                say_once("turn", "A turn of a WebSocket could not be started", exc_info=True)
+        return message
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """The turn that is under way is over."""
+        if self._token is not None:
+            deactivate(self._token)
+            self._token = None
+        turn, self._edge.turn, self._edge.turn_context = self._edge.turn, None, None
+        if turn is None or not turn.is_recording():
+            return
+        try:
+            turn.set_attribute(names.ATTR_OUTCOME, _outcome(turn, error))
+            turn.end()
+        except Exception:
+            say_once("turn end", "A turn of a WebSocket could not be ended", exc_info=True)
+
+    def _within_turn(self) -> bool:
+        """Whether this read happens inside a step, or inside a `flow()`, of the turn that is under way."""
+        turn = self._edge.turn
+        if turn is None or not turn.is_recording():
+            return False
+        here = get_current_span()
+        if here is turn:
+            return self._edge.adopted
+        same_flow = here.get_span_context().trace_id == turn.get_span_context().trace_id
+        return same_flow and here.is_recording()
+
+    def _begin(self) -> None:
+        edge = self._edge
+        here = otel_context.get_current()
+        connection = get_current_span(here).get_span_context()
+        context = root_context(inherited_identity(here), here)
+        now = runtime()
+        route = getattr(self._scope.get("route"), "path", None) or self._scope.get("path", "")
+        attributes = {
+            "network.protocol.name": "websocket",
+            "http.route": route,
+            **TURN.fixed,
+            **({OPENINFERENCE_KIND: TURN.openinference_kind} if now.openinference else {}),
+        }
+        turn = now.tracer().start_span(
+            f"WS {route} message",
+            context=context,
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            links=(Link(connection, {"flow.link": "connection"}),) if connection.is_valid else (),
+        )
+        edge.turn = turn
+        edge.adopted = False
+        edge.turn_context = set_span_in_context(turn, context)
+        edge.reads_elsewhere = asyncio.current_task() is not self._handler
+        self._token = activate(edge.turn_context)
+
+
+def _outcome(turn: Span, error: BaseException | None) -> str:
+    if error is None:
+        return names.OUTCOME_OK
+    if is_cancellation(error):
+        return names.OUTCOME_CANCELLED
+    record_error(turn, error, runtime())
+    return names.OUTCOME_ERROR
