@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import redis
 from opentelemetry import trace
+from playwright.sync_api import Browser, Page
 
 from tests.support import child
+from tests.support.browser import new_page, running_browser
 from tests.support.leaks import Held, wait_until_gone
 from tests.support.otel_globals import reset_otel_globals
 from tests.support.postgres_server import PostgresServer
@@ -186,3 +188,17 @@ def proxy() -> Iterator[Callable[[str], TcpProxy]]:
     """Makes proxies: `proxy(redis_url)` stands before that server and has a `url` of its own."""
     with ExitStack() as stack:
         yield lambda upstream: stack.enter_context(TcpProxy(upstream))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium for one module. Its thread runs an event loop meanwhile: no coroutine tests in such a module."""
+    with running_browser() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page; problems it reports in its console fail the test."""
+    with new_page(browser) as opened:
+        yield opened

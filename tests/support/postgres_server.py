@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class PostgresServer:
         self._process = None
 
     def execute(self, *statements: str, database: str = "postgres") -> None:
-        """Run statements outside a transaction, for tests that run no event loop of their own."""
+        """Run statements outside a transaction. In a thread, because a browser test's thread has a running loop."""
 
         async def run() -> None:
             connection = await asyncpg.connect(self.dsn(database), timeout=10)
@@ -114,4 +115,5 @@ class PostgresServer:
             finally:
                 await connection.close()
 
-        asyncio.run(run())
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: asyncio.run(run())).result()

@@ -1,0 +1,47 @@
+"""A real Chromium for the tests of the dashboard."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.checkout import ROOT
+
+_FOUND = ROOT / ".cache" / "chromium"
+
+
+def executable() -> str:
+    """The one that `make test` found or installed."""
+    named = os.environ.get("SPANFLOW_TEST_CHROMIUM")
+    if named:
+        return named
+    if not _FOUND.exists():
+        raise RuntimeError("no Chromium was looked for yet: run `make chromium` once")
+    return _FOUND.read_text()
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox does not start as root; the pages are ours.
+        browser = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def new_page(browser: Browser) -> Iterator[Page]:
+    """A page with nothing remembered. An error in its console or an uncaught exception fails the test."""
+    problems: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    try:
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        yield page
+    finally:
+        context.close()
+    assert problems == [], "the page reported problems"
