@@ -1,0 +1,79 @@
+"""Finding a person by any part of an e-mail address, from an index and without an extension."""
+
+import pytest
+
+from tests.support.query import query, script, value
+
+
+@pytest.fixture
+def directory(postgres_dsn: str) -> str:
+    script(
+        postgres_dsn,
+        """
+        INSERT INTO omni2.user_directory (user_id, email, full_name, last_seen) VALUES
+            ('1', 'ann.smith@example.com', 'Ann Smith', '2026-01-03'),
+            ('2', 'bob@example.com', 'Bob 100%_real', '2026-01-02'),
+            ('u-3', NULL, 'Žofie Nováková', '2026-01-01'),
+            ('4', NULL, NULL, '2025-01-01');
+        """,
+    )
+    return postgres_dsn
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("ann.smith@example.com", ["1"]),
+        ("SMITH@EX", ["1"]),
+        ("example.com", ["1", "2"]),
+        ("  mith  ", ["1"]),
+        ("nová", ["u-3"]),
+        ("NOVÁKOVÁ", ["u-3"]),
+        ("100%_", ["2"]),
+        ("%%%", []),
+        ("___", []),
+        ("nobody at all", []),
+        ("an", ["1"]),
+        ("B", ["2"]),
+        ("ž", ["u-3"]),
+        ("u-", ["u-3"]),
+        ("4", ["4"]),
+        ("m", []),
+        ("", ["1", "2", "u-3", "4"]),
+    ],
+)
+def test_any_part_is_found_and_one_or_two_letters_as_a_beginning(directory: str, q: str, found: list[str]) -> None:
+    assert [row["user_id"] for row in query(directory, "SELECT * FROM omni2.search_users($1)", q)] == found
+
+
+def test_the_answer_is_bounded(directory: str) -> None:
+    assert [row["user_id"] for row in query(directory, "SELECT * FROM omni2.search_users('', 2)")] == ["1", "2"]
+    assert len(query(directory, "SELECT * FROM omni2.search_users('', -5)")) == 1
+
+
+def test_many_people_are_searched_by_index(postgres_dsn: str) -> None:
+    script(
+        postgres_dsn,
+        "INSERT INTO omni2.user_directory (user_id, email, full_name) "
+        "SELECT n::text, md5(n::text) || '@example.com', 'Person ' || n FROM generate_series(1, 20000) AS n;"
+        "ANALYZE omni2.user_directory",
+    )
+    needle = value(postgres_dsn, "SELECT substr(md5('4711'), 5, 10)")
+    plan = query(
+        postgres_dsn,
+        f"EXPLAIN SELECT * FROM omni2.user_directory WHERE grams @> omni2.grams('{needle}') "
+        f"AND strpos(haystack, '{needle}') > 0",
+    )
+    assert "user_directory_grams" in "\n".join(row["QUERY PLAN"] for row in plan)
+    assert [row["user_id"] for row in query(postgres_dsn, "SELECT * FROM omni2.search_users($1)", needle)] == ["4711"]
+
+
+def test_a_very_long_name_does_not_stop_a_person_from_being_stored(postgres_dsn: str) -> None:
+    query(
+        postgres_dsn,
+        "INSERT INTO omni2.user_directory (user_id, email, full_name) VALUES ($1, $2, $3) RETURNING user_id",
+        "u" * 128,
+        "e" * 2000 + "@example.com",
+        "n" * 2000,
+    )
+    assert len(query(postgres_dsn, "SELECT * FROM omni2.search_users('nnnn')")) == 1
