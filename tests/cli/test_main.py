@@ -37,8 +37,8 @@ def in_a_bare_install(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_command() -> None:
     done = spanflow("--help")
     assert done.returncode == 0
-    listed = [line.split(None, 1) for line in done.stdout.splitlines() if line.startswith("    ")]
-    assert listed == [[command.name, command.help] for command in COMMANDS]
+    listed = " ".join(done.stdout.split())
+    assert [command.name for command in COMMANDS if f" {command.name} {command.help} " not in listed] == []
 
 
 @pytest.mark.parametrize("name", [command.name for command in COMMANDS])

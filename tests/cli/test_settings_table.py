@@ -1,16 +1,8 @@
 """`spanflow settings`: every setting, what it is now, and never a secret."""
 
-from pathlib import Path
-
 from spanflow.cli import settings_table
 from spanflow.span_processors.settings import rows
 from tests.support.spanflow_command import spanflow
-
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
-
-
-def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == settings_table.markdown() + "\n", "make docs"
 
 
 def test_every_setting_is_in_both_forms() -> None:

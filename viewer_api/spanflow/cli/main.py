@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib.metadata import version
 
 from spanflow.cli.command import Command
@@ -27,9 +26,7 @@ COMMANDS: tuple[Command, ...] = (
 
 def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
-        prog="spanflow",
-        description="See what a user's request is doing right now, and what it did yesterday.",
-        formatter_class=partial(argparse.HelpFormatter, max_help_position=28),
+        prog="spanflow", description="See what a user's request is doing right now, and what it did yesterday."
     )
     whole.add_argument("--version", action="version", version=f"spanflow {version('spanflow')}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)

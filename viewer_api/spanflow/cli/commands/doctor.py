@@ -41,7 +41,7 @@ def run(arguments: Arguments, console: Console) -> int:
     return 1 if problems else 0
 
 
-async def _find_all(settings: Settings, environ: Mapping[str, str], *, selftest: bool) -> list[tuple[str, "Finding"]]:
+async def _find_all(settings: Settings, environ: Mapping[str, str], selftest: bool) -> list[tuple[str, "Finding"]]:
     from spanflow.cli.checks.examination import examine
 
     found = [(check.title, finding) async for check, finding in examine(settings, environ)]
