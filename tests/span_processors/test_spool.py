@@ -15,7 +15,7 @@ from tests.support.poll import eventually
 
 
 def spool_in(path: Path, instance: str = "here", **limits: int) -> Spool:
-    return Spool(path, instance, **{"reserve_bytes": 0, **limits})  # type: ignore[arg-type]
+    return Spool(path, lambda: instance, **{"reserve_bytes": 0, **limits})  # type: ignore[arg-type]
 
 
 def drain(spool: Spool) -> list[bytes]:
@@ -76,7 +76,7 @@ def test_the_bound_holds_to_the_byte_and_room_comes_back(tmp_path: Path) -> None
 
 
 def test_a_reserve_of_the_disk_is_left_alone(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "here", reserve_bytes=1000, free_bytes=lambda _: 1050)
+    spool = Spool(tmp_path, lambda: "here", reserve_bytes=1000, free_bytes=lambda _: 1050)
     spool.append([b"a" * 30])
     with pytest.raises(SpoolFull):
         spool.append([b"a" * 100])
@@ -110,7 +110,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from spanflow.span_processors.spool import Spool
-spool = Spool(Path(sys.argv[1]), "writer", segment_bytes=200_000, reserve_bytes=0)
+spool = Spool(Path(sys.argv[1]), lambda: "writer", segment_bytes=200_000, reserve_bytes=0)
 number = 0
 while True:
     spool.append([b"%08d" % number + b"x" * (number % 5000) for number in range(number, number + 20)])
@@ -143,7 +143,7 @@ from pathlib import Path
 from spanflow.span_processors.spool import Spool
 from spanflow.span_processors.spool_segment import read_segment
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
-spool = Spool(Path(sys.argv[1]), "writer", reserve_bytes=0)
+spool = Spool(Path(sys.argv[1]), lambda: "writer", reserve_bytes=0)
 said = []
 for size in (1000, 3000, 3000, 9000, 500):
     try:

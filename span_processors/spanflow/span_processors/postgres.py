@@ -59,11 +59,12 @@ async def _keep_as_it_is(_: object) -> None:
 #: First words of every transaction that writes. What waits for a lock, or was left by a process that vanished in the
 #: middle, must not hold up others for long. `jit` off: compiling costs more than these statements do.
 BEGIN: Final = (
-    "BEGIN; SET LOCAL lock_timeout = '{seconds}s'; SET LOCAL statement_timeout = '{seconds}s'; "
-    "SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'"
+    "BEGIN; SET LOCAL lock_timeout = {half}; SET LOCAL statement_timeout = {whole}; "
+    "SET LOCAL idle_in_transaction_session_timeout = {whole}; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'"
 )
 
 
 def begin(seconds: float) -> str:
     """Statements, for one round trip, that open a transaction which the server itself ends after being idle so long."""
-    return BEGIN.format(seconds=max(1, round(seconds)))
+    milliseconds = max(2, round(seconds * 1000))
+    return BEGIN.format(half=milliseconds // 2, whole=milliseconds)

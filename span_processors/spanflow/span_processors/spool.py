@@ -30,7 +30,7 @@ class Spool:
     def __init__(
         self,
         data_dir: Path,
-        instance_id: str,
+        instance_id: Callable[[], str],
         *,
         max_bytes: int = 1024 * MIB,
         segment_bytes: int = 16 * MIB,
@@ -138,7 +138,7 @@ class Spool:
 
     def _open_writer(self) -> SegmentWriter:
         if self._folder is None:
-            self._folder = SpoolFolder.create(self.root, self._instance_id)
+            self._folder = SpoolFolder.create(self.root, self._instance_id())
         if self._writer is None:
             self._writer = SegmentWriter(self._folder.new_segment())
             self._folder.settle()
