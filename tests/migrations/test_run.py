@@ -75,7 +75,7 @@ def test_the_schema_can_be_another_one_and_two_live_side_by_side(empty_postgres_
 
 @pytest.mark.parametrize("schema", ['omni2"; DROP TABLE x; --', "", "1st", "a-b", "x" * 64])
 def test_a_schema_name_that_is_none_is_refused(schema: str) -> None:
-    with pytest.raises(ValueError, match="is no schema name"):
+    with pytest.raises(ValueError, match="is no name for SQL"):
         sql(schema)
 
 

@@ -24,7 +24,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ),
 }
 
-_SCHEMA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 def read(name: str, schema: str) -> str:
@@ -33,13 +33,11 @@ def read(name: str, schema: str) -> str:
     return text.replace("{{schema}}", quoted(schema)).replace("{{schema_name}}", schema)
 
 
-def quoted(schema: str) -> str:
-    """The schema as an SQL identifier. It goes into SQL as text, so nothing but a plain name is taken."""
-    if not _SCHEMA_NAME.fullmatch(schema):
-        raise ValueError(
-            f"{schema!r} is no schema name: use letters, digits and underscores, not starting with a digit"
-        )
-    return f'"{schema}"'
+def quoted(name: str) -> str:
+    """A schema or role as an SQL identifier. It goes into SQL as text, so nothing but a plain name is taken."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for SQL: use letters, digits and underscores, not starting with a digit")
+    return f'"{name}"'
 
 
 def up(revision: str, schema: str) -> list[str]:

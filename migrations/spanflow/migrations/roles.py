@@ -1,0 +1,45 @@
+"""What each part of Spanflow may do in the database: SQL for the DBA who makes its roles."""
+
+from spanflow.migrations.scripts import quoted
+from spanflow.span_processors.names import DEFAULT_SCHEMA
+
+_GATEWAY = """\
+-- {role}: the gateway. Writes flows and activities, changes no table, reads nobody's audit log.
+GRANT USAGE ON SCHEMA {schema} TO {role};
+GRANT SELECT, INSERT, UPDATE ON
+    {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.user_directory TO {role};
+GRANT SELECT ON {schema}.omni2_config, {schema}.spanflow_schema_version TO {role};
+GRANT SELECT, INSERT ON {schema}.poison_records TO {role};
+GRANT EXECUTE ON FUNCTION
+    {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
+    {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
+    {schema}.expire_poison_records(integer, boolean) TO {role};
+"""
+
+_VIEWER = """\
+-- {role}: the viewer. Reads all, archives what a dead gateway left, erases a person; appends to the audit log only.
+GRANT USAGE ON SCHEMA {schema} TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
+GRANT INSERT, UPDATE, DELETE ON
+    {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.user_directory,
+    {schema}.poison_records, {schema}.omni2_config TO {role};
+GRANT INSERT ON {schema}.audit_log TO {role};
+GRANT EXECUTE ON FUNCTION
+    {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
+    {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
+    {schema}.expire_poison_records(integer, boolean) TO {role};
+"""
+
+_READER = """\
+-- {role}: reads flows, for reports and for the viewer's own reads.
+GRANT USAGE ON SCHEMA {schema} TO {role};
+GRANT SELECT ON
+    {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.conversations,
+    {schema}.user_directory, {schema}.omni2_config, {schema}.spanflow_schema_version TO {role};
+"""
+
+
+def grants(schema: str = DEFAULT_SCHEMA, *, gateway: str = "", viewer: str = "", reader: str = "") -> str:
+    """Statements that give each named role what it needs. The roles must exist; giving twice does no harm."""
+    parts = ((_GATEWAY, gateway), (_VIEWER, viewer), (_READER, reader))
+    return "\n".join(text.format(schema=quoted(schema), role=quoted(role)) for text, role in parts if role)

@@ -1,0 +1,111 @@
+"""A gateway's role without rights on tables can do its work, and nothing else."""
+
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+
+from spanflow.migrations.roles import grants
+from tests.support.query import query, script, value
+
+CLAIM = "SELECT * FROM omni2.claim_flow_keys(ARRAY['f'], ARRAY[now()])"
+WRITE = "INSERT INTO omni2.interaction_flows (flow_id, start_key) SELECT flow_id, start_key FROM omni2.flow_keys"
+
+
+@pytest.fixture
+def dsn(postgres_dsn: str) -> Iterator[str]:
+    roles = ("some_gateway", "some_viewer", "some_reader", "some_stranger")
+    script(postgres_dsn, "".join(f"CREATE ROLE {role} LOGIN;" for role in roles))
+    script(postgres_dsn, grants(gateway=roles[0], viewer=roles[1], reader=roles[2]))
+    yield postgres_dsn
+    script(postgres_dsn, "".join(f"DROP OWNED BY {role}; DROP ROLE {role};" for role in roles))
+
+
+def as_role(dsn: str, role: str) -> str:
+    return dsn.replace("postgres@", f"some_{role}@")
+
+
+def test_a_gateway_writes_flows_and_activities_and_keeps_the_partitions(dsn: str) -> None:
+    gateway = as_role(dsn, "gateway")
+    query(gateway, CLAIM)
+    script(gateway, WRITE)
+    script(
+        gateway,
+        "INSERT INTO omni2.user_activities (conversation_id, activity_type) VALUES ('c', 'user_message');"
+        "INSERT INTO omni2.user_directory (user_id) VALUES ('1') "
+        "ON CONFLICT (user_id) DO UPDATE SET last_seen = now();"
+        "INSERT INTO omni2.poison_records (kind, error, payload) VALUES ('flow', 'why', '')",
+    )
+    assert value(gateway, "SELECT omni2.ensure_flow_partitions(8)") == 4
+    assert query(gateway, "SELECT * FROM omni2.drop_flow_partitions(90)") == []
+    assert value(gateway, "SELECT omni2.expire_activities(365)") == 0
+    assert value(gateway, "SELECT omni2.expire_flow_keys()") == 0
+    assert value(gateway, "SELECT omni2.expire_poison_records(90)") == 0
+    assert value(dsn, "SELECT activity_count FROM omni2.conversations") == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE omni2.mine ()",
+        "DROP TABLE omni2.interaction_flows",
+        "DELETE FROM omni2.interaction_flows",
+        "SELECT * FROM omni2.audit_log",
+        "UPDATE omni2.omni2_config SET is_active = false",
+        "UPDATE omni2.conversations SET tokens = 0",
+    ],
+)
+def test_a_gateway_may_not(dsn: str, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        script(as_role(dsn, "gateway"), statement)
+
+
+def test_a_viewer_only_appends_to_the_audit_log(dsn: str) -> None:
+    viewer = as_role(dsn, "viewer")
+    script(viewer, "INSERT INTO omni2.audit_log (actor, action) VALUES ('ann', 'read')")
+    assert value(viewer, "SELECT actor FROM omni2.audit_log") == "ann"
+    for statement in ("UPDATE omni2.audit_log SET actor = 'bob'", "DELETE FROM omni2.audit_log"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            script(viewer, statement)
+
+
+def test_a_viewer_archives_and_erases(dsn: str) -> None:
+    viewer = as_role(dsn, "viewer")
+    query(viewer, CLAIM)
+    script(viewer, WRITE)
+    script(
+        viewer, "DELETE FROM omni2.interaction_flows; DELETE FROM omni2.flow_keys; DELETE FROM omni2.user_activities"
+    )
+
+
+def test_a_reader_reads_also_from_partitions_that_come_later(dsn: str) -> None:
+    query(dsn, CLAIM)
+    script(dsn, WRITE)
+    value(dsn, "SELECT omni2.ensure_flow_partitions(9)")
+    assert value(as_role(dsn, "reader"), "SELECT count(*) FROM omni2.interaction_flows") == 1
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        script(as_role(dsn, "reader"), WRITE)
+
+
+@pytest.mark.parametrize(
+    "call", ["ensure_flow_partitions()", "drop_flow_partitions(1)", "expire_activities(1)", "expire_flow_keys()"]
+)
+def test_a_stranger_may_not_call_what_changes_tables(dsn: str, call: str) -> None:
+    script(dsn, "GRANT USAGE ON SCHEMA omni2 TO some_stranger")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        script(as_role(dsn, "stranger"), f"SELECT omni2.{call}")
+
+
+def test_a_function_of_somebody_else_is_never_taken_for_the_servers_own(dsn: str) -> None:
+    """What runs with its owner's rights looks names up where only the owner can put them."""
+    loose = query(
+        dsn,
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'omni2'::regnamespace AND prosecdef "
+        "AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false)",
+    )
+    assert loose == []
+
+
+def test_a_role_name_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no name for SQL"):
+        grants(gateway='x"; DROP TABLE y; --')
