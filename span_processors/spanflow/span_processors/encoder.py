@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import orjson
@@ -14,6 +15,7 @@ from spanflow.span_processors.flow_identity import identity_in
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none
+from spanflow.span_processors.json_safe import SafeValues
 from spanflow.span_processors.mirror import END, START, UPDATE, Known, MirrorItem, StreamEntry
 from spanflow.span_processors.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.redaction import Redactor
@@ -196,7 +198,9 @@ class Encoder:
             ),
             _NOTHING,
         )
-        data = activity.to_bytes()
+        said, hidden = self._redactor.attributes(activity.data)
+        flow.redacted += hidden
+        data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
         flow.activities.append(data)
         self._grow(flow, len(data))
         self._completion.touched(flow, now)
