@@ -1,17 +1,29 @@
 """A tracer provider that keeps every finished span, installed the way `configure` installs one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Sampler
 
+from spanflow.instrumentation import shutdown
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.runtime import install, unconfigured
+from spanflow.instrumentation.startup import start
+from spanflow.span_processors.settings import Settings
 from tests.support.span_tree import Node, outline, span_tree
+
+
+class KeepAll(SimpleSpanProcessor):
+    """Keeps spans that are not sampled for export, too."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.span_exporter.export((span,))
 
 
 @dataclass
@@ -38,6 +50,25 @@ class Recorded:
     def only(self, name: str) -> ReadableSpan:
         (span,) = [span for span in self.spans if span.name == name]
         return span
+
+
+@pytest.fixture
+def started(fresh_otel: None) -> Iterator[Callable[..., Recorded]]:
+    """Starts Spanflow as a process does, without Redis and Postgres: `started(trusted_peers=())`."""
+    made: list[Recorded] = []
+
+    def start_process(sampler: Sampler | None = None, **changes: Any) -> Recorded:
+        recorded = Recorded(TracerProvider(sampler=sampler, shutdown_on_exit=False))
+        made.append(recorded)
+        trace.set_tracer_provider(recorded.provider)
+        assert start(Settings(enabled=True, mirror_enabled=False, archive_enabled=False, **changes)) is not None
+        recorded.provider.add_span_processor(KeepAll(recorded.memory))
+        return recorded
+
+    yield start_process
+    shutdown()
+    for recorded in made:
+        recorded.provider.shutdown()
 
 
 @pytest.fixture

@@ -1,0 +1,35 @@
+"""An ASGI application behind a real uvicorn in a thread of this process: real sockets, and spans within reach."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from tests.support.poll import eventually
+
+
+@contextmanager
+def serving(app: Any, **options: Any) -> Iterator[str]:
+    """The address, like `127.0.0.1:4711`, while the application is served."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, log_config=None, lifespan="on", timeout_graceful_shutdown=2, ws="websockets-sansio", **options
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve(sockets=[listener])), name="test-uvicorn", daemon=True
+    )
+    thread.start()
+    try:
+        eventually(lambda: server.started or not thread.is_alive())
+        assert server.started, "uvicorn did not start"
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
