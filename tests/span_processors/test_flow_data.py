@@ -78,6 +78,7 @@ def test_a_document_has_one_entry_per_span_and_shows_numeric_ids_as_numbers() ->
             "conversation_id": None,
             "flow_id": "f",
             "processes": {"p": {"resource": {"service.name": "gateway"}}},
+            "stated": {"session_id": "s"},
             "events": [
                 {
                     "node_id": "a",

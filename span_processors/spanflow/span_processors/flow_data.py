@@ -25,12 +25,15 @@ class FlowData(TypedDict, total=False):
     flow_id: str | None
     #: By instance id: the process's `resource` and `scopes` (which stand here once, not in each event), and `cut`.
     processes: dict[str, Any]
+    #: What gateways knew of the flow's owner beside its spans (which may have lost it to an attribute limit).
+    stated: dict[str, str]
     events: list[Event]
 
 
 #: How deep `processes` is merged member by member; what lies deeper is one value.
 _MERGE_DEPTH: Final = 5
-_OWN_KEYS: Final = ("session_id", "user_id", "conversation_id", "flow_id", "processes", "events")
+_IDS: Final = ("session_id", "user_id", "conversation_id")
+_OWN_KEYS: Final = (*_IDS, "flow_id", "processes", "stated", "events")
 _NOT_STORED: Final = frozenset({"v", "flow_id"})
 
 
@@ -41,17 +44,38 @@ def build(
     identity: Identity | None = None,
     processes: Mapping[str, Any] | None = None,
 ) -> FlowData:
-    """The document of one flow. `identity` is what is known beside the spans' own attributes."""
+    """The document of one flow. `identity` is what is known beside the spans' own attributes, which count more."""
+    return _built(flow_id, entries, _ids_of(identity or Identity()), processes or {})
+
+
+def _built(
+    flow_id: str | None, entries: Iterable[Event], stated: Mapping[str, str], processes: Mapping[str, Any]
+) -> FlowData:
     events = [_stored(entry) for entry in in_start_order(entries)]
-    whose = (identity or Identity()).merged(identity_of_flow(events))
-    return FlowData(
+    whose = Identity(**stated).merged(identity_of_flow(events))
+    document = FlowData(
         session_id=shown_id(whose.session_id),
         user_id=shown_id(whose.user_id),
         conversation_id=shown_id(whose.conversation_id),
         flow_id=flow_id,
-        processes=dict(processes or {}),
+        processes=dict(processes),
         events=events,
     )
+    if stated:
+        document["stated"] = dict(stated)
+    return document
+
+
+def _ids_of(identity: Identity) -> dict[str, str]:
+    return {field: value for field in _IDS if (value := getattr(identity, field)) is not None}
+
+
+def _stated_in(document: Mapping[str, Any]) -> dict[str, str]:
+    """What was stated beside the spans. A document of an older gateway has nothing but that."""
+    if "processes" not in document:
+        return _ids_of(identity_in_document(document))
+    stated = document.get("stated")
+    return _ids_of(identity_in_document(stated)) if isinstance(stated, Mapping) else {}
 
 
 def read(document: object) -> FlowReducer:
@@ -86,16 +110,15 @@ def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> FlowData:
     reducer = read(one)
     for event in read(other).entries():
         reducer.add(event)
-    stated = {
-        key: _join(one.get(key), other.get(key), _MERGE_DEPTH) for key in sorted({*one, *other}.difference({"events"}))
-    }
-    document = build(
-        stated.get("flow_id"),
+    document = _built(
+        _join(one.get("flow_id"), other.get("flow_id"), 0),
         reducer.entries(),
-        identity=identity_in_document(stated),
-        processes=stated.get("processes"),
+        _join(_stated_in(one), _stated_in(other), 1),
+        _join(one.get("processes", {}), other.get("processes", {}), _MERGE_DEPTH),
     )
-    more = {key: value for key, value in stated.items() if key not in _OWN_KEYS}
+    more = {
+        key: _join(one.get(key), other.get(key), _MERGE_DEPTH) for key in sorted({*one, *other}.difference(_OWN_KEYS))
+    }
     return cast(FlowData, {**document, **more})
 
 

@@ -4,12 +4,14 @@ They have a uuid `node_id`, no phase, `timestamp` in seconds, perhaps `duration_
 """
 
 import math
+import re
 from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.ids import id_or_none
 
 _NS_PER_US: Final = 1000
+_DECIMAL: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)
 _OWN_FIELDS: Final = frozenset(
     {"type", "node_id", "parent_id", "event_type", "timestamp", "duration_ms", "status", "source"}
     | {"user_id", "session_id", "conversation_id", "flow_id"}
@@ -71,11 +73,8 @@ def _add_result(event: dict[str, Any], status: object) -> None:
 
 def _microseconds(value: object, factor: float) -> int | None:
     """A time in microseconds, rounded half up as JavaScript does, so that both reducers see the same instant."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

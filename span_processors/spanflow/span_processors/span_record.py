@@ -98,19 +98,22 @@ def _part(source: Part, phase: str, attributes: Any, types: Any, fields: Iterabl
 
 
 def _split_merged(entry: Part, late: set[str]) -> tuple[Part, Part]:
-    was = entry.get("was")
-    was = was if isinstance(was, dict) else {}
+    was = _object(entry.get("was"))
     groups: dict[str, tuple[Part, Part]] = {}
     for group in ("attributes", "types"):
         before: Part = {}
         after: Part = {}
         for key, value in (entry.get(group) or {}).items():
             (after if _ATTRIBUTE + key in late else before)[key] = value
-        groups[group] = ({**before, **(was.get(group) or {})}, after)
+        groups[group] = ({**before, **_object(was.get(group))}, after)
     start_fields = {**{key: value for key, value in entry.items() if key not in late}, **was}
     start = _part(start_fields, names.START, groups["attributes"][0], groups["types"][0], start_fields)
     last_fields = {key: value for key, value in entry.items() if key in late}
     return start, _part(last_fields, entry["phase"], groups["attributes"][1], groups["types"][1], last_fields)
+
+
+def _object(value: Any) -> Part:
+    return value if isinstance(value, dict) else {}
 
 
 def merged(node_id: str, start: Part | None, last: Part | None) -> Event:

@@ -1,0 +1,25 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // Relative addresses: the dashboard works under any sub-path.
+  base: "./",
+  build: {
+    outDir: "../spanflow/viewer_api/dashboard",
+    emptyOutDir: true,
+    target: "es2022",
+    // Every asset is a file of its own: the Content-Security-Policy allows no data: scripts or styles.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    // One chunk; a source map would only grow the wheel.
+    sourcemap: false,
+  },
+  server: {
+    proxy: {
+      "/api": { target: process.env["SPANFLOW_VIEWER"] ?? "http://127.0.0.1:8500", ws: true },
+    },
+  },
+  test: {
+    environment: "node",
+    include: ["src/**/*.test.ts"],
+  },
+});
