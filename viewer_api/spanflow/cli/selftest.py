@@ -19,8 +19,10 @@ from spanflow.cli import selftest_flow
 from spanflow.cli.checks.finding import Finding, ok, problem
 from spanflow.cli.commands.run import environment_of_gateway
 from spanflow.span_processors import names
+from spanflow.span_processors.event import decode
 from spanflow.span_processors.postgres import connect
 from spanflow.span_processors.redis_client import async_client
+from spanflow.span_processors.reducer import FlowReducer
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.watched_store import unwatch, watch
 
@@ -83,9 +85,10 @@ async def _in_stream(redis: Any, flow_id: str) -> Finding:
     stream = names.flow_stream(flow_id)
 
     async def seen() -> list[str]:
-        entries = await redis.xrange(stream)
-        events = [orjson.loads(fields[names.STREAM_FIELD.encode()]) for _, fields in entries]
-        return [event["event_type"] for event in events if event["phase"] == names.END]
+        reducer = FlowReducer()
+        for _, fields in await redis.xrange(stream):
+            reducer.add(decode(fields[names.STREAM_FIELD.encode()]))
+        return [entry["event_type"] for entry in reducer.entries() if entry.get("end_ns")]
 
     ended = await _until(seen, lambda found: set(_CHECKPOINTS) <= set(found))
     if set(_CHECKPOINTS) <= set(ended):

@@ -47,7 +47,8 @@ def describe(processor: Any) -> dict[str, Any]:
 def main() -> None:
     provider: Any = trace.get_tracer_provider()
     propagator: Any = propagate.get_global_textmap()
-    inner = getattr(propagator, "_propagators", [propagator])
+    chosen = getattr(propagator, "wrapped", propagator)  # inside our guard
+    inner = getattr(chosen, "_propagators", [chosen])
     resource = getattr(provider, "resource", None)
     answer = {
         "provider": kind_of(provider),

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
 from spanflow.cli.checks.startup_report import Processor
 
-_ALL_TRACES = ("AlwaysOn", "ParentBased{root:AlwaysOnSampler", "Spanflow")
+#: Samplers under which we see every request, by the beginning of their description.
+_ALL_TRACES = ("AlwaysOn", "AlwaysRecord", "ParentBased{root:AlwaysOnSampler")
 
 
 class SwitchedOn:
@@ -78,7 +79,7 @@ class Sampler:
             return
         sampler = situation.startup.sampler
         if sampler.startswith(_ALL_TRACES):
-            yield ok(f"{sampler}: every request is traced")
+            yield ok(f"{sampler.partition('{')[0]}: every request is recorded")
         else:
             yield warning(
                 f"{sampler}: requests that it leaves out are invisible to the viewer too",
