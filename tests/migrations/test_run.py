@@ -34,6 +34,7 @@ def test_an_empty_database_gets_every_table(any_postgres_dsn: str) -> None:
             "omni2_config",
             "poison_records",
             "spanflow_schema_version",
+            "spent_tokens",
             "user_activities",
             "user_directory",
         ]

@@ -22,7 +22,7 @@ GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
 GRANT INSERT, UPDATE, DELETE ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.user_directory,
-    {schema}.poison_records, {schema}.omni2_config TO {role};
+    {schema}.poison_records, {schema}.omni2_config, {schema}.spent_tokens TO {role};
 GRANT INSERT ON {schema}.audit_log TO {role};
 GRANT EXECUTE ON FUNCTION
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),

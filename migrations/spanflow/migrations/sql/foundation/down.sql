@@ -39,7 +39,7 @@ $back$;
 
 DROP TABLE IF EXISTS
     {{schema}}.flow_keys, {{schema}}.conversations, {{schema}}.user_directory, {{schema}}.audit_log,
-    {{schema}}.poison_records, {{schema}}.adoptions;
+    {{schema}}.poison_records, {{schema}}.spent_tokens, {{schema}}.adoptions;
 DROP FUNCTION IF EXISTS {{schema}}.claim_flow_keys(text[], timestamptz[]);
 DROP FUNCTION IF EXISTS {{schema}}.drop_flow_partitions(integer, boolean);
 DROP FUNCTION IF EXISTS {{schema}}.expire_flow_keys(integer);

@@ -114,3 +114,12 @@ CREATE TABLE IF NOT EXISTS {{schema}}.poison_records (
 );
 
 CREATE INDEX IF NOT EXISTS poison_records_at ON {{schema}}.poison_records (at);
+
+-- One-time codes and tickets that were used, and sessions that were signed out, over all viewer processes.
+CREATE TABLE IF NOT EXISTS {{schema}}.spent_tokens (
+    token_hash bytea       PRIMARY KEY,
+    kind       text        NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS spent_tokens_expire ON {{schema}}.spent_tokens (expires_at);

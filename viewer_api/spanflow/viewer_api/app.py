@@ -1,0 +1,96 @@
+"""The viewer as an ASGI application: API, live sockets and the built dashboard."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api import problems
+from spanflow.viewer_api.auth.exposure import settled
+from spanflow.viewer_api.auth.gate import Gate
+from spanflow.viewer_api.auth.signed_tokens import Clock
+from spanflow.viewer_api.dashboard_files import DashboardFiles, built_dashboard
+from spanflow.viewer_api.lifespan import started
+from spanflow.viewer_api.routes import (
+    activity_routes,
+    audit_routes,
+    flow_routes,
+    health_routes,
+    live_routes,
+    monitoring_routes,
+    session_routes,
+)
+from spanflow.viewer_api.security_headers import SecurityHeaders
+from spanflow.viewer_api.viewer import REASON_HEADER
+
+#: Everything that is served. The gate before them asks everybody to sign in; each route names the right it needs.
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    session_routes.router,
+    monitoring_routes.router,
+    flow_routes.router,
+    activity_routes.router,
+    audit_routes.router,
+    live_routes.router,
+    health_routes.router,
+)
+
+
+def create_app(settings: Settings | None = None, *, dashboard: Path | None = None, clock: Clock = time.time) -> FastAPI:
+    """The application. `SettingsError` when the settings would leave it open to everybody.
+
+    It works for as long as its lifespan runs; `app.state.settings` are the settings with the access token that holds.
+    """
+    settings = settled(settings or Settings.from_environ())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with started(settings, clock) as viewer:
+            app.state.viewer = viewer
+            yield
+
+    app = FastAPI(
+        title="Spanflow viewer",
+        lifespan=lifespan,
+        # A viewer that traces itself would fill what it shows with its own requests and never-ending sockets.
+        telemetry={"tracing": False},
+        # Their pages load scripts from other hosts.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    _serve_dashboard(app, DashboardFiles(dashboard or built_dashboard()))
+    # The last one added is the outermost.
+    app.add_middleware(Gate)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.viewer_allowed_origins),
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", REASON_HEADER],
+        max_age=600,
+    )
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def api_routes() -> list[APIRoute]:
+    """Every HTTP route of the API, for the tests that look at all of them."""
+    return [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+def _serve_dashboard(app: FastAPI, files: DashboardFiles) -> None:
+    @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    def page(request: Request, path: str) -> Response:
+        return files.serve(request, path)

@@ -1,0 +1,63 @@
+"""Which web pages may make a browser call this API.
+
+CORS does not hold for sockets, nor for requests that a browser sends without asking; so the origin is checked here for
+every socket and for every request that changes something and was not made with a bearer token.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from spanflow.span_processors.settings import SettingsError
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+
+
+def check_origins(origins: Sequence[str]) -> None:
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise SettingsError(
+                f"SPANFLOW_VIEWER_ALLOWED_ORIGINS: {origin!r} is not an origin; write it like "
+                "https://dashboard.example.com (no path, no `*`)."
+            )
+
+
+class Origins:
+    """The viewer's own origin and the listed ones."""
+
+    def __init__(self, allowed: Sequence[str], peers: ProxyPeers) -> None:
+        self._allowed = frozenset(origin.lower() for origin in allowed)
+        self._peers = peers
+
+    def allow(self, connection: HTTPConnection) -> bool:
+        """Whether the page behind a request, if there is one, may make it. Programs send no `Origin`."""
+        origins = connection.headers.getlist("origin")
+        if not origins:
+            return connection.headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
+        if len(origins) > 1:
+            return False
+        origin = origins[0].lower()
+        return origin in self._allowed or origin in self._own(connection)
+
+    def _own(self, connection: HTTPConnection) -> set[str]:
+        """Both schemes count: a proxy that ends TLS before the viewer need not say so."""
+        hosts = [connection.headers.get("host", "")]
+        if _peer(connection) in self._peers:
+            hosts.append(connection.headers.get("x-forwarded-host", ""))
+        own = set()
+        for host in filter(None, hosts):
+            own.add("https://" + host.lower().removesuffix(":443"))
+            own.add("http://" + host.lower().removesuffix(":80"))
+        return own
+
+
+def is_secure(connection: HTTPConnection, peers: ProxyPeers) -> bool:
+    """Whether the browser's side of the connection is encrypted, as far as we can know."""
+    if _peer(connection) in peers and "x-forwarded-proto" in connection.headers:
+        return connection.headers["x-forwarded-proto"].strip().lower() in {"https", "wss"}
+    return connection.url.scheme in {"https", "wss"}
+
+
+def _peer(connection: HTTPConnection) -> str | None:
+    return connection.client.host if connection.client else None

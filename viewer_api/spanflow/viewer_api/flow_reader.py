@@ -1,0 +1,97 @@
+"""Reads flows from wherever they are: Postgres, and Redis for what still runs or was not stored yet.
+
+Redis is asked first: a flow that leaves it in between is in Postgres by then. Without Redis the past is still served.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from spanflow.viewer_api.documents import Flow, from_row, from_stream, together
+from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.store.flows import Filters, FlowStore
+
+log = logging.getLogger(__name__)
+
+#: Running flows that one answer shows, the newest.
+_MAX_RUNNING = 50
+
+
+class FlowReader:
+    def __init__(self, store: FlowStore, redis: RedisFlows) -> None:
+        self.store = store
+        self._redis = redis
+
+    async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Flow]:
+        """Newest first."""
+        live = await self._live(lambda: self._redis.open_of_user(user_id))
+        live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
+        stored = [from_row(row) for row in await self.store.of_user(user_id, source, limit)]
+        return together(stored, live)[::-1][:limit]
+
+    async def of_session(self, session_id: str, limit: int) -> list[Flow]:
+        """In start order. A flow without a session is found by its own id."""
+        live = await self._live(lambda: self._redis.open_of_session(session_id))
+        stored = [from_row(row) for row in await self.store.of_session(session_id, limit)]
+        if not stored and not live and (row := await self.store.one(session_id)) is not None:
+            stored = [from_row(row)]
+        return together(stored, live)
+
+    async def sessions_of_user(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Flow]]:
+        """The flows of each of the newest sessions, the newest session first."""
+        live = await self._live(lambda: self._redis.open_of_user(user_id))
+        live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
+        sessions: dict[str, list[Flow]] = {}
+        for flow in reversed(live):
+            sessions.setdefault(flow.session_id or flow.flow_id, []).append(flow)
+        running = list(sessions)
+        for session_id, rows in (await self.store.of_newest_sessions(user_id, source, limit)).items():
+            stored = [from_row(row) for row in rows]
+            sessions[session_id] = together(stored, sessions.get(session_id, ()))
+        for session_id in running:
+            sessions[session_id] = together(sessions[session_id], ())
+        return dict(list(sessions.items())[:limit])
+
+    async def running(self, filters: Filters) -> list[Flow]:
+        """Running flows of a user or a session, newest first; of everybody none are looked for."""
+        session_id, user_id = filters.session_id, filters.user_id
+        if session_id is not None:
+            live = await self._live(lambda: self._redis.open_of_session(session_id))
+        elif user_id is not None:
+            live = await self._live(lambda: self._redis.open_of_user(user_id))
+        else:
+            return []
+        return [flow for flow in together((), live)[::-1] if _belongs(flow, filters)]
+
+    async def one(self, flow_id: str) -> Flow | None:
+        live: Flow | None = None
+        try:
+            reducer = await self._redis.reduced(flow_id)
+            live = from_stream(flow_id, reducer) if len(reducer) else None
+        except REDIS_ERRORS as why:
+            log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
+        row = await self.store.one(flow_id)
+        found = together([from_row(row)] if row else [], [live] if live else [])
+        return found[0] if found else None
+
+    async def _live(self, find: Callable[[], Awaitable[list[str]]]) -> list[Flow]:
+        try:
+            flow_ids = (await find())[:_MAX_RUNNING]
+            found = [(flow_id, await self._redis.reduced(flow_id)) for flow_id in flow_ids]
+        except REDIS_ERRORS as why:
+            log.debug("Redis cannot be asked for running flows: %s", why)
+            return []
+        return [from_stream(flow_id, reducer) for flow_id, reducer in found if len(reducer)]
+
+
+def _belongs(flow: Flow, filters: Filters) -> bool:
+    """Whether a running flow matches. An outcome or an end it does not have yet."""
+    if filters.outcome is not None and flow.open:
+        return False
+    for name in ("user_id", "session_id", "conversation_id", "source"):
+        wanted = getattr(filters, name)
+        if wanted is not None and getattr(flow, name) != wanted:
+            return False
+    started = flow.created_at
+    if started is None:
+        return True
+    return not (filters.since and started < filters.since) and not (filters.until and started >= filters.until)

@@ -1,0 +1,107 @@
+"""What a subscriber still has to get before it is where its feed is: when it joins, resumes, or was too slow."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from spanflow.span_processors.event import Event
+from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.frames import EventsFrame, Frame, NoticeFrame, SnapshotFrame
+from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry
+from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
+from spanflow.viewer_api.live.subscription import Subscription
+
+if TYPE_CHECKING:
+    from spanflow.viewer_api.live.feed import Feed
+
+#: The merged entries of a flow that Redis does not have any more.
+ArchivedEntries = Callable[[str], Awaitable[Sequence[Event]]]
+#: What is longer is sent as merged entries.
+_LONG: Final = 2 * PAGE
+#: An absent flow of a cursor is only new to the client when something came after the cursor; clocks differ a little.
+_SLACK_MS: Final = 30_000
+_RETRY_SECONDS: Final = 0.5
+
+
+async def catch_up(feed: "Feed", subscription: Subscription) -> AsyncIterator[Frame]:
+    """Frames from what `subscription` has up to where `feed` is at the moment of the call."""
+    # No await up to the first frame: this is the moment.
+    here, at = feed.position(), subscription.at
+    running = {flow_id for flow_id, tail in feed.tails.items() if tail.open}
+    lost = [(flow_id, process) for flow_id in running for process in feed.tails[flow_id].lost]
+    has = dict(at.positions) if at else {}
+    wanted = {
+        flow_id: last
+        for flow_id, last in here.positions.items()
+        if flow_id in running or flow_id in has or (at and _is_news(None, last, at.read_ms))
+    }
+    try:
+        if subscription.returning and at is not None:
+            async for frame in _ended_meanwhile(feed, at, here):
+                yield frame
+            subscription.returning = False
+        for flow_id, until in wanted.items():
+            if flow_id not in has:
+                yield NoticeFrame(feed.user_id, "flow", {"flow_id": flow_id, "open": flow_id in running})
+            after = has.get(flow_id, BEGINNING)
+            if until == BEGINNING or stream_key(after) >= stream_key(until):
+                continue
+            async for frame in _of_flow(feed, flow_id, after, until, has, here.read_ms):
+                yield frame
+    except REDIS_ERRORS:
+        # Redis went away in the middle: the rest is read from where the client now is when it has come back.
+        await asyncio.sleep(_RETRY_SECONDS)
+        subscription.restart()
+        return
+    # Flows that were complete before a new client came count as had.
+    yield EventsFrame(feed.user_id, (), here)
+    for flow_id, process in lost:
+        yield feed.process_notice(flow_id, process, alive=False)
+
+
+async def _of_flow(
+    feed: "Feed", flow_id: str, after: str, until: str, has: dict[str, str], read_ms: int
+) -> AsyncIterator[Frame]:
+    trimmed = after != BEGINNING and not await feed.redis.holds(flow_id, after)
+    pages: list[Entry] = []
+    position = after
+    while not trimmed:
+        page = (await feed.redis.pages({flow_id: position}, {flow_id: until}))[flow_id]
+        pages.extend(page)
+        if len(page) < PAGE or len(pages) > _LONG:
+            break
+        position = page[-1].id
+    has[flow_id] = until
+    cursor = Cursor(read_ms, dict(has))
+    if not trimmed and len(pages) <= _LONG:
+        found = [entry.event for entry in pages if entry.event is not None]
+        if found:
+            yield EventsFrame(feed.user_id, found, cursor)
+        return
+    if trimmed:
+        yield NoticeFrame(feed.user_id, "resync", {"reason": "cursor_expired"})
+    entries = (await feed.redis.reduced(flow_id, until)).entries()
+    yield SnapshotFrame(feed.user_id, flow_id, entries, cursor, truncated=trimmed)
+
+
+async def _ended_meanwhile(feed: "Feed", at: Cursor, here: Cursor) -> AsyncIterator[Frame]:
+    """Flows that a returning client had, or that began while it was away, and that are complete and left by now."""
+    newest = await feed.redis.of_user(feed.user_id)
+    elsewhere = [flow_id for flow_id in {**dict.fromkeys(newest), **at.positions} if flow_id not in here.positions]
+    last_ids = await feed.redis.last_ids(elsewhere)
+    for flow_id in elsewhere:
+        had, last = at.positions.get(flow_id), last_ids.get(flow_id)
+        entries: Sequence[Event] = ()
+        if last is None and had is not None:
+            entries = await feed.archived(flow_id)
+        elif last is not None and _is_news(had, last, at.read_ms):
+            entries = (await feed.redis.reduced(flow_id, last)).entries()
+        if entries:
+            yield SnapshotFrame(feed.user_id, flow_id, entries, None)
+            yield NoticeFrame(feed.user_id, "flow", {"flow_id": flow_id, "open": False})
+
+
+def _is_news(had: str | None, last: str, read_ms: int) -> bool:
+    if had is not None:
+        return stream_key(had) < stream_key(last)
+    return stream_key(last)[0] > read_ms - _SLACK_MS

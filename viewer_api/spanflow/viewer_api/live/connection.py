@@ -1,0 +1,95 @@
+"""One accepted WebSocket: one sender at a time, nothing sent after it was closed, a client that is gone is noticed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import orjson
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from spanflow.viewer_api.live import messages
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+MISTAKE: Final = 1011
+NOT_UNDERSTOOD: Final = 4400
+NOT_SIGNED_IN: Final = 4401
+FORBIDDEN: Final = 4403
+NO_ANSWER: Final = 4408
+TOO_MANY: Final = 4429
+
+_MAX_MESSAGE: Final = 64 * 1024
+_CLOSE_SECONDS: Final = 2.0
+_GONE = (WebSocketDisconnect, RuntimeError, OSError)
+
+
+class Closed(Exception):
+    """The socket is closed, by whichever side."""
+
+
+class Refused(Exception):
+    """What the client sent cannot be understood."""
+
+
+class Connection:
+    """Wraps an accepted socket."""
+
+    def __init__(self, websocket: WebSocket, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._websocket = websocket
+        self._monotonic = monotonic
+        self._sending = asyncio.Lock()
+        self._closed = False
+        self.heard_at = monotonic()
+
+    async def send(self, data: bytes) -> None:
+        """Send one message; `Closed` when nobody is there any more."""
+        async with self._sending:
+            if self._closed:
+                raise Closed
+            try:
+                await self._websocket.send_text(data.decode())
+            except _GONE:
+                self._closed = True
+                raise Closed from None
+
+    async def receive(self) -> dict[str, Any]:
+        """The client's next message. `Refused` for what is no JSON object."""
+        try:
+            received = await self._websocket.receive()
+        except _GONE:
+            self._closed = True
+            raise Closed from None
+        if received["type"] == "websocket.disconnect":
+            self._closed = True
+            raise Closed
+        self.heard_at = self._monotonic()
+        text = received.get("text") or received.get("bytes") or b""
+        if len(text) > _MAX_MESSAGE:
+            raise Refused(f"a message may have at most {_MAX_MESSAGE} bytes")
+        try:
+            message = orjson.loads(text)
+        except ValueError:
+            raise Refused("a message must be JSON") from None
+        if not isinstance(message, dict):
+            raise Refused("a message must be a JSON object")
+        return message
+
+    def silent_for(self) -> float:
+        """Seconds since the client was heard last."""
+        return self._monotonic() - self.heard_at
+
+    async def close(self, code: int, why: str, detail: str, *, announced: bool = True) -> None:
+        """Say why, then close. Harmless when it is closed already, and never waits long for a client that is gone."""
+        if self._closed:
+            return
+        with suppress(TimeoutError, Closed):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                if announced:
+                    await self.send(messages.message("closing", code=why, detail=detail))
+                async with self._sending:
+                    self._closed = True
+                    with suppress(*_GONE):
+                        await self._websocket.close(code, why)
+        self._closed = True

@@ -1,0 +1,49 @@
+"""Where a client is in a user's streams: one opaque word that it gives back to go on without a gap."""
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from spanflow.span_processors.ids import is_id
+from spanflow.viewer_api.live.stream_id import is_stream_id, stream_key
+
+#: A flow that is not in the cursor is sent again from its beginning, which merges; so a cursor may leave flows out.
+MAX_FLOWS: Final = 100
+_MAX_LENGTH: Final = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last entry of each recent flow, and when, by the clock of Redis, they were read."""
+
+    read_ms: int
+    positions: Mapping[str, str]
+
+    def encoded(self) -> str:
+        positions = dict(self.positions)
+        if len(positions) > MAX_FLOWS:
+            newest = sorted(positions, key=lambda flow_id: stream_key(positions[flow_id]))[-MAX_FLOWS:]
+            positions = {flow_id: positions[flow_id] for flow_id in newest}
+        raw = zlib.compress(orjson.dumps([self.read_ms, positions]), 1)
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def decoded(text: object) -> Cursor | None:
+    """The cursor that a client sent, or None when it is not one of ours."""
+    if not isinstance(text, str) or len(text) > _MAX_LENGTH:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        unpacker = zlib.decompressobj()
+        read_ms, positions = orjson.loads(unpacker.decompress(raw, 64 * 1024))
+    except (ValueError, TypeError, zlib.error):
+        return None
+    if not isinstance(read_ms, int) or not isinstance(positions, dict) or len(positions) > MAX_FLOWS:
+        return None
+    if not all(is_id(flow_id) and is_stream_id(entry_id) for flow_id, entry_id in positions.items()):
+        return None
+    return Cursor(read_ms, positions)

@@ -1,0 +1,73 @@
+"""Lets a client into a socket: accepts it, finds out who it is, and says no in a way that clients can tell apart."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from starlette.websockets import WebSocket
+
+from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
+from spanflow.viewer_api.live import connection as closing
+from spanflow.viewer_api.live.connection import Closed, Connection, Refused
+from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.viewer import Viewer, viewer_of
+
+log = logging.getLogger(__name__)
+
+#: The subprotocol that a client offers beside its ticket; a socket must agree to one of those offered.
+PROTOCOL: Final = "spanflow.live.v1"
+_SIGN_IN_SECONDS: Final = 10.0
+_TICKET_PREFIX: Final = "t."
+
+
+@asynccontextmanager
+async def entered(websocket: WebSocket) -> AsyncIterator[tuple[Connection, Viewer, Principal] | None]:
+    """An accepted, signed-in connection; None when the client was turned away and told why."""
+    viewer = viewer_of(websocket)
+    offered: list[str] = websocket.scope.get("subprotocols", [])
+    await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
+    connection = Connection(websocket)
+    if viewer.hub.sockets >= viewer.settings.viewer_max_sockets:
+        await connection.close(closing.TOO_MANY, "too_many_sockets", "This viewer serves too many sockets already.")
+        yield None
+        return
+    viewer.hub.sockets += 1
+    try:
+        principal = await _signed_in(websocket, connection, viewer, offered)
+        if principal is None:
+            await connection.close(closing.NOT_SIGNED_IN, "not_signed_in", "Sign in first.")
+            yield None
+        elif not allowed(principal, Right.LIVE):
+            await connection.close(closing.FORBIDDEN, "forbidden", "You need the right «live» for this.")
+            yield None
+        else:
+            websocket.scope["state"]["principal"] = principal
+            yield connection, viewer, principal
+    except Closed:
+        pass
+    except Exception:
+        log.exception("A socket failed by a mistake of the viewer")
+        await connection.close(closing.MISTAKE, "internal_error", "The viewer made a mistake; its log says which.")
+    finally:
+        viewer.hub.sockets -= 1
+        await connection.close(closing.NORMAL, "requested", "", announced=False)
+
+
+async def _signed_in(
+    websocket: WebSocket, connection: Connection, viewer: Viewer, offered: list[str]
+) -> Principal | None:
+    """By cookie, bearer header or proxy (the gate has looked already), by a ticket, or by the first message."""
+    principal: Principal | None = websocket.scope["state"]["principal"]
+    if principal is not None:
+        return principal
+    ticket = next((word for word in offered if word.startswith(_TICKET_PREFIX)), None)
+    try:
+        if ticket is not None:
+            return await viewer.authenticator.by_ticket(ticket)
+        first = await asyncio.wait_for(connection.receive(), _SIGN_IN_SECONDS)
+    except (Refused, TimeoutError, Problem, Closed):
+        return None
+    token = first.get("token")
+    return viewer.authenticator.by_token(token) if first.get("type") == "auth" and isinstance(token, str) else None

@@ -1,0 +1,144 @@
+"""Reads flows from Redis: who has which, which are open, and what their streams hold."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event import Event, EventError, decode
+from spanflow.span_processors.redis_client import AsyncClient
+from spanflow.span_processors.reducer import FlowReducer
+from spanflow.viewer_api.live.stream_id import BEGINNING
+
+#: Entries that one XRANGE asks for.
+PAGE: Final = 500
+#: Of one user or session so many newest flows are looked at.
+MAX_FLOWS: Final = 500
+#: No server answers, or not in a way that we can use.
+REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a stream. `event` is None when it could not be read: the entry still moves the cursor."""
+
+    id: str
+    event: Event | None
+
+
+class RedisFlows:
+    """One shared client; every method is one round trip, whatever the number of flows."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client: Any = client
+
+    async def of_user(self, user_id: str) -> list[str]:
+        """A user's newest flows, newest first."""
+        return await self._index(names.user_flows(user_id))
+
+    async def of_session(self, session_id: str) -> list[str]:
+        return await self._index(names.session_flows(session_id))
+
+    async def open_among(self, flow_ids: Sequence[str]) -> set[str]:
+        """Those flows that are still running, or complete and not yet stored."""
+        if not flow_ids:
+            return set()
+        scores = await self._client.zmscore(names.OPEN_FLOWS, list(flow_ids))
+        return {flow_id for flow_id, score in zip(flow_ids, scores, strict=True) if score is not None}
+
+    async def open_of_user(self, user_id: str) -> list[str]:
+        flow_ids = await self.of_user(user_id)
+        running = await self.open_among(flow_ids)
+        return [flow_id for flow_id in flow_ids if flow_id in running]
+
+    async def open_of_session(self, session_id: str) -> list[str]:
+        flow_ids = await self.of_session(session_id)
+        running = await self.open_among(flow_ids)
+        return [flow_id for flow_id in flow_ids if flow_id in running]
+
+    async def pages(self, after: dict[str, str], until: dict[str, str] | None = None) -> dict[str, list[Entry]]:
+        """The next page of each stream behind the given entry ids (up to `until`, included)."""
+        if not after:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for flow_id, entry_id in after.items():
+            low = "-" if entry_id == BEGINNING else f"({entry_id}"
+            high = until[flow_id] if until else "+"
+            pipe.xrange(names.flow_stream(flow_id), min=low, max=high, count=PAGE)
+        answers = await pipe.execute()
+        return {
+            flow_id: [_entry(flow_id, raw) for raw in answer] for flow_id, answer in zip(after, answers, strict=True)
+        }
+
+    async def last_ids(self, flow_ids: Iterable[str]) -> dict[str, str]:
+        """The newest entry of each stream that is there."""
+        wanted = list(flow_ids)
+        if not wanted:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for flow_id in wanted:
+            pipe.xrevrange(names.flow_stream(flow_id), count=1)
+        answers = await pipe.execute()
+        return {flow_id: _text(answer[0][0]) for flow_id, answer in zip(wanted, answers, strict=True) if answer}
+
+    async def holds(self, flow_id: str, entry_id: str) -> bool:
+        """Whether this very entry is still in the stream: then nothing behind it was trimmed."""
+        found = await self._client.xrange(names.flow_stream(flow_id), min=entry_id, max=entry_id, count=1)
+        return bool(found)
+
+    async def reduced(self, flow_id: str, until: str | None = None) -> FlowReducer:
+        """Everything that a stream holds (up to the entry `until`), reduced."""
+        reducer = FlowReducer()
+        position = BEGINNING
+        while True:
+            entries = (await self.pages({flow_id: position}, {flow_id: until} if until else None))[flow_id]
+            for entry in entries:
+                if entry.event is not None:
+                    reducer.add(entry.event)
+            if len(entries) < PAGE:
+                return reducer
+            position = entries[-1].id
+
+    async def alive(self, processes: Iterable[str]) -> set[str]:
+        """Those gateway processes whose heartbeat is there."""
+        wanted = list(processes)
+        if not wanted:
+            return set()
+        pipe = self._client.pipeline(transaction=False)
+        for process in wanted:
+            pipe.exists(names.process_heartbeat(process))
+        answers = await pipe.execute()
+        return {process for process, answer in zip(wanted, answers, strict=True) if answer}
+
+    async def now_ms(self) -> int:
+        """The server's own clock, which also makes the ids of entries."""
+        seconds, microseconds = await self._client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def is_up(self) -> bool:
+        try:
+            await self._client.ping()
+        except REDIS_ERRORS:
+            return False
+        return True
+
+    async def _index(self, key: str) -> list[str]:
+        return [_text(flow_id) for flow_id in await self._client.zrevrange(key, 0, MAX_FLOWS - 1)]
+
+
+def _entry(flow_id: str, raw: Any) -> Entry:
+    entry_id, fields = raw
+    data = (fields or {}).get(names.STREAM_FIELD.encode())
+    try:
+        event = decode(data) if data is not None else None
+    except EventError:
+        event = None
+    if event is not None:
+        event["flow_id"] = flow_id
+    return Entry(_text(entry_id), event)
+
+
+def _text(raw: bytes | str) -> str:
+    return raw.decode() if isinstance(raw, bytes) else raw

@@ -1,0 +1,112 @@
+"""One client's place in one user's feed: a bounded queue, and a way back to the stream for who is too slow."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.frames import Frame, NoticeFrame
+
+REQUESTED: Final = "requested"
+EXPIRED: Final = "expired"
+DISABLED: Final = "disabled"
+FORBIDDEN: Final = "forbidden"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may wait for one client and user."""
+
+    frames: int
+    bytes: int
+
+
+class Source(Protocol):
+    """What a subscription needs of its feed."""
+
+    @property
+    def looked(self) -> bool:
+        """Whether it knows yet what the streams hold."""
+        ...
+
+    def catch_up(self, subscription: "Subscription") -> AsyncIterator[Frame]:
+        """What lies between what the client has and where the feed is now."""
+        ...
+
+
+class Subscription:
+    """Filled by the feed, emptied by the client's own task. Neither ever waits for the other."""
+
+    def __init__(
+        self, user_id: str, limits: Limits, *, reason: str | None = None, cursor: Cursor | None = None
+    ) -> None:
+        self.user_id = user_id
+        #: Why somebody looks who follows a user that is not watched; None when the watch is the reason.
+        self.reason = reason
+        #: Where the client is: what it said when it came back, then what it was given. None: it has nothing.
+        self.at = cursor
+        #: It came back with a cursor, and what ended while it was away has not been sent yet.
+        self.returning = cursor is not None
+        self._limits = limits
+        self._waiting: deque[Frame] = deque()
+        self._bytes = 0
+        self._news = asyncio.Event()
+        self._behind = True
+        self._resync: str | None = None
+        self._ended: str | None = None
+
+    @property
+    def ended(self) -> str | None:
+        """Why it is over, None while it is not."""
+        return self._ended
+
+    def offer(self, frame: Frame) -> None:
+        """Hand over a frame. When too much waits already, all of it is let go: it will be read from the stream."""
+        if self._ended or self._behind:
+            return
+        size = len(frame.data)
+        if len(self._waiting) >= self._limits.frames or self._bytes + size > self._limits.bytes:
+            self.restart("slow_client")
+            return
+        self._waiting.append(frame)
+        self._bytes += size
+        self._news.set()
+
+    def restart(self, why: str | None = None) -> None:
+        """Let go of what waits and catch up from the stream, telling the client so when there is a reason to."""
+        self._waiting.clear()
+        self._bytes = 0
+        self._behind = True
+        self._resync = why or self._resync
+        self._news.set()
+
+    def end(self, why: str) -> None:
+        self._ended = self._ended or why
+        self._news.set()
+
+    async def frames(self, source: Source) -> AsyncIterator[Frame]:
+        """Everything for the client, in order, until the subscription ends."""
+        while not self._ended:
+            if self._behind and source.looked:
+                if self._resync:
+                    yield NoticeFrame(self.user_id, "resync", {"reason": self._resync})
+                    self._resync = None
+                # From here on the feed may offer again: `catch_up` ends exactly where the feed is at this moment.
+                self._behind = False
+                async for frame in source.catch_up(self):
+                    yield frame
+                    self._note(frame)
+            elif self._waiting:
+                frame = self._waiting.popleft()
+                self._bytes -= len(frame.data)
+                yield frame
+                self._note(frame)
+            else:
+                self._news.clear()
+                await self._news.wait()
+
+    def _note(self, frame: Frame) -> None:
+        self.at = frame.cursor or self.at

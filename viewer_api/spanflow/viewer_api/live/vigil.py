@@ -1,0 +1,47 @@
+"""What every socket does beside its own work: heartbeat, and asking again whether its client may still be there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
+from spanflow.viewer_api.live import connection as closing
+from spanflow.viewer_api.live import messages
+from spanflow.viewer_api.live.connection import Closed, Connection
+from spanflow.viewer_api.viewer import Viewer
+
+
+async def heartbeat(connection: Connection, seconds: float) -> None:
+    """Ask the client whether it is there; end the socket when it says nothing for two beats."""
+    while True:
+        await asyncio.sleep(seconds)
+        if connection.silent_for() > 2 * seconds:
+            await connection.close(closing.NO_ANSWER, "no_answer", "No answer to the heartbeat.")
+            raise Closed
+        await connection.send(messages.message("ping"))
+
+
+async def recheck(connection: Connection, viewer: Viewer, principal: Principal) -> None:
+    """End the socket when its client has signed out, its session is over or its right was taken away."""
+    while True:
+        await asyncio.sleep(viewer.settings.viewer_recheck_seconds)
+        if not await viewer.authenticator.still_valid(principal):
+            await connection.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.")
+            raise Closed
+        if not allowed(principal, Right.LIVE):
+            await connection.close(closing.FORBIDDEN, "forbidden", "The right «live» was taken away.")
+            raise Closed
+
+
+async def until_closed(*jobs: Callable[[], Awaitable[None]]) -> None:
+    """Run all jobs; when the first one ends, in whatever way, end the others too."""
+
+    async def run(job: Callable[[], Awaitable[None]]) -> None:
+        await job()
+        raise Closed
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(run(job))
+    except* Closed:
+        pass

@@ -1,0 +1,106 @@
+"""Errors as problem details (RFC 9457): each has a code that never changes and a sentence for people."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+log = logging.getLogger(__name__)
+
+_CODES = {404: "route_not_found", 405: "method_not_allowed", 400: "invalid_request", 413: "body_too_large"}
+
+
+class Problem(HTTPException):
+    """An error to be told to the client."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.code = code
+        self.errors = errors
+
+    def response(self) -> Response:
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status_code).phrase,
+            "status": self.status_code,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.errors is not None:
+            body["errors"] = self.errors
+        return Response(orjson.dumps(body), self.status_code, self.headers, "application/problem+json")
+
+
+def not_signed_in() -> Problem:
+    return Problem(
+        401,
+        "not_signed_in",
+        "Sign in first: send the access token as `Authorization: Bearer …`, or open the link from `spanflow up`.",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def forbidden(detail: str) -> Problem:
+    return Problem(403, "forbidden", detail)
+
+
+def invalid_id(detail: str) -> Problem:
+    return Problem(422, "invalid_id", detail)
+
+
+def invalid_request(detail: str) -> Problem:
+    return Problem(422, "invalid_request", detail)
+
+
+def storage_unavailable() -> Problem:
+    return Problem(503, "storage_unavailable", "Postgres cannot be reached.", headers={"Retry-After": "2"})
+
+
+def query_timeout() -> Problem:
+    return Problem(
+        503, "query_timeout", "The query took too long. Ask for less: a shorter time range or a lower limit."
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, Problem):
+        return error.response()
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal_error")
+    return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # The refused value is not repeated: it may be a secret that was sent to the wrong place.
+    errors = [
+        {"where": ".".join(str(part) for part in each["loc"]), "why": str(each["msg"])} for each in error.errors()
+    ]
+    detail = "; ".join(f"{each['where']}: {each['why']}" for each in errors) or "The request cannot be understood."
+    return Problem(422, "invalid_request", detail, errors=errors).response()
+
+
+async def _on_mistake(request: Request, error: Exception) -> Response:
+    log.error("A request failed by a mistake of the viewer: %s %s", request.method, request.url.path, exc_info=error)
+    return Problem(500, "internal_error", "The viewer made a mistake; its log says which.").response()
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_mistake)

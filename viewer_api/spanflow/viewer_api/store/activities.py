@@ -1,0 +1,66 @@
+"""What people saw: activities and the conversations they make up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from spanflow.viewer_api.store.database import Database, Row
+
+_COLUMNS: Final = """
+activity_id, conversation_id, session_id, user_id, flow_id, node_id, sequence_num, activity_type, activity_data,
+duration_ms, source, created_at
+"""
+_CONVERSATIONS = """
+SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost,
+       mcp_servers, title
+FROM {s}.conversations
+WHERE ($1::text IS NULL OR user_id = $1) AND ($2::timestamptz IS NULL OR ended_at >= $2)
+  AND ($3::timestamptz IS NULL OR started_at < $3) AND ($4::text IS NULL OR mcp_servers @> ARRAY[$4::text])
+ORDER BY ended_at DESC, conversation_id DESC LIMIT $5
+"""
+_CONVERSATION = """
+SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost,
+       mcp_servers, title
+FROM {s}.conversations WHERE conversation_id = $1
+"""
+_OF_CONVERSATION = f"""
+SELECT {_COLUMNS} FROM {{s}}.user_activities WHERE conversation_id = $1
+ORDER BY sequence_num, created_at, activity_id LIMIT $2
+"""
+_OF_USER = f"""
+SELECT {_COLUMNS} FROM {{s}}.user_activities
+WHERE user_id = $1 AND ($2::timestamptz IS NULL OR created_at >= $2) AND ($3::timestamptz IS NULL OR created_at < $3)
+  AND ($4::timestamptz IS NULL OR (created_at, activity_id) < ($4, $5::text))
+ORDER BY created_at DESC, activity_id DESC LIMIT $6
+"""
+_ONE = f"SELECT {_COLUMNS} FROM {{s}}.user_activities WHERE activity_id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From `since` (included) to `until` (not included); None is open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class ActivityStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def conversations(self, user_id: str | None, period: Period, mcp_server: str | None, limit: int) -> list[Row]:
+        """Conversations that have a part in the period, the latest first."""
+        return await self._database.fetch(_CONVERSATIONS, user_id, period.since, period.until, mcp_server, limit)
+
+    async def conversation(self, conversation_id: str) -> Row | None:
+        return await self._database.fetchrow(_CONVERSATION, conversation_id)
+
+    async def of_conversation(self, conversation_id: str, limit: int) -> list[Row]:
+        return await self._database.fetch(_OF_CONVERSATION, conversation_id, limit)
+
+    async def of_user(self, user_id: str, period: Period, after: tuple[datetime, str] | None, limit: int) -> list[Row]:
+        created_at, activity_id = after or (None, None)
+        return await self._database.fetch(_OF_USER, user_id, period.since, period.until, created_at, activity_id, limit)
+
+    async def one(self, activity_id: str) -> Row | None:
+        return await self._database.fetchrow(_ONE, activity_id)
