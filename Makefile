@@ -25,7 +25,7 @@ test: env web chromium ## Run the test suite (at most 10 minutes on 2 cores)
 
 .PHONY: test-long
 test-long: env web chromium ## Run what takes minutes or needs unusual servers; says what this machine cannot run
-	@$(BIN)/pytest -m long $(ARGS)
+	@$(BIN)/pytest -m long -o faulthandler_timeout=2000 $(ARGS)
 
 .PHONY: check
 check: env web lint types docs-check web-check wheel-check ## Everything else that CI judges: style, types, docs, dashboard, wheel

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from opentelemetry import trace
@@ -23,6 +24,11 @@ from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
 
 FAILED = pytest.StashKey[bool]()
+
+# No deadlines: how fast an example runs says nothing on a busy machine. CI tries the same examples every time, so that a
+# red run is about the change; everybody else's runs keep searching.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
