@@ -25,8 +25,8 @@ from tests.support.redis_server import RedisServer
 
 FAILED = pytest.StashKey[bool]()
 
-# No deadlines: how fast an example runs says nothing on a busy machine. CI tries the same examples every time, so that a
-# red run is about the change; everybody else's runs keep searching.
+# No deadlines: how fast an example runs says nothing on a busy machine. CI tries the same examples every time, so that
+# a red run is about the change; everybody else's runs keep searching.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 hypothesis.settings.load_profile("suite")
 
