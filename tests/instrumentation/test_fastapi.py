@@ -8,7 +8,7 @@ from typing import Any
 import fastapi
 import httpx
 import pytest
-from fastapi import BackgroundTasks, Depends
+from fastapi import BackgroundTasks, Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from inline_snapshot import snapshot
 from opentelemetry import trace
@@ -50,7 +50,7 @@ def gateway(**options: Any) -> Any:
     return app
 
 
-def add_streams(app: Any) -> None:
+def add_streams(app: FastAPI) -> None:
     @app.get("/stream")
     async def stream() -> StreamingResponse:
         async def tokens() -> AsyncIterator[str]:
@@ -70,7 +70,7 @@ def add_streams(app: Any) -> None:
         return StreamingResponse(checkpoint_stream("llm_thinking", tokens), media_type="text/event-stream")
 
 
-def add_late_work(app: Any) -> None:
+def add_late_work(app: FastAPI) -> None:
     def yielding() -> Iterator[str]:
         with checkpoint("block_check"):
             yield "dependency"

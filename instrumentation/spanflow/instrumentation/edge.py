@@ -30,8 +30,6 @@ class Edge:
     reads_elsewhere: bool = False
     #: `flow()` has made the automatic turn its own.
     adopted: bool = False
-    #: The gateway makes its own turns on this connection, around its reads.
-    manual: bool = False
 
 
 def with_caller(caller: SpanContext, context: Context) -> Context:

@@ -16,8 +16,8 @@ from spanflow.instrumentation.edge import Edge, edge_of, root_context
 from spanflow.instrumentation.identify import (
     Id,
     clean_identity,
-    identify,
     inherited_identity,
+    tell_flow,
 )
 from spanflow.instrumentation.known_flows import identity_attributes, learned, personal_attributes
 from spanflow.instrumentation.semantics import OPENINFERENCE_KIND, TURN, Meaning
@@ -56,11 +56,9 @@ class Flow(Checkpoint):
 
     def _begin(self, parent: Context) -> Span:
         edge = edge_of(parent)
-        if edge is not None:
-            turn = _adoptable(edge, parent)
-            if turn is not None:
-                return self._adopt(edge, turn)
-            edge.manual = True
+        turn = None if edge is None else _adoptable(edge, parent)
+        if edge is not None and turn is not None:
+            return self._adopt(edge, turn)
         identity = learned(inherited_identity(parent), self._identity)
         around = get_current_span(parent).get_span_context()
         self._parent = root_context(identity, parent)
@@ -72,15 +70,7 @@ class Flow(Checkpoint):
         edge.adopted = True
         turn.update_name(self._name or "turn")
         turn.set_attributes(self._clean(self._first_attributes()))
-        given = self._identity
-        identify(
-            user_id=given.user_id,
-            email=given.email,
-            full_name=given.full_name,
-            session_id=given.session_id,
-            conversation_id=given.conversation_id,
-            source=given.source,
-        )
+        tell_flow(turn, self._identity)
         return turn
 
 

@@ -74,11 +74,17 @@ def clean_identity(
 
 
 def inherited_identity(context: Context) -> Identity:
-    """Whose flow a new root would be that starts here: the connection's, the context's, the surrounding flow's."""
+    """Whose flow a new root would be that starts here: the context's, the connection's, the surrounding flow's."""
+    identity = identity_of(context)
     edge = edge_of(context)
-    identity = edge.identity if edge is not None else NOBODY
-    identity = learned(identity, identity_of(context))
-    around = KNOWN_FLOWS.get(get_current_span(context).get_span_context().trace_id)
+    trace_id = get_current_span(context).get_span_context().trace_id
+    around = KNOWN_FLOWS.get(trace_id)
+    if edge is not None and edge.server_span is not None:
+        if around is not None and edge.server_span.get_span_context().trace_id == trace_id:
+            # On a long connection its own span was told first, and each turn may have known better since.
+            return learned(learned(identity, around.identity), edge.identity)
+    if edge is not None:
+        identity = learned(identity, edge.identity)
     return identity if around is None else learned(identity, around.identity)
 
 
@@ -88,15 +94,22 @@ def _learn(newer: Identity) -> None:
     if edge is not None:
         edge.identity = learned(edge.identity, newer)
     span = get_current_span(context)
-    span_context = span.get_span_context()
-    if not span_context.is_valid:
+    if span.get_span_context().is_valid:
+        tell_flow(span, newer)
+    else:
         activate(with_identity(learned(identity_of(context), newer), context))
+
+
+def tell_flow(span: Span, newer: Identity) -> None:
+    """The flow of `span` belongs to `newer`: say it on its open spans, and to the pipeline for the rest."""
+    if newer == NOBODY:
         return
-    _tell_open_spans(span, span_context.trace_id, newer)
+    trace_id = span.get_span_context().trace_id
+    _tell_open_spans(span, trace_id, newer)
     pipeline = runtime().pipeline
     if pipeline is not None:
-        known = KNOWN_FLOWS.get(span_context.trace_id)
-        pipeline.identify(span_context.trace_id, known.identity if known is not None else newer)
+        known = KNOWN_FLOWS.get(trace_id)
+        pipeline.identify(trace_id, known.identity if known is not None else newer)
 
 
 def _tell_open_spans(current: Span, trace_id: int, newer: Identity) -> None:

@@ -40,7 +40,7 @@ class Turns:
         if not within:
             self.finish()
         message = await self._receive()
-        if not within and message["type"] == _MESSAGE and not self._edge.manual:
+        if not within and message["type"] == _MESSAGE:
             try:
                 self._begin()
             except Exception:
@@ -62,15 +62,14 @@ class Turns:
             say_once("turn end", "A turn of a WebSocket could not be ended", exc_info=True)
 
     def _within_turn(self) -> bool:
-        """Whether this read happens inside a step, or inside a `flow()`, of the turn that is under way."""
-        turn = self._edge.turn
-        if turn is None or not turn.is_recording():
-            return False
+        """Whether this read happens inside a step of a turn, or inside a `flow()` that the gateway made itself."""
         here = get_current_span()
-        if here is turn:
+        if not here.is_recording():
+            return False
+        if here is self._edge.turn:
             return self._edge.adopted
-        same_flow = here.get_span_context().trace_id == turn.get_span_context().trace_id
-        return same_flow and here.is_recording()
+        connection = self._edge.server_span
+        return connection is None or here.get_span_context().trace_id != connection.get_span_context().trace_id
 
     def _begin(self) -> None:
         edge = self._edge

@@ -1,0 +1,295 @@
+"""A chat on a WebSocket: each message is a flow of its own, linked to the connection."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import fastapi
+import pytest
+from fastapi import WebSocket, WebSocketDisconnect
+from inline_snapshot import snapshot
+from opentelemetry import trace
+from websockets.asyncio.client import ClientConnection, connect
+
+from spanflow.instrumentation import checkpoint, flow, identify
+from tests.instrumentation.conftest import Recorded
+from tests.support.asgi_server import serving
+from tests.support.poll import eventually
+
+Start = Callable[..., Recorded]
+SHOWN = ["user.id", "session.id", "http.route", "flow.outcome", "gen_ai.operation.name"]
+
+Handler = Callable[[WebSocket], Any]
+
+
+def chat(handler: Handler) -> Any:
+    app = fastapi.FastAPI()
+
+    @app.websocket("/chat/{room}")
+    async def room(socket: WebSocket) -> None:
+        await socket.accept()
+        await handler(socket)
+
+    return app
+
+
+def talk(address: str, *messages: str, path: str = "/chat/1") -> list[str]:
+    """Send each message and wait for its answer."""
+
+    async def conversation() -> list[str]:
+        async with connect(f"ws://{address}{path}", additional_headers={"X-User-Id": "ann"}) as socket:
+            return [await exchange(socket, message) for message in messages]
+
+    return asyncio.run(conversation())
+
+
+async def exchange(socket: ClientConnection, message: str) -> str:
+    await socket.send(message)
+    return str(await asyncio.wait_for(socket.recv(), 5))
+
+
+def finished(recorded: Recorded, roots: int) -> None:
+    eventually(lambda: len(recorded.trace_ids()) == roots)
+
+
+async def unchanged(socket: WebSocket) -> None:
+    tracer = trace.get_tracer("gateway")
+    try:
+        while True:
+            text = await socket.receive_text()
+            with tracer.start_as_current_span("auth_check"):
+                pass
+            with checkpoint("llm_thinking"):
+                await socket.send_text(text.upper())
+    except WebSocketDisconnect:
+        pass
+
+
+@pytest.mark.parametrize("disabled", ["", "fastapi"])
+def test_an_unchanged_gateway_gets_a_flow_per_message(
+    started: Start, disabled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", disabled)
+    recorded = started()
+    with serving(chat(unchanged)) as address:
+        assert talk(address, "one", "two") == ["ONE", "TWO"]
+        finished(recorded, 3)
+    turns = [node for node in recorded.tree(SHOWN) if node["name"] == "WS /chat/{room} message"]
+    assert turns == snapshot(
+        [
+            {
+                "name": "WS /chat/{room} message",
+                "kind": "server",
+                "attributes": {
+                    "flow.outcome": "ok",
+                    "gen_ai.operation.name": "invoke_agent",
+                    "http.route": "/chat/{room}",
+                    "user.id": "ann",
+                },
+                "links": 1,
+                "children": [
+                    {"name": "auth_check", "kind": "internal", "attributes": {"user.id": "ann"}},
+                    {
+                        "name": "llm_thinking",
+                        "kind": "client",
+                        "attributes": {"flow.outcome": "ok", "gen_ai.operation.name": "chat", "user.id": "ann"},
+                    },
+                ],
+            },
+            {
+                "name": "WS /chat/{room} message",
+                "kind": "server",
+                "attributes": {
+                    "flow.outcome": "ok",
+                    "gen_ai.operation.name": "invoke_agent",
+                    "http.route": "/chat/{room}",
+                    "user.id": "ann",
+                },
+                "links": 1,
+                "children": [
+                    {"name": "auth_check", "kind": "internal", "attributes": {"user.id": "ann"}},
+                    {
+                        "name": "llm_thinking",
+                        "kind": "client",
+                        "attributes": {"flow.outcome": "ok", "gen_ai.operation.name": "chat", "user.id": "ann"},
+                    },
+                ],
+            },
+        ]
+    )
+    (connection,) = [node for node in recorded.tree(SHOWN) if node not in turns]
+    assert "children" not in connection
+    assert connection["attributes"]["user.id"] == "ann"
+
+
+def test_flow_takes_the_automatic_turn_over(started: Start) -> None:
+    async def changed(socket: WebSocket) -> None:
+        async for text in socket.iter_text():
+            with checkpoint("auth_check"):
+                pass
+            with flow("chat turn", conversation_id=text), checkpoint("llm_thinking"):
+                pass
+            with flow("second flow of the same message"):
+                pass
+            await socket.send_text("ok")
+
+    recorded = started()
+    with serving(chat(changed)) as address:
+        talk(address, "c-1", "c-2")
+        finished(recorded, 5)
+    assert recorded.tree(["user.id", "session.id"])[1:] == snapshot(
+        [
+            {
+                "name": "chat turn",
+                "kind": "server",
+                "attributes": {"session.id": "c-1", "user.id": "ann"},
+                "links": 1,
+                "children": [
+                    {"name": "auth_check", "kind": "internal", "attributes": {"user.id": "ann"}},
+                    {"name": "llm_thinking", "kind": "client", "attributes": {"session.id": "c-1", "user.id": "ann"}},
+                ],
+            },
+            {
+                "name": "second flow of the same message",
+                "kind": "internal",
+                "attributes": {"session.id": "c-1", "user.id": "ann"},
+                "links": 1,
+            },
+            {
+                "name": "chat turn",
+                "kind": "server",
+                "attributes": {"session.id": "c-2", "user.id": "ann"},
+                "links": 1,
+                "children": [
+                    {"name": "auth_check", "kind": "internal", "attributes": {"user.id": "ann"}},
+                    {"name": "llm_thinking", "kind": "client", "attributes": {"session.id": "c-2", "user.id": "ann"}},
+                ],
+            },
+            {
+                "name": "second flow of the same message",
+                "kind": "internal",
+                "attributes": {"session.id": "c-2", "user.id": "ann"},
+                "links": 1,
+            },
+        ]
+    )
+
+
+def test_a_gateway_that_reads_inside_its_flow_gets_no_other_turns(started: Start) -> None:
+    async def changed(socket: WebSocket) -> None:
+        try:
+            while True:
+                with flow("chat turn"):
+                    text = await socket.receive_text()
+                    with checkpoint("llm_thinking"):
+                        await socket.send_text(text)
+        except WebSocketDisconnect:
+            pass
+
+    recorded = started()
+    with serving(chat(changed)) as address:
+        talk(address, "one", "two")
+        finished(recorded, 4)
+    assert recorded.outline()[1:] == snapshot(
+        ["chat turn [ok]", "  llm_thinking [ok]", "chat turn [ok]", "  llm_thinking [ok]", "chat turn [cancelled]"]
+    )
+
+
+def test_asking_back_in_the_middle_of_a_step_stays_in_the_turn(started: Start) -> None:
+    async def asking(socket: WebSocket) -> None:
+        async for text in socket.iter_text():
+            with checkpoint("tool_call", tool="delete"):
+                await socket.send_text("sure?")
+                await socket.receive_text()
+            await socket.send_text(text)
+
+    async def conversation(address: str) -> None:
+        async with connect(f"ws://{address}/chat/1") as socket:
+            assert await exchange(socket, "delete it") == "sure?"
+            assert await exchange(socket, "yes") == "delete it"
+
+    recorded = started()
+    with serving(chat(asking)) as address:
+        asyncio.run(conversation(address))
+        finished(recorded, 2)
+    assert recorded.outline()[1:] == snapshot(["WS /chat/{room} message [ok]", "  tools/call delete [ok]"])
+
+
+def test_messages_that_are_read_in_another_task_still_get_their_checkpoints(started: Start) -> None:
+    async def with_timeout(socket: WebSocket) -> None:
+        try:
+            while True:
+                text = await asyncio.create_task(socket.receive_text())
+                with checkpoint("llm_thinking"):
+                    await socket.send_text(text)
+        except WebSocketDisconnect:
+            pass
+
+    recorded = started()
+    with serving(chat(with_timeout)) as address:
+        talk(address, "one", "two")
+        finished(recorded, 3)
+    assert recorded.outline()[1:] == snapshot(
+        ["WS /chat/{room} message [ok]", "  llm_thinking [ok]", "WS /chat/{room} message [ok]", "  llm_thinking [ok]"]
+    )
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_turn_cancels_it(started: Start) -> None:
+    async def slow(socket: WebSocket) -> None:
+        await socket.receive_text()
+        with checkpoint("llm_thinking"):
+            while True:
+                await asyncio.sleep(0.01)
+                await socket.send_text("more")
+
+    async def impatient(address: str) -> None:
+        async with connect(f"ws://{address}/chat/1") as socket:
+            await exchange(socket, "one")
+
+    recorded = started()
+    with serving(chat(slow)) as address:
+        asyncio.run(impatient(address))
+        finished(recorded, 2)
+    assert recorded.outline()[1:] == snapshot(["WS /chat/{room} message [cancelled]", "  llm_thinking [cancelled]"])
+
+
+def test_a_failing_turn_is_an_error(started: Start) -> None:
+    async def failing(socket: WebSocket) -> None:
+        await socket.receive_text()
+        raise ValueError("no such model")
+
+    async def one(address: str) -> None:
+        async with connect(f"ws://{address}/chat/1") as socket:
+            await socket.send("one")
+            await socket.wait_closed()
+
+    recorded = started()
+    with serving(chat(failing)) as address:
+        asyncio.run(one(address))
+        finished(recorded, 2)
+    assert recorded.outline()[1:] == snapshot(["WS /chat/{room} message [error]"])
+
+
+def test_who_signs_in_by_a_message_is_known_from_then_on(started: Start) -> None:
+    async def signing_in(socket: WebSocket) -> None:
+        async for text in socket.iter_text():
+            message = json.loads(text)
+            if "token" in message:
+                identify(user_id=message["token"], email=f"{message['token']}@example.com")
+            await socket.send_text("ok")
+
+    recorded = started()
+    with serving(chat(signing_in)) as address:
+        talk(address, '{"say": 1}', '{"token": "bob"}', '{"say": 2}')
+        finished(recorded, 4)
+    turns = [node["attributes"]["user.id"] for node in recorded.tree(SHOWN)[1:]]
+    assert turns == ["ann", "bob", "bob"]
+
+
+def test_turns_can_be_switched_off(started: Start) -> None:
+    recorded = started(websocket_turns=False)
+    with serving(chat(unchanged)) as address:
+        talk(address, "one", "two")
+        eventually(lambda: len(recorded.spans) == 5)
+    assert len(recorded.trace_ids()) == 1
