@@ -1,0 +1,170 @@
+"""`spanflow doctor`: finds what is wrong, names the repair, and says so with its exit code."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from spanflow.cli.checks.examination import CHECKS
+from spanflow.cli.checks.finding import Finding, Situation
+from spanflow.cli.checks.servers import RedisMemory, RedisServer, Schema, judged, skew
+from spanflow.span_processors.postgres import connect
+from spanflow.span_processors.redis_client import async_client
+from spanflow.span_processors.settings import Settings
+from tests.support import redis_server
+from tests.support.ports import free_port
+from tests.support.spanflow_command import spanflow
+
+Findings = list[tuple[str, str, str | None]]
+
+
+def doctor(*arguments: str, **settings: str) -> tuple[int, dict[str, Findings]]:
+    """Exit code, and per check what it found: level, message, repair."""
+    done = spanflow("doctor", "--json", *arguments, within=120, **settings)
+    assert done.stdout, done.stderr
+    found: dict[str, Findings] = {}
+    for finding in json.loads(done.stdout)["findings"]:
+        found.setdefault(finding["check"], []).append((finding["level"], finding["message"], finding["repair"]))
+    return done.returncode, found
+
+
+def levels(findings: Findings) -> list[str]:
+    return [level for level, _, _ in findings]
+
+
+def situation(**known: Any) -> Situation:
+    blank: dict[str, Any] = {
+        "settings": Settings(),
+        "environ": {},
+        "redis": None,
+        "redis_problem": "no answer",
+        "postgres": None,
+        "postgres_problem": "no answer",
+        "startup": None,
+        "startup_problem": "not asked",
+    }
+    return Situation(**{**blank, **known})
+
+
+def test_a_sound_installation_has_no_problem_and_a_flow_arrives_everywhere(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    code, found = doctor(
+        "--selftest", SPANFLOW_REDIS_URL=redis_url, SPANFLOW_POSTGRES_DSN=postgres_dsn, SPANFLOW_DATA_DIR=str(tmp_path)
+    )
+    assert code == 0, found
+    assert set(found) == {check.title for check in CHECKS} | {"selftest"}
+    assert "is installed; the service is called" in found["our processor"][0][1]
+    assert [message.partition(" ")[0] for _, message, _ in found["selftest"]] == snapshot(
+        ["sent", "Redis:", "Pub/Sub:", "Pub/Sub:", "PostgreSQL:"]
+    )
+
+
+def test_what_does_not_work_comes_with_its_repair_and_an_exit_code(tmp_path: Path) -> None:
+    nothing = free_port()
+    code, found = doctor(
+        "--selftest",
+        SPANFLOW_REDIS_URL=f"redis://:hunter2@127.0.0.1:{nothing}/0",
+        SPANFLOW_POSTGRES_DSN=f"postgresql://me:hunter2@127.0.0.1:{nothing}/x",
+        SPANFLOW_DATA_DIR=str(tmp_path),
+        OTEL_SDK_DISABLED="true",
+        OTEL_PYTHON_DISTRO="somebody-elses",
+    )
+    assert code == 1
+    [(level, message, repair)] = found["Redis"]
+    assert (level, repair) == (
+        "problem",
+        "Start it, set SPANFLOW_REDIS_URL, or run `spanflow up`, which brings one.",
+    )
+    assert message.startswith(f"cannot be reached at redis://:…@127.0.0.1:{nothing}/0 (")
+    assert found["PostgreSQL"][0][2] == "Start it, set SPANFLOW_POSTGRES_DSN, or run `spanflow up`, which brings one."
+    assert found["our processor"] == [
+        ("problem", "OTEL_SDK_DISABLED=true switches all tracing off", "unset OTEL_SDK_DISABLED")
+    ]
+    assert found["entry points"][0][:2] == ("warning", "OTEL_PYTHON_DISTRO=somebody-elses chooses another distro")
+    assert levels(found["selftest"]) == ["problem"]
+    assert "hunter2" not in json.dumps(found)
+
+
+def test_an_exporter_that_nobody_listens_to_is_named(redis_url: str, postgres_dsn: str) -> None:
+    _, found = doctor(
+        SPANFLOW_REDIS_URL=redis_url,
+        SPANFLOW_POSTGRES_DSN=postgres_dsn,
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}",
+    )
+    [(level, message, _)] = found["exporters"]
+    assert level == "warning"
+    assert message.startswith("OTLPSpanExporter to http://127.0.0.1:")
+    assert message.endswith("nothing listens there, so those spans are lost")
+
+
+def test_a_schema_that_is_not_there_is_made_by_migrate(empty_postgres_dsn: str) -> None:
+    settings = Settings(postgres_dsn=empty_postgres_dsn)
+
+    async def look() -> list[Finding]:
+        connection = await connect(settings, "test")
+        try:
+            return [finding async for finding in Schema().look(situation(settings=settings, postgres=connection))]
+        finally:
+            await connection.close()
+
+    [finding] = asyncio.run(look())
+    assert (finding.level, finding.repair) == ("problem", "spanflow migrate")
+
+
+def test_a_redis_that_evicts_is_a_warning(new_server_directory: Callable[[], Path]) -> None:
+    server = redis_server.RedisServer(new_server_directory(), "--maxmemory-policy", "allkeys-lru").start()
+    settings = Settings(redis_url=server.url)
+
+    async def look() -> list[str]:
+        client = async_client(settings)
+        try:
+            there = situation(settings=settings, redis=client)
+            found = [finding async for finding in RedisServer().look(there)]
+            found += [finding async for finding in RedisMemory().look(there)]
+            return [finding.level for finding in found]
+        finally:
+            await client.aclose()
+
+    try:
+        assert asyncio.run(look()) == ["ok", "warning"]
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level", "message"),
+    [
+        (0.0, "ok", "shows our time, to 1 ms"),
+        (-0.2, "ok", "shows our time, to 200 ms"),
+        (1.5, "note", "is 1.5 s ahead of ours"),
+        (-90.0, "warning", "is 90 s behind ours: times of flows and expiries are wrong by that much"),
+    ],
+)
+def test_clocks_that_differ_are_judged_by_what_it_spoils(seconds: float, level: str, message: str) -> None:
+    finding = judged(seconds)
+    assert (finding.level, finding.message) == (level, message)
+
+
+def test_the_way_to_a_slow_server_does_not_look_like_a_wrong_clock() -> None:
+    now = 1000.0
+
+    async def server_time() -> float:
+        nonlocal now
+        now += 1.0  # the question travels
+        answer = now + 7.0  # its clock is seven seconds ahead
+        now += 1.0  # the answer travels
+        return answer
+
+    assert asyncio.run(skew(server_time, clock=lambda: now)) == 7.0
+
+
+def test_one_problem_does_not_keep_the_other_checks_from_running(redis_url: str, postgres_dsn: str) -> None:
+    code, found = doctor(SPANFLOW_REDIS_URL=redis_url, SPANFLOW_POSTGRES_DSN=postgres_dsn, SPANFLOW_SCHEMA="elsewhere")
+    assert code == 1
+    assert found["schema"][0][:2] == ("problem", "schema elsewhere has no tables yet")
+    assert levels(found["PostgreSQL clock"]) == ["ok"]
