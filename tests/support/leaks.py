@@ -32,7 +32,9 @@ class Held:
         """A line per thing that was not there before; empty when there is none."""
         lines = [f"thread «{name}»" for _, name in sorted(self.threads - before.threads, key=str)]
         lines += [f"file descriptor {number} → {target}" for number, target in sorted(self.files - before.files)]
-        lines += [f"child process {pid}: {command}" for pid, command in sorted(self.children - before.children)]
+        # By pid alone: a server changes its command line once it is up.
+        known = {pid for pid, _ in before.children}
+        lines += [f"child process {pid}: {command}" for pid, command in sorted(self.children) if pid not in known]
         return "\n".join(lines)
 
 
