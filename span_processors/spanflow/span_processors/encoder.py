@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.completion import Completion, CompletionLimits
+from spanflow.span_processors.event import decode
 from spanflow.span_processors.flow_identity import identity_in
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
@@ -21,21 +21,8 @@ from spanflow.span_processors.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlo
 from spanflow.span_processors.redaction import Redactor
 from spanflow.span_processors.rings import is_moment, ring_for
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.span_events import (
-    Classifier,
-    Part,
-    changed,
-    classify,
-    cut_of,
-    end_part,
-    identity_attributes,
-    links_of,
-    logs_of,
-    made_plain,
-    start_part,
-    to_json,
-)
-from spanflow.span_processors.span_record import merged
+from spanflow.span_processors.span_encoder import Ended, SpanEncoder
+from spanflow.span_processors.span_events import Classifier, classify, identity_attributes
 from spanflow.span_processors.stream_state import StreamState
 from spanflow.span_processors.this_process import ThisProcess
 from spanflow.span_processors.watched import Watched
@@ -65,11 +52,12 @@ class Encoder:
         self._process = process
         self._watched = watched
         self._redactor = redactor
-        self._classify = classifier
+        self._spans = SpanEncoder(process, redactor, classifier)
         self._archiving = archiving
         self.after_fork()
 
     def after_fork(self) -> None:
+        self._spans.after_fork()
         self._flows: dict[int, OpenFlow] = {}
         self._memory = FlowMemory()
         self._completion = Completion(CompletionLimits.from_settings(self._settings))
@@ -99,43 +87,36 @@ class Encoder:
             return
         span_id = context.span_id
         flow = self._flow(context.trace_id, now)
-        parent = span.parent
-        is_root = parent is None or parent.is_remote
-        self._learn(flow, identity, attributes)
-        clean, hidden = self._redactor.attributes(attributes)
-        shown_name, in_name = self._redactor.text(name)
+        if attributes or identity is not flow.last_identity:
+            self._learn(flow, identity, attributes)
+        is_root = _is_local_root(span)
+        more = _NOTHING
         if is_root and flow.root is None:
             flow.root = span_id
-            clean = self._with_identity(flow, clean)
-        part = start_part(
-            span,
-            shown_name,
-            clean,
-            self._classify(name, attributes),
-            self._process.instance_id,
-            self._process.scope_key(span.instrumentation_scope),
-        )
-        if span.links:
-            part["links"], count = links_of(tuple(span.links), self._redactor)
-            hidden += count
-        flow.redacted += hidden + in_name
-        self._process.learn_resource(span.resource)
-        node_id = f"{span_id:016x}"
-        data, part = self._encode(flow, node_id, made_plain(part))
+            more = _beyond(identity_attributes(flow.identity), attributes)
+        started = self._spans.start(flow.id_bytes, span, name, attributes, more)
+        data = started.data
+        flow.redacted += started.hidden
         start_ns = span.start_time or 0
         if not flow.started_ns or start_ns < flow.started_ns:
             flow.started_ns = start_ns
             flow.stream.started_s = start_ns / 1e9
         self.events.append(StreamEntry(flow.stream, START, span_id, data))
-        self._place(flow, node_id, part, data, names.START)
-        if span_id in flow.open or node_id in flow.early_ends:
+        if started.shape.is_checkpoint:
+            self._place(flow, started.shape.event_type, data, names.START)
+        elif flow.ancestry is not None:
+            flow.ancestry.add(decode(data))
+        if span_id in flow.open or span_id in flow.early_ends:
             return
         if len(flow.open) + len(flow.entries) < self._settings.max_flow_spans:
-            opened = OpenSpan(node_id, name, attributes, part, data, is_root)
-            flow.open[span_id] = opened
+            flow.open[span_id] = OpenSpan(
+                span_id, name, attributes, data, started.shape, started.links, started.usual, is_root, more
+            )
             flow.open_roots += is_root
-            self._grow(flow, len(data) + SPAN_WEIGHT)
-        self._completion.touched(flow, now)
+            weight = len(data) + SPAN_WEIGHT
+            flow.bytes += weight
+            self._bytes += weight
+        self._completion.busy(flow)
 
     def updated(self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], now_ns: int, now: float) -> None:
         """A running span has got a new name or new attributes."""
@@ -158,21 +139,29 @@ class Encoder:
         span_id = context.span_id
         flow = self._flow(context.trace_id, now)
         opened = flow.open.pop(span_id, None)
-        self._learn(flow, NOBODY, attributes)
         if opened is None:
-            data = whole = self._whole_end(flow, span, attributes)
+            ended = self._ended_without_start(flow, span, attributes)
         else:
-            data, whole = self._end(flow, span, span_id, opened, attributes)
-            self._grow(flow, -len(opened.data) - SPAN_WEIGHT)
-        self.events.append(StreamEntry(flow.stream, END, span_id, data, whole))
-        self._keep(flow, whole)
+            if len(attributes) != len(opened.attributes):
+                self._learn(flow, NOBODY, attributes)
+            more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
+            ended = self._spans.end(flow.id_bytes, span, attributes, opened, more)
+            weight = len(opened.data) + SPAN_WEIGHT
+            flow.bytes -= weight
+            self._bytes -= weight
+            if opened.is_root:
+                flow.open_roots -= 1
+                flow.root_ended = True
+        flow.redacted += ended.hidden
+        self.events.append(StreamEntry(flow.stream, END, span_id, ended.data, ended.whole))
+        self._keep(flow, ended.whole)
+        if ended.event_type != names.PLAIN_SPAN:
+            self._place(flow, ended.event_type, ended.whole, names.END)
         end_ns = span.end_time or 0
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns
-        if opened.is_root if opened is not None else _is_local_root(span):
-            flow.open_roots -= opened is not None
-            flow.root_ended = True
-        self._completion.touched(flow, now)
+        if not flow.open:
+            self._completion.touched(flow, now)
 
     def identify(self, trace_id: int, identity: Identity, now_ns: int, now: float) -> None:
         """Whose flow it is has become known, or more about them."""
@@ -282,122 +271,42 @@ class Encoder:
         # They become parts of keys, so what cannot serve as an id is not indexed.
         flow.stream.users = (id_or_none(known.user_id), id_or_none(known.session_id or known.conversation_id))
 
-    def _with_identity(self, flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The root's attributes, with what is known of the identity and not among them."""
-        known = identity_attributes(flow.identity)
-        missing = {key: value for key, value in known.items() if key not in attributes}
-        return {**attributes, **missing} if missing else attributes
-
-    def _encode(self, flow: OpenFlow, node_id: str, part: Part) -> tuple[bytes, Part]:
-        """The event as bytes, and its part as it stands in them."""
-        event = {"v": names.EVENT_VERSION, "flow_id": flow.flow_id, "node_id": node_id, **part}
-        data, written = to_json(event)
-        return data, part if written is event else {key: written[key] for key in written if key not in _SHARED}
-
-    def _place(self, flow: OpenFlow, node_id: str, part: Part, data: bytes, phase: str) -> None:
-        """Remember where the span stands, and that dashboards should hear of it."""
-        event_type = part.get("event_type", names.PLAIN_SPAN)
-        if len(flow.parents) < self._settings.max_flow_spans:
-            flow.parents[node_id] = (part.get("parent_id"), event_type != names.PLAIN_SPAN)
+    def _place(self, flow: OpenFlow, event_type: str, data: bytes, phase: str) -> None:
+        """Remember that dashboards should hear of a checkpoint."""
+        if flow.ancestry is not None:
+            flow.ancestry.add(decode(data))
         if is_moment(event_type, phase):
             flow.moments.append(data)
-
-    def _changes(self, opened: OpenSpan, name: str, attributes: Mapping[str, Any], part: Part) -> int:
-        """Put a new name and type into the part; returns how many values were hidden."""
-        hidden = 0
-        if name != opened.raw_name:
-            shown, hidden = self._redactor.text(name)
-            part["name"] = shown
-        event_type = self._classify(name, attributes)
-        if event_type != opened.part["event_type"]:
-            part["event_type"] = event_type
-        return hidden
 
     def _write_update(
         self, flow: OpenFlow, span_id: int, opened: OpenSpan, name: str, attributes: Mapping[str, Any], now_ns: int
     ) -> None:
         opened.now_name, opened.now_attributes = name, attributes
-        difference, _ = self._redactor.attributes(changed(opened.attributes, attributes))
-        if span_id == flow.root:
-            difference = self._identity_since(flow, opened, attributes, difference)
-        part: Part = {"phase": names.UPDATE, "updated_ns": str(now_ns)}
-        if difference:
-            part["attributes"] = difference
-        self._changes(opened, name, attributes, part)
-        data, _ = self._encode(flow, opened.node_id, made_plain(part))
+        more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
+        data = self._spans.update(flow.id_bytes, name, attributes, opened, more, now_ns)
         self.events.append(StreamEntry(flow.stream, UPDATE, span_id, data))
         self._news[flow.trace_id] = flow
 
-    def _identity_since(
-        self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any], difference: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def _identity_since(self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the root says of the identity beyond its own attributes, as far as its start did not say it."""
-        written = opened.part.get("attributes", _NOTHING)
-        new = {
-            key: value
-            for key, value in identity_attributes(flow.identity).items()
-            if key not in attributes and written.get(key) != value
-        }
-        return {**difference, **new} if new else difference
+        if flow.last_identity is NOBODY and not opened.more:
+            # All that is known stands in attributes already; other spans' are theirs to tell.
+            return _NOTHING
+        known = identity_attributes(flow.identity)
+        return {key: value for key, value in _beyond(known, attributes).items() if opened.more.get(key) != value}
 
-    def _end(
-        self, flow: OpenFlow, span: ReadableSpan, span_id: int, opened: OpenSpan, attributes: Mapping[str, Any]
-    ) -> tuple[bytes, bytes]:
-        """The end event, which says what the start did not, and the whole span as one merged entry."""
-        difference, hidden = self._redactor.attributes(changed(opened.attributes, attributes))
-        if span_id == flow.root:
-            difference = self._identity_since(flow, opened, attributes, difference)
-        event_type = self._classify(span.name, attributes)
-        last = end_part(span, difference, event_type != names.PLAIN_SPAN)
-        hidden += self._changes(opened, span.name, attributes, last)
-        flow.redacted += hidden + self._add_what_ends_with_the_span(last, span, len(opened.part.get("links", ())))
-        data, last = self._encode(flow, opened.node_id, made_plain(last))
-        entry = merged(opened.node_id, opened.part, last)
-        whole = orjson.dumps(entry)
-        self._place(flow, opened.node_id, cast(Part, entry), whole, names.END)
-        return data, whole
-
-    def _whole_end(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> bytes:
-        """An end whose start never came here: it says everything."""
+    def _ended_without_start(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> Ended:
         assert span.context is not None
-        clean, hidden = self._redactor.attributes(attributes)
-        name, in_name = self._redactor.text(span.name)
-        event_type = self._classify(span.name, attributes)
-        scope = self._process.scope_key(span.instrumentation_scope)
-        self._process.learn_resource(span.resource)
-        node_id = f"{span.context.span_id:016x}"
-        part = {
-            **start_part(span, name, clean, event_type, self._process.instance_id, scope),
-            **end_part(span, clean, event_type != names.PLAIN_SPAN),
-        }
-        hidden += self._add_what_ends_with_the_span(part, span, 0)
-        flow.redacted += hidden + in_name
+        self._learn(flow, NOBODY, attributes)
+        is_root = _is_local_root(span)
+        more = _beyond(identity_attributes(flow.identity), attributes) if is_root else _NOTHING
+        ended = self._spans.whole_end(flow.id_bytes, span, attributes, more)
         if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
             flow.started_ns = span.start_time
             flow.stream.started_s = span.start_time / 1e9
-        data, part = self._encode(flow, node_id, made_plain(part))
-        self._place(flow, node_id, part, data, names.END)
-        flow.early_ends.add(node_id)
-        return data
-
-    def _add_what_ends_with_the_span(self, part: Part, span: ReadableSpan, links_told: int) -> int:
-        """Logs, new links, the status text and what limits have cut; returns how many values were hidden."""
-        hidden = 0
-        description = span.status.description
-        if description:
-            part["status_message"], hidden = self._redactor.text(description)
-        events = span.events
-        if events:
-            part["logs"], count = logs_of(tuple(events), self._redactor)
-            hidden += count
-        links = span.links
-        if len(links) > links_told:
-            part["links"], count = links_of(tuple(links), self._redactor)
-            hidden += count
-        cut = cut_of(span)
-        if cut:
-            part["cut"] = cut
-        return hidden
+        flow.root_ended = flow.root_ended or is_root
+        flow.early_ends.add(span.context.span_id)
+        return ended
 
     def _keep(self, flow: OpenFlow, whole: bytes) -> None:
         limits = self._settings
@@ -439,7 +348,11 @@ class Encoder:
 
 
 _SILENT: Final = (None, None, None)
-_SHARED: Final = frozenset({"v", "flow_id", "node_id"})
+
+
+def _beyond(known: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is known and not among the attributes."""
+    return {key: value for key, value in known.items() if key not in attributes}
 
 
 def _is_local_root(span: ReadableSpan) -> bool:

@@ -4,8 +4,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from spanflow.span_processors.event_bytes import Shape
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.seeds_view import CheckpointAncestry
 from spanflow.span_processors.stream_state import StreamState
 
 #: What an open span occupies beside its encoded start, roughly.
@@ -15,27 +17,46 @@ SPAN_WEIGHT: Final = 512
 class OpenSpan:
     """A span that has started and not ended."""
 
-    __slots__ = ("attributes", "data", "is_root", "node_id", "now_attributes", "now_name", "part", "raw_name")
+    __slots__ = (
+        "attributes",
+        "data",
+        "is_root",
+        "links",
+        "more",
+        "name",
+        "now_attributes",
+        "now_name",
+        "shape",
+        "span_id",
+        "usual",
+    )
 
     def __init__(
         self,
-        node_id: str,
-        raw_name: str,
+        span_id: int,
+        name: str,
         attributes: Mapping[str, Any],
-        part: dict[str, Any],
         data: bytes,
+        shape: Shape,
+        links: int,
+        usual: bool,
         is_root: bool,
+        more: Mapping[str, Any],
     ) -> None:
-        self.node_id = node_id
-        #: As the application set them, to see what has changed by the end.
-        self.raw_name = raw_name
+        self.span_id = span_id
+        #: As the application set them at the start, to see at the end what has changed.
+        self.name = name
         self.attributes = attributes
-        #: As they were written: redacted and safe.
-        self.part = part
+        #: The start event as it was written, how many links it told, and whether an end may be spliced onto it.
         self.data = data
+        self.shape = shape
+        self.links = links
+        self.usual = usual
         self.is_root = is_root
+        #: What the start said of the identity beside the span's own attributes.
+        self.more = more
         #: As the application has them now, as far as we were told.
-        self.now_name = raw_name
+        self.now_name = name
         self.now_attributes = attributes
 
 
@@ -47,10 +68,12 @@ class OpenFlow:
         "bytes",
         "cut_bytes",
         "cut_spans",
+        "ancestry",
         "early_ends",
         "ended_ns",
         "entries",
         "flow_id",
+        "id_bytes",
         "identity",
         "last_identity",
         "last_said",
@@ -58,7 +81,6 @@ class OpenFlow:
         "open",
         "open_roots",
         "opened_at",
-        "parents",
         "redacted",
         "root",
         "root_ended",
@@ -72,6 +94,7 @@ class OpenFlow:
     def __init__(self, trace_id: int, stream: StreamState, now: float) -> None:
         self.trace_id = trace_id
         self.flow_id = stream.flow_id
+        self.id_bytes = stream.flow_id.encode()
         self.stream = stream
         self.identity: Identity = NOBODY
         #: What the identity was learned from last, to see at a glance that there is nothing new.
@@ -92,10 +115,10 @@ class OpenFlow:
         #: Encoded checkpoints in the order in which dashboards hear of them, and how many of them they have heard.
         self.moments: list[bytes] = []
         self.rung = 0
-        #: Every span's parent and whether it is a checkpoint, to find the nearest checkpoint above one.
-        self.parents: dict[str, tuple[str | None, bool]] = {}
+        #: Who stands above whom, as far as dashboards have been told anything yet.
+        self.ancestry: CheckpointAncestry | None = None
         #: Spans that ended here without a start; a start that comes later does not open them.
-        self.early_ends: set[str] = set()
+        self.early_ends: set[int] = set()
         self.cut_spans = 0
         self.cut_bytes = 0
         self.redacted = 0

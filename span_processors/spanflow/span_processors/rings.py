@@ -11,7 +11,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event import decode
 from spanflow.span_processors.mirror import Ring
 from spanflow.span_processors.open_flows import OpenFlow
-from spanflow.span_processors.seeds_view import flow_event
+from spanflow.span_processors.seeds_view import CheckpointAncestry, flow_event
 from spanflow.span_processors.watched import Watched
 
 
@@ -33,19 +33,13 @@ def ring_for(flow: OpenFlow, watched: Watched) -> Ring | None:
 
 
 def _messages(flow: OpenFlow) -> Iterator[bytes]:
+    if flow.rung == len(flow.moments):
+        return
+    if flow.ancestry is None:
+        # Only flows that somebody hears about need this, so it is made when that is so, of all that is known by then.
+        flow.ancestry = CheckpointAncestry(decode(data) for data in flow.entries)
+        for opened in flow.open.values():
+            flow.ancestry.add(decode(opened.data))
     for data in flow.moments[flow.rung :]:
         entry = decode(data)
-        yield orjson.dumps(flow_event(entry, nearest_checkpoint(flow, entry["node_id"]), flow.identity))
-
-
-def nearest_checkpoint(flow: OpenFlow, node_id: str) -> str | None:
-    """The nearest checkpoint above a span, None when there is none."""
-    passed = {node_id}
-    step = flow.parents.get(node_id, (None, False))[0]
-    while step is not None and step not in passed:
-        parent, is_checkpoint = flow.parents.get(step, (None, False))
-        if is_checkpoint:
-            return step
-        passed.add(step)
-        step = parent
-    return None
+        yield orjson.dumps(flow_event(entry, flow.ancestry.nearest(entry["node_id"]), flow.identity))

@@ -27,7 +27,6 @@ _STATUSES: Final = {
 }
 _CHECKPOINT_TYPES: Final = frozenset(names.CHECKPOINT_TYPES)
 _OUTCOMES: Final = frozenset(names.OUTCOMES)
-_ABSENT: Final = object()
 
 
 def identity_attributes(identity: Identity) -> dict[str, str]:
@@ -52,6 +51,10 @@ def classify(name: str, attributes: Mapping[str, Any]) -> str:
     return name if name in _CHECKPOINT_TYPES else names.PLAIN_SPAN
 
 
+def kind_of(span: ReadableSpan) -> str:
+    return _KINDS[span.kind]
+
+
 def start_part(
     span: ReadableSpan, name: str, attributes: Mapping[str, Any], event_type: str, process: str, scope: str
 ) -> Part:
@@ -63,7 +66,7 @@ def start_part(
         "parent_id": None if parent is None else f"{parent.span_id:016x}",
         "event_type": event_type,
         "name": name,
-        "kind": _KINDS[span.kind],
+        "kind": kind_of(span),
         "start_ns": str(span.start_time),
         "process": process,
         "flags": int(context.trace_flags) if context is not None else 0,
@@ -89,16 +92,6 @@ def end_part(span: ReadableSpan, attributes: Mapping[str, Any], checkpoint: bool
     if attributes:
         part["attributes"] = attributes
     return part
-
-
-def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes that are new or different. Values the SDK kept are the same objects, so this is quick."""
-    difference: dict[str, Any] = {}
-    for key, value in after.items():
-        old = before.get(key, _ABSENT)
-        if old is not value and (type(old) is not type(value) or old != value):
-            difference[key] = value
-    return difference
 
 
 def logs_of(events: tuple[SpanEvent, ...], redactor: Redactor) -> tuple[list[Part], int]:
