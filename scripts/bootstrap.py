@@ -43,7 +43,11 @@ def main() -> int:
             raise BootstrapError(f"Spanflow needs Python 3.11 to 3.14; this is {platform.python_version()}.")
         if is_ready():
             return 0
-        say(f"Preparing {ENVIRONMENT} (once; this takes a minute or two)")
+        say(
+            f"Bringing {ENVIRONMENT} up to date"
+            if STAMP.exists()
+            else f"Preparing {ENVIRONMENT} (a minute or two, once)"
+        )
         make_environment()
         install()
         STAMP.write_text(fingerprint())
