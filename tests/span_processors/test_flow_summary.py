@@ -1,0 +1,155 @@
+import time
+from dataclasses import asdict
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
+from spanflow.span_processors.event import Event
+from spanflow.span_processors.flow_summary import FlowSummary, summary_of
+from spanflow.span_processors.prices import Price, PriceTable
+from spanflow.span_processors.reducer import FlowReducer
+from tests.support.event_strategies import events
+from tests.support.vectors import expanded, vectors
+
+PRICES = PriceTable(exact={"stand-in-1": Price(0.25, 0.5, 0.125)})
+
+
+def summary(vector: str) -> FlowSummary:
+    return summary_of(FlowReducer(expanded(vectors()[vector])[0]).entries(), PRICES)
+
+
+def step(node_id: str, event_type: str, start: int, end: int | None, parent: str = "root", **fields: Any) -> Event:
+    done = {"phase": "start"} if end is None else {"phase": "end", "end_ns": str(end)}
+    made = {"node_id": node_id, "parent_id": parent, "event_type": event_type, "start_ns": str(start), **done, **fields}
+    return cast(Event, made)
+
+
+def server(end: int | None = 100, **fields: Any) -> Event:
+    return step("root", "span", 0, end, **{"parent_id": None, **fields})
+
+
+def verdict(*entries: Event) -> tuple[str | None, str | None, str | None]:
+    made = summary_of(entries)
+    return made.outcome, made.gate, made.reason
+
+
+def test_a_complete_flow_in_one_line() -> None:
+    assert asdict(summary("complete_flow")) == snapshot(
+        {
+            "name": "POST /api/v1/ask/stream",
+            "status": "unset",
+            "status_message": None,
+            "outcome": "ok",
+            "gate": None,
+            "reason": None,
+            "started_ns": 1738156800000000000,
+            "ended_ns": 1738156800410000000,
+            "span_count": 4,
+            "checkpoint_count": 3,
+            "error_count": 0,
+            "denied_count": 0,
+            "tokens_in": 120,
+            "tokens_out": 48,
+            "cost": 54.0,
+            "event_types": ("span", "auth_check", "llm_thinking", "tool_call"),
+            "tools": ("list_snapshots",),
+            "mcp_servers": ("qa_mcp",),
+            "models": ("stand-in-1",),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("vector", "expected"),
+    [
+        ("denied", ("denied", "block_check", "user is blocked")),
+        ("cancelled", ("cancelled", None, None)),
+        ("tool_error", ("ok", None, None)),
+        ("late_identity", (None, None, None)),
+        ("crash", (None, None, None)),
+    ],
+)
+def test_how_a_flow_ended(vector: str, expected: tuple[str | None, ...]) -> None:
+    made = summary(vector)
+    assert (made.outcome, made.gate, made.reason) == expected
+
+
+def test_a_refused_request_behind_a_plain_server_span_is_denied() -> None:
+    refused = step("gate", "usage_check", 5, 9, outcome="denied", status_message="limit reached")
+    assert verdict(server(), step("auth", "auth_check", 1, 4, outcome="ok"), refused) == (
+        "denied",
+        "usage_check",
+        "limit reached",
+    )
+
+
+def test_a_refused_tool_does_not_make_the_flow_denied_when_the_request_goes_on() -> None:
+    think = step("think", "llm_thinking", 5, 90, outcome="ok")
+    refused = step("gate", "mcp_permission_check", 10, 12, "think", outcome="denied")
+    assert verdict(server(), think, refused)[0] == "ok"
+    after = step("done", "llm_complete", 20, 21, outcome="ok")
+    assert verdict(server(), step("gate", "mcp_permission_check", 10, 12, outcome="denied"), after)[0] == "ok"
+
+
+def test_an_error_checkpoint_and_a_failed_server_span_are_errors() -> None:
+    assert verdict(server(), step("e", "error", 10, 10, status="error"))[0] == "error"
+    assert verdict(server(status="error"))[0] == "error"
+    assert verdict(server(), step("t", "llm_thinking", 5, 90, outcome="error"))[0] == "error"
+
+
+def test_what_the_root_says_of_itself_counts_most() -> None:
+    gone = step("t", "llm_thinking", 5, 90, outcome="error")
+    assert verdict(server(outcome="cancelled"), gone)[0] == "cancelled"
+    assert verdict(server(outcome="ok"), gone)[0] == "ok"
+
+
+def test_an_open_flow_has_no_outcome_yet() -> None:
+    assert verdict(server(None), step("gate", "block_check", 5, 9, outcome="denied")) == (None, None, None)
+
+
+def usage(*entries: Event) -> tuple[int, int, float | None]:
+    made = summary_of(entries, PRICES)
+    return made.tokens_in, made.tokens_out, made.cost
+
+
+def call(node_id: str, parent: str, into: int, out: int, **more: Any) -> Event:
+    attributes = {"gen_ai.usage.input_tokens": into, "gen_ai.usage.output_tokens": out, **more}
+    return step(node_id, "llm_thinking", 5, 9, parent, attributes=attributes)
+
+
+def test_tokens_that_a_span_beneath_repeats_count_once() -> None:
+    model = {"gen_ai.response.model": "stand-in-1"}
+    ours = call("ours", "root", 10, 2, **model)
+    contrib = call("contrib", "ours", 10, 2, **model)
+    assert usage(server(), ours, contrib, call("second", "root", 5, 1, **model)) == (15, 3, 5.25)
+
+
+def test_a_cost_that_is_not_wholly_known_is_not_given() -> None:
+    known = call("a", "root", 10, 2, **{"gen_ai.response.model": "stand-in-1"})
+    assert usage(server(), known, call("b", "root", 1, 1, **{"gen_ai.request.model": "unknown"})) == (11, 3, None)
+
+
+def test_an_agent_that_sums_up_its_calls_is_priced_by_their_model() -> None:
+    agent = call("agent", "root", 10, 0)
+    inner = call("inner", "agent", 10, 0, **{"gen_ai.request.model": "stand-in-1"})
+    assert usage(server(), agent, inner) == (10, 0, 2.5)
+
+
+def test_a_flow_of_an_older_gateway_tells_only_a_total() -> None:
+    assert usage(server(), step("done", "llm_complete", 1, 2, attributes={"flow.data.tokens": 150})) == (0, 150, None)
+
+
+@given(st.lists(events(), max_size=8))
+def test_any_flow_has_a_summary(given_events: list[Event]) -> None:
+    made = summary_of(FlowReducer(given_events).entries())
+    assert made.span_count == len({event["node_id"] for event in given_events})
+
+
+def test_ten_thousand_failed_steps_within_each_other_are_quick() -> None:
+    deep = [step(f"{i}", "tool_call", i, 40_000, f"{i - 1}", outcome="error", status="error") for i in range(10_000)]
+    begin = time.perf_counter()
+    assert summary_of(deep).error_count == 10_000
+    assert time.perf_counter() - begin < 5
