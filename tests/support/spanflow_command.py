@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "spanflow.cli.main"]
+WITHIN = 120.0
 
 
 def environment(**settings: str) -> dict[str, str]:
     return {**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **settings}
 
 
-def spanflow(*arguments: str, within: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
+def spanflow(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], env=environment(**settings), capture_output=True, text=True, timeout=within, check=False
+        [*COMMAND, *arguments], env=environment(**settings), capture_output=True, text=True, timeout=WITHIN, check=False
     )
 
 

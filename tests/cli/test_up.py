@@ -1,0 +1,143 @@
+"""`spanflow up`: everything with one command, and nothing of it left, however it ends."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.poll import eventually
+from tests.support.ports import accepts
+from tests.support.spanflow_command import processes_of, running, spanflow
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for leftovers in /proc")
+
+LINK = re.compile(r"Open (http://127\.0\.0\.1:(\d+)/)#code=(\S+)")
+
+
+@pytest.fixture
+def data(new_server_directory: Callable[[], Path]) -> Path:
+    return new_server_directory() / "data"
+
+
+@pytest.fixture
+def settings(data: Path) -> dict[str, str]:
+    return {"SPANFLOW_DATA_DIR": str(data)}
+
+
+def nothing_is_left(data: Path, port: int) -> bool:
+    """No process, no port, no socket, no record of a process."""
+    assert processes_of(data) == []
+    assert not accepts(port)
+    assert [path.name for folder in ("run", "records") for path in (data / folder).iterdir()] == []
+    return True
+
+
+def link_in(text: str) -> tuple[str, int, str]:
+    match = LINK.search(text)
+    assert match is not None, text
+    return match[1], int(match[2]), match[3]
+
+
+def test_its_link_signs_in_once_and_ctrl_c_stops_all_of_it(data: Path, settings: dict[str, str]) -> None:
+    with running("up", settings=settings) as up:
+        address, port, code = link_in(up.wait_for("#code="))
+        with httpx.Client(base_url=address) as browser:
+            headers = {"origin": address.rstrip("/")}
+            assert browser.get("api/v1/monitoring/list").status_code == 401
+            signed_in = browser.post("api/v1/session", json={"code": code}, headers=headers)
+            assert signed_in.is_success, signed_in.text
+            assert browser.get("api/v1/monitoring/list").json() == {"monitored_users": []}
+            assert not browser.post("api/v1/session", json={"code": code}, headers=headers).is_success
+        assert up.end(signal.SIGINT) == 0
+        assert up.said.splitlines()[-3:] == ["  stopped viewer", "  stopped Redis", "  stopped PostgreSQL"]
+    assert nothing_is_left(data, port)
+
+
+def test_after_a_kill_the_next_start_finds_everything_and_no_orphan(data: Path, settings: dict[str, str]) -> None:
+    with running("up", settings=settings) as up:
+        _, port, _ = link_in(up.wait_for("#code="))
+        ask(data, "INSERT INTO omni2.interaction_flows (flow_id, user_id) VALUES ('f1', '17')")
+        up.process.kill()
+        up.process.wait()
+    # Its servers are still ending while the next ones want to begin.
+    with running("up", settings=settings) as up:
+        up.wait_for("#code=")
+        servers = [line for line in processes_of(data) if "postgres -D" in line or "redis-server" in line]
+        assert len(servers) == 2
+        assert ask(data, "SELECT user_id FROM omni2.interaction_flows WHERE flow_id = 'f1'") == "17"
+        assert up.end(signal.SIGINT) == 0
+    assert nothing_is_left(data, port)
+
+
+def ask(data: Path, query: str) -> object:
+    async def run() -> object:
+        connection = await asyncpg.connect(f"postgresql://spanflow@/spanflow?host={data}/run&port=5432", timeout=10)
+        try:
+            return await connection.fetchval(query)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_a_second_one_is_told_who_is_there_and_other_commands_find_the_servers(
+    data: Path, settings: dict[str, str]
+) -> None:
+    with running("up", settings=settings) as up:
+        _, port, _ = link_in(up.wait_for("#code="))
+        second = spanflow("up", **settings)
+        assert second.returncode == 1
+        assert f"{data} is in use by process {up.process.pid} (spanflow up, since " in second.stderr
+        migrated = spanflow("migrate", **settings)
+        assert (migrated.returncode, migrated.stdout) == (0, "Schema omni2: revision 0001.\n"), migrated.stderr
+        assert up.end(signal.SIGTERM) == 0
+    assert nothing_is_left(data, port)
+
+
+def test_when_a_part_ends_by_itself_the_others_are_stopped_and_its_log_is_shown(
+    data: Path, settings: dict[str, str]
+) -> None:
+    with running("up", settings=settings) as up:
+        _, port, _ = link_in(up.wait_for("#code="))
+        [viewer] = [pid for pid in pids_of(data) if b"viewer" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(viewer, signal.SIGKILL)
+        assert up.process.wait(30) == 1
+        assert "viewer ended by itself (exit code -9)." in up.wait_for("viewer.log)")
+    assert nothing_is_left(data, port)
+
+
+def pids_of(data: Path) -> list[int]:
+    return [json.loads(record.read_text())["pid"] for record in (data / "records").iterdir()]
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(data: Path, settings: dict[str, str]) -> None:
+    with running("up", settings=settings) as up:
+        up.wait_for("✓ PostgreSQL")
+        assert up.end(signal.SIGINT) == 130
+    assert processes_of(data) == []
+    assert [path.name for folder in ("run", "records") for path in (data / folder).iterdir()] == []
+
+
+def test_servers_that_the_settings_name_are_used_instead_of_embedded_ones(
+    data: Path, settings: dict[str, str], redis_url: str, empty_postgres_dsn: str
+) -> None:
+    named = {**settings, "SPANFLOW_REDIS_URL": redis_url, "SPANFLOW_POSTGRES_DSN": empty_postgres_dsn}
+    with running("up", settings=named) as up:
+        up.wait_for("#code=")
+        assert not (data / "postgres").exists()
+        assert len(eventually(lambda: processes_of(data))) == 2  # itself and the viewer
+        assert up.end(signal.SIGINT) == 0
+
+
+def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in(settings: dict[str, str]) -> None:
+    refused = spanflow("up", SPANFLOW_VIEWER_HOST="0.0.0.0", **settings)
+    assert refused.returncode == 2
+    assert "SPANFLOW_VIEWER_HOST: '0.0.0.0' can be reached from other machines" in refused.stderr
