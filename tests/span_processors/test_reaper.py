@@ -15,8 +15,9 @@ from spanflow.span_processors.event import Event, encode
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.reaper import Patience, Reaper
 from spanflow.span_processors.settings import Settings
-from tests.support.flow_parts import NOON, part, rows, span
+from tests.support.flow_parts import NOON, part, span
 from tests.support.proxy import TcpProxy
+from tests.support.query import query
 
 FLOW = f"{1:032x}"
 
@@ -93,8 +94,9 @@ async def looks_until_gone(reaper: Reaper, clock: Hours) -> int:
 
 
 async def stored(dsn: str) -> list[tuple[Any, ...]]:
-    query = "SELECT outcome, complete, complete_why, span_count, user_id, processes FROM omni2.interaction_flows"
-    return [tuple(row.values()) for row in await asyncio.to_thread(rows, dsn, query)]
+    columns = "outcome, complete, complete_why, span_count, user_id, processes"
+    found = await asyncio.to_thread(query, dsn, f"SELECT {columns} FROM omni2.interaction_flows")
+    return [tuple(row.values()) for row in found]
 
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +110,7 @@ async def test_a_killed_process_s_flow_is_archived_as_interrupted(
     gateway.dies()
     assert await looks_until_gone(make_reaper(), clock) == 1
     assert await stored(postgres_dsn) == [("interrupted", True, "reaped", 3, "7", ["p1"])]
-    [row] = await asyncio.to_thread(rows, postgres_dsn, "SELECT flow_data FROM omni2.interaction_flows")
+    [row] = await asyncio.to_thread(query, postgres_dsn, "SELECT flow_data FROM omni2.interaction_flows")
     assert orjson.loads(row["flow_data"])["processes"]["p1"]["resource"] == {"attributes": {"host": "a"}}
     assert client.zcard(names.OPEN_FLOWS) == 0
     assert 0 < client.ttl(names.flow_stream(FLOW)) <= Settings().stream_ttl_archived
@@ -166,7 +168,7 @@ async def test_two_viewers_archive_a_flow_once(
     clock.now += 16
     found = await asyncio.gather(one.look(), two.look())
     assert sum(found) == 30
-    revisions = await asyncio.to_thread(rows, postgres_dsn, "SELECT revision FROM omni2.interaction_flows")
+    revisions = await asyncio.to_thread(query, postgres_dsn, "SELECT revision FROM omni2.interaction_flows")
     assert [row["revision"] for row in revisions] == [1] * 30
 
 

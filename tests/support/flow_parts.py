@@ -1,10 +1,7 @@
-"""Flow parts as a gateway's process hands them over, and what the archive made of them."""
+"""Flow parts as a gateway's process hands them over."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
-
-import asyncpg
 
 from spanflow.span_processors.event import Event, encode
 from spanflow.span_processors.flow_part import FlowPart
@@ -47,16 +44,3 @@ def part(flow: int, spans: Sequence[Event], *, process: str = "p1", **fields: An
     }
     entries = tuple(encode({**event, "process": process}) for event in spans)
     return FlowPart(flow_id=f"{flow:032x}", instance_id=process, entries=entries, **given)
-
-
-def rows(dsn: str, query: str, *values: Any) -> list[dict[str, Any]]:
-    """What the database answers, for tests that run no event loop of their own."""
-
-    async def ask() -> list[dict[str, Any]]:
-        connection = await asyncpg.connect(dsn, timeout=10)
-        try:
-            return [dict(record) for record in await connection.fetch(query, *values)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
