@@ -16,6 +16,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.poison import Poison
 from spanflow.span_processors.postgres import UntracedConnection, connect
 from spanflow.span_processors.postgres_line import PostgresLine
+from spanflow.span_processors.prices import NO_PRICES, PricesError, PriceTable, load_prices
 from spanflow.span_processors.replay import Replay
 from spanflow.span_processors.settings import MIB, Settings
 from spanflow.span_processors.sink import Receipt, Unavailable
@@ -232,8 +233,17 @@ def build_writer(settings: Settings) -> ArchiveWriter:
     return ArchiveWriter(
         settings.schema,
         limits=FlowLimits(settings.max_flow_spans, settings.max_flow_bytes),
+        prices=_prices(settings.prices),
         timeout=settings.postgres_timeout,
     )
+
+
+def _prices(path: str) -> PriceTable:
+    try:
+        return load_prices(path)
+    except PricesError as why:
+        _log.error("flows are stored without their cost: %s", why)
+        return NO_PRICES
 
 
 async def _ping(connection: UntracedConnection) -> None:

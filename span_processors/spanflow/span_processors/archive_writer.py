@@ -24,6 +24,7 @@ from spanflow.span_processors.names import TABLE_FLOWS
 from spanflow.span_processors.poison import ACTIVITY, USER, Poison
 from spanflow.span_processors.postgres import UntracedConnection, begin
 from spanflow.span_processors.postgres_line import described
+from spanflow.span_processors.prices import NO_PRICES, PriceTable
 from spanflow.span_processors.user_memory import Seen, UserMemory, seen_in
 
 #: What Postgres says when a value is at fault (data exception, a program limit): asking again would not help.
@@ -51,11 +52,13 @@ class ArchiveWriter:
         *,
         limits: FlowLimits | None = None,
         users: UserMemory | None = None,
+        prices: PriceTable = NO_PRICES,
         timeout: float = 10.0,
     ) -> None:
         self._sql = ArchiveSql(schema)
         self._limits = limits or FlowLimits()
         self._users = users or UserMemory()
+        self._prices = prices
         self._begin = begin(timeout)
 
     async def write(
@@ -166,7 +169,7 @@ class ArchiveWriter:
             source = draft.identity.source
             if record is None:
                 document, encoded = self._limits.applied(draft.document)
-                new.append(flow_row(keys[draft.flow_id], document, encoded, draft.started_ns, source))
+                new.append(flow_row(keys[draft.flow_id], document, encoded, draft.started_ns, source, self._prices))
             else:
                 before = orjson.loads(record["flow_data"])
                 document, encoded = self._limits.applied(flow_data.merge(before, draft.document))

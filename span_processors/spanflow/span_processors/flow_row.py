@@ -1,21 +1,27 @@
 """The row of a flow: its document, and the columns that lists and filters read instead of it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Final
+from itertools import islice
+from typing import Final
 
 from spanflow.span_processors import flow_data, names
 from spanflow.span_processors.archive_sql import COLUMN_NAMES, array, moment
-from spanflow.span_processors.event import Event, is_checkpoint
+from spanflow.span_processors.event import Event
 from spanflow.span_processors.flow_data import FlowData
 from spanflow.span_processors.flow_identity import identity_of_flow
 from spanflow.span_processors.flow_state import FlowState, state_of
+from spanflow.span_processors.flow_summary import FlowSummary, summary_of
 from spanflow.span_processors.json_safe import safe_text
+from spanflow.span_processors.prices import NO_PRICES, PriceTable
 from spanflow.span_processors.search_terms import index_terms, tsvector
 from spanflow.span_processors.tree import NS_PER_MS, time_of
 
 _MAX_TEXT: Final = 1000
+_MAX_NAME: Final = 200
+_MAX_LISTED: Final = 200
+_MAX_BIGINT: Final = 2**63 - 1
 #: Of longer values only the beginning is searchable.
 _SEARCHED: Final = 2000
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -24,14 +30,20 @@ Columns = dict[str, str | None]
 
 
 def flow_row(
-    start_key: datetime, document: FlowData, encoded: bytes, started_ns: int, source: str | None
+    start_key: datetime,
+    document: FlowData,
+    encoded: bytes,
+    started_ns: int,
+    source: str | None,
+    prices: PriceTable = NO_PRICES,
 ) -> list[str | None]:
     """One row as text, in the order of the archive's columns. `started_ns` is for a flow without spans."""
     state = state_of(document)
+    summary = summary_of(document["events"], prices)
     values: Columns = {
-        **_times(document, state, started_ns),
+        **_times(document, summary, state, started_ns),
         **_owner(document, source),
-        **_summary(document, state),
+        **_summary(summary, state),
         "start_key": str(start_key),
         "flow_id": document["flow_id"],
         "processes": array(sorted(map(safe_text, document["processes"]))),
@@ -53,13 +65,11 @@ def storable(encoded: bytes) -> str:
     return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
-def _times(document: FlowData, state: FlowState, started_ns: int) -> Columns:
-    events = document["events"]
-    starts = [start for event in events if (start := time_of(event, "start_ns")) is not None]
-    ends = [end for event in events if (end := time_of(event, "end_ns")) is not None]
-    started = min(starts, default=started_ns)
-    root_ends = [end for event in events if event.get("parent_id") is None and (end := time_of(event, "end_ns"))]
-    ended = max(root_ends or ends, default=max(starts, default=started)) if state.complete else None
+def _times(document: FlowData, summary: FlowSummary, state: FlowState, started_ns: int) -> Columns:
+    started = started_ns if summary.started_ns is None else summary.started_ns
+    ended = None
+    if state.complete:
+        ended = summary.ended_ns if summary.ended_ns is not None else _last_moment(document["events"], started)
     begun = str(moment(started))
     over = str(moment(ended)) if ended is not None else None
     return {
@@ -69,6 +79,12 @@ def _times(document: FlowData, state: FlowState, started_ns: int) -> Columns:
         "completed_at": over,
         "duration_ms": repr(max(0, ended - started) / NS_PER_MS) if ended is not None else None,
     }
+
+
+def _last_moment(events: Iterable[Event], started: int) -> int:
+    """The last that was heard of a flow whose root never ended."""
+    moments = (time_of(event, name) for event in events for name in ("start_ns", "updated_ns", "end_ns"))
+    return max((at for at in moments if at is not None), default=started)
 
 
 def _owner(document: FlowData, source: str | None) -> Columns:
@@ -82,28 +98,35 @@ def _owner(document: FlowData, source: str | None) -> Columns:
     }
 
 
-def _summary(document: FlowData, state: FlowState) -> Columns:
-    events = document["events"]
-    root: Any = next((event for event in events if event.get("parent_id") is None), events[0] if events else {})
+def _summary(summary: FlowSummary, state: FlowState) -> Columns:
     return {
-        "name": _short(root.get("name")),
-        "outcome": names.OUTCOME_INTERRUPTED if state.interrupted else root.get("outcome"),
-        "gate": None,
-        "reason": None,
-        "status": root.get("status"),
-        "status_message": _short(root.get("status_message")),
-        "error_count": str(sum(event.get("status") == names.STATUS_ERROR for event in events)),
-        "denied_count": str(sum(event.get("outcome") == names.OUTCOME_DENIED for event in events)),
-        "span_count": str(len(events)),
-        "checkpoint_count": str(sum(map(is_checkpoint, events))),
-        "tokens_in": "0",
-        "tokens_out": "0",
-        "cost": None,
-        "event_types": array(sorted({event["event_type"] for event in events if "event_type" in event})),
-        "tools": "{}",
-        "mcp_servers": "{}",
-        "models": "{}",
+        "name": _short(summary.name),
+        "outcome": names.OUTCOME_INTERRUPTED if state.interrupted else _short(summary.outcome),
+        "gate": _short(summary.gate),
+        "reason": _short(summary.reason),
+        "status": _short(summary.status),
+        "status_message": _short(summary.status_message),
+        "error_count": str(summary.error_count),
+        "denied_count": str(summary.denied_count),
+        "span_count": str(summary.span_count),
+        "checkpoint_count": str(summary.checkpoint_count),
+        "tokens_in": _whole(summary.tokens_in),
+        "tokens_out": _whole(summary.tokens_out),
+        "cost": None if summary.cost is None else repr(summary.cost),
+        "event_types": _list(summary.event_types),
+        "tools": _list(summary.tools),
+        "mcp_servers": _list(summary.mcp_servers),
+        "models": _list(summary.models),
     }
+
+
+def _list(values: Iterable[str]) -> str:
+    """Bounded, because an index entry is: a tree of damaged data may name ten thousand «tools»."""
+    return array(safe_text(value)[:_MAX_NAME] for value in islice(values, _MAX_LISTED))
+
+
+def _whole(number: int) -> str:
+    return str(min(number, _MAX_BIGINT))
 
 
 def _searched(document: FlowData) -> Iterator[str]:

@@ -102,6 +102,12 @@ class Settings:
         "Bytes of JSON that are kept of one flow; what comes later in it is counted as cut.",
         parse=whole(1024, 200 * MIB),
     )
+    prices: str = setting(
+        "SPANFLOW_PRICES",
+        "",
+        "A JSON file with what tokens cost, by model. Empty: flows have no cost.",
+        parse=text,
+    )
     spool_max_bytes: int = setting(
         "SPANFLOW_SPOOL_MAX_BYTES",
         1024 * MIB,
