@@ -20,13 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    servers_given = all(os.environ.get(name, "").strip() for name in ("SPANFLOW_REDIS_URL", "SPANFLOW_POSTGRES_DSN"))
+    require(VIEWER if servers_given else EMBEDDED)
+
     from spanflow.cli.demo import Demo
     from spanflow.cli.stop_signals import StopSignals
     from spanflow.cli.up import Up
     from spanflow.viewer_api.auth.exposure import settled
 
-    servers_given = all(os.environ.get(name, "").strip() for name in ("SPANFLOW_REDIS_URL", "SPANFLOW_POSTGRES_DSN"))
-    require(VIEWER if servers_given else EMBEDDED)
     settings = settled(Settings.from_environ())
     demo = Demo.find() if arguments.demo else None
     with StopSignals() as signals, Up(settings, os.environ, data_directory(settings), console, signals) as up:
