@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event import Event, is_checkpoint
-from spanflow.span_processors.flow_outcome import Verdict, verdict_of
+from spanflow.span_processors.flow_outcome import verdict_of
 from spanflow.span_processors.prices import NO_PRICES, PriceTable
 from spanflow.span_processors.tree import Node, Tree, build_tree, time_of
 
@@ -56,32 +56,72 @@ class FlowSummary:
 def summary_of(entries: Iterable[Event], prices: PriceTable = NO_PRICES) -> FlowSummary:
     """The summary of a flow's merged entries."""
     tree = build_tree(entries)
-    spans = [node.entry for node in tree.walk() if node.entry is not None]
     root = main_root(tree)
     verdict = verdict_of(tree, root)
     usage = _usage(tree, prices)
-    starts = [start for span in spans if (start := time_of(span, "start_ns")) is not None]
+    seen = _Seen()
+    for node in tree.walk():
+        if node.entry is not None:
+            seen.add(node.entry)
     return FlowSummary(
         name=root.get("name") if root else None,
         status=root.get("status") if root else None,
-        status_message=_message(root, verdict),
+        status_message=(root.get("status_message") if root else None) or verdict.message,
         outcome=verdict.outcome,
         gate=verdict.gate,
         reason=verdict.reason,
-        started_ns=min(starts, default=None),
+        started_ns=seen.started_ns,
         ended_ns=time_of(root, "end_ns") if root and root["phase"] == names.END else None,
-        span_count=len(spans),
-        checkpoint_count=sum(map(is_checkpoint, spans)),
-        error_count=sum(span.get("status") == names.STATUS_ERROR for span in spans),
-        denied_count=sum(span.get("outcome") == names.OUTCOME_DENIED for span in spans),
+        span_count=seen.spans,
+        checkpoint_count=seen.checkpoints,
+        error_count=seen.errors,
+        denied_count=seen.denied,
         tokens_in=usage.tokens_in,
         tokens_out=usage.tokens_out,
         cost=usage.cost,
-        event_types=_distinct(span.get("event_type") for span in spans),
-        tools=_distinct(_text(span, _TOOLS) for span in spans if _is_tool(span)),
-        mcp_servers=_distinct(_text(span, _MCP_SERVERS) for span in spans),
-        models=_distinct(_text(span, _MODELS) for span in spans),
+        event_types=tuple(seen.event_types),
+        tools=tuple(seen.tools),
+        mcp_servers=tuple(seen.mcp_servers),
+        models=tuple(seen.models),
     )
+
+
+class _Seen:
+    """What is counted and listed span by span. The dicts are ordered sets."""
+
+    def __init__(self) -> None:
+        self.started_ns: int | None = None
+        self.spans = self.checkpoints = self.errors = self.denied = 0
+        self.event_types: dict[str, None] = {}
+        self.tools: dict[str, None] = {}
+        self.mcp_servers: dict[str, None] = {}
+        self.models: dict[str, None] = {}
+
+    def add(self, span: Event) -> None:
+        self.spans += 1
+        self.checkpoints += is_checkpoint(span)
+        self.errors += span.get("status") == names.STATUS_ERROR
+        self.denied += span.get("outcome") == names.OUTCOME_DENIED
+        event_type = span.get("event_type")
+        if event_type:
+            self.event_types[event_type] = None
+        start = time_of(span, "start_ns")
+        if start is not None and (self.started_ns is None or start < self.started_ns):
+            self.started_ns = start
+        attributes = span.get("attributes")
+        if attributes:
+            if event_type == names.TOOL_CALL or _TOOLS[0] in attributes:
+                _note(attributes, _TOOLS, self.tools)
+            _note(attributes, _MCP_SERVERS, self.mcp_servers)
+            _note(attributes, _MODELS, self.models)
+
+
+def _note(attributes: Mapping[str, Any], places: Iterable[str], found: dict[str, None]) -> None:
+    for place in places:
+        value = attributes.get(place)
+        if isinstance(value, str) and value:
+            found[value] = None
+            return
 
 
 def main_root(tree: Tree) -> Event | None:
@@ -147,19 +187,6 @@ def _price(node: Node, prices: PriceTable) -> Any:
     return None
 
 
-def _is_tool(span: Event) -> bool:
-    return span.get("event_type") == names.TOOL_CALL or _TOOLS[0] in span.get("attributes", {})
-
-
-def _message(root: Event | None, verdict: Verdict) -> str | None:
-    return (root.get("status_message") if root else None) or verdict.message
-
-
-def _text(span: Event, places: Iterable[str]) -> str | None:
-    attributes = span.get("attributes", {})
-    return next((value for place in places if isinstance(value := attributes.get(place), str) and value), None)
-
-
 def _whole(entry: Mapping[str, Any], places: Iterable[str]) -> int | None:
     attributes = entry.get("attributes", {})
     for place in places:
@@ -167,7 +194,3 @@ def _whole(entry: Mapping[str, Any], places: Iterable[str]) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
     return None
-
-
-def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value))

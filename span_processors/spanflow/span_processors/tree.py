@@ -186,6 +186,11 @@ def _set_depths(roots: list[Node]) -> set[str]:
 
 
 def _set_states(tree: Tree, outlook: Outlook) -> None:
+    if outlook.now_ns is None:
+        for node in tree.nodes.values():
+            if node.entry is not None:
+                node.state = _state(node.entry, 0, outlook)
+        return
     heard: dict[str, int] = {}
     for node in reversed(list(tree.walk())):  # children before their parents
         news = max(
