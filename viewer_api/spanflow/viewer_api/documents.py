@@ -45,7 +45,7 @@ class Flow:
         """`flow_data` as existing dashboards read it."""
         if not self.is_ours:
             return dict(self.document)
-        own = {key: value for key, value in self.document.items() if key not in {"events", "processes"}}
+        own = {key: value for key, value in self.document.items() if key not in {"events", "processes", "stated"}}
         return {**own, "events": self.seeds_events()}
 
     def ids(self) -> dict[str, Any]:
