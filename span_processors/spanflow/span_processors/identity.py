@@ -41,3 +41,9 @@ def identity_of(context: Context | None = None) -> Identity:
     """The identity that new spans of this context belong to, `NOBODY` when it is not known yet."""
     value = get_value(_KEY, context)
     return value if isinstance(value, Identity) else NOBODY
+
+
+def identity_in_context(context: Context) -> Identity:
+    """The same without a detour, for every span of every request."""
+    value = context.get(_KEY)
+    return value if type(value) is Identity else NOBODY

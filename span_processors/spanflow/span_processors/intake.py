@@ -1,9 +1,13 @@
 """The bounded queue between the requests' threads and the encoder's: append and go on, nothing else.
 
+No lock is held on a request's thread. Appending to a deque is atomic, and what was accepted is not counted there but
+follows from what the encoder took and what still waits; so the counts are exact although nobody ever waits for them.
+
 Fork: a child gets an empty one (`reset`); what waited in the parent is the parent's to deliver.
 """
 
 import threading
+from collections import deque
 from typing import Any, Final
 
 from spanflow.span_processors import counters
@@ -11,16 +15,16 @@ from spanflow.span_processors.counters import StageCounts, Tally
 
 #: What an entry occupies beside its texts, roughly: the span, its dictionaries, a context.
 BASE_WEIGHT: Final = 1024
+#: A waker and the sleeper may just miss each other where there is no interpreter lock; then this is the delay.
+_LONGEST_SLEEP: Final = 1.0
 
 
 class Intake:
     """Entries are tuples whose last member is their weight in bytes; `take` gives all that wait, in order.
 
     A start that does not fit is dropped whole: its end is refused as well. Ends, and what else concerns a span that
-    was let in, may use the last fifth of the room, which starts may not.
-
-    The lock is held for a few instructions only. It is re-entrant, because a garbage collection or a signal handler
-    may end a span on a thread that is just appending one.
+    was let in, may use the last fifth of the room, which starts may not. Each bound may be passed by as many entries
+    as there are threads appending at that very moment.
     """
 
     _FOR_STARTS: Final = 0.8
@@ -34,16 +38,20 @@ class Intake:
 
     def reset(self) -> None:
         """Empty, with counters at zero: at the beginning, and in a forked child."""
-        self._lock = threading.RLock()
-        self._entries: list[tuple[Any, ...]] = []
+        self._entries: deque[tuple[Any, ...]] = deque()
+        # Near enough for a bound; put right whenever the encoder has taken everything.
         self._bytes = 0
         self._taken = 0
+        self._taken_bytes = 0
+        # Guards the tally of what was dropped. Re-entrant, because a garbage collection or a signal handler may end a
+        # span on a thread that is just counting one.
+        self._lock = threading.RLock()
         self._tally = Tally()
         # Insertion-ordered, so that the oldest can be forgotten when there are too many.
         self._dropped_starts: dict[int, None] = {}
         self._closed = False
         self._asleep = False
-        # A plain lock as a binary semaphore: `Event.set` would cost more than the rest of an append.
+        # A plain lock as a binary semaphore: an `Event` would cost more than the rest of an append.
         self._signal = threading.Lock()
         self._signal.acquire()
 
@@ -51,39 +59,41 @@ class Intake:
 
     def start(self, span_id: int, entry: tuple[Any, ...]) -> bool:
         """Append a span's start; False when it is dropped, with its end."""
-        weight = entry[-1]
+        entries = self._entries
+        if len(entries) + self._taken < self._start_entries and self._bytes < self._start_bytes and not self._closed:
+            entries.append(entry)
+            self._bytes += entry[-1]
+            if self._asleep:
+                self.wake()
+            return True
         with self._lock:
-            tally = self._tally
-            tally.accepted += 1
-            if (
-                len(self._entries) + self._taken < self._start_entries
-                and self._bytes + weight <= self._start_bytes
-                and not self._closed
-            ):
-                self._append(entry, weight)
-                return True
-            tally.dropped[counters.SHUTDOWN if self._closed else counters.QUEUE_FULL] += 1
+            self._tally.refuse(counters.SHUTDOWN if self._closed else counters.QUEUE_FULL)
             self._dropped_starts[span_id] = None
             if len(self._dropped_starts) > self._max_entries:
                 del self._dropped_starts[next(iter(self._dropped_starts))]
-            return False
+        return False
 
     def end(self, span_id: int, entry: tuple[Any, ...]) -> bool:
         """Append a span's end unless its start was dropped."""
-        weight = entry[-1]
-        with self._lock:
-            self._tally.accepted += 1
-            if self._dropped_starts and span_id in self._dropped_starts:
-                del self._dropped_starts[span_id]
-                self._tally.dropped[counters.START_DROPPED] += 1
-                return False
-            return self._append_or_drop(entry, weight)
+        if self._dropped_starts and span_id in self._dropped_starts:
+            with self._lock:
+                self._dropped_starts.pop(span_id, None)
+                self._tally.refuse(counters.START_DROPPED)
+            return False
+        return self.put(entry)
 
     def put(self, entry: tuple[Any, ...]) -> bool:
         """Append something that concerns a flow or a span that was let in."""
+        entries = self._entries
+        if len(entries) + self._taken < self._max_entries and self._bytes < self._max_bytes and not self._closed:
+            entries.append(entry)
+            self._bytes += entry[-1]
+            if self._asleep:
+                self.wake()
+            return True
         with self._lock:
-            self._tally.accepted += 1
-            return self._append_or_drop(entry, entry[-1])
+            self._tally.refuse(counters.SHUTDOWN if self._closed else counters.QUEUE_FULL)
+        return False
 
     def was_dropped(self, span_id: int) -> bool:
         return span_id in self._dropped_starts
@@ -93,60 +103,46 @@ class Intake:
         with self._lock:
             self._tally.refuse(counters.FAULT)
 
-    def _append_or_drop(self, entry: tuple[Any, ...], weight: int) -> bool:
-        if self._closed:
-            self._tally.dropped[counters.SHUTDOWN] += 1
-        elif len(self._entries) + self._taken >= self._max_entries or self._bytes + weight > self._max_bytes:
-            self._tally.dropped[counters.QUEUE_FULL] += 1
-        else:
-            self._append(entry, weight)
-            return True
-        return False
-
-    def _append(self, entry: tuple[Any, ...], weight: int) -> None:
-        self._entries.append(entry)
-        self._bytes += weight
-        if self._asleep:
-            self._asleep = False
-            self._signal.release()
+    def wake(self) -> None:
+        """End the encoder's `wait`."""
+        with self._lock:
+            if self._asleep:
+                self._asleep = False
+                self._signal.release()
 
     # -- the encoder's thread ------------------------------------------------------------------------------------------
 
     def wait(self, timeout: float) -> None:
         """Sleep until something is appended, somebody calls `wake`, or the time is over."""
-        with self._lock:
-            if self._entries:
-                return
-            self._asleep = True
-        if not self._signal.acquire(timeout=max(0.0, timeout)):
+        self._asleep = True
+        if self._entries:
+            timeout = 0.0
+        if not self._signal.acquire(timeout=max(0.0, min(timeout, _LONGEST_SLEEP))):
             with self._lock:
                 if not self._asleep:
                     # It was released between the time-out and here: use that up.
                     self._signal.acquire(blocking=False)
                 self._asleep = False
 
-    def wake(self) -> None:
-        """End `wait` although nothing was appended."""
-        with self._lock:
-            if self._asleep:
-                self._asleep = False
-                self._signal.release()
+    def take(self, most: int) -> list[tuple[Any, ...]]:
+        """The oldest entries. They still count as waiting until `settle`."""
+        entries = self._entries
+        popleft = entries.popleft
+        taken = [popleft() for _ in range(min(most, len(entries)))]
+        self._taken = len(taken)
+        self._taken_bytes = sum(entry[-1] for entry in taken)
+        return taken
 
-    def take(self) -> list[tuple[Any, ...]]:
-        """Everything that waits. It still counts as waiting until `settle`."""
+    def settle(self, faults: int = 0) -> None:
+        """What was taken is encoded, `faults` of it without success."""
         with self._lock:
-            entries, self._entries = self._entries, []
-            self._taken = len(entries)
-        return entries
-
-    def settle(self, number: int, weight: int, faults: int = 0) -> None:
-        """So many of the entries taken are encoded, `faults` of them without success."""
-        with self._lock:
-            self._taken -= number
-            self._bytes -= weight
-            self._tally.delivered += number - faults
+            tally = self._tally
+            tally.accepted += self._taken
+            tally.delivered += self._taken - faults
             if faults:
-                self._tally.dropped[counters.FAULT] += faults
+                tally.dropped[counters.FAULT] += faults
+            self._bytes = max(0, self._bytes - self._taken_bytes) if self._entries else 0
+            self._taken = self._taken_bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -155,9 +151,10 @@ class Intake:
 
     def close(self) -> None:
         """Take nothing in any more."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
 
     def counts(self) -> StageCounts:
         with self._lock:
-            return self._tally.read(len(self._entries) + self._taken, self._bytes)
+            waiting = len(self._entries) + self._taken
+            read = self._tally.read(waiting, self._bytes if waiting else 0)
+        return StageCounts(read.accepted + waiting, read.delivered, read.dropped, waiting, read.waiting_bytes)

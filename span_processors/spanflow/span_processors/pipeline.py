@@ -11,9 +11,10 @@ import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors.activity import Activity
@@ -96,6 +97,7 @@ class Pipeline:
     def _reset(self) -> None:
         self._flush_lock = threading.Lock()
         self._flushes: list[_Flush] = []
+        self._running = False
         self._stopping = False
         self._shut_down = False
         self._complained = False
@@ -107,10 +109,9 @@ class Pipeline:
         context = span.context
         if context is None:
             return
-        # The SDK's attributes copy themselves in one step, so a writer on another thread does no harm.
-        attributes: dict[str, Any] = span.attributes.copy()  # type: ignore[union-attr]
+        attributes = attributes_of(span)
         entry = (_START, span, span.name, attributes, identity, _weight(attributes))
-        if self._intake.start(context.span_id, entry) and not self._thread.started:
+        if self._intake.start(context.span_id, entry) and not self._running:
             self._start_threads()
 
     def span_ended(self, span: ReadableSpan) -> None:
@@ -118,11 +119,8 @@ class Pipeline:
         context = span.context
         if context is None:
             return
-        attributes: dict[str, Any] = span.attributes.copy()  # type: ignore[union-attr]
-        if (
-            self._intake.end(context.span_id, (_END, span, attributes, _weight(attributes)))
-            and not self._thread.started
-        ):
+        attributes = attributes_of(span)
+        if self._intake.end(context.span_id, (_END, span, attributes, _weight(attributes))) and not self._running:
             self._start_threads()
 
     def span_updated(self, span: trace.Span) -> None:
@@ -152,13 +150,13 @@ class Pipeline:
         self._intake.count_fault()
 
     def _put(self, entry: tuple[Any, ...]) -> None:
-        if self._intake.put(entry) and not self._thread.started:
+        if self._intake.put(entry) and not self._running:
             self._start_threads()
 
     def _start_threads(self) -> None:
         if self._watched is not None:
             self._watched.ensure_started()
-        self._thread.ensure_started()
+        self._running = self._thread.ensure_started()
 
     # -- anybody -------------------------------------------------------------------------------------------------------
 
@@ -260,9 +258,11 @@ class Pipeline:
         stopping = self._stopping
         with self._flush_lock:
             flushes, self._flushes = self._flushes, []
-        entries = intake.take()
-        for start in range(0, len(entries), _SLICE):
-            self._encode(entries[start : start + _SLICE])
+        # Only what waits now: what comes meanwhile has its next turn, and the flows that are due have theirs.
+        left = len(intake)
+        while left > 0 and (entries := intake.take(min(left, _SLICE))):
+            left -= len(entries)
+            self._encode(entries)
         if flushes:
             self._encoder.complete_finished()
         if stopping:
@@ -285,45 +285,47 @@ class Pipeline:
     def _encode(self, entries: list[tuple[Any, ...]]) -> None:
         now = self._clock.monotonic()
         faults = 0
-        weight = 0
         updates: dict[int, ReadableSpan] = {}
         for entry in entries:
-            weight += entry[-1]
             try:
-                self._encode_one(entry, updates, now)
+                kind = entry[0]
+                if kind == _START:
+                    self._encoder.started(entry[1], entry[2], entry[3], entry[4], now)
+                elif kind == _END:
+                    if updates:
+                        # The end says all that an update still waiting here would have said.
+                        updates.pop(entry[1].context.span_id, None)
+                    self._encoder.ended(entry[1], entry[2], now)
+                elif kind == _UPDATE:
+                    updates[entry[1].context.span_id] = entry[1]
+                else:
+                    self._encode_other(entry, now)
             except Exception:
                 faults += 1
-                if not self._complained:
-                    self._complained = True
-                    _log.exception("A span could not be encoded. It is counted; further ones are not logged.")
+                self._complain()
         for span in updates.values():
             faults += not self._encode_update(span, now)
-        self._intake.settle(len(entries), weight, faults)
+        self._intake.settle(faults)
         self._encoder.ring()
         self._hand_on()
 
-    def _encode_one(self, entry: tuple[Any, ...], updates: dict[int, ReadableSpan], now: float) -> None:
+    def _encode_other(self, entry: tuple[Any, ...], now: float) -> None:
         kind = entry[0]
-        if kind == _START:
-            self._encoder.started(entry[1], entry[2], entry[3], entry[4], now)
-        elif kind == _END:
-            span = entry[1]
-            # The end says all that an update still waiting here would have said.
-            updates.pop(span.context.span_id, None)
-            self._encoder.ended(span, entry[2], now)
-        elif kind == _UPDATE:
-            updates[entry[1].context.span_id] = entry[1]
-        elif kind == _IDENTIFY:
+        if kind == _IDENTIFY:
             self._encoder.identify(entry[1], entry[2], self._clock.time_ns(), now)
         elif kind == _ACTIVITY:
             self._encoder.activity(entry[1], entry[2], now)
         elif kind == _END_FLOW:
             self._encoder.end_flow(entry[1], now)
 
+    def _complain(self) -> None:
+        if not self._complained:
+            self._complained = True
+            _log.exception("A span could not be encoded. It is counted; further ones are not logged.")
+
     def _encode_update(self, span: ReadableSpan, now: float) -> bool:
         try:
-            attributes: dict[str, Any] = span.attributes.copy()  # type: ignore[union-attr]
-            self._encoder.updated(span, span.name, attributes, self._clock.time_ns(), now)
+            self._encoder.updated(span, span.name, attributes_of(span), self._clock.time_ns(), now)
         except Exception:
             _log.exception("An update of a span could not be encoded")
             return False
@@ -353,6 +355,17 @@ class _Flush:
 
     def __init__(self) -> None:
         self.done = threading.Event()
+
+
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    """A copy. The SDK's attributes copy themselves in one step, so a writer on another thread does no harm.
+
+    The public property wraps them first, which costs more than the copy.
+    """
+    own = getattr(span, "_attributes", None)
+    if type(own) is BoundedAttributes:
+        return cast(dict[str, Any], own.copy())
+    return dict(span.attributes or {})
 
 
 def _weight(attributes: Mapping[str, Any]) -> int:

@@ -5,7 +5,7 @@ import logging
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from spanflow.span_processors.identity import identity_of
+from spanflow.span_processors.identity import identity_in_context
 from spanflow.span_processors.pipeline import Pipeline
 
 _log = logging.getLogger(__name__)
@@ -25,15 +25,17 @@ class FlowSpanProcessor(SpanProcessor):
         try:
             here = get_current()
             # Our own threads, and whoever else asks not to be traced: writing traces must not make traces.
-            if here.get(_SUPPRESS_INSTRUMENTATION_KEY):
+            if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 return
-            self.pipeline.span_started(span, identity_of(here if parent_context is None else parent_context))
+            context = here if parent_context is None else parent_context
+            self.pipeline.span_started(span, identity_in_context(context))
         except Exception:
             self._failed()
 
     def on_end(self, span: ReadableSpan) -> None:
         try:
-            if get_current().get(_SUPPRESS_INSTRUMENTATION_KEY):
+            here = get_current()
+            if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 return
             self.pipeline.span_ended(span)
         except Exception:
