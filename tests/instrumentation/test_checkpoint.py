@@ -354,6 +354,29 @@ def test_content_is_not_recorded_by_default(recorded: Recorded) -> None:
     )
 
 
+def test_an_instrumentations_own_span_of_the_same_call_is_marked_as_a_detail(recorded: Recorded) -> None:
+    with checkpoint("tool_call", tool="t"), trace.get_tracer("mcp").start_as_current_span("tools/call t"):
+        with trace.get_tracer("httpx").start_as_current_span("POST"):
+            pass
+    assert recorded.tree(["flow.checkpoint.within"]) == snapshot(
+        [
+            {
+                "name": "tools/call t",
+                "kind": "client",
+                "attributes": {},
+                "children": [
+                    {
+                        "name": "tools/call t",
+                        "kind": "internal",
+                        "attributes": {"flow.checkpoint.within": "tool_call"},
+                        "children": [{"name": "POST", "kind": "internal", "attributes": {}}],
+                    }
+                ],
+            }
+        ]
+    )
+
+
 def test_without_a_provider_nothing_is_recorded_and_nothing_fails(
     fresh_otel: None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,6 +65,7 @@ def test_constants_are_frozen() -> None:
             "ATTR_CONVERSATION_ID": "gen_ai.conversation.id",
             "ATTR_CHECKPOINT_TYPE": "flow.checkpoint.type",
             "ATTR_FLOW_SESSION_ID": "flow.session_id",
+            "ATTR_WITHIN": "flow.checkpoint.within",
             "ATTR_SOURCE": "flow.source",
             "ATTR_OUTCOME": "flow.outcome",
             "ATTR_DENIED_REASON": "flow.denied.reason",

@@ -340,6 +340,14 @@ def current_checkpoint() -> Checkpoint:
     return step if isinstance(step, Checkpoint) else Checkpoint("none")
 
 
+def within_type(context: Context) -> str | None:
+    """The type of the checkpoint whose direct child a span of this context is, if instrumentations know such steps."""
+    step = get_value(_CURRENT, context)
+    if not isinstance(step, Checkpoint) or not step._meaning.fixed or step._event_type == names.PLAIN_SPAN:
+        return None
+    return step._event_type if get_current_span(context) is step._span else None
+
+
 def _context_of(parent: "Checkpoint | Span | Context | None") -> Context:
     if isinstance(parent, Checkpoint):
         return parent.context

@@ -7,10 +7,12 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind
 
+from spanflow.instrumentation.checkpoint import within_type
 from spanflow.instrumentation.edge import Edge, caller_of, edge_of
 from spanflow.instrumentation.identify import KNOWN_FLOWS
 from spanflow.instrumentation.known_flows import KnownFlows, learned, personal_attributes
 from spanflow.instrumentation.runtime import say_once
+from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity, identity_of
 
 _CALLER_LINK: Final = {"flow.link": "caller"}
@@ -59,8 +61,12 @@ class IdentitySpanProcessor(SpanProcessor):
                 span.add_link(caller, _CALLER_LINK)
             if personal := personal_attributes(flow.identity):
                 span.set_attributes(personal)
-        if flow.attributes:
-            span.set_attributes(flow.attributes)
+        attributes = flow.attributes
+        within = within_type(context)
+        if within is not None and names.ATTR_CHECKPOINT_TYPE not in (span.attributes or {}):
+            attributes = {**attributes, names.ATTR_WITHIN: within}
+        if attributes:
+            span.set_attributes(attributes)
 
 
 def _identity(context: Context, here: Context, edge: Edge | None) -> Identity:

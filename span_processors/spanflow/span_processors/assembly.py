@@ -3,45 +3,39 @@
 from spanflow.span_processors.encoder import Encoder
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.intake import Intake
-from spanflow.span_processors.mirror import Mirror, MirrorItem
+from spanflow.span_processors.mapping import SpanMapping
+from spanflow.span_processors.mirror import Mirror, MirrorItem, archived_in
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis_link import link_to
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.sink import SinkLimits, SinkRunner
-from spanflow.span_processors.span_events import Classifier, classify
+from spanflow.span_processors.span_events import Classifier
 from spanflow.span_processors.this_process import ThisProcess
 from spanflow.span_processors.watched import NobodyWatched, WatchedUsers
 
 
 def build_pipeline(
-    settings: Settings, *, redactor: Redactor | None = None, classifier: Classifier = classify
+    settings: Settings, *, redactor: Redactor | None = None, classifier: Classifier | None = None
 ) -> Pipeline:
     """A pipeline for this process. It opens nothing and starts no thread before the first span."""
     redactor = redactor or Redactor(RedactionPolicy.from_settings(settings))
     process = ThisProcess(redactor)
     intake = Intake(settings.queue_spans, settings.queue_bytes)
-    mirror: SinkRunner[MirrorItem] | None = None
-    watched: WatchedUsers | None = None
-    if settings.mirror_enabled:
-        sink = Mirror(
-            link_to(settings),
-            settings,
-            instance_id=lambda: process.instance_id,
-            process=process.description,
-        )
-        limits = SinkLimits(
-            max_items=settings.queue_spans * 4, max_bytes=settings.queue_bytes, batch_items=1000, batch_bytes=1_000_000
-        )
-        mirror = SinkRunner(sink, limits=limits)
-        watched = WatchedUsers(settings, changed=intake.wake)
+    mirror = _mirror(settings, process) if settings.mirror_enabled else None
+    watched = WatchedUsers(settings, changed=intake.wake) if settings.mirror_enabled else None
     archive: SinkRunner[FlowPart] | None = None
+    if settings.archive_enabled:
+        from spanflow.span_processors.archive import build_archive
+
+        sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror))
+        archive = SinkRunner(sink, limits=SinkLimits(max_items=settings.open_flows, max_bytes=settings.queue_bytes))
     encoder = Encoder(
         settings,
         process=process,
         watched=watched or NobodyWatched(),
         redactor=redactor,
-        classifier=classifier,
+        classifier=classifier or SpanMapping.from_settings(settings),
         archiving=archive is not None,
     )
     return Pipeline(
@@ -53,3 +47,14 @@ def build_pipeline(
         watched=watched,
         batch_interval=settings.batch_interval,
     )
+
+
+def _mirror(settings: Settings, process: ThisProcess) -> SinkRunner[MirrorItem]:
+    sink = Mirror(link_to(settings), settings, instance_id=lambda: process.instance_id, process=process.description)
+    limits = SinkLimits(
+        max_items=settings.queue_spans * 4,
+        max_bytes=settings.queue_bytes,
+        batch_items=1000,
+        batch_bytes=1_000_000,
+    )
+    return SinkRunner(sink, limits=limits)

@@ -76,6 +76,8 @@ ATTR_USER_FULL_NAME: Final = "user.full_name"
 ATTR_SESSION_ID: Final = "session.id"
 ATTR_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 ATTR_CHECKPOINT_TYPE: Final = "flow.checkpoint.type"
+#: On a span directly inside a checkpoint that an instrumentation may describe a second time: that checkpoint's type.
+ATTR_WITHIN: Final = "flow.checkpoint.within"
 ATTR_FLOW_SESSION_ID: Final = "flow.session_id"
 ATTR_SOURCE: Final = "flow.source"
 ATTR_OUTCOME: Final = "flow.outcome"

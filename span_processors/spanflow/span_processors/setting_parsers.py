@@ -1,5 +1,6 @@
 """How the text of an environment variable becomes a setting's value, or a sentence that says what to write instead."""
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
@@ -79,6 +80,27 @@ def identifier(raw: str) -> str:
     if not value.isidentifier() or not value.isascii() or len(value) > 63:
         raise ValueError("use letters, digits and underscores, at most 63, not starting with a digit")
     return value
+
+
+def parse_rule(rule: str) -> tuple[str | None, str, str]:
+    """`name pattern=type` or `@attribute:value pattern=type` → attribute or None, pattern, type."""
+    what, _, event_type = (part.strip() for part in rule.rpartition("="))
+    attribute, colon, pattern = what.removeprefix("@").partition(":")
+    complete = bool(attribute and colon and pattern) if what.startswith("@") else bool(what)
+    if not complete or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", event_type):
+        raise ValueError(
+            f"{rule!r} is no rule; write name=type or @attribute:value=type, separated by semicolons, "
+            "such as check_token=auth_check"
+        )
+    return (attribute.strip(), pattern.strip(), event_type) if what.startswith("@") else (None, what, event_type)
+
+
+def rules(raw: str) -> tuple[str, ...]:
+    """Rules that say which spans are checkpoints, separated by semicolons."""
+    found = tuple(part.strip() for part in raw.split(";") if part.strip())
+    for rule in found:
+        parse_rule(rule)
+    return found
 
 
 def peers(raw: str) -> tuple[str, ...]:

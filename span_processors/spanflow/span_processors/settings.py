@@ -18,6 +18,7 @@ from spanflow.span_processors.setting_parsers import (
     one_of,
     peers,
     redis_url,
+    rules,
     seconds,
     text,
     url_with,
@@ -223,6 +224,13 @@ class Settings:
         False,
         "The fastapi.* spans of FastAPI's own tracing, where that is used: dependencies, endpoint, serialization.",
         parse=flag,
+    )
+    checkpoint_rules: tuple[str, ...] = setting(
+        "SPANFLOW_CHECKPOINT_RULES",
+        (),
+        "Which other spans are checkpoints, by name or attribute, with * as wildcard; separated by semicolons: "
+        "check_token=auth_check; @http.route:/guard/*=security_check; noisy.chat=span.",
+        parse=rules,
     )
     openinference: bool = setting(
         "SPANFLOW_OPENINFERENCE",

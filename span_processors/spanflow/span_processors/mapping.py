@@ -1,0 +1,95 @@
+"""Which spans are checkpoints: rules over names and attributes, so that any OpenTelemetry instrumentation counts.
+
+In this order: what the span says of itself (`flow.checkpoint.type`); the gateway's own rules; a name that is one of the
+known types; what GenAI, MCP, OpenInference and OpenLLMetry instrumentations say. Everything else is a plain span.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import translate
+from typing import Any, Final
+
+from spanflow.span_processors import names
+from spanflow.span_processors.setting_parsers import parse_rule
+from spanflow.span_processors.settings import Settings
+
+_LONGEST_TYPE: Final = 64
+_REMEMBERED: Final = 4096
+
+_LLM: Final = names.LLM_THINKING
+_TOOL: Final = names.TOOL_CALL
+#: Attribute → its values → type. The values are compared in lower case.
+_CONVENTIONS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
+    (
+        "gen_ai.operation.name",
+        {"chat": _LLM, "text_completion": _LLM, "generate_content": _LLM, "execute_tool": _TOOL},
+    ),
+    ("mcp.method.name", {"tools/call": _TOOL}),
+    ("openinference.span.kind", {"llm": _LLM, "tool": _TOOL, "guardrail": names.SECURITY_CHECK}),
+    ("llm.request.type", {"chat": _LLM, "completion": _LLM}),
+    ("traceloop.span.kind", {"tool": _TOOL}),
+)
+
+
+class SpanMapping:
+    """The rules of one process. Called with a span's name and attributes; gives a checkpoint's type or «span»."""
+
+    def __init__(self, rules: Iterable[str] = ()) -> None:
+        self._by_name: list[tuple[re.Pattern[str], str]] = []
+        self._by_attribute: list[tuple[str, re.Pattern[str], str]] = []
+        for rule in rules:
+            attribute, pattern, event_type = parse_rule(rule)
+            matcher = re.compile(translate(pattern), re.IGNORECASE)
+            if attribute is None:
+                self._by_name.append((matcher, event_type))
+            else:
+                self._by_attribute.append((attribute, matcher, event_type))
+        self._named: dict[str, str | None] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "SpanMapping":
+        return cls(settings.checkpoint_rules)
+
+    def __call__(self, name: str, attributes: Mapping[str, Any]) -> str:
+        said = attributes.get(names.ATTR_CHECKPOINT_TYPE)
+        if type(said) is str and 0 < len(said) <= _LONGEST_TYPE:
+            return said
+        for attribute, matcher, event_type in self._by_attribute:
+            value = attributes.get(attribute)
+            if value is not None and matcher.match(str(value)):
+                return event_type
+        named = self._named_type(name)
+        if named is not None:
+            return named
+        found = _by_convention(attributes)
+        if found is None or found == attributes.get(names.ATTR_WITHIN):
+            # Inside a checkpoint that says the same, an instrumentation's own span is a detail of it.
+            return names.PLAIN_SPAN
+        return found
+
+    def _named_type(self, name: str) -> str | None:
+        """What the name alone says. Names are few, so each is looked at once."""
+        try:
+            return self._named[name]
+        except KeyError:
+            if len(self._named) >= _REMEMBERED:
+                self._named = {}
+            verdict = self._named[name] = self._look_at(name)
+            return verdict
+
+    def _look_at(self, name: str) -> str | None:
+        for matcher, event_type in self._by_name:
+            if matcher.match(name):
+                return event_type
+        plain = re.sub(r"[\s.\-/:]+", "_", name.strip().lower())
+        return plain if plain in names.CHECKPOINT_TYPES else None
+
+
+def _by_convention(attributes: Mapping[str, Any]) -> str | None:
+    for attribute, meanings in _CONVENTIONS:
+        value = attributes.get(attribute)
+        if type(value) is str:
+            found = meanings.get(value.lower())
+            if found is not None:
+                return found
+    return None
