@@ -122,7 +122,9 @@ def test_an_id_that_could_do_harm_is_refused(viewer: RunningViewer, redis_url: s
     assert watched_in_redis(redis_url) == {}
 
 
-@pytest.mark.parametrize("body", [[], {"user_ids": []}, [None], [[1]], {"user_ids": [{}]}, "7", 7, [1.5], [""], ["a/b"]])
+@pytest.mark.parametrize(
+    "body", [[], {"user_ids": []}, [None], [[1]], {"user_ids": [{}]}, "7", 7, [1.5], [""], ["a/b"]]
+)
 def test_a_body_that_names_nobody_is_refused(viewer: RunningViewer, body: Any) -> None:
     response = viewer.http.post("/api/v1/monitoring/enable", json=body)
     assert response.status_code == 422, response.text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanflow.span_processors.event import Event
 from spanflow.viewer_api.live.cursor import Cursor
-from spanflow.viewer_api.live.frames import EventsFrame, Frame, NoticeFrame, SnapshotFrame
+from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, NoticeFrame, snapshots
 from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import Subscription
@@ -71,17 +71,26 @@ async def _of_flow(
         if len(page) < PAGE or len(pages) > _LONG:
             break
         position = page[-1].id
-    has[flow_id] = until
-    cursor = Cursor(read_ms, dict(has))
     if not trimmed and len(pages) <= _LONG:
-        found = [entry.event for entry in pages if entry.event is not None]
+        found: list[Event] = []
+        size = 0
+        for entry in pages:
+            has[flow_id] = entry.id
+            found += [entry.event] if entry.event is not None else []
+            size += entry.size
+            if size > MAX_FRAME_BYTES:
+                yield EventsFrame(feed.user_id, found, Cursor(read_ms, dict(has)))
+                found, size = [], 0
+        has[flow_id] = until
         if found:
-            yield EventsFrame(feed.user_id, found, cursor)
+            yield EventsFrame(feed.user_id, found, Cursor(read_ms, dict(has)))
         return
     if trimmed:
         yield NoticeFrame(feed.user_id, "resync", {"reason": "cursor_expired"})
     entries = (await feed.redis.reduced(flow_id, until)).entries()
-    yield SnapshotFrame(feed.user_id, flow_id, entries, cursor, truncated=trimmed)
+    has[flow_id] = until
+    for frame in snapshots(feed.user_id, flow_id, entries, Cursor(read_ms, dict(has)), truncated=trimmed):
+        yield frame
 
 
 async def _ended_meanwhile(feed: "Feed", at: Cursor, here: Cursor) -> AsyncIterator[Frame]:
@@ -97,7 +106,8 @@ async def _ended_meanwhile(feed: "Feed", at: Cursor, here: Cursor) -> AsyncItera
         elif last is not None and _is_news(had, last, at.read_ms):
             entries = (await feed.redis.reduced(flow_id, last)).entries()
         if entries:
-            yield SnapshotFrame(feed.user_id, flow_id, entries, None)
+            for frame in snapshots(feed.user_id, flow_id, entries, None):
+                yield frame
             yield NoticeFrame(feed.user_id, "flow", {"flow_id": flow_id, "open": False})
 
 

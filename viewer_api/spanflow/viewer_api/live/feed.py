@@ -17,8 +17,8 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event import Event
 from spanflow.viewer_api.live.catch_up import ArchivedEntries, catch_up
 from spanflow.viewer_api.live.cursor import Cursor
-from spanflow.viewer_api.live.frames import EventsFrame, Frame, NoticeFrame, SnapshotFrame
-from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, NoticeFrame, snapshots
+from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import Subscription
 
@@ -180,24 +180,35 @@ class Feed:
             return
         entries = (await self.redis.reduced(flow_id, last)).entries()
         self.tails[flow_id] = Tail(last, open=False, closed_at=self._monotonic())
-        self._hand_out(SnapshotFrame(self.user_id, flow_id, entries, self.position()))
+        for frame in snapshots(self.user_id, flow_id, entries, self.position()):
+            self._hand_out(frame)
 
     async def _read(self, flow_ids: set[str]) -> None:
         """Hand out what is new in these flows."""
         while flow_ids:
             after = {flow_id: self.tails[flow_id].last_id for flow_id in flow_ids}
             pages = await self.redis.pages(after)
-            found: list[Event] = []
-            for flow_id, entries in pages.items():
-                tail = self.tails[flow_id]
-                for entry in entries:
-                    tail.last_id = entry.id
-                    if entry.event is not None:
-                        tail.note(entry.event)
-                        found.append(entry.event)
-            if found:
-                self._hand_out(EventsFrame(self.user_id, found, self.position()))
+            await self._hand_out_entries(pages)
             flow_ids = {flow_id for flow_id, entries in pages.items() if len(entries) == PAGE}
+
+    async def _hand_out_entries(self, pages: dict[str, list[Entry]]) -> None:
+        found: list[Event] = []
+        size = 0
+        for flow_id, entries in pages.items():
+            tail = self.tails[flow_id]
+            for entry in entries:
+                tail.last_id = entry.id
+                if entry.event is not None:
+                    tail.note(entry.event)
+                    found.append(entry.event)
+                    size += entry.size
+                if size > MAX_FRAME_BYTES:
+                    self._hand_out(EventsFrame(self.user_id, found, self.position()))
+                    found, size = [], 0
+                    # Position and frames agree at this moment, so subscribers may have their turn.
+                    await asyncio.sleep(0)
+        if found:
+            self._hand_out(EventsFrame(self.user_id, found, self.position()))
 
     async def _find_lost_streams(self) -> None:
         """A stream that ends before what we have read is a new one: Redis was emptied, or an older copy took over."""

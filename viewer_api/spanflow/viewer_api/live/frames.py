@@ -1,13 +1,18 @@
 """What a feed hands to its subscribers. A frame is encoded once, however many clients get it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from spanflow.span_processors.event import Event
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.cursor import Cursor
+
+#: Beyond so many bytes of events, another frame is begun: a client need not take in megabytes at once.
+MAX_FRAME_BYTES: Final = 256 * 1024
+#: Merged entries in one snapshot message; the snapshot of a larger flow has several.
+_MAX_SNAPSHOT_ENTRIES: Final = 200
 
 
 @dataclass
@@ -83,3 +88,13 @@ class NoticeFrame(Frame):
     @cached_property
     def data(self) -> bytes:
         return messages.about(self.kind, self.user_id, **self.fields)
+
+
+def snapshots(
+    user_id: str, flow_id: str, entries: Sequence[Event], position: Cursor | None, *, truncated: bool = False
+) -> Iterator[SnapshotFrame]:
+    """A flow's merged entries in messages of bearable length; the last one moves the client's cursor."""
+    for first in range(0, len(entries), _MAX_SNAPSHOT_ENTRIES):
+        part = entries[first : first + _MAX_SNAPSHOT_ENTRIES]
+        last = first + len(part) == len(entries)
+        yield SnapshotFrame(user_id, flow_id, part, position if last else None, truncated)

@@ -26,6 +26,8 @@ class Entry:
 
     id: str
     event: Event | None
+    #: Bytes of the event as it is stored.
+    size: int = 0
 
 
 class RedisFlows:
@@ -137,7 +139,7 @@ def _entry(flow_id: str, raw: Any) -> Entry:
         event = None
     if event is not None:
         event["flow_id"] = flow_id
-    return Entry(_text(entry_id), event)
+    return Entry(_text(entry_id), event, len(data or b""))
 
 
 def _text(raw: bytes | str) -> str:

@@ -68,7 +68,7 @@ class Subscription:
         if self._ended or self._behind:
             return
         size = len(frame.data)
-        if len(self._waiting) >= self._limits.frames or self._bytes + size > self._limits.bytes:
+        if self._waiting and (len(self._waiting) >= self._limits.frames or self._bytes + size > self._limits.bytes):
             self.restart("slow_client")
             return
         self._waiting.append(frame)
