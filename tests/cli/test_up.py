@@ -13,12 +13,14 @@ import asyncpg
 import httpx
 import pytest
 
+from spanflow.cli import launcher
 from tests.support.poll import eventually
 from tests.support.ports import accepts
 from tests.support.spanflow_command import processes_of, running, spanflow
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for leftovers in /proc")
 
+TOKEN = "a-token-that-only-this-test-knows"
 LINK = re.compile(r"Open (http://127\.0\.0\.1:(\d+)/)#code=(\S+)")
 
 
@@ -107,15 +109,14 @@ def test_when_a_part_ends_by_itself_the_others_are_stopped_and_its_log_is_shown(
 ) -> None:
     with running("up", settings=settings) as up:
         _, port, _ = link_in(up.wait_for("#code="))
-        [viewer] = [pid for pid in pids_of(data) if b"viewer" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(viewer, signal.SIGKILL)
+        os.kill(pid_of("viewer", data), signal.SIGKILL)
         assert up.process.wait(30) == 1
         assert "viewer ended by itself (exit code -9)." in up.wait_for("viewer.log)")
     assert nothing_is_left(data, port)
 
 
-def pids_of(data: Path) -> list[int]:
-    return [json.loads(record.read_text())["pid"] for record in (data / "records").iterdir()]
+def pid_of(part: str, data: Path) -> int:
+    return int(json.loads((data / "records" / f"{part}.json").read_text())["pid"])
 
 
 def test_ctrl_c_while_it_starts_leaves_nothing(data: Path, settings: dict[str, str]) -> None:
@@ -141,3 +142,24 @@ def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in(settin
     refused = spanflow("up", SPANFLOW_VIEWER_HOST="0.0.0.0", **settings)
     assert refused.returncode == 2
     assert "SPANFLOW_VIEWER_HOST: '0.0.0.0' can be reached from other machines" in refused.stderr
+
+
+def test_the_demo_shows_live_and_past_flows_and_leaves_no_process_of_its_gateway(
+    data: Path, settings: dict[str, str]
+) -> None:
+    with running("up", "--demo", settings={**settings, "SPANFLOW_VIEWER_TOKEN": TOKEN}) as up:
+        address, port, _ = link_in(up.wait_for("#code="))
+        with httpx.Client(base_url=f"{address}api/v1/", headers={"authorization": f"Bearer {TOKEN}"}) as operator:
+            watched = operator.get("monitoring/list").json()["monitored_users"]
+            assert {user["user_id"] for user in watched} == {1, 2, 3}
+            flows = eventually(lambda: operator.get("monitoring/flows/1").json()["flows"], within=30)
+        assert {"session_id", "flow_data", "created_at", "completed_at"} <= set(flows[0])
+        tools = children_of(pid_of("gateway", data))
+        assert len(tools) == 1
+        assert up.end(signal.SIGINT) == 0
+    assert nothing_is_left(data, port)
+    assert [pid for pid in tools if launcher.identity(pid)] == []
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for task in Path(f"/proc/{pid}/task").glob("*/children") for word in task.read_text().split()]

@@ -1,11 +1,24 @@
 """The example gateway and its traffic, as further parts of `spanflow up --demo`."""
 
+import json
+import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import files
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
+from spanflow.cli.extras import DEMO, require
+from spanflow.cli.ports import LOOPBACK, free_port, is_free
 from spanflow.cli.problem import Problem
+
+PACKAGE: Final = "example_gateway"
+_PORT: Final = 8000
+#: The people of the demo who are watched from the start. The others are traced as well, but not live.
+_WATCHED: Final = (1, 2, 3)
+_WATCHED_HOURS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +34,60 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Demo:
+    """`folder` holds the package `example_gateway`."""
+
     folder: Path
 
     @classmethod
     def find(cls) -> Self:
-        raise Problem("the example gateway is not installed.")
+        """The example gateway of this checkout, or the one that came with the installed wheel."""
+        require(DEMO)
+        checkout = Path(__file__).resolve().parents[3] / "examples" / "gateway"
+        if (checkout / PACKAGE / "app.py").exists():
+            return cls(checkout)
+        for file in files("spanflow") or []:
+            if file.parts[-2:] == (PACKAGE, "app.py"):
+                return cls(Path(str(file.locate())).resolve().parent.parent)
+        raise Problem("this installation has no example gateway. `spanflow up` runs everything else.")
 
-    def parts(self, environ: Mapping[str, str], viewer_port: int, token: str) -> Iterator[Part]:
-        yield from ()
+    def parts(self, environ: Mapping[str, str]) -> Iterator[Part]:
+        port = _PORT if is_free(_PORT) else free_port()
+        address = f"http://{LOOPBACK}:{port}"
+        # Made-up people and texts, so that there is something to look at.
+        defaults = {
+            "SPANFLOW_CONTENT": "full",
+            "OTEL_SERVICE_NAME": "example-gateway",
+            "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "healthz",
+        }
+        here = {**defaults, **environ, "PYTHONPATH": str(self.folder)}
+        served = ["uvicorn", f"{PACKAGE}.app:app", "--host", LOOPBACK, "--port", str(port)]
+        traced = [sys.executable, "-m", "spanflow.cli.main", "run", "--", sys.executable, "-m", *served]
+        quiet = ["--no-access-log", "--timeout-graceful-shutdown", "3"]
+        yield Part(
+            "gateway", [*traced, *quiet], here, lambda: _answers(f"{address}/healthz"), f"{address}  (the example)"
+        )
+        visits = [sys.executable, "-m", f"{PACKAGE}.traffic", address]
+        yield Part("traffic", visits, here, lambda: True, "several people ask, chat and call tools")
+
+    def watch_somebody(self, viewer: str, token: str) -> str:
+        """Let the viewer watch some of the people, as an operator would; says whom."""
+        body = {"user_ids": list(_WATCHED), "ttl_hours": _WATCHED_HOURS, "reason": "the demo"}
+        request = urllib.request.Request(
+            f"{viewer}/api/v1/monitoring/enable",
+            data=json.dumps(body).encode(),
+            headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                watched: dict[str, Any] = json.load(answer)
+        except (OSError, ValueError) as why:
+            raise Problem(f"the viewer does not let us watch the demo's users: {why}") from None
+        return "users " + ", ".join(str(user) for user in watched["user_ids"])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2.0) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

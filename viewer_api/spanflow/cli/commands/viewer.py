@@ -24,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-link", action="store_true", help="do not print a link that signs in")
 
 
-def link(host: str, port: int, token: str) -> str:
+def link(address: str, token: str) -> str:
     """A link that signs one browser in, once, within ten minutes. The code never leaves the browser's address bar."""
     from spanflow.viewer_api.auth.authenticator import one_time_code
 
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/#code={one_time_code(token, time.time)}"
+    return f"{address}/#code={one_time_code(token, time.time)}"
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -62,7 +62,8 @@ def run(arguments: Arguments, console: Console) -> int:
     try:
         if not arguments.no_link and is_loopback(settings.viewer_host):
             host, port = listener.getsockname()[:2]
-            console.result(f"Open {link(host, port, settings.viewer_token)}")
+            address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            console.result(f"Open {link(address, settings.viewer_token)}")
         uvicorn.Server(configuration).run(sockets=[listener])
     finally:
         listener.close()
