@@ -1,5 +1,6 @@
 """The one place where the pipeline's parts are put together."""
 
+from spanflow.span_processors.archive import build_archive
 from spanflow.span_processors.encoder import Encoder
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.intake import Intake
@@ -26,8 +27,6 @@ def build_pipeline(
     watched = WatchedUsers(settings, changed=intake.wake) if settings.mirror_enabled else None
     archive: SinkRunner[FlowPart] | None = None
     if settings.archive_enabled:
-        from spanflow.span_processors.archive import build_archive
-
         sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror))
         archive = SinkRunner(sink, limits=SinkLimits(max_items=settings.open_flows, max_bytes=settings.queue_bytes))
     encoder = Encoder(
