@@ -36,16 +36,24 @@ class Turns:
         self._token: AnyToken | None = None
 
     async def receive(self) -> Message:
-        within = self._within_turn()
-        if not within:
-            self.finish()
+        between = self._between_turns()
         message = await self._receive()
-        if not within and message["type"] == _MESSAGE:
+        if between and message["type"] == _MESSAGE:
             try:
                 self._begin()
             except Exception:
                 say_once("turn", "A turn of a WebSocket could not be started", exc_info=True)
         return message
+
+    def _between_turns(self) -> bool:
+        """Whether the next message begins a turn; then the one before is over."""
+        try:
+            if self._within_turn():
+                return False
+            self.finish()
+        except Exception:
+            say_once("turn end", "A turn of a WebSocket could not be ended", exc_info=True)
+        return True
 
     def finish(self, error: BaseException | None = None) -> None:
         """The turn that is under way is over."""
