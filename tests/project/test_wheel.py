@@ -233,7 +233,7 @@ def test_the_oldest_and_newest_allowed_packages_work(
     wanted = [f"spanflow[viewer] @ {wheel.as_uri()}"]
     install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
     run([*install, "--resolution", resolution, *wanted], tmp_path)
-    run([*install, "pytest>=9", "hypothesis", "inline-snapshot", "dirty-equals", "anyio", "psutil"], tmp_path)
+    run([*install, "pytest>=9", "hypothesis", "inline-snapshot", "dirty-equals", "jsonschema", "playwright"], tmp_path)
     rooms = ["spanflow.span_processors", "spanflow.instrumentation", "spanflow.viewer_api", "spanflow.migrations"]
     outcome = json.loads(run([environment / "bin" / "python", "-c", IMPORT_ALL, *rooms], tmp_path).stdout)
     assert outcome["broken"] == {}
