@@ -301,6 +301,7 @@ class SinkRunner(Generic[T]):
                 self._changed.wait(pause)
 
     def _housekeep(self, now: float) -> None:
+        again: float | None = 0.0  # after a failure: as soon as the breaker allows
         try:
             again = self.sink.idle(now + self._limits.timeout)
         except Unavailable as why:
@@ -317,6 +318,7 @@ class SinkRunner(Generic[T]):
         if not self._breaker.reason:
             _log.warning("%s is away: %s. Requests go on; trying again in the background.", self.sink.name, reason)
         self._breaker.failed(reason or "away")
+        self._idle_at = 0.0
 
     def _recovered(self) -> None:
         if self._breaker.reason:
