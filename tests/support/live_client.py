@@ -30,14 +30,15 @@ class LiveClient:
 
     async def next(self, within: float = 5.0) -> dict[str, Any]:
         """The next message that is no ping."""
-        while True:
-            message: dict[str, Any] = orjson.loads(await asyncio.wait_for(self.socket.recv(), within))
-            if message["type"] == "ping":
-                await self.send(type="pong")
-                continue
-            self.messages.append(message)
-            self.cursor = message.get("cursor") or self.cursor
-            return message
+        async with asyncio.timeout(within):
+            while True:
+                message: dict[str, Any] = orjson.loads(await self.socket.recv())
+                if message["type"] == "ping":
+                    await self.send(type="pong")
+                    continue
+                self.messages.append(message)
+                self.cursor = message.get("cursor") or self.cursor
+                return message
 
     async def until(self, done: Callable[[], Any], within: float = 8.0) -> None:
         """Read until `done`."""

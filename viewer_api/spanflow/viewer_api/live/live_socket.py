@@ -17,7 +17,7 @@ from spanflow.viewer_api.live.subscription import REQUESTED, Subscription
 from spanflow.viewer_api.live.vigil import heartbeat, recheck, until_closed
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.viewer import Viewer, clean_reason
-from spanflow.viewer_api.watching import Change
+from spanflow.viewer_api.watching import NOTICE_SECONDS, Change
 
 MAX_USERS: Final = 100
 _MAX_NOTICES: Final = 1000
@@ -114,6 +114,8 @@ class LiveSocket:
         await self._connection.send(
             messages.about("subscribed", user_id, watched=watch is not None, expires_at=expires_at)
         )
+        if watch is not None and watch.expires_at - self._viewer.clock() <= NOTICE_SECONDS:
+            self._notify(self._watch_message(Change(user_id, watch, expiring=True)))
         task = asyncio.create_task(self._send_frames(subscription), name=f"spanflow live of user {user_id}")
         self._following[user_id] = (subscription, task)
 
@@ -166,15 +168,16 @@ class LiveSocket:
     def _watch_changed(self, change: Change) -> None:
         if change.user_id not in self._following:
             return
+        self._notify(self._watch_message(change))
+
+    def _watch_message(self, change: Change) -> bytes:
         if change.watch is None:
-            self._notify(messages.about("watch", change.user_id, watched=False, expires_at=None))
-            return
+            return messages.about("watch", change.user_id, watched=False, expires_at=None)
         until = change.watch.expires_at
         if change.expiring:
             left = max(int(until - self._viewer.clock()), 0)
-            self._notify(messages.about("expiring", change.user_id, expires_at=_until(until), seconds_left=left))
-        else:
-            self._notify(messages.about("watch", change.user_id, watched=True, expires_at=_until(until)))
+            return messages.about("expiring", change.user_id, expires_at=_until(until), seconds_left=left)
+        return messages.about("watch", change.user_id, watched=True, expires_at=_until(until))
 
     def _notify(self, data: bytes) -> None:
         with suppress(asyncio.QueueFull):
