@@ -185,7 +185,7 @@ class ArchiveSink:
             len(poison),
             first.kind,
             first.flow_id,
-            first.error,
+            first.error.partition(":")[0],  # what follows may quote what people wrote
         )
 
     def _not_spooled(self, batch: Sequence[FlowPart], why: Exception, final: bool) -> Receipt[FlowPart]:

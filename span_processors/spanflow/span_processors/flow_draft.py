@@ -14,7 +14,8 @@ from spanflow.span_processors.event import EventError, decode
 from spanflow.span_processors.flow_data import FlowData
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
-from spanflow.span_processors.ids import is_id
+from spanflow.span_processors.ids import id_or_none, is_id
+from spanflow.span_processors.json_safe import safe_text
 from spanflow.span_processors.poison import ACTIVITY, SPAN, Poison
 from spanflow.span_processors.reducer import FlowReducer
 
@@ -57,7 +58,7 @@ def _draft(flow_id: str, parts: list[FlowPart], poison: list[Poison]) -> FlowDra
         document = flow_data.merge(document, other)
     identity = NOBODY
     for part in parts:
-        identity = identity.merged(part.identity)
+        identity = identity.merged(_clean(part.identity))
     starts = [int(event["start_ns"]) for event in document["events"] if event.get("start_ns")]
     starts += [part.started_ns for part in parts if part.started_ns]
     return FlowDraft(
@@ -78,8 +79,17 @@ def _document(part: FlowPart, poison: list[Poison]) -> FlowData:
         except EventError as why:
             poison.append(Poison(SPAN, part.flow_id, part.identity.user_id, part.instance_id, str(why), raw))
     return flow_data.build(
-        part.flow_id, reducer.entries(), identity=part.identity, processes={part.instance_id: _process(part)}
+        part.flow_id, reducer.entries(), identity=_clean(part.identity), processes={part.instance_id: _process(part)}
     )
+
+
+def _clean(identity: Identity) -> Identity:
+    """The identity as columns take it: ids that cannot be ids are left out, texts are made storable."""
+    texts = (identity.email, identity.full_name, identity.source)
+    email, full_name, source = (safe_text(text) if text else None for text in texts)
+    ids = map(id_or_none, (identity.user_id, identity.session_id, identity.conversation_id))
+    user_id, session_id, conversation_id = ids
+    return Identity(user_id, email, full_name, session_id, conversation_id, source)
 
 
 def _process(part: FlowPart) -> dict[str, Any]:
