@@ -9,7 +9,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from example_gateway.gates import Refused
 from example_gateway.people import Person
-from example_gateway.tracing import flow, identify
+from example_gateway.tracing import Checkpoint, flow, identify
 from example_gateway.turn import Assistant
 
 router = APIRouter()
@@ -37,20 +37,22 @@ async def chat(socket: WebSocket) -> None:
                 continue
             conversation_id = str(question.get("conversation_id") or conversation_id)
             with flow("chat turn", conversation_id=conversation_id, source="chat") as turn:
-                turn.set(words=len(question["message"].split()))
-                await _turn(assistant, socket, person, question["message"])
+                await _turn(assistant, turn, socket, person, question["message"])
     except WebSocketDisconnect:
         return
 
 
-async def _turn(assistant: Assistant, socket: WebSocket, person: Person, message: str) -> None:
+async def _turn(assistant: Assistant, turn: Checkpoint, socket: WebSocket, person: Person, message: str) -> None:
     try:
         assistant.gates.admit(person, message)
     except Refused as refused:
+        turn.deny(refused.detail)
         await socket.send_json(_refusal(refused))
         return
     async with aclosing(assistant.answer(person, message)) as pieces:
         async for piece in pieces:
+            if piece["type"] == "error":
+                turn.fail(piece["message"])
             await socket.send_json(piece)
 
 

@@ -53,7 +53,7 @@ async def _call(assistant: Assistant, ctx: Context, tool: str, arguments: dict[s
     mcp = assistant.toolbox.name
     if not assistant.gates.may_call(person, mcp, tool):
         raise ToolError(f"{tool} is not allowed for you.")
-    with checkpoint("tool_call", mcp=mcp, tool=tool, arguments=arguments) as step:
+    with checkpoint("tool_call", mcp=mcp, tool=tool, arguments=arguments, transport="pipe") as step:
         try:
             result = await assistant.toolbox.call(tool, arguments)
         except (ToolFailed, TimeoutError) as error:

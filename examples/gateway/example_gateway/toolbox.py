@@ -4,13 +4,13 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from mcp import Client, StdioServerParameters
-from mcp_types import TextContent
+from mcp import Client, MCPError, StdioServerParameters
+from mcp_types import CONNECTION_CLOSED, TextContent
 
 from example_gateway.pace import Pace
 from example_gateway.tool_server import NAME
@@ -47,23 +47,30 @@ class Toolbox:
 
     async def names(self) -> list[str]:
         client = await self._connected()
-        return [tool.name for tool in (await client.list_tools()).tools]
+        with self._watched():
+            return [tool.name for tool in (await client.list_tools()).tools]
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> str:
         """Call a tool. Raises ToolFailed when it fails, TimeoutError when it does not answer."""
         client = await self._connected()
-        try:
+        with self._watched():
             async with asyncio.timeout(self._timeout):
                 result = await client.call_tool(tool, arguments)
-        except (TimeoutError, asyncio.CancelledError):
-            raise
-        except Exception:
-            self._broken.set()
-            raise
         text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
         if result.is_error:
             raise ToolFailed(text)
         return text
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Have the server started again when it turns out to be gone."""
+        try:
+            yield
+        except MCPError as error:
+            if error.code != CONNECTION_CLOSED:
+                raise
+            self._broken.set()
+            raise ToolFailed("the tool server is being restarted") from error
 
     async def _connected(self) -> Client:
         assert self._client is not None, "enter `running` first"

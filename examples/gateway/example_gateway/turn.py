@@ -36,9 +36,9 @@ class Assistant:
     async def answer(self, person: Person, message: str) -> AsyncGenerator[Piece, None]:
         """The answer to a message that the gates have admitted."""
         record_user_message(message)
-        offered = self.gates.offered(person, await self.toolbox.names())
         results: list[str] = []
         try:
+            offered = self.gates.offered(person, await self.toolbox.names())
             while True:
                 plan = self.model.think(message, offered, results)
                 said: list[str] = []
@@ -57,9 +57,7 @@ class Assistant:
             yield {"type": "error", "message": str(error)}
             return
         tokens = plan.tokens_in + len(said)
-        with checkpoint(
-            "llm_complete", model=plan.model, tokens=tokens, tokens_in=plan.tokens_in, tokens_out=len(said)
-        ):
+        with checkpoint("llm_complete", model=plan.model, tokens=tokens):
             record_assistant_response("".join(said), tokens_used=tokens, model=plan.model)
         yield {"type": "done", "tokens": tokens, "tools": len(results)}
 
@@ -71,7 +69,7 @@ class Assistant:
             async for word in self.model.stream(message, answer):
                 count += 1
                 yield word
-            current_checkpoint().set(tokens_out=count)
+            current_checkpoint().set(output_tokens=count)
 
         return checkpoint_stream(
             "llm_thinking",
@@ -79,7 +77,7 @@ class Assistant:
             model=answer.model,
             provider="example",
             prompt=message,
-            tokens_in=answer.tokens_in,
+            input_tokens=answer.tokens_in,
             tools_planned=[use.name for use in answer.tools],
         )
 
@@ -91,7 +89,7 @@ class Assistant:
         record_tool_call(mcp, use.name, use.arguments)
         began = time.monotonic()
         status = "success"
-        with checkpoint("tool_call", mcp=mcp, tool=use.name, arguments=use.arguments) as step:
+        with checkpoint("tool_call", mcp=mcp, tool=use.name, arguments=use.arguments, transport="pipe") as step:
             try:
                 result = await self.toolbox.call(use.name, use.arguments)
                 step.set(result=result)
