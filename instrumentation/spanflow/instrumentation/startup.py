@@ -16,6 +16,7 @@ from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.fastapi_tracing import FastApiTracing
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.propagation import EdgePropagator, guard_propagator
+from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
 from spanflow.span_processors.redaction import RedactionPolicy, Redactor
@@ -33,11 +34,13 @@ class Started:
     pipeline: Any
     fastapi: FastApiTracing
     before: Runtime
+    replaced: ReplacedTrackers
 
     def stop(self, timeout: float) -> bool:
         """Flush and undo, as far as OpenTelemetry lets anybody. For scripts that end and for tests."""
         global _started
         self.fastapi.remove()
+        self.replaced.remove()
         runtimes.install(self.before)
         guard = propagate.get_global_textmap()
         if isinstance(guard, EdgePropagator):
@@ -112,7 +115,9 @@ def start(settings: Settings) -> Started | None:
         )
     )
     fastapi = FastApiTracing(settings)
-    _started = Started(settings, usable, pipeline, fastapi, before)
+    replaced = ReplacedTrackers(settings)
+    replaced.install()
+    _started = Started(settings, usable, pipeline, fastapi, before, replaced)
     try:
         fastapi.install()
     except Exception:

@@ -159,6 +159,18 @@ class Settings:
         parse=flag,
         also="ACTIVITY_TRACKING_VALIDATE_IDS",
     )
+    replace_flow_tracker: tuple[str, ...] = setting(
+        "SPANFLOW_REPLACE_FLOW_TRACKER",
+        (),
+        "Your gateway's own FlowTracker classes to replace as they are imported, as package.module.Class.",
+        parse=names,
+    )
+    replace_activity_tracker: tuple[str, ...] = setting(
+        "SPANFLOW_REPLACE_ACTIVITY_TRACKER",
+        (),
+        "The same for its ActivityTracker classes.",
+        parse=names,
+    )
     max_value_length: int = setting(
         "SPANFLOW_MAX_VALUE_LENGTH",
         8192,
