@@ -46,10 +46,10 @@ class Completion:
         if flow.finished:
             finishing[flow.trace_id] = now + self._limits.grace
 
-    def busy(self, flow: OpenFlow) -> None:
+    def busy(self, trace_id: int) -> None:
         """A span has started in it: there is no grace while something is open."""
-        if flow.trace_id in self._finishing:
-            del self._finishing[flow.trace_id]
+        if trace_id in self._finishing:
+            del self._finishing[trace_id]
 
     def forget(self, flow: OpenFlow) -> None:
         self._finishing.pop(flow.trace_id, None)

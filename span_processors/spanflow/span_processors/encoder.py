@@ -19,7 +19,7 @@ from spanflow.span_processors.json_safe import SafeValues
 from spanflow.span_processors.mirror import END, START, UPDATE, Known, MirrorItem, StreamEntry
 from spanflow.span_processors.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.redaction import Redactor
-from spanflow.span_processors.rings import is_moment, ring_for
+from spanflow.span_processors.rings import ring_for
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_encoder import Ended, SpanEncoder
 from spanflow.span_processors.span_events import Classifier, classify, identity_attributes
@@ -53,6 +53,8 @@ class Encoder:
         self._watched = watched
         self._redactor = redactor
         self._spans = SpanEncoder(process, redactor, classifier)
+        self._max_spans = settings.max_flow_spans
+        self._max_bytes = settings.max_flow_bytes
         self._archiving = archiving
         self.after_fork()
 
@@ -64,6 +66,8 @@ class Encoder:
         self._bytes = 0
         self._news: dict[int, OpenFlow] = {}
         self._watched_version = 0
+        # Whether anybody is watched, asked once per batch.
+        self._ringing = False
         #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
         self.events: list[MirrorItem] = []
         self.parts: list[FlowPart] = []
@@ -86,37 +90,39 @@ class Encoder:
         if context is None:
             return
         span_id = context.span_id
-        flow = self._flow(context.trace_id, now)
-        if attributes or identity is not flow.last_identity:
+        flow = self._flows.get(context.trace_id) or self._open(context.trace_id, now)
+        flow.touched_at = now
+        if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
             self._learn(flow, identity, attributes)
-        is_root = _is_local_root(span)
+        parent = span.parent
+        is_root = parent is None or parent.is_remote
         more = _NOTHING
         if is_root and flow.root is None:
             flow.root = span_id
             more = _beyond(identity_attributes(flow.identity), attributes)
-        started = self._spans.start(flow.id_bytes, span, name, attributes, more)
-        data = started.data
-        flow.redacted += started.hidden
+        data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
+        if hidden:
+            flow.redacted += hidden
         start_ns = span.start_time or 0
-        if not flow.started_ns or start_ns < flow.started_ns:
+        if start_ns < flow.started_ns or not flow.started_ns:
             flow.started_ns = start_ns
             flow.stream.started_s = start_ns / 1e9
         self.events.append(StreamEntry(flow.stream, START, span_id, data))
-        if started.shape.is_checkpoint:
-            self._place(flow, started.shape.event_type, data, names.START)
-        elif flow.ancestry is not None:
-            flow.ancestry.add(decode(data))
-        if span_id in flow.open or span_id in flow.early_ends:
+        if shape.rings_at_start:
+            flow.moments.append(data)
+        if self._ringing:
+            self._tell(flow, data)
+        still_open = flow.open
+        if span_id in still_open or span_id in flow.early_ends:
             return
-        if len(flow.open) + len(flow.entries) < self._settings.max_flow_spans:
-            flow.open[span_id] = OpenSpan(
-                span_id, name, attributes, data, started.shape, started.links, started.usual, is_root, more
-            )
-            flow.open_roots += is_root
+        if len(still_open) + len(flow.entries) < self._max_spans:
+            still_open[span_id] = OpenSpan(span_id, name, attributes, data, shape, links, usual, is_root, more)
             weight = len(data) + SPAN_WEIGHT
             flow.bytes += weight
             self._bytes += weight
-        self._completion.busy(flow)
+            if is_root:
+                flow.open_roots += 1
+        self._completion.busy(flow.trace_id)
 
     def updated(self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], now_ns: int, now: float) -> None:
         """A running span has got a new name or new attributes."""
@@ -137,26 +143,37 @@ class Encoder:
         if context is None:
             return
         span_id = context.span_id
-        flow = self._flow(context.trace_id, now)
+        flow = self._flows.get(context.trace_id) or self._open(context.trace_id, now)
+        flow.touched_at = now
         opened = flow.open.pop(span_id, None)
         if opened is None:
-            ended = self._ended_without_start(flow, span, attributes)
+            data, whole, rings, hidden = self._ended_without_start(flow, span, attributes)
         else:
-            if len(attributes) != len(opened.attributes):
+            if len(attributes) != len(opened.attributes) and not _SAYS_WHO.isdisjoint(attributes):
                 self._learn(flow, NOBODY, attributes)
             more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
-            ended = self._spans.end(flow.id_bytes, span, attributes, opened, more)
+            data, whole, rings, hidden = self._spans.end(flow.id_bytes, span, attributes, opened, more)
             weight = len(opened.data) + SPAN_WEIGHT
             flow.bytes -= weight
             self._bytes -= weight
             if opened.is_root:
                 flow.open_roots -= 1
                 flow.root_ended = True
-        flow.redacted += ended.hidden
-        self.events.append(StreamEntry(flow.stream, END, span_id, ended.data, ended.whole))
-        self._keep(flow, ended.whole)
-        if ended.event_type != names.PLAIN_SPAN:
-            self._place(flow, ended.event_type, ended.whole, names.END)
+        if hidden:
+            flow.redacted += hidden
+        self.events.append(StreamEntry(flow.stream, END, span_id, data, whole))
+        weight = len(whole)
+        if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
+            flow.entries.append(whole)
+            flow.bytes += weight
+            self._bytes += weight
+        else:
+            flow.cut_spans += 1
+            flow.cut_bytes += weight
+        if rings:
+            flow.moments.append(whole)
+        if self._ringing:
+            self._tell(flow, whole)
         end_ns = span.end_time or 0
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns
@@ -190,7 +207,7 @@ class Encoder:
         said, hidden = self._redactor.attributes(activity.data)
         flow.redacted += hidden
         data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
-        flow.activities.append(data)
+        flow.activities += (data,)
         self._grow(flow, len(data))
         self._completion.touched(flow, now)
 
@@ -206,10 +223,11 @@ class Encoder:
     def ring(self) -> None:
         """Tell those who watch a user of a flow that has news, or who has just been found to be watched."""
         news, self._news = self._news, {}
+        self._ringing = self._watched.anybody()
         if self._watched_version != self._watched.version:
             self._watched_version = self._watched.version
             news = self._flows
-        if not self._watched.anybody():
+        if not self._ringing:
             return
         for flow in news.values():
             ring = ring_for(flow, self._watched)
@@ -240,13 +258,16 @@ class Encoder:
 
     # -- the parts -----------------------------------------------------------------------------------------------------
 
+    def _open(self, trace_id: int, now: float) -> OpenFlow:
+        stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
+        flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
+        known, flow.root_ended = self._memory.recall(trace_id)
+        self._learn(flow, known, _NOTHING)
+        return flow
+
     def _flow(self, trace_id: int, now: float) -> OpenFlow:
-        flow = self._flows.get(trace_id)
-        if flow is None:
-            stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
-            flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
-            known, flow.root_ended = self._memory.recall(trace_id)
-            self._learn(flow, known, _NOTHING)
+        """A flow that something happens to which is no start and no end."""
+        flow = self._flows.get(trace_id) or self._open(trace_id, now)
         flow.touched_at = now
         self._news[trace_id] = flow
         return flow
@@ -271,12 +292,11 @@ class Encoder:
         # They become parts of keys, so what cannot serve as an id is not indexed.
         flow.stream.users = (id_or_none(known.user_id), id_or_none(known.session_id or known.conversation_id))
 
-    def _place(self, flow: OpenFlow, event_type: str, data: bytes, phase: str) -> None:
-        """Remember that dashboards should hear of a checkpoint."""
+    def _tell(self, flow: OpenFlow, data: bytes) -> None:
+        """Somebody is watched, perhaps this flow's user: it has news."""
+        self._news[flow.trace_id] = flow
         if flow.ancestry is not None:
             flow.ancestry.add(decode(data))
-        if is_moment(event_type, phase):
-            flow.moments.append(data)
 
     def _write_update(
         self, flow: OpenFlow, span_id: int, opened: OpenSpan, name: str, attributes: Mapping[str, Any], now_ns: int
@@ -305,17 +325,8 @@ class Encoder:
             flow.started_ns = span.start_time
             flow.stream.started_s = span.start_time / 1e9
         flow.root_ended = flow.root_ended or is_root
-        flow.early_ends.add(span.context.span_id)
+        flow.early_ends |= {span.context.span_id}
         return ended
-
-    def _keep(self, flow: OpenFlow, whole: bytes) -> None:
-        limits = self._settings
-        if len(flow.entries) >= limits.max_flow_spans or flow.bytes + len(whole) > limits.max_flow_bytes:
-            flow.cut_spans += 1
-            flow.cut_bytes += len(whole)
-            return
-        flow.entries.append(whole)
-        self._grow(flow, len(whole))
 
     def _grow(self, flow: OpenFlow, number: int) -> None:
         flow.bytes += number
@@ -327,7 +338,7 @@ class Encoder:
         del self._flows[flow.trace_id]
         self._bytes -= flow.bytes
         self._memory.remember(flow)
-        if self._news.pop(flow.trace_id, None) is not None and self._watched.anybody():
+        if self._news.pop(flow.trace_id, None) is not None:
             ring = ring_for(flow, self._watched)
             if ring is not None:
                 self.events.append(ring)
@@ -347,6 +358,8 @@ class Encoder:
             self._hand_over(flow, flow_part.PRESSURE)
 
 
+#: Attributes that say whose flow it is; one of these is among them whenever it is said at all.
+_SAYS_WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
 _SILENT: Final = (None, None, None)
 
 

@@ -36,6 +36,9 @@ class Shape(NamedTuple):
     middle: bytes
     event_type: str
     is_checkpoint: bool
+    #: When dashboards hear of it.
+    rings_at_start: bool
+    rings_at_end: bool
     #: How many values were hidden in the name.
     hidden: int
 

@@ -288,7 +288,7 @@ class Mirror:
 
     def _refused(self, owner: MirrorItem, error: str) -> None:
         if type(owner) is StreamEntry and owner.kind == START:
-            owner.stream.lost_starts.add(owner.span_id)
+            owner.stream.lost_starts |= {owner.span_id}
         self._say_refused(error)
 
     def _say_refused(self, error: str) -> None:

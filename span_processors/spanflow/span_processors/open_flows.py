@@ -101,7 +101,8 @@ class OpenFlow:
         self.last_identity: Identity = NOBODY
         self.last_said: tuple[Any, Any, Any] = (None, None, None)
         self.entries: list[bytes] = []
-        self.activities: list[bytes] = []
+        # Most flows have no activities and no early ends; an empty container per flow would only feed the collector.
+        self.activities: tuple[bytes, ...] = ()
         self.bytes = 0
         self.open: dict[int, OpenSpan] = {}
         #: The first local root: the span that carries the identity when it comes late.
@@ -118,7 +119,7 @@ class OpenFlow:
         #: Who stands above whom, as far as dashboards have been told anything yet.
         self.ancestry: CheckpointAncestry | None = None
         #: Spans that ended here without a start; a start that comes later does not open them.
-        self.early_ends: set[int] = set()
+        self.early_ends: frozenset[int] = frozenset()
         self.cut_spans = 0
         self.cut_bytes = 0
         self.redacted = 0
@@ -136,7 +137,7 @@ class OpenFlow:
             entries=(*self.entries, *(span.data for span in self.open.values())),
             process=process,
             identity=self.identity,
-            activities=tuple(self.activities),
+            activities=self.activities,
             started_ns=self.started_ns,
             ended_ns=self.ended_ns,
             root_ended=self.root_ended and not self.open_roots,

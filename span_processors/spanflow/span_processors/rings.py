@@ -15,11 +15,14 @@ from spanflow.span_processors.seeds_view import CheckpointAncestry, flow_event
 from spanflow.span_processors.watched import Watched
 
 
-def is_moment(event_type: str, phase: str) -> bool:
-    """Dashboards hear of `llm_thinking` when it starts, of every other checkpoint when it ends."""
-    if event_type == names.PLAIN_SPAN:
-        return False
-    return phase == (names.START if event_type == names.LLM_THINKING else names.END)
+def rings_at_start(event_type: str) -> bool:
+    """Dashboards hear of `llm_thinking` when it starts."""
+    return event_type == names.LLM_THINKING
+
+
+def rings_at_end(event_type: str) -> bool:
+    """Dashboards hear of every other checkpoint when it ends."""
+    return event_type != names.LLM_THINKING and event_type != names.PLAIN_SPAN
 
 
 def ring_for(flow: OpenFlow, watched: Watched) -> Ring | None:

@@ -4,7 +4,7 @@ Both ways give the same events; a property test holds them together.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, TypeAlias
 
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
@@ -13,6 +13,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event_bytes import CleanAttributes, EndWriter, Shape, start_bytes
 from spanflow.span_processors.open_flows import OpenSpan
 from spanflow.span_processors.redaction import Redactor
+from spanflow.span_processors.rings import rings_at_end, rings_at_start
 from spanflow.span_processors.span_events import (
     Classifier,
     Part,
@@ -35,21 +36,11 @@ _REMEMBERED_SHAPES: Final = 4096
 _SHARED: Final = frozenset({"v", "flow_id", "node_id"})
 
 
-class Started(NamedTuple):
-    data: bytes
-    shape: Shape
-    links: int
-    hidden: int
-    #: Whether the end may be spliced onto it.
-    usual: bool
-
-
-class Ended(NamedTuple):
-    data: bytes
-    #: The whole span as one merged entry.
-    whole: bytes
-    event_type: str
-    hidden: int
+#: The start event, its shape, how many links it tells, how many values were hidden, and whether an end may be spliced
+#: onto it. Plain tuples, as these are made for every span.
+Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
+#: The end event, the whole span as one merged entry, whether dashboards hear of it now, how many values were hidden.
+Ended: TypeAlias = tuple[bytes, bytes, bool, int]
 
 
 class SpanEncoder:
@@ -77,11 +68,11 @@ class SpanEncoder:
         clean, hidden, plain = self._clean(attributes) if attributes else (attributes, 0, True)
         if more:
             clean = {**clean, **more}
-        links = len(span.links) if _has_any(span, "_links") else 0
+        links = len(span.links) if _has_links(span) else 0
         if plain and not links and not context.trace_state:
             data = start_bytes(flow_id, span, context.span_id, shape, clean)
             if data is not None:
-                return Started(data, shape, 0, hidden + shape.hidden, True)
+                return data, shape, 0, hidden + shape.hidden, True
         shown, _ = self._redactor.text(name)
         scope = self._process.scope_key(span.instrumentation_scope)
         part = start_part(span, shown, clean, shape.event_type, self._process.instance_id, scope)
@@ -89,7 +80,7 @@ class SpanEncoder:
             part["links"], count = links_of(tuple(span.links), self._redactor)
             hidden += count
         data, _ = self._encode(flow_id, context.span_id, made_plain(part))
-        return Started(data, shape, links, hidden + shape.hidden, False)
+        return data, shape, links, hidden + shape.hidden, False
 
     def end(
         self,
@@ -113,13 +104,13 @@ class SpanEncoder:
             span_id = opened.span_id
             ended = self._ends.end(flow_id, span, span_id, opened.data, clean, shape.is_checkpoint)
             if ended is not None:
-                return Ended(*ended, event_type, hidden)
+                return *ended, shape.rings_at_end, hidden
         last = end_part(span, clean, event_type != names.PLAIN_SPAN)
         hidden += self._changes(opened, name, event_type, last) + self._add_what_ends(last, span, opened.links)
         data, last = self._encode(flow_id, opened.span_id, made_plain(last))
         start = {key: value for key, value in orjson.loads(opened.data).items() if key not in _SHARED}
         whole = orjson.dumps(merged(f"{opened.span_id:016x}", start, last))
-        return Ended(data, whole, event_type, hidden)
+        return data, whole, rings_at_end(event_type), hidden
 
     def whole_end(
         self, flow_id: bytes, span: ReadableSpan, attributes: Mapping[str, Any], more: Mapping[str, Any]
@@ -138,7 +129,7 @@ class SpanEncoder:
         }
         hidden += in_name + self._add_what_ends(part, span, 0)
         data, _ = self._encode(flow_id, context.span_id, made_plain(part))
-        return Ended(data, data, event_type, hidden)
+        return data, data, rings_at_end(event_type), hidden
 
     def update(
         self,
@@ -185,7 +176,14 @@ class SpanEncoder:
         if scope:
             part["scope"] = scope
         written, _ = to_json(part)
-        return Shape(written[1:-1], event_type, event_type != names.PLAIN_SPAN, hidden)
+        return Shape(
+            written[1:-1],
+            event_type,
+            event_type != names.PLAIN_SPAN,
+            rings_at_start(event_type),
+            rings_at_end(event_type),
+            hidden,
+        )
 
     def _changes(self, opened: OpenSpan, name: str, event_type: str, part: Part) -> int:
         """Put a new name and type into the part; returns how many values were hidden."""
@@ -242,14 +240,19 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[di
     return difference, again
 
 
-def _has_any(span: ReadableSpan, what: str) -> bool:
-    """Whether the span has events or links. The public properties copy under a lock, which costs most of an event."""
-    kept = getattr(span, what, _ABSENT)
-    return kept is _ABSENT or len(cast(Any, kept)) > 0
+def _has_links(span: ReadableSpan) -> bool:
+    """Whether the span has links. The public property copies them under a lock, which costs most of an event."""
+    try:
+        return bool(span._links._dq)  # type: ignore[attr-defined]
+    except AttributeError:
+        return bool(span.links)
 
 
 def _says_more(span: ReadableSpan, links_told: int) -> bool:
     """Whether the end has to say more than status, outcome and attributes."""
-    if span.status.description or links_told or _has_any(span, "_events") or _has_any(span, "_links"):
+    if links_told or span.status.description:
         return True
-    return bool(getattr(getattr(span, "_attributes", None), "dropped", 0))
+    try:
+        return bool(span._events._dq or span._links._dq or span._attributes.dropped)  # type: ignore[attr-defined, union-attr]
+    except AttributeError:
+        return bool(span.events or span.links or cut_of(span))

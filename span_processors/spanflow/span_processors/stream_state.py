@@ -38,7 +38,7 @@ class StreamState:
         #: It was gone when we came back. Ends are then written with all that is known of their spans.
         self.vanished = False
         #: Spans whose start never reached the stream; their ends carry the whole span.
-        self.lost_starts: set[int] = set()
+        self.lost_starts: frozenset[int] = frozenset()
         #: When the index and the expiry were refreshed last, and which ids are in the indexes.
         self.touched_at = 0.0
         self.expires_at = 0.0
