@@ -1,0 +1,173 @@
+"""How many flows per second reach Postgres, against a plain COPY of the same rows into the same table.
+
+Run as `python -m benchmarks.archive_capacity '{"dsn": …, "flows": 2000, "rounds": 5}'` against a migrated database that
+nobody else uses; prints one JSON object. The cases take turns within each round, on one connection.
+"""
+
+import asyncio
+import random
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any, Final
+
+import orjson
+
+from spanflow.span_processors import names
+from spanflow.span_processors.archive_sql import COLUMN_NAMES, ArchiveSql, copy_text
+from spanflow.span_processors.archive_writer import ArchiveWriter
+from spanflow.span_processors.flow_draft import drafts
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.flow_row import flow_row
+from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.postgres import UntracedConnection, begin, connect
+from spanflow.span_processors.settings import Settings
+
+BATCH: Final = 200
+CHECKPOINTS: Final = 11
+_WORDS: Final = (
+    "list show snapshot volume schedule pool health of the last week failed backup copy restore usage".split()
+)
+
+Case = Callable[[UntracedConnection, list[FlowPart]], Awaitable[float]]
+
+
+def make_part(choose: random.Random) -> FlowPart:
+    """A request with a root, eleven checkpoints and the kind of attributes that they carry; no two are alike."""
+    flow_id = uuid.UUID(int=choose.getrandbits(128)).hex
+    user = choose.randrange(1000)
+    start = time.time_ns() - choose.randrange(10**9)
+    ids = [f"{choose.getrandbits(64):016x}" for _ in range(CHECKPOINTS + 1)]
+    entries = []
+    for place, node_id in enumerate(ids):
+        kind = ("auth_check", "security_check", "usage_check", "tool_filter", "llm_thinking", "tool_call")[place % 6]
+        event = {
+            "v": 1,
+            "phase": "end",
+            "flow_id": flow_id,
+            "node_id": node_id,
+            "parent_id": ids[0] if place else None,
+            "event_type": kind if place else "span",
+            "name": kind if place else "POST /api/v1/ask/stream",
+            "kind": "internal" if place else "server",
+            "start_ns": str(start + place * 10**6),
+            "end_ns": str(start + place * 10**6 + choose.randrange(10**8)),
+            "status": "ok",
+            "outcome": "ok",
+            "attributes": {
+                "user.id": str(user),
+                "flow.session_id": f"session-{user}",
+                "flow.data.tool": choose.choice(_WORDS) + "_" + choose.choice(_WORDS),
+                "flow.data.score": choose.random(),
+                "flow.data.note": " ".join(choose.choices(_WORDS, k=12)),
+            },
+            "process": "gateway-1",
+            "scope": "gateway",
+        }
+        entries.append(orjson.dumps(event))
+    identity = Identity(user_id=str(user), email=f"user{user}@example.org", session_id=f"session-{user}", source="web")
+    return FlowPart(flow_id, "gateway-1", tuple(entries), b'{"resource":{}}', identity, (), start, start, True)
+
+
+def rendered(parts: list[FlowPart], start_key: datetime) -> bytes:
+    made, _ = drafts(parts)
+    rows = [
+        flow_row(start_key, draft.document, orjson.dumps(draft.document), draft.started_ns, draft.identity.source)
+        for draft in made
+    ]
+    return copy_text(rows)
+
+
+async def _copy(connection: UntracedConnection, schema: str, data: bytes) -> None:
+    await connection.copy_to_table(names.TABLE_FLOWS, schema_name=schema, columns=COLUMN_NAMES, source=BytesIO(data))
+
+
+def cases(schema: str) -> dict[str, Case]:
+    sql = ArchiveSql(schema)
+    writer = ArchiveWriter(schema)
+
+    def batches(parts: list[FlowPart]) -> list[list[FlowPart]]:
+        return [parts[start : start + BATCH] for start in range(0, len(parts), BATCH)]
+
+    async def raw_copy(connection: UntracedConnection, parts: list[FlowPart]) -> float:
+        now = datetime.now(UTC)
+        data = [rendered(batch, now) for batch in batches(parts)]
+        begun = time.perf_counter()
+        for batch in data:
+            await _copy(connection, schema, batch)
+        return time.perf_counter() - begun
+
+    async def claimed_copy(connection: UntracedConnection, parts: list[FlowPart]) -> float:
+        now = datetime.now(UTC)
+        data = [(sorted(part.flow_id for part in batch), rendered(batch, now)) for batch in batches(parts)]
+        begun = time.perf_counter()
+        for flow_ids, batch in data:
+            await connection.execute(begin(10))
+            await connection.fetch(sql.claim, flow_ids, [now] * len(flow_ids))
+            await _copy(connection, schema, batch)
+            await connection.execute("COMMIT")
+        return time.perf_counter() - begun
+
+    async def from_parts(connection: UntracedConnection, parts: list[FlowPart]) -> float:
+        begun = time.perf_counter()
+        for batch in batches(parts):
+            written = await writer.write(connection, batch)
+            assert len(written.stored) == len(batch)
+        return time.perf_counter() - begun
+
+    return {
+        "raw COPY, same table": raw_copy,
+        "idempotent insert, rows ready": claimed_copy,
+        "archive, from encoded parts": from_parts,
+    }
+
+
+async def measure(dsn: str, flows: int, rounds: int) -> dict[str, Any]:
+    settings = Settings(postgres_dsn=dsn)
+    connection = await connect(settings, "benchmark")
+    choose = random.Random(1)
+    rates: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    every_case = list(cases(settings.schema).items())
+    try:
+        for number in range(rounds + 1):
+            choose.shuffle(every_case)
+            for name, case in every_case:
+                parts = [make_part(choose) for _ in range(flows)]
+                before = time.process_time()
+                took = await case(connection, parts)
+                if number:  # the first round warms up
+                    rates.setdefault(name, []).append(flows / took)
+                    cpu.setdefault(name, []).append((time.process_time() - before) / flows * 1e6)
+        size = await connection.fetchrow(
+            f"""
+            SELECT sum(pg_total_relation_size(inhrelid))::bigint AS bytes,
+                   (SELECT count(*) FROM "{settings.schema}".interaction_flows) AS flows,
+                   (SELECT avg(flow_bytes)::integer FROM "{settings.schema}".interaction_flows) AS json
+            FROM pg_inherits WHERE inhparent = '"{settings.schema}".interaction_flows'::regclass"""
+        )
+    finally:
+        await connection.close()
+    base = statistics.median(rates["raw COPY, same table"])
+    return {
+        "flows_per_s": {name: round(statistics.median(values)) for name, values in rates.items()},
+        "of_raw_copy": {name: round(statistics.median(values) / base, 2) for name, values in rates.items()},
+        "client_cpu_us_per_flow": {
+            "archive, from encoded parts": round(statistics.median(cpu["archive, from encoded parts"]))
+        },
+        "bytes_per_flow": {"in Postgres, with indexes": size["bytes"] // size["flows"], "as JSON": size["json"]},
+    }
+
+
+def main() -> None:
+    given = orjson.loads(sys.argv[1])
+    found = asyncio.run(measure(given["dsn"], given.get("flows", 2000), given.get("rounds", 5)))
+    sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
