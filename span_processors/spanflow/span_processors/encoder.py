@@ -113,7 +113,7 @@ class Encoder:
         if self._ringing:
             self._tell(flow, data)
         still_open = flow.open
-        if span_id in still_open or span_id in flow.early_ends:
+        if span_id in still_open or flow.ended_early(span_id):
             return
         if len(still_open) + len(flow.entries) < self._max_spans:
             still_open[span_id] = OpenSpan(span_id, name, attributes, data, shape, links, usual, is_root, more)
@@ -207,7 +207,7 @@ class Encoder:
         said, hidden = self._redactor.attributes(activity.data)
         flow.redacted += hidden
         data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
-        flow.activities += (data,)
+        flow.add_activity(data)
         self._grow(flow, len(data))
         self._completion.touched(flow, now)
 
@@ -325,7 +325,7 @@ class Encoder:
             flow.started_ns = span.start_time
             flow.stream.started_s = span.start_time / 1e9
         flow.root_ended = flow.root_ended or is_root
-        flow.early_ends |= {span.context.span_id}
+        flow.add_early_end(span.context.span_id)
         return ended
 
     def _grow(self, flow: OpenFlow, number: int) -> None:

@@ -201,7 +201,7 @@ class Mirror:
     ) -> None:
         stream = entry.stream
         data = entry.data
-        if entry.kind == END and entry.whole and (stream.vanished or entry.span_id in stream.lost_starts):
+        if entry.kind == END and entry.whole and stream.lacks_start(entry.span_id):
             data = entry.whole
         commands.add_event(stream, data)
         owners.append(entry)
@@ -288,7 +288,7 @@ class Mirror:
 
     def _refused(self, owner: MirrorItem, error: str) -> None:
         if type(owner) is StreamEntry and owner.kind == START:
-            owner.stream.lost_starts |= {owner.span_id}
+            owner.stream.lose_start(owner.span_id)
         self._say_refused(error)
 
     def _say_refused(self, error: str) -> None:

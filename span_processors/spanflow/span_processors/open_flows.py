@@ -69,7 +69,7 @@ class OpenFlow:
         "cut_bytes",
         "cut_spans",
         "ancestry",
-        "early_ends",
+        "_early_ends",
         "ended_ns",
         "entries",
         "flow_id",
@@ -102,7 +102,7 @@ class OpenFlow:
         self.last_said: tuple[Any, Any, Any] = (None, None, None)
         self.entries: list[bytes] = []
         # Most flows have no activities and no early ends; an empty container per flow would only feed the collector.
-        self.activities: tuple[bytes, ...] = ()
+        self.activities: list[bytes] | None = None
         self.bytes = 0
         self.open: dict[int, OpenSpan] = {}
         #: The first local root: the span that carries the identity when it comes late.
@@ -119,10 +119,24 @@ class OpenFlow:
         #: Who stands above whom, as far as dashboards have been told anything yet.
         self.ancestry: CheckpointAncestry | None = None
         #: Spans that ended here without a start; a start that comes later does not open them.
-        self.early_ends: frozenset[int] = frozenset()
+        self._early_ends: set[int] | None = None
         self.cut_spans = 0
         self.cut_bytes = 0
         self.redacted = 0
+
+    def add_activity(self, data: bytes) -> None:
+        if self.activities is None:
+            self.activities = []
+        self.activities.append(data)
+
+    def add_early_end(self, span_id: int) -> None:
+        if self._early_ends is None:
+            self._early_ends = set()
+        self._early_ends.add(span_id)
+
+    def ended_early(self, span_id: int) -> bool:
+        """Whether the span's end came without, or before, its start."""
+        return self._early_ends is not None and span_id in self._early_ends
 
     @property
     def finished(self) -> bool:
@@ -137,7 +151,7 @@ class OpenFlow:
             entries=(*self.entries, *(span.data for span in self.open.values())),
             process=process,
             identity=self.identity,
-            activities=self.activities,
+            activities=tuple(self.activities or ()),
             started_ns=self.started_ns,
             ended_ns=self.ended_ns,
             root_ended=self.root_ended and not self.open_roots,

@@ -338,7 +338,7 @@ class Pipeline:
             if self._mirror is not None:
                 for item in self._mirror.offer(events, is_refusable):
                     if type(item) is StreamEntry and item.kind == START:
-                        item.stream.lost_starts |= {item.span_id}
+                        item.stream.lose_start(item.span_id)
         if encoder.finished_ids:
             finished, encoder.finished_ids = encoder.finished_ids, []
             archived_in(self._mirror)(finished)

@@ -16,7 +16,7 @@ class StreamState:
         "flow_id",
         "indexed",
         "key",
-        "lost_starts",
+        "_lost_starts",
         "started_s",
         "touched_at",
         "users",
@@ -38,12 +38,22 @@ class StreamState:
         #: It was gone when we came back. Ends are then written with all that is known of their spans.
         self.vanished = False
         #: Spans whose start never reached the stream; their ends carry the whole span.
-        self.lost_starts: frozenset[int] = frozenset()
+        self._lost_starts: set[int] | None = None
         #: When the index and the expiry were refreshed last, and which ids are in the indexes.
         self.touched_at = 0.0
         self.expires_at = 0.0
         self.users: tuple[str | None, str | None] = (None, None)
         self.indexed: tuple[str | None, str | None] = (None, None)
+
+    def lose_start(self, span_id: int) -> None:
+        """The span's start does not reach the stream."""
+        if self._lost_starts is None:
+            self._lost_starts = set()
+        self._lost_starts.add(span_id)
+
+    def lacks_start(self, span_id: int) -> bool:
+        """Whether the stream is known not to have the span's start."""
+        return self.vanished or (self._lost_starts is not None and span_id in self._lost_starts)
 
     def forget_redis(self) -> None:
         """The stream is gone: create it and its index entries anew with the next write."""
