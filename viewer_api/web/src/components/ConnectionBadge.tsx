@@ -1,0 +1,23 @@
+import { useLiveSnapshot } from "../hooks/useLive";
+import type { ConnectionState } from "../live/messages";
+
+const WORDS: Readonly<Record<ConnectionState, string>> = {
+  idle: "Nobody followed",
+  connecting: "Connecting…",
+  live: "Live",
+  interrupted: "Live data interrupted: the viewer's Redis is away",
+  reconnecting: "Connection lost, trying again…",
+  "signed-out": "Signed out",
+  refused: "You may not follow anybody live",
+};
+
+/** How the one live connection is doing; screen readers hear of each change. */
+export function ConnectionBadge() {
+  const { state } = useLiveSnapshot();
+  return (
+    <span className="connection" role="status" data-testid="connection" data-state={state}>
+      <span className="dot" aria-hidden="true" />
+      {WORDS[state]}
+    </span>
+  );
+}

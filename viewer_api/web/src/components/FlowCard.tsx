@@ -1,0 +1,56 @@
+import { useMemo, useState } from "react";
+import { clockTime, durationNs } from "../format";
+import { useLiveStore } from "../hooks/useLive";
+import { useNow } from "../hooks/useNow";
+import type { FlowModel } from "../live/liveFlows";
+import { appearance, label } from "../tree/appearance";
+import { timelineOf } from "../tree/timeline";
+import { Sign } from "./Sign";
+import { TreeGrid } from "./TreeGrid";
+
+interface Props {
+  readonly model: FlowModel;
+  /** Changes when the model has changed. */
+  readonly version: number;
+  readonly initiallyOpen: boolean;
+}
+
+const TICK_MS = 250;
+/** Larger trees are drawn less often while they run. */
+const LARGE = 1000;
+const LARGE_TICK_MS = 1000;
+
+/** One flow: a line that says how it is, and its tree. */
+export function FlowCard({ model, version, initiallyOpen }: Props) {
+  const store = useLiveStore();
+  const [expanded, setExpanded] = useState(initiallyOpen);
+  const [clock] = useState(() => () => store.nowMs());
+  const now = useNow(clock, model.open ? (model.size > LARGE ? LARGE_TICK_MS : TICK_MS) : null);
+  // The newest event may be a moment ahead of the last tick, and of this computer's idea of the viewer's clock.
+  const newest = useMemo(() => model.newestNs(), [model, version]);
+  const ticked = BigInt(Math.round(now)) * 1_000_000n;
+  const nowNs = model.open && ticked > newest ? ticked : newest;
+  const tree = useMemo(() => model.tree(nowNs), [model, version, nowNs, model.open]);
+  const root = tree.roots[0];
+  if (root === undefined) return null;
+  const timeline = timelineOf(tree, nowNs);
+  const look = appearance(root);
+  const title = label(root);
+  return (
+    <article className="flow" data-testid="flow" data-flow-id={model.flowId} data-open={model.open} data-look={look.look}>
+      <h3>
+        <button type="button" aria-expanded={expanded} onClick={() => setExpanded(!expanded)} className="flow-head">
+          <Sign look={look} />
+          <span className="flow-name">{title}</span>
+          <span className="quiet">
+            {clockTime(timeline.startNs)} · <span data-testid="flow-duration">{durationNs(timeline.endNs - timeline.startNs)}</span> ·{" "}
+            {model.size} {model.size === 1 ? "span" : "spans"}
+          </span>
+        </button>
+      </h3>
+      {model.truncated && <p className="quiet">The beginning of this flow is gone from the stream.</p>}
+      {model.damaged > 0 && <p className="quiet">{model.damaged} events could not be read.</p>}
+      {expanded && <TreeGrid tree={tree} timeline={timeline} nowNs={nowNs} label={title} />}
+    </article>
+  );
+}

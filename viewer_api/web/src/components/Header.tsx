@@ -1,0 +1,42 @@
+import type { Session } from "../api/session";
+import { formatRoute, type Route } from "../route";
+import { ConnectionBadge } from "./ConnectionBadge";
+
+interface Props {
+  readonly session: Session;
+  readonly route: Route;
+  readonly onGo: (route: Route) => void;
+  readonly onLeave: () => void;
+}
+
+const LIVE: Route = { view: "live", users: [] };
+const HISTORY: Route = { view: "history", user: null, flow: null };
+
+export function Header({ session, route, onGo, onLeave }: Props) {
+  const link = (target: Route, text: string) => (
+    <a
+      href={formatRoute(target)}
+      aria-current={route.view === target.view ? "page" : undefined}
+      onClick={(event) => {
+        event.preventDefault();
+        if (route.view !== target.view) onGo(target);
+      }}
+    >
+      {text}
+    </a>
+  );
+  return (
+    <header>
+      <span className="brand">Spanflow</span>
+      <nav aria-label="Views">
+        {link(LIVE, "Live")}
+        {link(HISTORY, "History")}
+      </nav>
+      <ConnectionBadge />
+      <span className="who">{session.name}</span>
+      <button type="button" onClick={onLeave} data-testid="sign-out">
+        Sign out
+      </button>
+    </header>
+  );
+}

@@ -1,0 +1,56 @@
+import { useId } from "react";
+import { until } from "../format";
+import { useFollowed, useLiveStore } from "../hooks/useLive";
+import { useNow } from "../hooks/useNow";
+import { FlowCard } from "./FlowCard";
+
+interface Props {
+  readonly userId: string;
+  readonly name: string;
+  readonly expiresAt: string | null;
+  readonly onClose: () => void;
+  readonly onHistory: () => void;
+}
+
+const ENDED: Readonly<Record<string, string>> = {
+  expired: "The watch has expired. Watch again to go on.",
+  disabled: "Somebody ended the watch.",
+  forbidden: "You may not follow this user.",
+  reason_required: "This user is not watched. Watch them first, with a reason.",
+};
+
+/** One user's flows, newest first, growing while they happen. */
+export function UserPanel({ userId, name, expiresAt, onClose, onHistory }: Props) {
+  const id = useId();
+  const store = useLiveStore();
+  const live = useFollowed(userId);
+  const now = useNow(store.nowMs, 30_000);
+  const flows = live.newestFirst().filter((model) => model.size > 0);
+  return (
+    <section className="panel card" aria-labelledby={id} data-testid="panel" data-user-id={userId}>
+      <div className="panel-head">
+        <h2 id={id}>{name}</h2>
+        <span className="quiet">{expiresAt === null ? "" : `${until(expiresAt, now)} left`}</span>
+        <button type="button" onClick={onHistory} aria-label={`Past flows of ${name}`}>
+          History
+        </button>
+        <button type="button" onClick={onClose} aria-label={`Close the panel of ${name}`}>
+          ✕
+        </button>
+      </div>
+      {live.ended !== undefined && (
+        <p role="alert" className="alert" data-testid="panel-ended">
+          {ENDED[live.ended] ?? `Not followed any more (${live.ended}).`}
+        </p>
+      )}
+      {flows.length === 0 && live.ended === undefined && (
+        <p className="quiet" data-testid="panel-empty">
+          No request is running. The next one appears here while it happens; past ones are under History.
+        </p>
+      )}
+      {flows.map((model, index) => (
+        <FlowCard key={model.flowId} model={model} version={live.version} initiallyOpen={index === 0 || model.open} />
+      ))}
+    </section>
+  );
+}

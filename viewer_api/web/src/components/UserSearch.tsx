@@ -1,0 +1,103 @@
+import { useEffect, useId, useState, type KeyboardEvent } from "react";
+import { nameOf, searchPeople, type Person } from "../api/monitoring";
+
+interface Props {
+  readonly label: string;
+  readonly onChoose: (person: Person) => void;
+}
+
+const PAUSE_MS = 150;
+
+/** Finds people by any part of their e-mail address, name or id. A combobox with a list (ARIA Authoring Practices). */
+export function UserSearch({ label, onChoose }: Props) {
+  const id = useId();
+  const [query, setQuery] = useState("");
+  const [found, setFound] = useState<readonly Person[] | null>(null);
+  const [active, setActive] = useState(-1);
+  const [problem, setProblem] = useState<string | null>(null);
+  const wanted = query.trim();
+  useEffect(() => {
+    setActive(-1);
+    if (wanted === "") {
+      setFound(null);
+      return undefined;
+    }
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      searchPeople(wanted, abort.signal).then(
+        (people) => {
+          setProblem(null);
+          setFound(people);
+        },
+        (error: unknown) => {
+          if (!abort.signal.aborted) setProblem(error instanceof Error ? error.message : String(error));
+        },
+      );
+    }, PAUSE_MS);
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [wanted]);
+  const choose = (person: Person) => {
+    setQuery("");
+    setFound(null);
+    onChoose(person);
+  };
+  const people = found ?? [];
+  const onKey = (event: KeyboardEvent) => {
+    const last = people.length - 1;
+    if (event.key === "ArrowDown") setActive(active >= last ? 0 : active + 1);
+    else if (event.key === "ArrowUp") setActive(active <= 0 ? last : active - 1);
+    else if (event.key === "Escape") setFound(null);
+    else if (event.key === "Enter") {
+      const person = people[active] ?? people[0];
+      if (person !== undefined) choose(person);
+    } else return;
+    event.preventDefault();
+  };
+  return (
+    <div className="search">
+      <label htmlFor={id}>{label}</label>
+      <input
+        id={id}
+        role="combobox"
+        type="search"
+        autoComplete="off"
+        placeholder="e-mail, name or id"
+        data-testid="user-search"
+        aria-expanded={found !== null}
+        aria-controls={`${id}-list`}
+        aria-autocomplete="list"
+        aria-activedescendant={active < 0 ? undefined : `${id}-${active}`}
+        value={query}
+        onChange={(event) => setQuery(event.target.value)}
+        onKeyDown={onKey}
+      />
+      {problem !== null && (
+        <p role="alert" className="alert">
+          {problem}
+        </p>
+      )}
+      <ul id={`${id}-list`} role="listbox" aria-label="People found" hidden={found === null} data-testid="people-found">
+        {people.map((person, index) => (
+          <li
+            key={person.userId}
+            id={`${id}-${index}`}
+            role="option"
+            aria-selected={index === active}
+            onMouseDown={(event) => event.preventDefault()}
+            onClick={() => choose(person)}
+          >
+            {nameOf(person)} <span className="quiet">{person.fullName ?? ""} · id {person.userId}</span>
+          </li>
+        ))}
+      </ul>
+      {found !== null && people.length === 0 && (
+        <p className="quiet" role="status">
+          Nobody is known by that.
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,43 @@
+const NS_PER_MS = 1_000_000;
+
+/** A duration for people: `0.4 ms`, `150 ms`, `2.35 s`, `3 min 05 s`, `2 h 04 min`. */
+export function duration(ms: number): string {
+  const shown = Math.max(ms, 0);
+  if (shown < 10) return `${shown.toFixed(1)} ms`;
+  if (shown < 999.5) return `${Math.round(shown)} ms`;
+  if (shown < 59_995) return `${(shown / 1000).toFixed(2)} s`;
+  const seconds = Math.round(shown / 1000);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
+  const minutes = Math.floor(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+export function durationNs(ns: bigint): string {
+  return duration(Number(ns) / NS_PER_MS);
+}
+
+/** How long until a moment, roughly: `23 h`, `12 min`, `now`. */
+export function until(iso: string, nowMs: number): string {
+  const minutes = Math.ceil((Date.parse(iso) - nowMs) / 60_000);
+  if (!Number.isFinite(minutes) || minutes <= 0) return "now";
+  if (minutes < 60) return `${minutes} min`;
+  return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
+}
+
+export function clockTime(ns: bigint): string {
+  return timeOf(new Date(Number(ns / 1_000_000n)));
+}
+
+export function dateTime(iso: string): string {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? iso : `${date.toLocaleDateString()} ${timeOf(date)}`;
+}
+
+function timeOf(date: Date): string {
+  return date.toLocaleTimeString(undefined, { hour12: false });
+}
+
+/** A value of an attribute as text. */
+export function valueText(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value, null, 1) ?? "");
+}

@@ -1,0 +1,102 @@
+import { EventError } from "../reducer/event";
+import { FlowReducer } from "../reducer/reducer";
+import type { Outlook, Tree } from "../reducer/tree";
+
+/** So many flows of one user are kept on the page; the oldest complete ones go first. */
+const KEPT_FLOWS = 20;
+
+/** One flow on the page, live or past: everything that is known of it, and its tree. */
+export class FlowModel {
+  private readonly reducer = new FlowReducer();
+  private readonly lost = new Set<string>();
+  open = true;
+  truncated = false;
+  /** Events that could not be read. */
+  damaged = 0;
+
+  constructor(readonly flowId: string) {}
+
+  get size(): number {
+    return this.reducer.size;
+  }
+
+  addAll(events: readonly unknown[]): void {
+    for (const event of events) {
+      try {
+        this.reducer.add(event);
+      } catch (error) {
+        if (!(error instanceof EventError)) throw error;
+        this.damaged++;
+      }
+    }
+  }
+
+  setProcess(process: string, alive: boolean): void {
+    if (alive) this.lost.delete(process);
+    else this.lost.add(process);
+  }
+
+  tree(nowNs: bigint): Tree {
+    const outlook: Outlook = { nowNs };
+    // What a complete flow still has open will not go on.
+    if (!this.open) return this.reducer.tree({ ...outlook, alive: new Set() });
+    if (this.lost.size === 0) return this.reducer.tree(outlook);
+    const processes = this.reducer.entries().map((entry) => entry.process ?? "");
+    return this.reducer.tree({ ...outlook, alive: new Set(processes.filter((process) => !this.lost.has(process))) });
+  }
+
+  /** The newest moment that any event tells of. */
+  newestNs(): bigint {
+    let newest = 0n;
+    for (const entry of this.reducer.entries()) {
+      for (const text of [entry.start_ns, entry.updated_ns, entry.end_ns]) {
+        const time = text === undefined ? 0n : BigInt(text);
+        if (time > newest) newest = time;
+      }
+    }
+    return newest;
+  }
+
+  startNs(): bigint | undefined {
+    const first = this.reducer.entries()[0];
+    const start = first?.start_ns ?? first?.end_ns;
+    return start === undefined ? undefined : BigInt(start);
+  }
+}
+
+/** The flows of one followed user. `version` changes with every change. */
+export class LiveFlows {
+  readonly flows = new Map<string, FlowModel>();
+  version = 0;
+  /** Why the server stopped following, e.g. `expired`; undefined while it follows. */
+  ended: string | undefined;
+
+  flow(flowId: string): FlowModel {
+    let model = this.flows.get(flowId);
+    if (model === undefined) {
+      model = new FlowModel(flowId);
+      this.flows.set(flowId, model);
+      this.forgetOldest();
+    }
+    return model;
+  }
+
+  /** Newest first. A flow of which only the notice has come has no start yet: it is the newest. */
+  newestFirst(): FlowModel[] {
+    const starts = new Map([...this.flows.values()].map((model) => [model, model.startNs()] as const));
+    return [...starts.keys()].sort((a, b) => compareStarts(starts.get(b), starts.get(a)));
+  }
+
+  private forgetOldest(): void {
+    if (this.flows.size <= KEPT_FLOWS) return;
+    const oldest = this.newestFirst().reverse().find((model) => !model.open);
+    if (oldest !== undefined) this.flows.delete(oldest.flowId);
+  }
+}
+
+function compareStarts(one: bigint | undefined, other: bigint | undefined): number {
+  if (one === other) return 0;
+  if (one === undefined) return 1;
+  if (other === undefined) return -1;
+  return one < other ? -1 : 1;
+}

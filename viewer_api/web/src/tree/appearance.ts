@@ -1,0 +1,57 @@
+import type { TreeNode } from "../reducer/tree";
+
+/** How a node looks and what it is called: never by colour alone. */
+export interface Appearance {
+  /** Name of the CSS class that colours it, and of the row's `data-look`. */
+  readonly look: string;
+  readonly sign: string;
+  readonly words: string;
+}
+
+const OUTCOMES: Readonly<Record<string, Appearance>> = {
+  ok: { look: "ok", sign: "✓", words: "ok" },
+  denied: { look: "denied", sign: "⊘", words: "denied" },
+  error: { look: "error", sign: "✕", words: "error" },
+  cancelled: { look: "cancelled", sign: "◇", words: "cancelled" },
+  interrupted: { look: "lost", sign: "?", words: "interrupted" },
+};
+const STATES: Readonly<Record<string, Appearance>> = {
+  running: { look: "running", sign: "●", words: "running" },
+  slow: { look: "slow", sign: "◐", words: "slow" },
+  stalled: { look: "stalled", sign: "‖", words: "stalled: no news" },
+  lost: { look: "lost", sign: "?", words: "lost: its process is gone" },
+};
+const PLACEHOLDER: Appearance = { look: "unknown", sign: "…", words: "not seen yet" };
+
+export function appearance(node: TreeNode): Appearance {
+  if (node.entry === undefined || node.state === null) return PLACEHOLDER;
+  const open = STATES[node.state];
+  if (open !== undefined) return open;
+  const outcome = node.entry.outcome ?? (node.entry.status === "error" ? "error" : "ok");
+  return OUTCOMES[outcome] ?? (OUTCOMES["ok"] as Appearance);
+}
+
+/** The look of a whole flow by its outcome; an open one is running. */
+export function outcomeAppearance(outcome: string | null, open: boolean): Appearance {
+  const found = open ? STATES["running"] : OUTCOMES[outcome ?? ""];
+  return found ?? { look: "unknown", sign: "–", words: outcome ?? "unknown" };
+}
+
+/** What a node is called: its step and what it works on, or its name. */
+export function label(node: TreeNode): string {
+  const { entry } = node;
+  if (entry === undefined) return "(its parent has not come)";
+  const type = entry.event_type ?? "span";
+  const name = entry.name ?? "";
+  if (type === "span") return name === "" ? "(start not seen)" : name;
+  const tool = entry.attributes?.["flow.data.tool"] ?? entry.attributes?.["gen_ai.tool.name"];
+  const subject = typeof tool === "string" ? tool : name;
+  return subject === "" || subject === type ? type : `${type} · ${subject}`;
+}
+
+/** Why a step was refused or failed, if it says. */
+export function explanation(node: TreeNode): string | null {
+  const reason = node.entry?.attributes?.["flow.denied.reason"];
+  if (typeof reason === "string") return reason;
+  return node.entry?.status_message ?? null;
+}
