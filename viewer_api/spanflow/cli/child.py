@@ -126,20 +126,7 @@ class Child:
 
     def end_orphan(self, within: float = 20.0) -> bool:
         """End the process of an earlier owner, if the record proves that it is ours; True when there was one."""
-        pid = recorded_pid(self._record, self._directory)
-        if pid is None:
-            self._record.unlink(missing_ok=True)
-            return False
-        known = launcher.identity(pid)
-        for word, patience in ((self._stop_signal, within), (self._kill_signal, 5.0), (signal.SIGKILL, 5.0)):
-            _signal_group(pid, word)
-            if _gone(pid, known, patience):
-                break
-        else:
-            raise ChildError(f"{self.name} (process {pid}) was left by an earlier start and cannot be ended.")
-        _signal_group(pid, signal.SIGKILL)
-        self._record.unlink(missing_ok=True)
-        return True
+        return end_recorded(self._record, self._directory, (self._stop_signal, self._kill_signal), within)
 
     def log_tail(self, lines: int = 12) -> str:
         try:
@@ -173,6 +160,27 @@ def recorded_pid(record: Path, directory: Path) -> int | None:
     if owner != owner_of(directory) or known is None or launcher.identity(pid) != known:
         return None
     return pid
+
+
+def end_recorded(
+    record: Path,
+    directory: Path,
+    signals: Sequence[signal.Signals] = (signal.SIGTERM,),
+    within: float = 10.0,
+) -> bool:
+    """End the process that a record proves to be of `directory`, and forget the record; True when there was one."""
+    pid = recorded_pid(record, directory)
+    if pid is not None:
+        known = launcher.identity(pid)
+        for word, patience in zip((*signals, signal.SIGKILL), (within, 5.0, 5.0), strict=False):
+            _signal_group(pid, word)
+            if _gone(pid, known, patience):
+                break
+        else:
+            raise ChildError(f"{record.stem} (process {pid}) was left by an earlier start and cannot be ended.")
+        _signal_group(pid, signal.SIGKILL)
+    record.unlink(missing_ok=True)
+    return pid is not None
 
 
 def _signal_group(pid: int, word: signal.Signals) -> None:

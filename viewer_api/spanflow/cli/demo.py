@@ -1,6 +1,7 @@
 """The example gateway and its traffic, as further parts of `spanflow up --demo`."""
 
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -59,7 +60,8 @@ class Demo:
             "OTEL_SERVICE_NAME": "example-gateway",
             "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "healthz",
         }
-        here = {**defaults, **environ, "PYTHONPATH": str(self.folder)}
+        path = os.pathsep.join(filter(None, (str(self.folder), environ.get("PYTHONPATH"))))
+        here = {**defaults, **environ, "PYTHONPATH": path}
         served = ["uvicorn", f"{PACKAGE}.app:app", "--host", LOOPBACK, "--port", str(port)]
         traced = [sys.executable, "-m", "spanflow.cli.main", "run", "--", sys.executable, "-m", *served]
         quiet = ["--no-access-log", "--timeout-graceful-shutdown", "3"]

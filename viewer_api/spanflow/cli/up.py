@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spanflow.cli.account import my_account, server_account
-from spanflow.cli.child import Child, ChildError
+from spanflow.cli.child import Child, ChildError, end_recorded
 from spanflow.cli.console import Console
 from spanflow.cli.data_directory import DataDirectory
 from spanflow.cli.demo import Demo
@@ -62,6 +62,7 @@ class Up:
 
     def start(self, demo: Demo | None) -> Running:
         ownership = self._started.enter_context(self._directory.owned("spanflow up"))
+        self._end_orphans()
         servers = self._start_servers()
         token = self._settings.viewer_token or secrets.token_urlsafe(32)
         port = self._viewer_port()
@@ -81,6 +82,13 @@ class Up:
                 if (code := child.exit_code()) is not None:
                     raise ChildError(f"{child.name} ended by itself (exit code {code}).\n{child.log_tail()}")
             idle()
+
+    def _end_orphans(self) -> None:
+        """What an earlier start that was killed may have left, also of parts that this one does not start."""
+        for record in sorted((self._directory.path / "records").glob("*.json")):
+            # The servers do this themselves, with signals of their own.
+            if record.stem not in {"postgres", "redis"} and end_recorded(record, self._directory.path):
+                self._console.note(f"  ended {record.stem}, which an earlier start had left")
 
     def _start_servers(self) -> dict[str, str]:
         found: dict[str, str] = {}
