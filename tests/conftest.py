@@ -24,6 +24,7 @@ from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
 
 FAILED = pytest.StashKey[bool]()
+INTERRUPTED = pytest.StashKey[bool]()
 
 # No deadlines: how fast an example runs says nothing on a busy machine. CI tries the same examples every time, so that
 # a red run is about the change; everybody else's runs keep searching.
@@ -37,8 +38,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # `timeout` and CI end a run with SIGTERM: fixtures must get to stop their servers then as well.
     signal.signal(signal.SIGTERM, interrupted)
+    config.pluginmanager.register(Interruption(config))
     for name in [name for name in os.environ if name.startswith(("SPANFLOW_", "OTEL_"))]:
         del os.environ[name]
+
+
+class Interruption:
+    """Remembers that the run was told to stop: then nothing is judged any more, only cleaned up."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self._config.stash[INTERRUPTED] = True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,7 +76,7 @@ def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         if not marker.args:
             pytest.fail("may_leak needs the reason as its argument", pytrace=False)
         return
-    if request.node.stash.get(FAILED, False):
+    if request.node.stash.get(FAILED, False) or request.config.stash.get(INTERRUPTED, False):
         return  # its traceback keeps things alive; the failure itself is the news
     leaked = wait_until_gone(before)
     if leaked:
