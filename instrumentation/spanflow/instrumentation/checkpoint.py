@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.context import Context, create_key, set_value
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, get_current_span, set_span_in_context
 
 from spanflow.instrumentation.activation import AnyToken, activate, deactivate
 from spanflow.instrumentation.edge import edge_of
+from spanflow.instrumentation.identify import KNOWN_FLOWS
 from spanflow.instrumentation.outcome import is_cancellation, record_error, refusal
 from spanflow.instrumentation.runtime import Runtime, runtime, say_once
 from spanflow.instrumentation.semantics import (
@@ -34,47 +35,27 @@ _NOWHERE: Final = Context()
 class Checkpoint:
     """A step that is under way. Make one with `checkpoint`, `start_checkpoint` or `flow`."""
 
-    __slots__ = (
-        "_context",
-        "_data",
-        "_entered",
-        "_event_type",
-        "_first_token",
-        "_hidden",
-        "_meaning",
-        "_name",
-        "_outcome",
-        "_parent",
-        "_runtime",
-        "_span",
-        "_start_ns",
-        "_started",
-        "_stranded",
-        "_token",
-    )
+    # What a step has before it begins; ten steps per request make it worth not to write these each time.
+    _span: Span = INVALID_SPAN
+    _parent: Context = _NOWHERE
+    _outcome: str | None = None
+    _token: AnyToken | None = None
+    _entered = 0
+    _hidden = 0
+    _first_token = False
+    _stranded = False
+    _started = 0.0
+    _start_ns: int | None = None
 
     def __init__(self, event_type: str, name: str | None = None, data: Mapping[str, Any] | None = None) -> None:
         self._event_type = event_type
         self._name = name
         self._data: Mapping[str, Any] = data or {}
         self._meaning = self._find_meaning()
-        self._entered = 0
-        self._token: AnyToken | None = None
-        self._reset(_NOWHERE)
+        self._runtime: Runtime = runtime()
 
     def _find_meaning(self) -> Meaning:
         return meaning_of(self._event_type)
-
-    def _reset(self, parent: Context) -> None:
-        self._runtime: Runtime = runtime()
-        self._span: Span = INVALID_SPAN
-        self._parent = self._context = parent
-        self._outcome: str | None = None
-        self._hidden = 0
-        self._first_token = False
-        self._stranded = False
-        self._started = 0.0
-        self._start_ns: int | None = None
 
     # -- what a gateway calls ------------------------------------------------------------------------------------------
 
@@ -86,7 +67,8 @@ class Checkpoint:
     @property
     def context(self) -> Context:
         """A context with this step current: pass it to `start_checkpoint(parent=…)` or to OpenTelemetry's own API."""
-        return self._context
+        # Made when it is asked for: kept, it and this object would keep each other alive until a garbage collection.
+        return set_value(_CURRENT, self, set_span_in_context(self._span, self._parent))
 
     def set(self, **data: Any) -> Self:
         """Add data, such as `step.set(tool="list_snapshots")`; token counts and the model count as GenAI data."""
@@ -138,9 +120,9 @@ class Checkpoint:
 
     def end(self, end_ns: int | None = None) -> None:
         """End a step that `start_checkpoint` began, now or at a time of yours. Further calls do nothing."""
-        self._write({names.ATTR_OUTCOME: self._outcome or names.OUTCOME_OK})
         try:
             if self._span.is_recording():
+                self._span.set_attribute(names.ATTR_OUTCOME, self._outcome or names.OUTCOME_OK)
                 self._span.end(end_ns)
         except Exception:
             say_once("end", "A checkpoint could not be ended", exc_info=True)
@@ -151,7 +133,7 @@ class Checkpoint:
             say_once("entered twice", "One checkpoint object is in use twice at a time; make one for each step")
             return self
         self.begin()
-        self._token = activate(self._context)
+        self._token = activate(self.context)
         return self
 
     def __exit__(
@@ -191,7 +173,7 @@ class Checkpoint:
     def _strand(self) -> None:
         """Another task or thread entered this step, and there it stays current; here it must not."""
         self._stranded = True
-        if get_value(_CURRENT) is self:
+        if otel_context.get_current().get(_CURRENT) is self:
             activate(self._parent)
 
     def ended_by(self, error: BaseException) -> None:
@@ -212,29 +194,45 @@ class Checkpoint:
 
     def begin(self, parent: Context | None = None, start_ns: int | None = None) -> Self:
         """Begin the span without making it current. Whatever goes wrong in here, the application's own code runs."""
-        self._reset(_living(otel_context.get_current() if parent is None else parent))
+        if self._span is not INVALID_SPAN:
+            self._forget()
+        self._parent = otel_context.get_current() if parent is None else parent
         self._start_ns = start_ns
         try:
+            self._parent = _living(self._parent)
+            self._runtime = runtime()
             self._span = self._begin(self._parent)
             self._started = self._runtime.clock()
-            self._context = set_value(_CURRENT, self, set_span_in_context(self._span, self._parent))
             if self._event_type == names.ERROR and self._span.is_recording():
                 self.fail(short_text(self._data.get("message", "error")))
         except Exception:
             say_once("start", "A checkpoint could not be started", exc_info=True)
         return self
 
+    def _forget(self) -> None:
+        """The same object is used for a step once more."""
+        self._span = INVALID_SPAN
+        self._outcome = None
+        self._hidden = 0
+        self._first_token = self._stranded = False
+
     def _begin(self, parent: Context) -> Span:
-        return self._open(parent, self._first_attributes(), kind=self._meaning.kind)
+        attributes = self._first_attributes()
+        around = KNOWN_FLOWS.get(get_current_span(parent).get_span_context().trace_id)
+        if around is not None:
+            attributes.update(around.attributes)  # the identity processor would add them one by one
+        return self._open(parent, attributes, kind=self._meaning.kind)
 
     def _open(
         self, parent: Context, attributes: Mapping[str, Any], *, kind: SpanKind, links: Sequence[Link] = ()
     ) -> Span:
+        """A span with what Spanflow says itself, and with the step's data cleaned."""
+        attributes = {**attributes, **self._clean(self._named(self._data))}
         return self._runtime.tracer().start_span(
             self._name or short_text(self._meaning.span_name(self._event_type, self._data), 256),
             context=parent,
             kind=kind,
-            attributes=self._clean(attributes),
+            attributes=attributes,
             links=links,
             start_time=self._start_ns,
             record_exception=False,
@@ -245,7 +243,6 @@ class Checkpoint:
         attributes: dict[str, Any] = {names.ATTR_CHECKPOINT_TYPE: self._event_type, **self._meaning.fixed}
         if self._runtime.openinference:
             attributes[OPENINFERENCE_KIND] = self._meaning.openinference_kind
-        attributes.update(self._named(self._data))
         return attributes
 
     def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,10 +294,10 @@ def _living(parent: Context) -> Context:
     A generator that was broken off is finalised in a task of its own and leaves its step current in its consumer. Such
     a stranded step is no parent; what was current before it is.
     """
-    step = get_value(_CURRENT, parent)
+    step = parent.get(_CURRENT)
     while isinstance(step, Checkpoint) and step._stranded:
         parent = step._parent
-        step = get_value(_CURRENT, parent)
+        step = parent.get(_CURRENT)
     edge = edge_of(parent)
     if edge is not None and edge.reads_elsewhere and get_current_span(parent) is edge.server_span:
         # The message was read in a task of its own (`wait_for` does so before Python 3.12), so this one does not see
@@ -336,13 +333,13 @@ def start_checkpoint(
 
 def current_checkpoint() -> Checkpoint:
     """The innermost step that is under way here; outside of any, one that records nothing."""
-    step = get_value(_CURRENT)
+    step = otel_context.get_current().get(_CURRENT)
     return step if isinstance(step, Checkpoint) else Checkpoint("none")
 
 
 def within_type(context: Context) -> str | None:
     """The type of the checkpoint whose direct child a span of this context is, if instrumentations know such steps."""
-    step = get_value(_CURRENT, context)
+    step = context.get(_CURRENT)
     if not isinstance(step, Checkpoint) or not step._meaning.fixed or step._event_type == names.PLAIN_SPAN:
         return None
     return step._event_type if get_current_span(context) is step._span else None

@@ -28,8 +28,6 @@ from spanflow.span_processors.identity import Identity
 class Flow(Checkpoint):
     """A turn that is under way: the root of a trace of its own."""
 
-    __slots__ = ("_identity", "_kind")
-
     def __init__(self, name: str, identity: Identity, kind: SpanKind, data: Mapping[str, Any]) -> None:
         self._identity = identity
         self._kind = kind
@@ -51,7 +49,6 @@ class Flow(Checkpoint):
         attributes: dict[str, Any] = dict(self._meaning.fixed)
         if self._runtime.openinference:
             attributes[OPENINFERENCE_KIND] = self._meaning.openinference_kind
-        attributes.update(self._named(self._data))
         return attributes
 
     def _begin(self, parent: Context) -> Span:
@@ -69,7 +66,7 @@ class Flow(Checkpoint):
         """Take over the turn that began when the message came in: its first checkpoints are in it already."""
         edge.adopted = True
         turn.update_name(self._name or "turn")
-        turn.set_attributes(self._clean(self._first_attributes()))
+        turn.set_attributes({**self._first_attributes(), **self._clean(self._named(self._data))})
         tell_flow(turn, self._identity)
         return turn
 

@@ -63,9 +63,10 @@ class IdentitySpanProcessor(SpanProcessor):
                 span.set_attributes(personal)
         attributes = flow.attributes
         within = within_type(context)
-        if within is not None and names.ATTR_CHECKPOINT_TYPE not in (span.attributes or {}):
+        own = span.attributes or {}
+        if within is not None and names.ATTR_CHECKPOINT_TYPE not in own:
             attributes = {**attributes, names.ATTR_WITHIN: within}
-        if attributes:
+        if any(own.get(name) is not value for name, value in attributes.items()):
             span.set_attributes(attributes)
 
 
