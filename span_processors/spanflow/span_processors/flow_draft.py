@@ -10,7 +10,7 @@ import orjson
 
 from spanflow.span_processors import flow_data
 from spanflow.span_processors.activity import Activity
-from spanflow.span_processors.event import EventError, decode
+from spanflow.span_processors.event import Event, checked
 from spanflow.span_processors.flow_data import FlowData
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
@@ -57,7 +57,7 @@ def _draft(flow_id: str, parts: list[FlowPart], poison: list[Poison]) -> FlowDra
     for other in documents[1:]:
         document = flow_data.merge(document, other)
     identity = NOBODY
-    for part in parts:
+    for part in sorted(parts, key=lambda part: part.identity.source or ""):
         identity = identity.merged(_clean(part.identity))
     starts = [int(event["start_ns"]) for event in document["events"] if event.get("start_ns")]
     starts += [part.started_ns for part in parts if part.started_ns]
@@ -72,14 +72,21 @@ def _draft(flow_id: str, parts: list[FlowPart], poison: list[Poison]) -> FlowDra
 
 
 def _document(part: FlowPart, poison: list[Poison]) -> FlowData:
-    reducer = FlowReducer()
+    events: dict[str, Event] = {}
+    several: list[Event] = []
     for raw in part.entries:
         try:
-            reducer.add(decode(raw))
-        except EventError as why:
+            event = checked(orjson.loads(raw))
+        except ValueError as why:  # no JSON, or no event
             poison.append(Poison(SPAN, part.flow_id, part.identity.user_id, part.instance_id, str(why), raw))
+            continue
+        if events.setdefault(event["node_id"], event) is not event:
+            several.append(event)
+    entries: Iterable[Event] = events.values()
+    if several:
+        entries = FlowReducer([*entries, *several]).entries()
     return flow_data.build(
-        part.flow_id, reducer.entries(), identity=_clean(part.identity), processes={part.instance_id: _process(part)}
+        part.flow_id, entries, identity=_clean(part.identity), processes={part.instance_id: _process(part)}
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from spanflow.span_processors import flow_data, names
 from spanflow.span_processors.archive_sql import COLUMN_NAMES, array, moment
@@ -25,6 +25,8 @@ _MAX_BIGINT: Final = 2**63 - 1
 #: Of longer values only the beginning is searchable.
 _SEARCHED: Final = 2000
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+_NOTHING: Final[dict[str, Any]] = {}
 
 Columns = dict[str, str | None]
 
@@ -130,19 +132,16 @@ def _whole(number: int) -> str:
 
 
 def _searched(document: FlowData) -> Iterator[str]:
+    """What a person may look for: names, messages and the texts among the attributes."""
     for event in document["events"]:
-        yield from _texts(event)
-
-
-def _texts(event: Event) -> Iterator[str]:
-    yield event.get("name", "")
-    if message := event.get("status_message"):
-        yield message[:_SEARCHED]
-    for value in event.get("attributes", {}).values():
-        if isinstance(value, str):
-            yield value[:_SEARCHED]
-        elif isinstance(value, list):
-            yield from (member[:_SEARCHED] for member in value if isinstance(member, str))
+        yield event.get("name", "")
+        if message := event.get("status_message"):
+            yield message[:_SEARCHED]
+        for value in event.get("attributes", _NOTHING).values():
+            if type(value) is str:
+                yield value if len(value) <= _SEARCHED else value[:_SEARCHED]
+            elif type(value) is list:
+                yield from (member[:_SEARCHED] for member in value if isinstance(member, str))
 
 
 def _short(value: str | None) -> str | None:

@@ -11,28 +11,44 @@ from typing import Final
 
 MAX_TERM: Final = 64
 MAX_TERMS: Final = 1_000
+#: Characters of one flow that are looked at.
+MAX_TEXT: Final = 200_000
 _WRITTEN_WITHOUT_SPACES: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 #: `list_snapshots`, `qa-mcp` and `10.0.0.1` are found whole and by their parts.
 _WORD: Final = re.compile(r"[^\W_]+(?:[_.@:-][^\W_]+)*")
 _PART: Final = re.compile(rf"[{_WRITTEN_WITHOUT_SPACES}]+|[^\W_{_WRITTEN_WITHOUT_SPACES}]+")
+_JOINTS: Final = "_.@:-"
+_APART: Final = str.maketrans(_JOINTS, " " * len(_JOINTS))
+#: Most texts are ASCII: lower case, and a space for whatever stands in no word.
+_ASCII_WORDS: Final = bytes(
+    ord(char.lower()) if char.isascii() and (char.isalnum() or char in _JOINTS) else 32 for char in map(chr, range(256))
+)
 _PAIRS: Final = re.compile(rf"[{_WRITTEN_WITHOUT_SPACES}]+")
 
 
 def index_terms(texts: Iterable[str]) -> list[str]:
     """Every term of the texts once, in order of appearance, bounded."""
+    # What many spans have in common is looked at once.
+    joined = "\n".join(dict.fromkeys(texts))[:MAX_TEXT]
     found: dict[str, None] = {}
-    for text in texts:
-        for word in _WORD.findall(_folded(text)):
-            if word not in found:
-                found.update(dict.fromkeys(_indexed(word)))
-        if len(found) >= MAX_TERMS:
-            break
+    if joined.isascii():
+        for word in dict.fromkeys(joined.encode().translate(_ASCII_WORDS).decode().split()):
+            if word.isalnum():
+                found[word[:MAX_TERM]] = None
+            elif word := word.strip(_JOINTS):
+                found[word[:MAX_TERM]] = None
+                found.update(dict.fromkeys(part[:MAX_TERM] for part in word.translate(_APART).split()))
+    else:
+        for word in dict.fromkeys(_WORD.findall(_folded(joined))):
+            found[word[:MAX_TERM]] = None
+            found.update(dict.fromkeys(_pairs(word)))
     return list(found)[:MAX_TERMS]
 
 
 def tsvector(terms: Iterable[str]) -> str:
-    """The terms as a literal of Postgres's type `tsvector`."""
-    return " ".join(map(_quoted, terms))
+    """The terms as a literal of Postgres's type `tsvector`. No letter of a term needs to be escaped there."""
+    inner = "' '".join(terms)
+    return f"'{inner}'" if inner else ""
 
 
 def tsquery(text: str) -> str | None:
@@ -48,26 +64,17 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def _indexed(word: str) -> Iterator[str]:
-    yield word[:MAX_TERM]
+def _pairs(word: str) -> Iterator[str]:
     for part in _PART.findall(word):
-        if _PAIRS.match(part) and len(part) > 2:
-            yield from (part[at : at + 2] for at in range(len(part) - 1))
-        elif part != word:
-            yield part[:MAX_TERM]
-
-
-def _asked(word: str) -> Iterator[str]:
-    parts = _PART.findall(word)
-    if not any(_PAIRS.match(part) for part in parts):
-        yield word[:MAX_TERM]
-        return
-    for part in parts:
         if _PAIRS.match(part) and len(part) > 2:
             yield from (part[at : at + 2] for at in range(len(part) - 1))
         else:
             yield part[:MAX_TERM]
 
 
+def _asked(word: str) -> Iterable[str]:
+    return _pairs(word) if _PAIRS.search(word) else [word[:MAX_TERM]]
+
+
 def _quoted(term: str) -> str:
-    return "'" + term.replace("\\", "\\\\").replace("'", "''") + "'"
+    return f"'{term}'"
