@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.fastapi_tracing import FastApiTracing
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
+from spanflow.instrumentation.mcp_propagation import McpPropagation
 from spanflow.instrumentation.propagation import EdgePropagator, guard_propagator
 from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import GlobalTracer, Runtime, logger
@@ -35,12 +36,14 @@ class Started:
     fastapi: FastApiTracing
     before: Runtime
     replaced: ReplacedTrackers
+    mcp: McpPropagation
 
     def stop(self, timeout: float) -> bool:
         """Flush and undo, as far as OpenTelemetry lets anybody. For scripts that end and for tests."""
         global _started
         self.fastapi.remove()
         self.replaced.remove()
+        self.mcp.remove()
         runtimes.install(self.before)
         guard = propagate.get_global_textmap()
         if isinstance(guard, EdgePropagator):
@@ -117,7 +120,9 @@ def start(settings: Settings) -> Started | None:
     fastapi = FastApiTracing(settings)
     replaced = ReplacedTrackers(settings)
     replaced.install()
-    _started = Started(settings, usable, pipeline, fastapi, before, replaced)
+    mcp = McpPropagation(settings.mcp_baggage)
+    mcp.install()
+    _started = Started(settings, usable, pipeline, fastapi, before, replaced, mcp)
     try:
         fastapi.install()
     except Exception:

@@ -219,6 +219,12 @@ class Settings:
         "This process is called by your own gateway (an MCP server of yours): every caller's flow is continued.",
         parse=flag,
     )
+    mcp_baggage: tuple[str, ...] = setting(
+        "SPANFLOW_MCP_BAGGAGE",
+        (),
+        "Names of OpenTelemetry baggage entries that may go to MCP servers; * for all. By default none does.",
+        parse=names,
+    )
     websocket_turns: bool = setting(
         "SPANFLOW_WEBSOCKET_TURNS",
         True,
