@@ -1,0 +1,78 @@
+"""A gateway's process is killed at the worst moments; what Redis has seen of its flows is archived all the same."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from spanflow.span_processors import names
+from spanflow.span_processors.reaper import Patience, Reaper
+from spanflow.span_processors.settings import Settings
+from tests.support.poll import eventually, eventually_async
+from tests.support.query import query
+
+GATEWAY = """
+import sys, threading
+from opentelemetry.sdk.trace import TracerProvider
+from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.settings import Settings
+
+settings = Settings(redis_url=sys.argv[1], postgres_dsn=sys.argv[2], data_dir=sys.argv[3], flow_grace=3600)
+provider = TracerProvider()
+provider.add_span_processor(FlowSpanProcessor(build_pipeline(settings)))
+tracer = provider.get_tracer("gateway")
+with tracer.start_as_current_span("in its grace") as span:
+    span.set_attribute("user.id", "7")
+    with tracer.start_as_current_span("auth_check"):
+        pass
+with tracer.start_as_current_span("in the middle"):
+    with tracer.start_as_current_span("auth_check"):
+        pass
+    with tracer.start_as_current_span("llm_thinking"):
+        sys.stdout.write("thinking\\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+"""
+
+
+def test_flows_of_a_killed_process_are_archived_as_what_they_were(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", GATEWAY, redis_url, postgres_dsn, str(tmp_path)]
+    client: Any = redis.Redis.from_url(redis_url)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway, client:
+        assert gateway.stdout is not None
+        assert gateway.stdout.readline() == "thinking\n"
+        eventually(lambda: _events(client) == [4, 4], within=10)
+        gateway.kill()
+        gateway.wait()
+        for heartbeat in client.keys("flows:process:*"):
+            if not heartbeat.endswith(b":about"):
+                client.delete(heartbeat)  # instead of waiting until it has expired
+        asyncio.run(_reap(Settings(redis_url=redis_url, postgres_dsn=postgres_dsn, data_dir=str(tmp_path))))
+        assert client.zcard(names.OPEN_FLOWS) == 0
+    columns = "name, outcome, complete_why, span_count, user_id"
+    rows = query(postgres_dsn, f"SELECT {columns} FROM omni2.interaction_flows ORDER BY name")
+    assert [tuple(row.values()) for row in rows] == [
+        ("in its grace", "ok", "reaped", 2, "7"),
+        ("in the middle", "interrupted", "reaped", 3, None),
+    ]
+
+
+async def _reap(settings: Settings) -> None:
+    reaper = Reaper(settings, patience=Patience(quiet=0, missing=0))
+    try:
+        await eventually_async(reaper.look, within=10)
+        await reaper.look()
+    finally:
+        await reaper.close()
+
+
+def _events(client: Any) -> list[int]:
+    """How many events every stream has: four of each flow have been written, the fifth never comes."""
+    streams = [key for key in client.keys("flow:{*}") if client.type(key) == b"stream"]
+    return sorted(min(4, client.xlen(key)) for key in streams)
