@@ -48,12 +48,19 @@ class RunningViewer:
 
 @contextmanager
 def running_viewer(
-    postgres_dsn: str, redis_url: str, *, dashboard: Path | None = None, clock: Any = None, **changes: Any
+    postgres_dsn: str,
+    redis_url: str,
+    data_dir: Path,
+    *,
+    dashboard: Path | None = None,
+    clock: Any = None,
+    **changes: Any,
 ) -> Iterator[RunningViewer]:
     settings = dataclasses.replace(
         Settings(
             postgres_dsn=postgres_dsn,
             redis_url=redis_url,
+            data_dir=str(data_dir),
             viewer_token=TOKEN,
             viewer_recheck_seconds=0.3,
             viewer_heartbeat_seconds=5.0,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,12 @@ MakeFlow = Callable[..., FlowWriter]
 
 
 @pytest.fixture
-def make_viewer(postgres_dsn: str, redis_url: str) -> Iterator[MakeViewer]:
+def make_viewer(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[MakeViewer]:
     """Starts viewers with changed settings: `make_viewer(viewer_session_hours=0.01)`."""
     with ExitStack() as stack:
 
         def make(dsn: str = postgres_dsn, url: str = redis_url, **changes: Any) -> RunningViewer:
-            return stack.enter_context(running_viewer(dsn, url, **changes))
+            return stack.enter_context(running_viewer(dsn, url, tmp_path, **changes))
 
         yield make
 

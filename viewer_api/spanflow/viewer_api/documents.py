@@ -9,6 +9,7 @@ import orjson
 
 from spanflow.span_processors import flow_data, names
 from spanflow.span_processors.flow_identity import identity_of_flow
+from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.reducer import FlowReducer
 from spanflow.span_processors.seeds_view import flow_events
@@ -38,7 +39,12 @@ class Flow:
         """One flat entry per checkpoint, as existing dashboards read them."""
         if not self.is_ours:
             return list(flow_data.events_in(self.document))
-        identity = flow_data.identity_in_document(self.document)
+        identity = Identity(
+            user_id=self.user_id,
+            session_id=self.session_id,
+            conversation_id=self.conversation_id,
+            source=self.source,
+        )
         return list(flow_events(flow_data.read(self.document).entries(), identity))
 
     def seeds_document(self) -> dict[str, Any]:

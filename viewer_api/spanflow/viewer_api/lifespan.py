@@ -7,10 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from spanflow.span_processors import flow_data
 from spanflow.span_processors.event import Event
 from spanflow.span_processors.postgres import make_pool
+from spanflow.span_processors.reaper import Reaper
 from spanflow.span_processors.redis_client import async_client
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.signed_tokens import Clock
+from spanflow.viewer_api.background.keeping import keep_tables
 from spanflow.viewer_api.background.supervisor import every, running
 from spanflow.viewer_api.documents import from_row
 from spanflow.viewer_api.live.hub import Hub
@@ -28,6 +30,8 @@ from spanflow.viewer_api.viewer import Viewer
 from spanflow.viewer_api.watching import Watching
 
 _HOUR = 3600.0
+#: The first requests after a start come before the tables' housekeeping.
+_KEEP_AFTER = 20.0
 
 
 @asynccontextmanager
@@ -68,6 +72,10 @@ async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator
         await stack.enter_async_context(running("watched users", watching.run))
         await stack.enter_async_context(running("live", hub.run))
         await stack.enter_async_context(running("spent tokens", every(_HOUR, spent.forget_expired, first_after=60)))
+        keep = every(24 * _HOUR, lambda: keep_tables(settings), first_after=_KEEP_AFTER)
+        await stack.enter_async_context(running("retention", keep))
+        # A reaper that ended has let go of its connections: each run needs a new one.
+        await stack.enter_async_context(running("reaper", lambda: Reaper(settings).run()))
         yield viewer
 
 

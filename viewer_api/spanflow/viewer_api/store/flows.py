@@ -18,12 +18,14 @@ _WHOLE: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, created_at, completed_at, started_at, complete,
 complete_why, flow_data
 """
+# The key is the start, or the nearest moment that had a partition: the margin lets weeks be skipped all the same.
 _LIST = f"""
 SELECT {_SUMMARY} FROM {{s}}.interaction_flows
 WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR session_id = $2)
   AND ($3::text IS NULL OR conversation_id = $3) AND ($4::text IS NULL OR source = $4)
   AND ($5::text IS NULL OR outcome = $5)
-  AND ($6::timestamptz IS NULL OR start_key >= $6) AND ($7::timestamptz IS NULL OR start_key < $7)
+  AND ($6::timestamptz IS NULL OR (started_at >= $6 AND start_key >= $6 - interval '8 days'))
+  AND ($7::timestamptz IS NULL OR (started_at < $7 AND start_key < $7 + interval '8 days'))
   AND ($8::timestamptz IS NULL OR (start_key, flow_id) < ($8, $9::text))
 ORDER BY start_key DESC, flow_id DESC LIMIT $10
 """
