@@ -64,6 +64,7 @@ class Up:
         ownership = self._started.enter_context(self._directory.owned("spanflow up"))
         self._end_orphans()
         servers = self._start_servers()
+        ownership.publish(servers)
         token = self._settings.viewer_token or secrets.token_urlsafe(32)
         port = self._viewer_port()
         environ = {**self._environ, **servers, "SPANFLOW_DATA_DIR": str(self._directory.path)}
@@ -72,7 +73,6 @@ class Up:
         self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, running)
         if demo is not None:
             self._start_demo(demo, environ, running)
-        ownership.publish(servers)
         return running
 
     def watch(self, idle: Callable[[], None]) -> None:
