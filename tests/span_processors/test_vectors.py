@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from spanflow.span_processors.flow_summary import summary_of
 from spanflow.span_processors.reducer import FlowReducer
 from tests.support.vectors import expanded, outlook_of, vectors
 
@@ -34,6 +35,9 @@ def test_events_become_the_expected_entries_and_tree(vector: dict[str, Any]) -> 
     assert reducer.tree(outlook_of(vector)).rows() == tree
     if "entries" in vector:
         assert reducer.entries() == vector["entries"]
+    if "verdict" in vector:
+        summary = summary_of(reducer.entries())
+        assert vector["verdict"] == {"outcome": summary.outcome, "gate": summary.gate, "reason": summary.reason}
 
 
 @pytest.mark.parametrize("vector", [pytest.param(vector, id=name) for name, vector in VECTORS.items()])

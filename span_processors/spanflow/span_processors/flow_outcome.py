@@ -70,5 +70,5 @@ def _decisive_checkpoint(tree: Tree) -> Event | None:
             wrong.append(entry)
         elif entry.get("outcome") == names.OUTCOME_OK:
             went_well.add(node.node_id)
-    last = [entry for entry in wrong if (time_of(entry, "end_ns") or last_begun) >= last_begun]
+    last = [entry for entry in wrong if (end := time_of(entry, "end_ns")) is None or end >= last_begun]
     return next((entry for word in _DECISIVE for entry in reversed(last) if _word(entry) == word), None)

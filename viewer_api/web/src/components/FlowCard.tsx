@@ -3,7 +3,8 @@ import { clockTime, durationNs } from "../format";
 import { useLiveStore } from "../hooks/useLive";
 import { useNow } from "../hooks/useNow";
 import type { FlowModel } from "../live/liveFlows";
-import { appearance, label } from "../tree/appearance";
+import { verdictOf } from "../reducer/outcome";
+import { appearance, label, outcomeAppearance } from "../tree/appearance";
 import { timelineOf } from "../tree/timeline";
 import { Sign } from "./Sign";
 import { TreeGrid } from "./TreeGrid";
@@ -24,8 +25,7 @@ const LARGE_TICK_MS = 1000;
 export function FlowCard({ model, version, initiallyOpen }: Props) {
   const store = useLiveStore();
   const [expanded, setExpanded] = useState(initiallyOpen);
-  const [clock] = useState(() => () => store.nowMs());
-  const now = useNow(clock, model.open ? (model.size > LARGE ? LARGE_TICK_MS : TICK_MS) : null);
+  const now = useNow(store.nowMs, model.open ? (model.size > LARGE ? LARGE_TICK_MS : TICK_MS) : null);
   // The newest event may be a moment ahead of the last tick, and of this computer's idea of the viewer's clock.
   const newest = useMemo(() => model.newestNs(), [model, version]);
   const ticked = BigInt(Math.round(now)) * 1_000_000n;
@@ -34,14 +34,22 @@ export function FlowCard({ model, version, initiallyOpen }: Props) {
   const root = tree.roots[0];
   if (root === undefined) return null;
   const timeline = timelineOf(tree, nowNs);
-  const look = appearance(root);
+  const verdict = verdictOf(tree);
+  const look = verdict.outcome === null ? appearance(root) : outcomeAppearance(verdict.outcome, false);
   const title = label(root);
   return (
     <article className="flow" data-testid="flow" data-flow-id={model.flowId} data-open={model.open} data-look={look.look}>
       <h3>
         <button type="button" aria-expanded={expanded} onClick={() => setExpanded(!expanded)} className="flow-head">
-          <Sign look={look} />
+          <Sign look={look} silent={look.look !== "ok" && look.look !== "running"} />
           <span className="flow-name">{title}</span>
+          {look.look !== "ok" && look.look !== "running" && (
+            <span className={`sign ${look.look}`} data-testid="flow-verdict">
+              {look.words}
+              {verdict.gate === null ? "" : ` at ${verdict.gate}`}
+              {verdict.reason === null ? "" : `: ${verdict.reason}`}
+            </span>
+          )}
           <span className="quiet">
             {clockTime(timeline.startNs)} · <span data-testid="flow-duration">{durationNs(timeline.endNs - timeline.startNs)}</span> ·{" "}
             {model.size} {model.size === 1 ? "span" : "spans"}

@@ -62,7 +62,7 @@ export function NodeRow({ id, node, rowIndex, timeline, nowNs, collapsed, focuse
         {collapsed && <span className="quiet"> +{node.children.length}</span>}
       </div>
       <div role="gridcell" className="state">
-        {look.words}
+        {look.look === "ok" ? <span className="unseen">ok</span> : look.words}
         {why !== null && <span title={why}>: {why}</span>}
       </div>
       <div role="gridcell" className="time" data-testid="node-duration">

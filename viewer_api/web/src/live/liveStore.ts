@@ -17,6 +17,7 @@ export class LiveStore {
   private readonly followers = new Map<string, number>();
   private readonly listeners = new Set<() => void>();
   private snapshot: LiveSnapshot = { state: "idle", version: 0, problem: null };
+  /** How far the viewer's clock is ahead of this computer's. */
   private clockOffsetMs = 0;
   private announced = false;
   /** Called when somebody's watch began, was extended or ended. */
@@ -39,9 +40,7 @@ export class LiveStore {
   readonly getSnapshot = (): LiveSnapshot => this.snapshot;
 
   /** Now, by the viewer's clock: spans are timed by servers, whatever this computer's clock says. */
-  nowMs(): number {
-    return this.surroundings.now() + this.clockOffsetMs;
-  }
+  readonly nowMs = (): number => this.surroundings.now() + this.clockOffsetMs;
 
   flowsOf(userId: string): LiveFlows {
     let flows = this.users.get(userId);

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { verdictOf } from "./outcome";
 import { FlowReducer } from "./reducer";
 import { rowOf, walk, type Outlook } from "./tree";
 
@@ -14,6 +15,7 @@ interface Vector {
   readonly events: readonly Record<string, unknown>[];
   readonly tree?: readonly Record<string, unknown>[];
   readonly entries?: readonly Record<string, unknown>[];
+  readonly verdict?: { outcome: string | null; gate: string | null; reason: string | null };
   readonly repeat?: Repeat;
   readonly outlook?: { now_ns?: string; alive?: string[]; usual_p95_ns?: Record<string, number>; stalled_after_ns?: number };
 }
@@ -64,6 +66,7 @@ describe.each(vectors)("%s", (_, vector) => {
     const reducer = new FlowReducer(events);
     expect(rows(reducer, vector)).toEqual(tree);
     if (vector.entries !== undefined) expect(reducer.entries()).toEqual(vector.entries);
+    if (vector.verdict !== undefined) expect(verdictOf(reducer.tree())).toEqual(vector.verdict);
   });
 
   it("does so in any order, repeated, and merged in between", () => {

@@ -1,0 +1,62 @@
+import { isCheckpoint, type SpanEvent } from "./event";
+import { walk, type Tree } from "./tree";
+
+/** How a flow ended; for a denial also at which gate and why. All null while it is open. */
+export interface Verdict {
+  readonly outcome: string | null;
+  readonly gate: string | null;
+  readonly reason: string | null;
+}
+
+/** What a checkpoint can do to its flow, the strongest first. */
+const DECISIVE = ["denied", "cancelled", "error"];
+
+/** The span that stands for the whole flow. */
+export function mainRoot(tree: Tree): SpanEvent | undefined {
+  const tops = tree.roots.map((root) => root.entry).filter((entry) => entry !== undefined);
+  const first = tops.find((top) => (top.parent_id ?? null) === null && top.start_ns !== undefined) ?? tops[0];
+  if (first !== undefined) return first;
+  for (const node of walk(tree)) if (node.entry !== undefined) return node.entry;
+  return undefined;
+}
+
+/** What the root itself says counts most; a server span says nothing, so its checkpoints decide. */
+export function verdictOf(tree: Tree): Verdict {
+  const root = mainRoot(tree);
+  if (root?.phase !== "end") return { outcome: null, gate: null, reason: null };
+  const decisive = decisiveCheckpoint(tree);
+  const derived = decisive === undefined ? (root.status === "error" ? "error" : "ok") : wordOf(decisive);
+  const outcome = root.outcome ?? derived;
+  if (outcome !== "denied" || decisive === undefined) return { outcome, gate: null, reason: null };
+  const reason = decisive.attributes?.["flow.denied.reason"];
+  return {
+    outcome,
+    gate: decisive.event_type ?? null,
+    reason: typeof reason === "string" ? reason : (decisive.status_message ?? null),
+  };
+}
+
+/** The checkpoint that ended the request: it went wrong, no step began after it, and no step around it went well. */
+function decisiveCheckpoint(tree: Tree): SpanEvent | undefined {
+  let lastBegun = 0n;
+  const wrong: SpanEvent[] = [];
+  const wentWell = new Set<string>();
+  for (const { entry, nodeId, parent } of walk(tree)) {
+    if (parent !== undefined && wentWell.has(parent.nodeId)) wentWell.add(nodeId);
+    if (entry === undefined || !isCheckpoint(entry)) continue;
+    const begun = BigInt(entry.start_ns ?? 0);
+    if (entry.event_type !== "error" && begun > lastBegun) lastBegun = begun;
+    if (DECISIVE.includes(wordOf(entry)) && !wentWell.has(nodeId)) wrong.push(entry);
+    else if (entry.outcome === "ok") wentWell.add(nodeId);
+  }
+  const last = wrong.filter((entry) => entry.end_ns === undefined || BigInt(entry.end_ns) >= lastBegun).reverse();
+  for (const word of DECISIVE) {
+    const found = last.find((entry) => wordOf(entry) === word);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function wordOf(entry: SpanEvent): string {
+  return entry.event_type === "error" ? "error" : (entry.outcome ?? "ok");
+}
