@@ -20,6 +20,8 @@ def explained(settings: Settings) -> Iterator[None]:
             f"PostgreSQL cannot be reached at {without_password(settings.postgres_dsn)} ({why or 'no answer'}). "
             "Start it, or set SPANFLOW_POSTGRES_DSN."
         ) from None
+    except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError) as why:
+        raise Problem(f"the schema {settings.schema} is not there or too old ({why}). Run: spanflow migrate") from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as why:
         raise Problem(f"PostgreSQL at {without_password(settings.postgres_dsn)} refuses: {why}") from None
 

@@ -1,0 +1,35 @@
+"""`spanflow viewer`: serves the API where it says, and only to those who may."""
+
+import re
+import signal
+
+import httpx
+
+from tests.support.spanflow_command import running, spanflow
+
+
+def test_it_serves_on_a_free_port_and_prints_a_link_that_signs_in(redis_url: str, postgres_dsn: str) -> None:
+    there = {"SPANFLOW_REDIS_URL": redis_url, "SPANFLOW_POSTGRES_DSN": postgres_dsn}
+    with running("viewer", "--port", "0", settings=there) as viewer:
+        link = re.search(r"Open (http://127\.0\.0\.1:\d+/)#code=(\S+)", viewer.wait_for("Application startup complete"))
+        assert link is not None, viewer.said
+        with httpx.Client(base_url=link[1]) as browser:
+            assert browser.get("api/v1/session").status_code == 401
+            headers = {"origin": link[1].rstrip("/")}
+            assert browser.post("api/v1/session", json={"code": link[2]}, headers=headers).is_success
+            assert browser.get("api/v1/session").json()["via"] == "session"
+        viewer.end(signal.SIGTERM)
+        assert "Application shutdown complete" in viewer.said
+
+
+def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in() -> None:
+    refused = spanflow("viewer", "--host", "0.0.0.0")
+    assert refused.returncode == 2
+    assert "Set SPANFLOW_VIEWER_TOKEN, or SPANFLOW_VIEWER_PROXY_PEERS" in refused.stderr
+
+
+def test_a_token_that_can_be_guessed_is_refused() -> None:
+    refused = spanflow("viewer", SPANFLOW_VIEWER_TOKEN="secret")
+    assert refused.returncode == 2
+    assert "use at least 16 ASCII characters" in refused.stderr
+    assert "'secret'" not in refused.stderr
