@@ -336,6 +336,68 @@ def test_configure_after_the_application_was_made_and_twice(
     assert caplog.records == []
 
 
+def test_an_application_of_a_module_that_took_the_name_before(started: Start) -> None:
+    from fastapi.applications import FastAPI as TakenBefore
+
+    recorded = started()
+    app = TakenBefore()
+    mounted = TakenBefore()
+    app.mount("/sub", mounted)
+
+    @mounted.get("/ask")
+    async def ask() -> str:
+        return "ok"
+
+    with serving(app) as address:
+        httpx.get(f"http://{address}/sub/ask")
+    assert recorded.tree(["http.method"]) == snapshot(
+        [{"name": "GET /sub", "kind": "server", "attributes": {"http.method": "GET"}}]
+    )
+
+
+def test_an_application_that_wants_no_tracing_gets_none(started: Start) -> None:
+    from fastapi.applications import FastAPI as TakenBefore
+
+    recorded = started()
+    with serving(TakenBefore(telemetry={"tracing": False})) as address:
+        httpx.get(f"http://{address}/")
+    assert recorded.spans == ()
+
+
+def test_fastapis_second_exporter_stays_off(
+    started: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    recorded = started()
+    with caplog.at_level(logging.WARNING), serving(gateway()) as address:
+        httpx.get(f"http://{address}/ask/ann")
+    assert recorded.outline() == snapshot(["GET /ask/{name}", "  auth_check", "  tools/call lookup [ok]"])
+    assert "FASTAPI_OTEL_AUTO_CONFIGURE" in caplog.text
+
+
+def test_a_plain_generator_in_the_thread_pool(started: Start, caplog: pytest.LogCaptureFixture) -> None:
+    recorded = started()
+    app = fastapi.FastAPI()
+
+    @checkpoint("llm_thinking")
+    def tokens() -> Iterator[str]:
+        for number in range(3):
+            with checkpoint("tool_call", tool=number):
+                yield str(number)
+
+    @app.get("/")
+    def stream() -> StreamingResponse:
+        return StreamingResponse(tokens())
+
+    with serving(app) as address:
+        assert httpx.get(f"http://{address}/").text == "012"
+    assert recorded.outline() == snapshot(
+        ["GET /", "  llm_thinking [ok]", "    tools/call 0 [ok]", "    tools/call 1 [ok]", "    tools/call 2 [ok]"]
+    )
+    assert caplog.records == []
+
+
 def test_an_extractor_from_code(started: Start) -> None:
     recorded = started()
 

@@ -14,6 +14,9 @@ from spanflow.instrumentation.runtime import logger, say_once
 from spanflow.span_processors.settings import Settings
 
 _DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+#: The application that a connection came to first; others are mounted in it.
+_OUTERMOST: Final = "spanflow.fastapi"
+_NATIVE: Final = "fastapi.telemetry"
 _MESSAGE_SPANS: Final = ["receive", "send"]
 
 
@@ -34,7 +37,7 @@ class FastApiTracing:
             return
         if self._original_call is None:
             self._original_call = FastAPI.__call__
-            FastAPI.__call__ = _guarded(self._original_call, self.guard, self._settings)  # type: ignore[method-assign]
+            FastAPI.__call__ = self._guarded(self._original_call)  # type: ignore[method-assign]
         if not self._instrumented and not _switched_off():
             self._instrumented = self._instrument()
 
@@ -66,6 +69,29 @@ class FastApiTracing:
             return
         FastAPIInstrumentor.instrument_app(app, **self._options())
 
+    def _guarded(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope.setdefault(_OUTERMOST, app) is app:
+                _quieten(app, self._settings)
+                if app.middleware_stack is None:
+                    self._trace_late(app)
+            else:
+                # Where the other tracer made the server span, FastAPI's own would make a second one for a mounted
+                # application. This is how FastAPI itself says that a request is taken care of.
+                scope.setdefault(_NATIVE, None)
+            await self.guard(partial(original, app), scope, receive, send)
+
+        return call
+
+    def _trace_late(self, app: Any) -> None:
+        """An application whose module took the name FastAPI before it was instrumented. This is the last moment."""
+        try:
+            own_tracing = getattr(app, "_telemetry", {})
+            if own_tracing.get("tracing", True):
+                self.trace_application(app)
+        except Exception:
+            say_once("trace late", "A FastAPI application could not be instrumented", exc_info=True)
+
     def _instrument(self) -> bool:
         try:
             from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -88,14 +114,6 @@ def _switched_off() -> bool:
     return bool(words & {"fastapi", "*"})
 
 
-def _guarded(original: Callable[..., Any], guard: EdgeGuard, settings: Settings) -> Callable[..., Any]:
-    async def call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        _quieten(self, settings)
-        await guard(partial(original, self), scope, receive, send)
-
-    return call
-
-
 def _quieten(app: Any, settings: Settings) -> None:
     """Four `fastapi.*` spans per request bury the checkpoints, and a second exporter would send every span twice."""
     try:
@@ -103,6 +121,12 @@ def _quieten(app: Any, settings: Settings) -> None:
         if own_tracing is not None:
             if not settings.fastapi_operation_spans:
                 own_tracing["operation_spans"] = False
-            own_tracing["auto_configure"] = False
+            if own_tracing.get("auto_configure"):
+                own_tracing["auto_configure"] = False
+                say_once(
+                    "auto configure",
+                    "FastAPI's own OTLP exporters (FASTAPI_OTEL_AUTO_CONFIGURE) stay off: they know no redaction and "
+                    "would send spans twice. Use OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER",
+                )
     except Exception:
         say_once("native", "FastAPI's own tracing could not be adjusted", exc_info=True)

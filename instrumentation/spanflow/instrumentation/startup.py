@@ -7,9 +7,9 @@ masters that fork. Nothing in here may keep the application from starting either
 import logging
 import os
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from opentelemetry import propagate, trace
+from opentelemetry import metrics, propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanflow.instrumentation import runtime as runtimes
@@ -18,12 +18,19 @@ from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.mcp_propagation import McpPropagation
 from spanflow.instrumentation.propagation import EdgePropagator, guard_propagator
 from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
-from spanflow.instrumentation.runtime import GlobalTracer, Runtime, logger
+from spanflow.instrumentation.runtime import SCOPE, GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
 from spanflow.span_processors.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.settings import Settings, SettingsError
 
 ENABLED: Final = "SPANFLOW_ENABLED"
+
+
+class Part(Protocol):
+    """Something that changes other people's libraries in this process, and can be taken back."""
+
+    def install(self) -> None: ...
+    def remove(self) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -34,16 +41,14 @@ class Started:
     provider: TracerProvider
     pipeline: Any
     fastapi: FastApiTracing
+    parts: "tuple[Part, ...]"
     before: Runtime
-    replaced: ReplacedTrackers
-    mcp: McpPropagation
 
     def stop(self, timeout: float) -> bool:
         """Flush and undo, as far as OpenTelemetry lets anybody. For scripts that end and for tests."""
         global _started
-        self.fastapi.remove()
-        self.replaced.remove()
-        self.mcp.remove()
+        for part in reversed(self.parts):
+            part.remove()
         runtimes.install(self.before)
         guard = propagate.get_global_textmap()
         if isinstance(guard, EdgePropagator):
@@ -100,8 +105,10 @@ def start(settings: Settings) -> Started | None:
         return None
     from spanflow.span_processors.assembly import build_pipeline
     from spanflow.span_processors.processor import FlowSpanProcessor
+    from spanflow.span_processors.self_metrics import observe
 
     pipeline = build_pipeline(settings)
+    observe(pipeline, metrics.get_meter(SCOPE))
     usable.add_span_processor(IdentitySpanProcessor())
     usable.add_span_processor(FlowSpanProcessor(pipeline))
     record_everything(usable)
@@ -118,15 +125,13 @@ def start(settings: Settings) -> Started | None:
         )
     )
     fastapi = FastApiTracing(settings)
-    replaced = ReplacedTrackers(settings)
-    replaced.install()
-    mcp = McpPropagation(settings.mcp_baggage)
-    mcp.install()
-    _started = Started(settings, usable, pipeline, fastapi, before, replaced, mcp)
-    try:
-        fastapi.install()
-    except Exception:
-        logger.exception("FastAPI could not be instrumented; checkpoints and other spans are recorded")
+    parts: tuple[Part, ...] = (fastapi, ReplacedTrackers(settings), McpPropagation(settings.mcp_baggage))
+    _started = Started(settings, usable, pipeline, fastapi, parts, before)
+    for part in parts:
+        try:
+            part.install()
+        except Exception:
+            logger.exception("%s could not be installed; the rest of Spanflow works", type(part).__name__)
     return _started
 
 
@@ -139,7 +144,7 @@ def _usable(provider: trace.TracerProvider) -> TracerProvider | None:
         own = TracerProvider()
         trace.set_tracer_provider(own)
         return own
-    if hasattr(provider, "add_span_processor") and hasattr(provider, "sampler"):
+    if hasattr(provider, "add_span_processor"):
         return provider  # type: ignore[return-value]
     logger.error(
         "The tracer provider %s.%s takes no span processors, so no flows are recorded. Set OTEL_PYTHON_CONFIGURATOR="
