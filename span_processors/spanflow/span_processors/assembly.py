@@ -1,6 +1,6 @@
 """The one place where the pipeline's parts are put together."""
 
-from spanflow.span_processors.archive import build_archive
+from spanflow.span_processors.archive import ArchiveSink, build_archive
 from spanflow.span_processors.encoder import Encoder
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.intake import Intake
@@ -26,6 +26,7 @@ def build_pipeline(
     mirror = _mirror(settings, process) if settings.mirror_enabled else None
     watched = WatchedUsers(settings, changed=intake.wake) if settings.mirror_enabled else None
     archive: SinkRunner[FlowPart] | None = None
+    sink: ArchiveSink | None = None
     if settings.archive_enabled:
         sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror))
         archive = SinkRunner(sink, limits=SinkLimits(max_items=settings.open_flows, max_bytes=settings.queue_bytes))
@@ -45,6 +46,7 @@ def build_pipeline(
         archive=archive,
         watched=watched,
         batch_interval=settings.batch_interval,
+        spool_bytes=lambda: sink.state.spool_bytes if sink is not None else 0,
     )
 
 

@@ -25,6 +25,9 @@ class StageCounts:
     dropped: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
     waiting_bytes: int = 0
+    #: How many may wait, and the age of the oldest that does in seconds, where that is known.
+    capacity: int = 0
+    lag: float | None = None
 
     @property
     def lost(self) -> int:

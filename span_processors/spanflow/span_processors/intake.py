@@ -8,6 +8,7 @@ Fork: a child gets an empty one (`reset`); what waited in the parent is the pare
 
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import Any, Final
 
 from spanflow.span_processors import counters
@@ -157,4 +158,4 @@ class Intake:
         with self._lock:
             waiting = len(self._entries) + self._taken
             read = self._tally.read(waiting, self._bytes if waiting else 0)
-        return StageCounts(read.accepted + waiting, read.delivered, read.dropped, waiting, read.waiting_bytes)
+        return replace(read, accepted=read.accepted + waiting, capacity=self._max_entries)

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -58,6 +58,8 @@ class PipelineCounts:
     sinks: Mapping[str, StageCounts] = field(default_factory=dict)
     open_flows: int = 0
     open_bytes: int = 0
+    #: What waits on disk until Postgres takes it.
+    spool_bytes: int = 0
 
 
 class Pipeline:
@@ -77,9 +79,11 @@ class Pipeline:
         archive: SinkRunner[FlowPart] | None = None,
         watched: WatchedUsers | None = None,
         batch_interval: float = 0.005,
+        spool_bytes: Callable[[], int] = lambda: 0,
         clock: Clock | None = None,
     ) -> None:
         self._intake = intake
+        self._spool_bytes = spool_bytes
         self._encoder = encoder
         self._process = process
         self._mirror = mirror
@@ -171,7 +175,9 @@ class Pipeline:
         for runner in (self._mirror, self._archive):
             if runner is not None:
                 sinks[runner.sink.name] = runner.counts()
-        return PipelineCounts(self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes)
+        return PipelineCounts(
+            self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes, self._spool_bytes()
+        )
 
     def force_flush(self, timeout: float = 30.0) -> bool:
         """Encode and deliver what has come in, and hand over flows that look finished without waiting for their grace.

@@ -7,13 +7,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from spanflow.span_processors import counters
 from spanflow.span_processors.breaker import Breaker
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.counters import StageCounts, Tally
+from spanflow.span_processors.lag import Lag
 from spanflow.span_processors.own_thread import OwnThread
 
 T = TypeVar("T")
@@ -124,6 +125,7 @@ class SinkRunner(Generic[T]):
         self._bytes = 0
         self._in_hand = 0
         self._tally = Tally()
+        self._lag = Lag()
         self._stop_at: float | None = None
         self._idle_at = 0.0
 
@@ -143,6 +145,7 @@ class SinkRunner(Generic[T]):
             if self._stop_at is not None:
                 self._tally.dropped[counters.SHUTDOWN] += len(items)
                 return list(items)
+            waited = len(self._queue)
             for item in items:
                 occupied = size(item)
                 if self._fits(occupied, refusable is not None and refusable(item)):
@@ -150,6 +153,7 @@ class SinkRunner(Generic[T]):
                     self._bytes += occupied
                 else:
                     refused.append(item)
+            self._lag.queued(len(self._queue) - waited, self._clock.monotonic())
             if refused:
                 reason = counters.UNAVAILABLE if self._breaker.reason else counters.QUEUE_FULL
                 self._tally.dropped[reason] += len(refused)
@@ -168,7 +172,12 @@ class SinkRunner(Generic[T]):
 
     def counts(self) -> StageCounts:
         with self._changed:
-            return self._tally.read(len(self._queue) + self._in_hand, self._bytes)
+            waiting = len(self._queue) + self._in_hand
+            return replace(
+                self._tally.read(waiting, self._bytes),
+                capacity=self._limits.max_items,
+                lag=self._lag.seconds(waiting, self._clock.monotonic()),
+            )
 
     @property
     def state(self) -> str:
