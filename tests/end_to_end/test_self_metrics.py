@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dirty_equals import IsInt
 from inline_snapshot import snapshot
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
