@@ -20,11 +20,12 @@ import orjson
 from spanflow.span_processors import names
 from spanflow.span_processors.archive_sql import COLUMN_NAMES, ArchiveSql, copy_text
 from spanflow.span_processors.archive_writer import ArchiveWriter
-from spanflow.span_processors.flow_draft import drafts
+from spanflow.span_processors.flow_draft import Drafter
+from spanflow.span_processors.flow_limits import FlowLimits
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.flow_row import flow_row
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.postgres import UntracedConnection, begin, connect
+from spanflow.span_processors.prices import NO_PRICES
 from spanflow.span_processors.settings import Settings
 
 BATCH: Final = 200
@@ -74,12 +75,8 @@ def make_part(choose: random.Random) -> FlowPart:
 
 
 def rendered(parts: list[FlowPart], start_key: datetime) -> bytes:
-    made, _ = drafts(parts)
-    rows = [
-        flow_row(start_key, draft.document, orjson.dumps(draft.document), draft.started_ns, draft.identity.source)
-        for draft in made
-    ]
-    return copy_text(rows)
+    made, _ = Drafter(FlowLimits(), NO_PRICES).drafts(parts)
+    return copy_text([draft.row.under(start_key) for draft in made])
 
 
 async def _copy(connection: UntracedConnection, schema: str, data: bytes) -> None:

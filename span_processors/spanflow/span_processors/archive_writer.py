@@ -15,10 +15,9 @@ import orjson
 from spanflow.span_processors import flow_data
 from spanflow.span_processors.activity_rows import ActivityRow, write_activities
 from spanflow.span_processors.archive_sql import COLUMN_NAMES, ArchiveSql, copy_text, moment
-from spanflow.span_processors.flow_draft import FlowDraft, drafts
+from spanflow.span_processors.flow_draft import Drafter, FlowDraft
 from spanflow.span_processors.flow_limits import FlowLimits
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.flow_row import flow_row
 from spanflow.span_processors.ids import id_or_none
 from spanflow.span_processors.names import TABLE_FLOWS
 from spanflow.span_processors.poison import ACTIVITY, USER, Poison
@@ -56,9 +55,8 @@ class ArchiveWriter:
         timeout: float = 10.0,
     ) -> None:
         self._sql = ArchiveSql(schema)
-        self._limits = limits or FlowLimits()
+        self._drafter = Drafter(limits or FlowLimits(), prices)
         self._users = users or UserMemory()
-        self._prices = prices
         self._begin = begin(timeout)
 
     async def write(
@@ -71,7 +69,7 @@ class ArchiveWriter:
         record's own fault now.
         """
         written = Written()
-        batch, poison = drafts(parts)
+        batch, poison = self._drafter.drafts(parts)
         written.poison += poison
         in_batch = {id(part) for draft in batch for part in draft.parts}
         written.refused += [part for part in parts if id(part) not in in_batch]
@@ -166,18 +164,18 @@ class ArchiveWriter:
         changed: list[list[str | None]] = []
         for draft in batch:
             record = stored.get(draft.flow_id)
-            source = draft.identity.source
             if record is None:
-                document, encoded = self._limits.applied(draft.document)
-                new.append(flow_row(keys[draft.flow_id], document, encoded, draft.started_ns, source, self._prices))
+                row = draft.row
+                new.append(row.under(keys[draft.flow_id]))
             else:
                 before = orjson.loads(record["flow_data"])
-                document, encoded = self._limits.applied(flow_data.merge(before, draft.document))
+                # Whoever came first, the same source is shown.
+                source = max(record["source"] or "", draft.identity.source or "") or None
+                row = self._drafter.row(flow_data.merge(before, draft.document), draft.started_ns, source)
                 # A part that came twice changes nothing: the row is not written again.
-                if document != before:
-                    row = flow_row(keys[draft.flow_id], document, encoded, draft.started_ns, record["source"] or source)
-                    changed.append(row)
-            documents[draft.flow_id] = document
+                if row.document != before:
+                    changed.append(row.under(record["start_key"]))
+            documents[draft.flow_id] = row.document
         if new:
             await connection.copy_to_table(
                 TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=BytesIO(copy_text(new))

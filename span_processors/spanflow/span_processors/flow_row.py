@@ -1,7 +1,8 @@
 """The row of a flow: its document, and the columns that lists and filters read instead of it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -31,22 +32,28 @@ _NOTHING: Final[dict[str, Any]] = {}
 Columns = dict[str, str | None]
 
 
-def flow_row(
-    start_key: datetime,
-    document: FlowData,
-    encoded: bytes,
-    started_ns: int,
-    source: str | None,
-    prices: PriceTable = NO_PRICES,
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """A flow as it is stored. The document may be shorter than what was seen, if limits have cut it."""
+
+    document: FlowData
+    #: In the order of the archive's columns, but for the first one, which only the database can give.
+    columns: list[str | None]
+
+    def under(self, start_key: datetime) -> list[str | None]:
+        return [str(start_key), *self.columns]
+
+
+def flow_columns(
+    document: FlowData, encoded: bytes, started_ns: int, source: str | None, prices: PriceTable = NO_PRICES
 ) -> list[str | None]:
-    """One row as text, in the order of the archive's columns. `started_ns` is for a flow without spans."""
+    """The columns as text. `started_ns` is for a flow without spans, `source` for one whose spans tell none."""
     state = state_of(document)
     summary = summary_of(document["events"], prices)
     values: Columns = {
         **_times(document, summary, state, started_ns),
         **_owner(document, source),
         **_summary(summary, state),
-        "start_key": str(start_key),
         "flow_id": document["flow_id"],
         "processes": array(sorted(map(safe_text, document["processes"]))),
         "redacted_count": str(state.redacted),
@@ -58,7 +65,7 @@ def flow_row(
         "flow_bytes": str(len(encoded)),
         "flow_data": storable(encoded),
     }
-    return [values[name] for name in COLUMN_NAMES]
+    return [values[name] for name in COLUMN_NAMES[1:]]
 
 
 def storable(encoded: bytes) -> str:
@@ -91,7 +98,9 @@ def _last_moment(events: Iterable[Event], started: int) -> int:
 
 def _owner(document: FlowData, source: str | None) -> Columns:
     whose = flow_data.identity_in_document(document)
-    found = identity_of_flow(document["events"]).source or source
+    found = source
+    if any(names.ATTR_SOURCE in event.get("attributes", _NOTHING) for event in document["events"]):
+        found = identity_of_flow(document["events"]).source or source
     return {
         "user_id": whose.user_id,
         "session_id": whose.session_id,
@@ -124,25 +133,28 @@ def _summary(summary: FlowSummary, state: FlowState) -> Columns:
 
 def _list(values: Iterable[str]) -> str:
     """Bounded, because an index entry is: a tree of damaged data may name ten thousand «tools»."""
-    return array(safe_text(value)[:_MAX_NAME] for value in islice(values, _MAX_LISTED))
+    return array(value[:_MAX_NAME] for value in islice(values, _MAX_LISTED))
 
 
 def _whole(number: int) -> str:
     return str(min(number, _MAX_BIGINT))
 
 
-def _searched(document: FlowData) -> Iterator[str]:
+def _searched(document: FlowData) -> list[str]:
     """What a person may look for: names, messages and the texts among the attributes."""
+    texts: list[str] = []
     for event in document["events"]:
-        yield event.get("name", "")
+        texts.append(event.get("name", ""))
         if message := event.get("status_message"):
-            yield message[:_SEARCHED]
+            texts.append(message[:_SEARCHED])
         for value in event.get("attributes", _NOTHING).values():
             if type(value) is str:
-                yield value if len(value) <= _SEARCHED else value[:_SEARCHED]
+                texts.append(value[:_SEARCHED])
             elif type(value) is list:
-                yield from (member[:_SEARCHED] for member in value if isinstance(member, str))
+                texts += [member[:_SEARCHED] for member in value if isinstance(member, str)]
+    return texts
 
 
 def _short(value: str | None) -> str | None:
-    return safe_text(value)[:_MAX_TEXT] if isinstance(value, str) else None
+    """What comes out of JSON needs no cleaning, but a bound."""
+    return value[:_MAX_TEXT] if value is not None else None

@@ -7,10 +7,12 @@ letters, and the same text must give the same words on every server.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 MAX_TERM: Final = 64
 MAX_TERMS: Final = 1_000
+_SHORT: Final = 48
 #: Characters of one flow that are looked at.
 MAX_TEXT: Final = 200_000
 _WRITTEN_WITHOUT_SPACES: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -27,22 +29,39 @@ _PAIRS: Final = re.compile(rf"[{_WRITTEN_WITHOUT_SPACES}]+")
 
 
 def index_terms(texts: Iterable[str]) -> list[str]:
-    """Every term of the texts once, in order of appearance, bounded."""
-    # What many spans have in common is looked at once.
-    joined = "\n".join(dict.fromkeys(texts))[:MAX_TEXT]
+    """Every term of the texts once, bounded."""
     found: dict[str, None] = {}
-    if joined.isascii():
-        for word in dict.fromkeys(joined.encode().translate(_ASCII_WORDS).decode().split()):
+    long: list[str] = []
+    for text in dict.fromkeys(texts):
+        if len(text) <= _SHORT:
+            found.update(_terms_of_short(text))
+        else:
+            long.append(text)
+    if long:
+        found.update(_terms("\n".join(long)[:MAX_TEXT]))
+    return list(found)[:MAX_TERMS]
+
+
+@lru_cache(maxsize=8192)
+def _terms_of_short(text: str) -> dict[str, None]:
+    """Names of steps, tools and models come again all day."""
+    return _terms(text)
+
+
+def _terms(text: str) -> dict[str, None]:
+    found: dict[str, None] = {}
+    if text.isascii():
+        for word in dict.fromkeys(text.encode().translate(_ASCII_WORDS).decode().split()):
             if word.isalnum():
                 found[word[:MAX_TERM]] = None
             elif word := word.strip(_JOINTS):
                 found[word[:MAX_TERM]] = None
                 found.update(dict.fromkeys(part[:MAX_TERM] for part in word.translate(_APART).split()))
     else:
-        for word in dict.fromkeys(_WORD.findall(_folded(joined))):
+        for word in dict.fromkeys(_WORD.findall(_folded(text))):
             found[word[:MAX_TERM]] = None
             found.update(dict.fromkeys(_pairs(word)))
-    return list(found)[:MAX_TERMS]
+    return found
 
 
 def tsvector(terms: Iterable[str]) -> str:
