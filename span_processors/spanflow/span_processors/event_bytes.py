@@ -132,7 +132,8 @@ class EndWriter:
         """The end event and the merged entry. `difference` must be plain and not say anew what the start said."""
         code = span.status.status_code
         status = b"unset" if code is StatusCode.UNSET else b"error" if code is StatusCode.ERROR else b"ok"
-        outcome = _OUTCOMES.get(difference[names.ATTR_OUTCOME]) if names.ATTR_OUTCOME in difference else None
+        said = difference.get(names.ATTR_OUTCOME)
+        outcome = _OUTCOMES.get(said) if type(said) is str else None
         if outcome is None and is_checkpoint:
             outcome = b"error" if status == b"error" else b"ok"
         tail = b'"phase":"end","end_ns":"%d","status":"%b"' % (span.end_time or 0, status)

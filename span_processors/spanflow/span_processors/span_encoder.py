@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event_bytes import CleanAttributes, EndWriter, Shape, start_bytes
+from spanflow.span_processors.json_safe import safe_text
 from spanflow.span_processors.open_flows import OpenSpan
 from spanflow.span_processors.redaction import Redactor
 from spanflow.span_processors.rings import rings_at_end, rings_at_start
@@ -32,6 +33,7 @@ from spanflow.span_processors.this_process import ThisProcess
 _NOTHING: Final[Mapping[str, Any]] = {}
 _ABSENT: Final = object()
 _REMEMBERED_SHAPES: Final = 4096
+_LONGEST_TYPE: Final = 64
 #: Fields that all events of a flow share; they are not part of a merged entry.
 _SHARED: Final = frozenset({"v", "flow_id", "node_id"})
 
@@ -52,6 +54,7 @@ class SpanEncoder:
         self._classify = classifier
         self._clean = CleanAttributes(redactor)
         self._ends = EndWriter()
+        self._types: dict[str, str] = {}
         self._shapes: dict[tuple[str, int, int, int, str], Shape] = {}
 
     def after_fork(self) -> None:
@@ -64,7 +67,7 @@ class SpanEncoder:
         """The start event. `more` is said beside the span's own attributes and has been redacted."""
         context = span.context
         assert context is not None
-        shape = self._shape(span, name, self._classify(name, attributes))
+        shape = self._shape(span, name, self._event_type(name, attributes))
         clean, hidden, plain = self._clean(attributes) if attributes else (attributes, 0, True)
         if more:
             clean = {**clean, **more}
@@ -95,7 +98,7 @@ class SpanEncoder:
         difference, again = _difference(opened.attributes, attributes)
         name = span.name
         renamed = name != opened.name
-        event_type = self._classify(name, attributes) if difference or renamed else shape.event_type
+        event_type = self._event_type(name, attributes) if difference or renamed else shape.event_type
         clean, hidden, plain = self._clean(difference) if difference else (_NOTHING, 0, True)
         if more:
             clean = {**clean, **more}
@@ -120,7 +123,7 @@ class SpanEncoder:
         assert context is not None
         clean, hidden = self._redactor.attributes(attributes)
         name, in_name = self._redactor.text(span.name)
-        event_type = self._classify(span.name, attributes)
+        event_type = self._event_type(span.name, attributes)
         scope = self._process.scope_key(span.instrumentation_scope)
         clean = {**clean, **more}
         part = {
@@ -146,8 +149,19 @@ class SpanEncoder:
         part: Part = {"phase": names.UPDATE, "updated_ns": str(now_ns)}
         if clean or more:
             part["attributes"] = {**clean, **more}
-        self._changes(opened, name, self._classify(name, attributes), part)
+        self._changes(opened, name, self._event_type(name, attributes), part)
         return self._encode(flow_id, opened.span_id, made_plain(part))[0]
+
+    def _event_type(self, name: str, attributes: Mapping[str, Any]) -> str:
+        """The type as it may be shown: an application may write anything into the attribute that says it."""
+        said = self._classify(name, attributes)
+        shown = self._types.get(said)
+        if shown is None:
+            if len(self._types) >= _REMEMBERED_SHAPES:
+                self._types.clear()
+            shown = safe_text(self._redactor.text(said)[0])[:_LONGEST_TYPE] or names.PLAIN_SPAN
+            self._types[said] = shown
+        return shown
 
     def _shape(self, span: ReadableSpan, name: str, event_type: str) -> Shape:
         context = span.context

@@ -85,7 +85,7 @@ def end_part(span: ReadableSpan, attributes: Mapping[str, Any], checkpoint: bool
     status = _STATUSES[span.status.status_code]
     part: Part = {"phase": names.END, "end_ns": str(span.end_time), "status": status}
     outcome = attributes.get(names.ATTR_OUTCOME)
-    if outcome in _OUTCOMES:
+    if type(outcome) is str and outcome in _OUTCOMES:
         part["outcome"] = outcome
     elif checkpoint:
         part["outcome"] = names.OUTCOME_ERROR if status == names.STATUS_ERROR else names.OUTCOME_OK

@@ -60,7 +60,7 @@ class WatchedUsers:
     While Redis is away, what was known last holds, with its expiry. Fork: the child reads the set anew.
     """
 
-    _POLL: Final = 0.25
+    _POLL: Final = 0.1
 
     def __init__(
         self,

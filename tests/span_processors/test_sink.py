@@ -1,0 +1,210 @@
+"""A sink's runner: nothing is lost without being counted, whatever the sink does."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spanflow.span_processors.breaker import Breaker
+from spanflow.span_processors.counters import FAULT, QUEUE_FULL, REFUSED, SHUTDOWN, UNAVAILABLE
+from spanflow.span_processors.sink import Receipt, SinkLimits, SinkRunner, Unavailable
+from tests.support.poll import eventually
+
+Behaviour = Callable[[Sequence[int]], Receipt[int]]
+
+
+class ScriptedSink:
+    """Delivers numbers into a list, as its script says; without a script everything goes well."""
+
+    name = "scripted"
+
+    def __init__(self, *script: Behaviour, aside: Behaviour | None = None) -> None:
+        self._script = list(script)
+        self._aside = aside
+        self.received: list[int] = []
+        self.closed = False
+        self.forked = False
+        self.idle_calls = 0
+
+    def size(self, item: int) -> int:
+        return 10
+
+    def deliver(self, batch: Sequence[int], deadline: float) -> Receipt[int]:
+        behave = self._script.pop(0) if self._script else self._well
+        return behave(batch)
+
+    def _well(self, batch: Sequence[int]) -> Receipt[int]:
+        self.received += batch
+        return Receipt(len(batch))
+
+    def set_aside(self, batch: Sequence[int], reason: str, *, final: bool) -> Receipt[int]:
+        return self._aside(batch) if self._aside else Receipt(0, again=batch)
+
+    def idle(self, deadline: float) -> float | None:
+        self.idle_calls += 1
+        return None
+
+    def close(self, deadline: float) -> None:
+        self.closed = True
+
+    def after_fork(self) -> None:
+        self.forked = True
+
+
+def away(batch: Sequence[int]) -> Receipt[int]:
+    raise Unavailable("nobody there")
+
+
+def faulty(batch: Sequence[int]) -> Receipt[int]:
+    raise ZeroDivisionError
+
+
+def runner_of(sink: ScriptedSink, **limits: Any) -> SinkRunner[int]:
+    return SinkRunner(sink, limits=SinkLimits(**limits), breaker=Breaker(longest_pause=0.05))
+
+
+def test_items_arrive_in_order_and_flush_waits_for_them() -> None:
+    sink = ScriptedSink()
+    runner = runner_of(sink, batch_items=7)
+    runner.offer(range(100))
+    assert runner.flush(time.monotonic() + 5)
+    assert sink.received == list(range(100))
+    assert runner.shutdown(time.monotonic() + 5)
+    assert sink.closed
+    counts = runner.counts()
+    assert (counts.accepted, counts.delivered, counts.waiting, counts.waiting_bytes) == (100, 100, 0, 0)
+
+
+def test_while_the_server_is_away_items_wait_and_come_first_afterwards() -> None:
+    sink = ScriptedSink(away, away)
+    runner = runner_of(sink)
+    runner.offer([1, 2, 3])
+    runner.offer([4])
+    assert runner.flush(time.monotonic() + 5)
+    assert sink.received == [1, 2, 3, 4]
+    assert runner.state == "closed"
+    runner.shutdown(time.monotonic() + 5)
+
+
+def test_what_the_server_did_not_take_is_offered_again() -> None:
+    def half(batch: Sequence[int]) -> Receipt[int]:
+        return Receipt(1, {REFUSED: 1}, batch[2:], away="out of memory")
+
+    sink = ScriptedSink(half)
+    runner = runner_of(sink)
+    runner.offer([1, 2, 3, 4])
+    assert runner.flush(time.monotonic() + 5)
+    assert sink.received == [3, 4]
+    assert runner.counts().dropped == {REFUSED: 1}
+    runner.shutdown(time.monotonic() + 5)
+
+
+def test_a_fault_of_ours_loses_its_batch_only_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    sink = ScriptedSink(faulty)
+    runner = runner_of(sink, batch_items=2)
+    runner.offer([1, 2, 3])
+    assert runner.flush(time.monotonic() + 5)
+    assert sink.received == [3]
+    assert runner.counts().dropped == {FAULT: 2}
+    runner.shutdown(time.monotonic() + 5)
+
+
+def test_a_full_queue_refuses_what_can_be_done_without_a_little_earlier() -> None:
+    gate = threading.Event()
+
+    def wait(batch: Sequence[int]) -> Receipt[int]:
+        gate.wait(10)
+        return Receipt(len(batch))
+
+    sink = ScriptedSink(wait)
+    runner = runner_of(sink, max_items=10)
+    runner.offer([0])
+    eventually(lambda: runner.counts().waiting == 1)
+    refused = runner.offer([*range(1, 10), 100, 101], refusable=lambda number: number < 100)
+    assert refused == [8, 9]
+    assert runner.offer([102]) == [102]
+    assert runner.counts().dropped == {QUEUE_FULL: 3}
+    gate.set()
+    assert runner.flush(time.monotonic() + 5)
+    runner.shutdown(time.monotonic() + 5)
+
+
+def test_what_cannot_be_delivered_by_the_end_is_counted_as_lost_to_it() -> None:
+    sink = ScriptedSink(*[away] * 1000)
+    runner = runner_of(sink, max_items=3)
+    runner.offer([1, 2, 3])
+    eventually(lambda: runner.state != "closed")
+    assert runner.offer([4]) == [4]
+    assert not runner.flush(time.monotonic() + 0.1)
+    assert not runner.shutdown(time.monotonic() + 0.3)
+    assert runner.offer([5]) == [5]
+    counts = runner.counts()
+    assert counts.balanced and counts.waiting == 0
+    assert counts.dropped == {SHUTDOWN: 4, UNAVAILABLE: 1}
+
+
+def test_what_is_set_aside_counts_as_delivered() -> None:
+    sink = ScriptedSink(away, aside=lambda batch: Receipt(len(batch)))
+    runner = runner_of(sink)
+    runner.offer([1, 2])
+    assert runner.flush(time.monotonic() + 5)
+    assert runner.counts().delivered == 2
+    assert runner.shutdown(time.monotonic() + 5)
+
+
+def test_housekeeping_happens_without_items_too() -> None:
+    sink = ScriptedSink()
+    runner = runner_of(sink)
+    runner.offer([1])
+    eventually(lambda: sink.idle_calls)
+    runner.shutdown(time.monotonic() + 5)
+
+
+def test_a_child_starts_clean() -> None:
+    sink = ScriptedSink(*[away] * 1000)
+    runner = runner_of(sink)
+    runner.offer([1, 2])
+    eventually(lambda: runner.state != "closed")
+    runner.shutdown(time.monotonic() + 0.1)
+    runner.after_fork()
+    assert sink.forked
+    assert runner.counts().accepted == 0 and runner.state == "closed"
+
+
+BEHAVIOURS: dict[str, Behaviour] = {
+    "away": away,
+    "faulty": faulty,
+    "refuses one": lambda batch: Receipt(len(batch) - 1, {REFUSED: 1}),
+    "takes the first": lambda batch: Receipt(1, again=batch[1:]),
+    "is full": lambda batch: Receipt(0, again=batch, away="OOM"),
+}
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    script=st.lists(st.sampled_from(sorted(BEHAVIOURS)), max_size=8),
+    sizes=st.lists(st.integers(1, 30), max_size=10),
+    room=st.integers(5, 60),
+    ending=st.sampled_from(["flush", "stop at once"]),
+)
+def test_accepted_is_delivered_or_dropped_whatever_the_sink_does(
+    script: list[str], sizes: list[int], room: int, ending: str
+) -> None:
+    sink = ScriptedSink(*[BEHAVIOURS[word] for word in script])
+    runner = runner_of(sink, max_items=room, batch_items=8)
+    refused = 0
+    for size in sizes:
+        refused += len(runner.offer(range(size), refusable=lambda number: number % 2 == 0))
+        assert runner.counts().balanced
+    if ending == "flush":
+        assert runner.flush(time.monotonic() + 10)
+    runner.shutdown(time.monotonic() + (5 if ending == "flush" else 0.02))
+    eventually(lambda: runner.counts().waiting == 0)
+    counts = runner.counts()
+    assert counts.balanced and counts.waiting_bytes == 0
+    assert counts.accepted == sum(sizes)
+    assert refused <= counts.lost
