@@ -106,11 +106,11 @@ def test_a_question_becomes_one_flow_with_every_step(
             "  mcp_permission_check mcp_permission_check [ok]",
             "  tool_call tools/call get_job_status [ok]",
             "    span MCP send tools/call get_job_status [None]",
-            "      tool_call tools/call get_job_status [ok]",
+            "      span tools/call get_job_status [None]",
             "  mcp_permission_check mcp_permission_check [ok]",
             "  tool_call tools/call list_snapshots [ok]",
             "    span MCP send tools/call list_snapshots [None]",
-            "      tool_call tools/call list_snapshots [ok]",
+            "      span tools/call list_snapshots [None]",
             "  llm_thinking chat stand-in-large [ok]",
             "  llm_complete llm_complete [ok]",
         ]

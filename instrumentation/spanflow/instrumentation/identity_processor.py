@@ -16,6 +16,8 @@ from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity, identity_of
 
 _CALLER_LINK: Final = {"flow.link": "caller"}
+_MCP_METHOD: Final = "mcp.method.name"
+_TOOLS_CALL: Final = "tools/call"
 
 
 class IdentitySpanProcessor(SpanProcessor):
@@ -62,8 +64,10 @@ class IdentitySpanProcessor(SpanProcessor):
             if personal := personal_attributes(flow.identity):
                 span.set_attributes(personal)
         attributes = flow.attributes
-        within = within_type(context)
         own = span.attributes or {}
+        within = within_type(context)
+        if within is None and parent is not None and parent.is_remote and own.get(_MCP_METHOD) == _TOOLS_CALL:
+            within = names.TOOL_CALL  # the caller, whose flow this is, has the call's own span
         if within is not None and names.ATTR_CHECKPOINT_TYPE not in own:
             attributes = {**attributes, names.ATTR_WITHIN: within}
         if any(own.get(name) is not value for name, value in attributes.items()):
