@@ -1,0 +1,96 @@
+"""Behind pgbouncer in transaction mode, where every transaction may run on another server connection."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.postgres import make_pool
+from tests.support import child
+from tests.support.archives import Archives, archives_in, deliver, replay
+from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.poll import eventually
+from tests.support.ports import accepts, free_port
+from tests.support.query import query
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="no pgbouncer on this machine: apt install pgbouncer"),
+]
+
+CONFIG = """
+[databases]
+{database} = host={host} port={port} user={user}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+server_reset_query_always = 0
+"""
+
+
+@pytest.fixture
+def bouncer_dsn(postgres_dsn: str, new_server_directory: Callable[[], Path]) -> Iterator[str]:
+    folder = new_server_directory()
+    child.give_to_server(folder)
+    server, listen = urlsplit(postgres_dsn), free_port()
+    database = server.path.strip("/")
+    config = folder / "pgbouncer.ini"
+    config.write_text(
+        CONFIG.format(database=database, host=server.hostname, port=server.port, user=server.username, listen=listen)
+    )
+    config.chmod(0o644)
+    process = child.start([shutil.which("pgbouncer") or "", config], folder / "log", cwd=folder)
+    eventually(lambda: accepts(listen), within=10)
+    yield f"postgresql://{server.username}@127.0.0.1:{listen}/{database}"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def archives(bouncer_dsn: str, tmp_path: Path) -> Iterator[Archives]:
+    with archives_in(bouncer_dsn, tmp_path) as made:
+        yield made
+
+
+def test_several_processes_archive_through_two_server_connections(archives: Archives, postgres_dsn: str) -> None:
+    def work(worker: int) -> None:
+        archive = archives.make(f"p{worker}")
+        for flow in range(0, 60, 6):
+            said = Activity("user_message", NOON + (flow * 10 + worker) * MS, {"message": "hi"}, "c1")
+            spans = [span(worker + 1, worker or None)]
+            batch = [part(flow + step, spans, process=f"p{worker}") for step in range(6)]
+            batch[0] = part(flow, spans, process=f"p{worker}", activities=(said.to_bytes(),))
+            deliver(archive, *batch)
+        archive.set_aside([part(99, [span(worker + 1, worker or None)], process=f"p{worker}")], "away", final=False)
+        replay(archive)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = query(postgres_dsn, "SELECT span_count, cardinality(processes) AS n FROM omni2.interaction_flows")
+    assert {(row["span_count"], row["n"]) for row in rows} == {(4, 4)}
+    assert len(rows) == 61
+    numbers = query(postgres_dsn, "SELECT sequence_num FROM omni2.user_activities ORDER BY created_at")
+    assert [row["sequence_num"] for row in numbers] == list(range(1, 41))
+
+
+def test_the_viewers_pool_asks_many_things_at_once(archives: Archives) -> None:
+    deliver(archives.make(), *(part(flow, [span(1)]) for flow in range(20)))
+
+    async def ask() -> list[int]:
+        async with make_pool(archives.settings(), "viewer", max_size=8) as pool:
+            question = "SELECT count(*) FROM omni2.interaction_flows WHERE span_count = $1 AND $2"
+            return list(await asyncio.gather(*(pool.fetchval(question, 1, True) for _ in range(200))))
+
+    assert asyncio.run(ask()) == [20] * 200
