@@ -13,6 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, get_current_span, set_span_in_cont
 
 from spanflow.instrumentation.activation import activate, deactivate
 from spanflow.instrumentation.edge import Edge, edge_of, with_edge
+from spanflow.instrumentation.exporting import flush_exporters
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
 from spanflow.instrumentation.propagation import guard_propagator
 from spanflow.instrumentation.runtime import runtime, say_once
@@ -83,13 +84,17 @@ class EdgeGuard:
         return edge, with_edge(edge, with_identity(edge.identity, _clean(otel_context.get_current())))
 
     def _flushing(self, send: Send) -> Send:
-        """Wait for the last flows while the application stops. At exit it would be too late: no thread starts then."""
+        """Wait for the last flows while the application stops. At exit it would be too late: no thread starts then.
+
+        The same goes for what is exported: uvicorn ends by the signal that stopped it, and no exit handler runs.
+        """
 
         async def flush_first(message: Message) -> None:
             pipeline = runtime().pipeline
             if message["type"] in _STOPPED and pipeline is not None:
                 try:
                     await asyncio.to_thread(pipeline.force_flush, self._flush_timeout)
+                    await asyncio.to_thread(flush_exporters, self._flush_timeout)
                 except Exception:
                     say_once("flush", "The last flows could not be flushed", exc_info=True)
             await send(message)

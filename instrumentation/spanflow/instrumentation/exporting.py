@@ -2,8 +2,10 @@
 
 import os
 from importlib.util import find_spec
+from threading import Thread
 from typing import Any, Final
 
+from opentelemetry import trace
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from spanflow.span_processors.redacting_exporter import RedactingExporter
@@ -31,6 +33,15 @@ def redacted_batches(settings: Settings) -> Any:
         return BatchSpanProcessor(RedactingExporter(exporter, redactor))
 
     return processor
+
+
+def flush_exporters(timeout: float) -> None:
+    """Send what exporters still hold, and wait for it so long at most: the SDK's own flush keeps to no time limit."""
+    flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+    if flush is not None:
+        thread = Thread(target=flush, name="spanflow-last-export", daemon=True)
+        thread.start()
+        thread.join(timeout)
 
 
 def _has_grpc() -> bool:
