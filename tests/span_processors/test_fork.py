@@ -1,0 +1,64 @@
+"""Fork: the child starts clean and does not send again what was its parent's; the parent does not notice."""
+
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import orjson
+import pytest
+import redis
+
+from spanflow.span_processors import names
+
+
+def forked(redis_url: str, when: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.support.forking_gateway", redis_url, when],
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr == b""
+    told: dict[str, Any] = orjson.loads(done.stdout)
+    return told
+
+
+def events_of(client: "redis.Redis", flow_id: str) -> list[Any]:
+    found: Any = client.xrange(names.flow_stream(flow_id))
+    return [orjson.loads(entry[b"e"]) for _, entry in found]
+
+
+@pytest.mark.parametrize("when", ["busy", "before"])
+def test_a_child_starts_clean_and_works_on_its_own(when: str, redis_url: str, redis_client: "redis.Redis") -> None:
+    told = forked(redis_url, when)
+    child, parent = told["child"], told["parent"]
+    assert told["child_status"] == 0
+    assert (child["at_birth"]["accepted"], child["at_birth"]["waiting"]) == (0, 0)
+    assert child["threads_at_birth"] == []
+    assert child["flushed"] and child["shut_down"] and child["after"]["balanced"]
+    assert child["after"]["instance"] != parent["instance"]
+    assert [event["phase"] for event in events_of(redis_client, child["flow"])] == ["start", "end"]
+    assert {event.get("process", child["after"]["instance"]) for event in events_of(redis_client, child["flow"])} == {
+        child["after"]["instance"]
+    }
+    assert told["flushed"] and told["shut_down"] and parent["balanced"]
+    assert (parent["waiting"], parent["dropped"]) == (0, {})
+    assert [event["phase"] for event in events_of(redis_client, told["own"])] == ["start", "end"]
+
+
+def test_what_waited_at_the_fork_is_sent_once(redis_url: str, redis_client: "redis.Redis") -> None:
+    told = forked(redis_url, "busy")
+    assert len(told["flows"]) >= 60
+    for flow_id in told["flows"]:
+        seen = Counter((event["node_id"], event["phase"]) for event in events_of(redis_client, flow_id))
+        assert set(seen.values()) == {1} and len(seen) == 4
+
+
+def test_a_span_that_is_open_at_the_fork_is_ended_by_both_and_is_one_span(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    told = forked(redis_url, "busy")
+    events = events_of(redis_client, told["open"])
+    assert sorted(event["phase"] for event in events) == ["end", "end", "start"]
+    assert len({event["node_id"] for event in events}) == 1
