@@ -13,14 +13,16 @@ import pytest
 from dirty_equals import IsDatetime, IsInt, IsPartialDict
 from inline_snapshot import snapshot
 
+from spanflow.migrations.roles import grants
 from spanflow.span_processors import flow_part
+from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.archive import build_archive
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.sink import Receipt
 from tests.support.archives import Archives, archives_in, deliver, replay
-from tests.support.flow_parts import MS, part, span
-from tests.support.query import query, value
+from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.query import query, script, value
 
 HOUR = 3600 * 1000 * MS
 
@@ -297,3 +299,19 @@ def test_nothing_is_opened_before_the_first_delivery(tmp_path: Path) -> None:
     assert archive.state.spool_bytes == 0
     archive.close(0)
     assert not (tmp_path / "data").exists()
+
+
+def test_the_gateways_role_needs_no_more_than_it_is_granted(archives: Archives) -> None:
+    script(archives.dsn, "CREATE ROLE spanflow_gateway_test LOGIN; " + grants(gateway="spanflow_gateway_test"))
+    said = Activity("user_message", NOON, {"message": "hi"}, "c1")
+    broken = FlowPart(f"{2:032x}", "p1", (b"no event",))
+    archive = archives.make(postgres_dsn=archives.dsn.replace("//postgres@", "//spanflow_gateway_test@"))
+    try:
+        deliver(archive, part(1, [span(1)], activities=(said.to_bytes(),)), broken)
+        deliver(archive, part(1, [span(2, 1)], activities=(Activity("user_message", 1, {}, "c1").to_bytes(),)))
+    finally:
+        archives.close()
+        script(archives.dsn, "DROP OWNED BY spanflow_gateway_test; DROP ROLE spanflow_gateway_test")
+    assert flows(archives, "span_count") == [{"span_count": 2}, {"span_count": 0}]
+    tables = ("user_activities", "user_directory", "poison_records")
+    assert [value(archives.dsn, f"SELECT count(*) FROM omni2.{table}") for table in tables] == [2, 1, 1]

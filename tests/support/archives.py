@@ -31,8 +31,8 @@ class Archives:
         return archive
 
     def close(self) -> None:
-        for archive in self._made:
-            archive.close(time.monotonic() + 5)
+        while self._made:
+            self._made.pop().close(time.monotonic() + 5)
 
 
 @contextmanager
