@@ -287,6 +287,20 @@ def test_who_signs_in_by_a_message_is_known_from_then_on(started: Start) -> None
     assert turns == ["ann", "bob", "bob"]
 
 
+def test_a_connection_that_is_not_traced_has_no_turns(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(socket: WebSocket) -> None:
+        async for text in socket.iter_text():
+            await socket.send_text(text)
+
+    monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "fastapi")
+    recorded = started()
+    app = chat(silent)
+    app._telemetry["exclude"] = lambda scope: True
+    with serving(app) as address:
+        assert talk(address, "one") == ["one"]
+    assert recorded.spans == ()
+
+
 def test_turns_can_be_switched_off(started: Start) -> None:
     recorded = started(websocket_turns=False)
     with serving(chat(unchanged)) as address:

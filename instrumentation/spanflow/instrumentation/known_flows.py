@@ -15,6 +15,8 @@ from spanflow.span_processors.identity import NOBODY, Identity
 
 #: Spans may come long after their flow's root has ended: flows are remembered until newer ones push them out.
 REMEMBERED: Final = 4096
+#: Of one flow no more open spans than this are told of a late identity.
+OPEN_SPANS: Final = 4096
 
 
 def identity_attributes(identity: Identity) -> dict[str, str]:
@@ -80,7 +82,8 @@ class KnownFlows:
             self._forget_oldest()
         if identity is not NOBODY and flow.identity is NOBODY:
             flow.learn(identity)
-        flow.open_spans[span_id] = span
+        if len(flow.open_spans) < OPEN_SPANS:
+            flow.open_spans[span_id] = span
         if is_root and flow.root is None:
             flow.root = span
         return flow

@@ -81,6 +81,8 @@ class Turns:
 
     def _begin(self) -> None:
         edge = self._edge
+        if edge.server_span is None:
+            return  # the connection is not traced (an excluded URL), so its messages are not either
         here = otel_context.get_current()
         connection = get_current_span(here).get_span_context()
         context = root_context(inherited_identity(here), here)
