@@ -3,12 +3,14 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
 
 from spanflow.migrations.run import current, downgrade, head, sql, upgrade
+from tests.support.pgbouncer import needs_pgbouncer, pgbouncer
 from tests.support.ports import free_port
 from tests.support.query import query, script, value
 
@@ -115,6 +117,20 @@ def test_five_processes_at_once_end_well(any_postgres_dsn: str) -> None:
     assert [process.wait(timeout=60) for process in processes] == [0] * 5
     assert current(any_postgres_dsn) == head()
     assert value(any_postgres_dsn, "SELECT count(*) FROM omni2.spanflow_schema_version") == 1
+
+
+@pytest.mark.long
+@needs_pgbouncer
+def test_behind_pgbouncer_five_processes_at_once_end_well(
+    empty_postgres_dsn: str, new_server_directory: Callable[[], Path]
+) -> None:
+    with pgbouncer(empty_postgres_dsn, new_server_directory()) as dsn:
+        program = "import sys; from spanflow.migrations.run import upgrade; upgrade(sys.argv[1])"
+        processes = [subprocess.Popen([sys.executable, "-c", program, dsn]) for _ in range(5)]
+        assert [process.wait(timeout=60) for process in processes] == [0] * 5
+        assert current(dsn) == head()
+        downgrade(dsn)
+        assert current(dsn) is None
 
 
 def test_a_failed_migration_leaves_nothing(empty_postgres_dsn: str) -> None:

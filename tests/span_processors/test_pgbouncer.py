@@ -1,58 +1,26 @@
 """Behind pgbouncer in transaction mode, where every transaction may run on another server connection."""
 
 import asyncio
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.postgres import make_pool
-from tests.support import child
 from tests.support.archives import Archives, archives_in, deliver, replay
 from tests.support.flow_parts import MS, NOON, part, span
-from tests.support.poll import eventually
-from tests.support.ports import accepts, free_port
+from tests.support.pgbouncer import needs_pgbouncer, pgbouncer
 from tests.support.query import query
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="no pgbouncer on this machine: apt install pgbouncer"),
-]
-
-CONFIG = """
-[databases]
-{database} = host={host} port={port} user={user}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {listen}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-server_reset_query_always = 0
-"""
+pytestmark = [pytest.mark.long, needs_pgbouncer]
 
 
 @pytest.fixture
 def bouncer_dsn(postgres_dsn: str, new_server_directory: Callable[[], Path]) -> Iterator[str]:
-    folder = new_server_directory()
-    child.give_to_server(folder)
-    server, listen = urlsplit(postgres_dsn), free_port()
-    database = server.path.strip("/")
-    config = folder / "pgbouncer.ini"
-    config.write_text(
-        CONFIG.format(database=database, host=server.hostname, port=server.port, user=server.username, listen=listen)
-    )
-    config.chmod(0o644)
-    process = child.start([shutil.which("pgbouncer") or "", config], folder / "log", cwd=folder)
-    eventually(lambda: accepts(listen), within=10)
-    yield f"postgresql://{server.username}@127.0.0.1:{listen}/{database}"
-    process.kill()
-    process.wait()
+    with pgbouncer(postgres_dsn, new_server_directory()) as dsn:
+        yield dsn
 
 
 @pytest.fixture
