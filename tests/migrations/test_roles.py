@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from spanflow.migrations.roles import grants
+from tests.support.gateway_process import CHECKOUT
 from tests.support.query import query, script, value
 
 CLAIM = "SELECT * FROM omni2.claim_flow_keys(ARRAY['f'], ARRAY[now()])"
@@ -109,3 +110,9 @@ def test_a_function_of_somebody_else_is_never_taken_for_the_servers_own(dsn: str
 def test_a_role_name_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="is no name for SQL"):
         grants(gateway='x"; DROP TABLE y; --')
+
+
+def test_the_documentation_shows_what_is_granted() -> None:
+    page = (CHECKOUT / "docs" / "database.md").read_text(encoding="utf-8")
+    shown = page.split("```sql\n")[1].split("```")[0]
+    assert shown == grants(gateway="spanflow_gateway", viewer="spanflow_viewer", reader="spanflow_reader")
