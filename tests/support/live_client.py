@@ -46,6 +46,12 @@ class LiveClient:
             while not done():
                 await self.next(within)
 
+    async def until_events(self, count: int, within: float = 8.0) -> None:
+        await self.until(lambda: len(self.events()) >= count, within)
+
+    async def until_event(self, phase: str, node: str) -> None:
+        await self.until(lambda: (phase, node) in self.events())
+
     async def of_type(self, kind: str) -> dict[str, Any]:
         while (message := await self.next())["type"] != kind:
             pass

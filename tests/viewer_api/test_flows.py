@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from dirty_equals import IsFloat, IsStr
+from dirty_equals import IsStr
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.flow_part import FlowPart
@@ -332,26 +332,26 @@ def test_the_list_pages_by_keys_and_filters(viewer: RunningViewer, store: Store)
     )
 
 
-@pytest.mark.parametrize(
-    "query_string",
-    [
-        "cursor=x",
-        "cursor=WzEsMl0",
-        "since=yesterday",
-        "until=2026-13-01",
-        "since=99999999999999999999",
-        "limit=0",
-        "limit=-1",
-        "limit=many",
-        "user_id=" + "x" * 129,
-        "user_id=a%2Fb",
-        "session_id=%7B",
-    ],
-)
-def test_parameters_that_make_no_sense_are_refused(viewer: RunningViewer, query_string: str) -> None:
-    response = viewer.http.get(f"/api/v1/flows?{query_string}")
-    assert response.status_code == 422, response.text
-    assert response.headers["content-type"] == "application/problem+json"
+MISTAKES = [
+    "cursor=x",
+    "cursor=WzEsMl0",
+    "since=yesterday",
+    "until=2026-13-01",
+    "since=99999999999999999999",
+    "limit=0",
+    "limit=-1",
+    "limit=many",
+    "user_id=" + "x" * 129,
+    "user_id=a%2Fb",
+    "session_id=%7B",
+]
+
+
+def test_parameters_that_make_no_sense_are_refused(viewer: RunningViewer) -> None:
+    for query_string in MISTAKES:
+        response = viewer.http.get(f"/api/v1/flows?{query_string}")
+        assert response.status_code == 422, (query_string, response.text)
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_limits_are_capped(viewer: RunningViewer, postgres_dsn: str) -> None:
@@ -445,7 +445,7 @@ def test_what_cannot_be_logged_is_not_shown(viewer: RunningViewer, store: Store,
     store(part(1, CHAT, **of("s1")))
     script(postgres_dsn, "ALTER TABLE omni2.audit_log RENAME TO audit_log_gone")
     response = viewer.http.get("/api/v1/monitoring/flows/7")
-    assert response.status_code >= 500
+    assert (response.status_code, response.json()["code"]) == (503, "not_migrated")
     assert "list_snapshots" not in response.text
 
 

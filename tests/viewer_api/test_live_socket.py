@@ -97,7 +97,7 @@ async def test_several_clients_see_the_same_and_each_is_in_the_audit_log(
         for number in range(50):
             flow.start(f"n{number}")
         for client in (one, two):
-            await client.until(lambda client=client: len(client.events()) == 50)
+            await client.until_events(50)
         assert one.events() == two.events()
         assert watched.app.state.viewer.hub.feeds() == 1
     await eventually_async(lambda: watched.app.state.viewer.hub.feeds() == 0)
@@ -135,11 +135,11 @@ async def test_no_gap_and_no_duplicate_over_cut_lines(
                     await asyncio.to_thread(line.drop_connections if round_ % 2 else line.cut)
             await asyncio.to_thread(line.restore)
         for client in (one, two):
-            await client.until(lambda client=client: len(client.events()) == 480, within=15)
+            await client.until_events(480, within=15)
         # What came double would come now.
         flows[0].end("last")
         for client in (one, two):
-            await client.until(lambda client=client: ("end", "last") in client.events())
+            await client.until_event("end", "last")
             assert len(client.events()) == 481 == len(set(client.events()))
             for index in (0, 1):
                 order = [node for _, node in client.events() if node.startswith(f"{index}-")]
@@ -156,7 +156,7 @@ async def test_a_client_resumes_from_its_cursor_without_gap_or_duplicate(
     for round_ in range(5):
         async with following(watched, cursor=cursor) as client:
             flow.start(f"in-{round_}")
-            await client.until(lambda client=client, node=f"in-{round_}": node in client.nodes())
+            await client.until_event("start", f"in-{round_}")
             seen += client.events()
             cursor = client.cursor
         # While nobody listens, the feed is gone as well.
@@ -196,9 +196,10 @@ async def test_what_began_and_ended_while_a_client_was_away_comes_as_a_snapshot(
 async def test_a_useless_cursor_means_starting_over(watched: RunningViewer, make_flow: MakeFlow) -> None:
     flow = make_flow()
     flow.start("root")
-    for cursor in ("nonsense", "eJw", "x" * 40_000, 7, {}):
+    useless: list[Any] = ["nonsense", "eJw", "x" * 40_000, 7, {}]
+    for cursor in useless:
         async with following(watched, cursor=cursor) as client:
-            await client.until(lambda client=client: client.events())
+            await client.until_events(1)
             assert [message["reason"] for message in client.of("resync")] == ["cursor_expired"]
             assert client.events() == [("start", "root")]
 
@@ -273,7 +274,8 @@ async def test_clients_are_told_when_redis_is_away_and_when_it_is_back(
             await asyncio.to_thread(line.restore)
             assert await client.of_type("state") == {"type": "state", "redis": "up"}
             for each in (client, newcomer):
-                await each.until(lambda each=each: each.events() == [("start", "meanwhile")])
+                await each.until_events(1)
+                assert each.events() == [("start", "meanwhile")]
 
 
 async def test_a_server_that_is_silent_is_noticed(

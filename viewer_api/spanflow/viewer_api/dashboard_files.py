@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 _NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Spanflow</title>
 <h1>The dashboard was not built</h1>
-<p>The viewer's API works, but this installation has no dashboard in it. In a checkout, run <code>make dashboard</code>
+<p>The viewer's API works, but this installation has no dashboard in it. In a checkout, run <code>make web</code>
 and reload this page. An installed wheel always has one.</p></html>
 """
 _HASHED: Final = "public, max-age=31536000, immutable"

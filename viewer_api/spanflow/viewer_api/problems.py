@@ -70,6 +70,10 @@ def storage_unavailable() -> Problem:
     return Problem(503, "storage_unavailable", "Postgres cannot be reached.", headers={"Retry-After": "2"})
 
 
+def not_migrated() -> Problem:
+    return Problem(503, "not_migrated", "The tables are missing or of another version: run `spanflow migrate`.")
+
+
 def query_timeout() -> Problem:
     return Problem(
         503, "query_timeout", "The query took too long. Ask for less: a shorter time range or a lower limit."

@@ -1,6 +1,7 @@
 """One accepted WebSocket: one sender at a time, nothing sent after it was closed, a client that is gone is noticed."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,8 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from spanflow.viewer_api.live import messages
+
+log = logging.getLogger(__name__)
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
@@ -75,6 +78,11 @@ class Connection:
         if not isinstance(message, dict):
             raise Refused("a message must be a JSON object")
         return message
+
+    async def fail(self) -> None:
+        """End the socket because of a mistake of the viewer. Called where the exception is at hand."""
+        log.exception("A socket failed by a mistake of the viewer")
+        await self.close(MISTAKE, "internal_error", "The viewer made a mistake; its log says which.")
 
     def silent_for(self) -> float:
         """Seconds since the client was heard last."""

@@ -1,7 +1,6 @@
 """Lets a client into a socket: accepts it, finds out who it is, and says no in a way that clients can tell apart."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,8 +12,6 @@ from spanflow.viewer_api.live import connection as closing
 from spanflow.viewer_api.live.connection import Closed, Connection, Refused
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.viewer import Viewer, viewer_of
-
-log = logging.getLogger(__name__)
 
 #: The subprotocol that a client offers beside its ticket; a socket must agree to one of those offered.
 PROTOCOL: Final = "spanflow.live.v1"
@@ -48,8 +45,7 @@ async def entered(websocket: WebSocket) -> AsyncIterator[tuple[Connection, Viewe
     except Closed:
         pass
     except Exception:
-        log.exception("A socket failed by a mistake of the viewer")
-        await connection.close(closing.MISTAKE, "internal_error", "The viewer made a mistake; its log says which.")
+        await connection.fail()
     finally:
         viewer.hub.sockets -= 1
         await connection.close(closing.NORMAL, "requested", "", announced=False)

@@ -95,6 +95,7 @@ def snapshots(
 ) -> Iterator[SnapshotFrame]:
     """A flow's merged entries in messages of bearable length; the last one moves the client's cursor."""
     for first in range(0, len(entries), _MAX_SNAPSHOT_ENTRIES):
-        part = entries[first : first + _MAX_SNAPSHOT_ENTRIES]
+        # Stored entries do not repeat the flow that they are in.
+        part: list[Event] = [{**entry, "flow_id": flow_id} for entry in entries[first : first + _MAX_SNAPSHOT_ENTRIES]]
         last = first + len(part) == len(entries)
         yield SnapshotFrame(user_id, flow_id, part, position if last else None, truncated)

@@ -146,6 +146,8 @@ class LiveSocket:
             await self._connection.send(messages.about("unsubscribed", subscription.user_id, reason=why))
         except Closed:
             return
+        except Exception:
+            await self._connection.fail()
 
     async def _send_notices(self) -> None:
         while True:

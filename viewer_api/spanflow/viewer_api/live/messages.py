@@ -24,8 +24,7 @@ def events(user_id: str, found: Sequence[Event], cursor: str) -> bytes:
 
 
 def snapshot(user_id: str, flow_id: str, entries: Sequence[Event], *, truncated: bool, cursor: str | None) -> bytes:
-    shown = [{**entry, "flow_id": flow_id} for entry in entries]
-    return about("snapshot", user_id, flow_id=flow_id, events=shown, truncated=truncated, cursor=cursor)
+    return about("snapshot", user_id, flow_id=flow_id, events=entries, truncated=truncated, cursor=cursor)
 
 
 def moment(seconds: float | None) -> datetime | None:

@@ -112,6 +112,8 @@ class SeedsSocket:
                             await self._connection.send(orjson.dumps(message))
         except Closed:
             return
+        except Exception:
+            await self._connection.fail()
         finally:
             self._changed.set()
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from spanflow.viewer_api.problems import query_timeout, storage_unavailable
+from spanflow.viewer_api.problems import not_migrated, query_timeout, storage_unavailable
 
 _UNREACHABLE = (
     OSError,
@@ -17,6 +17,12 @@ _UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+)
+_NOT_MIGRATED = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidSchemaNameError,
 )
 Connection: TypeAlias = Any
 #: A record of asyncpg: `row["column"]`.
@@ -45,6 +51,8 @@ class Database:
                     limit = f"{int(self._timeout * 1000)}ms"
                     await connection.execute("SELECT set_config('statement_timeout', $1, true)", limit)
                     yield connection
+        except _NOT_MIGRATED as why:
+            raise not_migrated() from why
         except asyncpg.QueryCanceledError as why:
             raise query_timeout() from why
         except _UNREACHABLE as why:
