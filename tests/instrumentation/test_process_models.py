@@ -13,6 +13,7 @@ import pytest
 from tests.support.gateway_process import BIN, CHECKOUT, GatewayProcess, gateway_process
 from tests.support.mirrored import ended_names, flows_of
 from tests.support.poll import eventually
+from tests.support.query import query
 
 APP = "tests.instrumentation.gateways.unchanged:app"
 AUTO = "opentelemetry-instrument"
@@ -79,6 +80,24 @@ def test_what_waits_is_delivered_when_the_server_stops(redis_url: str, tmp_path:
     with gateway_process(MODELS["uvicorn"], tmp_path / "log", settings) as gateway:
         ask(gateway, 3)
     assert whole_flows(redis_url, 3)
+
+
+@pytest.mark.parametrize("model", ["uvicorn", "gunicorn --preload"])
+def test_what_every_worker_has_seen_is_in_postgres_when_the_server_has_stopped(
+    model: str, redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    settings = environment(
+        redis_url,
+        SPANFLOW_ARCHIVE_ENABLED="true",
+        SPANFLOW_POSTGRES_DSN=postgres_dsn,
+        SPANFLOW_DATA_DIR=str(tmp_path / "spool"),
+    )
+    with gateway_process(MODELS[model], tmp_path / "log", settings) as gateway:
+        ask(gateway, 10)
+    rows = query(postgres_dsn, "SELECT user_id, flow_data FROM omni2.interaction_flows")
+    assert [row["user_id"] for row in rows] == ["ann"] * 10
+    stored = [sorted(event["name"] for event in json.loads(row["flow_data"])["events"]) for row in rows]
+    assert stored == [WHOLE] * 10
 
 
 def test_it_stays_off_until_it_is_switched_on(redis_url: str, tmp_path: Path) -> None:
