@@ -16,6 +16,9 @@ from spanflow.cli.account import Account
 from spanflow.cli.problem import Problem
 
 _POLL = 0.01
+#: Where the kernel tells a process that its parent died, it is ending already. A second SIGTERM would interrupt what it
+#: still has to save, so it first gets time (0 signals nothing).
+TOLD_ALREADY = (0, signal.SIGTERM)
 
 
 class ChildError(Problem):
@@ -31,7 +34,10 @@ def never() -> bool:
 
 
 class Child:
-    """One process. `directory` is the data directory it belongs to: the proof of ownership that its record carries."""
+    """One process. `directory` is the data directory it belongs to: the proof of ownership that its record carries.
+
+    `keep_open` are file descriptors that it inherits under their numbers.
+    """
 
     def __init__(
         self,
@@ -42,6 +48,7 @@ class Child:
         account: Account,
         cwd: Path | None = None,
         environ: Mapping[str, str] | None = None,
+        keep_open: Sequence[int] = (),
         stop_signal: signal.Signals = signal.SIGTERM,
         kill_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
@@ -53,6 +60,7 @@ class Child:
         self._account = account
         self._cwd = cwd
         self._environ = environ
+        self._keep_open = keep_open
         self._stop_signal = stop_signal
         self._kill_signal = kill_signal
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,6 +84,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 cwd=self._cwd,
                 env=None if self._environ is None else dict(self._environ),
+                pass_fds=self._keep_open,
                 # Ctrl-C reaches every process of the terminal's group at once; ours are stopped in order instead.
                 start_new_session=True,
             )
@@ -165,7 +174,7 @@ def recorded_pid(record: Path, directory: Path) -> int | None:
 def end_recorded(
     record: Path,
     directory: Path,
-    signals: Sequence[signal.Signals] = (signal.SIGTERM,),
+    signals: Sequence[int] = TOLD_ALREADY if sys.platform == "linux" else (signal.SIGTERM,),
     within: float = 10.0,
 ) -> bool:
     """End the process that a record proves to be of `directory`, and forget the record; True when there was one."""
@@ -183,7 +192,7 @@ def end_recorded(
     return pid is not None
 
 
-def _signal_group(pid: int, word: signal.Signals) -> None:
+def _signal_group(pid: int, word: int) -> None:
     try:
         os.killpg(pid, word)
     except (ProcessLookupError, PermissionError):

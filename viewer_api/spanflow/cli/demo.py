@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from spanflow.cli.extras import DEMO, require
-from spanflow.cli.ports import LOOPBACK, free_port, is_free
+from spanflow.cli.ports import LOOPBACK, free_port
 from spanflow.cli.problem import Problem
 
 PACKAGE: Final = "example_gateway"
-_PORT: Final = 8000
 #: The people of the demo who are watched from the start. The others are traced as well, but not live.
 _WATCHED: Final = (1, 2, 3)
 _WATCHED_HOURS: Final = 24
@@ -52,7 +51,7 @@ class Demo:
         raise Problem("this installation has no example gateway. `spanflow up` runs everything else.")
 
     def parts(self, environ: Mapping[str, str]) -> Iterator[Part]:
-        port = _PORT if is_free(_PORT) else free_port()
+        port = free_port()
         address = f"http://{LOOPBACK}:{port}"
         # Made-up people and texts, so that there is something to look at.
         defaults = {
@@ -66,7 +65,7 @@ class Demo:
         traced = [sys.executable, "-m", "spanflow.cli.main", "run", "--", sys.executable, "-m", *served]
         quiet = ["--no-access-log", "--timeout-graceful-shutdown", "3"]
         yield Part(
-            "gateway", [*traced, *quiet], here, lambda: _answers(f"{address}/healthz"), f"{address}  (the example)"
+            "gateway", [*traced, *quiet], here, lambda: answers(f"{address}/healthz"), f"{address}  (the example)"
         )
         visits = [sys.executable, "-m", f"{PACKAGE}.traffic", address]
         yield Part("traffic", visits, here, lambda: True, "several people ask, chat and call tools")
@@ -87,9 +86,13 @@ class Demo:
         return "users " + ", ".join(str(user) for user in watched["user_ids"])
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether an HTTP server answers there, whatever it says."""
     try:
-        with urllib.request.urlopen(url, timeout=2.0) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        with urllib.request.urlopen(url, timeout=2.0):
+            return True
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        return True
+    except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Ports of the loopback address."""
+"""Ports of this machine."""
 
 import socket
 from typing import Final
@@ -7,28 +7,13 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that nobody uses right now."""
+    """A port that nobody uses right now. The system hands them out in turns, so it stays free for a while."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
-
-
-def accepts(host: str, port: int) -> bool:
-    """Whether a server listens there."""
-    try:
-        with socket.create_connection((LOOPBACK if host in {"0.0.0.0", ""} else host, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens already: from here on the port is ours, whoever starts at the same moment."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)

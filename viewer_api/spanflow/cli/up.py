@@ -1,9 +1,11 @@
 """Everything that `spanflow up` runs: started one after the other, watched, and stopped in the opposite order."""
 
+import errno
 import secrets
+import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,11 @@ from spanflow.cli.account import my_account, server_account
 from spanflow.cli.child import Child, ChildError, end_recorded
 from spanflow.cli.console import Console
 from spanflow.cli.data_directory import DataDirectory
-from spanflow.cli.demo import Demo
+from spanflow.cli.demo import Demo, answers
 from spanflow.cli.embedded_postgres import EmbeddedPostgres
 from spanflow.cli.embedded_redis import EmbeddedRedis
-from spanflow.cli.ports import accepts, free_port, is_free
+from spanflow.cli.ports import LOOPBACK, listener
+from spanflow.cli.problem import Problem
 from spanflow.cli.stop_signals import StopSignals
 from spanflow.span_processors.settings import Settings
 
@@ -35,7 +38,9 @@ class Running:
 
     @property
     def address(self) -> str:
-        return f"http://{f'[{self.viewer_host}]' if ':' in self.viewer_host else self.viewer_host}:{self.viewer_port}"
+        """Where a browser on this machine finds the viewer."""
+        host = LOOPBACK if self.viewer_host in {"0.0.0.0", "::"} else self.viewer_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.viewer_port}"
 
 
 class Up:
@@ -62,15 +67,15 @@ class Up:
 
     def start(self, demo: Demo | None) -> Running:
         ownership = self._started.enter_context(self._directory.owned("spanflow up"))
-        self._end_orphans()
         servers = self._start_servers()
         ownership.publish(servers)
+        self._end_orphans()
         token = self._settings.viewer_token or secrets.token_urlsafe(32)
-        port = self._viewer_port()
         environ = {**self._environ, **servers, "SPANFLOW_DATA_DIR": str(self._directory.path)}
         self._migrate(environ)
-        running = Running(self._settings.viewer_host, port, token, servers)
-        self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, running)
+        with self._viewer_socket() as opened:
+            running = Running(self._settings.viewer_host, opened.getsockname()[1], token, servers)
+            self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, running, opened)
         if demo is not None:
             self._start_demo(demo, environ, running)
         return running
@@ -84,7 +89,10 @@ class Up:
             idle()
 
     def _end_orphans(self) -> None:
-        """What an earlier start that was killed may have left, also of parts that this one does not start."""
+        """What an earlier start that was killed may have left, also of parts that this one does not start.
+
+        With the servers there again, a gateway that is ending can still hand over what it has.
+        """
         for record in sorted((self._directory.path / "records").glob("*.json")):
             # The servers do this themselves, with signals of their own.
             if record.stem not in {"postgres", "redis"} and end_recorded(record, self._directory.path):
@@ -123,10 +131,10 @@ class Up:
 
         self._step("schema", migrate, "up to date")
 
-    def _start_viewer(self, environ: Mapping[str, str], running: Running) -> None:
-        host, port = running.viewer_host, running.viewer_port
-        command = _our_command("viewer", "--no-link", "--host", host, "--port", str(port))
-        self._start_child("viewer", command, environ, lambda: accepts(host, port), running.address)
+    def _start_viewer(self, environ: Mapping[str, str], running: Running, opened: socket.socket) -> None:
+        number = opened.fileno()
+        command = _our_command("viewer", "--no-link", "--host", running.viewer_host, "--fd", str(number))
+        self._start_child("viewer", command, environ, lambda: answers(running.address), running.address, (number,))
 
     def _start_demo(self, demo: Demo, environ: Mapping[str, str], running: Running) -> None:
         watched = demo.watch_somebody(running.address, running.token)
@@ -135,9 +143,15 @@ class Up:
             self._start_child(part.name, part.command, part.environ, part.ready, part.detail)
 
     def _start_child(
-        self, name: str, command: list[str], environ: Mapping[str, str], ready: Callable[[], bool], detail: str
+        self,
+        name: str,
+        command: list[str],
+        environ: Mapping[str, str],
+        ready: Callable[[], bool],
+        detail: str,
+        keep_open: Sequence[int] = (),
     ) -> None:
-        child = self._child(name, command, environ)
+        child = self._child(name, command, environ, keep_open)
 
         def start() -> None:
             child.start()
@@ -147,15 +161,19 @@ class Up:
         self._step(name, start, detail)
         self._children.append(child)
 
-    def _child(self, name: str, command: list[str], environ: Mapping[str, str]) -> Child:
-        return Child(name, command, directory=self._directory.path, account=my_account(), environ=environ)
+    def _child(self, name: str, command: list[str], environ: Mapping[str, str], keep_open: Sequence[int] = ()) -> Child:
+        folder, me = self._directory.path, my_account()
+        return Child(name, command, directory=folder, account=me, environ=environ, keep_open=keep_open)
 
-    def _viewer_port(self) -> int:
-        """The configured port; unless a person chose it, another one when it is taken."""
-        wanted = self._settings.viewer_port
-        if wanted and (self._environ.get("SPANFLOW_VIEWER_PORT", "").strip() or is_free(wanted)):
-            return wanted
-        return free_port()
+    def _viewer_socket(self) -> socket.socket:
+        """On the configured port; unless a person chose it, on another one when it is taken."""
+        host, wanted = self._settings.viewer_host, self._settings.viewer_port
+        try:
+            return listener(host, wanted)
+        except OSError as why:
+            if self._environ.get("SPANFLOW_VIEWER_PORT", "").strip() or why.errno != errno.EADDRINUSE:
+                raise Problem(f"the viewer cannot listen on {host}, port {wanted}: {why.strerror}.") from None
+            return listener(host, 0)
 
     def _step(self, name: str, start: Callable[[], None], detail: str) -> None:
         began = time.monotonic()

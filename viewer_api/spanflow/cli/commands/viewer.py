@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import logging
 import os
+import socket
 import time
 
 from spanflow.cli.command import Arguments, Command
@@ -21,6 +22,7 @@ _MAX_MESSAGE = 256 * 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (SPANFLOW_VIEWER_HOST)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SPANFLOW_VIEWER_PORT)")
+    parser.add_argument("--fd", type=int, help="serve a socket that is open already and listens, by its number")
     parser.add_argument("--no-link", action="store_true", help="do not print a link that signs in")
 
 
@@ -58,7 +60,7 @@ def run(arguments: Arguments, console: Console) -> int:
         ws_max_size=_MAX_MESSAGE,
         timeout_graceful_shutdown=STOP_WITHIN,
     )
-    listener = configuration.bind_socket()
+    listener = configuration.bind_socket() if arguments.fd is None else socket.socket(fileno=arguments.fd)
     try:
         if not arguments.no_link and is_loopback(settings.viewer_host):
             host, port = listener.getsockname()[:2]
