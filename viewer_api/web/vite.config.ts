@@ -15,7 +15,7 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      "/api": { target: process.env["SPANFLOW_VIEWER"] ?? "http://127.0.0.1:8500", ws: true },
+      "/api": { target: process.env["VIEWER_URL"] ?? "http://127.0.0.1:8500", ws: true },
     },
   },
   test: {

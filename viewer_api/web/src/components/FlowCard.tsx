@@ -13,7 +13,8 @@ interface Props {
   readonly model: FlowModel;
   /** Changes when the model has changed. */
   readonly version: number;
-  readonly initiallyOpen: boolean;
+  /** Whether the tree is shown until somebody decides for this flow. */
+  readonly unfolded: boolean;
 }
 
 const TICK_MS = 250;
@@ -22,9 +23,10 @@ const LARGE = 1000;
 const LARGE_TICK_MS = 1000;
 
 /** One flow: a line that says how it is, and its tree. */
-export function FlowCard({ model, version, initiallyOpen }: Props) {
+export function FlowCard({ model, version, unfolded }: Props) {
   const store = useLiveStore();
-  const [expanded, setExpanded] = useState(initiallyOpen);
+  const [chosen, choose] = useState<boolean | null>(null);
+  const expanded = chosen ?? unfolded;
   const now = useNow(store.nowMs, model.open ? (model.size > LARGE ? LARGE_TICK_MS : TICK_MS) : null);
   // The newest event may be a moment ahead of the last tick, and of this computer's idea of the viewer's clock.
   const newest = useMemo(() => model.newestNs(), [model, version]);
@@ -40,7 +42,7 @@ export function FlowCard({ model, version, initiallyOpen }: Props) {
   return (
     <article className="flow" data-testid="flow" data-flow-id={model.flowId} data-open={model.open} data-look={look.look}>
       <h3>
-        <button type="button" aria-expanded={expanded} onClick={() => setExpanded(!expanded)} className="flow-head">
+        <button type="button" aria-expanded={expanded} onClick={() => choose(!expanded)} className="flow-head">
           <Sign look={look} silent={look.look !== "ok" && look.look !== "running"} />
           <span className="flow-name">{title}</span>
           {look.look !== "ok" && look.look !== "running" && (
@@ -58,7 +60,12 @@ export function FlowCard({ model, version, initiallyOpen }: Props) {
       </h3>
       {model.truncated && <p className="quiet">The beginning of this flow is gone from the stream.</p>}
       {model.damaged > 0 && <p className="quiet">{model.damaged} events could not be read.</p>}
-      {expanded && <TreeGrid tree={tree} timeline={timeline} nowNs={nowNs} label={title} />}
+      {expanded && (
+        // What somebody is reading does not fold when newer flows come.
+        <div onFocus={() => choose(true)} onClick={() => choose(true)}>
+          <TreeGrid tree={tree} timeline={timeline} nowNs={nowNs} label={title} />
+        </div>
+      )}
     </article>
   );
 }

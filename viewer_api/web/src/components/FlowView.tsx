@@ -57,7 +57,7 @@ export function FlowView({ flowId, watched, onClose }: Props) {
         </p>
       )}
       {flow?.open === true && !live && <p className="quiet">Still running when it was read; watch its user to follow it.</p>}
-      {model !== null && <FlowCard model={model} version={followed?.version ?? 0} initiallyOpen />}
+      {model !== null && <FlowCard model={model} version={followed?.version ?? 0} unfolded />}
     </section>
   );
 }

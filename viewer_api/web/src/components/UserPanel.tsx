@@ -12,6 +12,9 @@ interface Props {
   readonly onHistory: () => void;
 }
 
+/** So many of the newest flows show their tree by themselves; what runs always does. */
+const UNFOLDED = 2;
+
 const ENDED: Readonly<Record<string, string>> = {
   expired: "The watch has expired. Watch again to go on.",
   disabled: "Somebody ended the watch.",
@@ -49,7 +52,7 @@ export function UserPanel({ userId, name, expiresAt, onClose, onHistory }: Props
         </p>
       )}
       {flows.map((model, index) => (
-        <FlowCard key={model.flowId} model={model} version={live.version} initiallyOpen={index === 0 || model.open} />
+        <FlowCard key={model.flowId} model={model} version={live.version} unfolded={index < UNFOLDED || model.open} />
       ))}
     </section>
   );

@@ -1,5 +1,6 @@
 import { useEffect, useId, useState, type KeyboardEvent } from "react";
 import { nameOf, searchPeople, type Person } from "../api/monitoring";
+import { isId } from "../reducer/event";
 
 interface Props {
   readonly label: string;
@@ -7,6 +8,12 @@ interface Props {
 }
 
 const PAUSE_MS = 150;
+
+/** Somebody whom no gateway has seen yet can be chosen by their id. */
+function withTheId(found: readonly Person[], text: string): readonly Person[] {
+  if (!isId(text) || found.some((person) => person.userId === text)) return found;
+  return [...found, { userId: text, email: null, fullName: null }];
+}
 
 /** Finds people by any part of their e-mail address, name or id. A combobox with a list (ARIA Authoring Practices). */
 export function UserSearch({ label, onChoose }: Props) {
@@ -44,7 +51,7 @@ export function UserSearch({ label, onChoose }: Props) {
     setFound(null);
     onChoose(person);
   };
-  const people = found ?? [];
+  const people = found === null ? [] : withTheId(found, wanted);
   const onKey = (event: KeyboardEvent) => {
     const last = people.length - 1;
     if (event.key === "ArrowDown") setActive(active >= last ? 0 : active + 1);
@@ -89,15 +96,13 @@ export function UserSearch({ label, onChoose }: Props) {
             onMouseDown={(event) => event.preventDefault()}
             onClick={() => choose(person)}
           >
-            {nameOf(person)} <span className="quiet">{person.fullName ?? ""} · id {person.userId}</span>
+            {found?.includes(person) === true ? nameOf(person) : "Somebody not known yet:"}{" "}
+            <span className="quiet">
+              {person.fullName === null ? "" : `${person.fullName} · `}id {person.userId}
+            </span>
           </li>
         ))}
       </ul>
-      {found !== null && people.length === 0 && (
-        <p className="quiet" role="status">
-          Nobody is known by that.
-        </p>
-      )}
     </div>
   );
 }

@@ -20,13 +20,16 @@ export function mainRoot(tree: Tree): SpanEvent | undefined {
   return undefined;
 }
 
-/** What the root itself says counts most; a server span says nothing, so its checkpoints decide. */
+/**
+ * What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide.
+ * An «ok» only means that the application answered. It also answers the requests that its gates refuse.
+ */
 export function verdictOf(tree: Tree): Verdict {
   const root = mainRoot(tree);
   if (root?.phase !== "end") return { outcome: null, gate: null, reason: null };
   const decisive = decisiveCheckpoint(tree);
   const derived = decisive === undefined ? (root.status === "error" ? "error" : "ok") : wordOf(decisive);
-  const outcome = root.outcome ?? derived;
+  const outcome = root.outcome === undefined || root.outcome === "ok" ? derived : root.outcome;
   if (outcome !== "denied" || decisive === undefined) return { outcome, gate: null, reason: null };
   const reason = decisive.attributes?.["flow.denied.reason"];
   return {
@@ -42,7 +45,7 @@ function decisiveCheckpoint(tree: Tree): SpanEvent | undefined {
   const wrong: SpanEvent[] = [];
   const wentWell = new Set<string>();
   for (const { entry, nodeId, parent } of walk(tree)) {
-    if (parent !== undefined && wentWell.has(parent.nodeId)) wentWell.add(nodeId);
+    if (parent !== undefined && wentWell.has(parent.nodeId) && outlasted(entry, parent.entry)) wentWell.add(nodeId);
     if (entry === undefined || !isCheckpoint(entry)) continue;
     const begun = BigInt(entry.start_ns ?? 0);
     if (entry.event_type !== "error" && begun > lastBegun) lastBegun = begun;
@@ -59,4 +62,11 @@ function decisiveCheckpoint(tree: Tree): SpanEvent | undefined {
 
 function wordOf(entry: SpanEvent): string {
   return entry.event_type === "error" ? "error" : (entry.outcome ?? "ok");
+}
+
+/** Whether the parent went on after the node; in a chain of steps, each is only the one before the next. */
+function outlasted(entry: SpanEvent | undefined, parent: SpanEvent | undefined): boolean {
+  if (entry?.phase !== "end" || entry.end_ns === undefined) return true;
+  if (parent?.phase !== "end" || parent.end_ns === undefined) return true;
+  return BigInt(parent.end_ns) >= BigInt(entry.end_ns);
 }
