@@ -142,6 +142,26 @@ def test_a_flow_is_not_complete_before_the_process_of_its_root_has_been_heard(ar
     ]
 
 
+@pytest.mark.parametrize(
+    ("more", "settled"),
+    [
+        ({}, True),
+        ({"reason": flow_part.SHUTDOWN}, True),
+        ({"joined": True}, False),
+        ({"reason": flow_part.IDLE}, False),
+        ({"reason": flow_part.MAX_AGE}, False),
+        ({"reason": flow_part.PRESSURE}, False),
+    ],
+)
+def test_a_flow_that_goes_on_elsewhere_or_here_stays_in_the_index_of_open_flows(
+    archives: Archives, more: dict[str, Any], settled: bool
+) -> None:
+    archive = archives.make()
+    deliver(archive, part(1, [span(1)], **more))
+    archive.set_aside([part(2, [span(1)], **more)], "away", final=False)
+    assert archives.safe == ([f"{1:032x}", f"{2:032x}"] if settled else [])
+
+
 def test_a_process_that_ends_in_the_middle_interrupts_its_flow(archives: Archives) -> None:
     deliver(archives.make(), part(1, [span(1, ended=False), span(2, 1)], reason=flow_part.SHUTDOWN))
     assert flows(archives, "outcome, complete, complete_why") == [

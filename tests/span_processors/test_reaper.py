@@ -210,6 +210,19 @@ async def test_the_share_of_a_dead_process_is_archived_while_another_goes_on(
     assert client.zcard(names.OPEN_FLOWS) == 0
 
 
+async def test_a_finished_flow_that_its_living_process_could_not_archive_is_archived_in_the_end(
+    make_reaper: MakeReaper, client: "redis.Redis", clock: Hours, postgres_dsn: str
+) -> None:
+    Gateway(client, clock).writes(span(1), span(2, 1))
+    reaper = make_reaper()
+    clock.now += 500
+    assert await reaper.look() == 0
+    clock.now += 200
+    assert await reaper.look() == 1
+    assert await stored(postgres_dsn) == [("ok", True, "reaped", 2, None, ["p1"])]
+    assert client.zcard(names.OPEN_FLOWS) == 0
+
+
 async def test_an_index_entry_without_a_stream_goes_in_the_end(
     make_reaper: MakeReaper, client: "redis.Redis", clock: Hours, postgres_dsn: str
 ) -> None:

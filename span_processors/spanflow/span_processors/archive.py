@@ -49,7 +49,8 @@ class ArchiveState:
 class ArchiveSink:
     """A `Sink` of flow parts. All of it runs on its runner's thread, but `size`, `state` and `after_fork`.
 
-    `on_safe` hears the ids of flows that are committed, or safe on disk, or kept aside for good.
+    `on_safe` hears the ids of flows that are committed, or safe on disk, or kept aside, if nothing of them goes on: a
+    flow that began elsewhere, or is still open, stays in the index of open flows, where a reaper finds it if need be.
 
     Fork: nothing is open before the first delivery; a child forgets connection, spool and memory, and begins anew.
     """
@@ -164,7 +165,9 @@ class ArchiveSink:
         self._answered = True
         if written.poison:
             self._keep_aside(written.poison)
-        self._safe([*written.stored, *written.refused])
+        self._safe(written.stored)
+        if written.refused:
+            self._on_safe([part.flow_id for part in written.refused])
         return written
 
     def _keep_aside(self, poison: Sequence[Poison]) -> None:
@@ -201,8 +204,8 @@ class ArchiveSink:
         return Receipt(0, {reason: len(batch)})
 
     def _safe(self, parts: Sequence[FlowPart]) -> None:
-        if parts:
-            self._on_safe([part.flow_id for part in parts])
+        if settled := [part.flow_id for part in parts if part.settles_flow]:
+            self._on_safe(settled)
 
 
 def build_archive(

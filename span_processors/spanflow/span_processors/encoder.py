@@ -99,6 +99,7 @@ class Encoder:
         more = _NOTHING
         if is_root and flow.root is None:
             flow.root = span_id
+            flow.joined = parent is not None
             more = _beyond(identity_attributes(flow.identity), attributes)
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
         if hidden:
@@ -261,7 +262,7 @@ class Encoder:
     def _open(self, trace_id: int, now: float) -> OpenFlow:
         stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
         flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
-        known, flow.root_ended = self._memory.recall(trace_id)
+        known, flow.root_ended, flow.joined = self._memory.recall(trace_id)
         self._learn(flow, known, _NOTHING)
         return flow
 

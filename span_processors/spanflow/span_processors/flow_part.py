@@ -48,6 +48,8 @@ class FlowPart:
     #: Whether the flow's root was in this process and has ended.
     root_ended: bool = False
     reason: str = ROOT_ENDED
+    #: The flow began in another process, which called this one.
+    joined: bool = False
     #: What this process's own limits kept out: whole spans, and bytes of values and spans.
     cut_spans: int = 0
     cut_bytes: int = 0
@@ -64,6 +66,11 @@ class FlowPart:
             + 64 * len(self.entries)
             + 512
         )
+
+    @property
+    def settles_flow(self) -> bool:
+        """With this part safe, nobody has to look after the flow any more: it began here and nothing of it goes on."""
+        return not self.joined and self.reason not in (IDLE, MAX_AGE, PRESSURE)
 
     def to_bytes(self) -> bytes:
         """One self-describing record: a line of JSON with the lengths, then the encoded pieces just as they are."""

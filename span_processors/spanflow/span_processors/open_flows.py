@@ -84,6 +84,7 @@ class OpenFlow:
         "redacted",
         "root",
         "root_ended",
+        "joined",
         "rung",
         "started_ns",
         "stream",
@@ -109,6 +110,8 @@ class OpenFlow:
         self.root: int | None = None
         self.open_roots = 0
         self.root_ended = False
+        #: The first local root was called by another process, in which the flow began.
+        self.joined = False
         self.started_ns = 0
         self.ended_ns = 0
         self.opened_at = now
@@ -155,6 +158,7 @@ class OpenFlow:
             started_ns=self.started_ns,
             ended_ns=self.ended_ns,
             root_ended=self.root_ended and not self.open_roots,
+            joined=self.joined,
             reason=reason,
             cut_spans=self.cut_spans,
             cut_bytes=self.cut_bytes,
@@ -167,13 +171,13 @@ class FlowMemory:
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._flows: OrderedDict[int, tuple[Identity, bool]] = OrderedDict()
+        self._flows: OrderedDict[int, tuple[Identity, bool, bool]] = OrderedDict()
 
     def remember(self, flow: OpenFlow) -> None:
-        self._flows[flow.trace_id] = (flow.identity, flow.root_ended)
+        self._flows[flow.trace_id] = (flow.identity, flow.root_ended, flow.joined)
         self._flows.move_to_end(flow.trace_id)
         if len(self._flows) > self._capacity:
             self._flows.popitem(last=False)
 
-    def recall(self, trace_id: int) -> tuple[Identity, bool]:
-        return self._flows.get(trace_id, (NOBODY, False))
+    def recall(self, trace_id: int) -> tuple[Identity, bool, bool]:
+        return self._flows.get(trace_id, (NOBODY, False, False))

@@ -50,8 +50,21 @@ class Patience:
     missing: float = 15.0
     #: How long one viewer keeps a flow to itself while it archives it.
     lock: float = 60.0
+    #: A flow of which every span has ended should have been archived after so long. If it was not (its process had
+    #: neither Postgres nor room on its disk, or it began in a process that does not run Spanflow), the reaper does it.
+    settled: float = 600.0
     #: An entry without a stream is taken out of the index after so long.
     forgotten: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """A flow that nobody writes to."""
+
+    last_write: float
+    #: The processes that wrote to it and have not been reaped yet.
+    processes: frozenset[str]
+    all_ended: bool
 
 
 class Reaper:
@@ -79,8 +92,8 @@ class Reaper:
         self._every = every
         self._patience = patience or Patience()
         self._missing: dict[str, float] = {}
-        #: Processes of quiet flows, by flow and the time of the last write.
-        self._owners: dict[str, tuple[float, frozenset[str]]] = {}
+        #: What is known of quiet flows, by flow id.
+        self._known: dict[str, _Quiet] = {}
         self._said = ""
         # One thread, because the archive's connection belongs to the thread that opened it.
         self._thread = ThreadPoolExecutor(1, "spanflow-reaper")
@@ -134,14 +147,15 @@ class Reaper:
         if self._redis is None:
             self._redis = async_client(self._settings)
         now = self._clock.time_ns() / 1e9
-        quiet = [(flow_id, score) async for flow_id, score in self._quiet_flows(now)]
-        self._owners = {flow_id: self._owners[flow_id] for flow_id, _ in quiet if flow_id in self._owners}
-        owners = {flow_id: await self._owners_of(flow_id, score, now) for flow_id, score in quiet}
-        gone = await self._gone({process for processes in owners.values() for process in processes})
+        scores = {flow_id: score async for flow_id, score in self._quiet_flows(now)}
+        self._known = {flow_id: await self._look_at(flow_id, score, now) for flow_id, score in scores.items()}
+        gone = await self._gone({process for flow in self._known.values() for process in flow.processes})
         found = 0
-        for flow_id, processes in owners.items():
-            if processes & gone:
-                found += await self._reap(flow_id, processes & gone, bool(processes - gone))
+        for flow_id, flow in list(self._known.items()):
+            overdue = flow.all_ended and now - flow.last_write > self._patience.settled
+            ours = flow.processes if overdue else flow.processes & gone
+            if ours:
+                found += await self._reap(flow_id, ours, bool(flow.processes - ours))
         return found
 
     async def _quiet_flows(self, now: float) -> AsyncIterator[tuple[str, float]]:
@@ -157,18 +171,21 @@ class Reaper:
                 return
             start += _PAGE
 
-    async def _owners_of(self, flow_id: str, score: float, now: float) -> frozenset[str]:
-        """The processes that have written to the flow."""
-        known = self._owners.get(flow_id)
-        if known is not None and known[0] == score:
-            return known[1]
+    async def _look_at(self, flow_id: str, score: float, now: float) -> _Quiet:
+        """Its stream is read once, and again when somebody has written to it."""
+        known = self._known.get(flow_id)
+        if known is not None and known.last_write == score:
+            return known
         events = await self._events(flow_id)
-        processes = frozenset(event["process"] for event in events if event.get("process"))
         if not events and now - score > self._patience.forgotten:
             await self._redis.zrem(names.OPEN_FLOWS, flow_id)
+        entries = FlowReducer(events).entries()
         done = {_text(member) for member in await self._redis.smembers(_reaped_key(flow_id))}
-        self._owners[flow_id] = (score, processes - done)
-        return processes - done
+        return _Quiet(
+            score,
+            frozenset(entry["process"] for entry in entries if entry.get("process")) - done,
+            all(entry["phase"] == names.END for entry in entries),
+        )
 
     async def _gone(self, processes: set[str]) -> set[str]:
         """Those whose heartbeat has been missing for long enough."""
@@ -201,9 +218,9 @@ class Reaper:
             with suppress(RedisError, OSError):
                 if _text(await self._redis.get(lock)) == self._token:
                     await self._redis.delete(lock)
-        self._owners.pop(flow_id, None)
+        self._known.pop(flow_id, None)
         self.reaped += 1
-        _log.info("archived flow %s of %s, which is gone", flow_id, ", ".join(sorted(gone)))
+        _log.info("archived flow %s for %s", flow_id, ", ".join(sorted(gone)))
         return 1
 
     async def _leave(self, flow_id: str, gone: frozenset[str], others_live: bool) -> None:
