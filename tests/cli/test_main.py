@@ -1,5 +1,6 @@
 """The command line itself: help, missing extras, settings that cannot be used."""
 
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -88,7 +89,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 def test_output_may_be_cut_short_by_its_reader() -> None:
     shortened = subprocess.run(
-        f"{' '.join(COMMAND)} settings | head -1",
+        f"{shlex.join(COMMAND)} settings | head -1",
         shell=True,
         env=environment(),
         capture_output=True,

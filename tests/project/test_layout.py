@@ -21,7 +21,7 @@ ARROWS = {
 AT_IMPORT = {**ARROWS, "cli": {"cli", "span_processors", "instrumentation"}}
 
 #: The import names of what `pip install spanflow` brings, and nothing of the extras.
-BARE = {"opentelemetry", "redis", "hiredis", "asyncpg", "orjson", "packaging", "spanflow"}
+BARE = {"opentelemetry", "redis", "hiredis", "asyncpg", "orjson", "packaging", "wrapt", "spanflow"}
 LONGEST_FILE = 500
 
 

