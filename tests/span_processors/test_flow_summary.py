@@ -100,10 +100,21 @@ def test_an_error_checkpoint_and_a_failed_server_span_are_errors() -> None:
     assert verdict(server(), step("t", "llm_thinking", 5, 90, outcome="error"))[0] == "error"
 
 
-def test_what_the_root_says_of_itself_counts_most() -> None:
+def test_what_the_root_says_went_wrong_counts_most() -> None:
     gone = step("t", "llm_thinking", 5, 90, outcome="error")
     assert verdict(server(outcome="cancelled"), gone)[0] == "cancelled"
-    assert verdict(server(outcome="ok"), gone)[0] == "ok"
+
+
+def test_a_root_that_answered_well_may_have_answered_with_a_refusal() -> None:
+    gate = step("g", "block_check", 5, 9, outcome="denied", attributes={"flow.denied.reason": "spam"})
+    assert verdict(server(outcome="ok"), gate) == ("denied", "block_check", "spam")
+
+
+def test_a_refusal_at_the_end_of_a_chain_of_steps_is_one() -> None:
+    """Older gateways name the step before as the parent, which has ended by then."""
+    auth = step("a", "auth_check", 0, 5, outcome="ok")
+    block = step("b", "block_check", 5, 9, "a", outcome="denied")
+    assert verdict(server(outcome="ok"), auth, block)[:2] == ("denied", "block_check")
 
 
 def test_an_open_flow_has_no_outcome_yet() -> None:

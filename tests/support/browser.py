@@ -44,4 +44,4 @@ def new_page(browser: Browser) -> Iterator[Page]:
         yield page
     finally:
         context.close()
-    assert problems == [], "the page reported problems"
+    assert not problems, f"the page reported: {problems}"

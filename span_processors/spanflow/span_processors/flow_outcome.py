@@ -5,7 +5,7 @@ from typing import Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event import Event, is_checkpoint
-from spanflow.span_processors.tree import Tree, time_of
+from spanflow.span_processors.tree import Node, Tree, time_of
 
 #: What a checkpoint can do to its flow, the strongest first.
 _DECISIVE: Final = (names.OUTCOME_DENIED, names.OUTCOME_CANCELLED, names.OUTCOME_ERROR)
@@ -22,12 +22,15 @@ class Verdict:
 
 
 def verdict_of(tree: Tree, root: Event | None) -> Verdict:
-    """What the root itself says counts most; a server span says nothing, so its checkpoints decide."""
+    """What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide.
+
+    An «ok» only means that the application answered. It also answers the requests that its gates refuse.
+    """
     if root is None or root["phase"] != names.END:
         return Verdict()
     decisive = _decisive_checkpoint(tree)
     outcome = root.get("outcome")
-    if outcome is None:
+    if outcome is None or outcome == names.OUTCOME_OK:
         outcome = _outcome(root, decisive)
     if outcome == names.OUTCOME_OK or decisive is None:
         return Verdict(outcome)
@@ -60,7 +63,7 @@ def _decisive_checkpoint(tree: Tree) -> Event | None:
     went_well: set[str] = set()  # nodes that are, or stand within, a step that went well
     for node in tree.walk():
         entry = node.entry
-        if node.parent is not None and node.parent.node_id in went_well:
+        if node.parent is not None and node.parent.node_id in went_well and _outlasted(node, node.parent):
             went_well.add(node.node_id)
         if entry is None or not is_checkpoint(entry):
             continue
@@ -72,3 +75,9 @@ def _decisive_checkpoint(tree: Tree) -> Event | None:
             went_well.add(node.node_id)
     last = [entry for entry in wrong if (end := time_of(entry, "end_ns")) is None or end >= last_begun]
     return next((entry for word in _DECISIVE for entry in reversed(last) if _word(entry) == word), None)
+
+
+def _outlasted(node: Node, parent: Node) -> bool:
+    """Whether the parent went on after the node; in a chain of steps, each is only the one before the next."""
+    node_end, parent_end = node.end_ns, parent.end_ns
+    return node_end is None or parent_end is None or parent_end >= node_end

@@ -1,0 +1,146 @@
+"""What a person sees in a browser while a watched user's request runs, and afterwards."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from playwright.sync_api import Page, expect
+
+from spanflow.instrumentation import Flow, checkpoint, flow, start_checkpoint
+from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
+from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.pipeline import Pipeline
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.settings import Settings
+from tests.support.checkout import ROOT
+from tests.support.poll import eventually
+from tests.support.proxy import TcpProxy
+from tests.support.viewer_server import RunningViewer, running_viewer
+
+pytestmark = pytest.mark.browser
+
+_DASHBOARD = ROOT / "viewer_api" / "spanflow" / "viewer_api" / "dashboard"
+
+
+@pytest.fixture
+def line(redis_url: str, proxy: Callable[[str], TcpProxy]) -> TcpProxy:
+    """The line between the viewer and Redis."""
+    return proxy(redis_url)
+
+
+@pytest.fixture
+def viewer(postgres_dsn: str, line: TcpProxy, tmp_path: Path) -> Iterator[RunningViewer]:
+    with running_viewer(postgres_dsn, line.url, tmp_path / "viewer", dashboard=_DASHBOARD) as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(fresh_otel: None, viewer: RunningViewer, redis_url: str, tmp_path: Path) -> Iterator[Pipeline]:
+    """This process as a gateway, by nothing but the span processors."""
+    pipeline = build_pipeline(
+        Settings(
+            redis_url=redis_url,
+            postgres_dsn=viewer.settings.postgres_dsn,
+            data_dir=str(tmp_path / "gateway"),
+            flow_grace=0.05,
+        )
+    )
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(IdentitySpanProcessor())
+    provider.add_span_processor(FlowSpanProcessor(pipeline))
+    trace.set_tracer_provider(provider)
+    yield pipeline
+    provider.shutdown()
+
+
+@pytest.fixture
+def signed_in(page: Page, viewer: RunningViewer) -> Iterator[Page]:
+    """The page as somebody sees it who has opened the printed link."""
+    code = viewer.post("/api/v1/session/codes")["code"]
+    page.goto(f"{viewer.origin}/#code={code}")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    assert code not in page.url
+    yield page
+    page.goto("about:blank")  # the viewer goes first, and a page that misses it would say so
+
+
+def past_request(pipeline: Pipeline, viewer: RunningViewer) -> str:
+    """A request of the user's from before anybody watched."""
+    with flow("POST /ask", user_id=42, email="neo@example.com", session_id="s-0") as turn:
+        with checkpoint("auth_check"):
+            pass
+        with checkpoint("block_check") as block:
+            block.deny("too many requests")
+    pipeline.force_flush(10)
+    eventually(lambda: viewer.get("/api/v1/monitoring/users?q=neo@")["users"], within=10)
+    return turn.flow_id
+
+
+def running_request() -> Flow:
+    turn = flow("chat turn", user_id=42, session_id="s-1")
+    turn.begin()
+    return turn
+
+
+def watch(page: Page) -> None:
+    page.get_by_test_id("user-search").fill("neo@")
+    page.get_by_role("option", name="neo@example.com").click()
+    page.get_by_test_id("watch-reason").fill("ticket 4711")
+    page.get_by_test_id("watch-form").get_by_role("button", name="Watch").click()
+    expect(page.get_by_test_id("panel")).to_be_visible()
+
+
+def test_a_watched_users_tree_grows_while_the_request_runs(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    turn = running_request()
+    thinking = start_checkpoint("llm_thinking", parent=turn, model="m-1")
+    watch(signed_in)
+    panel = signed_in.get_by_test_id("panel")
+    # It began before anybody watched, and is seen from its beginning.
+    expect(panel.get_by_role("row", name="chat m-1")).to_contain_text("running")
+    tool = start_checkpoint("tool_call", parent=thinking, mcp="qa_mcp", tool="list_snapshots")
+    row = panel.get_by_role("row", name="tool_call · list_snapshots")
+    expect(row).to_contain_text("running")
+    tool.fail("the tool said no").end()
+    expect(row).to_contain_text("error")
+    thinking.end()
+    turn.end()
+    expect(panel.get_by_role("row", name="chat m-1")).to_contain_text("ok")
+    expect(panel.get_by_test_id("node")).to_have_count(3)
+
+
+def test_the_live_view_misses_nothing_while_redis_is_cut_off(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer, line: TcpProxy
+) -> None:
+    past_request(gateway, viewer)
+    watch(signed_in)
+    panel = signed_in.get_by_test_id("panel")
+    turn = running_request()
+    expect(panel.get_by_test_id("node")).to_have_count(1)
+    line.cut()
+    for number in range(20):
+        start_checkpoint("tool_call", parent=turn, tool=f"tool-{number}").end()
+    turn.end()
+    gateway.force_flush(10)
+    line.restore()
+    expect(panel.get_by_test_id("node")).to_have_count(21, timeout=15_000)
+    expect(panel.get_by_role("row", name="tool_call · tool-7")).to_have_count(1)
+
+
+def test_past_flows_say_how_they_ended_and_open_as_trees(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    signed_in.get_by_role("link", name="History").click()
+    signed_in.get_by_test_id("user-search").fill("NEO")
+    signed_in.get_by_role("option", name="neo@example.com").click()
+    row = signed_in.get_by_test_id("flow-row")
+    expect(row).to_contain_text("denied")
+    expect(row).to_contain_text("too many requests")
+    row.get_by_role("button", name="POST /ask").click()
+    tree = signed_in.get_by_role("treegrid")
+    expect(tree.get_by_role("row", name="block_check")).to_contain_text("denied")
