@@ -12,7 +12,6 @@ from spanflow.viewer_api.live.frames import Frame, NoticeFrame
 REQUESTED: Final = "requested"
 EXPIRED: Final = "expired"
 DISABLED: Final = "disabled"
-FORBIDDEN: Final = "forbidden"
 FAILED: Final = "failed"
 
 

@@ -1,0 +1,71 @@
+"""What a viewer does beside its requests, and that it does not depend on any of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from spanflow.span_processors import names
+from spanflow.viewer_api.background.keeping import keep_tables
+from spanflow.viewer_api.background.supervisor import every, running
+from tests.support.poll import eventually, eventually_async
+from tests.support.proxy import TcpProxy
+from tests.support.query import script, value
+from tests.support.viewer_server import RunningViewer
+from tests.viewer_api.conftest import MakeViewer
+
+
+@pytest.mark.anyio
+async def test_a_job_that_fails_is_started_again_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    runs = 0
+
+    async def job() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise RuntimeError("once")
+
+    async with running("test", every(0.01, job)):
+        await eventually_async(lambda: runs > 3)
+    after = runs
+    await asyncio.sleep(0.05)
+    assert runs == after
+    assert [record.getMessage() for record in caplog.records] == [
+        "The background job «test» failed and is started again in 1 s"
+    ]
+
+
+@pytest.mark.anyio
+async def test_old_weeks_go_and_new_ones_are_made(
+    viewer: RunningViewer, postgres_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await asyncio.to_thread(
+        script,
+        postgres_dsn,
+        "CREATE TABLE omni2.interaction_flows_w20200106 PARTITION OF omni2.interaction_flows "
+        "FOR VALUES FROM ('2020-01-06 00:00Z') TO ('2020-01-13 00:00Z')",
+    )
+    await keep_tables(viewer.settings)
+    there = "SELECT to_regclass('omni2.interaction_flows_w20200106') IS NOT NULL"
+    assert await asyncio.to_thread(value, postgres_dsn, there) is False
+    assert "interaction_flows_w20200106" in caplog.text
+
+
+def test_it_starts_without_any_server_and_stops_as_quickly(
+    make_viewer: MakeViewer, proxy: Callable[[str], TcpProxy], postgres_dsn: str, redis_url: str
+) -> None:
+    postgres, server = proxy(postgres_dsn), proxy(redis_url)
+    postgres.cut()
+    server.cut()
+    viewer = make_viewer(dsn=postgres.url, url=server.url)
+    ready = viewer.http.get("/readyz")
+    assert (ready.status_code, ready.json()) == (503, {"status": "unavailable", "postgres": "down", "redis": "down"})
+    postgres.restore()
+    server.restore()
+    eventually(lambda: viewer.http.get("/readyz").json() == {"status": "ok", "postgres": "up", "redis": "up"})
+    viewer.post("/api/v1/monitoring/enable/7")
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.sismember(names.MONITORED_USERS, "7")
