@@ -1,6 +1,7 @@
 """Checkpoints as a gateway uses them, seen as the spans they leave behind."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -265,6 +266,30 @@ def test_as_decorator_of_all_four_kinds_of_functions(recorded: Recorded) -> None
             "  block_check [ok]",
             "    auth_check [ok]",
         ]
+    )
+
+
+def test_as_decorator_of_methods_partials_and_callable_objects(recorded: Recorded) -> None:
+    class Gate:
+        @checkpoint("auth_check")
+        async def check(self) -> int:
+            await asyncio.sleep(0)
+            return 1
+
+        async def __call__(self) -> int:
+            with checkpoint("usage_check"):
+                await asyncio.sleep(0)
+            return 2
+
+    async def all_of_them() -> list[int]:
+        gate = Gate()
+        by_object = checkpoint("block_check")(gate)
+        by_partial = checkpoint("tool_filter")(functools.partial(Gate.__call__, gate))
+        return [await gate.check(), await by_object(), await by_partial()]
+
+    assert asyncio.run(all_of_them()) == [1, 2, 2]
+    assert recorded.outline() == snapshot(
+        ["auth_check [ok]", "block_check [ok]", "  usage_check [ok]", "tool_filter [ok]", "  usage_check [ok]"]
     )
 
 

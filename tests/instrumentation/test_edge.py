@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from spanflow.instrumentation import flow
 from spanflow.instrumentation.asgi import EdgeMiddleware
 from spanflow.instrumentation.trusted_peers import TrustedPeers
+from spanflow.span_processors.settings import Settings, SettingsError
 from tests.instrumentation.conftest import Recorded
 
 Start = Callable[..., Recorded]
@@ -227,6 +228,14 @@ def test_any_other_asgi_application_is_guarded_by_the_middleware(started: Start)
     assert call(EdgeMiddleware(application), HEADERS) == b"own"
     assert user_of(recorded) == "ann"
     assert recorded.spans[0].parent is None
+
+
+def test_peers_that_cannot_be_are_said_at_start() -> None:
+    assert Settings.from_environ({"SPANFLOW_TRUSTED_PEERS": "nobody"}).trusted_peers == ()
+    assert Settings.from_environ({"SPANFLOW_TRUSTED_PEERS": "10.0.0.0/8, unix"}).trusted_peers == ("10.0.0.0/8", "unix")
+    for wrong in ("everybody", "10.0.0.0/99", "nobody,unix"):
+        with pytest.raises(SettingsError, match="SPANFLOW_TRUSTED_PEERS"):
+            Settings.from_environ({"SPANFLOW_TRUSTED_PEERS": wrong})
 
 
 def test_peers_are_networks_and_two_words() -> None:

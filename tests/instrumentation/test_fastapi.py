@@ -20,6 +20,8 @@ from tests.support.asgi_server import serving
 from tests.support.poll import eventually
 
 Start = Callable[..., Recorded]
+#: FastAPI before 0.142 has no tracing of its own.
+with_own_tracing = pytest.mark.skipif(not hasattr(fastapi.FastAPI(), "_telemetry"), reason="FastAPI is too old")
 SHOWN = ["user.id", "session.id", "flow.source", "flow.checkpoint.type", "flow.outcome", "http.route"]
 
 
@@ -128,6 +130,7 @@ def test_an_unchanged_gateway_gives_one_tree_per_request(started: Start) -> None
     )
 
 
+@with_own_tracing
 def test_fastapis_own_tracing_is_used_when_the_instrumentation_is_off(
     started: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +170,7 @@ def test_fastapis_own_tracing_is_used_when_the_instrumentation_is_off(
     )
 
 
+@with_own_tracing
 def test_fastapis_operation_spans_on_request(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "fastapi")
     recorded = started(fastapi_operation_spans=True)
@@ -198,7 +202,7 @@ def test_a_stream_is_one_step_however_many_chunks(started: Start) -> None:
     assert recorded.outline() == snapshot(["GET /stream", "  llm_thinking [ok]"])
 
 
-@pytest.mark.parametrize("disabled", ["", "fastapi"])
+@pytest.mark.parametrize("disabled", ["", pytest.param("fastapi", marks=with_own_tracing)])
 def test_a_client_that_leaves_ends_the_flow_as_cancelled(
     started: Start, disabled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +308,39 @@ def test_pipelined_requests_are_separate_flows(started: Start) -> None:
     )
 
 
+def test_a_dependency_with_yield_is_a_step_and_not_the_parent_of_the_rest(started: Start) -> None:
+    recorded = started()
+    app = fastapi.FastAPI()
+
+    @checkpoint("auth_check")
+    async def session() -> AsyncIterator[str]:
+        with checkpoint("security_check"):
+            pass
+        yield "session"
+
+    @checkpoint("usage_check")
+    def budget() -> Iterator[int]:
+        yield 1
+
+    @app.get("/")
+    @checkpoint("llm_thinking")
+    async def route(first: str = Depends(session), second: int = Depends(budget)) -> str:
+        return f"{first} {second}"
+
+    with serving(app) as address:
+        assert httpx.get(f"http://{address}/").json() == "session 1"
+        eventually(lambda: len(recorded.spans) == 5)
+    assert recorded.outline() == snapshot(
+        [
+            "GET /",
+            "  auth_check [ok]",
+            "    security_check [ok]",
+            "  usage_check [ok]",
+            "  llm_thinking [ok]",
+        ]
+    )
+
+
 def test_every_flow_is_recorded_though_nothing_is_exported(started: Start) -> None:
     recorded = started(sampler=ALWAYS_OFF)
     with serving(gateway()) as address:
@@ -355,6 +392,7 @@ def test_an_application_of_a_module_that_took_the_name_before(started: Start) ->
     )
 
 
+@with_own_tracing
 def test_an_application_that_wants_no_tracing_gets_none(started: Start) -> None:
     from fastapi.applications import FastAPI as TakenBefore
 
@@ -364,6 +402,7 @@ def test_an_application_that_wants_no_tracing_gets_none(started: Start) -> None:
     assert recorded.spans == ()
 
 
+@with_own_tracing
 def test_fastapis_second_exporter_stays_off(
     started: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

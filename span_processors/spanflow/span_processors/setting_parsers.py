@@ -106,6 +106,8 @@ def rules(raw: str) -> tuple[str, ...]:
 def peers(raw: str) -> tuple[str, ...]:
     """Networks, and the two kinds of callers that have no address of their own."""
     words = names(raw)
+    if words == ("nobody",):
+        return ()
     for word in words:
         if word in {"unix", "forwarded"}:
             continue

@@ -183,7 +183,7 @@ class Settings:
         "SPANFLOW_TRUSTED_PEERS",
         ("127.0.0.0/8", "::1", "unix", "forwarded"),
         "Networks whose identity headers are believed, comma-separated (your forward-auth proxy). unix: a Unix "
-        "socket. forwarded: requests whose X-Forwarded-For the server itself accepted (uvicorn --forwarded-allow-ips).",
+        "socket. forwarded: requests whose X-Forwarded-For the server itself accepted. nobody: no peer at all.",
         parse=peers,
     )
     user_id_header: str = setting(
