@@ -10,7 +10,7 @@ from collections.abc import Callable
 from spanflow.cli.child import Interrupted
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
-from spanflow.cli.extras import EMBEDDED, VIEWER, require
+from spanflow.cli.extras import DEMO, EMBEDDED, VIEWER, require
 from spanflow.span_processors.data_dir import data_directory
 from spanflow.span_processors.settings import Settings
 
@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: Arguments, console: Console) -> int:
     servers_given = all(os.environ.get(name, "").strip() for name in ("SPANFLOW_REDIS_URL", "SPANFLOW_POSTGRES_DSN"))
     require(VIEWER if servers_given else EMBEDDED)
+    if arguments.demo:
+        require(DEMO)
 
     from spanflow.cli.demo import Demo
     from spanflow.cli.stop_signals import StopSignals
