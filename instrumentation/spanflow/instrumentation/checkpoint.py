@@ -12,6 +12,7 @@ from opentelemetry.context import Context, create_key, set_value
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, get_current_span, set_span_in_context
 
 from spanflow.instrumentation.activation import AnyToken, activate, deactivate
+from spanflow.instrumentation.decorate import decorated
 from spanflow.instrumentation.edge import edge_of
 from spanflow.instrumentation.identify import KNOWN_FLOWS
 from spanflow.instrumentation.outcome import is_cancellation, record_error, refusal
@@ -160,8 +161,6 @@ class Checkpoint:
 
     def __call__(self, function: F) -> F:
         """Use as a decorator, of plain and async functions and of plain and async generators."""
-        from spanflow.instrumentation.decorate import decorated
-
         return decorated(self._again, function)
 
     # -- how it works --------------------------------------------------------------------------------------------------

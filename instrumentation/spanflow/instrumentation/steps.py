@@ -7,13 +7,27 @@ which is put on before each step and taken off after it.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from spanflow.instrumentation.activation import AnyToken, activate, deactivate
-from spanflow.instrumentation.checkpoint import Checkpoint
+
+
+class Step(Protocol):
+    """What is known here of a checkpoint: what is needed to begin and end one around an iteration."""
+
+    @property
+    def context(self) -> Context: ...
+    def begin(self) -> Self: ...
+    def first_item(self) -> None: ...
+    def ended_by(self, error: BaseException) -> None: ...
+    def end(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class _Inside:
@@ -40,7 +54,7 @@ class _Inside:
 
 
 def around_async(
-    make_step: Callable[[], Checkpoint], function: Callable[..., AsyncIterator[Any]]
+    make_step: Callable[[], Step], function: Callable[..., AsyncIterator[Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """An async generator function like `function` with a step around each iteration; sends and throws pass through."""
 
@@ -82,7 +96,7 @@ def around_async(
 
 
 def around(
-    make_step: Callable[[], Checkpoint], function: Callable[..., Iterator[Any]]
+    make_step: Callable[[], Step], function: Callable[..., Iterator[Any]]
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """The same for a plain generator function; what the generator returns is returned."""
 
