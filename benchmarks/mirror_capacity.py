@@ -1,0 +1,149 @@
+"""How many events a second the mirror brings into Redis, against the quickest client we can think of.
+
+The limit is what `redis-benchmark -c 1 -P 100` does for the same XADD: here as a bare socket that writes one hundred
+ready-made commands and reads one hundred answers, since redis-benchmark is not everywhere.
+"""
+
+import asyncio
+import gc
+import socket
+import sys
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import hiredis
+import orjson
+import redis
+from opentelemetry.sdk.trace import TracerProvider
+
+from benchmarks.variants import Servers
+from benchmarks.workload import traced
+from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.mirror import START, Mirror, StreamEntry
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.redis_link import link_to
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.stream_state import StreamState
+
+_STREAMS = 1000
+_EVENT = b'{"v":1,"x":"%b"}' % (b"x" * 312)
+_PIPELINE = 100
+
+
+def bare_socket(url: str, number: int) -> float:
+    """Events per second of ready-made pipelines over one connection: the limit."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None and parts.port is not None
+    line = socket.create_connection((parts.hostname, parts.port))
+    reader = hiredis.Reader()
+    states = [StreamState(f"{index:032x}", 10_000) for index in range(_STREAMS)]
+    commands = [b"%b$%d\r\n%b\r\n" % (state.command(), len(_EVENT), _EVENT) for state in states]
+    batches = [b"".join(commands[start : start + _PIPELINE]) for start in range(0, _STREAMS, _PIPELINE)]
+    begun = time.perf_counter()
+    for index in range(number // _PIPELINE):
+        line.sendall(batches[index % len(batches)])
+        answers = 0
+        while answers < _PIPELINE:
+            reader.feed(line.recv(65536))
+            while reader.gets() is not False:
+                answers += 1
+    taken = time.perf_counter() - begun
+    line.close()
+    return number / taken
+
+
+def mirror_of_ready_events(url: str, number: int) -> float:
+    """Events per second of the mirror when somebody else has encoded them."""
+    settings = Settings(redis_url=url)
+    mirror = Mirror(link_to(settings), settings, instance_id=lambda: "benchmark", process=lambda: b"{}")
+    states = [StreamState(f"{index + _STREAMS:032x}", 10_000) for index in range(_STREAMS)]
+    batch = [StreamEntry(state, START, 1, _EVENT) for state in states]
+    mirror.deliver(batch, time.monotonic() + 10)
+    begun = time.perf_counter()
+    for _ in range(number // _STREAMS):
+        receipt = mirror.deliver(batch, time.monotonic() + 10)
+        assert receipt.delivered == _STREAMS
+    taken = time.perf_counter() - begun
+    mirror.close(time.monotonic() + 1)
+    return number / taken
+
+
+def whole_path_from_spans(url: str, requests: int) -> float:
+    """Events per second from ended spans in the queue to Redis, with nothing else running in the process."""
+    pipeline = build_pipeline(
+        Settings(redis_url=url, archive_enabled=False, queue_spans=10_000_000, queue_bytes=8_000_000_000)
+    )
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(FlowSpanProcessor(pipeline))
+    request = traced(provider.get_tracer("benchmark"))
+
+    async def serve() -> None:
+        for number in range(requests):
+            await request(number)
+
+    # The spans are made first and drained afterwards, so that making them is not measured.
+    held: Any = pipeline
+    held._running = True
+    asyncio.run(serve())
+    held._running = False
+    # A real queue never holds so much: what was piled up here must not be searched by every collection of garbage.
+    gc.collect()
+    gc.freeze()
+    begun = time.perf_counter()
+    held._start_threads()
+    assert pipeline.force_flush(120)
+    taken = time.perf_counter() - begun
+    counts = pipeline.counters
+    assert counts.intake.lost == 0 and counts.sinks["mirror"].lost == 0
+    gc.unfreeze()
+    pipeline.shutdown(5)
+    return counts.intake.accepted / taken
+
+
+def bytes_per_request(url: str) -> float:
+    """Redis memory that one request with ten checkpoints takes, everything included."""
+    client: Any = redis.Redis.from_url(url)
+    client.flushall()
+    before = client.info("memory")["used_memory"]
+    pipeline = build_pipeline(Settings(redis_url=url, archive_enabled=False))
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(FlowSpanProcessor(pipeline))
+    request = traced(provider.get_tracer("benchmark"))
+    number = 500
+
+    async def serve() -> None:
+        for index in range(number):
+            await request(index)
+
+    asyncio.run(serve())
+    pipeline.force_flush(30)
+    used = client.info("memory")["used_memory"] - before
+    pipeline.shutdown(5)
+    client.close()
+    return float(used) / number
+
+
+def mirror_round(servers: Servers) -> dict[str, float]:
+    client = redis.Redis.from_url(servers.redis_url)
+    client.flushall()
+    limit = bare_socket(servers.redis_url, 100_000)
+    ready = mirror_of_ready_events(servers.redis_url, 100_000)
+    client.flushall()
+    spans = whole_path_from_spans(servers.redis_url, 2000)
+    client.close()
+    return {
+        "limit_per_s": limit,
+        "ready_per_s": ready,
+        "from_spans_per_s": spans,
+        "redis_bytes_per_request": bytes_per_request(servers.redis_url),
+    }
+
+
+def main() -> None:
+    result = mirror_round(Servers(**orjson.loads(sys.argv[1])))
+    sys.stdout.write(orjson.dumps(result).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
