@@ -160,31 +160,32 @@ def test_an_old_flow_has_an_outcome(old_dsn: str, events: object, expected: obje
     assert tuple(row.values()) == expected
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        {},
-        {"events": None},
-        {"events": {"no": "list"}},
-        {"events": ["text", 1, None, []]},
-        {"events": [{"event_type": 5, "timestamp": "yesterday", "tokens": "many", "duration_ms": -1}]},
-        {"events": [{"event_type": "x", "timestamp": 1e300, "tokens": 1e300, "duration_ms": 1e300}]},
-        {"events": [{"event_type": "x", "text": "long " * 40_000}]},
-        [],
-        EVENTS,
-        None,
-        "text",
-        '{"events": []}',
-        17,
-        True,
-    ],
-)
-def test_a_row_is_kept_whatever_it_holds(old_dsn: str, document: object) -> None:
-    old_flow(old_dsn, document)
+ODD_DOCUMENTS: list[object] = [
+    {},
+    {"events": None},
+    {"events": {"no": "list"}},
+    {"events": ["text", 1, None, []]},
+    {"events": [{"event_type": 5, "timestamp": "yesterday", "tokens": "many", "duration_ms": -1}]},
+    {"events": [{"event_type": "x", "timestamp": 1e300, "tokens": 1e300, "duration_ms": 1e300}]},
+    {"events": [{"event_type": "x", "text": "long " * 40_000}]},
+    [],
+    EVENTS,
+    None,
+    "text",
+    '{"events": []}',
+    17,
+    True,
+]
+
+
+def test_a_row_is_kept_whatever_it_holds(old_dsn: str) -> None:
+    for document in ODD_DOCUMENTS:
+        old_flow(old_dsn, document)
     upgrade(old_dsn)
-    assert value(old_dsn, "SELECT jsonb_typeof(flow_data) FROM omni2.interaction_flows") == "object"
+    kinds = query(old_dsn, "SELECT jsonb_typeof(flow_data) AS kind FROM omni2.interaction_flows")
+    assert [row["kind"] for row in kinds] == ["object"] * len(ODD_DOCUMENTS)
     downgrade(old_dsn)
-    assert value(old_dsn, "SELECT count(*) FROM omni2.interaction_flows") == 1
+    assert value(old_dsn, "SELECT count(*) FROM omni2.interaction_flows") == len(ODD_DOCUMENTS)
 
 
 def test_rows_of_any_time_are_kept_and_those_of_the_past_share_a_partition(old_dsn: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.postgres_server import PostgresServer
@@ -141,6 +141,7 @@ def one_database(shared_postgres: PostgresServer, migrated_template: str) -> Ite
 _numbers = count(1)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     offsets=st.lists(
         st.timedeltas(min_value=timedelta(days=-40_000), max_value=timedelta(days=40_000)), min_size=1, max_size=20

@@ -55,7 +55,7 @@ def test_many_people_are_searched_by_index(postgres_dsn: str) -> None:
     script(
         postgres_dsn,
         "INSERT INTO omni2.user_directory (user_id, email, full_name) "
-        "SELECT n::text, md5(n::text) || '@example.com', 'Person ' || n FROM generate_series(1, 20000) AS n;"
+        "SELECT n::text, md5(n::text) || '@example.com', 'Person ' || n FROM generate_series(1, 8000) AS n;"
         "ANALYZE omni2.user_directory",
     )
     needle = value(postgres_dsn, "SELECT substr(md5('4711'), 5, 10)")

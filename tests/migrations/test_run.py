@@ -111,12 +111,12 @@ def test_a_role_without_rights_on_the_database_can_migrate_a_schema_that_it_owns
         script(empty_postgres_dsn, "DROP OWNED BY migrator CASCADE; DROP ROLE migrator")
 
 
-def test_five_processes_at_once_end_well(any_postgres_dsn: str) -> None:
+def test_five_processes_at_once_end_well(empty_postgres_dsn: str) -> None:
     program = "import sys; from spanflow.migrations.run import upgrade; upgrade(sys.argv[1])"
-    processes = [subprocess.Popen([sys.executable, "-c", program, any_postgres_dsn]) for _ in range(5)]
+    processes = [subprocess.Popen([sys.executable, "-c", program, empty_postgres_dsn]) for _ in range(5)]
     assert [process.wait(timeout=60) for process in processes] == [0] * 5
-    assert current(any_postgres_dsn) == head()
-    assert value(any_postgres_dsn, "SELECT count(*) FROM omni2.spanflow_schema_version") == 1
+    assert current(empty_postgres_dsn) == head()
+    assert value(empty_postgres_dsn, "SELECT count(*) FROM omni2.spanflow_schema_version") == 1
 
 
 @pytest.mark.long

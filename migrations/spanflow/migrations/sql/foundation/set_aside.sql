@@ -24,7 +24,8 @@ BEGIN
     SELECT string_agg(relname::text, ', ' ORDER BY relname) INTO taken
     FROM pg_class
     WHERE relnamespace = '{{schema}}'::regnamespace
-      AND relname = ANY (ARRAY['flow_keys', 'conversations', 'user_directory', 'audit_log', 'poison_records'])
+      AND relname = ANY (ARRAY['flow_keys', 'conversations', 'user_directory', 'audit_log', 'poison_records',
+                               'spent_tokens'])
       AND relkind = ANY (ARRAY['r', 'p', 'v', 'm', 'f']::"char"[]);
     IF taken IS NOT NULL THEN
         RAISE EXCEPTION 'schema {{schema_name}} has relations of another application under names that Spanflow needs: %',
