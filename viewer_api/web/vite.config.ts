@@ -12,6 +12,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     // One chunk; a source map would only grow the wheel.
     sourcemap: false,
+    // The licences of what is bundled travel with it.
+    license: { fileName: "licences.md" },
   },
   server: {
     proxy: {
