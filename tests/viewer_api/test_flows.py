@@ -254,8 +254,10 @@ def test_a_running_flow_can_be_read_at_any_time(viewer: RunningViewer, make_flow
         ("root", "start"),
         ("auth", "end"),
     ]
-    (listed,) = viewer.get("/api/v1/flows?user_id=7")["flows"]
-    assert (listed["flow_id"], listed["open"], listed["name"]) == (flow.flow_id, True, "POST /ask")
+    for path in ("flows?user_id=7", "flows?session_id=s-1", "flows"):
+        (listed,) = viewer.get(f"/api/v1/{path}")["flows"]
+        assert (listed["flow_id"], listed["open"], listed["name"]) == (flow.flow_id, True, "POST /ask")
+    assert viewer.get("/api/v1/flows?user_id=8") == {"flows": [], "next": None}
 
 
 def test_a_flow_that_is_stored_in_part_is_shown_whole(viewer: RunningViewer, store: Store, make_flow: MakeFlow) -> None:
@@ -302,6 +304,9 @@ def test_the_list_pages_by_keys_and_filters(viewer: RunningViewer, store: Store)
     assert count(since="2026-01-05T12:00:00.011Z") == 10
     assert count(since="2026-01-05T13:00:00.011+01:00") == 10
     assert count(until=str(NOON / 1e9 + 0.011)) == 10
+    assert count(q="step 7") == 1
+    assert count(q="no such word") == 0
+    assert count(q="'; \x00 & | ! :* <->") in {0, 20}
     first = viewer.get("/api/v1/flows?limit=1")["flows"][0]
     assert first == snapshot(
         {

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from dirty_equals import IsInt, IsStr
 from inline_snapshot import snapshot
 
 from spanflow.span_processors import names
+from tests.support.archives import archives_in, deliver
+from tests.support.flow_parts import part, span
 from tests.support.live_client import following, live
 from tests.support.poll import eventually_async
 from tests.support.proxy import TcpProxy
@@ -191,6 +194,29 @@ async def test_what_began_and_ended_while_a_client_was_away_comes_as_a_snapshot(
     assert set(snapshots) == {before.flow_id, meanwhile.flow_id}
     assert [entry["phase"] for entry in snapshots[before.flow_id]] == ["end"]
     assert client.events() == [("start", "now")]
+
+
+async def test_a_flow_that_redis_has_let_go_of_comes_from_postgres(
+    watched: RunningViewer, make_flow: MakeFlow, postgres_dsn: str, redis_url: str, tmp_path: Path
+) -> None:
+    flow = make_flow(flow_id=f"{1:032x}", session_id="s1")
+    flow.start("0000000000000001", name="step 1")
+    async with following(watched) as client:
+        await client.until(lambda: client.events() and client.cursor)
+        cursor = client.cursor
+
+    def archive() -> None:
+        with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+            deliver(archives.make(), part(1, [span(1), span(2, 1, event_type="tool_call")]))
+        flow.close()
+        with redis.Redis.from_url(redis_url) as server:
+            server.delete(names.flow_stream(flow.flow_id))
+
+    await asyncio.to_thread(archive)
+    async with following(watched, cursor=cursor) as client:
+        await client.until(lambda: client.of("snapshot"))
+    (stored,) = client.of("snapshot")
+    assert [(entry["node_id"][-1], entry["phase"]) for entry in stored["events"]] == [("1", "end"), ("2", "end")]
 
 
 async def test_a_useless_cursor_means_starting_over(watched: RunningViewer, make_flow: MakeFlow) -> None:

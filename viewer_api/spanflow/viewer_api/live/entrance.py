@@ -17,6 +17,8 @@ from spanflow.viewer_api.viewer import Viewer, viewer_of
 PROTOCOL: Final = "spanflow.live.v1"
 _SIGN_IN_SECONDS: Final = 10.0
 _TICKET_PREFIX: Final = "t."
+#: Sockets that have not said who they are.
+_MAX_ARRIVING: Final = 50
 
 
 @asynccontextmanager
@@ -26,13 +28,21 @@ async def entered(websocket: WebSocket) -> AsyncIterator[tuple[Connection, Viewe
     offered: list[str] = websocket.scope.get("subprotocols", [])
     await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
     connection = Connection(websocket)
-    if viewer.hub.sockets >= viewer.settings.viewer_max_sockets:
+    hub = viewer.hub
+    principal: Principal | None = websocket.scope["state"]["principal"]
+    # Strangers must not be able to take the places of those who are signed in.
+    if hub.arriving >= _MAX_ARRIVING if principal is None else hub.sockets >= viewer.settings.viewer_max_sockets:
         await connection.close(closing.TOO_MANY, "too_many_sockets", "This viewer serves too many sockets already.")
         yield None
         return
-    viewer.hub.sockets += 1
+    if principal is None:
+        hub.arriving += 1
+        try:
+            principal = await _signed_in(connection, viewer, offered)
+        finally:
+            hub.arriving -= 1
+    hub.sockets += 1
     try:
-        principal = await _signed_in(websocket, connection, viewer, offered)
         if principal is None:
             await connection.close(closing.NOT_SIGNED_IN, "not_signed_in", "Sign in first.")
             yield None
@@ -47,17 +57,12 @@ async def entered(websocket: WebSocket) -> AsyncIterator[tuple[Connection, Viewe
     except Exception:
         await connection.fail()
     finally:
-        viewer.hub.sockets -= 1
+        hub.sockets -= 1
         await connection.close(closing.NORMAL, "requested", "", announced=False)
 
 
-async def _signed_in(
-    websocket: WebSocket, connection: Connection, viewer: Viewer, offered: list[str]
-) -> Principal | None:
-    """By cookie, bearer header or proxy (the gate has looked already), by a ticket, or by the first message."""
-    principal: Principal | None = websocket.scope["state"]["principal"]
-    if principal is not None:
-        return principal
+async def _signed_in(connection: Connection, viewer: Viewer, offered: list[str]) -> Principal | None:
+    """By a ticket or by the first message; the gate has already looked for a cookie, a bearer header and a proxy's."""
     ticket = next((word for word in offered if word.startswith(_TICKET_PREFIX)), None)
     try:
         if ticket is not None:

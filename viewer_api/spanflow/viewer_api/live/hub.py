@@ -33,6 +33,8 @@ class Hub:
         self.state_listeners: set[StateListener] = set()
         #: How many sockets are open.
         self.sockets = 0
+        #: How many of those that were just accepted have not signed in yet.
+        self.arriving = 0
         self._up: bool | None = None
         self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
         watching.listeners.append(self._watch_changed)

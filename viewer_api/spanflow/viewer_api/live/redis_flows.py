@@ -50,6 +50,10 @@ class RedisFlows:
         scores = await self._client.zmscore(names.OPEN_FLOWS, list(flow_ids))
         return {flow_id for flow_id, score in zip(flow_ids, scores, strict=True) if score is not None}
 
+    async def newest_open(self, count: int) -> list[str]:
+        """Flows of anybody that are running, the latest news first."""
+        return [_text(flow_id) for flow_id in await self._client.zrevrange(names.OPEN_FLOWS, 0, count - 1)]
+
     async def open_of_user(self, user_id: str) -> list[str]:
         flow_ids = await self.of_user(user_id)
         running = await self.open_among(flow_ids)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.search_terms import tsquery
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.documents import Flow
@@ -137,6 +138,7 @@ async def flows(
     conversation_id: str | None = None,
     source: Annotated[str | None, Query(max_length=128)] = None,
     outcome: Annotated[str | None, Query(max_length=32)] = None,
+    q: Annotated[str, Query(max_length=200)] = "",
     since: str | None = None,
     until: str | None = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
@@ -152,6 +154,7 @@ async def flows(
         outcome=_plain(outcome),
         since=parsed_time(since, "since"),
         until=parsed_time(until, "until", end=True),
+        terms=tsquery(q.replace("\0", " ")),
     )
     after = read_cursor(cursor)
     target = wanted.session_id or wanted.conversation_id

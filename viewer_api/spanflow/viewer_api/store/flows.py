@@ -27,7 +27,8 @@ WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR session_id = $
   AND ($6::timestamptz IS NULL OR (started_at >= $6 AND start_key >= $6 - interval '8 days'))
   AND ($7::timestamptz IS NULL OR (started_at < $7 AND start_key < $7 + interval '8 days'))
   AND ($8::timestamptz IS NULL OR (start_key, flow_id) < ($8, $9::text))
-ORDER BY start_key DESC, flow_id DESC LIMIT $10
+  AND ($10::text IS NULL OR search @@ $10::tsquery)
+ORDER BY start_key DESC, flow_id DESC LIMIT $11
 """
 _OF_USER = f"""
 SELECT {_WHOLE} FROM {{s}}.interaction_flows
@@ -70,6 +71,8 @@ class Filters:
     outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    #: Words that must all be in the flow, as `search_terms.tsquery` writes them.
+    terms: str | None = None
 
 
 class FlowStore:
@@ -90,6 +93,7 @@ class FlowStore:
             filters.until,
             start_key,
             flow_id,
+            filters.terms,
             limit,
         )
 
