@@ -116,6 +116,8 @@ class EmbeddedPostgres:
             command,
             env=_environment(),
             cwd=unfinished,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # it is done in a moment; Ctrl-C is for us
             capture_output=True,
             text=True,
             check=False,

@@ -64,7 +64,10 @@ def _on_enter(show: Callable[[], None]) -> Callable[[], None]:
     """A link signs in one browser, once: whoever presses Enter gets another."""
 
     def idle() -> None:
-        if sys.stdin and sys.stdin.isatty() and select.select([sys.stdin], [], [], 0)[0] and sys.stdin.readline():
+        # Reading from the terminal in the background would stop us.
+        if not sys.stdin or not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+            return
+        if select.select([sys.stdin], [], [], 0)[0] and sys.stdin.readline():
             show()
 
     return idle
