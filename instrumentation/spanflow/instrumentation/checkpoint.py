@@ -255,10 +255,10 @@ class Checkpoint:
 
     def _set(self, data: Mapping[str, Any]) -> None:
         self._span.set_attributes(self._clean(self._named(data)))
-        self._tell_pipeline()
         after = self._meaning.named_after
         if after is not None and self._name is None and after[1] in data:
             self._span.update_name(short_text(self._meaning.span_name(self._event_type, data), 256))
+        self._tell_pipeline()
 
     def _tell_pipeline(self) -> Self:
         """Whoever watches live sees what changed before the step ends."""
