@@ -65,7 +65,7 @@ def test_any_order_and_repetition_gives_the_same_row(postgres_dsn: str, tmp_path
     with archives_in(postgres_dsn, tmp_path) as archives:
         processes = [archives.make(name) for name in PROCESSES]
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
         @given(shares(), st.data())
         def check(share: list[tuple[str, list[Event], dict[str, Any]]], data: st.DataObject) -> None:
             at_once, in_pieces = next(numbers), next(numbers)

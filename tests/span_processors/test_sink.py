@@ -208,3 +208,32 @@ def test_accepted_is_delivered_or_dropped_whatever_the_sink_does(
     assert counts.balanced and counts.waiting_bytes == 0
     assert counts.accepted == sum(sizes)
     assert refused <= counts.lost
+
+
+def test_a_batch_is_gathered_until_it_is_enough_or_somebody_waits() -> None:
+    batches: list[int] = []
+
+    def noted(batch: Sequence[int]) -> Receipt[int]:
+        batches.append(len(batch))
+        return Receipt(len(batch))
+
+    sink = ScriptedSink(noted, noted, noted)
+    runner = runner_of(sink, batch_items=3, linger=3600.0)
+    runner.offer([1])
+    runner.offer([2])
+    runner.offer([3])
+    eventually(lambda: batches == [3])
+    runner.offer([4])
+    assert runner.flush(time.monotonic() + 5)
+    assert batches == [3, 1]
+    runner.offer([5])
+    assert runner.shutdown(time.monotonic() + 5)
+    assert batches == [3, 1, 1]
+
+
+def test_what_is_gathered_is_delivered_after_a_while() -> None:
+    sink = ScriptedSink()
+    runner = runner_of(sink, linger=0.05)
+    runner.offer([1])
+    eventually(lambda: sink.received == [1])
+    runner.shutdown(time.monotonic() + 5)

@@ -34,6 +34,8 @@ _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: One transaction takes so much.
 BATCH: Final = 200
 BATCH_BYTES: Final = 8 * MIB
+#: Seconds for which finished flows are gathered, so that a busy process shares a transaction among many.
+LINGER: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)

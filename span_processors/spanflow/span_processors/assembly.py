@@ -1,6 +1,6 @@
 """The one place where the pipeline's parts are put together."""
 
-from spanflow.span_processors.archive import ArchiveSink, build_archive
+from spanflow.span_processors.archive import BATCH, LINGER, ArchiveSink, build_archive
 from spanflow.span_processors.encoder import Encoder
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.intake import Intake
@@ -29,7 +29,11 @@ def build_pipeline(
     sink: ArchiveSink | None = None
     if settings.archive_enabled:
         sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror))
-        archive = SinkRunner(sink, limits=SinkLimits(max_items=settings.open_flows, max_bytes=settings.queue_bytes))
+        # A transaction costs more than ten flows in it do, and nobody waits for a finished flow.
+        limits = SinkLimits(
+            max_items=settings.open_flows, max_bytes=settings.queue_bytes, batch_items=BATCH, linger=LINGER
+        )
+        archive = SinkRunner(sink, limits=limits)
     encoder = Encoder(
         settings,
         process=process,

@@ -93,6 +93,8 @@ class SinkLimits:
     batch_items: int = 1000
     batch_bytes: int = 4 * 1024 * 1024
     timeout: float = 10.0
+    #: How long a batch may take to come together, for servers where every round trip costs; nobody who flushes waits.
+    linger: float = 0.0
 
 
 class SinkRunner(Generic[T]):
@@ -121,12 +123,14 @@ class SinkRunner(Generic[T]):
 
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.Lock())
-        self._queue: deque[T] = deque()
+        self._queue: deque[tuple[T, int]] = deque()
         self._bytes = 0
         self._in_hand = 0
+        self._in_hand_bytes = 0
         self._tally = Tally()
         self._lag = Lag()
         self._stop_at: float | None = None
+        self._flushing = 0
         self._idle_at = 0.0
 
     # -- called by the encoder's thread --------------------------------------------------------------------------------
@@ -138,35 +142,47 @@ class SinkRunner(Generic[T]):
         """
         if not items:
             return []
-        size = self.sink.size
-        refused: list[T] = []
+        sizes = list(map(self.sink.size, items))
         with self._changed:
             self._tally.accepted += len(items)
             if self._stop_at is not None:
                 self._tally.dropped[counters.SHUTDOWN] += len(items)
                 return list(items)
-            waited = len(self._queue)
-            for item in items:
-                occupied = size(item)
-                if self._fits(occupied, refusable is not None and refusable(item)):
-                    self._queue.append(item)
-                    self._bytes += occupied
-                else:
-                    refused.append(item)
-            self._lag.queued(len(self._queue) - waited, self._clock.monotonic())
-            if refused:
-                reason = counters.UNAVAILABLE if self._breaker.reason else counters.QUEUE_FULL
-                self._tally.dropped[reason] += len(refused)
+            if self._all_fit(len(items), sum(sizes)):
+                self._queue.extend(zip(items, sizes, strict=True))
+                self._bytes += sum(sizes)
+                refused: list[T] = []
+            else:
+                refused = self._queue_what_fits(items, sizes, refusable)
             self._changed.notify_all()
         self._thread.ensure_started()
         return refused
 
-    def _fits(self, size: int, refusable: bool) -> bool:
-        share = 1 - self._RESERVED if refusable else 1.0
+    def _all_fit(self, number: int, size: int) -> bool:
+        share = 1 - self._RESERVED
         return (
-            len(self._queue) + self._in_hand < self._limits.max_items * share
+            len(self._queue) + self._in_hand + number <= self._limits.max_items * share
             and self._bytes + size <= self._limits.max_bytes * share
         )
+
+    def _queue_what_fits(
+        self, items: Sequence[T], sizes: Sequence[int], refusable: Callable[[T], bool] | None
+    ) -> list[T]:
+        refused: list[T] = []
+        for item, size in zip(items, sizes, strict=True):
+            share = 1 - self._RESERVED if refusable is not None and refusable(item) else 1.0
+            if (
+                len(self._queue) + self._in_hand < self._limits.max_items * share
+                and self._bytes + size <= self._limits.max_bytes * share
+            ):
+                self._queue.append((item, size))
+                self._bytes += size
+            else:
+                refused.append(item)
+        if refused:
+            reason = counters.UNAVAILABLE if self._breaker.reason else counters.QUEUE_FULL
+            self._tally.dropped[reason] += len(refused)
+        return refused
 
     # -- called by anybody ---------------------------------------------------------------------------------------------
 
@@ -188,11 +204,16 @@ class SinkRunner(Generic[T]):
         """Wait until everything that is queued now has been delivered or lost; False when that is not so in time."""
         with self._changed:
             goal = self._tally.accepted
-            while self._tally.delivered + sum(self._tally.dropped.values()) < goal:
-                left = deadline - self._clock.monotonic()
-                if left <= 0:
-                    return False
-                self._changed.wait(left)
+            self._flushing += 1
+            self._changed.notify_all()
+            try:
+                while self._tally.delivered + sum(self._tally.dropped.values()) < goal:
+                    left = deadline - self._clock.monotonic()
+                    if left <= 0:
+                        return False
+                    self._changed.wait(left)
+            finally:
+                self._flushing -= 1
         return True
 
     def shutdown(self, deadline: float) -> bool:
@@ -231,7 +252,7 @@ class SinkRunner(Generic[T]):
             if not batch:
                 return False
             if now >= self._stop_at or (self._breaker.reason and not self._breaker.allows()):
-                self._settle(batch, self._set_aside(batch, final=True), final=True)
+                self._settle(self._set_aside(batch, final=True), final=True)
                 return True
         if batch:
             self._handle(batch, now)
@@ -247,19 +268,35 @@ class SinkRunner(Generic[T]):
                 if left <= 0:
                     break
                 self._changed.wait(left)
+            self._gather()
             batch: list[T] = []
             taken = 0
-            while self._queue and len(batch) < self._limits.batch_items and taken < self._limits.batch_bytes:
-                item = self._queue.popleft()
+            queue, most, most_bytes = self._queue, self._limits.batch_items, self._limits.batch_bytes
+            while queue and len(batch) < most and taken < most_bytes:
+                item, size = queue.popleft()
                 batch.append(item)
-                taken += self.sink.size(item)
+                taken += size
+            self._in_hand_bytes = taken
             self._in_hand = len(batch)
             return batch
+
+    def _gather(self) -> None:
+        """Let more come for the same round trip, unless it is enough already or somebody waits. Holds the lock."""
+        until = self._clock.monotonic() + self._limits.linger
+        while (
+            self._queue
+            and not self._flushing
+            and self._stop_at is None
+            and len(self._queue) < self._limits.batch_items
+            and self._bytes < self._limits.batch_bytes
+            and (left := until - self._clock.monotonic()) > 0
+        ):
+            self._changed.wait(left)
 
     def _handle(self, batch: list[T], now: float) -> None:
         if not self._breaker.allows():
             receipt = self._set_aside(batch, final=False)
-            self._settle(batch, receipt)
+            self._settle(receipt)
             if receipt.again:
                 self._rest()
             return
@@ -279,7 +316,7 @@ class SinkRunner(Generic[T]):
                 self._failed(receipt.away)
             else:
                 self._recovered()
-        self._settle(batch, receipt)
+        self._settle(receipt)
 
     def _set_aside(self, batch: list[T], *, final: bool) -> Receipt[T]:
         try:
@@ -288,16 +325,17 @@ class SinkRunner(Generic[T]):
             _log.exception("%s: a batch of %d was lost to a fault", self.sink.name, len(batch))
             return Receipt(0, {counters.FAULT: len(batch)})
 
-    def _settle(self, batch: list[T], receipt: Receipt[T], *, final: bool = False) -> None:
+    def _settle(self, receipt: Receipt[T], *, final: bool = False) -> None:
+        """Count what became of the batch in hand; what is to be offered again stands first in the queue."""
         with self._changed:
             if final:
                 self._tally.dropped[counters.SHUTDOWN] += len(receipt.again)
             else:
-                self._queue.extendleft(reversed(receipt.again))
-            again = () if final else receipt.again
-            size = self.sink.size
-            self._bytes -= sum(map(size, batch)) - sum(map(size, again))
-            self._in_hand = 0
+                waiting = [(item, self.sink.size(item)) for item in receipt.again]
+                self._queue.extendleft(reversed(waiting))
+                self._bytes += sum(size for _, size in waiting)
+            self._bytes -= self._in_hand_bytes
+            self._in_hand = self._in_hand_bytes = 0
             self._tally.delivered += receipt.delivered
             for reason, number in receipt.dropped.items():
                 self._tally.dropped[reason] += number
