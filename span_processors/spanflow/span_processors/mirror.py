@@ -129,7 +129,7 @@ class Mirror:
 
     def size(self, item: MirrorItem) -> int:
         if type(item) is StreamEntry:
-            return len(item.data) + len(item.whole) + _ENTRY_WEIGHT
+            return len(item[3]) + len(item[4]) + _ENTRY_WEIGHT
         if type(item) is Ring:
             return sum(map(len, item.messages)) + _ENTRY_WEIGHT
         return _ENTRY_WEIGHT
@@ -141,9 +141,16 @@ class Mirror:
         #: For every command the item whose fate its reply decides, or None.
         owners: list[MirrorItem | None] = []
         heartbeat = self._beat(commands, owners, now)
+        add_event = commands.add_event
         for item in batch:
             if type(item) is StreamEntry:
-                self._write(commands, owners, item, now, wall)
+                stream, kind, span_id, data, whole = item
+                if kind == END and whole and stream.lacks_start(span_id):
+                    data = whole
+                add_event(stream, data)
+                owners.append(item)
+                if now >= stream.touched_at or stream.indexed != stream.users:
+                    self._write_beside(commands, owners, stream, now, wall)
             elif type(item) is Known:
                 before = len(owners)
                 self._index(commands, owners, item.stream, now)
@@ -196,15 +203,10 @@ class Mirror:
 
     # -- one batch -----------------------------------------------------------------------------------------------------
 
-    def _write(
-        self, commands: Commands, owners: list[MirrorItem | None], entry: StreamEntry, now: float, wall: float
+    def _write_beside(
+        self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float, wall: float
     ) -> None:
-        stream = entry.stream
-        data = entry.data
-        if entry.kind == END and entry.whole and stream.lacks_start(entry.span_id):
-            data = entry.whole
-        commands.add_event(stream, data)
-        owners.append(entry)
+        """Beside an event and now and then: the index of open flows, the expiry, the indexes of user and session."""
         if now >= stream.touched_at:
             stream.touched_at = now + _REFRESH_AFTER
             commands.add(b"ZADD", names.OPEN_FLOWS.encode(), b"%.3f" % wall, stream.flow_id.encode())

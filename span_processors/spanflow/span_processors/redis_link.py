@@ -71,7 +71,8 @@ class RawCommands:
         self.number = 0
 
     def add_event(self, stream: StreamState, data: bytes) -> None:
-        self.parts.append(b"%b$%d\r\n%b\r\n" % (stream.command(), len(data), data))
+        command = stream.appending if stream.created else stream.creating
+        self.parts.append(b"%b$%d\r\n%b\r\n" % (command or stream.command(), len(data), data))
         self.number += 1
 
     def add(self, *words: bytes) -> None:

@@ -21,8 +21,8 @@ class StreamState:
         "touched_at",
         "users",
         "vanished",
-        "_appending",
-        "_creating",
+        "appending",
+        "creating",
         "_maxlen",
     )
 
@@ -31,8 +31,8 @@ class StreamState:
         self.key = flow_stream(flow_id).encode()
         self.started_s = 0.0
         self._maxlen = maxlen
-        self._creating = b""
-        self._appending = b""
+        self.creating = b""
+        self.appending = b""
         #: We have written to it, so it must be there: a later write that does not find it tells of lost data.
         self.created = False
         #: It was gone when we came back. Ends are then written with all that is known of their spans.
@@ -66,12 +66,12 @@ class StreamState:
     def command(self) -> bytes:
         """The XADD up to its value, ready for the wire."""
         if not self.created:
-            if not self._creating:
-                self._creating = self._format(8, b"")
-            return self._creating
-        if not self._appending:
-            self._appending = self._format(9, _NOT_CREATING)
-        return self._appending
+            if not self.creating:
+                self.creating = self._format(8, b"")
+            return self.creating
+        if not self.appending:
+            self.appending = self._format(9, _NOT_CREATING)
+        return self.appending
 
     def arguments(self, data: bytes) -> tuple[bytes | int, ...]:
         """The same for a client that packs its own commands."""
