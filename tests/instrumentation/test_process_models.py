@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,32 @@ def test_a_declarative_configuration_file_keeps_our_processors(redis_url: str, t
     assert "ignoring configurator kwargs" not in said
     assert '"name": "tool_call"' in said
     assert said.count("would make every request fail; repaired") == 1
+
+
+@pytest.fixture(scope="module", params=["fastapi==0.115.0", "fastapi==0.136.0"])
+def older_fastapi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment whose FastAPI has no tracing of its own."""
+    folder = tmp_path_factory.mktemp("older-fastapi") / "venv"
+    uv = [sys.executable, "-m", "uv", "--quiet"]
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(folder)], check=True)
+    packages = [request.param, "uvicorn==0.30.0", "gunicorn", "--editable", str(CHECKOUT)]
+    made = subprocess.run(
+        [*uv, "pip", "install", "--python", str(folder / "bin" / "python"), *packages],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip(f"{request.param} cannot be installed here: {made.stderr[-300:]}")
+    return folder / "bin"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["uvicorn", "gunicorn --preload", "configure"])
+def test_older_fastapi_gives_whole_flows_too(model: str, older_fastapi: Path, redis_url: str, tmp_path: Path) -> None:
+    with gateway_process(MODELS[model], tmp_path / "log", environment(redis_url), programs=older_fastapi) as gateway:
+        ask(gateway, 3)
+        eventually(lambda: whole_flows(redis_url, 3))
 
 
 OTHER_DISTRO = """

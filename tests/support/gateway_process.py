@@ -31,7 +31,12 @@ class GatewayProcess:
 
 @contextmanager
 def gateway_process(
-    command: Sequence[str], log: Path, environment: Mapping[str, str], *, python_path: Sequence[Path] = ()
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str],
+    *,
+    python_path: Sequence[Path] = (),
+    programs: Path = BIN,
 ) -> Iterator[GatewayProcess]:
     """Start `command` («{port}» in it is filled in), wait until it listens; at the end stop it and all its children."""
     port = free_port()
@@ -39,13 +44,13 @@ def gateway_process(
     path = os.pathsep.join(map(str, (*python_path, CHECKOUT)))
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(BIN / words[0]), *words[1:]],
+            [str(programs / words[0]), *words[1:]],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
             cwd=CHECKOUT,
-            env={"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": path, "HOME": "/nonexistent", **environment},
+            env={"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": path, "HOME": "/nonexistent", **environment},
         )
     try:
         eventually(lambda: accepts(port) or process.poll() is not None, within=30)
