@@ -22,8 +22,8 @@ async def watch(client: AsyncClient, users: Mapping[str, float]) -> None:
     # In this order, so that nobody is ever seen as watched without an end.
     pipeline.zadd(MONITORED_UNTIL, dict(users))
     pipeline.sadd(MONITORED_USERS, *users)
-    pipeline.publish(MONITORING_CHANGED, _announcement(users))
     await pipeline.execute()
+    await _announce(client, users)
 
 
 async def unwatch(client: AsyncClient, user_ids: Iterable[str]) -> None:
@@ -34,8 +34,8 @@ async def unwatch(client: AsyncClient, user_ids: Iterable[str]) -> None:
     pipeline: Any = client.pipeline(transaction=False)
     pipeline.srem(MONITORED_USERS, *users)
     pipeline.zrem(MONITORED_UNTIL, *users)
-    pipeline.publish(MONITORING_CHANGED, _announcement(users))
     await pipeline.execute()
+    await _announce(client, users)
 
 
 async def watched_users(client: AsyncClient) -> dict[str, float]:
@@ -58,6 +58,11 @@ async def bring_in_step(client: AsyncClient, wanted: Mapping[str, float], now: f
     await watch(client, missing)
     await unwatch(client, over)
     return bool(missing or over)
+
+
+async def _announce(client: Any, users: Iterable[str]) -> None:
+    """Apart from the pipeline: in a cluster there is no PUBLISH in pipelines."""
+    await client.publish(MONITORING_CHANGED, _announcement(users))
 
 
 def _announcement(users: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event import Event, EventError, decode
@@ -17,7 +17,7 @@ PAGE: Final = 500
 #: Of one user or session so many newest flows are looked at.
 MAX_FLOWS: Final = 500
 #: No server answers, or not in a way that we can use.
-REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError)
+REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
