@@ -1,6 +1,6 @@
 import { useEffect, useId, useState, type KeyboardEvent } from "react";
 import { nameOf, searchPeople, type Person } from "../api/monitoring";
-import { isId } from "../reducer/event";
+import { isId } from "../reducer/ids";
 
 interface Props {
   readonly label: string;

@@ -1,4 +1,5 @@
 import { isObject } from "./canonical";
+import { isId } from "./ids";
 import { fromSeeds } from "./seedsEvent";
 
 export type Phase = "start" | "update" | "end";
@@ -37,12 +38,7 @@ export interface SpanEvent {
 
 export class EventError extends Error {}
 
-const REFUSED = /[\u0000-\u001f\u007f-\u009f\ud800-\udfff{}/]/u;
 const TIME = /^[0-9]{1,20}$/;
-
-export function isId(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && (value.length <= 128 || [...value].length <= 128) && !REFUSED.test(value);
-}
 
 const isTime = (value: unknown) => typeof value === "string" && TIME.test(value);
 const isText = (value: unknown) => typeof value === "string";

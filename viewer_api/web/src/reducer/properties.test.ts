@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { canonical } from "./canonical";
-import { checked, EventError, isId } from "./event";
+import { checked, EventError } from "./event";
+import { isId } from "./ids";
 import { FlowReducer } from "./reducer";
 import { compareText } from "./text";
 import { rowOf, walk } from "./tree";

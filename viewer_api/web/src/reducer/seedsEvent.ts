@@ -1,4 +1,4 @@
-import { isId } from "./event";
+import { isId } from "./ids";
 
 const OWN_FIELDS = new Set([
   "type", "node_id", "parent_id", "event_type", "timestamp", "duration_ms", "status", "source",
