@@ -18,6 +18,14 @@ R = TypeVar("R")
 _PARENTS: Final[list[object]] = []
 
 
+class _OwnLoop(asyncio.SelectorEventLoop):
+    """Not the application's choice of loop: this one must survive what is done with it around a fork."""
+
+    def __del__(self) -> None:
+        """Nothing, unlike asyncio's: a forked child that ends would take the parent's wake-up socket out of the poll
+        set they share. In the parent `close` has closed it."""
+
+
 class PostgresLine:
     """Opens nothing before the first `run`; afterwards keeps one connection and renews it when it breaks.
 
@@ -37,8 +45,7 @@ class PostgresLine:
         to have been closed while nobody used it is renewed once.
         """
         if self._loop is None:
-            # Not the application's choice of loop: ours must survive what we do with it around a fork.
-            self._loop = asyncio.SelectorEventLoop()
+            self._loop = _OwnLoop()
         return self._loop.run_until_complete(self._attempt(work, deadline))
 
     async def _attempt(self, work: Callable[[UntracedConnection], Awaitable[R]], deadline: float) -> R:

@@ -1,0 +1,89 @@
+"""The archive's connection: opened late, renewed when it breaks, bounded in time, the parent's alone after a fork."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from spanflow.span_processors.postgres import UntracedConnection, connect
+from spanflow.span_processors.postgres_line import PostgresLine
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.sink import Unavailable
+from tests.support.proxy import TcpProxy
+
+
+async def answer(connection: UntracedConnection) -> int:
+    found: int = await connection.fetchval("SELECT 42")
+    return found
+
+
+def soon(seconds: float = 5.0) -> float:
+    return time.monotonic() + seconds
+
+
+def line_to(dsn: str) -> PostgresLine:
+    return PostgresLine(lambda: connect(Settings(postgres_dsn=dsn), "test"))
+
+
+@pytest.fixture
+def line(empty_postgres_dsn: str) -> Iterator[PostgresLine]:
+    made = line_to(empty_postgres_dsn)
+    yield made
+    made.close(soon())
+
+
+def test_a_silent_server_costs_no_more_than_the_time_given(
+    proxy: Callable[[str], TcpProxy], empty_postgres_dsn: str
+) -> None:
+    between = proxy(empty_postgres_dsn)
+    line = line_to(between.url)
+    assert line.run(answer, soon()) == 42
+    between.half_open()
+    begun = time.monotonic()
+    with pytest.raises(Unavailable, match="no answer in time"):
+        line.run(answer, soon(0.2))
+    assert time.monotonic() - begun < 2
+    between.restore()
+    assert line.run(answer, soon()) == 42
+    between.cut()
+    with pytest.raises(Unavailable):
+        line.run(answer, soon())
+    line.close(soon())
+
+
+def test_after_a_time_out_no_transaction_is_left_behind(line: PostgresLine) -> None:
+    async def hang(connection: UntracedConnection) -> None:
+        await connection.execute("BEGIN; SELECT pg_advisory_xact_lock(1)")
+        await asyncio.sleep(60)
+
+    async def lock(connection: UntracedConnection) -> None:
+        await connection.execute("BEGIN; SELECT pg_advisory_xact_lock(1); COMMIT")
+
+    with pytest.raises(Unavailable):
+        line.run(hang, soon(0.3))
+    line.run(lock, soon())
+
+
+@pytest.mark.parametrize("ending", ["exit", "collected"])
+def test_a_child_that_ends_leaves_the_parents_connection_alone(line: PostgresLine, ending: str) -> None:
+    async def resolve(connection: UntracedConnection) -> int:
+        await asyncio.get_running_loop().getaddrinfo("localhost", 80)  # wakes the loop from another thread
+        return await answer(connection)
+
+    assert line.run(resolve, soon()) == 42
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            inherited = line._loop
+            assert inherited is not None
+            line.after_fork()
+            if ending == "collected":
+                inherited.__del__()  # type: ignore[attr-defined]
+            code = 0 if line.run(answer, soon()) == 42 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert line.run(resolve, soon(2.0)) == 42
