@@ -22,6 +22,7 @@ from spanflow.instrumentation.semantics import (
     TIME_TO_FIRST_CHUNK,
     TIME_TO_FIRST_TOKEN,
     Meaning,
+    fitting,
     meaning_of,
 )
 from spanflow.instrumentation.values import attribute_value, short_text
@@ -247,10 +248,14 @@ class Checkpoint:
     def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Our own attributes for the data, and OpenTelemetry's for the same."""
         limit = self._runtime.max_text
-        values = {word: attribute_value(value, limit) for word, value in data.items() if value is not None}
-        named: dict[str, Any] = {names.ATTR_DATA_PREFIX + word: value for word, value in values.items()}
-        if self._meaning.words:
-            named.update(self._meaning.attributes(values.items()))
+        words = self._meaning.words
+        named: dict[str, Any] = {}
+        for word, given in data.items():
+            if given is not None:
+                value = attribute_value(given, limit)
+                named[names.ATTR_DATA_PREFIX + word] = value
+                for name in words.get(word, ()):
+                    named[name] = fitting(name, value)
         return named
 
     def _set(self, data: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ Beside `flow.data.*` every checkpoint carries the GenAI and MCP attributes that 
 and Logfire understand. The names are still marked «development» upstream, hence constants here and no import.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,10 +32,6 @@ class Meaning:
     #: A checkpoint's own word, and the attributes that say the same upstream.
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def attributes(self, data: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-        """The upstream attributes for a checkpoint's data."""
-        return {name: _fitting(name, value) for word, value in data for name in self.words.get(word, ())}
-
     def span_name(self, event_type: str, data: Mapping[str, Any]) -> str:
         if self.named_after is not None:
             prefix, word = self.named_after
@@ -48,7 +44,8 @@ class Meaning:
 _FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 
 
-def _fitting(name: str, value: Any) -> Any:
+def fitting(name: str, value: Any) -> Any:
+    """The value in the shape that the attribute has upstream."""
     return [value] if name == _FINISH_REASONS and isinstance(value, str) else value
 
 

@@ -17,6 +17,8 @@ _INT64: Final = 2**63
 
 def attribute_value(value: object, max_text: int = MAX_TEXT, depth: int = 0) -> AnyValue:
     """`value` as an attribute may hold it: cut, copied, and as text where OpenTelemetry has no type for it."""
+    if type(value) is str:  # nearly all of them
+        return value if len(value) <= max_text and value.isascii() else text_value(value, max_text)
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, Enum):
