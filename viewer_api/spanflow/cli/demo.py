@@ -54,6 +54,7 @@ class Demo:
         # Made-up people and texts, so that there is something to look at.
         defaults = {
             "SPANFLOW_CONTENT": "full",
+            "SPANFLOW_PRICES": str(self.folder / PACKAGE / "prices.json"),
             "OTEL_SERVICE_NAME": "example-gateway",
             "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "healthz",
         }
