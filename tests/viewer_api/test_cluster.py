@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -28,9 +29,12 @@ def _node(directory: Path) -> RedisServer:
     return server.start()
 
 
+def command(client: Any, *words: object) -> Any:
+    return client.execute_command(*words)
+
+
 def _is_ready(client: redis.Redis) -> bool:
-    answer = client.execute_command("CLUSTER INFO")
-    return bool(answer["cluster_state"] == "ok")
+    return bool(command(client, "CLUSTER INFO")["cluster_state"] == "ok")
 
 
 @pytest.fixture
@@ -42,8 +46,8 @@ def cluster_url(new_server_directory: Callable[[], Path]) -> Iterator[str]:
         share = _SLOTS // 3 + 1
         for index, client in enumerate(clients):
             slots = range(index * share, min((index + 1) * share, _SLOTS))
-            client.execute_command("CLUSTER", "ADDSLOTS", *slots)
-            client.execute_command("CLUSTER", "MEET", "127.0.0.1", str(servers[0].port))
+            command(client, "CLUSTER", "ADDSLOTS", *slots)
+            command(client, "CLUSTER", "MEET", "127.0.0.1", str(servers[0].port))
         for client in clients:
             eventually(partial(_is_ready, client), within=20)
         yield "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
