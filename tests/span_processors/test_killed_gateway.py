@@ -15,18 +15,22 @@ from tests.support.poll import eventually, eventually_async
 from tests.support.query import query
 
 GATEWAY = """
-import sys, threading
+import sys, threading, time
 from opentelemetry.sdk.trace import TracerProvider
+from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.assembly import build_pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
 from spanflow.span_processors.settings import Settings
 
 settings = Settings(redis_url=sys.argv[1], postgres_dsn=sys.argv[2], data_dir=sys.argv[3], flow_grace=3600)
+pipeline = build_pipeline(settings)
 provider = TracerProvider()
-provider.add_span_processor(FlowSpanProcessor(build_pipeline(settings)))
+provider.add_span_processor(FlowSpanProcessor(pipeline))
 tracer = provider.get_tracer("gateway")
 with tracer.start_as_current_span("in its grace") as span:
     span.set_attribute("user.id", "7")
+    asked = Activity("user_message", time.time_ns(), {"message": "how far is X?"}, "c1")
+    pipeline.record_activity(span.get_span_context().trace_id, asked)
     with tracer.start_as_current_span("auth_check"):
         pass
 with tracer.start_as_current_span("in the middle"):
@@ -48,6 +52,7 @@ def test_flows_of_a_killed_process_are_archived_as_what_they_were(
         assert gateway.stdout is not None
         assert gateway.stdout.readline() == "thinking\n"
         eventually(lambda: _events(client) == [4, 4], within=10)
+        eventually(lambda: client.keys("flow:*:activities"))
         gateway.kill()
         gateway.wait()
         for heartbeat in client.keys("flows:process:*"):
@@ -55,6 +60,7 @@ def test_flows_of_a_killed_process_are_archived_as_what_they_were(
                 client.delete(heartbeat)  # instead of waiting until it has expired
         asyncio.run(_reap(Settings(redis_url=redis_url, postgres_dsn=postgres_dsn, data_dir=str(tmp_path))))
         assert client.zcard(names.OPEN_FLOWS) == 0
+        assert client.keys("flow:*:activities") == []
     columns = "name, outcome, complete_why, span_count, user_id"
     rows = query(postgres_dsn, f"SELECT {columns} FROM omni2.interaction_flows ORDER BY name")
     assert [tuple(row.values()) for row in rows] == [

@@ -16,7 +16,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none
 from spanflow.span_processors.json_safe import SafeValues
-from spanflow.span_processors.mirror import END, START, UPDATE, Known, MirrorItem, StreamEntry
+from spanflow.span_processors.mirror import END, START, UPDATE, Known, MirrorItem, Said, StreamEntry
 from spanflow.span_processors.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.redaction import Redactor
 from spanflow.span_processors.rings import ring_for
@@ -209,6 +209,7 @@ class Encoder:
         flow.redacted += hidden
         data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
         flow.add_activity(data)
+        self.events.append(Said(flow.flow_id, data))
         self._grow(flow, len(data))
         self._completion.touched(flow, now)
 

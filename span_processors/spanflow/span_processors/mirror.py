@@ -39,6 +39,13 @@ class Known(NamedTuple):
     stream: StreamState
 
 
+class Said(NamedTuple):
+    """What a person saw: kept beside the stream until the flow is archived, should this process die before that."""
+
+    flow_id: str
+    data: bytes
+
+
 class Ring(NamedTuple):
     """A watched user's flow has news."""
 
@@ -54,7 +61,7 @@ class Archived(NamedTuple):
     flow_id: str
 
 
-MirrorItem: TypeAlias = StreamEntry | Known | Ring | Archived
+MirrorItem: TypeAlias = StreamEntry | Known | Said | Ring | Archived
 
 _ENTRY_WEIGHT: Final = 160
 _REFRESH_AFTER: Final = 10.0
@@ -63,6 +70,8 @@ _TRIM_AFTER: Final = 60.0
 INDEX_LENGTH: Final = 1000
 #: Keys whose expiry was set lately, remembered so that a busy user's index is not trimmed at every flow.
 _REMEMBERED_INDEXES: Final = 10_000
+#: Activities that are kept of a flow that is not archived yet.
+_MAX_SAID: Final = b"1000"
 HEARTBEAT_EVERY: Final = 5.0
 HEARTBEAT_TTL: Final = 20
 
@@ -132,6 +141,8 @@ class Mirror:
             return len(item[3]) + len(item[4]) + _ENTRY_WEIGHT
         if type(item) is Ring:
             return sum(map(len, item.messages)) + _ENTRY_WEIGHT
+        if type(item) is Said:
+            return len(item.data) + _ENTRY_WEIGHT
         return _ENTRY_WEIGHT
 
     def deliver(self, batch: Sequence[MirrorItem], deadline: float) -> Receipt[MirrorItem]:
@@ -155,6 +166,8 @@ class Mirror:
                 before = len(owners)
                 self._index(commands, owners, item.stream, now)
                 owners[before : before + 1] = [item] if len(owners) > before else []
+            elif type(item) is Said:
+                self._keep(commands, owners, item)
             elif type(item) is Ring:
                 _ring(commands, owners, item)
             elif type(item) is Archived:
@@ -243,6 +256,13 @@ class Mirror:
     def _close_flow(self, commands: Commands, owners: list[MirrorItem | None], item: Archived) -> None:
         commands.add(b"ZREM", names.OPEN_FLOWS.encode(), item.flow_id.encode())
         commands.add(b"EXPIRE", names.flow_stream(item.flow_id).encode(), self._ttl_archived)
+        commands.add(b"DEL", names.flow_activities(item.flow_id).encode())
+        owners += (item, None, None)
+
+    def _keep(self, commands: Commands, owners: list[MirrorItem | None], item: Said) -> None:
+        key = names.flow_activities(item.flow_id).encode()
+        commands.add(b"XADD", key, b"MAXLEN", b"~", _MAX_SAID, b"*", names.STREAM_FIELD.encode(), item.data)
+        commands.add(b"EXPIRE", key, self._ttl)
         owners += (item, None)
 
     def _beat(self, commands: Commands, owners: list[MirrorItem | None], now: float) -> bool:

@@ -107,6 +107,11 @@ def flow_key(flow_id: str, part: str) -> str:
     return f"flow:{{{flow_id}}}:{part}"
 
 
+def flow_activities(flow_id: str) -> str:
+    """Stream: the activities of a flow that is not archived yet, should its process die before it is."""
+    return flow_key(flow_id, "activities")
+
+
 def user_flows(user_id: str) -> str:
     """Sorted set: flow ids of one user, by start in seconds."""
     return f"flows:user:{user_id}"

@@ -230,6 +230,7 @@ class Reaper:
             await self._redis.expire(_reaped_key(flow_id), int(self._settings.stream_ttl))
             return
         await self._redis.zrem(names.OPEN_FLOWS, flow_id)
+        await self._redis.delete(names.flow_activities(flow_id))
         await self._redis.expire(names.flow_stream(flow_id), int(self._settings.stream_ttl_archived))
 
     async def _parts(self, flow_id: str, gone: frozenset[str]) -> list[FlowPart]:
@@ -238,6 +239,7 @@ class Reaper:
         entries = reducer.entries()
         whose = identity_of_flow(entries)
         parts = []
+        said = tuple(await self._entries(names.flow_activities(flow_id)))
         for process in sorted(gone):
             own = [entry for entry in entries if entry.get("process", process) == process]
             if not own:
@@ -253,27 +255,36 @@ class Reaper:
                     entries=tuple(map(orjson.dumps, own)),
                     process=about.encode() if isinstance(about, str) else about or b"{}",
                     identity=whose,
+                    activities=said,
                     started_ns=min(times, default=0),
                     ended_ns=max(times, default=0),
                     root_ended=any(entry.get("parent_id") is None and entry["phase"] == names.END for entry in own),
                     reason=REAPED,
                 )
             )
+            said = ()  # once is enough, whoever of them it was
         return parts
 
     async def _events(self, flow_id: str) -> list[Any]:
         """Everything that is in the flow's stream; what cannot be read is left out."""
         events: list[Any] = []
+        for raw in await self._entries(names.flow_stream(flow_id)):
+            with suppress(EventError):
+                events.append(decode(raw))
+        return events
+
+    async def _entries(self, stream: str) -> list[bytes]:
+        """The contents of a stream, page by page."""
+        found: list[bytes] = []
         start = "-"
         while True:
-            page = await self._redis.xrange(names.flow_stream(flow_id), start, "+", count=_PAGE)
+            page = await self._redis.xrange(stream, start, "+", count=_PAGE)
             for entry_id, fields in page:
                 start = f"({_text(entry_id)}"
-                raw = fields.get(names.STREAM_FIELD) or fields.get(names.STREAM_FIELD.encode())
-                with suppress(EventError):
-                    events.append(decode(raw or b""))
+                raw = fields.get(names.STREAM_FIELD) or fields.get(names.STREAM_FIELD.encode()) or b""
+                found.append(raw.encode() if isinstance(raw, str) else raw)
             if len(page) < _PAGE:
-                return events
+                return found
 
     def _replay_spools(self) -> None:
         for _ in range(100):
