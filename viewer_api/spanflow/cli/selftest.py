@@ -16,7 +16,7 @@ import orjson
 from redis.exceptions import RedisError
 
 from spanflow.cli import selftest_flow
-from spanflow.cli.checks.finding import Finding, ok, problem
+from spanflow.cli.checks.finding import Finding, Level, note, ok, problem
 from spanflow.cli.commands.run import environment_of_gateway
 from spanflow.span_processors import names
 from spanflow.span_processors.event import decode
@@ -52,10 +52,13 @@ async def run_selftest(settings: Settings, environ: Mapping[str, str]) -> AsyncI
                 yield problem(f"the flow was not sent:\n{log}", "Repair what the checks above found, then try again.")
                 return
             yield ok(f"sent flow {flow_id} as user {user}")
-            yield await _in_stream(redis, flow_id)
-            for finding in await _on_channels(live, user, flow_id):
+            arrivals = [await _in_stream(redis, flow_id)]
+            arrivals += await _on_channels(live, user, flow_id)
+            arrivals.append(await _in_table(postgres, settings.schema, flow_id))
+            for finding in arrivals:
                 yield finding
-            yield await _in_table(postgres, settings.schema, flow_id)
+            if any(finding.level is Level.PROBLEM for finding in arrivals):
+                yield note(f"what the gateway's process said:\n{log.strip() or '(nothing)'}")
     except (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as why:
         yield problem(f"could not be finished: {why or type(why).__name__}", "Repair what the checks above found.")
 
@@ -93,7 +96,7 @@ async def _in_stream(redis: Any, flow_id: str) -> Finding:
     ended = await _until(seen, lambda found: set(_CHECKPOINTS) <= set(found))
     if set(_CHECKPOINTS) <= set(ended):
         return ok(f"Redis: all checkpoints are in the stream {stream}")
-    return problem(f"Redis: the stream {stream} has only {ended or 'nothing'}", "See the log of the gateway process.")
+    return problem(f"Redis: the stream {stream} has only {ended or 'nothing'}", "What its process said is below.")
 
 
 async def _on_channels(live: Any, user: str, flow_id: str) -> list[Finding]:
@@ -132,7 +135,7 @@ async def _in_table(postgres: asyncpg.Connection, schema: str, flow_id: str) -> 
     if found is None:
         return problem(
             f"PostgreSQL: no row in {schema}.{names.TABLE_FLOWS}",
-            "spanflow migrate; see the gateway's log.",
+            "spanflow migrate; what its process said is below.",
         )
     return ok(f"PostgreSQL: {schema}.{names.TABLE_FLOWS} has it, with {found['checkpoint_count']} checkpoints")
 
