@@ -151,7 +151,9 @@ class ArchiveSink:
         try:
             return step()
         except OSError as why:
-            _log.warning("the spool cannot be read: %s", why)
+            if self._said != str(why):
+                self._said = str(why)
+                _log.warning("the spool cannot be read: %s", why)
             return False
 
     def _replay_batch(self, batch: Sequence[FlowPart], suspicious: bool) -> None:

@@ -31,7 +31,11 @@ def build_pipeline(
         sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror))
         # A transaction costs more than ten flows in it do, and nobody waits for a finished flow.
         limits = SinkLimits(
-            max_items=settings.open_flows, max_bytes=settings.queue_bytes, batch_items=BATCH, linger=LINGER
+            max_items=settings.open_flows,
+            max_bytes=settings.queue_bytes,
+            batch_items=BATCH,
+            linger=LINGER,
+            timeout=settings.postgres_timeout,
         )
         archive = SinkRunner(sink, limits=limits)
     encoder = Encoder(

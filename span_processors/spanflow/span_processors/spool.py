@@ -75,11 +75,14 @@ class Spool:
         own = self._folder.path if self._folder is not None else None
         held = {own, *(folder.path for folder in self._taken_over)}
         for path in folders(self.root):
-            folder = None if path in held else SpoolFolder.take_over(path)
-            if folder is not None:
-                self.size += folder.size()
-                self._taken_over.append(folder)
-                taken += 1
+            try:
+                folder = None if path in held else SpoolFolder.take_over(path)
+                if folder is not None:
+                    self._taken_over.append(folder)
+                    self.size += folder.size()
+                    taken += 1
+            except PermissionError:
+                continue  # another user's, whose processes see to it
         return taken
 
     def next_segment(self) -> Path | None:
