@@ -57,3 +57,11 @@ def test_a_command_that_is_not_there_or_not_given_is_said_so() -> None:
     assert (
         spanflow("run", "--", "no-such-gateway").stderr == "spanflow: there is no program 'no-such-gateway' on PATH.\n"
     )
+
+
+def test_a_wrong_setting_is_named_and_the_gateway_still_starts(tmp_path: Path) -> None:
+    done = spanflow("run", "--", "echo", "serving", SPANFLOW_QUEUE_SPANS="many", SPANFLOW_DATA_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "serving\n")
+    assert done.stderr.startswith(
+        "spanflow: these settings cannot be used, so echo runs untraced:\nSPANFLOW_QUEUE_SPANS: "
+    )

@@ -10,6 +10,7 @@ from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.problem import Problem
 from spanflow.cli.running_stack import with_running_stack
+from spanflow.span_processors.settings import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,12 @@ def run(arguments: Arguments, console: Console) -> int:
         raise Problem("say what to run, for example: spanflow run -- uvicorn app:app")
     if shutil.which(command[0]) is None:
         raise Problem(f"there is no program {command[0]!r} on PATH.")
-    os.environ.update(environment_of_gateway(os.environ))
+    try:
+        os.environ.update(environment_of_gateway(os.environ))
+    except SettingsError as mistakes:
+        # A gateway that serves people untraced is better than one that does not start.
+        console.problem(f"these settings cannot be used, so {command[0]} runs untraced:\n{mistakes}")
+        os.execvp(command[0], command)
     # Imported late: it reads the environment. It replaces this process by the command.
     from opentelemetry.instrumentation.auto_instrumentation import run as replace_this_process
 
