@@ -258,6 +258,16 @@ def test_a_running_flow_can_be_read_at_any_time(viewer: RunningViewer, make_flow
         (listed,) = viewer.get(f"/api/v1/{path}")["flows"]
         assert (listed["flow_id"], listed["open"], listed["name"]) == (flow.flow_id, True, "POST /ask")
     assert viewer.get("/api/v1/flows?user_id=8") == {"flows": [], "next": None}
+    flow.step("tool", "root", "tool_call", tool="list_snapshots", mcp="qa_mcp")
+    flow.end("root")
+    (ended,) = viewer.get("/api/v1/flows")["flows"]
+    assert (ended["open"], ended["outcome"], ended["tools"], ended["mcp_servers"]) == (
+        False,
+        "ok",
+        ["list_snapshots"],
+        ["qa_mcp"],
+    )
+    assert ended["duration_ms"] > 0
 
 
 def test_a_flow_that_is_stored_in_part_is_shown_whole(viewer: RunningViewer, store: Store, make_flow: MakeFlow) -> None:

@@ -15,8 +15,8 @@ from spanflow.viewer_api.nesting import nested_json
 from spanflow.viewer_api.paging import cursor_of, read_cursor
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.responses import json_response
-from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flows import Filters
+from spanflow.viewer_api.summaries import live_summary, stored_summary
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -162,8 +162,8 @@ async def flows(
     running = [] if after else await reader.running(wanted)
     rows = await reader.store.page(wanted, after, limit)
     known = {flow.flow_id for flow in running}
-    shown = [_running_summary(flow) for flow in running]
-    shown += [_summary(row) for row in rows if row["flow_id"] not in known]
+    shown = [live_summary(flow) for flow in running]
+    shown += [stored_summary(row) for row in rows if row["flow_id"] not in known]
     more = cursor_of(rows[-1]["start_key"], rows[-1]["flow_id"]) if len(rows) == limit else None
     return json_response({"flows": shown, "next": more})
 
@@ -205,62 +205,6 @@ def _as_seeds_row(flow: Flow) -> dict[str, Any]:
         "flow_data": flow.seeds_document(),
         "created_at": flow.created_at,
         "completed_at": flow.completed_at,
-    }
-
-
-def _summary(row: Row) -> dict[str, Any]:
-    return {
-        "flow_id": row["flow_id"],
-        "session_id": shown_id(row["session_id"]),
-        "user_id": shown_id(row["user_id"]),
-        "conversation_id": shown_id(row["conversation_id"]),
-        "source": row["source"],
-        "name": row["name"],
-        "open": False,
-        "outcome": row["outcome"],
-        "started_at": row["started_at"],
-        "completed_at": row["completed_at"],
-        "duration_ms": row["duration_ms"],
-        "span_count": row["span_count"],
-        "checkpoint_count": row["checkpoint_count"],
-        "error_count": row["error_count"],
-        "tokens_input": row["tokens_in"],
-        "tokens_output": row["tokens_out"],
-        "cost": row["cost"],
-        "tools": row["tools"],
-        "models": row["models"],
-        "mcp_servers": row["mcp_servers"],
-        "denied_gate": row["gate"],
-        "denied_reason": row["reason"],
-        "error_message": row["status_message"],
-    }
-
-
-def _running_summary(flow: Flow) -> dict[str, Any]:
-    """The same fields; what is only counted at the end is not known yet."""
-    events = flow.document["events"]
-    root = next((event for event in events if event.get("parent_id") is None), None)
-    return {
-        **flow.ids(),
-        "source": flow.source,
-        "name": root.get("name") if root else None,
-        "open": flow.open,
-        "outcome": None,
-        "started_at": flow.created_at,
-        "completed_at": flow.completed_at,
-        "duration_ms": None,
-        "span_count": len(events),
-        "checkpoint_count": sum(event.get("event_type", "span") != "span" for event in events),
-        "error_count": sum(event.get("status") == "error" for event in events),
-        "tokens_input": 0,
-        "tokens_output": 0,
-        "cost": None,
-        "tools": [],
-        "models": [],
-        "mcp_servers": [],
-        "denied_gate": None,
-        "denied_reason": None,
-        "error_message": None,
     }
 
 
