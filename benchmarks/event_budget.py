@@ -1,0 +1,123 @@
+"""Microseconds of CPU per event for each step of its way, one step after the other in one thread.
+
+Run as `python -m benchmarks.event_budget`; prints one JSON object. Nothing leaves the process: the system calls of a
+batch are not in it.
+"""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from opentelemetry.sdk.trace import TracerProvider
+
+from benchmarks.workload import CHECKPOINTS, traced
+from spanflow.span_processors.encoder import Encoder
+from spanflow.span_processors.intake import Intake
+from spanflow.span_processors.mirror import Mirror, MirrorItem
+from spanflow.span_processors.pipeline import Pipeline
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redis_link import RawCommands
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.sink import SinkRunner
+from spanflow.span_processors.this_process import ThisProcess
+from spanflow.span_processors.watched import NobodyWatched
+
+_REQUESTS = 200
+_EVENTS = _REQUESTS * (CHECKPOINTS + 1) * 2
+
+
+class NoRedis:
+    """Takes the bytes of a batch and answers at once."""
+
+    def commands(self) -> RawCommands:
+        return RawCommands()
+
+    def execute(self, commands: RawCommands, deadline: float) -> Sequence[Any]:
+        b"".join(commands.parts)
+        return [b"1-0"] * commands.number
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    forget = close
+
+
+class NoThread:
+    """The steps are taken by hand."""
+
+    started = True
+
+    def ensure_started(self) -> bool:
+        return True
+
+
+def budget(rounds: int = 7) -> dict[str, float]:
+    """The best round of each step: what the work takes when nothing gets in its way."""
+    measured = [_one_round() for _ in range(rounds)]
+    best = {step: min(one[step] for one in measured) / _EVENTS * 1e6 for step in measured[0]}
+    return {
+        "the SDK itself": best["untraced"],
+        "append": best["traced"] - best["untraced"],
+        "encode": best["encode"],
+        "mirror": best["mirror"],
+    }
+
+
+def _one_round() -> dict[str, float]:
+    settings = Settings()
+    redactor = Redactor(RedactionPolicy.from_settings(settings))
+    process = ThisProcess(redactor)
+    intake = Intake(10**7, 2**40)
+    encoder = Encoder(settings, process=process, watched=NobodyWatched(), redactor=redactor)
+    mirror = Mirror(NoRedis(), settings, instance_id=lambda: "benchmark", process=process.description)
+    runner: Any = SinkRunner(mirror)
+    runner._thread = NoThread()
+    pipeline: Any = Pipeline(intake=intake, encoder=encoder, process=process, mirror=runner)
+    pipeline._thread, pipeline._running = NoThread(), True
+    untraced = _make_spans(TracerProvider(shutdown_on_exit=False))
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(FlowSpanProcessor(pipeline))
+    with_processor = _make_spans(provider)
+    gc.collect()
+    gc.freeze()
+    encoding = delivering = 0.0
+    while len(intake):
+        begun = time.thread_time()
+        pipeline._encode(intake.take(256))
+        encoded = time.thread_time()
+        encoder.complete(time.monotonic() + settings.flow_grace + 1)
+        encoder.parts.clear()
+        between = time.thread_time()
+        batch: list[MirrorItem] = []
+        while runner.counts().waiting:
+            batch = runner._take()
+            runner._handle(batch, time.monotonic())
+        delivering += time.thread_time() - between
+        encoding += encoded - begun
+    gc.unfreeze()
+    return {"untraced": untraced, "traced": with_processor, "encode": encoding, "mirror": delivering}
+
+
+def _make_spans(provider: TracerProvider) -> float:
+    request = traced(provider.get_tracer("benchmark"))
+
+    async def serve() -> None:
+        for number in range(_REQUESTS):
+            await request(number)
+
+    begun = time.thread_time()
+    asyncio.run(serve())
+    return time.thread_time() - begun
+
+
+def main() -> None:
+    sys.stdout.write(orjson.dumps(budget()).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
