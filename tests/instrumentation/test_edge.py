@@ -230,6 +230,17 @@ def test_any_other_asgi_application_is_guarded_by_the_middleware(started: Start)
     assert recorded.spans[0].parent is None
 
 
+def test_the_middleware_does_not_keep_an_application_from_starting(
+    monkeypatch: pytest.MonkeyPatch, fresh_otel: None
+) -> None:
+    monkeypatch.setenv("SPANFLOW_QUEUE_SPANS", "many")
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.body", "body": b"own"})
+
+    assert call(EdgeMiddleware(application), HEADERS) == b"own"
+
+
 def test_peers_that_cannot_be_are_said_at_start() -> None:
     assert Settings.from_environ({"SPANFLOW_TRUSTED_PEERS": "nobody"}).trusted_peers == ()
     assert Settings.from_environ({"SPANFLOW_TRUSTED_PEERS": "10.0.0.0/8, unix"}).trusted_peers == ("10.0.0.0/8", "unix")

@@ -101,6 +101,7 @@ def test_code_switches_it_on_and_the_environment_may_switch_it_off(monkeypatch: 
     monkeypatch.setenv("SPANFLOW_ENABLED", "false")
     assert enabled_settings(explicit=True) is None
     assert not configure()
+    assert not configure(settings=Settings.from_environ())
 
 
 def test_the_entry_point_does_nothing_when_it_is_off() -> None:

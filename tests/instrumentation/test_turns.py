@@ -256,6 +256,36 @@ def test_a_client_that_leaves_in_the_middle_of_a_turn_cancels_it(started: Start)
     assert recorded.outline()[1:] == snapshot(["WS /chat/{room} message [cancelled]", "  llm_thinking [cancelled]"])
 
 
+def test_messages_that_are_handled_side_by_side_stay_apart(started: Start) -> None:
+    async def side_by_side(socket: WebSocket) -> None:
+        async def handle(text: str) -> None:
+            await asyncio.sleep(0.05)
+            with checkpoint("tool_call", tool=text):
+                await socket.send_text(text)
+
+        tasks = [asyncio.create_task(handle(text)) async for text in socket.iter_text()]
+        await asyncio.gather(*tasks)
+
+    async def conversation(address: str) -> set[str]:
+        async with connect(f"ws://{address}/chat/1") as socket:
+            await socket.send("one")
+            await socket.send("two")
+            return {str(await socket.recv()), str(await socket.recv())}
+
+    recorded = started()
+    with serving(chat(side_by_side)) as address:
+        assert asyncio.run(conversation(address)) == {"one", "two"}
+        finished(recorded, 3)
+    assert recorded.outline()[1:] == snapshot(
+        [
+            "WS /chat/{room} message [ok]",
+            "  tools/call one [ok]",
+            "WS /chat/{room} message [ok]",
+            "  tools/call two [ok]",
+        ]
+    )
+
+
 def test_a_failing_turn_is_an_error(started: Start) -> None:
     async def failing(socket: WebSocket) -> None:
         await socket.receive_text()

@@ -4,6 +4,7 @@ Every message passes through as the very object that it was. What can fail in he
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from spanflow.instrumentation.trusted_peers import TrustedPeers
 from spanflow.instrumentation.turns import Turns
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import with_identity
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.settings import Settings, SettingsError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -107,10 +108,19 @@ class EdgeMiddleware:
 
     def __init__(self, app: App, settings: Settings | None = None) -> None:
         self._app = app
-        self._guard = EdgeGuard(settings or Settings.from_environ())
+        self._guard = EdgeGuard(settings or _settings())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._guard(self._app, scope, receive, send)
+
+
+def _settings() -> Settings:
+    """The environment's settings; the defaults, and a line in the log, where those cannot be used."""
+    try:
+        return Settings.from_environ()
+    except SettingsError as mistakes:
+        say_once("settings", "Spanflow is off, these settings cannot be used:\n%s", mistakes, level=logging.ERROR)
+        return Settings()
 
 
 def _clean(here: Context) -> Context:

@@ -47,7 +47,7 @@ def _start(settings: Settings | None) -> Started | None:
     if running is not None and running.provider is trace.get_tracer_provider():
         return running
     wanted = settings if settings is not None else enabled_settings(explicit=True)
-    if wanted is None:
+    if wanted is None or not wanted.enabled:
         return None
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         from spanflow.instrumentation.configurator import SpanflowConfigurator
