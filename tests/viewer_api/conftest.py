@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import Identity
+from tests.support.archives import archives_in, deliver
 from tests.support.flow_writer import FlowWriter
+from tests.support.query import script
 from tests.support.viewer_server import RunningViewer, running_viewer
 
 MakeViewer = Callable[..., RunningViewer]
 MakeFlow = Callable[..., FlowWriter]
+Store = Callable[..., None]
 
 
 @pytest.fixture
@@ -39,3 +44,24 @@ def make_flow(redis_url: str) -> Iterator[MakeFlow]:
             return stack.enter_context(FlowWriter(url, user_id, **options))
 
         yield make
+
+
+@pytest.fixture
+def store(postgres_dsn: str, tmp_path: Path) -> Store:
+    """Puts flows into Postgres as a gateway does."""
+    script(
+        postgres_dsn,
+        "CREATE TABLE omni2.interaction_flows_w20260105 PARTITION OF omni2.interaction_flows "
+        "FOR VALUES FROM ('2026-01-05 00:00Z') TO ('2026-01-12 00:00Z')",
+    )
+
+    def put(*parts: FlowPart) -> None:
+        with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+            assert deliver(archives.make(), *parts).delivered == len(parts)
+
+    return put
+
+
+def of(session_id: str | None, user_id: str = "7", **more: Any) -> dict[str, Any]:
+    """Whose a flow part is."""
+    return {"identity": Identity(user_id=user_id, session_id=session_id, source="web", **more)}

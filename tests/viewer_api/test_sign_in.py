@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -279,13 +280,18 @@ async def test_a_socket_opens_by_cookie_header_ticket_or_first_message(viewer: R
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", ["live", "ws", "ws/flows/7"])
-async def test_no_socket_opens_without_a_sign_in(viewer: RunningViewer, path: str) -> None:
+async def test_no_socket_opens_without_a_sign_in(
+    viewer: RunningViewer, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     for first in ('{"type": "auth", "token": "wrong"}', '{"type": "subscribe", "user_id": 7}', "no json", "[]"):
         async with websockets.connect(f"{viewer.ws}/api/v1/{path}?token={TOKEN}") as socket:
             await socket.send(first)
             assert "not_signed_in" in str(await asyncio.wait_for(socket.recv(), 5))
             await asyncio.wait_for(socket.wait_closed(), 5)
             assert socket.close_code == 4401
+    assert f"/api/v1/{path}" in caplog.text
+    assert TOKEN not in caplog.text
 
 
 @pytest.mark.anyio
