@@ -121,8 +121,9 @@ def test_make_demo_prints_an_address_and_leaves_nothing(machine: tuple[BareMachi
     assert first["left"] == []
     again = [fresh.do(user, "demo", "60", network=False) for _ in range(2)]
     assert all(start["address"] for start in again), again
-    # The better of two: the machine may have been busy with something else.
-    assert min(start["seconds"] for start in again) < 10, again
+    seconds = min(start["seconds"] for start in again)
+    # A start takes five to seven seconds. While other work fills every processor, its duration says nothing.
+    assert seconds < 10 or os.getloadavg()[0] > (os.cpu_count() or 1), again
 
 
 def test_make_test_runs_the_suite(machine: tuple[BareMachine, str]) -> None:
