@@ -14,6 +14,7 @@ from spanflow.instrumentation.known_flows import KnownFlows, learned, personal_a
 from spanflow.instrumentation.runtime import say_once
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity, identity_of
+from spanflow.span_processors.span_attributes import attributes_of
 
 _CALLER_LINK: Final = {"flow.link": "caller"}
 _MCP_METHOD: Final = "mcp.method.name"
@@ -64,7 +65,7 @@ class IdentitySpanProcessor(SpanProcessor):
             if personal := personal_attributes(flow.identity):
                 span.set_attributes(personal)
         attributes = flow.attributes
-        own = span.attributes or {}
+        own = attributes_of(span)
         within = within_type(context)
         if within is None and parent is not None and parent.is_remote and own.get(_MCP_METHOD) == _TOOLS_CALL:
             within = names.TOOL_CALL  # the caller, whose flow this is, has the call's own span

@@ -4,6 +4,7 @@
 live in the context alone. There is no lock: every step is one atomic operation on a dict, and a fork copies it whole.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -69,7 +70,8 @@ class KnownFlows:
     """The flows of this process, the newest `REMEMBERED` of them."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._flows: dict[int, KnownFlow] = {}
+        # Not a dict: finding the first key of one gets slow when it is always the first that goes.
+        self._flows: OrderedDict[int, KnownFlow] = OrderedDict()
         self._remembered = remembered
 
     def get(self, trace_id: int) -> KnownFlow | None:
@@ -98,6 +100,6 @@ class KnownFlows:
     def _forget_oldest(self) -> None:
         while len(self._flows) > self._remembered:
             try:
-                self._flows.pop(next(iter(self._flows)), None)
-            except (RuntimeError, StopIteration):  # another thread was faster
+                self._flows.popitem(last=False)
+            except KeyError:  # another thread was faster
                 return

@@ -11,10 +11,9 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors.activity import Activity
@@ -27,6 +26,7 @@ from spanflow.span_processors.intake import BASE_WEIGHT, Intake
 from spanflow.span_processors.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
 from spanflow.span_processors.own_thread import OwnThread
 from spanflow.span_processors.sink import SinkRunner
+from spanflow.span_processors.span_attributes import attributes_of
 from spanflow.span_processors.this_process import ThisProcess
 from spanflow.span_processors.watched import WatchedUsers
 
@@ -361,17 +361,6 @@ class _Flush:
 
     def __init__(self) -> None:
         self.done = threading.Event()
-
-
-def attributes_of(span: ReadableSpan) -> dict[str, Any]:
-    """A copy. The SDK's attributes copy themselves in one step, so a writer on another thread does no harm.
-
-    The public property wraps them first, which costs more than the copy.
-    """
-    own = getattr(span, "_attributes", None)
-    if type(own) is BoundedAttributes:
-        return cast(dict[str, Any], own.copy())
-    return dict(span.attributes or {})
 
 
 def _weight(attributes: Mapping[str, Any]) -> int:
