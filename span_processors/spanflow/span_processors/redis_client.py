@@ -90,6 +90,26 @@ def async_client(settings: Settings, **options: Any) -> AsyncClient:
     return redis.asyncio.Redis.from_url(address.url, **common)
 
 
+def close_client(client: Any) -> None:
+    """Close a client of `sync_client`, with what it keeps open to the Sentinels."""
+    client.close()
+    for sentinel in _sentinels_of(client):
+        sentinel.close()
+
+
+async def close_async_client(client: Any) -> None:
+    """Close a client of `async_client`, with what it keeps open to the Sentinels."""
+    await client.aclose()
+    for sentinel in _sentinels_of(client):
+        await sentinel.aclose()
+
+
+def _sentinels_of(client: Any) -> list[Any]:
+    """redis-py does not close these itself."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return list(manager.sentinels) if manager is not None else []
+
+
 def connection_options(settings: Settings) -> dict[str, Any]:
     """What every connection of ours has in common. RESP2 has one shape of answers in all versions of redis-py."""
     return {

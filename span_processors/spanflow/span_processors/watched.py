@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from spanflow.span_processors.breaker import Breaker
 from spanflow.span_processors.names import MONITORED_UNTIL, MONITORED_USERS, MONITORING_CHANGED
 from spanflow.span_processors.own_thread import OwnThread
-from spanflow.span_processors.redis_client import sync_client
+from spanflow.span_processors.redis_client import close_client, sync_client
 from spanflow.span_processors.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class WatchedUsers:
         finally:
             if pubsub is not None:
                 pubsub.close()
-            client.close()
+            close_client(client)
 
     def _read(self, client: Any) -> None:
         pipeline = client.pipeline(transaction=False)
