@@ -40,6 +40,10 @@ def personal_attributes(identity: Identity) -> dict[str, str]:
 
 def learned(known: Identity, newer: Identity) -> Identity:
     """What is known after `newer`. Another user brings a name and an e-mail address of their own, or none."""
+    if known is NOBODY or newer is known:
+        return newer
+    if newer is NOBODY:
+        return known
     if newer.user_id is not None and known.user_id is not None and newer.user_id != known.user_id:
         known = replace(known, email=None, full_name=None)
     return known.merged(newer)
