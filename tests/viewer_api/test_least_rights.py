@@ -25,7 +25,7 @@ async def test_the_documented_rights_are_enough(
 ) -> None:
     (line,) = [row for row in REDIS_PAGE.read_text().splitlines() if row.startswith("user spanflow-viewer ")]
     with redis.Redis.from_url(redis_server.url) as admin:
-        admin.execute_command("ACL", "SETUSER", *line.split()[1:])  # type: ignore[no-untyped-call]
+        admin.execute_command("ACL", "SETUSER", *line.split()[1:])
     role = f"viewer_{postgres_dsn.rpartition('/')[2]}"
     await asyncio.to_thread(script, postgres_dsn, f"CREATE ROLE {role} LOGIN; {grants(viewer=role)}")
     try:

@@ -1,13 +1,16 @@
 """Reads flows from wherever they are: Postgres, and Redis for what still runs or was not stored yet.
 
 Redis is asked first: a flow that leaves it in between is in Postgres by then. Without Redis the past is still served.
+Large documents are taken apart in threads, because the live sockets need the event loop.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from spanflow.viewer_api.documents import Flow, from_row, from_stream, together
 from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flows import Filters, FlowStore
 
 log = logging.getLogger(__name__)
@@ -25,31 +28,23 @@ class FlowReader:
         """Newest first."""
         live = await self._live(lambda: self._redis.open_of_user(user_id))
         live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
-        stored = [from_row(row) for row in await self.store.of_user(user_id, source, limit)]
-        return together(stored, live)[::-1][:limit]
+        rows = await self.store.of_user(user_id, source, limit)
+        return await asyncio.to_thread(lambda: together(map(from_row, rows), live)[::-1][:limit])
 
     async def of_session(self, session_id: str, limit: int) -> list[Flow]:
         """In start order. A flow without a session is found by its own id."""
         live = await self._live(lambda: self._redis.open_of_session(session_id))
-        stored = [from_row(row) for row in await self.store.of_session(session_id, limit)]
-        if not stored and not live and (row := await self.store.one(session_id)) is not None:
-            stored = [from_row(row)]
-        return together(stored, live)
+        rows = await self.store.of_session(session_id, limit)
+        if not rows and not live and (row := await self.store.one(session_id)) is not None:
+            rows = [row]
+        return await asyncio.to_thread(lambda: together(map(from_row, rows), live))
 
     async def sessions_of_user(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Flow]]:
         """The flows of each of the newest sessions, the newest session first."""
         live = await self._live(lambda: self._redis.open_of_user(user_id))
         live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
-        sessions: dict[str, list[Flow]] = {}
-        for flow in reversed(live):
-            sessions.setdefault(flow.session_id or flow.flow_id, []).append(flow)
-        running = list(sessions)
-        for session_id, rows in (await self.store.of_newest_sessions(user_id, source, limit)).items():
-            stored = [from_row(row) for row in rows]
-            sessions[session_id] = together(stored, sessions.get(session_id, ()))
-        for session_id in running:
-            sessions[session_id] = together(sessions[session_id], ())
-        return dict(list(sessions.items())[:limit])
+        rows = await self.store.of_newest_sessions(user_id, source, limit)
+        return await asyncio.to_thread(_by_session, live, rows, limit)
 
     async def running(self, filters: Filters) -> list[Flow]:
         """Running flows, newest first. Which texts are in them is only known when they are stored."""
@@ -72,7 +67,7 @@ class FlowReader:
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
         row = await self.store.one(flow_id)
-        found = together([from_row(row)] if row else [], [live] if live else [])
+        found = await asyncio.to_thread(lambda: together([from_row(row)] if row else [], [live] if live else []))
         return found[0] if found else None
 
     async def _live(self, find: Callable[[], Awaitable[list[str]]]) -> list[Flow]:
@@ -82,7 +77,20 @@ class FlowReader:
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running flows: %s", why)
             return []
-        return [from_stream(flow_id, reducer) for flow_id, reducer in found if len(reducer)]
+        return await asyncio.to_thread(
+            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found if len(reducer)]
+        )
+
+
+def _by_session(live: Sequence[Flow], rows: Mapping[str, Sequence[Row]], limit: int) -> dict[str, list[Flow]]:
+    """Sessions with a running flow come first."""
+    running: dict[str, list[Flow]] = {}
+    for flow in reversed(live):
+        running.setdefault(flow.session_id or flow.flow_id, []).append(flow)
+    sessions: dict[str, list[Flow]] = {}
+    for session_id in [*running, *(session_id for session_id in rows if session_id not in running)][:limit]:
+        sessions[session_id] = together(map(from_row, rows.get(session_id, ())), running.get(session_id, ()))
+    return sessions
 
 
 def _belongs(flow: Flow, filters: Filters) -> bool:

@@ -1,6 +1,7 @@
 """Flows: as existing dashboards read them, and as ours does."""
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
@@ -11,10 +12,10 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.documents import Flow
 from spanflow.viewer_api.flow_reader import FlowReader
-from spanflow.viewer_api.nesting import nested_json
 from spanflow.viewer_api.paging import cursor_of, read_cursor
 from spanflow.viewer_api.problems import Problem
-from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.responses import json_response, raw_json_response
+from spanflow.viewer_api.seeds_answers import as_seeds_row, as_session_document, as_session_row, session_tree_json
 from spanflow.viewer_api.store.flows import Filters
 from spanflow.viewer_api.summaries import live_summary, stored_summary
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
@@ -40,28 +41,7 @@ async def session_document(request: Request, principal: MayRead, reader: Reader,
     """All flows of a session, merged into one."""
     session_id = checked_id(session_id)
     flows = await _session(request, reader, session_id)
-    events = [event for flow in flows for event in flow.seeds_events()]
-    first = flows[0]
-    document: dict[str, Any]
-    if len(flows) == 1:
-        document = first.seeds_document()
-    else:
-        document = {
-            "session_id": shown_id(session_id),
-            "user_id": shown_id(_first(flow.user_id for flow in flows)),
-            "conversation_id": shown_id(_first(flow.conversation_id for flow in flows)),
-            "flow_ids": [flow.flow_id for flow in flows],
-            "events": events,
-        }
-    return json_response(
-        {
-            "session_id": shown_id(session_id),
-            "user_id": shown_id(_first(flow.user_id for flow in flows)),
-            "flow_data": document,
-            "created_at": first.created_at,
-            "completed_at": _completed(flows),
-        }
-    )
+    return await asyncio.to_thread(lambda: json_response(as_session_document(session_id, flows)))
 
 
 @router.get("/monitoring/flows/{user_id}")
@@ -72,7 +52,7 @@ async def flows_of_user(
     user_id = checked_id(user_id)
     await viewer_of(request).look(request, "flows_read", user_id=user_id)
     flows = await reader.of_user(user_id, None, min(limit, MAX_FLOWS))
-    return json_response({"flows": [_as_seeds_row(flow) for flow in flows]})
+    return await asyncio.to_thread(lambda: json_response({"flows": [as_seeds_row(flow) for flow in flows]}))
 
 
 @router.get("/flows/user/{user_id}/sessions")
@@ -89,20 +69,12 @@ async def sessions_of_user(
     user_id = checked_id(user_id)
     await viewer_of(request).look(request, "sessions_read", user_id=user_id)
     sessions = await reader.sessions_of_user(user_id, _plain(source), min(limit, MAX_FLOWS))
-    shown = []
-    for session_id, flows in sessions.items():
-        events = [event for flow in flows for event in flow.seeds_events()]
-        shown.append(
-            {
-                "session_id": shown_id(session_id),
-                "started_at": flows[0].created_at,
-                "completed_at": _completed(flows),
-                "event_count": len(events),
-                "events": events,
-                "source": _first(flow.source for flow in flows),
-            }
-        )
-    return json_response({"user_id": shown_id(user_id), "sessions": shown})
+
+    def body() -> Response:
+        shown = [as_session_row(session_id, flows) for session_id, flows in sessions.items()]
+        return json_response({"user_id": shown_id(user_id), "sessions": shown})
+
+    return await asyncio.to_thread(body)
 
 
 @router.get("/flows/session/{session_id}")
@@ -110,22 +82,7 @@ async def session_tree(request: Request, principal: MayRead, reader: Reader, ses
     """A session's flows, and all their checkpoints as one tree."""
     session_id = checked_id(session_id)
     flows = await _session(request, reader, session_id)
-    events: list[Any] = []
-    for flow in flows:
-        events.extend({**event, "flow_id": flow.flow_id} for event in flow.seeds_events() if isinstance(event, dict))
-    head = {
-        "session_id": shown_id(session_id),
-        "user_id": shown_id(_first(flow.user_id for flow in flows)),
-        "started_at": flows[0].created_at,
-        "completed_at": _completed(flows),
-        "event_count": len(events),
-    }
-    rows = [{**flow.ids(), "source": flow.source, **_as_seeds_row(flow)} for flow in flows]
-    body = json_response({"session_id": shown_id(session_id), "flows": rows})
-    # The tree is written apart: JSON writers refuse its depth.
-    body.body = bytes(body.body)[:-1] + b',"tree":' + nested_json(head, events) + b"}"
-    body.headers["content-length"] = str(len(body.body))
-    return body
+    return await asyncio.to_thread(lambda: raw_json_response(session_tree_json(session_id, flows)))
 
 
 @router.get("/flows")
@@ -176,16 +133,15 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
     if flow is None:
         raise Problem(404, "flow_not_found", "There is no flow with this id.")
     await viewer_of(request).look(request, "flow_read", user_id=flow.user_id, target=flow_id)
-    return json_response(
-        {
-            **flow.ids(),
-            "open": flow.open,
-            "created_at": flow.created_at,
-            "completed_at": flow.completed_at,
-            "source": flow.source,
-            "flow_data": flow.document,
-        }
-    )
+    shown = {
+        **flow.ids(),
+        "open": flow.open,
+        "created_at": flow.created_at,
+        "completed_at": flow.completed_at,
+        "source": flow.source,
+        "flow_data": flow.document,
+    }
+    return await asyncio.to_thread(json_response, shown)
 
 
 async def _session(request: Request, reader: FlowReader, session_id: str) -> list[Flow]:
@@ -196,27 +152,6 @@ async def _session(request: Request, reader: FlowReader, session_id: str) -> lis
     for user_id in dict.fromkeys(flow.user_id for flow in flows):
         await viewer_of(request).look(request, "session_read", user_id=user_id, target=session_id)
     return flows
-
-
-def _as_seeds_row(flow: Flow) -> dict[str, Any]:
-    return {
-        "flow_id": flow.flow_id,
-        "session_id": shown_id(flow.session_id),
-        "flow_data": flow.seeds_document(),
-        "created_at": flow.created_at,
-        "completed_at": flow.completed_at,
-    }
-
-
-def _completed(flows: list[Flow]) -> Any:
-    """When the last of them was complete; None while one is open."""
-    ends = [flow.completed_at for flow in flows]
-    known = [end for end in ends if end is not None]
-    return max(known) if known and len(known) == len(ends) else None
-
-
-def _first(values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
 
 
 def _optional_id(value: str | None) -> str | None:
