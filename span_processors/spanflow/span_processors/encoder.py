@@ -109,7 +109,7 @@ class Encoder:
             flow.started_ns = start_ns
             flow.stream.started_s = start_ns / 1e9
         self.events.append(StreamEntry(flow.stream, START, span_id, data))
-        if shape.rings_at_start:
+        if shape.rings_at_start and len(flow.moments) < self._max_spans:
             flow.moments.append(data)
         if self._ringing:
             self._tell(flow, data)
@@ -171,7 +171,7 @@ class Encoder:
         else:
             flow.cut_spans += 1
             flow.cut_bytes += weight
-        if rings:
+        if rings and len(flow.moments) < self._max_spans:
             flow.moments.append(whole)
         if self._ringing:
             self._tell(flow, whole)

@@ -10,6 +10,8 @@ from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.seeds_view import CheckpointAncestry
 from spanflow.span_processors.stream_state import StreamState
 
+#: Ends without a start that are remembered per flow, should their starts come yet.
+_MOST_EARLY_ENDS: Final = 10_000
 #: What an open span occupies beside its encoded start, roughly.
 SPAN_WEIGHT: Final = 512
 
@@ -85,7 +87,6 @@ class OpenFlow:
         "root",
         "root_ended",
         "joined",
-        "rung",
         "started_ns",
         "stream",
         "touched_at",
@@ -116,9 +117,8 @@ class OpenFlow:
         self.ended_ns = 0
         self.opened_at = now
         self.touched_at = now
-        #: Encoded checkpoints in the order in which dashboards hear of them, and how many of them they have heard.
+        #: Encoded checkpoints of which dashboards have not heard, in the order in which they will if they do.
         self.moments: list[bytes] = []
-        self.rung = 0
         #: Who stands above whom, as far as dashboards have been told anything yet.
         self.ancestry: CheckpointAncestry | None = None
         #: Spans that ended here without a start; a start that comes later does not open them.
@@ -135,7 +135,8 @@ class OpenFlow:
     def add_early_end(self, span_id: int) -> None:
         if self._early_ends is None:
             self._early_ends = set()
-        self._early_ends.add(span_id)
+        if len(self._early_ends) < _MOST_EARLY_ENDS:
+            self._early_ends.add(span_id)
 
     def ended_early(self, span_id: int) -> bool:
         """Whether the span's end came without, or before, its start."""

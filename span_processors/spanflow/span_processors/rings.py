@@ -31,18 +31,18 @@ def ring_for(flow: OpenFlow, watched: Watched) -> Ring | None:
     if user_id is None or not watched.is_watched(user_id):
         return None
     messages = tuple(_messages(flow))
-    flow.rung = len(flow.moments)
+    flow.moments.clear()
     return Ring(user_id, flow.flow_id, messages)
 
 
 def _messages(flow: OpenFlow) -> Iterator[bytes]:
-    if flow.rung == len(flow.moments):
+    if not flow.moments:
         return
     if flow.ancestry is None:
         # Only flows that somebody hears about need this, so it is made when that is so, of all that is known by then.
         flow.ancestry = CheckpointAncestry(decode(data) for data in flow.entries)
         for opened in flow.open.values():
             flow.ancestry.add(decode(opened.data))
-    for data in flow.moments[flow.rung :]:
+    for data in flow.moments:
         entry = decode(data)
         yield orjson.dumps(flow_event(entry, flow.ancestry.nearest(entry["node_id"]), flow.identity))
