@@ -116,7 +116,9 @@ ODD: list[Any] = [
         ]
     },
     {"events": [{"node_id": "same", "parent_id": "same"}, {"node_id": "same"}]},
-    {"timestamp": 10**30, "events": [{"node_id": "n", "timestamp": "soon", "children": "mine"}]},
+    {"events": [{"node_id": "n", "timestamp": "soon", "children": "mine"}]},
+    b'{"events": [{"node_id": "n", "timestamp": 1e30}], "huge": 123456789012345678901234567890}',
+    b'{"events": [{"node_id": "n", "deep": ' + b"[" * 400 + b"]" * 400 + b"}]}",
     {},
     [],
     "text",
@@ -131,11 +133,10 @@ def test_odd_documents_are_served_somehow(empty_postgres_dsn: str, redis_url: st
     for number, document in enumerate(ODD):
         query(
             dsn,
-            "INSERT INTO omni2.interaction_flows (session_id, user_id, flow_data) VALUES ($1, 1, $2) RETURNING id",
+            "INSERT INTO omni2.interaction_flows (session_id, user_id, flow_data) "
+            "VALUES ($1, 1, convert_from($2, 'UTF8')::jsonb) RETURNING id",
             f"{number:08d}-2222-3333-4444-555555555555",
-            orjson.dumps(document).decode()
-            if document != ODD[5]
-            else '{"timestamp": 1e30, "events": [{"node_id": "n"}]}',
+            document if isinstance(document, bytes) else orjson.dumps(document),
         )
     with adopted(dsn, redis_url, tmp_path) as viewer:
         assert len(viewer.get("/api/v1/monitoring/flows/1")["flows"]) == len(ODD)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.poll import eventually, eventually_async
 from tests.support.proxy import TcpProxy
 from tests.support.query import script, value
 from tests.support.viewer_server import RunningViewer
-from tests.viewer_api.conftest import MakeViewer
+from tests.viewer_api.conftest import MakeFlow, MakeViewer
 
 
 @pytest.mark.anyio
@@ -69,3 +70,22 @@ def test_it_starts_without_any_server_and_stops_as_quickly(
     viewer.post("/api/v1/monitoring/enable/7")
     with redis.Redis.from_url(redis_url) as client:
         assert client.sismember(names.MONITORED_USERS, "7")
+
+
+@pytest.mark.long
+def test_a_flow_of_a_dead_gateway_is_archived_and_leaves_the_running_ones(
+    viewer: RunningViewer, make_flow: MakeFlow, redis_url: str
+) -> None:
+    flow = make_flow()
+    flow.start("root", name="POST /ask")
+    assert viewer.get("/api/v1/flows?user_id=7")["flows"][0]["open"] is True
+    with redis.Redis.from_url(redis_url) as client:
+        client.zadd(names.OPEN_FLOWS, {flow.flow_id: time.time() - 100})
+
+    def outcome() -> object:
+        (listed,) = viewer.get("/api/v1/flows?user_id=7")["flows"]
+        return listed["outcome"]
+
+    eventually(lambda: outcome() == "interrupted", within=90)
+    (stored,) = viewer.get("/api/v1/monitoring/flows/7")["flows"]
+    assert stored["flow_id"] == flow.flow_id
