@@ -146,7 +146,7 @@ def test_chat_turns_are_flows_of_one_conversation(
     rows = flows("s-chat", 5)
     assert [(row["name"], row["conversation_id"], row["outcome"], row["error_count"] > 0) for row in rows] == snapshot(
         [
-            ("HTTP /api/v1/chat", None, "ok", False),
+            ("WS /api/v1/chat", None, "ok", False),
             ("chat turn", "chat-1", "ok", False),
             ("chat turn", "chat-1", "denied", False),
             ("chat turn", "chat-1", "error", True),

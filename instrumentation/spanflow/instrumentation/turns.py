@@ -22,6 +22,8 @@ from spanflow.span_processors import names
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
+_HTTP: Final = "HTTP "
+_CONNECT: Final = "websocket.connect"
 _MESSAGE: Final = "websocket.receive"
 
 
@@ -38,11 +40,13 @@ class Turns:
     async def receive(self) -> Message:
         between = self._between_turns()
         message = await self._receive()
-        if between and message["type"] == _MESSAGE:
-            try:
+        try:
+            if message["type"] == _CONNECT:
+                self._name_connection()
+            elif between and message["type"] == _MESSAGE:
                 self._begin()
-            except Exception:
-                say_once("turn", "A turn of a WebSocket could not be started", exc_info=True)
+        except Exception:
+            say_once("turn", "A turn of a WebSocket could not be started", exc_info=True)
         return message
 
     def _between_turns(self) -> bool:
@@ -78,6 +82,17 @@ class Turns:
             return self._edge.adopted
         connection = self._edge.server_span
         return connection is None or here.get_span_context().trace_id != connection.get_span_context().trace_id
+
+    def _name_connection(self) -> None:
+        """OpenTelemetry's FastAPI instrumentation names a WebSocket «HTTP /chat»."""
+        span = self._edge.server_span
+        name = getattr(span, "name", "")
+        if span is None or not name.startswith(_HTTP):
+            return
+        span.update_name("WS " + name.removeprefix(_HTTP))
+        pipeline = runtime().pipeline
+        if pipeline is not None:
+            pipeline.span_updated(span)
 
     def _begin(self) -> None:
         edge = self._edge
