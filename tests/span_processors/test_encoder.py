@@ -15,9 +15,9 @@ from spanflow.span_processors.event import decode
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.mirror import StreamEntry
-from spanflow.span_processors.pipeline import attributes_of
 from spanflow.span_processors.redaction import Redactor
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.span_attributes import attributes_of
 from spanflow.span_processors.this_process import ThisProcess
 from spanflow.span_processors.watched import NobodyWatched
 from tests.support.traced_gateway import MS, NOON, CountedIds

@@ -112,7 +112,7 @@ class Hostile:
         raise RuntimeError("hostile")
 
 
-@pytest.mark.parametrize("broken", ["_intake", "_encoder", "pipeline"])
+@pytest.mark.parametrize("broken", ["_append_start", "_append_end", "_intake", "_encoder", "pipeline"])
 def test_callbacks_never_raise_even_when_we_are_broken(
     broken: str, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_span_that_cannot_be_encoded_is_counted_and_the_next_one_is_fine(
     with TracedGateway(redis_url) as gateway:
         pipeline: Any = gateway.pipeline
         pipeline._intake.put((0, Hostile(), "x", {}, None, 1))
-        pipeline._intake.put((1, Hostile(), {}, 1))
+        pipeline._intake.put((1, Hostile(), 1))
         pipeline._intake.put((2, Hostile(), 1))
         with gateway.span("fine") as fine:
             pass

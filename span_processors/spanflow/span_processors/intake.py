@@ -14,8 +14,6 @@ from typing import Any, Final
 from spanflow.span_processors import counters
 from spanflow.span_processors.counters import StageCounts, Tally
 
-#: What an entry occupies beside its texts, roughly: the span, its dictionaries, a context.
-BASE_WEIGHT: Final = 1024
 #: A waker and the sleeper may just miss each other where there is no interpreter lock; then this is the delay.
 _LONGEST_SLEEP: Final = 1.0
 

@@ -22,13 +22,14 @@ from spanflow.span_processors.counters import StageCounts
 from spanflow.span_processors.encoder import Encoder
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.intake import BASE_WEIGHT, Intake
+from spanflow.span_processors.intake import Intake
 from spanflow.span_processors.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
 from spanflow.span_processors.own_thread import OwnThread
 from spanflow.span_processors.sink import SinkRunner
 from spanflow.span_processors.span_attributes import attributes_of
 from spanflow.span_processors.this_process import ThisProcess
 from spanflow.span_processors.watched import WatchedUsers
+from spanflow.span_processors.weight import BASE_WEIGHT, weight_of, weight_of_span
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,6 @@ _SLICE: Final = 256
 _PLENTY: Final = 4096
 #: How long events are collected at most while somebody is watched.
 _WATCHED_INTERVAL: Final = 0.001
-_SMALL: Final = frozenset({int, float, bool, type(None)})
 ATEXIT_BUDGET: Final = 5.0
 _ARCHIVE_SHARE: Final = 0.7
 
@@ -83,6 +83,8 @@ class Pipeline:
         clock: Clock | None = None,
     ) -> None:
         self._intake = intake
+        self._append_start = intake.start
+        self._append_end = intake.end
         self._spool_bytes = spool_bytes
         self._encoder = encoder
         self._process = process
@@ -109,13 +111,15 @@ class Pipeline:
     # -- the requests' threads: append and go on -----------------------------------------------------------------------
 
     def span_started(self, span: ReadableSpan, identity: Identity) -> None:
-        """A span has started. Its attributes are copied: they change until it ends."""
+        """A span has started. Its attributes are copied: they change until it ends.
+
+        They weigh nothing yet: as long as the span is open it is the application that keeps their values alive.
+        """
         context = span.context
         if context is None:
             return
-        attributes = attributes_of(span)
-        entry = (_START, span, span.name, attributes, identity, _weight(attributes))
-        if self._intake.start(context.span_id, entry) and not self._running:
+        entry = (_START, span, span.name, attributes_of(span), identity, BASE_WEIGHT)
+        if self._append_start(context.span_id, entry) and not self._running:
             self._start_threads()
 
     def span_ended(self, span: ReadableSpan) -> None:
@@ -123,8 +127,7 @@ class Pipeline:
         context = span.context
         if context is None:
             return
-        attributes = attributes_of(span)
-        if self._intake.end(context.span_id, (_END, span, attributes, _weight(attributes))) and not self._running:
+        if self._append_end(context.span_id, (_END, span, weight_of_span(span))) and not self._running:
             self._start_threads()
 
     def span_updated(self, span: trace.Span) -> None:
@@ -139,7 +142,7 @@ class Pipeline:
 
     def record_activity(self, trace_id: int, activity: Activity) -> None:
         """Something the person saw."""
-        self._put((_ACTIVITY, trace_id, activity, _weight(activity.data)))
+        self._put((_ACTIVITY, trace_id, activity, weight_of(activity.data)))
 
     def end_flow(self, trace_id: int) -> None:
         """The flow is over although its root may not have ended, or never was."""
@@ -301,7 +304,7 @@ class Pipeline:
                     if updates:
                         # The end says all that an update still waiting here would have said.
                         updates.pop(entry[1].context.span_id, None)
-                    self._encoder.ended(entry[1], entry[2], now)
+                    self._encoder.ended(entry[1], attributes_of(entry[1]), now)
                 elif kind == _UPDATE:
                     updates[entry[1].context.span_id] = entry[1]
                 else:
@@ -361,33 +364,6 @@ class _Flush:
 
     def __init__(self) -> None:
         self.done = threading.Event()
-
-
-def _weight(attributes: Mapping[str, Any]) -> int:
-    """Bytes an entry occupies, roughly: what counts is that a megabyte is seen as one."""
-    weight = BASE_WEIGHT
-    for value in attributes.values():
-        kind = type(value)
-        if kind is str or kind is bytes:
-            weight += len(value)
-        elif kind not in _SMALL:
-            weight += _nested_weight(value)
-    return weight
-
-
-def _nested_weight(value: Any) -> int:
-    weight = 0
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        weight += 64
-        if isinstance(item, str | bytes):
-            weight += len(item)
-        elif isinstance(item, Mapping):
-            stack.extend(item.values())
-        elif isinstance(item, list | tuple):
-            stack.extend(item)
-    return weight
 
 
 def _weakly(pipeline: Pipeline, method: str) -> Any:

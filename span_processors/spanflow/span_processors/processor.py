@@ -19,6 +19,8 @@ class FlowSpanProcessor(SpanProcessor):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
+        self._span_started = pipeline.span_started
+        self._span_ended = pipeline.span_ended
         self._complained = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -27,8 +29,7 @@ class FlowSpanProcessor(SpanProcessor):
             # Our own threads, and whoever else asks not to be traced: writing traces must not make traces.
             if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 return
-            context = here if parent_context is None else parent_context
-            self.pipeline.span_started(span, identity_in_context(context))
+            self._span_started(span, identity_in_context(here if parent_context is None else parent_context))
         except Exception:
             self._failed()
 
@@ -37,7 +38,7 @@ class FlowSpanProcessor(SpanProcessor):
             here = get_current()
             if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 return
-            self.pipeline.span_ended(span)
+            self._span_ended(span)
         except Exception:
             self._failed()
 

@@ -1,0 +1,47 @@
+"""What an entry of the queue occupies, roughly: what counts is that a megabyte is seen as one."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import ReadableSpan
+
+#: What an entry occupies beside its texts: the span, its dictionaries, a context.
+BASE_WEIGHT: Final = 1024
+_SMALL: Final = frozenset({int, float, bool, type(None)})
+
+
+def weight_of_span(span: ReadableSpan) -> int:
+    """The weight of an ended span."""
+    own = getattr(span, "_attributes", None)
+    if type(own) is BoundedAttributes:
+        # Frozen by now, so its dictionary may be looked at as it is.
+        return weight_of(own._dict)
+    return weight_of(span.attributes or {})
+
+
+def weight_of(attributes: Mapping[str, Any]) -> int:
+    """The weight of an entry with such values."""
+    weight = BASE_WEIGHT
+    for value in attributes.values():
+        kind = type(value)
+        if kind is str or kind is bytes:
+            weight += len(value)
+        elif kind not in _SMALL:
+            weight += _nested_weight(value)
+    return weight
+
+
+def _nested_weight(value: Any) -> int:
+    weight = 0
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        weight += 64
+        if isinstance(item, str | bytes):
+            weight += len(item)
+        elif isinstance(item, Mapping):
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple):
+            stack.extend(item)
+    return weight
