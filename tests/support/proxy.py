@@ -1,6 +1,7 @@
 """A TCP proxy between a client and its server, to make the line between them misbehave."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,8 +27,8 @@ class TcpProxy:
         self._upstream = (parts.hostname, parts.port)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="tcp-proxy", daemon=True)
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._listener: socket.socket | None = None
+        self._tasks: dict[asyncio.Task[None], socket.socket] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._delay = 0.0
@@ -45,27 +46,25 @@ class TcpProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._await(self._listen())
+        self._call(self._listen)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._await(self._stop_listening())
-        self._call(self._abort_all)
-        self._await(self._until_idle())
+        self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         self._loop.close()
 
     def cut(self) -> None:
         """Break every connection and refuse new ones, as a server that is down does."""
-        self._await(self._stop_listening())
-        self._call(self._abort_all)
+        self._call(self._stop_listening)
+        self.drop_connections()
 
     def drop_connections(self) -> None:
         """Break the connections that are open now; new ones are welcome."""
-        self._call(self._abort_all)
+        self._await(self._abort())
 
     def half_open(self) -> None:
         """Accept connections and bytes, answer nothing: a peer that vanished without a word."""
@@ -84,7 +83,7 @@ class TcpProxy:
         self._delay = 0.0
         self._bytes_per_s = None
         self._call(self._flowing.set)
-        self._await(self._listen())
+        self._call(self._listen)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -103,47 +102,63 @@ class TcpProxy:
         self._loop.call_soon_threadsafe(run)
         done.result(timeout=10)
 
-    async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+    # Not asyncio's own server: closed at the wrong moment, it forgets connections that it has accepted.
+    def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = socket.create_server((self.host, self.port))
+            self._listener.setblocking(False)
+            self.port = self._listener.getsockname()[1]
+            self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    async def _stop_listening(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
-    def _abort_all(self) -> None:
-        for writer in tuple(self._writers):
-            writer.transport.abort()
-
-    async def _until_idle(self) -> None:
-        self._flowing.set()
-        current = asyncio.current_task()
-        rest = [task for task in asyncio.all_tasks() if task is not current]
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        self.open += 1
-        self._writers.add(writer)
-        upstream: asyncio.StreamWriter | None = None
+    def _accept(self, listener: socket.socket) -> None:
         try:
+            connection, _ = listener.accept()
+        except OSError:  # it is gone already
+            return
+        connection.setblocking(False)
+        self.accepted += 1
+        task = self._loop.create_task(self._serve(connection))
+        self._tasks[task] = connection
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        # The task has closed it, unless it was cancelled before its first step.
+        self._tasks.pop(task).close()
+
+    async def _abort(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        self.open += 1
+        sides: list[asyncio.StreamWriter] = []
+        pumps: list[asyncio.Task[None]] = []
+        try:
+            reader, writer = await asyncio.open_connection(sock=connection)
+            sides.append(writer)
             answers, upstream = await asyncio.open_connection(*self._upstream)
-            self._writers.add(upstream)
-            there = asyncio.create_task(self._pump(reader, upstream, shaped=False))
-            back = asyncio.create_task(self._pump(answers, writer, shaped=True))
-            await asyncio.gather(there, back)
+            sides.append(upstream)
+            pumps = [
+                asyncio.create_task(self._pump(reader, upstream, shaped=False)),
+                asyncio.create_task(self._pump(answers, writer, shaped=True)),
+            ]
+            await asyncio.gather(*pumps)
         except (OSError, asyncio.CancelledError):
             pass
         finally:
             self.open -= 1
-            for side in (writer, upstream):
-                if side is not None:
-                    self._writers.discard(side)
-                    side.transport.abort()
+            for pump in pumps:
+                pump.cancel()
+            for side in sides:
+                side.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, shaped: bool) -> None:
         try:
