@@ -29,6 +29,7 @@ from tests.viewer_api.conftest import MakeViewer
 
 ISO = IsStr(regex=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 LIST = "/api/v1/monitoring/list"
+SOCKETS = ("live", "ws", "ws/flows/7")
 
 
 @contextmanager
@@ -279,32 +280,34 @@ async def test_a_socket_opens_by_cookie_header_ticket_or_first_message(viewer: R
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", ["live", "ws", "ws/flows/7"])
-async def test_no_socket_opens_without_a_sign_in(
-    viewer: RunningViewer, path: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_no_socket_opens_without_a_sign_in(viewer: RunningViewer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+    for path in SOCKETS:
+        await turned_away(viewer, path)
+        assert f"/api/v1/{path}" in caplog.text
+    assert TOKEN not in caplog.text
+
+
+async def turned_away(viewer: RunningViewer, path: str) -> None:
     for first in ('{"type": "auth", "token": "wrong"}', '{"type": "subscribe", "user_id": 7}', "no json", "[]"):
         async with websockets.connect(f"{viewer.ws}/api/v1/{path}?token={TOKEN}") as socket:
             await socket.send(first)
             assert "not_signed_in" in str(await asyncio.wait_for(socket.recv(), 5))
             await asyncio.wait_for(socket.wait_closed(), 5)
             assert socket.close_code == 4401
-    assert f"/api/v1/{path}" in caplog.text
-    assert TOKEN not in caplog.text
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", ["live", "ws", "ws/flows/7"])
-async def test_no_other_site_can_open_a_socket(viewer: RunningViewer, path: str) -> None:
+async def test_no_other_site_can_open_a_socket(viewer: RunningViewer) -> None:
     with browser(viewer) as client:
         cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    with pytest.raises(InvalidStatus) as refused:
-        async with websockets.connect(
-            f"{viewer.ws}/api/v1/{path}", additional_headers={"Cookie": cookie, "Origin": "https://evil.example"}
-        ):
-            pass
-    assert refused.value.response.status_code == 403
+    for path in SOCKETS:
+        with pytest.raises(InvalidStatus) as refused:
+            async with websockets.connect(
+                f"{viewer.ws}/api/v1/{path}", additional_headers={"Cookie": cookie, "Origin": "https://evil.example"}
+            ):
+                pass
+        assert refused.value.response.status_code == 403
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
 """The viewer's way to Postgres: short transactions with a time limit, and clear errors when there is no answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -36,6 +37,7 @@ class Database:
         self._pool = pool
         self._schema = schema
         self._timeout = timeout
+        self._giving: set[asyncio.Future[None]] = set()
 
     def sql(self, text: str) -> str:
         """The statement with the schema in place of `{s}`."""
@@ -46,7 +48,7 @@ class Database:
         """A connection in a transaction. Failures become problems that a client can understand."""
         try:
             # A little more than the server's own limit, for a server that does not answer at all.
-            async with self._pool.acquire(timeout=self._timeout + 1) as connection:
+            async with self._connection(self._timeout + 1) as connection:
                 async with connection.transaction(readonly=readonly):
                     limit = f"{int(self._timeout * 1000)}ms"
                     await connection.execute("SELECT set_config('statement_timeout', $1, true)", limit)
@@ -87,8 +89,29 @@ class Database:
     async def is_up(self) -> bool:
         """Whether Postgres answers within two seconds."""
         try:
-            async with self._pool.acquire(timeout=2) as connection:
+            async with self._connection(2) as connection:
                 await connection.fetchval("SELECT 1", timeout=2)
         except (*_UNREACHABLE, asyncpg.PostgresError):
             return False
         return True
+
+    @asynccontextmanager
+    async def _connection(self, patience: float) -> AsyncIterator[Connection]:
+        """A connection of the pool. Whoever is cancelled while it is being made (a client that has gone) leaves it to
+        the pool: asyncpg complains loudly about connections that are given up half-made."""
+        making = asyncio.ensure_future(self._pool.acquire(timeout=patience))
+        try:
+            connection = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._give_back)
+            raise
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    def _give_back(self, making: "asyncio.Future[Connection]") -> None:
+        if not making.cancelled() and making.exception() is None:
+            giving = asyncio.ensure_future(self._pool.release(making.result()))
+            self._giving.add(giving)
+            giving.add_done_callback(self._giving.discard)
