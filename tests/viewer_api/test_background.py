@@ -7,6 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import redis
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from spanflow.span_processors import names
 from spanflow.viewer_api.background.keeping import keep_tables
@@ -70,6 +74,17 @@ def test_it_starts_without_any_server_and_stops_as_quickly(
     viewer.post("/api/v1/monitoring/enable/7")
     with redis.Redis.from_url(redis_url) as client:
         assert client.sismember(names.MONITORED_USERS, "7")
+
+
+def test_a_viewer_does_not_trace_itself(make_viewer: MakeViewer) -> None:
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    trace.set_tracer_provider(provider)
+    viewer = make_viewer()
+    viewer.get("/api/v1/monitoring/list")
+    viewer.post("/api/v1/monitoring/enable/7")
+    assert memory.get_finished_spans() == ()
 
 
 @pytest.mark.long
