@@ -88,9 +88,7 @@ class FlowWriter:
     def die(self) -> None:
         self._redis.delete(names.process_heartbeat(self._process))
 
-    def _event(
-        self, phase: str, node: str, parent: str | None, event_type: str, fields: dict[str, Any]
-    ) -> Event:
+    def _event(self, phase: str, node: str, parent: str | None, event_type: str, fields: dict[str, Any]) -> Event:
         self._steps += 1
         attributes: dict[str, Any] = dict(fields.pop("attributes", {}))
         if self.user_id is not None:
