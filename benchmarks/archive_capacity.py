@@ -18,15 +18,15 @@ from typing import Any, Final
 import orjson
 
 from spanflow.span_processors import names
-from spanflow.span_processors.archive_sql import COLUMN_NAMES, ArchiveSql, copy_text
-from spanflow.span_processors.archive_writer import ArchiveWriter
-from spanflow.span_processors.flow_draft import Drafter
-from spanflow.span_processors.flow_limits import FlowLimits
+from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, copy_text
+from spanflow.span_processors.archive.archive_writer import ArchiveWriter
+from spanflow.span_processors.archive.flow_draft import Drafter
+from spanflow.span_processors.archive.flow_limits import FlowLimits
+from spanflow.span_processors.archive.postgres import UntracedConnection, begin, connect
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.postgres import UntracedConnection, begin, connect
-from spanflow.span_processors.prices import NO_PRICES
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.tree.prices import NO_PRICES
 
 BATCH: Final = 200
 CHECKPOINTS: Final = 11

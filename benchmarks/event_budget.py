@@ -15,17 +15,17 @@ import orjson
 from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks.workload import CHECKPOINTS, traced
-from spanflow.span_processors.encoder import Encoder
-from spanflow.span_processors.intake import Intake
-from spanflow.span_processors.mirror import Mirror, MirrorItem
+from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
-from spanflow.span_processors.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis_link import RawCommands
+from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redis.mirror import Mirror, MirrorItem
+from spanflow.span_processors.redis.redis_link import RawCommands
+from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.sink import SinkRunner
-from spanflow.span_processors.this_process import ThisProcess
-from spanflow.span_processors.watched import NobodyWatched
+from spanflow.span_processors.stages.intake import Intake
+from spanflow.span_processors.stages.sink import SinkRunner
 
 _REQUESTS = 200
 _EVENTS = _REQUESTS * (CHECKPOINTS + 1) * 2

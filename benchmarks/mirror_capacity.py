@@ -20,11 +20,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from benchmarks.variants import Servers
 from benchmarks.workload import traced
 from spanflow.span_processors.assembly import build_pipeline
-from spanflow.span_processors.mirror import START, Mirror, StreamEntry
 from spanflow.span_processors.processor import FlowSpanProcessor
-from spanflow.span_processors.redis_link import link_to
+from spanflow.span_processors.redis.mirror import START, Mirror, StreamEntry
+from spanflow.span_processors.redis.redis_link import link_to
+from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.stream_state import StreamState
 
 _STREAMS = 1000
 _EVENT = b'{"v":1,"x":"%b"}' % (b"x" * 312)

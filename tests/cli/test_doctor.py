@@ -14,8 +14,8 @@ from spanflow.cli.checks.finding import Finding, Situation
 from spanflow.cli.checks.servers import RedisMemory, RedisServer, Schema, judged, skew
 from spanflow.cli.checks.startup_report import StartupReport
 from spanflow.cli.checks.tracing import Exporters
-from spanflow.span_processors.postgres import connect
-from spanflow.span_processors.redis_client import async_client
+from spanflow.span_processors.archive.postgres import connect
+from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.settings import Settings
 from tests.support import redis_server
 from tests.support.ports import free_port

@@ -22,8 +22,9 @@ from spanflow.instrumentation import (
     record_user_message,
 )
 from spanflow.instrumentation.configure import configure, shutdown
-from spanflow.span_processors import flow_data, names
+from spanflow.span_processors import names
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.tree import flow_data
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import orjson
 import pytest
 from inline_snapshot import snapshot
 
-from spanflow.span_processors import flow_data, names
+from spanflow.span_processors import names
+from spanflow.span_processors.tree import flow_data
 from tests.examples.conftest import FOLDER, Start
 from tests.support.example_visitor import Visitor
 from tests.support.gateway_process import GatewayProcess

@@ -23,11 +23,11 @@ from spanflow.instrumentation.runtime import GlobalTracer, Runtime
 from spanflow.instrumentation.startup import start
 from spanflow.instrumentation.trusted_peers import TrustedPeers
 from spanflow.instrumentation.turns import Turns
-from spanflow.span_processors.encoder import Encoder
-from spanflow.span_processors.intake import Intake
+from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.pipeline import Pipeline
-from spanflow.span_processors.redaction import Redactor
+from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.stages.intake import Intake
 from tests.support.asgi_server import serving
 from tests.support.proxy import TcpProxy
 

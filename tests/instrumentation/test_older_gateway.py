@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spanflow.span_processors import flow_data
+from spanflow.span_processors.tree import flow_data
 from tests.instrumentation.test_process_models import MODELS, ask, environment
 from tests.support.gateway_process import gateway_process
 from tests.support.query import query

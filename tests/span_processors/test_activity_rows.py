@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanflow.span_processors.activity import Activity
-from spanflow.span_processors.conversation_numbers import MAX_NUMBER, Line, Tail, continued, renumbered
+from spanflow.span_processors.archive.conversation_numbers import MAX_NUMBER, Line, Tail, continued, renumbered
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.sink import Receipt
+from spanflow.span_processors.stages.sink import Receipt
 from tests.support.archives import Archives, archives_in, deliver, replay
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.query import query

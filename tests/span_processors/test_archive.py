@@ -16,10 +16,10 @@ from inline_snapshot import snapshot
 from spanflow.migrations.roles import grants
 from spanflow.span_processors import flow_part
 from spanflow.span_processors.activity import Activity
-from spanflow.span_processors.archive import build_archive
+from spanflow.span_processors.archive.archive import build_archive
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
-from spanflow.span_processors.sink import Receipt
+from spanflow.span_processors.stages.sink import Receipt
 from tests.support.archives import Archives, archives_in, deliver, replay
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.query import query, script, value

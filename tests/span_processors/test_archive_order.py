@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spanflow.span_processors import flow_data, flow_part
-from spanflow.span_processors.archive import ArchiveSink
-from spanflow.span_processors.event import Event
+from spanflow.span_processors import flow_part
+from spanflow.span_processors.archive.archive import ArchiveSink
+from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.tree import flow_data
 from tests.support.archives import archives_in, deliver, replay
 from tests.support.flow_parts import part, span
 from tests.support.query import query
@@ -94,7 +95,7 @@ def _deliver_in_pieces(processes: list[ArchiveSink], parts: list[FlowPart], data
 WORKER = """
 import random, sys, time
 from pathlib import Path
-from spanflow.span_processors.archive import build_archive
+from spanflow.span_processors.archive.archive import build_archive
 from spanflow.span_processors.settings import Settings
 from tests.support.flow_parts import part, span
 

@@ -12,10 +12,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from spanflow.span_processors.archive import DISK_FULL, SPOOL_FULL
-from spanflow.span_processors.breaker import Breaker
+from spanflow.span_processors.archive.archive import DISK_FULL, SPOOL_FULL
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.sink import Receipt, SinkLimits, SinkRunner
+from spanflow.span_processors.stages.breaker import Breaker
+from spanflow.span_processors.stages.sink import Receipt, SinkLimits, SinkRunner
 from tests.support.archives import Archives, archives_in, deliver, replay
 from tests.support.flow_parts import part, span
 from tests.support.poll import eventually

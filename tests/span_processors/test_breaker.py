@@ -1,6 +1,6 @@
 """The breaker: fewer and fewer questions to a server that does not answer."""
 
-from spanflow.span_processors.breaker import Breaker
+from spanflow.span_processors.stages.breaker import Breaker
 
 
 class ManualClock:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanflow.span_processors.canonical import canonical
+from spanflow.span_processors.event.canonical import canonical
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags,
 
 from spanflow.span_processors import flow_part
 from spanflow.span_processors.activity import Activity
-from spanflow.span_processors.encoder import Encoder
-from spanflow.span_processors.event import decode
+from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
-from spanflow.span_processors.mirror import StreamEntry
-from spanflow.span_processors.redaction import Redactor
+from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redis.mirror import StreamEntry
+from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of
-from spanflow.span_processors.this_process import ThisProcess
-from spanflow.span_processors.watched import NobodyWatched
 from tests.support.traced_gateway import MS, NOON, CountedIds
 
 

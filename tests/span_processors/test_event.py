@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.event import Event, EventError, decode, encode, is_checkpoint, restored
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import Event, EventError, decode, encode, is_checkpoint, restored
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.event_strategies import events
 
 
@@ -209,7 +209,7 @@ def test_damaged_events_of_older_gateways_are_refused_or_read(old: dict[str, Any
     assert translated[0]["node_id"] == "a"
 
 
-schema = json.loads((files("spanflow.span_processors") / "event.schema.json").read_text())
+schema = json.loads((files("spanflow.span_processors.event") / "event.schema.json").read_text())
 validator: Any = importlib.import_module("jsonschema").Draft202012Validator(schema)
 
 

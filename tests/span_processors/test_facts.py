@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.event import Event
-from spanflow.span_processors.facts import critical_path, facts_of
-from spanflow.span_processors.reducer import FlowReducer
-from spanflow.span_processors.tree import Tree
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.facts import critical_path, facts_of
+from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.span_processors.tree.tree import Tree
 from tests.support.event_strategies import events
 
 

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors import flow_data
-from spanflow.span_processors.event import Event
-from spanflow.span_processors.flow_data import FlowData
+from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.flow_data import FlowData
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.event_strategies import events
 
 

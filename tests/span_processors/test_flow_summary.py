@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.event import Event
-from spanflow.span_processors.flow_summary import FlowSummary, summary_of
-from spanflow.span_processors.prices import Price, PriceTable
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
+from spanflow.span_processors.tree.prices import Price, PriceTable
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.event_strategies import events
 from tests.support.vectors import expanded, vectors
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.counters import FAULT, QUEUE_FULL, SHUTDOWN, START_DROPPED
-from spanflow.span_processors.intake import Intake
+from spanflow.span_processors.stages.counters import FAULT, QUEUE_FULL, SHUTDOWN, START_DROPPED
+from spanflow.span_processors.stages.intake import Intake
 
 
 def entry(weight: int = 1) -> tuple[Any, ...]:

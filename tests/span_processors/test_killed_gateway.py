@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from spanflow.span_processors import names
-from spanflow.span_processors.reaper import Patience, Reaper
+from spanflow.span_processors.archive.reaper import Patience, Reaper
 from spanflow.span_processors.settings import Settings
 from tests.support.poll import eventually, eventually_async
 from tests.support.query import query

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanflow.span_processors.lag import Lag
+from spanflow.span_processors.stages.lag import Lag
 
 
 def test_the_age_of_the_oldest_waiting_thing_is_told() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanflow.span_processors.mapping import SpanMapping
+from spanflow.span_processors.encoding.mapping import SpanMapping
 from spanflow.span_processors.names import CHECKPOINT_TYPES
 from spanflow.span_processors.settings import Settings, SettingsError
 

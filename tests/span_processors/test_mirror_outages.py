@@ -11,8 +11,8 @@ import redis
 from inline_snapshot import snapshot
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import decode
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import decode
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer

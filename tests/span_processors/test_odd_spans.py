@@ -10,8 +10,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, set_span_in_context
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import decode, restored
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import decode, restored
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.traced_gateway import NOON, TracedGateway, flow_id_of
 
 

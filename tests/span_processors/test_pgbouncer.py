@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spanflow.span_processors.activity import Activity
-from spanflow.span_processors.postgres import make_pool
+from spanflow.span_processors.archive.postgres import make_pool
 from tests.support.archives import Archives, archives_in, deliver, replay
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.pgbouncer import needs_pgbouncer, pgbouncer

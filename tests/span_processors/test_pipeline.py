@@ -12,9 +12,9 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, set_va
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import decode
+from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.identity import Identity, with_identity
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.poll import eventually
 from tests.support.traced_gateway import NOON, TracedGateway, flow_id_of, phases_of, stream_of
 

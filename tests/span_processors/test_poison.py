@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from spanflow.span_processors.activity import Activity
-from spanflow.span_processors.archive import POISON
+from spanflow.span_processors.archive.archive import POISON
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.sink import Receipt
-from spanflow.span_processors.spool import ASIDE
+from spanflow.span_processors.spool.spool import ASIDE
+from spanflow.span_processors.stages.sink import Receipt
 from tests.support.archives import Archives, archives_in, deliver, replay
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.query import query, script, value

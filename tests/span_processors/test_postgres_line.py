@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from spanflow.span_processors.postgres import UntracedConnection, connect
-from spanflow.span_processors.postgres_line import PostgresLine
+from spanflow.span_processors.archive.postgres import UntracedConnection, connect
+from spanflow.span_processors.archive.postgres_line import PostgresLine
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.sink import Unavailable
+from spanflow.span_processors.stages.sink import Unavailable
 from tests.support.proxy import TcpProxy
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spanflow.span_processors.prices import NO_PRICES, Price, PricesError, load_prices, parse_prices
+from spanflow.span_processors.tree.prices import NO_PRICES, Price, PricesError, load_prices, parse_prices
 
 TABLE = {
     "models": {

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import decode
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import decode
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 from tests.support.traced_gateway import TracedGateway, flow_id_of

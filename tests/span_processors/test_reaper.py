@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from spanflow.span_processors import flow_part, names
-from spanflow.span_processors.archive import build_archive
-from spanflow.span_processors.event import Event, encode
+from spanflow.span_processors.archive.archive import build_archive
+from spanflow.span_processors.archive.reaper import Patience, Reaper
+from spanflow.span_processors.event.event import Event, encode
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.reaper import Patience, Reaper
 from spanflow.span_processors.settings import Settings
 from tests.support.flow_parts import NOON, part, span
 from tests.support.proxy import TcpProxy

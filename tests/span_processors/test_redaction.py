@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.secret_patterns import hide_secrets
+from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redaction.secret_patterns import hide_secrets
 from spanflow.span_processors.settings import Settings
 
 # Assembled, so that no scanner takes this file for a leak.

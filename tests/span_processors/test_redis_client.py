@@ -9,7 +9,7 @@ import pytest
 import redis
 from redis.exceptions import RedisError
 
-from spanflow.span_processors.redis_client import RedisAddress, async_client, sync_client
+from spanflow.span_processors.redis.redis_client import RedisAddress, async_client, sync_client
 from spanflow.span_processors.settings import Settings, SettingsError
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.event import Event, EventError
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import Event, EventError
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.event_strategies import events
 
 

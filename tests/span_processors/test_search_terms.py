@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.search_terms import MAX_TERM, MAX_TERMS, index_terms, tsquery, tsvector
+from spanflow.span_processors.archive.search_terms import MAX_TERM, MAX_TERMS, index_terms, tsquery, tsvector
 from tests.support.query import value
 
 

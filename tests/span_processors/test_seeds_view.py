@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.event import Event
+from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.reducer import FlowReducer
-from spanflow.span_processors.seeds_view import CheckpointAncestry, flow_event, flow_events, is_due
+from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.span_processors.tree.seeds_view import CheckpointAncestry, flow_event, flow_events, is_due
 from tests.support.event_strategies import events
 
 

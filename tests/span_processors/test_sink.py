@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanflow.span_processors.breaker import Breaker
-from spanflow.span_processors.counters import FAULT, QUEUE_FULL, REFUSED, SHUTDOWN, UNAVAILABLE
-from spanflow.span_processors.sink import Receipt, SinkLimits, SinkRunner, Unavailable
+from spanflow.span_processors.stages.breaker import Breaker
+from spanflow.span_processors.stages.counters import FAULT, QUEUE_FULL, REFUSED, SHUTDOWN, UNAVAILABLE
+from spanflow.span_processors.stages.sink import Receipt, SinkLimits, SinkRunner, Unavailable
 from tests.support.poll import eventually
 
 Behaviour = Callable[[Sequence[int]], Receipt[int]]

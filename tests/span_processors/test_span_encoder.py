@@ -9,17 +9,17 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from spanflow.span_processors import names
-from spanflow.span_processors.encoder import Encoder
-from spanflow.span_processors.event import decode, restored
+from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.event.event import decode, restored
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY
-from spanflow.span_processors.mirror import StreamEntry
-from spanflow.span_processors.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redis.mirror import StreamEntry
+from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of
-from spanflow.span_processors.this_process import ThisProcess
-from spanflow.span_processors.watched import NobodyWatched
+from spanflow.span_processors.tree.reducer import FlowReducer
 
 TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("test", "1")
 POLICY = RedactionPolicy(content="full")

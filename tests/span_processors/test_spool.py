@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spanflow.span_processors.spool import ASIDE, Spool, SpoolFull
-from spanflow.span_processors.spool_segment import Record, read_segment
+from spanflow.span_processors.spool.spool import ASIDE, Spool, SpoolFull
+from spanflow.span_processors.spool.spool_segment import Record, read_segment
 from tests.support.poll import eventually
 
 
@@ -109,7 +109,7 @@ def test_two_processes_with_one_name_get_folders_of_their_own(tmp_path: Path) ->
 WRITER = """
 import sys
 from pathlib import Path
-from spanflow.span_processors.spool import Spool
+from spanflow.span_processors.spool.spool import Spool
 spool = Spool(Path(sys.argv[1]), lambda: "writer", segment_bytes=200_000, reserve_bytes=0)
 number = 0
 while True:
@@ -140,8 +140,8 @@ def test_after_kill_9_during_a_write_everything_acknowledged_is_there(tmp_path: 
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from spanflow.span_processors.spool import Spool
-from spanflow.span_processors.spool_segment import read_segment
+from spanflow.span_processors.spool.spool import Spool
+from spanflow.span_processors.spool.spool_segment import read_segment
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 spool = Spool(Path(sys.argv[1]), lambda: "writer", reserve_bytes=0)
 said = []

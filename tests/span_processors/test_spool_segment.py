@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanflow.span_processors.spool_segment import MARKER, Damage, Record, SegmentWriter, read_segment
+from spanflow.span_processors.spool.spool_segment import MARKER, Damage, Record, SegmentWriter, read_segment
 
 
 @pytest.fixture(scope="module")

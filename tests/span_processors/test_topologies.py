@@ -9,11 +9,11 @@ import pytest
 from redis.exceptions import RedisError
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import decode
-from spanflow.span_processors.redis_client import async_client, close_client, sync_client
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import decode
+from spanflow.span_processors.redis.redis_client import async_client, close_client, sync_client
+from spanflow.span_processors.redis.watched_store import watch, watched_users
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.watched_store import watch, watched_users
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.poll import eventually
 from tests.support.redis_topologies import redis_cluster, redis_with_sentinels
 from tests.support.traced_gateway import TracedGateway, flow_id_of

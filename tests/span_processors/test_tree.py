@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.event import Event
-from spanflow.span_processors.reducer import FlowReducer
-from spanflow.span_processors.tree import Node, Outlook, Tree, build_tree
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.span_processors.tree.tree import Node, Outlook, Tree, build_tree
 from tests.support.event_strategies import events
 
 S = 1_000_000_000

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from spanflow.span_processors.flow_summary import summary_of
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.tree.flow_summary import summary_of
+from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.vectors import expanded, outlook_of, vectors
 
 VECTORS = vectors()

@@ -12,10 +12,10 @@ from inline_snapshot import snapshot
 
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.redis_client import AsyncClient, async_client
+from spanflow.span_processors.redis.redis_client import AsyncClient, async_client
+from spanflow.span_processors.redis.watched import WatchedUsers
+from spanflow.span_processors.redis.watched_store import bring_in_step, unwatch, watch, watched_users
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.watched import WatchedUsers
-from spanflow.span_processors.watched_store import bring_in_step, unwatch, watch, watched_users
 from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 from tests.support.traced_gateway import TracedGateway, flow_id_of

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spanflow.span_processors.archive import ArchiveSink, build_archive
+from spanflow.span_processors.archive.archive import ArchiveSink, build_archive
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.sink import Receipt
+from spanflow.span_processors.stages.sink import Receipt
 
 
 class Archives:

@@ -5,7 +5,7 @@ from typing import Any, cast
 from hypothesis import strategies as st
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import Event
+from spanflow.span_processors.event.event import Event
 
 NODE_IDS = ("a", "b", "c", "d")
 

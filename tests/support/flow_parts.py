@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from spanflow.span_processors.event import Event, encode
+from spanflow.span_processors.event.event import Event, encode
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 

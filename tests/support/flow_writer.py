@@ -8,7 +8,7 @@ from uuid import uuid4
 import redis
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import Event, encode
+from spanflow.span_processors.event.event import Event, encode
 
 NS_PER_MS = 1_000_000
 

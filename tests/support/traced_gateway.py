@@ -16,10 +16,10 @@ from opentelemetry.trace import Span, set_span_in_context
 
 from spanflow.span_processors import names
 from spanflow.span_processors.assembly import build_pipeline
-from spanflow.span_processors.counters import StageCounts
-from spanflow.span_processors.event import Event
+from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.processor import FlowSpanProcessor
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.stages.counters import StageCounts
 
 #: 2026-01-05 12:00 UTC, a Monday.
 NOON = 1_767_614_400_000_000_000

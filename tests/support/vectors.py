@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spanflow.span_processors.tree import Outlook
+from spanflow.span_processors.tree.tree import Outlook
 
 FOLDER = Path(__file__).parent.parent / "vectors"
 

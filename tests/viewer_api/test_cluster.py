@@ -10,7 +10,7 @@ import redis
 import redis.cluster
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import encode
+from spanflow.span_processors.event.event import encode
 from tests.support.live_client import following
 from tests.support.poll import eventually
 from tests.support.redis_server import RedisServer

@@ -8,8 +8,8 @@ from typing import Any, Final
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from spanflow.span_processors.redacting_exporter import RedactingExporter
-from spanflow.span_processors.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redaction.redacting_exporter import RedactingExporter
+from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.settings import Settings
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -10,7 +10,7 @@ from opentelemetry import trace
 
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.redaction import Redactor
+from spanflow.span_processors.redaction.redaction import Redactor
 
 logger = logging.getLogger("spanflow")
 

@@ -20,7 +20,7 @@ from spanflow.instrumentation.propagation import EdgePropagator, guard_propagato
 from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import SCOPE, GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
-from spanflow.span_processors.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.settings import Settings, SettingsError
 
 ENABLED: Final = "SPANFLOW_ENABLED"

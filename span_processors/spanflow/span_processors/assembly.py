@@ -1,19 +1,19 @@
 """The one place where the pipeline's parts are put together."""
 
-from spanflow.span_processors.archive import BATCH, LINGER, ArchiveSink, build_archive
-from spanflow.span_processors.encoder import Encoder
+from spanflow.span_processors.archive.archive import BATCH, LINGER, ArchiveSink, build_archive
+from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.mapping import SpanMapping
+from spanflow.span_processors.encoding.span_events import Classifier
+from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.intake import Intake
-from spanflow.span_processors.mapping import SpanMapping
-from spanflow.span_processors.mirror import Mirror, MirrorItem, archived_in
 from spanflow.span_processors.pipeline import Pipeline
-from spanflow.span_processors.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis_link import link_to
+from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redis.mirror import Mirror, MirrorItem, archived_in
+from spanflow.span_processors.redis.redis_link import link_to
+from spanflow.span_processors.redis.watched import NobodyWatched, WatchedUsers
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.sink import SinkLimits, SinkRunner
-from spanflow.span_processors.span_events import Classifier
-from spanflow.span_processors.this_process import ThisProcess
-from spanflow.span_processors.watched import NobodyWatched, WatchedUsers
+from spanflow.span_processors.stages.intake import Intake
+from spanflow.span_processors.stages.sink import SinkLimits, SinkRunner
 
 
 def build_pipeline(

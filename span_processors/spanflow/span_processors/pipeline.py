@@ -18,17 +18,17 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.clock import Clock, SystemClock
-from spanflow.span_processors.counters import StageCounts
-from spanflow.span_processors.encoder import Encoder
+from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.intake import Intake
-from spanflow.span_processors.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
-from spanflow.span_processors.own_thread import OwnThread
-from spanflow.span_processors.sink import SinkRunner
+from spanflow.span_processors.redis.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
+from spanflow.span_processors.redis.watched import WatchedUsers
 from spanflow.span_processors.span_attributes import attributes_of
-from spanflow.span_processors.this_process import ThisProcess
-from spanflow.span_processors.watched import WatchedUsers
+from spanflow.span_processors.stages.counters import StageCounts
+from spanflow.span_processors.stages.intake import Intake
+from spanflow.span_processors.stages.own_thread import OwnThread
+from spanflow.span_processors.stages.sink import SinkRunner
 from spanflow.span_processors.weight import BASE_WEIGHT, weight_of, weight_of_span
 
 _log = logging.getLogger(__name__)

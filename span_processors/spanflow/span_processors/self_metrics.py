@@ -6,8 +6,8 @@ from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from spanflow.span_processors.counters import StageCounts
 from spanflow.span_processors.pipeline import Pipeline, PipelineCounts
+from spanflow.span_processors.stages.counters import StageCounts
 
 PROCESSED: Final = "otel.sdk.processor.span.processed"
 QUEUE_SIZE: Final = "otel.sdk.processor.span.queue.size"

@@ -19,12 +19,12 @@ from spanflow.cli import selftest_flow
 from spanflow.cli.checks.finding import Finding, Level, note, ok, problem
 from spanflow.cli.commands.run import environment_of_gateway
 from spanflow.span_processors import names
-from spanflow.span_processors.event import decode
-from spanflow.span_processors.postgres import connect
-from spanflow.span_processors.redis_client import async_client
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.archive.postgres import connect
+from spanflow.span_processors.event.event import decode
+from spanflow.span_processors.redis.redis_client import async_client
+from spanflow.span_processors.redis.watched_store import unwatch, watch
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.watched_store import unwatch, watch
+from spanflow.span_processors.tree.reducer import FlowReducer
 
 #: All its flows belong to this user, so that they are easy to tell from real ones.
 USER_PREFIX: Final = "spanflow-selftest"

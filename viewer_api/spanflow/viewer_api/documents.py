@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 
-from spanflow.span_processors import flow_data, names
-from spanflow.span_processors.flow_identity import identity_of_flow
+from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import shown_id
-from spanflow.span_processors.reducer import FlowReducer
-from spanflow.span_processors.seeds_view import flow_events
+from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.flow_identity import identity_of_flow
+from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.span_processors.tree.seeds_view import flow_events
 from spanflow.viewer_api.store.database import Row
 
 

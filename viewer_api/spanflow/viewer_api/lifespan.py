@@ -4,12 +4,12 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from spanflow.span_processors import flow_data
-from spanflow.span_processors.event import Event
-from spanflow.span_processors.postgres import make_pool
-from spanflow.span_processors.reaper import Reaper
-from spanflow.span_processors.redis_client import async_client
+from spanflow.span_processors.archive.postgres import make_pool
+from spanflow.span_processors.archive.reaper import Reaper
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.background.keeping import keep_tables

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from spanflow.span_processors import flow_data
-from spanflow.span_processors.flow_summary import summary_of
 from spanflow.span_processors.ids import shown_id
-from spanflow.span_processors.tree import NS_PER_MS
+from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.flow_summary import summary_of
+from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.documents import Flow
 from spanflow.viewer_api.store.database import Row
 

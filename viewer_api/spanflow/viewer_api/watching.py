@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from spanflow.span_processors import watched_store
-from spanflow.span_processors.redis_client import AsyncClient
+from spanflow.span_processors.redis import watched_store
+from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.problems import Problem

@@ -10,8 +10,8 @@ from spanflow.cli.checks import installation, servers, storage, tracing
 from spanflow.cli.checks.finding import Check, Finding, Situation, problem
 from spanflow.cli.checks.startup_report import StartupReport
 from spanflow.cli.problem import Problem
-from spanflow.span_processors.postgres import connect
-from spanflow.span_processors.redis_client import AsyncClient, async_client
+from spanflow.span_processors.archive.postgres import connect
+from spanflow.span_processors.redis.redis_client import AsyncClient, async_client
 from spanflow.span_processors.settings import Settings
 
 CHECKS: tuple[Check, ...] = (

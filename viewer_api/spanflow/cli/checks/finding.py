@@ -8,7 +8,7 @@ from typing import Protocol
 import asyncpg
 
 from spanflow.cli.checks.startup_report import StartupReport
-from spanflow.span_processors.redis_client import AsyncClient
+from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.span_processors.settings import Settings
 
 

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.unreachable import explained
     from spanflow.migrations.retention import Report, run_retention
-    from spanflow.span_processors.postgres import connect
+    from spanflow.span_processors.archive.postgres import connect
 
     settings = Settings.from_environ(with_running_stack(os.environ))
 

@@ -3,7 +3,7 @@
 import logging
 
 from spanflow.migrations.retention import run_retention
-from spanflow.span_processors.postgres import connect
+from spanflow.span_processors.archive.postgres import connect
 from spanflow.span_processors.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from spanflow.span_processors import names
-from spanflow.span_processors.redis_client import AsyncClient
+from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
 
 log = logging.getLogger(__name__)

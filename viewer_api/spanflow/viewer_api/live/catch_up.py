@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from spanflow.span_processors.event import Event
+from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live.cursor import Cursor
 from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, NoticeFrame, snapshots
 from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import Event
+from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live.catch_up import ArchivedEntries, catch_up
 from spanflow.viewer_api.live.cursor import Cursor
 from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, NoticeFrame, snapshots

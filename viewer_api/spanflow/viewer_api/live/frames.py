@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from spanflow.span_processors.event import Event
+from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.cursor import Cursor
 

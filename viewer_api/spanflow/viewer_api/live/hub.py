@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 
-from spanflow.span_processors.redis_client import AsyncClient
+from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.viewer_api.live.bells import Bells
 from spanflow.viewer_api.live.catch_up import ArchivedEntries
 from spanflow.viewer_api.live.feed import Feed

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from spanflow.span_processors.event import Event
+from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.ids import shown_id
 
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 from redis.exceptions import RedisClusterException, RedisError
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import Event, EventError, decode
-from spanflow.span_processors.redis_client import AsyncClient
-from spanflow.span_processors.reducer import FlowReducer
+from spanflow.span_processors.event.event import Event, EventError, decode
+from spanflow.span_processors.redis.redis_client import AsyncClient
+from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.viewer_api.live.stream_id import BEGINNING
 
 #: Entries that one XRANGE asks for.

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event import Event, is_checkpoint
-from spanflow.span_processors.flow_identity import identity_in
+from spanflow.span_processors.event.event import Event, is_checkpoint
 from spanflow.span_processors.identity import NOBODY
-from spanflow.span_processors.seeds_view import CheckpointAncestry, flow_event
-from spanflow.span_processors.span_record import SpanRecord
+from spanflow.span_processors.tree.flow_identity import identity_in
+from spanflow.span_processors.tree.seeds_view import CheckpointAncestry, flow_event
+from spanflow.span_processors.tree.span_record import SpanRecord
 
 #: Flows that are remembered; the one without news for longest is forgotten.
 _MAX_FLOWS: Final = 200

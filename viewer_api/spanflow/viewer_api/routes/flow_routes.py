@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from spanflow.span_processors.archive.search_terms import tsquery
 from spanflow.span_processors.ids import shown_id
-from spanflow.span_processors.search_terms import tsquery
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.documents import Flow

@@ -5,7 +5,7 @@ import { buildTree, compareEntries, type Outlook, type Tree } from "./tree";
 /**
  * Events in, a tree out: the same set of events gives the same tree, in any order, duplication and batching.
  *
- * The twin of Python's `spanflow.span_processors.reducer`; both run the vectors in `tests/vectors/`.
+ * The twin of Python's `spanflow.span_processors.tree.reducer`; both run the vectors in `tests/vectors/`.
  */
 export class FlowReducer {
   private readonly records = new Map<string, SpanRecord>();

@@ -1,0 +1,280 @@
+"""The archive: finished flows into Postgres, and onto the disk while Postgres is away."""
+
+import errno
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from spanflow.span_processors.archive.archive_writer import ArchiveWriter, Written
+from spanflow.span_processors.archive.flow_limits import FlowLimits
+from spanflow.span_processors.archive.poison import Poison
+from spanflow.span_processors.archive.postgres import UntracedConnection, connect
+from spanflow.span_processors.archive.postgres_line import PostgresLine
+from spanflow.span_processors.archive.replay import Replay
+from spanflow.span_processors.clock import Clock, SystemClock
+from spanflow.span_processors.data_dir import data_directory
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.settings import MIB, Settings
+from spanflow.span_processors.spool.spool import Spool, SpoolFull
+from spanflow.span_processors.stages.sink import Receipt, Unavailable
+from spanflow.span_processors.tree.prices import NO_PRICES, PricesError, PriceTable, load_prices
+
+_log = logging.getLogger(__name__)
+
+# Why finished flows were lost: words that appear in metrics.
+POISON: Final = "poison"
+SPOOL_FULL: Final = "spool_full"
+DISK_FULL: Final = "disk_full"
+SPOOL_FAILED: Final = "spool_failed"
+
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: One transaction takes so much.
+BATCH: Final = 200
+BATCH_BYTES: Final = 8 * MIB
+#: Seconds for which finished flows are gathered, so that a busy process shares a transaction among many.
+LINGER: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveState:
+    """What metrics and `spanflow doctor` show of one process's archive."""
+
+    spool_bytes: int
+    spooled: int
+    replayed: int
+    poisoned: int
+
+
+class ArchiveSink:
+    """A `Sink` of flow parts. All of it runs on its runner's thread, but `size`, `state` and `after_fork`.
+
+    `on_safe` hears the ids of flows that are committed, or safe on disk, or kept aside, if nothing of them goes on: a
+    flow that began elsewhere, or is still open, stays in the index of open flows, where a reaper finds it if need be.
+
+    Fork: nothing is open before the first delivery; a child forgets connection, spool and memory, and begins anew.
+    """
+
+    name: Final = "postgres"
+
+    def __init__(
+        self,
+        line: PostgresLine,
+        writer: ArchiveWriter,
+        spool: Spool,
+        *,
+        on_safe: Callable[[Sequence[str]], None] = lambda flow_ids: None,
+        timeout: float = 10.0,
+        patience: float = 10.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._line = line
+        self._writer = writer
+        self._spool = spool
+        self._on_safe = on_safe
+        self._timeout = timeout
+        #: How long a batch that the spool refuses waits in memory before it is given up.
+        self._patience = patience
+        self._clock = clock or SystemClock()
+        self._replay = Replay(spool, self._replay_batch, self._keep_aside, clock=self._clock)
+        self._deadline = 0.0
+        self._answered = False
+        self._refused_since: float | None = None
+        self._said: str | None = None
+        self._spooled = self._poisoned = 0
+
+    def size(self, item: FlowPart) -> int:
+        return item.size
+
+    @property
+    def state(self) -> ArchiveState:
+        return ArchiveState(self._spool.size, self._spooled, self._replay.replayed, self._poisoned)
+
+    def deliver(self, batch: Sequence[FlowPart], deadline: float) -> Receipt[FlowPart]:
+        self._deadline = deadline
+        delivered = refused = 0
+        rest = list(batch)
+        for chunk in _chunks(batch):
+            try:
+                written = self._write(chunk, suspicious=False)
+            except Unavailable as why:
+                if not delivered and not refused:
+                    raise
+                return Receipt(delivered, _by_reason(POISON, refused), rest, away=str(why))
+            delivered += len(written.stored)
+            refused += len(written.refused)
+            rest = rest[len(chunk) :]
+        if self._spool.size:
+            self._step_of_replay()
+        return Receipt(delivered, _by_reason(POISON, refused))
+
+    def set_aside(self, batch: Sequence[FlowPart], reason: str, *, final: bool) -> Receipt[FlowPart]:
+        try:
+            self._spool.append([part.to_bytes() for part in batch])
+        except (SpoolFull, OSError) as why:
+            return self._not_spooled(batch, why, final)
+        self._refused_since = self._said = None
+        self._spooled += len(batch)
+        self._safe(batch)
+        return Receipt(len(batch))
+
+    def idle(self, deadline: float) -> float | None:
+        self._deadline = deadline
+        if not self._answered:
+            self._line.run(_ping, deadline)
+            self._answered = True
+        return 0.0 if self._run(self._replay.step) else self._replay.next_look
+
+    def close(self, deadline: float) -> None:
+        self._spool.close()
+        self._line.close(deadline)
+
+    def after_fork(self) -> None:
+        self._spool.after_fork()
+        self._line.after_fork()
+        self._replay.forget()
+        self._writer.forget()
+        self._answered = False
+        self._refused_since = self._said = None
+        self._spooled = self._poisoned = 0
+
+    def _step_of_replay(self) -> None:
+        """A share for what waits on disk, so that it drains under load too; its failure is not the batch's."""
+        try:
+            self._run(self._replay.step)
+        except Unavailable as why:
+            _log.debug("replaying the spool: %s", why)
+
+    def _run(self, step: Callable[[], bool]) -> bool:
+        try:
+            return step()
+        except OSError as why:
+            if self._said != str(why):
+                self._said = str(why)
+                _log.warning("the spool cannot be read: %s", why)
+            return False
+
+    def _replay_batch(self, batch: Sequence[FlowPart], suspicious: bool) -> None:
+        for chunk in _chunks(batch):
+            self._write(chunk, suspicious=suspicious)
+
+    def _write(self, parts: Sequence[FlowPart], *, suspicious: bool) -> Written:
+        async def work(connection: UntracedConnection) -> Written:
+            return await self._writer.write(connection, parts, suspicious=suspicious)
+
+        self._answered = False
+        written = self._line.run(work, self._deadline)
+        self._answered = True
+        if written.poison:
+            self._keep_aside(written.poison)
+        self._safe(written.stored)
+        if written.refused:
+            self._on_safe([part.flow_id for part in written.refused])
+        return written
+
+    def _keep_aside(self, poison: Sequence[Poison]) -> None:
+        async def work(connection: UntracedConnection) -> None:
+            for number, record in enumerate(poison):
+                try:
+                    await self._writer.keep_aside(connection, [record])
+                except asyncpg.PostgresConnectionError:
+                    raise
+                except asyncpg.PostgresError:
+                    self._spool.set_aside(record.file_name(self._poisoned + number), record.payload)
+
+        self._line.run(work, self._deadline)
+        self._poisoned += len(poison)
+        first = poison[0]
+        _log.warning(
+            "%d records cannot be stored and are kept aside; the first: %s of flow %s: %s",
+            len(poison),
+            first.kind,
+            first.flow_id,
+            first.error.partition(":")[0],  # what follows may quote what people wrote
+        )
+
+    def _not_spooled(self, batch: Sequence[FlowPart], why: Exception, final: bool) -> Receipt[FlowPart]:
+        now = self._clock.monotonic()
+        if self._refused_since is None:
+            self._refused_since = now
+        reason = _reason(why)
+        if self._said != reason:
+            self._said = reason
+            _log.error("finished flows can neither be stored nor spooled (%s): %s", reason, why)
+        if not final and now - self._refused_since < self._patience:
+            return Receipt(0, {}, batch)
+        return Receipt(0, {reason: len(batch)})
+
+    def _safe(self, parts: Sequence[FlowPart]) -> None:
+        if settled := [part.flow_id for part in parts if part.settles_flow]:
+            self._on_safe(settled)
+
+
+def build_archive(
+    settings: Settings,
+    instance_id: Callable[[], str],
+    *,
+    on_safe: Callable[[Sequence[str]], None] = lambda flow_ids: None,
+    clock: Clock | None = None,
+) -> ArchiveSink:
+    """The archive of one process, as its settings say. Opens nothing."""
+    spool = Spool(
+        data_directory(settings),
+        instance_id,
+        max_bytes=settings.spool_max_bytes,
+        reserve_bytes=settings.spool_reserve_bytes,
+    )
+    return ArchiveSink(
+        PostgresLine(lambda: connect(settings, "archive"), clock=clock),
+        build_writer(settings),
+        spool,
+        on_safe=on_safe,
+        clock=clock,
+    )
+
+
+def build_writer(settings: Settings) -> ArchiveWriter:
+    """What writes flow parts, as the settings say."""
+    return ArchiveWriter(
+        settings.schema,
+        limits=FlowLimits(settings.max_flow_spans, settings.max_flow_bytes),
+        prices=_prices(settings.prices),
+        timeout=settings.postgres_timeout,
+    )
+
+
+def _prices(path: str) -> PriceTable:
+    try:
+        return load_prices(path)
+    except PricesError as why:
+        _log.error("flows are stored without their cost: %s", why)
+        return NO_PRICES
+
+
+async def _ping(connection: UntracedConnection) -> None:
+    await connection.fetchval("SELECT 1")
+
+
+def _by_reason(reason: str, number: int) -> dict[str, int]:
+    return {reason: number} if number else {}
+
+
+def _chunks(parts: Sequence[FlowPart]) -> Iterator[list[FlowPart]]:
+    chunk: list[FlowPart] = []
+    taken = 0
+    for part in parts:
+        if chunk and (len(chunk) >= BATCH or taken + part.size > BATCH_BYTES):
+            yield chunk
+            chunk, taken = [], 0
+        chunk.append(part)
+        taken += part.size
+    if chunk:
+        yield chunk
+
+
+def _reason(why: Exception) -> str:
+    if isinstance(why, SpoolFull):
+        return SPOOL_FULL
+    return DISK_FULL if isinstance(why, OSError) and why.errno in _NO_SPACE else SPOOL_FAILED

@@ -1,0 +1,233 @@
+"""Writes flow parts into Postgres: idempotent, in any order, from any number of processes, one row per flow.
+
+Locks are taken in one order by everybody (flow keys by flow id, rows of flows, conversations, users), so writers wait
+for each other and never for ever.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import Final
+
+import asyncpg
+import orjson
+
+from spanflow.span_processors.archive.activity_rows import ActivityRow, write_activities
+from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, copy_text, moment
+from spanflow.span_processors.archive.flow_draft import Drafter, FlowDraft
+from spanflow.span_processors.archive.flow_limits import FlowLimits
+from spanflow.span_processors.archive.poison import ACTIVITY, USER, Poison
+from spanflow.span_processors.archive.postgres import UntracedConnection, begin
+from spanflow.span_processors.archive.postgres_line import described
+from spanflow.span_processors.archive.user_memory import Seen, UserMemory, seen_in
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.ids import id_or_none
+from spanflow.span_processors.names import TABLE_FLOWS
+from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+
+#: What Postgres says when a value is at fault (data exception, a program limit): asking again would not help.
+_ABOUT_DATA: Final = ("22", "54")
+#: What is never a record's fault, however often it is said: connection, read-only standby, rights, missing database or
+#: tables, deadlocks, no resources, locks, shutdown, system errors.
+_ABOUT_SERVER: Final = ("08", "25", "28", "3D", "40", "42", "53", "55", "57P", "58", "F0", "HV")
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of parts: `stored` is committed, `poison` must be kept aside, its flows with it."""
+
+    stored: list[FlowPart] = field(default_factory=list)
+    refused: list[FlowPart] = field(default_factory=list)
+    poison: list[Poison] = field(default_factory=list)
+
+
+class ArchiveWriter:
+    """Everything about the archive's transactions, and nothing about connections, queues or files."""
+
+    def __init__(
+        self,
+        schema: str,
+        *,
+        limits: FlowLimits | None = None,
+        users: UserMemory | None = None,
+        prices: PriceTable = NO_PRICES,
+        timeout: float = 10.0,
+    ) -> None:
+        self._sql = ArchiveSql(schema)
+        self._drafter = Drafter(limits or FlowLimits(), prices)
+        self._users = users or UserMemory()
+        self._begin = begin(timeout)
+
+    async def write(
+        self, connection: UntracedConnection, parts: Sequence[FlowPart], *, suspicious: bool = False
+    ) -> Written:
+        """Store the parts. What is at fault itself is isolated and comes back as poison; when the server is at fault
+        the error is raised, and writing everything again does no harm.
+
+        `suspicious`: this very batch has failed several times while the server was there, so any refusal counts as the
+        record's own fault now.
+        """
+        written = Written()
+        batch, poison = self._drafter.drafts(parts)
+        written.poison += poison
+        in_batch = {id(part) for draft in batch for part in draft.parts}
+        written.refused += [part for part in parts if id(part) not in in_batch]
+        await self._store(connection, batch, written, suspicious)
+        return written
+
+    async def keep_aside(self, connection: UntracedConnection, poison: Iterable[Poison]) -> None:
+        """Put poison where a person finds it."""
+        for record in poison:
+            await connection.execute(self._sql.poison, *record.values(), record.payload)
+
+    def forget(self) -> None:
+        """In a forked child: what the parent has written is not remembered as this process's doing."""
+        self._users.clear()
+
+    async def _store(
+        self, connection: UntracedConnection, batch: list[FlowDraft], written: Written, suspicious: bool
+    ) -> None:
+        if not batch:
+            return
+        try:
+            await self._transaction(connection, batch)
+        except Exception as why:
+            if not _is_about_data(why, suspicious):
+                raise
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._store(connection, batch[:middle], written, suspicious)
+                await self._store(connection, batch[middle:], written, suspicious)
+            else:
+                await self._store_in_pieces(connection, batch[0], written, suspicious, why)
+        else:
+            written.stored += [part for draft in batch for part in draft.parts]
+
+    async def _store_in_pieces(
+        self, connection: UntracedConnection, draft: FlowDraft, written: Written, suspicious: bool, why: Exception
+    ) -> None:
+        """One flow that is refused: perhaps only one of its activities is at fault, or its user's name."""
+        pieces = [replace(draft, activities=[])]
+        pieces += [replace(draft, activities=[activity]) for activity in draft.activities]
+        for piece in pieces:
+            try:
+                await self._transaction(connection, [piece], users=False)
+            except Exception as fault:
+                if not _is_about_data(fault, suspicious):
+                    raise
+                if not piece.activities:
+                    written.poison += [Poison.of_part(part, described(fault), _state(fault)) for part in draft.parts]
+                    written.refused += draft.parts
+                    return
+                written.poison.append(_poison(draft, ACTIVITY, piece.activities[0].to_bytes(), fault))
+        if not any(record.kind == ACTIVITY and record.flow_id == draft.flow_id for record in written.poison):
+            written.poison.append(_poison(draft, USER, repr(draft.identity).encode(errors="replace"), why))
+        written.stored += draft.parts
+
+    async def _transaction(
+        self, connection: UntracedConnection, batch: Sequence[FlowDraft], *, users: bool = True
+    ) -> None:
+        await connection.execute(self._begin)
+        try:
+            rows = await self._write_flows(connection, batch)
+            activities = [row for draft in batch for row in _activity_rows(draft, rows[draft.flow_id])]
+            if activities:
+                await write_activities(connection, self._sql, activities)
+            due = self._users.due(_seen(batch, rows)) if users else []
+            if due:
+                await connection.execute(self._sql.users, *_columns(due))
+            await connection.execute("COMMIT")
+        except Exception:
+            if not connection.is_closed():
+                await connection.execute("ROLLBACK")
+            raise
+        self._users.written(due)
+
+    async def _write_flows(
+        self, connection: UntracedConnection, batch: Sequence[FlowDraft]
+    ) -> dict[str, flow_data.FlowData]:
+        """Insert or merge; returns the documents as they are stored now."""
+        claims = await connection.fetch(
+            self._sql.claim, [draft.flow_id for draft in batch], [moment(draft.started_ns) for draft in batch]
+        )
+        keys = {claim["flow_id"]: claim["start_key"] for claim in claims}
+        known = [claim for claim in claims if not claim["fresh"]]
+        stored = {}
+        if known:
+            found = await connection.fetch(
+                self._sql.stored, [claim["start_key"] for claim in known], [claim["flow_id"] for claim in known]
+            )
+            stored = {record["flow_id"]: record for record in found}
+        documents: dict[str, flow_data.FlowData] = {}
+        new: list[list[str | None]] = []
+        changed: list[list[str | None]] = []
+        for draft in batch:
+            record = stored.get(draft.flow_id)
+            if record is None:
+                row = draft.row
+                new.append(row.under(keys[draft.flow_id]))
+            else:
+                before = orjson.loads(record["flow_data"])
+                # Whoever came first, the same source is shown.
+                source = max(record["source"] or "", draft.identity.source or "") or None
+                row = self._drafter.row(flow_data.merge(before, draft.document), draft.started_ns, source)
+                # A part that came twice changes nothing: the row is not written again.
+                if row.document != before:
+                    changed.append(row.under(record["start_key"]))
+            documents[draft.flow_id] = row.document
+        if new:
+            await connection.copy_to_table(
+                TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=BytesIO(copy_text(new))
+            )
+        if changed:
+            await connection.execute(self._sql.update, *map(list, zip(*changed, strict=True)))
+        return documents
+
+
+def _activity_rows(draft: FlowDraft, document: flow_data.FlowData) -> Iterable[ActivityRow]:
+    whose = flow_data.identity_in_document(document)
+    for activity in draft.activities:
+        yield ActivityRow(
+            activity=activity,
+            flow_id=draft.flow_id,
+            conversation_id=id_or_none(activity.conversation_id) or whose.conversation_id,
+            session_id=id_or_none(activity.session_id) or whose.session_id,
+            user_id=id_or_none(activity.user_id) or whose.user_id,
+            source=draft.identity.source,
+        )
+
+
+def _seen(batch: Sequence[FlowDraft], documents: dict[str, flow_data.FlowData]) -> Iterable[Seen]:
+    for draft in batch:
+        whose = flow_data.identity_in_document(documents[draft.flow_id])
+        yield from seen_in(whose.user_id, draft.identity, draft.started_ns)
+
+
+def _columns(seen: Sequence[Seen]) -> Iterable[list[object]]:
+    return (
+        [one.user_id for one in seen],
+        [one.email for one in seen],
+        [one.full_name for one in seen],
+        [moment(one.time_ns) for one in seen],
+    )
+
+
+def _is_about_data(error: Exception, suspicious: bool) -> bool:
+    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | OSError):
+        return False
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        return state.startswith(_ABOUT_DATA) or (suspicious and not state.startswith(_ABOUT_SERVER))
+    return True  # our own code stumbled over what the record holds
+
+
+def _state(error: Exception) -> str | None:
+    return getattr(error, "sqlstate", None)
+
+
+def _poison(draft: FlowDraft, kind: str, payload: bytes, error: Exception) -> Poison:
+    part = draft.parts[0]
+    return Poison(
+        kind, draft.flow_id, part.identity.user_id, part.instance_id, described(error), payload, _state(error)
+    )

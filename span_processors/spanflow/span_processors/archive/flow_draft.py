@@ -1,0 +1,171 @@
+"""What a batch brings for one flow, as one document: before it is known whether a row of the flow is there already."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from spanflow.span_processors import names
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.archive.flow_limits import FlowLimits
+from spanflow.span_processors.archive.flow_row import FlowRow, flow_columns
+from spanflow.span_processors.archive.poison import ACTIVITY, SPAN, Poison
+from spanflow.span_processors.event.event import Event, EventError, decode
+from spanflow.span_processors.event.json_safe import safe_text
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.ids import MAX_ID_LENGTH, id_or_none, is_id
+from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.flow_data import FlowData
+from spanflow.span_processors.tree.prices import PriceTable
+from spanflow.span_processors.tree.reducer import FlowReducer
+
+
+@dataclass(slots=True)
+class FlowDraft:
+    """One flow of a batch. Its `document` says per process which parts it is made of, so that a part that comes twice
+    counts once."""
+
+    flow_id: str
+    started_ns: int
+    document: FlowData
+    #: The row, should the flow be new: made before the transaction begins, so that no lock waits for it.
+    row: FlowRow
+    identity: Identity
+    parts: list[FlowPart]
+    activities: list[Activity] = field(default_factory=list)
+
+
+class Drafter:
+    """Makes drafts of parts."""
+
+    def __init__(self, limits: FlowLimits, prices: PriceTable) -> None:
+        self._limits = limits
+        self._prices = prices
+
+    def drafts(self, parts: Iterable[FlowPart]) -> tuple[list[FlowDraft], list[Poison]]:
+        """A draft per flow, ordered by flow id as everybody's locks are, and what in the parts cannot be used."""
+        by_flow: dict[str, list[FlowPart]] = defaultdict(list)
+        poison: list[Poison] = []
+        for part in parts:
+            if is_id(part.flow_id):
+                by_flow[part.flow_id].append(part)
+            else:
+                poison.append(Poison.of_part(part, "the flow id cannot be used"))
+        made: list[FlowDraft] = []
+        for flow_id in sorted(by_flow):
+            try:
+                made.append(self._draft(flow_id, by_flow[flow_id], poison))
+            except Exception as why:  # whatever a record brings, it must not keep the others from being stored
+                poison += [Poison.of_part(part, f"{type(why).__name__}: {why}") for part in by_flow[flow_id]]
+        return made, poison
+
+    def row(self, document: FlowData, started_ns: int, source: str | None) -> FlowRow:
+        """The row of a document, within the limits."""
+        document, encoded = self._limits.applied(document)
+        return FlowRow(document, flow_columns(document, encoded, started_ns, source, self._prices))
+
+    def _draft(self, flow_id: str, parts: list[FlowPart], poison: list[Poison]) -> FlowDraft:
+        try:
+            draft = self._made(flow_id, parts, [_trusted(part) for part in parts])
+        except Exception:  # something is not as our encoder makes it: look at every entry, and name those at fault
+            draft = self._made(flow_id, parts, [_examined(part, poison) for part in parts])
+        draft.activities = [activity for part in parts for activity in _activities(part, poison)]
+        return draft
+
+    def _made(self, flow_id: str, parts: list[FlowPart], entries: list[Iterable[Event]]) -> FlowDraft:
+        documents = [_document(part, events) for part, events in zip(parts, entries, strict=True)]
+        document = documents[0]
+        for other in documents[1:]:
+            document = flow_data.merge(document, other)
+        identity = NOBODY
+        for part in sorted(parts, key=lambda part: part.identity.source or ""):
+            identity = identity.merged(_clean(part.identity))
+        starts = [int(event["start_ns"]) for event in document["events"] if event.get("start_ns")]
+        starts += [part.started_ns for part in parts if part.started_ns]
+        started_ns = min(starts, default=0)
+        return FlowDraft(
+            flow_id, started_ns, document, self.row(document, started_ns, identity.source), identity, parts
+        )
+
+
+def _document(part: FlowPart, entries: Iterable[Event]) -> FlowData:
+    return flow_data.build(
+        part.flow_id, entries, identity=_clean(part.identity), processes={part.instance_id: _process(part)}
+    )
+
+
+def _trusted(part: FlowPart) -> Iterable[Event]:
+    """The entries as they are, when they look as our encoder makes them: merged, one per span, in plain JSON."""
+    events: dict[str, Event] = {}
+    for raw in part.entries:
+        event = orjson.loads(raw)
+        node_id, parent_id = event["node_id"], event.get("parent_id")
+        plain = node_id.isalnum() and len(node_id) <= MAX_ID_LENGTH and (parent_id is None or parent_id.isalnum())
+        if not plain or event["phase"] not in names.PHASES or b"\\u0000" in raw:
+            raise ValueError("not made by our encoder")
+        # These are said once, by the document.
+        event.pop("v", None)
+        event.pop("flow_id", None)
+        events[node_id] = event
+    if len(events) < len(part.entries):
+        raise ValueError("spans that come twice have to be merged")
+    return events.values()
+
+
+def _examined(part: FlowPart, poison: list[Poison]) -> Iterable[Event]:
+    reducer = FlowReducer()
+    for raw in part.entries:
+        try:
+            reducer.add(decode(raw))
+        except EventError as why:
+            poison.append(Poison(SPAN, part.flow_id, part.identity.user_id, part.instance_id, str(why), raw))
+    return reducer.entries()
+
+
+@lru_cache(maxsize=4096)
+def _clean(identity: Identity) -> Identity:
+    """The identity as columns take it: ids that cannot be ids are left out, texts are made storable."""
+    texts = (identity.email, identity.full_name, identity.source)
+    email, full_name, source = (safe_text(text) if text else None for text in texts)
+    ids = map(id_or_none, (identity.user_id, identity.session_id, identity.conversation_id))
+    user_id, session_id, conversation_id = ids
+    return Identity(user_id, email, full_name, session_id, conversation_id, source)
+
+
+@lru_cache(maxsize=64)
+def _described(process: bytes) -> dict[str, Any]:
+    """What a process says of itself: the same in all its flows. Not to be changed."""
+    try:
+        described = orjson.loads(process)
+    except ValueError:
+        return {}
+    return described if isinstance(described, dict) else {}
+
+
+def _process(part: FlowPart) -> dict[str, Any]:
+    process = dict(_described(part.process))
+    mark = zlib.crc32(b"".join(part.activities), zlib.crc32(b"".join(part.entries)))
+    handed_over = {
+        "why": part.reason,
+        # As text, like every time in an event: JavaScript would round the number.
+        "at_ns": str(part.ended_ns or part.started_ns),
+        "root_ended": part.root_ended,
+        "cut_spans": part.cut_spans,
+        "cut_bytes": part.cut_bytes,
+        "redacted": part.redacted,
+    }
+    process["parts"] = {f"{mark:08x}": {key: value for key, value in handed_over.items() if value}}
+    return process
+
+
+def _activities(part: FlowPart, poison: list[Poison]) -> Iterable[Activity]:
+    for raw in part.activities:
+        try:
+            yield Activity.from_bytes(raw)
+        except ValueError as why:
+            poison.append(Poison(ACTIVITY, part.flow_id, part.identity.user_id, part.instance_id, str(why), raw))

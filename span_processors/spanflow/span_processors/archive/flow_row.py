@@ -1,0 +1,161 @@
+"""The row of a flow: its document, and the columns that lists and filters read instead of it."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from spanflow.span_processors import names
+from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, array, moment
+from spanflow.span_processors.archive.search_terms import index_terms, tsvector
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.event.json_safe import safe_text
+from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.flow_data import FlowData
+from spanflow.span_processors.tree.flow_identity import identity_of_flow
+from spanflow.span_processors.tree.flow_state import FlowState, state_of
+from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
+from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+from spanflow.span_processors.tree.tree import NS_PER_MS, time_of
+
+_MAX_TEXT: Final = 1000
+_MAX_NAME: Final = 200
+_MAX_LISTED: Final = 200
+_MAX_BIGINT: Final = 2**63 - 1
+#: Of longer values only the beginning is searchable.
+_SEARCHED: Final = 2000
+_NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+_NOTHING: Final[dict[str, Any]] = {}
+
+Columns = dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """A flow as it is stored. The document may be shorter than what was seen, if limits have cut it."""
+
+    document: FlowData
+    #: In the order of the archive's columns, but for the first one, which only the database can give.
+    columns: list[str | None]
+
+    def under(self, start_key: datetime) -> list[str | None]:
+        return [str(start_key), *self.columns]
+
+
+def flow_columns(
+    document: FlowData, encoded: bytes, started_ns: int, source: str | None, prices: PriceTable = NO_PRICES
+) -> list[str | None]:
+    """The columns as text. `started_ns` is for a flow without spans, `source` for one whose spans tell none."""
+    state = state_of(document)
+    summary = summary_of(document["events"], prices)
+    values: Columns = {
+        **_times(document, summary, state, started_ns),
+        **_owner(document, source),
+        **_summary(summary, state),
+        "flow_id": document["flow_id"],
+        "processes": array(sorted(map(safe_text, document["processes"]))),
+        "redacted_count": str(state.redacted),
+        "cut_spans": str(state.cut_spans),
+        "cut_bytes": str(state.cut_bytes),
+        "complete": str(state.complete),
+        "complete_why": state.why,
+        "search": tsvector(index_terms(_searched(document))),
+        "flow_bytes": str(len(encoded)),
+        "flow_data": storable(encoded),
+    }
+    return [values[name] for name in COLUMN_NAMES[1:]]
+
+
+def storable(encoded: bytes) -> str:
+    """JSON as JSONB takes it: without NUL, should an event have come from somewhere that does not keep our rules."""
+    text = encoded.decode()
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
+
+
+def _times(document: FlowData, summary: FlowSummary, state: FlowState, started_ns: int) -> Columns:
+    started = started_ns if summary.started_ns is None else summary.started_ns
+    ended = None
+    if state.complete:
+        ended = summary.ended_ns if summary.ended_ns is not None else _last_moment(document["events"], started)
+    begun = str(moment(started))
+    over = str(moment(ended)) if ended is not None else None
+    return {
+        "started_at": begun,
+        "created_at": begun,
+        "ended_at": over,
+        "completed_at": over,
+        "duration_ms": repr(max(0, ended - started) / NS_PER_MS) if ended is not None else None,
+    }
+
+
+def _last_moment(events: Iterable[Event], started: int) -> int:
+    """The last that was heard of a flow whose root never ended."""
+    moments = (time_of(event, name) for event in events for name in ("start_ns", "updated_ns", "end_ns"))
+    return max((at for at in moments if at is not None), default=started)
+
+
+def _owner(document: FlowData, source: str | None) -> Columns:
+    whose = flow_data.identity_in_document(document)
+    found = source
+    if any(names.ATTR_SOURCE in event.get("attributes", _NOTHING) for event in document["events"]):
+        found = identity_of_flow(document["events"]).source or source
+    return {
+        "user_id": whose.user_id,
+        "session_id": whose.session_id,
+        "conversation_id": whose.conversation_id,
+        "source": _short(found),
+    }
+
+
+def _summary(summary: FlowSummary, state: FlowState) -> Columns:
+    return {
+        "name": _short(summary.name),
+        "outcome": names.OUTCOME_INTERRUPTED if state.interrupted else _short(summary.outcome),
+        "gate": _short(summary.gate),
+        "reason": _short(summary.reason),
+        "status": _short(summary.status),
+        "status_message": _short(summary.status_message),
+        "error_count": str(summary.error_count),
+        "denied_count": str(summary.denied_count),
+        "span_count": str(summary.span_count),
+        "checkpoint_count": str(summary.checkpoint_count),
+        "tokens_in": _whole(summary.tokens_in),
+        "tokens_out": _whole(summary.tokens_out),
+        "cost": None if summary.cost is None else repr(summary.cost),
+        "event_types": _list(summary.event_types),
+        "tools": _list(summary.tools),
+        "mcp_servers": _list(summary.mcp_servers),
+        "models": _list(summary.models),
+    }
+
+
+def _list(values: Iterable[str]) -> str:
+    """Bounded, because an index entry is: a tree of damaged data may name ten thousand «tools»."""
+    return array(value[:_MAX_NAME] for value in islice(values, _MAX_LISTED))
+
+
+def _whole(number: int) -> str:
+    return str(min(number, _MAX_BIGINT))
+
+
+def _searched(document: FlowData) -> list[str]:
+    """What a person may look for: names, messages and the texts among the attributes."""
+    texts: list[str] = []
+    for event in document["events"]:
+        texts.append(event.get("name", ""))
+        if message := event.get("status_message"):
+            texts.append(message[:_SEARCHED])
+        for value in event.get("attributes", _NOTHING).values():
+            if type(value) is str:
+                texts.append(value[:_SEARCHED])
+            elif type(value) is list:
+                texts += [member[:_SEARCHED] for member in value if isinstance(member, str)]
+    return texts
+
+
+def _short(value: str | None) -> str | None:
+    """What comes out of JSON needs no cleaning, but a bound."""
+    return value[:_MAX_TEXT] if value is not None else None

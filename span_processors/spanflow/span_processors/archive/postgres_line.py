@@ -1,0 +1,117 @@
+"""One connection to Postgres for one of our own threads, in an event loop of its own."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import asyncpg
+
+from spanflow.span_processors.archive.postgres import UntracedConnection
+from spanflow.span_processors.clock import Clock, SystemClock
+from spanflow.span_processors.stages.sink import Unavailable
+
+R = TypeVar("R")
+
+#: After a fork the child keeps what its parent had opened, untouched: to close the parent's event loop here would
+#: take the loop's own sockets out of the poll set that both processes share.
+_PARENTS: Final[list[object]] = []
+
+
+class _OwnLoop(asyncio.SelectorEventLoop):
+    """Not the application's choice of loop: this one must survive what is done with it around a fork."""
+
+    def __del__(self) -> None:
+        """Nothing, unlike asyncio's: a forked child that ends would take the parent's wake-up socket out of the poll
+        set they share. In the parent `close` has closed it."""
+
+
+class PostgresLine:
+    """Opens nothing before the first `run`; afterwards keeps one connection and renews it when it breaks.
+
+    Fork: `after_fork` lets go of the parent's connection without a word to the server; the next `run` opens another.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[UntracedConnection]], *, clock: Clock | None = None) -> None:
+        self._connect = connect
+        self._clock = clock or SystemClock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connection: UntracedConnection | None = None
+
+    def run(self, work: Callable[[UntracedConnection], Awaitable[R]], deadline: float) -> R:
+        """Do `work` with the connection, or raise `Unavailable`, by `deadline` (monotonic).
+
+        Whatever breaks off leaves no transaction behind: the connection is dropped then. A connection that turns out
+        to have been closed while nobody used it is renewed once.
+        """
+        if self._loop is None:
+            self._loop = _OwnLoop()
+        return self._loop.run_until_complete(self._attempt(work, deadline))
+
+    async def _attempt(self, work: Callable[[UntracedConnection], Awaitable[R]], deadline: float) -> R:
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
+                kept = self._connection
+                if kept is not None and not kept.is_closed():
+                    try:
+                        return await work(kept)
+                    except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError):
+                        self._drop()
+                self._connection = await self._connect()
+                return await work(self._connection)
+        except TimeoutError:
+            self._drop()
+            raise Unavailable("no answer in time") from None
+        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, asyncpg.InternalClientError) as why:
+            self._drop()
+            raise Unavailable(described(why)) from why
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    def close(self, deadline: float) -> None:
+        """Say good-bye to the server when there is time for it, and close the loop."""
+        if self._loop is None:
+            return
+        if self._connection is not None and not self._connection.is_closed():
+            left = max(0.0, deadline - self._clock.monotonic())
+            try:
+                self._loop.run_until_complete(self._connection.close(timeout=min(left, 2.0)))
+            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+                self._drop()
+        self._connection = None
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+        self._loop = None
+
+    def after_fork(self) -> None:
+        if self._loop is None:
+            return
+        _PARENTS.append((self._loop, self._connection))
+        if self._connection is not None:
+            _forget_socket(self._connection)
+        self._loop = self._connection = None
+
+
+def described(error: BaseException) -> str:
+    """An error in one line, without the values that Postgres quotes in its details."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:200]}" if str(error) else type(error).__name__
+
+
+def _forget_socket(connection: UntracedConnection) -> None:
+    """Close the child's copy of the connection, so that the server sees the parent's end when the parent ends.
+
+    Its number is given to /dev/null instead of being freed: the objects above still believe that it is theirs.
+    """
+    transport = connection._transport
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is None or found.fileno() < 0:
+        return
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, found.fileno(), inheritable=False)
+    os.close(nothing)

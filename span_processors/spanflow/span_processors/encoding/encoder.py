@@ -1,0 +1,374 @@
+"""Turns spans into events: once each, redacted, safe, with nothing said twice. Runs on the encoder's thread only."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanflow.span_processors import flow_part, names
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
+from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
+from spanflow.span_processors.encoding.rings import ring_for
+from spanflow.span_processors.encoding.span_encoder import Ended, SpanEncoder
+from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_attributes
+from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.event.event import decode
+from spanflow.span_processors.event.json_safe import SafeValues
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.ids import id_or_none
+from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redis.mirror import END, START, UPDATE, Known, MirrorItem, Said, StreamEntry
+from spanflow.span_processors.redis.stream_state import StreamState
+from spanflow.span_processors.redis.watched import Watched
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.tree.flow_identity import identity_in
+
+_log = logging.getLogger(__name__)
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Encoder:
+    """The state of all open flows of this process, and what is to be sent because of them.
+
+    Fork: the child drops all of it (`after_fork`); what was open at the fork is the parent's to tell.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        process: ThisProcess,
+        watched: Watched,
+        redactor: Redactor,
+        classifier: Classifier = classify,
+        archiving: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._process = process
+        self._watched = watched
+        self._redactor = redactor
+        self._spans = SpanEncoder(process, redactor, classifier)
+        self._max_spans = settings.max_flow_spans
+        self._max_bytes = settings.max_flow_bytes
+        self._archiving = archiving
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        self._spans.after_fork()
+        self._flows: dict[int, OpenFlow] = {}
+        self._memory = FlowMemory()
+        self._completion = Completion(CompletionLimits.from_settings(self._settings))
+        self._bytes = 0
+        self._news: dict[int, OpenFlow] = {}
+        self._watched_version = 0
+        # Whether anybody is watched, asked once per batch.
+        self._ringing = False
+        #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
+        self.events: list[MirrorItem] = []
+        self.parts: list[FlowPart] = []
+        self.finished_ids: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    @property
+    def open_bytes(self) -> int:
+        return self._bytes
+
+    # -- what comes from the requests ----------------------------------------------------------------------------------
+
+    def started(
+        self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], identity: Identity, now: float
+    ) -> None:
+        """A span has started. `name` and `attributes` are as they were at that moment."""
+        context = span.context
+        if context is None:
+            return
+        span_id = context.span_id
+        flow = self._flows.get(context.trace_id) or self._open(context.trace_id, now)
+        flow.touched_at = now
+        if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
+            self._learn(flow, identity, attributes)
+        parent = span.parent
+        is_root = parent is None or parent.is_remote
+        more = _NOTHING
+        if is_root and flow.root is None:
+            flow.root = span_id
+            flow.joined = parent is not None
+            more = _beyond(identity_attributes(flow.identity), attributes)
+        data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
+        if hidden:
+            flow.redacted += hidden
+        start_ns = span.start_time or 0
+        if start_ns < flow.started_ns or not flow.started_ns:
+            flow.started_ns = start_ns
+            flow.stream.started_s = start_ns / 1e9
+        self.events.append(StreamEntry(flow.stream, START, span_id, data))
+        if shape.rings_at_start and len(flow.moments) < self._max_spans:
+            flow.moments.append(data)
+        if self._ringing:
+            self._tell(flow, data)
+        still_open = flow.open
+        if span_id in still_open or flow.ended_early(span_id):
+            return
+        if len(still_open) + len(flow.entries) < self._max_spans:
+            still_open[span_id] = OpenSpan(span_id, name, attributes, data, shape, links, usual, is_root, more)
+            weight = len(data) + SPAN_WEIGHT
+            flow.bytes += weight
+            self._bytes += weight
+            if is_root:
+                flow.open_roots += 1
+        self._completion.busy(flow.trace_id)
+
+    def updated(self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], now_ns: int, now: float) -> None:
+        """A running span has got a new name or new attributes."""
+        context = span.context
+        flow = None if context is None else self._flows.get(context.trace_id)
+        if context is None or flow is None:
+            return
+        opened = flow.open.get(context.span_id)
+        if opened is None:
+            return
+        flow.touched_at = now
+        self._learn(flow, NOBODY, attributes)
+        self._write_update(flow, context.span_id, opened, name, attributes, now_ns)
+
+    def ended(self, span: ReadableSpan, attributes: Mapping[str, Any], now: float) -> None:
+        """A span has ended; nothing about it changes any more."""
+        context = span.context
+        if context is None:
+            return
+        span_id = context.span_id
+        flow = self._flows.get(context.trace_id) or self._open(context.trace_id, now)
+        flow.touched_at = now
+        opened = flow.open.pop(span_id, None)
+        if opened is None:
+            data, whole, rings, hidden = self._ended_without_start(flow, span, attributes)
+        else:
+            if len(attributes) != len(opened.attributes) and not _SAYS_WHO.isdisjoint(attributes):
+                self._learn(flow, NOBODY, attributes)
+            more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
+            data, whole, rings, hidden = self._spans.end(flow.id_bytes, span, attributes, opened, more)
+            weight = len(opened.data) + SPAN_WEIGHT
+            flow.bytes -= weight
+            self._bytes -= weight
+            if opened.is_root:
+                flow.open_roots -= 1
+                flow.root_ended = True
+        if hidden:
+            flow.redacted += hidden
+        self.events.append(StreamEntry(flow.stream, END, span_id, data, whole))
+        weight = len(whole)
+        if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
+            flow.entries.append(whole)
+            flow.bytes += weight
+            self._bytes += weight
+        else:
+            flow.cut_spans += 1
+            flow.cut_bytes += weight
+        if rings and len(flow.moments) < self._max_spans:
+            flow.moments.append(whole)
+        if self._ringing:
+            self._tell(flow, whole)
+        end_ns = span.end_time or 0
+        if end_ns > flow.ended_ns:
+            flow.ended_ns = end_ns
+        if not flow.open:
+            self._completion.touched(flow, now)
+
+    def identify(self, trace_id: int, identity: Identity, now_ns: int, now: float) -> None:
+        """Whose flow it is has become known, or more about them."""
+        flow = self._flow(trace_id, now)
+        before = flow.identity
+        self._learn(flow, identity, _NOTHING)
+        if flow.identity == before:
+            return
+        root = flow.open.get(flow.root) if flow.root is not None else None
+        if root is not None and flow.root is not None:
+            self._write_update(flow, flow.root, root, root.now_name, root.now_attributes, now_ns)
+        else:
+            self.events.append(Known(flow.stream))
+        self._completion.touched(flow, now)
+
+    def activity(self, trace_id: int, activity: Activity, now: float) -> None:
+        """Something the person saw belongs to this flow."""
+        flow = self._flow(trace_id, now)
+        self._learn(
+            flow,
+            Identity(
+                user_id=activity.user_id, session_id=activity.session_id, conversation_id=activity.conversation_id
+            ),
+            _NOTHING,
+        )
+        said, hidden = self._redactor.attributes(activity.data)
+        flow.redacted += hidden
+        data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
+        flow.add_activity(data)
+        self.events.append(Said(flow.flow_id, data))
+        self._grow(flow, len(data))
+        self._completion.touched(flow, now)
+
+    def end_flow(self, trace_id: int, now: float) -> None:
+        """The caller says that the flow is over."""
+        flow = self._flows.get(trace_id)
+        if flow is not None:
+            flow.root_ended = True
+            self._hand_over(flow, flow_part.ENDED_BY_CALLER)
+
+    # -- between batches -----------------------------------------------------------------------------------------------
+
+    def ring(self) -> None:
+        """Tell those who watch a user of a flow that has news, or who has just been found to be watched."""
+        news, self._news = self._news, {}
+        self._ringing = self._watched.anybody()
+        if self._watched_version != self._watched.version:
+            self._watched_version = self._watched.version
+            news = self._flows
+        if not self._ringing:
+            return
+        for flow in news.values():
+            ring = ring_for(flow, self._watched)
+            if ring is not None:
+                self.events.append(ring)
+
+    def complete(self, now: float) -> None:
+        """Hand over what is complete, what is not waited for any longer, and what there is no room for."""
+        for trace_id in self._completion.graced(now):
+            self._hand_over(self._flows[trace_id], flow_part.ROOT_ENDED)
+        for flow, reason in self._completion.overdue(self._flows.values(), now):
+            self._hand_over(flow, reason)
+        if len(self._flows) > self._settings.open_flows or self._bytes > self._settings.open_flows_bytes:
+            self._relieve()
+
+    def complete_finished(self) -> None:
+        """Do not wait for the grace of flows that look finished: somebody flushes."""
+        for trace_id in self._completion.finished():
+            self._hand_over(self._flows[trace_id], flow_part.ROOT_ENDED)
+
+    def complete_all(self) -> None:
+        """The process is ending: hand over every flow as it is."""
+        for flow in list(self._flows.values()):
+            self._hand_over(flow, flow_part.ROOT_ENDED if flow.finished else flow_part.SHUTDOWN)
+
+    def next_due(self, now: float) -> float:
+        return self._completion.next_due(now, bool(self._flows))
+
+    # -- the parts -----------------------------------------------------------------------------------------------------
+
+    def _open(self, trace_id: int, now: float) -> OpenFlow:
+        stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
+        flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
+        known, flow.root_ended, flow.joined = self._memory.recall(trace_id)
+        self._learn(flow, known, _NOTHING)
+        return flow
+
+    def _flow(self, trace_id: int, now: float) -> OpenFlow:
+        """A flow that something happens to which is no start and no end."""
+        flow = self._flows.get(trace_id) or self._open(trace_id, now)
+        flow.touched_at = now
+        self._news[trace_id] = flow
+        return flow
+
+    def _learn(self, flow: OpenFlow, identity: Identity, attributes: Mapping[str, Any]) -> None:
+        """Identity from the context or a call, and from attributes that some other library has set."""
+        said = (
+            attributes.get(names.ATTR_USER_ID),
+            attributes.get(names.ATTR_FLOW_SESSION_ID),
+            attributes.get(names.ATTR_CONVERSATION_ID),
+        )
+        if identity is flow.last_identity and (said == flow.last_said or said == _SILENT):
+            return
+        known = flow.identity
+        if said != flow.last_said and said != _SILENT:
+            flow.last_said = said
+            known = known.merged(identity_in({"attributes": dict(attributes)}))
+        if identity is not NOBODY:
+            flow.last_identity = identity
+            known = known.merged(identity)
+        flow.identity = known
+        # They become parts of keys, so what cannot serve as an id is not indexed.
+        flow.stream.users = (id_or_none(known.user_id), id_or_none(known.session_id or known.conversation_id))
+
+    def _tell(self, flow: OpenFlow, data: bytes) -> None:
+        """Somebody is watched, perhaps this flow's user: it has news."""
+        self._news[flow.trace_id] = flow
+        if flow.ancestry is not None:
+            flow.ancestry.add(decode(data))
+
+    def _write_update(
+        self, flow: OpenFlow, span_id: int, opened: OpenSpan, name: str, attributes: Mapping[str, Any], now_ns: int
+    ) -> None:
+        opened.now_name, opened.now_attributes = name, attributes
+        more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
+        data = self._spans.update(flow.id_bytes, name, attributes, opened, more, now_ns)
+        self.events.append(StreamEntry(flow.stream, UPDATE, span_id, data))
+        self._news[flow.trace_id] = flow
+
+    def _identity_since(self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the root says of the identity beyond its own attributes, as far as its start did not say it."""
+        if flow.last_identity is NOBODY and not opened.more:
+            # All that is known stands in attributes already; other spans' are theirs to tell.
+            return _NOTHING
+        known = identity_attributes(flow.identity)
+        return {key: value for key, value in _beyond(known, attributes).items() if opened.more.get(key) != value}
+
+    def _ended_without_start(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> Ended:
+        assert span.context is not None
+        self._learn(flow, NOBODY, attributes)
+        is_root = _is_local_root(span)
+        more = _beyond(identity_attributes(flow.identity), attributes) if is_root else _NOTHING
+        ended = self._spans.whole_end(flow.id_bytes, span, attributes, more)
+        if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
+            flow.started_ns = span.start_time
+            flow.stream.started_s = span.start_time / 1e9
+        flow.root_ended = flow.root_ended or is_root
+        flow.add_early_end(span.context.span_id)
+        return ended
+
+    def _grow(self, flow: OpenFlow, number: int) -> None:
+        flow.bytes += number
+        self._bytes += number
+
+    def _hand_over(self, flow: OpenFlow, reason: str) -> None:
+        """Give the flow to the archive and forget it; what comes later makes a further part."""
+        self._completion.forget(flow)
+        del self._flows[flow.trace_id]
+        self._bytes -= flow.bytes
+        self._memory.remember(flow)
+        if self._news.pop(flow.trace_id, None) is not None:
+            ring = ring_for(flow, self._watched)
+            if ring is not None:
+                self.events.append(ring)
+        if self._archiving:
+            self.parts.append(flow.part(self._process.instance_id, self._process.description(), reason))
+        else:
+            self.finished_ids.append(flow.flow_id)
+
+    def _relieve(self) -> None:
+        """Hand over the flows that were quiet longest until a tenth of the room is free."""
+        flows = sorted(self._flows.values(), key=lambda flow: flow.touched_at)
+        number = int(self._settings.open_flows * 0.9)
+        bytes_ = int(self._settings.open_flows_bytes * 0.9)
+        for flow in flows:
+            if len(self._flows) <= number and self._bytes <= bytes_:
+                return
+            self._hand_over(flow, flow_part.PRESSURE)
+
+
+#: Attributes that say whose flow it is; one of these is among them whenever it is said at all.
+_SAYS_WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
+_SILENT: Final = (None, None, None)
+
+
+def _beyond(known: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is known and not among the attributes."""
+    return {key: value for key, value in known.items() if key not in attributes}
+
+
+def _is_local_root(span: ReadableSpan) -> bool:
+    return span.parent is None or span.parent.is_remote

@@ -1,0 +1,184 @@
+"""What the encoder remembers of flows and spans that are not finished. One thread owns all of it."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from spanflow.span_processors.encoding.event_bytes import Shape
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.redis.stream_state import StreamState
+from spanflow.span_processors.tree.seeds_view import CheckpointAncestry
+
+#: Ends without a start that are remembered per flow, should their starts come yet.
+_MOST_EARLY_ENDS: Final = 10_000
+#: What an open span occupies beside its encoded start, roughly.
+SPAN_WEIGHT: Final = 512
+
+
+class OpenSpan:
+    """A span that has started and not ended."""
+
+    __slots__ = (
+        "attributes",
+        "data",
+        "is_root",
+        "links",
+        "more",
+        "name",
+        "now_attributes",
+        "now_name",
+        "shape",
+        "span_id",
+        "usual",
+    )
+
+    def __init__(
+        self,
+        span_id: int,
+        name: str,
+        attributes: Mapping[str, Any],
+        data: bytes,
+        shape: Shape,
+        links: int,
+        usual: bool,
+        is_root: bool,
+        more: Mapping[str, Any],
+    ) -> None:
+        self.span_id = span_id
+        #: As the application set them at the start, to see at the end what has changed.
+        self.name = name
+        self.attributes = attributes
+        #: The start event as it was written, how many links it told, and whether an end may be spliced onto it.
+        self.data = data
+        self.shape = shape
+        self.links = links
+        self.usual = usual
+        self.is_root = is_root
+        #: What the start said of the identity beside the span's own attributes.
+        self.more = more
+        #: As the application has them now, as far as we were told.
+        self.now_name = name
+        self.now_attributes = attributes
+
+
+class OpenFlow:
+    """Everything this process knows about one flow that is not handed over yet."""
+
+    __slots__ = (
+        "activities",
+        "bytes",
+        "cut_bytes",
+        "cut_spans",
+        "ancestry",
+        "_early_ends",
+        "ended_ns",
+        "entries",
+        "flow_id",
+        "id_bytes",
+        "identity",
+        "last_identity",
+        "last_said",
+        "moments",
+        "open",
+        "open_roots",
+        "opened_at",
+        "redacted",
+        "root",
+        "root_ended",
+        "joined",
+        "started_ns",
+        "stream",
+        "touched_at",
+        "trace_id",
+    )
+
+    def __init__(self, trace_id: int, stream: StreamState, now: float) -> None:
+        self.trace_id = trace_id
+        self.flow_id = stream.flow_id
+        self.id_bytes = stream.flow_id.encode()
+        self.stream = stream
+        self.identity: Identity = NOBODY
+        #: What the identity was learned from last, to see at a glance that there is nothing new.
+        self.last_identity: Identity = NOBODY
+        self.last_said: tuple[Any, Any, Any] = (None, None, None)
+        self.entries: list[bytes] = []
+        # Most flows have no activities and no early ends; an empty container per flow would only feed the collector.
+        self.activities: list[bytes] | None = None
+        self.bytes = 0
+        self.open: dict[int, OpenSpan] = {}
+        #: The first local root: the span that carries the identity when it comes late.
+        self.root: int | None = None
+        self.open_roots = 0
+        self.root_ended = False
+        #: The first local root was called by another process, in which the flow began.
+        self.joined = False
+        self.started_ns = 0
+        self.ended_ns = 0
+        self.opened_at = now
+        self.touched_at = now
+        #: Encoded checkpoints of which dashboards have not heard, in the order in which they will if they do.
+        self.moments: list[bytes] = []
+        #: Who stands above whom, as far as dashboards have been told anything yet.
+        self.ancestry: CheckpointAncestry | None = None
+        #: Spans that ended here without a start; a start that comes later does not open them.
+        self._early_ends: set[int] | None = None
+        self.cut_spans = 0
+        self.cut_bytes = 0
+        self.redacted = 0
+
+    def add_activity(self, data: bytes) -> None:
+        if self.activities is None:
+            self.activities = []
+        self.activities.append(data)
+
+    def add_early_end(self, span_id: int) -> None:
+        if self._early_ends is None:
+            self._early_ends = set()
+        if len(self._early_ends) < _MOST_EARLY_ENDS:
+            self._early_ends.add(span_id)
+
+    def ended_early(self, span_id: int) -> bool:
+        """Whether the span's end came without, or before, its start."""
+        return self._early_ends is not None and span_id in self._early_ends
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is open, and its root has ended here or never was here: complete after the grace."""
+        return not self.open and (self.root_ended or self.root is None)
+
+    def part(self, instance_id: str, process: bytes, reason: str) -> FlowPart:
+        """What the archive gets: ended spans as merged entries, open ones as their starts."""
+        return FlowPart(
+            flow_id=self.flow_id,
+            instance_id=instance_id,
+            entries=(*self.entries, *(span.data for span in self.open.values())),
+            process=process,
+            identity=self.identity,
+            activities=tuple(self.activities or ()),
+            started_ns=self.started_ns,
+            ended_ns=self.ended_ns,
+            root_ended=self.root_ended and not self.open_roots,
+            joined=self.joined,
+            reason=reason,
+            cut_spans=self.cut_spans,
+            cut_bytes=self.cut_bytes,
+            redacted=self.redacted,
+        )
+
+
+class FlowMemory:
+    """Identity and root of flows that were handed over, for spans that come later. Bounded; the oldest goes first."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._flows: OrderedDict[int, tuple[Identity, bool, bool]] = OrderedDict()
+
+    def remember(self, flow: OpenFlow) -> None:
+        self._flows[flow.trace_id] = (flow.identity, flow.root_ended, flow.joined)
+        self._flows.move_to_end(flow.trace_id)
+        if len(self._flows) > self._capacity:
+            self._flows.popitem(last=False)
+
+    def recall(self, trace_id: int) -> tuple[Identity, bool, bool]:
+        return self._flows.get(trace_id, (NOBODY, False, False))

@@ -1,0 +1,48 @@
+"""What watched users' watchers are told: which flow to look at, and the message that older dashboards know.
+
+Moments that came before the user was known, or before anybody watched, are kept in order and told when it is so.
+"""
+
+from collections.abc import Iterator
+
+import orjson
+
+from spanflow.span_processors import names
+from spanflow.span_processors.encoding.open_flows import OpenFlow
+from spanflow.span_processors.event.event import decode
+from spanflow.span_processors.redis.mirror import Ring
+from spanflow.span_processors.redis.watched import Watched
+from spanflow.span_processors.tree.seeds_view import CheckpointAncestry, flow_event
+
+
+def rings_at_start(event_type: str) -> bool:
+    """Dashboards hear of `llm_thinking` when it starts."""
+    return event_type == names.LLM_THINKING
+
+
+def rings_at_end(event_type: str) -> bool:
+    """Dashboards hear of every other checkpoint when it ends."""
+    return event_type != names.LLM_THINKING and event_type != names.PLAIN_SPAN
+
+
+def ring_for(flow: OpenFlow, watched: Watched) -> Ring | None:
+    """The ring for a flow that has news, if its user is watched."""
+    user_id = flow.identity.user_id
+    if user_id is None or not watched.is_watched(user_id):
+        return None
+    messages = tuple(_messages(flow))
+    flow.moments.clear()
+    return Ring(user_id, flow.flow_id, messages)
+
+
+def _messages(flow: OpenFlow) -> Iterator[bytes]:
+    if not flow.moments:
+        return
+    if flow.ancestry is None:
+        # Only flows that somebody hears about need this, so it is made when that is so, of all that is known by then.
+        flow.ancestry = CheckpointAncestry(decode(data) for data in flow.entries)
+        for opened in flow.open.values():
+            flow.ancestry.add(decode(opened.data))
+    for data in flow.moments:
+        entry = decode(data)
+        yield orjson.dumps(flow_event(entry, flow.ancestry.nearest(entry["node_id"]), flow.identity))

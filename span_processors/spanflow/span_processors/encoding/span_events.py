@@ -1,0 +1,159 @@
+"""From an OpenTelemetry span to the parts of an event. Pure functions; nothing here knows about queues or servers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import orjson
+from opentelemetry.sdk.trace import Event as SpanEvent
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Link, SpanKind, StatusCode
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import made_safe
+from spanflow.span_processors.event.json_safe import is_plain
+from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.redaction.redaction import Redactor
+
+#: What a span is: a checkpoint's type, or `names.PLAIN_SPAN`. Asked with its name and its attributes.
+Classifier = Callable[[str, Mapping[str, Any]], str]
+#: An event without the fields that all events of a flow share.
+Part = dict[str, Any]
+
+_KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
+_STATUSES: Final = {
+    StatusCode.UNSET: names.STATUS_UNSET,
+    StatusCode.OK: names.STATUS_OK,
+    StatusCode.ERROR: names.STATUS_ERROR,
+}
+_CHECKPOINT_TYPES: Final = frozenset(names.CHECKPOINT_TYPES)
+_OUTCOMES: Final = frozenset(names.OUTCOMES)
+
+
+def identity_attributes(identity: Identity) -> dict[str, str]:
+    """What is known of an identity, as span attributes."""
+    known = {
+        names.ATTR_USER_ID: identity.user_id,
+        names.ATTR_USER_EMAIL: identity.email,
+        names.ATTR_USER_FULL_NAME: identity.full_name,
+        names.ATTR_SESSION_ID: identity.conversation_id or identity.session_id,
+        names.ATTR_CONVERSATION_ID: identity.conversation_id,
+        names.ATTR_FLOW_SESSION_ID: identity.session_id,
+        names.ATTR_SOURCE: identity.source,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def classify(name: str, attributes: Mapping[str, Any]) -> str:
+    """The type its attribute says; else its name, if that is one of the known types; else it is a plain span."""
+    kind = attributes.get(names.ATTR_CHECKPOINT_TYPE)
+    if type(kind) is str:
+        return kind
+    return name if name in _CHECKPOINT_TYPES else names.PLAIN_SPAN
+
+
+def kind_of(span: ReadableSpan) -> str:
+    return _KINDS[span.kind]
+
+
+def start_part(
+    span: ReadableSpan, name: str, attributes: Mapping[str, Any], event_type: str, process: str, scope: str
+) -> Part:
+    """What is known when a span starts. `name` and `attributes` have been redacted."""
+    context = span.context
+    parent = span.parent
+    part: Part = {
+        "phase": names.START,
+        "parent_id": None if parent is None else f"{parent.span_id:016x}",
+        "event_type": event_type,
+        "name": name,
+        "kind": kind_of(span),
+        "start_ns": str(span.start_time),
+        "process": process,
+        "flags": int(context.trace_flags) if context is not None else 0,
+    }
+    if scope:
+        part["scope"] = scope
+    if context is not None and context.trace_state:
+        part["trace_state"] = context.trace_state.to_header()
+    if attributes:
+        part["attributes"] = attributes
+    return part
+
+
+def end_part(span: ReadableSpan, attributes: Mapping[str, Any], checkpoint: bool) -> Part:
+    """What the end adds, but for names, links and logs. `attributes` is what changed since the start."""
+    status = _STATUSES[span.status.status_code]
+    part: Part = {"phase": names.END, "end_ns": str(span.end_time), "status": status}
+    outcome = attributes.get(names.ATTR_OUTCOME)
+    if type(outcome) is str and outcome in _OUTCOMES:
+        part["outcome"] = outcome
+    elif checkpoint:
+        part["outcome"] = names.OUTCOME_ERROR if status == names.STATUS_ERROR else names.OUTCOME_OK
+    if attributes:
+        part["attributes"] = attributes
+    return part
+
+
+def logs_of(events: tuple[SpanEvent, ...], redactor: Redactor) -> tuple[list[Part], int]:
+    """The span's own events, redacted, and how many values were hidden in them."""
+    logs: list[Part] = []
+    hidden = 0
+    for event in events:
+        name, in_name = redactor.text(event.name)
+        attributes, in_values = redactor.attributes(dict(event.attributes or {}))
+        hidden += in_name + in_values
+        log: Part = {"name": name, "time_ns": str(event.timestamp)}
+        if attributes:
+            log["attributes"] = attributes
+        logs.append(log)
+    return logs, hidden
+
+
+def links_of(links: tuple[Link, ...], redactor: Redactor) -> tuple[list[Part], int]:
+    """The span's links, redacted, and how many values were hidden in them."""
+    parts: list[Part] = []
+    hidden = 0
+    for link in links:
+        context = link.context
+        part: Part = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+        if context.trace_state:
+            part["trace_state"] = context.trace_state.to_header()
+        if context.trace_flags:
+            part["flags"] = int(context.trace_flags)
+        attributes, count = redactor.attributes(dict(link.attributes or {}))
+        hidden += count
+        if attributes:
+            part["attributes"] = attributes
+        parts.append(part)
+    return parts, hidden
+
+
+def cut_of(span: ReadableSpan) -> dict[str, int]:
+    """What the SDK's limits have cut from the span."""
+    cut = {
+        "attributes": span.dropped_attributes,
+        "logs": span.dropped_events,
+        "links": span.dropped_links,
+    }
+    return {what: number for what, number in cut.items() if number}
+
+
+def made_plain(part: Part) -> Part:
+    """The part as JSON, JSONB and JavaScript can keep it; the same object when it already was."""
+    attributes = part.get("attributes")
+    if (attributes is None or is_plain(attributes)) and "logs" not in part and "links" not in part:
+        return part
+    return made_safe(part)  # type: ignore[arg-type, return-value]
+
+
+def to_json(part: Part) -> tuple[bytes, Part]:
+    """The part as JSON, and the part as it stands there: made safe if some text could not be written as it was."""
+    try:
+        encoded = orjson.dumps(part)
+    except (TypeError, ValueError):
+        pass
+    else:
+        if b"\\u0000" not in encoded:
+            return encoded, part
+    safe: Part = made_safe(part)  # type: ignore[arg-type, assignment]
+    return orjson.dumps(safe), safe

@@ -1,0 +1,343 @@
+"""The mirror: every event into its flow's Redis stream, the indexes, and for watched users the bell.
+
+One pipelined round trip per batch. The stream comes first and the bell after it, so a bell never precedes its data.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from spanflow.span_processors import names
+from spanflow.span_processors.clock import Clock, SystemClock
+from spanflow.span_processors.redis.redis_link import Commands, RedisLink
+from spanflow.span_processors.redis.stream_state import StreamState
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.stages import counters
+from spanflow.span_processors.stages.sink import Receipt, SinkRunner, Unavailable
+
+_log = logging.getLogger(__name__)
+
+START: Final = 0
+UPDATE: Final = 1
+END: Final = 2
+
+
+class StreamEntry(NamedTuple):
+    """One event on its way into a stream."""
+
+    stream: StreamState
+    kind: int
+    span_id: int
+    data: bytes
+    #: All that is known of the span, for an end whose start the stream does not have.
+    whole: bytes = b""
+
+
+class Known(NamedTuple):
+    """The flow's user or session became known: it goes into their indexes."""
+
+    stream: StreamState
+
+
+class Said(NamedTuple):
+    """What a person saw: kept beside the stream until the flow is archived, should this process die before that."""
+
+    flow_id: str
+    data: bytes
+
+
+class Ring(NamedTuple):
+    """A watched user's flow has news."""
+
+    user_id: str
+    flow_id: str
+    #: The seeds' messages, as JSON.
+    messages: tuple[bytes, ...]
+
+
+class Archived(NamedTuple):
+    """The flow is safe elsewhere: it leaves the index of open flows, and its stream goes sooner."""
+
+    flow_id: str
+
+
+MirrorItem: TypeAlias = StreamEntry | Known | Said | Ring | Archived
+
+_ENTRY_WEIGHT: Final = 160
+_REFRESH_AFTER: Final = 10.0
+_TRIM_AFTER: Final = 60.0
+#: Flows that an index of one user or session keeps.
+INDEX_LENGTH: Final = 1000
+#: Keys whose expiry was set lately, remembered so that a busy user's index is not trimmed at every flow.
+_REMEMBERED_INDEXES: Final = 10_000
+#: Activities that are kept of a flow that is not archived yet.
+_MAX_SAID: Final = b"1000"
+HEARTBEAT_EVERY: Final = 5.0
+HEARTBEAT_TTL: Final = 20
+
+#: Errors of the server as a whole: nothing is wrong with the command, it is worth trying again.
+_SERVER_ERRORS: Final = (
+    "OOM",
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MISCONF",
+    "NOREPLICAS",
+    "NOAUTH",
+    "WRONGPASS",
+    "BUSY ",
+    "UNBLOCKED",
+)
+
+
+def is_refusable(item: MirrorItem) -> bool:
+    """Starts, updates and bells can be done without: the end carries the whole span when its start was lost."""
+    return type(item) is not Archived and (type(item) is not StreamEntry or item.kind != END)
+
+
+def archived_in(mirror: SinkRunner[MirrorItem] | None) -> Callable[[Sequence[str]], None]:
+    """What the archive calls with the ids of flows that are safe, on its own thread."""
+
+    def tell(flow_ids: Sequence[str]) -> None:
+        if mirror is not None:
+            mirror.offer([Archived(flow_id) for flow_id in flow_ids])
+
+    return tell
+
+
+class Mirror:
+    """The sink that writes to Redis. Used by its runner's thread only."""
+
+    name = "mirror"
+
+    def __init__(
+        self,
+        link: RedisLink,
+        settings: Settings,
+        *,
+        instance_id: Callable[[], str],
+        process: Callable[[], bytes],
+        clock: Clock | None = None,
+    ) -> None:
+        self._link = link
+        self._ttl = b"%d" % int(settings.stream_ttl)
+        self._ttl_archived = b"%d" % int(settings.stream_ttl_archived)
+        # An expiry slides when a tenth of it has gone by, not with every event.
+        self._slide_after = min(3600.0, settings.stream_ttl / 10)
+        self._instance_id = instance_id
+        self._process = process
+        self._clock = clock or SystemClock()
+        self._trimmed: dict[bytes, float] = {}
+        self._beaten_at = -HEARTBEAT_EVERY
+        self._described = b""
+        self._refusals: set[str] = set()
+
+    # -- Sink ----------------------------------------------------------------------------------------------------------
+
+    def size(self, item: MirrorItem) -> int:
+        if type(item) is StreamEntry:
+            return len(item[3]) + len(item[4]) + _ENTRY_WEIGHT
+        if type(item) is Ring:
+            return sum(map(len, item.messages)) + _ENTRY_WEIGHT
+        if type(item) is Said:
+            return len(item.data) + _ENTRY_WEIGHT
+        return _ENTRY_WEIGHT
+
+    def deliver(self, batch: Sequence[MirrorItem], deadline: float) -> Receipt[MirrorItem]:
+        now = self._clock.monotonic()
+        wall = self._clock.time_ns() / 1e9
+        commands = self._link.commands()
+        #: For every command the item whose fate its reply decides, or None.
+        owners: list[MirrorItem | None] = []
+        heartbeat = self._beat(commands, owners, now)
+        add_event = commands.add_event
+        for item in batch:
+            if type(item) is StreamEntry:
+                stream, kind, span_id, data, whole = item
+                if kind == END and whole and stream.lacks_start(span_id):
+                    data = whole
+                add_event(stream, data)
+                owners.append(item)
+                if now >= stream.touched_at or stream.indexed != stream.users:
+                    self._write_beside(commands, owners, stream, now, wall)
+            elif type(item) is Known:
+                before = len(owners)
+                self._index(commands, owners, item.stream, now)
+                owners[before : before + 1] = [item] if len(owners) > before else []
+            elif type(item) is Said:
+                self._keep(commands, owners, item)
+            elif type(item) is Ring:
+                _ring(commands, owners, item)
+            elif type(item) is Archived:
+                self._close_flow(commands, owners, item)
+        try:
+            replies = self._link.execute(commands, deadline)
+        except Unavailable:
+            for item in batch:
+                _index_again(item)
+            raise
+        if heartbeat:
+            self._beaten_at = now
+        return self._judge(batch, owners, replies)
+
+    def set_aside(self, batch: Sequence[MirrorItem], reason: str, *, final: bool) -> Receipt[MirrorItem]:
+        """There is nowhere else to put events: they wait in the queue while it has room."""
+        return Receipt(0, again=batch)
+
+    def idle(self, deadline: float) -> float | None:
+        now = self._clock.monotonic()
+        commands = self._link.commands()
+        owners: list[MirrorItem | None] = []
+        if self._beat(commands, owners, now):
+            for reply in self._link.execute(commands, deadline):
+                if isinstance(reply, Exception) and _is_of_server(str(reply)):
+                    raise Unavailable(str(reply))
+            self._beaten_at = now
+        return max(0.05, self._beaten_at + HEARTBEAT_EVERY - self._clock.monotonic())
+
+    def close(self, deadline: float) -> None:
+        if self._beaten_at >= 0:
+            commands = self._link.commands()
+            # A process that ends in good order says so: what it left open is taken over at once.
+            commands.add(b"DEL", names.process_heartbeat(self._instance_id()).encode())
+            try:
+                self._link.execute(commands, min(deadline, time.monotonic() + 0.5))
+            except Unavailable:
+                pass
+        self._link.close()
+
+    def after_fork(self) -> None:
+        self._link.forget()
+        self._beaten_at = -HEARTBEAT_EVERY
+        self._described = b""
+        self._trimmed.clear()
+
+    # -- one batch -----------------------------------------------------------------------------------------------------
+
+    def _write_beside(
+        self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float, wall: float
+    ) -> None:
+        """Beside an event and now and then: the index of open flows, the expiry, the indexes of user and session."""
+        if now >= stream.touched_at:
+            stream.touched_at = now + _REFRESH_AFTER
+            commands.add(b"ZADD", names.OPEN_FLOWS.encode(), b"%.3f" % wall, stream.flow_id.encode())
+            owners.append(None)
+            if now >= stream.expires_at:
+                stream.expires_at = now + self._slide_after
+                commands.add(b"EXPIRE", stream.key, self._ttl)
+                owners.append(None)
+        if stream.indexed != stream.users:
+            self._index(commands, owners, stream, now)
+
+    def _index(self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float) -> None:
+        user_id, session_id = stream.users
+        known_user, known_session = stream.indexed
+        if user_id is not None and user_id != known_user:
+            self._index_under(commands, owners, names.user_flows(user_id).encode(), stream, now)
+        if session_id is not None and session_id != known_session:
+            self._index_under(commands, owners, names.session_flows(session_id).encode(), stream, now)
+        stream.indexed = stream.users
+
+    def _index_under(
+        self, commands: Commands, owners: list[MirrorItem | None], key: bytes, stream: StreamState, now: float
+    ) -> None:
+        commands.add(b"ZADD", key, b"%.6f" % stream.started_s, stream.flow_id.encode())
+        owners.append(None)
+        if now >= self._trimmed.get(key, 0.0):
+            if len(self._trimmed) >= _REMEMBERED_INDEXES:
+                self._trimmed.clear()
+            self._trimmed[key] = now + _TRIM_AFTER
+            commands.add(b"ZREMRANGEBYRANK", key, b"0", b"%d" % (-INDEX_LENGTH - 1))
+            commands.add(b"EXPIRE", key, self._ttl)
+            owners += (None, None)
+
+    def _close_flow(self, commands: Commands, owners: list[MirrorItem | None], item: Archived) -> None:
+        commands.add(b"ZREM", names.OPEN_FLOWS.encode(), item.flow_id.encode())
+        commands.add(b"EXPIRE", names.flow_stream(item.flow_id).encode(), self._ttl_archived)
+        commands.add(b"DEL", names.flow_activities(item.flow_id).encode())
+        owners += (item, None, None)
+
+    def _keep(self, commands: Commands, owners: list[MirrorItem | None], item: Said) -> None:
+        key = names.flow_activities(item.flow_id).encode()
+        commands.add(b"XADD", key, b"MAXLEN", b"~", _MAX_SAID, b"*", names.STREAM_FIELD.encode(), item.data)
+        commands.add(b"EXPIRE", key, self._ttl)
+        owners += (item, None)
+
+    def _beat(self, commands: Commands, owners: list[MirrorItem | None], now: float) -> bool:
+        """Say that this process lives, and once what it is, if that is due."""
+        if now < self._beaten_at + HEARTBEAT_EVERY:
+            return False
+        instance_id = self._instance_id()
+        key = names.process_heartbeat(instance_id).encode()
+        commands.add(b"SET", key, b"%d" % (self._clock.time_ns() // 1_000_000_000), b"EX", b"%d" % HEARTBEAT_TTL)
+        about = names.process_description(instance_id).encode()
+        # It outlives the process, because a flow of a dead process is archived by somebody else.
+        commands.add(b"SET", about, self._process(), b"EX", self._ttl)
+        owners += (None, None)
+        return True
+
+    # -- the replies ---------------------------------------------------------------------------------------------------
+
+    def _judge(
+        self, batch: Sequence[MirrorItem], owners: Sequence[MirrorItem | None], replies: Sequence[Any]
+    ) -> Receipt[MirrorItem]:
+        again: list[MirrorItem] = []
+        refused = 0
+        away = ""
+        for owner, reply in zip(owners, replies, strict=True):
+            if type(reply) is bytes and type(owner) is StreamEntry:
+                owner.stream.created = True
+            elif isinstance(reply, Exception):
+                error = str(reply)
+                if _is_of_server(error):
+                    away = error
+                    if owner is not None:
+                        _index_again(owner)
+                        again.append(owner)
+                elif owner is not None:
+                    refused += 1
+                    self._refused(owner, error)
+                else:
+                    self._say_refused(error)
+            elif reply is None and type(owner) is StreamEntry:
+                # NOMKSTREAM: the stream that we have written to is gone (flushed, evicted, restarted empty).
+                owner.stream.forget_redis()
+                again.append(owner)
+        dropped = {counters.REFUSED: refused} if refused else {}
+        return Receipt(len(batch) - len(again) - refused, dropped, again, away)
+
+    def _refused(self, owner: MirrorItem, error: str) -> None:
+        if type(owner) is StreamEntry and owner.kind == START:
+            owner.stream.lose_start(owner.span_id)
+        self._say_refused(error)
+
+    def _say_refused(self, error: str) -> None:
+        kind = error.partition(" ")[0]
+        if kind not in self._refusals:
+            self._refusals.add(kind)
+            _log.error("Redis refuses a command of the mirror: %s (said once)", error)
+
+
+def _index_again(item: MirrorItem) -> None:
+    """The item was not written, so neither were the index entries beside it."""
+    if type(item) is StreamEntry or type(item) is Known:
+        stream = item.stream
+        stream.touched_at = 0.0
+        stream.expires_at = 0.0
+        stream.indexed = (None, None)
+
+
+def _ring(commands: Commands, owners: list[MirrorItem | None], ring: Ring) -> None:
+    channel = names.flow_events(ring.user_id).encode()
+    for message in ring.messages:
+        commands.publish(channel, message)
+        owners.append(None)
+    commands.publish(names.flow_bell(ring.user_id).encode(), ring.flow_id.encode())
+    owners.append(ring)
+
+
+def _is_of_server(error: str) -> bool:
+    return error.startswith(_SERVER_ERRORS)

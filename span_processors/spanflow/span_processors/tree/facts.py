@@ -1,0 +1,113 @@
+"""What can be computed from a tree: where the time went.
+
+`duration` is start to end; `self` is what no child accounts for; `critical` is the part of a span's own time without
+which the flow would have been shorter. Nothing recurses, and open spans count up to now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from spanflow.span_processors.tree.tree import Node, Tree, time_of
+
+_TIMES: Final = ("start_ns", "updated_ns", "end_ns")
+
+
+@dataclass(slots=True)
+class NodeFacts:
+    """Times of one node in nanoseconds. A placeholder spans its children."""
+
+    start_ns: int
+    end_ns: int
+    open: bool
+    self_ns: int = 0
+    critical_ns: int = 0
+
+    @property
+    def duration_ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+    @property
+    def on_critical_path(self) -> bool:
+        return self.critical_ns > 0
+
+
+def facts_of(tree: Tree, now_ns: int | None = None) -> dict[str, NodeFacts]:
+    """The facts of every node whose times are known, by node id. Without `now_ns`, open spans reach as far as the
+    newest moment that any event tells of."""
+    until = now_ns if now_ns is not None else _newest_moment(tree)
+    facts: dict[str, NodeFacts] = {}
+    for node in reversed(list(tree.walk())):  # children before their parents
+        times = _times(node, facts, until)
+        if times is not None:
+            facts[node.node_id] = times
+            times.self_ns = _self_time(node, facts)
+    for root in tree.roots:
+        if root.node_id in facts:
+            _mark_critical_path(root, facts)
+    return facts
+
+
+def critical_path(tree: Tree, facts: Mapping[str, NodeFacts]) -> list[str]:
+    """The ids of the nodes that determined how long the flow took, in reading order."""
+    return [node.node_id for node in tree.walk() if node.node_id in facts and facts[node.node_id].on_critical_path]
+
+
+def _newest_moment(tree: Tree) -> int:
+    moments = (time_of(node.entry, name) or 0 for node in tree.nodes.values() for name in _TIMES)
+    return max(moments, default=0)
+
+
+def _times(node: Node, facts: Mapping[str, NodeFacts], until: int) -> NodeFacts | None:
+    if node.entry is None:
+        inner = [facts[child.node_id] for child in node.children if child.node_id in facts]
+        if not inner:
+            return None
+        return NodeFacts(
+            min(times.start_ns for times in inner),
+            max(times.end_ns for times in inner),
+            any(times.open for times in inner),
+        )
+    start = node.start_ns if node.start_ns is not None else node.end_ns
+    if start is None:
+        return None
+    end = node.end_ns if node.ended else until
+    return NodeFacts(start, max(start, start if end is None else end), open=not node.ended)
+
+
+def _self_time(node: Node, facts: Mapping[str, NodeFacts]) -> int:
+    """The node's duration without the time in which at least one child ran."""
+    times = facts[node.node_id]
+    if node.entry is None:
+        return 0
+    covered, reached = 0, times.start_ns
+    for child in sorted(_timed_children(node, facts), key=lambda inner: inner[1].start_ns):
+        start = max(child[1].start_ns, reached)
+        end = min(child[1].end_ns, times.end_ns)
+        if end > start:
+            covered += end - start
+            reached = end
+    return times.duration_ns - covered
+
+
+def _mark_critical_path(root: Node, facts: Mapping[str, NodeFacts]) -> None:
+    """Walk back from the end: at each moment the path runs through the child that ended last before it."""
+    stack = [(root, facts[root.node_id].end_ns)]
+    while stack:
+        node, until = stack.pop()
+        times = facts[node.node_id]
+        end = cursor = min(until, times.end_ns)
+        own = 0
+        for child, inner in sorted(_timed_children(node, facts), key=lambda pair: -pair[1].end_ns):
+            # A child that outlives its parent holds it up only until the parent's end.
+            child_end = min(inner.end_ns, end)
+            if inner.start_ns >= end or child_end > cursor or child_end <= times.start_ns:
+                continue
+            own += cursor - child_end
+            stack.append((child, child_end))
+            cursor = max(inner.start_ns, times.start_ns)
+        times.critical_ns = own + max(cursor - times.start_ns, 0) if node.entry is not None else 0
+
+
+def _timed_children(node: Node, facts: Mapping[str, NodeFacts]) -> list[tuple[Node, NodeFacts]]:
+    return [(child, facts[child.node_id]) for child in node.children if child.node_id in facts]

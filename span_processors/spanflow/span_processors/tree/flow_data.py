@@ -1,0 +1,167 @@
+"""The stored document of a flow: `flow_data` in Postgres, built, read and merged.
+
+Merging is as order-free as the reducer: whichever processes and viewers write their parts, in whatever order and
+however often, the row ends up the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypedDict, cast
+
+from spanflow.span_processors.event.canonical import canonical
+from spanflow.span_processors.event.event import Event, EventError
+from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.ids import id_or_none, shown_id
+from spanflow.span_processors.tree.flow_identity import identity_of_flow
+from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.span_processors.tree.tree import in_start_order
+
+
+class FlowData(TypedDict, total=False):
+    """One flow as it is stored. `events` has one merged entry per span, in start order, without `flow_id`."""
+
+    session_id: str | int | None
+    user_id: str | int | None
+    conversation_id: str | int | None
+    flow_id: str | None
+    #: By instance id: the process's `resource` and `scopes` (which stand here once, not in each event), and `cut`.
+    processes: dict[str, Any]
+    #: What gateways knew of the flow's owner beside its spans (which may have lost it to an attribute limit).
+    stated: dict[str, str]
+    events: list[Event]
+
+
+#: How deep `processes` is merged member by member; what lies deeper is one value.
+_MERGE_DEPTH: Final = 5
+_IDS: Final = ("session_id", "user_id", "conversation_id")
+_OWN_KEYS: Final = (*_IDS, "flow_id", "processes", "stated", "events")
+_NOT_STORED: Final = frozenset({"v", "flow_id"})
+
+
+def build(
+    flow_id: str | None,
+    entries: Iterable[Event],
+    *,
+    identity: Identity | None = None,
+    processes: Mapping[str, Any] | None = None,
+) -> FlowData:
+    """The document of one flow. `identity` is what is known beside the spans' own attributes, which count more."""
+    return _built(flow_id, entries, _ids_of(identity or Identity()), processes or {})
+
+
+def _built(
+    flow_id: str | None, entries: Iterable[Event], stated: Mapping[str, str], processes: Mapping[str, Any]
+) -> FlowData:
+    events = [_stored(entry) for entry in in_start_order(entries)]
+    whose = Identity(**stated).merged(identity_of_flow(events))
+    document = FlowData(
+        session_id=shown_id(whose.session_id),
+        user_id=shown_id(whose.user_id),
+        conversation_id=shown_id(whose.conversation_id),
+        flow_id=flow_id,
+        processes=dict(processes),
+        events=events,
+    )
+    if stated:
+        document["stated"] = dict(stated)
+    return document
+
+
+def _ids_of(identity: Identity) -> dict[str, str]:
+    return {field: value for field in _IDS if (value := getattr(identity, field)) is not None}
+
+
+def _stated_in(document: Mapping[str, Any]) -> dict[str, str]:
+    """What was stated beside the spans. A document of an older gateway has nothing but that."""
+    if "processes" not in document:
+        return _ids_of(identity_in_document(document))
+    stated = document.get("stated")
+    return _ids_of(identity_in_document(stated)) if isinstance(stated, Mapping) else {}
+
+
+def read(document: object) -> FlowReducer:
+    """A reducer with everything a stored document holds. Documents of gateways older than Spanflow are read too;
+    an event that cannot be read is left out."""
+    reducer = FlowReducer()
+    for event in events_in(document):
+        try:
+            reducer.add(event)
+        except EventError:
+            continue
+    return reducer
+
+
+def events_in(document: object) -> list[Event]:
+    """The raw list of events in a document; empty if it has none."""
+    events = document.get("events") if isinstance(document, Mapping) else document
+    return cast(list[Event], events) if isinstance(events, list) else []
+
+
+def identity_in_document(document: Mapping[str, Any]) -> Identity:
+    """The flow's owner as the document states it."""
+    return Identity(
+        user_id=id_or_none(document.get("user_id")),
+        session_id=id_or_none(document.get("session_id")),
+        conversation_id=id_or_none(document.get("conversation_id")),
+    )
+
+
+def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> FlowData:
+    """One document out of two of the same flow. Order and repetition make no difference."""
+    reducer = read(one)
+    for event in read(other).entries():
+        reducer.add(event)
+    document = _built(
+        _join(one.get("flow_id"), other.get("flow_id"), 0),
+        reducer.entries(),
+        _join(_stated_in(one), _stated_in(other), 1),
+        _join(one.get("processes", {}), other.get("processes", {}), _MERGE_DEPTH),
+    )
+    more = {
+        key: _join(one.get(key), other.get(key), _MERGE_DEPTH) for key in sorted({*one, *other}.difference(_OWN_KEYS))
+    }
+    return cast(FlowData, {**document, **more})
+
+
+def merge_session(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """All flows of a session as one document: the events of all, each with its `flow_id`, in start order."""
+    events: list[Event] = []
+    flow_ids: list[str] = []
+    processes: Any = {}
+    whose = Identity()
+    for document in documents:
+        flow_id = document.get("flow_id")
+        if isinstance(flow_id, str) and flow_id not in flow_ids:
+            flow_ids.append(flow_id)
+        for entry in read(document).entries():
+            events.append({**entry, "flow_id": flow_id} if isinstance(flow_id, str) else entry)
+        processes = _join(processes, document.get("processes"), _MERGE_DEPTH)
+        whose = whose.merged(identity_in_document(document))
+    return {
+        "session_id": shown_id(whose.session_id),
+        "user_id": shown_id(whose.user_id),
+        "conversation_id": shown_id(whose.conversation_id),
+        "flow_ids": flow_ids,
+        "processes": processes,
+        "events": in_start_order(events),
+    }
+
+
+def _stored(entry: Event) -> Event:
+    if _NOT_STORED.isdisjoint(entry):
+        return entry
+    return cast(Event, {key: value for key, value in entry.items() if key not in _NOT_STORED})
+
+
+def _join(one: Any, other: Any, depth: int) -> Any:
+    """The least value that holds both: members of objects are united, of two numbers the larger counts."""
+    if one is None or other is None:
+        return other if one is None else one
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and depth:
+        return {key: _join(one.get(key), other.get(key), depth - 1) for key in sorted({*one, *other})}
+    if _is_number(one) and _is_number(other):
+        return max(one, other)
+    return one if canonical(one) >= canonical(other) else other
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

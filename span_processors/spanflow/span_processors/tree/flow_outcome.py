@@ -1,0 +1,83 @@
+"""How a flow ended, in one word: ok, denied, cancelled or error; for a denial also at which gate and why."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event, is_checkpoint
+from spanflow.span_processors.tree.tree import Node, Tree, time_of
+
+#: What a checkpoint can do to its flow, the strongest first.
+_DECISIVE: Final = (names.OUTCOME_DENIED, names.OUTCOME_CANCELLED, names.OUTCOME_ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome, and for a denial the gate and the reason. All None while the flow is open."""
+
+    outcome: str | None = None
+    gate: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+def verdict_of(tree: Tree, root: Event | None) -> Verdict:
+    """What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide.
+
+    An «ok» only means that the application answered. It also answers the requests that its gates refuse.
+    """
+    if root is None or root["phase"] != names.END:
+        return Verdict()
+    decisive = _decisive_checkpoint(tree)
+    outcome = root.get("outcome")
+    if outcome is None or outcome == names.OUTCOME_OK:
+        outcome = _outcome(root, decisive)
+    if outcome == names.OUTCOME_OK or decisive is None:
+        return Verdict(outcome)
+    message = decisive.get("status_message")
+    if outcome != names.OUTCOME_DENIED:
+        return Verdict(outcome, message=message)
+    reason = decisive.get("attributes", {}).get(names.ATTR_DENIED_REASON)
+    return Verdict(outcome, decisive.get("event_type"), reason if isinstance(reason, str) else message, message)
+
+
+def _outcome(root: Event, decisive: Event | None) -> str:
+    if decisive is not None:
+        return _word(decisive)
+    return names.OUTCOME_ERROR if root.get("status") == names.STATUS_ERROR else names.OUTCOME_OK
+
+
+def _word(entry: Event) -> str:
+    if entry.get("event_type") == names.ERROR:
+        return names.OUTCOME_ERROR
+    return entry.get("outcome", names.OUTCOME_OK)
+
+
+def _decisive_checkpoint(tree: Tree) -> Event | None:
+    """The checkpoint that ended the request: it went wrong, no step began after it, and no step around it went well.
+
+    So a tool that fails or is refused inside a model call that goes on does not make the flow a failed one.
+    """
+    last_begun = 0
+    wrong: list[Event] = []
+    went_well: set[str] = set()  # nodes that are, or stand within, a step that went well
+    for node in tree.walk():
+        entry = node.entry
+        if node.parent is not None and node.parent.node_id in went_well and _outlasted(node, node.parent):
+            went_well.add(node.node_id)
+        if entry is None or not is_checkpoint(entry):
+            continue
+        if entry.get("event_type") != names.ERROR:
+            last_begun = max(last_begun, time_of(entry, "start_ns") or 0)
+        if _word(entry) in _DECISIVE and node.node_id not in went_well:
+            wrong.append(entry)
+        elif entry.get("outcome") == names.OUTCOME_OK:
+            went_well.add(node.node_id)
+    last = [entry for entry in wrong if (end := time_of(entry, "end_ns")) is None or end >= last_begun]
+    return next((entry for word in _DECISIVE for entry in reversed(last) if _word(entry) == word), None)
+
+
+def _outlasted(node: Node, parent: Node) -> bool:
+    """Whether the parent went on after the node; in a chain of steps, each is only the one before the next."""
+    node_end, parent_end = node.end_ns, parent.end_ns
+    return node_end is None or parent_end is None or parent_end >= node_end

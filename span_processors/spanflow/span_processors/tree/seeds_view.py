@@ -1,0 +1,124 @@
+"""What dashboards written before Spanflow see: one flat message per checkpoint.
+
+The Redis channel, the live socket and the routes all show what `flow_event` makes, so they cannot disagree.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event, is_checkpoint
+from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.tree.flow_identity import identity_in, identity_of_flow
+from spanflow.span_processors.tree.tree import NS_PER_MS, time_of
+
+_US_PER_S: Final = 1_000_000
+_NS_PER_US: Final = 1_000
+#: Where a checkpoint without the seeds' own field may say the same in OpenTelemetry's words.
+_ALSO: Final = {
+    "tool": "gen_ai.tool.name",
+    "model": "gen_ai.response.model",
+}
+_TOKEN_COUNTS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+
+
+def is_due(entry: Event) -> bool:
+    """Whether the message of this checkpoint is sent now, given everything known about the span: `llm_thinking` when
+    it starts, every other checkpoint when it ends."""
+    if entry.get("event_type") == names.LLM_THINKING:
+        return entry["phase"] == names.START
+    return entry["phase"] == names.END and is_checkpoint(entry)
+
+
+def flow_event(entry: Event, parent_id: str | None, identity: Identity) -> dict[str, Any]:
+    """The message of one checkpoint. `parent_id` is its nearest checkpoint ancestor, `identity` the flow's owner."""
+    whose = identity_in(entry).merged(identity)
+    message: dict[str, Any] = {
+        "type": "flow_event",
+        "user_id": shown_id(whose.user_id),
+        "session_id": shown_id(whose.session_id),
+        "node_id": entry["node_id"],
+        "event_type": entry.get("event_type", names.PLAIN_SPAN),
+        "parent_id": parent_id,
+        "timestamp": _seconds(entry),
+        "duration_ms": _duration_ms(entry),
+        "status": _status(entry),
+        "source": whose.source,
+    }
+    for key, value in _data(entry).items():
+        message.setdefault(key, value)
+    return message
+
+
+def flow_events(entries: Iterable[Event], identity: Identity | None = None) -> list[dict[str, Any]]:
+    """The messages of all checkpoints of one flow, in start order."""
+    known = list(entries)
+    whose = identity_of_flow(known).merged(identity or Identity())
+    ancestry = CheckpointAncestry(known)
+    return [flow_event(entry, ancestry.nearest(entry["node_id"]), whose) for entry in known if is_checkpoint(entry)]
+
+
+class CheckpointAncestry:
+    """Finds the nearest checkpoint above a span. Feed it what becomes known, in any order."""
+
+    def __init__(self, entries: Iterable[Event] = ()) -> None:
+        self._parents: dict[str, str | None] = {}
+        self._checkpoints: set[str] = set()
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, event: Event) -> None:
+        node_id = event["node_id"]
+        if "parent_id" in event:
+            self._parents[node_id] = event["parent_id"]
+        if is_checkpoint(event):
+            self._checkpoints.add(node_id)
+
+    def nearest(self, node_id: str) -> str | None:
+        """The node id of the nearest checkpoint above `node_id`, None when there is none."""
+        step = self._parents.get(node_id)
+        passed = {node_id}
+        while step is not None and step not in passed:
+            if step in self._checkpoints:
+                return step
+            passed.add(step)
+            step = self._parents.get(step)
+        return None
+
+
+def _data(entry: Event) -> dict[str, Any]:
+    attributes = entry.get("attributes", {})
+    prefix = names.ATTR_DATA_PREFIX
+    data = {key[len(prefix) :]: value for key, value in attributes.items() if key.startswith(prefix)}
+    for key, other in _ALSO.items():
+        if key not in data and other in attributes:
+            data[key] = attributes[other]
+    counts = [count for name in _TOKEN_COUNTS if isinstance(count := attributes.get(name), int)]
+    if counts:
+        data.setdefault("tokens", sum(counts))
+    if names.ATTR_DENIED_REASON in attributes:
+        data.setdefault("reason", attributes[names.ATTR_DENIED_REASON])
+    if entry.get("status_message"):
+        data.setdefault("error", entry["status_message"])
+    return data
+
+
+def _seconds(entry: Event) -> float | None:
+    start = time_of(entry, "start_ns") or time_of(entry, "end_ns")
+    return None if start is None else start // _NS_PER_US / _US_PER_S
+
+
+def _duration_ms(entry: Event) -> float | None:
+    start, end = time_of(entry, "start_ns"), time_of(entry, "end_ns")
+    if entry["phase"] != names.END or start is None or end is None:
+        return None
+    return round(max(end - start, 0) / NS_PER_MS, 3)
+
+
+def _status(entry: Event) -> str:
+    """The outcome in one word; a span that says nothing of it went well."""
+    if entry["phase"] != names.END:
+        return names.NODE_RUNNING
+    status = entry.get("status", names.STATUS_UNSET)
+    return entry.get("outcome") or (names.STATUS_OK if status == names.STATUS_UNSET else status)
