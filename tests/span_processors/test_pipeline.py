@@ -279,6 +279,21 @@ def test_nothing_is_traced_where_instrumentation_is_suppressed(redis_url: str) -
         assert gateway.pipeline.counters.intake.accepted == 0
 
 
+def test_a_span_that_has_begun_is_ended_also_where_instrumentation_is_suppressed(redis_url: str) -> None:
+    with TracedGateway(redis_url) as gateway:
+        root = gateway.start("POST /ask")
+        token = context.attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            own = gateway.start("own", root)
+            gateway.end(root)
+        finally:
+            context.detach(token)
+        gateway.end(own)
+        assert gateway.pipeline.force_flush(5)
+        assert gateway.pipeline.counters.open_flows == 0
+        assert gateway.pipeline.counters.intake.accepted == 2
+
+
 def test_no_thread_and_no_connection_before_the_first_span(redis_url: str) -> None:
     before = set(threading.enumerate())
     with TracedGateway(redis_url) as gateway:

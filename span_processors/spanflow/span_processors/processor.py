@@ -1,6 +1,7 @@
 """The OpenTelemetry span processor: hands spans to the pipeline and never lets anything of ours reach the request."""
 
 import logging
+from typing import Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -9,6 +10,8 @@ from spanflow.span_processors.identity import identity_in_context
 from spanflow.span_processors.pipeline import Pipeline
 
 _log = logging.getLogger(__name__)
+
+_LEFT_OUT: Final = 4096
 
 
 class FlowSpanProcessor(SpanProcessor):
@@ -21,6 +24,8 @@ class FlowSpanProcessor(SpanProcessor):
         self.pipeline = pipeline
         self._span_started = pipeline.span_started
         self._span_ended = pipeline.span_ended
+        #: Spans that began where nothing is to be traced; insertion-ordered, so that the oldest can be forgotten.
+        self._left_out: dict[int, None] = {}
         self._complained = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -28,6 +33,7 @@ class FlowSpanProcessor(SpanProcessor):
             here = get_current()
             # Our own threads, and whoever else asks not to be traced: writing traces must not make traces.
             if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
+                self._leave_out(span)
                 return
             self._span_started(span, identity_in_context(here if parent_context is None else parent_context))
         except Exception:
@@ -35,12 +41,19 @@ class FlowSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         try:
-            here = get_current()
-            if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
+            # Where it ends does not matter: a span that was begun is ended, also inside of something suppressed.
+            context = span.context
+            if self._left_out and context is not None and context.span_id in self._left_out:
+                self._left_out.pop(context.span_id, None)
                 return
             self._span_ended(span)
         except Exception:
             self._failed()
+
+    def _leave_out(self, span: Span) -> None:
+        self._left_out[span.get_span_context().span_id] = None
+        if len(self._left_out) > _LEFT_OUT:
+            self._left_out.pop(next(iter(self._left_out)), None)
 
     def shutdown(self) -> None:
         try:
