@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,20 @@ ARROWS = {
 }
 #: What a room may import while it is being imported. The command finds out first which extras are there.
 AT_IMPORT = {**ARROWS, "cli": {"cli", "span_processors", "instrumentation"}}
+
+#: The rooms of the ground floor, and which of the others each may import. All may import the modules beside them, but
+#: for those that put the rooms together.
+GROUND_FLOOR: dict[str, set[str]] = {
+    "event": set(),
+    "redaction": set(),
+    "spool": set(),
+    "stages": set(),
+    "tree": {"event"},
+    "redis": {"stages"},
+    "encoding": {"event", "tree", "redaction", "redis"},
+    "archive": {"event", "tree", "stages", "redis", "spool"},
+}
+COMPOSING = {"assembly", "pipeline", "processor", "self_metrics"}
 
 #: The import names of what `pip install spanflow` brings, and nothing of the extras.
 BARE = {"opentelemetry", "redis", "hiredis", "asyncpg", "orjson", "packaging", "wrapt", "spanflow"}
@@ -68,6 +83,46 @@ def test_imports_run_one_way() -> None:
                 if parts[0] == "spanflow" and len(parts) > 1 and parts[1] not in allowed[room_of(path)]:
                     wrong.append(f"{shown(path)} imports {name}")
     assert sorted(set(wrong)) == []
+
+
+def module_name(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[parts.index("spanflow") :]).removesuffix(".__init__")
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """The modules of ours that a module imports anywhere, also where only a type checker looks."""
+    found: set[str] = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name in known} - {module_name(path)}
+
+
+def test_no_import_runs_in_a_circle() -> None:
+    paths = {module_name(path): path for path in modules() if path.name != "__init__.py"}
+    graph = {name: imported_modules(path, set(paths)) for name, path in paths.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(reversed(circle.args[1])), pytrace=False)
+
+
+def test_the_rooms_of_the_ground_floor_know_only_those_below_them() -> None:
+    floor = ROOT / "span_processors" / "spanflow" / "span_processors"
+    wrong = []
+    assert {path.name for path in floor.iterdir() if (path / "__init__.py").exists()} == set(GROUND_FLOOR)
+    for room, below in GROUND_FLOOR.items():
+        for path in sorted((floor / room).rglob("*.py")):
+            for name in imports(parsed(path)):
+                parts = name.split(".")[2:]
+                if name.startswith("spanflow.span_processors.") and (
+                    parts[0] in COMPOSING or (parts[0] in GROUND_FLOOR and parts[0] not in below | {room})
+                ):
+                    wrong.append(f"{shown(path)} imports {name}")
+    assert wrong == []
 
 
 def test_imports_are_absolute() -> None:

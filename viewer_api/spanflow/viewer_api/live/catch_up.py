@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live.cursor import Cursor
 from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, NoticeFrame, snapshots
-from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry
+from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import Subscription
-
-if TYPE_CHECKING:
-    from spanflow.viewer_api.live.feed import Feed
+from spanflow.viewer_api.live.tail import Tail
 
 #: The merged entries of a flow that Redis does not have any more.
 ArchivedEntries = Callable[[str], Awaitable[Sequence[Event]]]
@@ -23,7 +21,19 @@ _SLACK_MS: Final = 30_000
 _RETRY_SECONDS: Final = 0.5
 
 
-async def catch_up(feed: "Feed", subscription: Subscription) -> AsyncIterator[Frame]:
+class Followed(Protocol):
+    """What must be known of the feed that somebody catches up with."""
+
+    user_id: str
+    tails: dict[str, Tail]
+    redis: RedisFlows
+    archived: ArchivedEntries
+
+    def position(self) -> Cursor: ...
+    def process_notice(self, flow_id: str, process: str, *, alive: bool) -> Frame: ...
+
+
+async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[Frame]:
     """Frames from what `subscription` has up to where `feed` is at the moment of the call."""
     # No await up to the first frame: this is the moment.
     here, at = feed.position(), subscription.at
@@ -60,7 +70,7 @@ async def catch_up(feed: "Feed", subscription: Subscription) -> AsyncIterator[Fr
 
 
 async def _of_flow(
-    feed: "Feed", flow_id: str, after: str, until: str, has: dict[str, str], read_ms: int
+    feed: Followed, flow_id: str, after: str, until: str, has: dict[str, str], read_ms: int
 ) -> AsyncIterator[Frame]:
     trimmed = after != BEGINNING and not await feed.redis.holds(flow_id, after)
     pages: list[Entry] = []
@@ -93,7 +103,7 @@ async def _of_flow(
         yield frame
 
 
-async def _ended_meanwhile(feed: "Feed", at: Cursor, here: Cursor) -> AsyncIterator[Frame]:
+async def _ended_meanwhile(feed: Followed, at: Cursor, here: Cursor) -> AsyncIterator[Frame]:
     """Flows that a returning client had, or that began while it was away, and that are complete and left by now."""
     newest = await feed.redis.of_user(feed.user_id)
     elsewhere = [flow_id for flow_id in {**dict.fromkeys(newest), **at.positions} if flow_id not in here.positions]

@@ -10,10 +10,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
-from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live.catch_up import ArchivedEntries, catch_up
 from spanflow.viewer_api.live.cursor import Cursor
@@ -21,6 +19,7 @@ from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame,
 from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import Subscription
+from spanflow.viewer_api.live.tail import Tail
 
 log = logging.getLogger(__name__)
 
@@ -31,31 +30,6 @@ TICK_SECONDS: Final = 1.0
 #: So long the stream of a complete flow is still looked at: some spans end late.
 LINGER_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 0.5
-
-
-@dataclass
-class Tail:
-    """How far one flow has been read."""
-
-    last_id: str = BEGINNING
-    open: bool = True
-    closed_at: float = 0.0
-    #: Open spans by the process that has them.
-    open_spans: dict[str, set[str]] = field(default_factory=dict)
-    lost: set[str] = field(default_factory=set)
-
-    def note(self, event: Event) -> None:
-        process = event.get("process")
-        if process is None:
-            return
-        spans = self.open_spans.setdefault(process, set())
-        if event["phase"] == names.END:
-            spans.discard(event["node_id"])
-        else:
-            spans.add(event["node_id"])
-
-    def busy_processes(self) -> set[str]:
-        return {process for process, spans in self.open_spans.items() if spans}
 
 
 class Feed:
