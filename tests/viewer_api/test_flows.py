@@ -231,7 +231,8 @@ def test_a_running_flow_can_be_read_at_any_time(viewer: RunningViewer, make_flow
     for path in ("flows?user_id=7", "flows?session_id=s-1", "flows"):
         (listed,) = viewer.get(f"/api/v1/{path}")["flows"]
         assert (listed["flow_id"], listed["open"], listed["name"]) == (flow.flow_id, True, "POST /ask")
-    assert viewer.get("/api/v1/flows?user_id=8") == {"flows": [], "next": None}
+    for filtered in ("user_id=8", "outcome=ok"):
+        assert viewer.get(f"/api/v1/flows?{filtered}") == {"flows": [], "next": None}
     flow.step("tool", "root", "tool_call", tool="list_snapshots", mcp="qa_mcp")
     flow.end("root")
     (ended,) = viewer.get("/api/v1/flows")["flows"]
@@ -242,6 +243,8 @@ def test_a_running_flow_can_be_read_at_any_time(viewer: RunningViewer, make_flow
         ["qa_mcp"],
     )
     assert ended["duration_ms"] > 0
+    counts = {outcome: len(viewer.get(f"/api/v1/flows?outcome={outcome}")["flows"]) for outcome in ("ok", "denied")}
+    assert counts == {"ok": 1, "denied": 0}
 
 
 def test_a_flow_that_is_stored_in_part_is_shown_whole(viewer: RunningViewer, store: Store, make_flow: MakeFlow) -> None:

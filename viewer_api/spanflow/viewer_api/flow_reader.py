@@ -47,7 +47,7 @@ class FlowReader:
         return await asyncio.to_thread(_by_session, live, rows, limit)
 
     async def running(self, filters: Filters) -> list[Flow]:
-        """Running flows, newest first. Which texts are in them is only known when they are stored."""
+        """Running flows, newest first, whatever their outcome. Which texts are in them is only known when stored."""
         if filters.terms is not None:
             return []
         session_id, user_id = filters.session_id, filters.user_id
@@ -94,9 +94,7 @@ def _by_session(live: Sequence[Flow], rows: Mapping[str, Sequence[Row]], limit: 
 
 
 def _belongs(flow: Flow, filters: Filters) -> bool:
-    """Whether a running flow matches. An outcome or an end it does not have yet."""
-    if filters.outcome is not None and flow.open:
-        return False
+    """Whether a running flow matches in all but its outcome, which takes a summary."""
     for name in ("user_id", "session_id", "conversation_id", "source"):
         wanted = getattr(filters, name)
         if wanted is not None and getattr(flow, name) != wanted:

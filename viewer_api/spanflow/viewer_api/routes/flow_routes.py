@@ -118,8 +118,10 @@ async def flows(
     await viewer_of(request).look(request, "flows_listed", user_id=wanted.user_id, target=target)
     running = [] if after else await reader.running(wanted)
     rows = await reader.store.page(wanted, after, limit)
-    known = {flow.flow_id for flow in running}
-    shown = [live_summary(flow) for flow in running]
+    # How a flow that is not stored yet ended is only known once it is summed up.
+    live = [live_summary(flow) for flow in running]
+    shown = [summary for summary in live if wanted.outcome is None or summary["outcome"] == wanted.outcome]
+    known = {summary["flow_id"] for summary in shown}
     shown += [stored_summary(row) for row in rows if row["flow_id"] not in known]
     more = cursor_of(rows[-1]["start_key"], rows[-1]["flow_id"]) if len(rows) == limit else None
     return json_response({"flows": shown, "next": more})
