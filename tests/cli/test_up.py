@@ -127,6 +127,18 @@ def test_ctrl_c_while_it_starts_leaves_nothing(data: Path, settings: dict[str, s
     assert [path.name for folder in ("run", "records") for path in (data / folder).iterdir()] == []
 
 
+def test_files_in_the_current_folder_do_not_hide_libraries(
+    data: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in ("click", "alembic", "redis"):
+        (tmp_path / f"{library}.py").write_text("raise SystemExit('the wrong file')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tests.support.spanflow_command.COMMAND", [sys.executable, "-P", "-m", "spanflow.cli.main"])
+    with running("up", settings=settings) as up:
+        link_in(up.wait_for("#code="))
+        assert up.end(signal.SIGINT) == 0
+
+
 def test_servers_that_the_settings_name_are_used_instead_of_embedded_ones(
     data: Path, settings: dict[str, str], redis_url: str, empty_postgres_dsn: str
 ) -> None:

@@ -67,7 +67,7 @@ async def _send(user: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """Run the small gateway in a process of its own, started as a person would; its flow's id, and its log."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "flow_id"
-        ours = (sys.executable, "-m", "spanflow.cli.main", "run", "--")
+        ours = (sys.executable, "-P", "-m", "spanflow.cli.main", "run", "--")
         process = await asyncio.create_subprocess_exec(
             *(*ours, sys.executable, selftest_flow.__file__, user, f"{user}-session", str(answer)),
             env={**os.environ, **environment_of_gateway(environ), "OTEL_SERVICE_NAME": USER_PREFIX},

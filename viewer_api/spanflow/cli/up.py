@@ -189,4 +189,5 @@ class Up:
 
 
 def _our_command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "spanflow.cli.main", *arguments]
+    # -P: without it, a file in the current folder hides every library that is called like it.
+    return [sys.executable, "-P", "-m", "spanflow.cli.main", *arguments]

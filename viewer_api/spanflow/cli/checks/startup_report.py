@@ -45,10 +45,10 @@ class StartupReport:
         """Start a process as `spanflow run` does and let it look at itself."""
         with tempfile.TemporaryDirectory() as folder:
             answer = Path(folder) / "answer.json"
-            command = [sys.executable, "-m", "spanflow.cli.main", "run", "--", sys.executable, startup_probe.__file__]
+            ours = [sys.executable, "-P", "-m", "spanflow.cli.main", "run", "--"]
             try:
                 done = subprocess.run(
-                    [*command, str(answer)],
+                    [*ours, sys.executable, startup_probe.__file__, str(answer)],
                     env={**os.environ, **environment_of_gateway(environ)},
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
