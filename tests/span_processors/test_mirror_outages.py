@@ -189,6 +189,9 @@ def test_a_user_with_no_more_rights_than_documented_is_enough(redis_server: Redi
     client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
     url = redis_server.url.replace("redis://", "redis://spanflow-gateway:change-me@")
     with TracedGateway(url) as gateway:
+        with gateway.span("GET /healthz"):
+            pass  # from its first span on, a process asks who is watched
+        eventually(lambda: gateway.pipeline.is_watched("7"))
         bells = client.pubsub()
         bells.psubscribe("flow_*")
         flow_id = request(gateway)
