@@ -245,18 +245,23 @@ class Pipeline:
         with self._flush_lock:
             self._flushes.append(flush)
         self._intake.wake()
-        return flush.done.wait(self._left(deadline))
+        return flush.done.wait(self._left(deadline)) and flush.good
 
     # -- the encoder's thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        failed_stopping = False
         while True:
+            stopping = self._stopping
             try:
                 if not self._turn():
                     return
             except Exception:
-                # Nothing may end this thread but a shutdown.
+                # Nothing may end this thread but a shutdown, and that not twice in vain.
                 _log.exception("a turn of the encoder failed")
+                if failed_stopping:
+                    return
+                failed_stopping = stopping
                 time.sleep(0.1)
 
     def _turn(self) -> bool:
@@ -267,20 +272,25 @@ class Pipeline:
         stopping = self._stopping
         with self._flush_lock:
             flushes, self._flushes = self._flushes, []
-        # Only what waits now: what comes meanwhile has its next turn, and the flows that are due have theirs.
-        left = len(intake)
-        while left > 0 and (entries := intake.take(min(left, _SLICE))):
-            left -= len(entries)
-            self._encode(entries)
-        if flushes:
-            self._encoder.complete_finished()
-        if stopping:
-            self._encoder.complete_all()
-        self._encoder.complete(self._clock.monotonic())
-        self._encoder.ring()
-        self._hand_on()
-        for flush in flushes:
-            flush.done.set()
+        good = False
+        try:
+            # Only what waits now: what comes meanwhile has its next turn, and the flows that are due have theirs.
+            left = len(intake)
+            while left > 0 and (entries := intake.take(min(left, _SLICE))):
+                left -= len(entries)
+                self._encode(entries)
+            if flushes:
+                self._encoder.complete_finished()
+            if stopping:
+                self._encoder.complete_all()
+            self._encoder.complete(self._clock.monotonic())
+            self._encoder.ring()
+            self._hand_on()
+            good = True
+        finally:
+            for flush in flushes:
+                flush.good = good
+                flush.done.set()
         return not stopping
 
     def _collect(self) -> None:
@@ -360,10 +370,11 @@ class Pipeline:
 class _Flush:
     """Somebody waits until the encoder has handed on everything that had come in by then."""
 
-    __slots__ = ("done",)
+    __slots__ = ("done", "good")
 
     def __init__(self) -> None:
         self.done = threading.Event()
+        self.good = False
 
 
 def _weakly(pipeline: Pipeline, method: str) -> Any:
