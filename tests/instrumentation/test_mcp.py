@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 from dirty_equals import IsStr
@@ -18,6 +19,7 @@ from opentelemetry import baggage, context
 
 from spanflow.instrumentation import checkpoint
 from spanflow.instrumentation.mcp_propagation import McpPropagation
+from spanflow.instrumentation.runtime import Runtime
 from tests.instrumentation.conftest import Recorded
 from tests.support.checkout import ROOT
 
@@ -71,6 +73,43 @@ def test_what_was_removed_leaves_the_sdk_as_it_was(with_baggage: None, recorded:
     propagation.install()
     propagation.remove()
     assert sorted(meta_at_server()["baggage"].split(",")) == ["tenant=a", "user=neo%40example.com"]
+
+
+class OlderSession:
+    """How a client of an SDK before 2 sends, and a server handles."""
+
+    async def send_request(self, request: str) -> str:
+        return f"sent {request}"
+
+    async def _handle_request(self, message: object, req: object) -> str:
+        raise ValueError("the tool's own error")
+
+
+def test_our_own_faults_reach_no_call_of_any_sdk(
+    with_baggage: None, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> NoReturn:
+        raise RuntimeError("a fault of Spanflow's own")
+
+    older = ModuleType("older")
+    older.BaseSession = older.Server = type("Both", (OlderSession,), dict(vars(OlderSession)))  # type: ignore[attr-defined]
+    propagation = McpPropagation()
+    propagation.install()
+    propagation._on_old_client(older)
+    propagation._on_old_server(older)
+    session: OlderSession = older.BaseSession()
+    request = SimpleNamespace(method="tools/call", params=SimpleNamespace(name="look"))
+    monkeypatch.setattr(Runtime, "clean_text", fault)
+    with pytest.raises(ValueError, match="the tool's own error"):
+        asyncio.run(session._handle_request(SimpleNamespace(request_id=1, request_meta=None), request))
+    assert recorded.only("tools/call look").attributes["error.type"] == "ValueError"  # type: ignore[index]
+    monkeypatch.setattr(McpPropagation, "_outbound", fault)
+    monkeypatch.setattr(Runtime, "tracer", fault)
+    with pytest.raises(ValueError, match="the tool's own error"):
+        asyncio.run(session._handle_request(SimpleNamespace(request_id=1, request_meta=None), request))
+    assert asyncio.run(session.send_request("ping")) == "sent ping"
+    monkeypatch.undo()
+    propagation.remove()
 
 
 @pytest.fixture(scope="module")

@@ -60,13 +60,17 @@ class McpPropagation:
     def _native_inject(
         self, wrapped: Callable[..., None], instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if not self._active or not baggage.get_all():
-            return wrapped(*args, **kwargs)
-        token = otel_context.attach(self._outbound())
         try:
-            return wrapped(*args, **kwargs)
-        finally:
-            otel_context.detach(token)
+            if not self._active or not baggage.get_all():
+                return wrapped(*args, **kwargs)
+            token = otel_context.attach(self._outbound())
+            try:
+                return wrapped(*args, **kwargs)
+            finally:
+                otel_context.detach(token)
+        except Exception:
+            # Better a call that the server cannot join than no call.
+            say_once("mcp inject", "Trace context could not be added to an MCP request", exc_info=True)
 
     # -- SDKs before 2 -------------------------------------------------------------------------------------------------
 
@@ -101,9 +105,7 @@ class McpPropagation:
             try:
                 return await wrapped(*args, **kwargs)
             except BaseException as error:
-                if not is_cancellation(error):
-                    span.set_attribute(ERROR_TYPE, type(error).__qualname__)
-                    span.set_status(Status(StatusCode.ERROR, runtime().clean_text(str(error)[:1024])))
+                _note_error(span, error)
                 raise
 
     def _server_span(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> trace.Span | None:
@@ -156,6 +158,16 @@ class McpPropagation:
             if name not in self._allowed and "*" not in self._allowed:
                 context = baggage.remove_baggage(name, context)
         return context
+
+
+def _note_error(span: trace.Span, error: BaseException) -> None:
+    """What went wrong in the handler, on its span; whatever goes wrong here must not take the error's place."""
+    try:
+        if not is_cancellation(error):
+            span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+            span.set_status(Status(StatusCode.ERROR, runtime().clean_text(str(error)[:1024])))
+    except Exception:
+        say_once("mcp error", "The error of an MCP request could not be recorded", exc_info=True)
 
 
 def _caller(meta: Any) -> Context | None:
