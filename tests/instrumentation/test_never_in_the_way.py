@@ -5,30 +5,57 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import fastapi
 import pytest
 from fastapi import BackgroundTasks, Depends, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
-from opentelemetry import trace
+from mcp import Client
+from mcp.server import MCPServer
+from opentelemetry import baggage, context, trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from spanflow.instrumentation import checkpoint, checkpoint_stream, current_checkpoint, flow, identify, shutdown
+from spanflow.instrumentation import (
+    ActivityTracker,
+    FlowTracker,
+    checkpoint,
+    checkpoint_stream,
+    current_checkpoint,
+    flow,
+    identify,
+    record_assistant_response,
+    record_tool_call,
+    record_tool_response,
+    record_user_message,
+    shutdown,
+)
 from spanflow.instrumentation.asgi import EdgeGuard
+from spanflow.instrumentation.exporting import redacted_batches
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.known_flows import KnownFlow, KnownFlows
+from spanflow.instrumentation.mcp_propagation import McpPropagation
 from spanflow.instrumentation.propagation import EdgePropagator
 from spanflow.instrumentation.runtime import GlobalTracer, Runtime
 from spanflow.instrumentation.startup import start
 from spanflow.instrumentation.trusted_peers import TrustedPeers
 from spanflow.instrumentation.turns import Turns
+from spanflow.span_processors.archive.archive import ArchiveSink
 from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.mapping import SpanMapping
 from spanflow.span_processors.pipeline import Pipeline
+from spanflow.span_processors.redaction.redacting_exporter import RedactingExporter
 from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redis.mirror import Mirror
+from spanflow.span_processors.redis.watched import WatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.intake import Intake
 from tests.support.asgi_server import serving
+from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 
 tracer = trace.get_tracer("gateway")
@@ -43,6 +70,9 @@ REQUESTS = [
     b"GET /number/notanumber HTTP/1.1\r\n",
     b"HEAD /ask HTTP/1.1\r\n",
     b"GET /nowhere HTTP/1.1\r\n",
+    b"GET /said HTTP/1.1\r\n",
+    b"GET /older HTTP/1.1\r\n",
+    b"GET /tool HTTP/1.1\r\n",
 ]
 HEADERS = (
     b"Host: gateway\r\nConnection: close\r\nX-User-Id: ann\r\n"
@@ -54,6 +84,7 @@ def gateway() -> fastapi.FastAPI:
     app = fastapi.FastAPI()
     add_plain(app)
     add_streams(app)
+    add_trackers(app)
     return app
 
 
@@ -121,6 +152,50 @@ def add_streams(app: fastapi.FastAPI) -> None:
                 await socket.send_text(text.upper())
 
 
+def add_trackers(app: fastapi.FastAPI) -> None:
+    tools = MCPServer("tools", log_level="ERROR")
+
+    @tools.tool()
+    async def look(what: str) -> str:
+        """Look at something."""
+        return what
+
+    @app.get("/said")
+    async def said() -> str:
+        record_user_message("password=hunter2", conversation_id="c", user_id="bob")
+        record_tool_call("qa_mcp", "look", {"what": "a"})
+        record_tool_response("qa_mcp", "look", duration_ms=3)
+        record_assistant_response("done", tokens_used=5)
+        return "said"
+
+    @app.get("/older")
+    async def older() -> bool:
+        token = context.attach(Context())  # as if nobody traced the request
+        try:
+            await report()
+        finally:
+            context.detach(token)
+        return await report()
+
+    async def report() -> bool:
+        tracker, activities = FlowTracker(), ActivityTracker()
+        auth = await tracker.log_event("s", 7, "auth_check", allowed=False)
+        await tracker.log_event("s", 7, "llm_thinking", parent_id=auth)
+        await activities.record_user_message(None, "c", "s", 7, 1, "hello")
+        await tracker.save_to_db("s", 7, db=None)
+        return await tracker.is_monitored(7)
+
+    @app.get("/tool")
+    async def tool() -> list[Any]:
+        token = context.attach(baggage.set_baggage("tenant", "a"))
+        try:
+            async with Client(tools, mode="legacy") as client:
+                result = await client.call_tool("look", {"what": "a"})
+        finally:
+            context.detach(token)
+        return [part.model_dump() for part in result.content]
+
+
 def answers() -> list[bytes]:
     """Everything the gateway sends, as it stands on the wire."""
     with serving(gateway(), date_header=False, server_header=False) as address:
@@ -167,16 +242,26 @@ def settings(**changes: Any) -> Settings:
     return Settings(enabled=True, **{"mirror_enabled": False, "archive_enabled": False, **changes})
 
 
-def failing(*args: Any, **kwargs: Any) -> NoReturn:
-    raise RuntimeError("a fault of Spanflow's own")
+class Fault:
+    """Takes the place of a part of ours, and raises."""
+
+    def __init__(self) -> None:
+        self.reached = False
+
+    def __get__(self, instance: object, owner: type) -> Callable[..., NoReturn]:
+        return self.__call__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self.reached = True
+        raise RuntimeError("a fault of Spanflow's own")
 
 
 PARTS: list[tuple[type, str]] = [
     (EdgeGuard, "_open"),
     (EdgePropagator, "inject"),
-    (Encoder, "started"),
-    (Encoder, "ended"),
     (Extractors, "identity"),
+    (FlowTracker, "_log_event"),
+    (FlowTracker, "_finish"),
     (GlobalTracer, "__call__"),
     (HeaderExtractor, "__call__"),
     (IdentitySpanProcessor, "_started"),
@@ -187,8 +272,11 @@ PARTS: list[tuple[type, str]] = [
     (KnownFlows, "get"),
     (KnownFlows, "started"),
     (KnownFlows, "ended"),
-    (Pipeline, "force_flush"),
+    (McpPropagation, "_outbound"),
+    (Pipeline, "end_flow"),
     (Pipeline, "identify"),
+    (Pipeline, "is_watched"),
+    (Pipeline, "record_activity"),
     (Pipeline, "span_started"),
     (Pipeline, "span_updated"),
     (Pipeline, "span_ended"),
@@ -199,6 +287,31 @@ PARTS: list[tuple[type, str]] = [
     (Turns, "_begin"),
     (Turns, "_within_turn"),
 ]
+#: What runs on threads of ours.
+BEHIND: list[tuple[type, str]] = [
+    (ArchiveSink, "deliver"),
+    (ArchiveSink, "idle"),
+    (ArchiveSink, "size"),
+    (Encoder, "activity"),
+    (Encoder, "complete"),
+    (Encoder, "end_flow"),
+    (Encoder, "ended"),
+    (Encoder, "identify"),
+    (Encoder, "next_due"),
+    (Encoder, "started"),
+    (Encoder, "updated"),
+    (Mirror, "deliver"),
+    (Mirror, "idle"),
+    (Mirror, "size"),
+    (Pipeline, "force_flush"),
+    (RedactingExporter, "export"),
+    (SpanMapping, "__call__"),
+    (WatchedUsers, "_read"),
+]
+
+
+def named(parts: list[tuple[type, str]]) -> list[Any]:
+    return [pytest.param(owner, part, id=f"{owner.__name__}.{part}") for owner, part in parts]
 
 
 def test_answers_are_the_same_when_everything_works(without_us: list[bytes], fresh_otel: None) -> None:
@@ -212,17 +325,63 @@ def test_answers_are_the_same_when_everything_works(without_us: list[bytes], fre
     assert without_us[-1].endswith(b"\x81\x03ONE\x81\x03TWO\x88\x02\x03\xe8")
 
 
-@pytest.mark.parametrize(("owner", "part"), PARTS, ids=[f"{owner.__name__}.{part}" for owner, part in PARTS])
+@pytest.mark.parametrize(("owner", "part"), named(PARTS))
 def test_answers_are_the_same_when_a_part_of_ours_raises(
     owner: type, part: str, without_us: list[bytes], fresh_otel: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fault = Fault()
+    monkeypatch.setattr(owner, part, fault)  # first: some are looked up once, at the start
     assert start(settings()) is not None
-    monkeypatch.setattr(owner, part, failing)
     try:
         assert answers() == without_us
     finally:
         monkeypatch.undo()
         shutdown()
+    assert fault.reached
+
+
+@pytest.fixture
+def with_servers(redis_url: str, postgres_dsn: str, tmp_path: Path) -> dict[str, Any]:
+    """Settings under which flows go to Redis and Postgres, and are archived while the gateway still answers."""
+    return {
+        "mirror_enabled": True,
+        "redis_url": redis_url,
+        "archive_enabled": True,
+        "postgres_dsn": postgres_dsn,
+        "data_dir": str(tmp_path),
+        "flow_grace": 0.01,
+    }
+
+
+def exporting(configured: Settings) -> TracerProvider:
+    """A provider that exports as well, as the configurator makes it where an endpoint is given."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(redacted_batches(configured)(InMemorySpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+@pytest.mark.parametrize(("owner", "part"), named(BEHIND))
+def test_answers_are_the_same_when_a_sink_or_what_feeds_it_raises(
+    owner: type,
+    part: str,
+    without_us: list[bytes],
+    fresh_otel: None,
+    with_servers: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault = Fault()
+    monkeypatch.setattr(owner, part, fault)
+    configured = settings(**with_servers)
+    provider = exporting(configured)
+    assert start(configured) is not None
+    try:
+        assert answers() == without_us
+        provider.force_flush(2000)
+    finally:
+        shutdown(2)
+        provider.shutdown()
+    assert fault.reached
 
 
 def test_the_process_starts_untraced_when_the_start_itself_fails(
@@ -232,7 +391,7 @@ def test_the_process_starts_untraced_when_the_start_itself_fails(
     from spanflow.instrumentation.startup import pre_instrument
     from spanflow.span_processors import assembly
 
-    monkeypatch.setattr(assembly, "build_pipeline", failing)
+    monkeypatch.setattr(assembly, "build_pipeline", Fault())
     monkeypatch.setenv("SPANFLOW_ENABLED", "true")
     with caplog.at_level(logging.ERROR, logger="spanflow"):
         pre_instrument()
@@ -241,16 +400,23 @@ def test_the_process_starts_untraced_when_the_start_itself_fails(
     assert answers() == without_us
 
 
+@pytest.mark.parametrize("hanging", ["redis_url", "postgres_dsn"])
 def test_answers_are_as_quick_when_the_servers_hang(
-    without_us: list[bytes], fresh_otel: None, redis_url: str, proxy: Callable[[str], TcpProxy]
+    hanging: str,
+    without_us: list[bytes],
+    fresh_otel: None,
+    with_servers: dict[str, Any],
+    proxy: Callable[[str], TcpProxy],
 ) -> None:
-    line = proxy(redis_url)
+    line = proxy(with_servers[hanging])
     line.half_open()
-    assert start(settings(mirror_enabled=True, redis_url=line.url, redis_timeout=30.0, flush_timeout=0.2)) is not None
+    patient = {"redis_timeout": 30.0, "postgres_timeout": 30.0, "flush_timeout": 0.2}
+    assert start(settings(**{**with_servers, hanging: line.url}, **patient)) is not None
     try:
         begun = time.monotonic()
         assert answers() == without_us
         assert time.monotonic() - begun < 5
+        eventually(lambda: line.accepted)
     finally:
         line.cut()
         shutdown(0.5)
