@@ -79,7 +79,7 @@ def test_items_arrive_in_order_and_flush_waits_for_them() -> None:
     assert (counts.accepted, counts.delivered, counts.waiting, counts.waiting_bytes) == (100, 100, 0, 0)
 
 
-def test_while_the_server_is_away_items_wait_and_come_first_afterwards() -> None:
+def test_while_the_server_is_away_items_wait_and_come_first_afterwards(caplog: pytest.LogCaptureFixture) -> None:
     sink = ScriptedSink(away, away)
     runner = runner_of(sink)
     runner.offer([1, 2, 3])
@@ -87,6 +87,11 @@ def test_while_the_server_is_away_items_wait_and_come_first_afterwards() -> None
     assert runner.flush(time.monotonic() + 5)
     assert sink.received == [1, 2, 3, 4]
     assert runner.state == "closed"
+    # Said once each, and where only warnings are shown, too.
+    assert [(record.levelname, record.message.partition(":")[0]) for record in caplog.records] == [
+        ("WARNING", "scripted is away"),
+        ("WARNING", "scripted is back"),
+    ]
     runner.shutdown(time.monotonic() + 5)
 
 

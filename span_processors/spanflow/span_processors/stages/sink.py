@@ -369,5 +369,6 @@ class SinkRunner(Generic[T]):
 
     def _recovered(self) -> None:
         if self._breaker.reason:
-            _log.info("%s is back", self.sink.name)
+            # A warning like the first one: where only warnings are shown, it would seem to be away for ever.
+            _log.warning("%s is back", self.sink.name)
         self._breaker.succeeded()
