@@ -14,9 +14,9 @@ _HEAD: Final = """\
 
 # Settings
 
-Every setting is an environment variable. A process reads them once, when it starts. When one cannot be used, a gateway runs
-untraced, and every other process refuses to start; the message names each mistake and what to write instead. An empty
-variable counts as not set.
+Every setting is an environment variable. A process reads them once, when it starts. When one cannot be used, a gateway
+runs untraced, and every other process refuses to start; the message names each mistake and what to write instead. An
+empty variable counts as not set.
 `spanflow settings` prints this table with the present values. `OTEL_*` variables keep their usual meaning.
 """
 
