@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from spanflow.cli.checks import installation, servers, storage, tracing
 from spanflow.cli.checks.finding import Check, Finding, Situation, problem
+from spanflow.cli.checks.setting_names import SettingNames
 from spanflow.cli.checks.startup_report import StartupReport
 from spanflow.cli.problem import Problem
 from spanflow.span_processors.archive.postgres import connect
@@ -19,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     installation.OpenTelemetrySet(),
     installation.Extras(),
     installation.Dashboard(),
+    SettingNames(),
     servers.RedisServer(),
     servers.RedisMemory(),
     servers.RedisClock(),
