@@ -128,8 +128,8 @@ def test_nothing_of_one_persons_machine_is_in_the_files() -> None:
     assert wrong == []
 
 
-def test_locks_name_no_private_index() -> None:
+def test_locks_name_no_index() -> None:
     lock = (ROOT / "requirements" / "dev.txt").read_text()
     assert "://" not in lock
     packages = (ROOT / "viewer_api" / "web" / "package-lock.json").read_text()
-    assert {host for host in re.findall(r'"resolved": "https?://([^/"]+)', packages)} <= {"registry.npmjs.org"}
+    assert '"resolved"' not in packages

@@ -16,10 +16,11 @@ from tests.support.checkout import ROOT, files
 pytestmark = pytest.mark.long
 
 SUITE = "bookworm"
-MIRROR = os.environ.get("SPANFLOW_TEST_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+#: Without one, debootstrap takes the mirror that it takes by default.
+MIRROR = [os.environ["SPANFLOW_TEST_DEBIAN_MIRROR"]] if "SPANFLOW_TEST_DEBIAN_MIRROR" in os.environ else []
 USER = "tester"
 #: `make test` is the same command here; the whole suite would take ten minutes each time.
-SELECTION = ["tests/project/test_support.py", "tests/cli/test_embedded_stack.py"]
+SELECTION = ["tests/project/test_support.py", "tests/cli/test_embedded_stack.py", "tests/project/test_browser.py"]
 #: Where this machine's way to the package indexes needs certificates of its own, the bare one needs them too.
 CERTIFICATES = {"PIP_CERT", "NODE_EXTRA_CA_CERTS"} & os.environ.keys()
 
@@ -81,14 +82,14 @@ def bare_debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             pytest.skip(f"there is no {program} on this machine")
     root = tmp_path_factory.mktemp("bare") / "debian"
     made = subprocess.run(
-        ["debootstrap", "--variant=minbase", "--include=python3,make", SUITE, root, MIRROR],
+        ["debootstrap", "--variant=minbase", "--include=python3,make", SUITE, root, *MIRROR],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=600,
     )
     if made.returncode:
-        pytest.skip(f"debootstrap could not make a Debian from {MIRROR}: {made.stdout[-300:]}")
+        pytest.skip(f"debootstrap could not make a Debian: {made.stdout[-300:]}")
     for name in ("resolv.conf", "hosts"):
         shutil.copy(f"/etc/{name}", root / "etc" / name)
     for name in sorted(CERTIFICATES):
@@ -119,15 +120,14 @@ def test_make_demo_prints_an_address_and_leaves_nothing(machine: tuple[BareMachi
     assert first["address"], first["said"]
     assert "<div id=" in first["page"]
     assert first["left"] == []
-    again = [fresh.do(user, "demo", "60", network=False) for _ in range(2)]
-    assert all(start["address"] for start in again), again
-    seconds = min(start["seconds"] for start in again)
-    # A start takes five to seven seconds. While other work fills every processor, its duration says nothing.
-    assert seconds < 10 or os.getloadavg()[0] > (os.cpu_count() or 1), again
+    again = fresh.do(user, "demo", "120", network=False)
+    assert again["address"], again["said"]
+    assert again["left"] == []
 
 
 def test_make_test_runs_the_suite(machine: tuple[BareMachine, str]) -> None:
     fresh, user = machine
-    outcome = fresh.do(user, "test", *SELECTION)
-    assert outcome["code"] == 0, outcome["said"]
-    assert " passed" in outcome["said"]
+    for network in (True, False):  # the second time from what the first has brought
+        outcome = fresh.do(user, "test", *SELECTION, network=network)
+        assert outcome["code"] == 0, outcome["said"]
+        assert " passed" in outcome["said"]
