@@ -1,18 +1,20 @@
-"""`docs/promises.md` names a test for each promise, and the tests are there."""
+"""`docs/promises.md` and `docs/traps.md` name a test for each promise and trap, and the tests are there."""
 
 import ast
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.checkout import ROOT
 
-PAGE = ROOT / "docs" / "promises.md"
+PAGES = ("promises", "traps")
 REFERENCE = re.compile(r"(?P<path>[\w./-]+\.(?:py|ts|tsx))(?:::(?P<name>[^`|<,]+))?")
 
 
-def rows() -> list[tuple[str, str]]:
+def rows(page: str) -> list[tuple[str, str]]:
     found = []
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
+    for line in (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if line.startswith("|") and len(cells) >= 2 and not set(line) <= set("|-: ") and cells[-1] != "proved by":
             found.append((" | ".join(cells[:-1]), cells[-1]))
@@ -31,10 +33,11 @@ def names_in(path: Path) -> set[str]:
     return names
 
 
-def test_every_promise_names_a_test_that_exists() -> None:
-    assert rows()
+@pytest.mark.parametrize("page", PAGES)
+def test_every_promise_names_a_test_that_exists(page: str) -> None:
+    assert rows(page)
     wrong = []
-    for promise, proof in rows():
+    for promise, proof in rows(page):
         references = list(REFERENCE.finditer(proof))
         if not references:
             wrong.append(f"«{promise}» names no test")
