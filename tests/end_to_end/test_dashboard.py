@@ -142,5 +142,7 @@ def test_past_flows_say_how_they_ended_and_open_as_trees(
     expect(row).to_contain_text("denied")
     expect(row).to_contain_text("too many requests")
     row.get_by_role("button", name="POST /ask").click()
+    signed_in.reload()
+    expect(signed_in.get_by_text("neo@example.com")).to_be_visible()
     tree = signed_in.get_by_role("treegrid")
     expect(tree.get_by_role("row", name="block_check")).to_contain_text("denied")

@@ -1,7 +1,8 @@
 import { useCallback, useEffect, useState } from "react";
 import { Problem } from "../api/http";
 import { flowsOf, type FlowSummary } from "../api/flows";
-import { nameOf } from "../api/monitoring";
+import type { Person } from "../api/monitoring";
+import { useName } from "../hooks/useName";
 import type { Watched } from "../hooks/useWatched";
 import type { Route } from "../route";
 import { FlowList } from "./FlowList";
@@ -52,7 +53,7 @@ export function HistoryView({ route, watched, onGo }: Props) {
         <UserSearch label="Whose flows?" onChoose={(person) => onGo({ view: "history", user: person.userId, flow: null })} />
         {user !== null && (
           <p>
-            <strong>{known === undefined ? `user ${user}` : nameOf(known)}</strong>{" "}
+            <Name userId={user} listed={known} />{" "}
             <button type="button" onClick={() => setRound(round + 1)}>
               Refresh
             </button>
@@ -82,4 +83,8 @@ export function HistoryView({ route, watched, onGo }: Props) {
       )}
     </main>
   );
+}
+
+function Name({ userId, listed }: { readonly userId: string; readonly listed: Person | undefined }) {
+  return <strong>{useName(userId, listed)}</strong>;
 }

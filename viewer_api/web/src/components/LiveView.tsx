@@ -1,5 +1,4 @@
 import { useEffect } from "react";
-import { nameOf } from "../api/monitoring";
 import type { Watched } from "../hooks/useWatched";
 import type { Route } from "../route";
 import { EmptyLive } from "./EmptyLive";
@@ -51,19 +50,15 @@ export function LiveView({ route, watched, mayWatch, onGo }: Props) {
         )}
       </aside>
       <main id="main" tabIndex={-1} className="panels">
-        {route.users.map((userId) => {
-          const user = users?.find((other) => other.userId === userId);
-          return (
-            <UserPanel
-              key={userId}
-              userId={userId}
-              name={user === undefined ? `user ${userId}` : nameOf(user)}
-              expiresAt={user?.expiresAt ?? null}
-              onClose={() => toggle(userId)}
-              onHistory={() => onGo({ view: "history", user: userId, flow: null })}
-            />
-          );
-        })}
+        {route.users.map((userId) => (
+          <UserPanel
+            key={userId}
+            userId={userId}
+            watched={users?.find((other) => other.userId === userId)}
+            onClose={() => toggle(userId)}
+            onHistory={() => onGo({ view: "history", user: userId, flow: null })}
+          />
+        ))}
         {route.users.length === 0 && users !== null && <EmptyLive someWatched={users.length > 0} />}
       </main>
     </div>

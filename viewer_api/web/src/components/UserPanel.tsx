@@ -1,13 +1,15 @@
 import { useId } from "react";
+import type { WatchedUser } from "../api/monitoring";
 import { until } from "../format";
 import { useFollowed, useLiveStore } from "../hooks/useLive";
+import { useName } from "../hooks/useName";
 import { useNow } from "../hooks/useNow";
 import { FlowCard } from "./FlowCard";
 
 interface Props {
   readonly userId: string;
-  readonly name: string;
-  readonly expiresAt: string | null;
+  /** As the list of watched users has them; undefined for who is not watched. */
+  readonly watched: WatchedUser | undefined;
   readonly onClose: () => void;
   readonly onHistory: () => void;
 }
@@ -23,8 +25,10 @@ const ENDED: Readonly<Record<string, string>> = {
 };
 
 /** One user's flows, newest first, growing while they happen. */
-export function UserPanel({ userId, name, expiresAt, onClose, onHistory }: Props) {
+export function UserPanel({ userId, watched, onClose, onHistory }: Props) {
   const id = useId();
+  const name = useName(userId, watched);
+  const expiresAt = watched?.expiresAt ?? null;
   const store = useLiveStore();
   const live = useFollowed(userId);
   const now = useNow(store.nowMs, 30_000);
