@@ -14,8 +14,8 @@ from tests.support.query import query
 EVERY_TIME = ("uvicorn", "gunicorn --preload")
 
 
-def older(command: Sequence[str]) -> list[str]:
-    return [part.replace("gateways.unchanged", "gateways.older") for part in command]
+def older(command: Sequence[str], gateway: str = "older") -> list[str]:
+    return [part.replace("gateways.unchanged", f"gateways.{gateway}") for part in command]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,34 @@ def test_its_calls_become_whole_flows(
     )
     with gateway_process(command, tmp_path / "log", settings) as gateway:
         ask(gateway, 6)
-    rows = query(postgres_dsn, "SELECT user_id, session_id, outcome, flow_data FROM omni2.interaction_flows")
+    assert_whole(postgres_dsn)
+
+
+def test_one_that_changes_its_two_imports_gives_whole_flows_and_activities(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    settings = environment(
+        redis_url,
+        SPANFLOW_ARCHIVE_ENABLED="true",
+        SPANFLOW_POSTGRES_DSN=postgres_dsn,
+        SPANFLOW_DATA_DIR=str(tmp_path / "spool"),
+    )
+    with gateway_process(older(MODELS["uvicorn"], "older_imports"), tmp_path / "log", settings) as gateway:
+        ask(gateway, 6)
+    assert_whole(postgres_dsn)
+    activities = query(
+        postgres_dsn,
+        "SELECT user_id, session_id, sequence_num, activity_type, activity_data ->> 'message' AS message "
+        "FROM omni2.user_activities WHERE conversation_id = 'c-1' ORDER BY sequence_num",
+    )
+    assert [tuple(row.values()) for row in activities] == [
+        ("7", "s-1", number, kind, message)
+        for number, (kind, message) in enumerate([("user_message", "list"), ("assistant_response", "done")] * 6, 1)
+    ]
+
+
+def assert_whole(dsn: str) -> None:
+    rows = query(dsn, "SELECT user_id, session_id, outcome, flow_data FROM omni2.interaction_flows")
     assert [(row["user_id"], row["session_id"], row["outcome"]) for row in rows] == [("7", "s-1", "ok")] * 6
     for row in rows:
         tree = flow_data.read(json.loads(row["flow_data"])).tree()
