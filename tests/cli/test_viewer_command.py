@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 
 import httpx
 
@@ -33,3 +34,12 @@ def test_a_token_that_can_be_guessed_is_refused() -> None:
     assert refused.returncode == 2
     assert "use at least 16 ASCII characters" in refused.stderr
     assert "'secret'" not in refused.stderr
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = spanflow("viewer", "--port", str(port))
+    assert done.returncode == 1
+    assert f"the viewer cannot listen on 127.0.0.1:{port}. Choose another with --port or --host." in done.stderr
+    assert "Traceback" not in done.stderr

@@ -6,12 +6,17 @@ import logging
 import os
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.extras import VIEWER
+from spanflow.cli.problem import Problem
 from spanflow.cli.running_stack import with_running_stack
 from spanflow.span_processors.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
 
 #: Live sockets never end by themselves: after this many seconds a stop closes them.
 STOP_WITHIN = 5
@@ -60,7 +65,7 @@ def run(arguments: Arguments, console: Console) -> int:
         ws_max_size=_MAX_MESSAGE,
         timeout_graceful_shutdown=STOP_WITHIN,
     )
-    listener = configuration.bind_socket() if arguments.fd is None else socket.socket(fileno=arguments.fd)
+    listener = _bound(configuration) if arguments.fd is None else socket.socket(fileno=arguments.fd)
     try:
         if not arguments.no_link and is_loopback(settings.viewer_host):
             host, port = listener.getsockname()[:2]
@@ -70,6 +75,14 @@ def run(arguments: Arguments, console: Console) -> int:
     finally:
         listener.close()
     return 0
+
+
+def _bound(configuration: "uvicorn.Config") -> socket.socket:
+    try:
+        return configuration.bind_socket()
+    except SystemExit:  # uvicorn has said what the system said, and would end the process
+        where = f"{configuration.host}:{configuration.port}"
+        raise Problem(f"the viewer cannot listen on {where}. Choose another with --port or --host.") from None
 
 
 COMMAND = Command(
