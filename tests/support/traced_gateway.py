@@ -16,6 +16,7 @@ from opentelemetry.trace import Span, set_span_in_context
 
 from spanflow.span_processors import names
 from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.clock import Clock
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.processor import FlowSpanProcessor
 from spanflow.span_processors.settings import Settings
@@ -43,10 +44,12 @@ class CountedIds(IdGenerator):
 class TracedGateway:
     """`with TracedGateway(redis_url) as gateway:` gives a tracer whose spans go into that Redis."""
 
-    def __init__(self, redis_url: str, *, counted_ids: bool = True, **settings: Any) -> None:
+    def __init__(
+        self, redis_url: str, *, counted_ids: bool = True, wall_clock: Clock | None = None, **settings: Any
+    ) -> None:
         given = {"redis_url": redis_url, "archive_enabled": False, "redis_timeout": 0.5, "flow_grace": 0.05}
         self.settings = Settings(**{**given, **settings})
-        self.pipeline = build_pipeline(self.settings)
+        self.pipeline = build_pipeline(self.settings, clock=wall_clock)
         self.provider = TracerProvider(
             resource=Resource({"service.name": "gateway"}),
             shutdown_on_exit=False,

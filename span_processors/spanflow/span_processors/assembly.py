@@ -1,6 +1,7 @@
 """The one place where the pipeline's parts are put together."""
 
 from spanflow.span_processors.archive.archive import BATCH, LINGER, ArchiveSink, build_archive
+from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.mapping import SpanMapping
 from spanflow.span_processors.encoding.span_events import Classifier
@@ -17,18 +18,23 @@ from spanflow.span_processors.stages.sink import SinkLimits, SinkRunner
 
 
 def build_pipeline(
-    settings: Settings, *, redactor: Redactor | None = None, classifier: Classifier | None = None
+    settings: Settings,
+    *,
+    redactor: Redactor | None = None,
+    classifier: Classifier | None = None,
+    clock: Clock | None = None,
 ) -> Pipeline:
     """A pipeline for this process. It opens nothing and starts no thread before the first span."""
+    clock = clock or SystemClock()
     redactor = redactor or Redactor(RedactionPolicy.from_settings(settings))
     process = ThisProcess(redactor)
     intake = Intake(settings.queue_spans, settings.queue_bytes)
-    mirror = _mirror(settings, process) if settings.mirror_enabled else None
-    watched = WatchedUsers(settings, changed=intake.wake) if settings.mirror_enabled else None
+    mirror = _mirror(settings, process, clock) if settings.mirror_enabled else None
+    watched = _watched(settings, intake, clock) if settings.mirror_enabled else None
     archive: SinkRunner[FlowPart] | None = None
     sink: ArchiveSink | None = None
     if settings.archive_enabled:
-        sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror))
+        sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror), clock=clock)
         # A transaction costs more than ten flows in it do, and nobody waits for a finished flow.
         limits = SinkLimits(
             max_items=settings.open_flows,
@@ -37,7 +43,7 @@ def build_pipeline(
             linger=LINGER,
             timeout=settings.postgres_timeout,
         )
-        archive = SinkRunner(sink, limits=limits)
+        archive = SinkRunner(sink, limits=limits, clock=clock)
     encoder = Encoder(
         settings,
         process=process,
@@ -55,15 +61,22 @@ def build_pipeline(
         watched=watched,
         batch_interval=settings.batch_interval,
         spool_bytes=lambda: sink.state.spool_bytes if sink is not None else 0,
+        clock=clock,
     )
 
 
-def _mirror(settings: Settings, process: ThisProcess) -> SinkRunner[MirrorItem]:
-    sink = Mirror(link_to(settings), settings, instance_id=lambda: process.instance_id, process=process.description)
+def _watched(settings: Settings, intake: Intake, clock: Clock) -> WatchedUsers:
+    return WatchedUsers(settings, changed=intake.wake, wall_clock=lambda: clock.time_ns() / 1e9)
+
+
+def _mirror(settings: Settings, process: ThisProcess, clock: Clock) -> SinkRunner[MirrorItem]:
+    sink = Mirror(
+        link_to(settings), settings, instance_id=lambda: process.instance_id, process=process.description, clock=clock
+    )
     limits = SinkLimits(
         max_items=settings.queue_spans * 4,
         max_bytes=settings.queue_bytes,
         batch_items=1000,
         batch_bytes=1_000_000,
     )
-    return SinkRunner(sink, limits=limits)
+    return SinkRunner(sink, limits=limits, clock=clock)
