@@ -81,3 +81,11 @@ def recorded(fresh_otel: None) -> Iterator[Recorded]:
     yield recorded
     install(before)
     recorded.provider.shutdown()
+
+
+@pytest.fixture
+def fresh_mcp_tracer() -> Iterator[None]:
+    """The MCP SDK's tracer remembers the first provider it met, which was an earlier test's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcp.shared._otel._tracer", trace.ProxyTracer("mcp-python-sdk"))
+        yield

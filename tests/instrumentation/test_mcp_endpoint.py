@@ -12,7 +12,6 @@ from inline_snapshot import snapshot
 from mcp import Client, ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer
-from opentelemetry import trace
 
 from spanflow.instrumentation import checkpoint
 from tests.instrumentation.conftest import Recorded
@@ -24,10 +23,7 @@ Start = Callable[..., Recorded]
 Talk = Callable[[str], Coroutine[Any, Any, None]]
 
 
-@pytest.fixture(autouse=True)
-def fresh_tracer_in_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's tracer remembers the first provider it met, which was an earlier test's."""
-    monkeypatch.setattr("mcp.shared._otel._tracer", trace.ProxyTracer("mcp-python-sdk"))
+pytestmark = pytest.mark.usefixtures("fresh_mcp_tracer")
 
 
 def gateway(**options: Any) -> fastapi.FastAPI:
