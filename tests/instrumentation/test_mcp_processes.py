@@ -66,8 +66,9 @@ def outline(row: Row) -> list[str]:
 
 def test_a_call_over_http_is_one_flow_with_the_spans_of_both(exchange: Exchange, postgres_dsn: str) -> None:
     def both() -> bool:
-        lines = [line for row in stored(postgres_dsn) for line in outline(row)]
-        return {line.rpartition(" ")[2] for line in lines} == {"[gateway]", "[tools]"}
+        # The server may hand its spans over in several parts, and stores nothing more once it is stopped.
+        lines = {line.strip() for row in stored(postgres_dsn) for line in outline(row)}
+        return lines >= {"GET /ask [gateway]", "server/discover [tools]", "search [tools]", "tools/list [tools]"}
 
     exchange(SERVER, lambda: eventually(both, within=20), SPANFLOW_FLOW_GRACE="0.2")
     [row] = stored(postgres_dsn)
