@@ -105,7 +105,7 @@ def test_the_heartbeat_goes_on(
     clock.ahead = step
     # Nothing comes in meanwhile: the next one is due after five seconds, whatever the clock on the wall says.
     eventually(lambda: clock.shows(beat()), within=8)
-    assert 0 < int(redis_client.ttl(key)) <= 20  # type: ignore[arg-type]
+    assert 0 < int(redis_client.ttl(key)) <= 20
 
 
 def test_watching_ends_by_the_clock_on_the_wall_and_goes_on_when_that_is_put_right(
@@ -125,7 +125,8 @@ def test_watching_ends_by_the_clock_on_the_wall_and_goes_on_when_that_is_put_rig
     clock.ahead = DAY
     assert not watched()
     # Read anew while it was wrong, and forgotten.
-    eventually(lambda: not gateway.pipeline._watched.anybody())
+    known: Any = gateway.pipeline._watched
+    eventually(lambda: not known.anybody())
     clock.ahead = 0
     eventually(watched)
     clock.ahead = 2 * HOUR + 1
