@@ -24,7 +24,7 @@ from spanflow.span_processors.archive.archive import ArchiveSink, build_archive
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.event.event import EventError, decode
 from spanflow.span_processors.flow_part import REAPED, FlowPart
-from spanflow.span_processors.redis.redis_client import async_client
+from spanflow.span_processors.redis.redis_client import async_client, close_async_client
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.sink import Unavailable
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
@@ -138,7 +138,7 @@ class Reaper:
         self._thread.shutdown(wait=False)
         if self._own_redis and self._redis is not None:
             with suppress(RedisError, OSError):
-                await self._redis.aclose()
+                await close_async_client(self._redis)
             self._redis = None
 
     # -- finding them --------------------------------------------------------------------------------------------------
