@@ -1,5 +1,7 @@
-"""The same mirror and the same watched users on a Redis Cluster and behind Sentinels, over a failover too."""
+"""One contract for every kind of Redis: each server there is, a Cluster, one behind Sentinels; over a failover too."""
 
+import asyncio
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +11,22 @@ import pytest
 from redis.exceptions import RedisError
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event.event import decode
-from spanflow.span_processors.redis.redis_client import async_client, close_client, sync_client
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.archive.reaper import Patience, Reaper
+from spanflow.span_processors.event.event import decode, encode
+from spanflow.span_processors.redis.redis_client import async_client, close_async_client, close_client, sync_client
 from spanflow.span_processors.redis.watched_store import watch, watched_users
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree.reducer import FlowReducer
+from tests.support.flow_parts import span
 from tests.support.poll import eventually
+from tests.support.query import query, value
+from tests.support.redis_server import RedisServer
 from tests.support.redis_topologies import redis_cluster, redis_with_sentinels
-from tests.support.traced_gateway import TracedGateway, flow_id_of
+from tests.support.traced_gateway import NOON, TracedGateway, flow_id_of
 
-pytestmark = pytest.mark.long
+#: The server that the `embedded` extra brings, and those that this machine may have.
+PROGRAMS = ("embedded", "redis-server", "valkey-server")
 
 
 def request(gateway: TracedGateway) -> str:
@@ -45,7 +53,43 @@ def arrived(client: Any, flow_id: str) -> bool:
 WHOLE = [("POST /ask", "end"), ("auth_check", "end"), ("llm_thinking", "end")]
 
 
-def contract(gateway: TracedGateway, client: Any) -> None:
+def activities_wait_for_the_archive(gateway: TracedGateway, client: Any) -> None:
+    """What a person saw is kept beside the flow while that runs, and goes with it."""
+    with gateway.span("POST /ask", attributes={"user.id": "7"}) as root:
+        gateway.pipeline.record_activity(
+            root.get_span_context().trace_id, Activity("user_message", time.time_ns(), {"message": "hello"})
+        )
+        kept = names.flow_activities(flow_id_of(root))
+        eventually(lambda: client.xlen(kept) == 1)
+    eventually(lambda: client.exists(kept) == 0)
+
+
+def a_dead_process_is_reaped(redis_url: str, client: Any, postgres_dsn: str, data_dir: Path) -> None:
+    """What a process without a heartbeat has left open is archived with its activities, and out of the index."""
+    flow_id = f"{4711:032x}"
+    left = span(1, ended=False, attributes={"user.id": "7"}, process="gone")
+    client.xadd(names.flow_stream(flow_id), {names.STREAM_FIELD: encode(left)})
+    said = Activity("user_message", NOON, {"message": "hello"}, conversation_id="c1")
+    client.xadd(names.flow_activities(flow_id), {names.STREAM_FIELD: said.to_bytes()})
+    client.zadd(names.OPEN_FLOWS, {flow_id: time.time() - 60})
+    assert asyncio.run(_look_once(redis_url, postgres_dsn, data_dir)) == 1
+    rows = query(postgres_dsn, "SELECT flow_id, outcome, complete_why FROM omni2.interaction_flows")
+    assert rows == [{"flow_id": flow_id, "outcome": "interrupted", "complete_why": "reaped"}]
+    assert value(postgres_dsn, "SELECT activity_data->>'message' FROM omni2.user_activities") == "hello"
+    assert client.zscore(names.OPEN_FLOWS, flow_id) is None
+    assert client.exists(names.flow_activities(flow_id)) == 0
+
+
+async def _look_once(redis_url: str, postgres_dsn: str, data_dir: Path) -> int:
+    settings = Settings(redis_url=redis_url, postgres_dsn=postgres_dsn, data_dir=str(data_dir), spool_reserve_bytes=0)
+    reaper = Reaper(settings, patience=Patience(missing=0))
+    try:
+        return await reaper.look()
+    finally:
+        await reaper.close()
+
+
+def contract(gateway: TracedGateway, client: Any, postgres_dsn: str, data_dir: Path) -> None:
     """What holds on every kind of Redis."""
     flows = [request(gateway) for _ in range(30)]
     assert gateway.pipeline.force_flush(10)
@@ -54,6 +98,9 @@ def contract(gateway: TracedGateway, client: Any) -> None:
     assert indexed >= set(flows)
     assert client.get(names.process_heartbeat(gateway.pipeline.instance_id))
     eventually(lambda: client.zcard(names.OPEN_FLOWS) == 0)
+    activities_wait_for_the_archive(gateway, client)
+    a_dead_process_is_reaped(gateway.settings.redis_url, client, postgres_dsn, data_dir)
+    assert asyncio.run(_watch_somebody(gateway.settings)).keys() == {"7"}
     assert gateway.counts().dropped == {} and gateway.counts().balanced
 
 
@@ -63,22 +110,35 @@ async def _watch_somebody(settings: Settings) -> dict[str, float]:
         await watch(client, {"7": time.time() + 60})
         return await watched_users(client)
     finally:
-        await client.aclose()
+        await close_async_client(client)
 
 
-@pytest.mark.anyio
-async def test_watched_users_on_a_cluster(new_server_directory: Callable[[], Path]) -> None:
-    with redis_cluster(new_server_directory) as servers:
-        settings = Settings(redis_url=f"redis+cluster://127.0.0.1:{servers[0].port}")
-        assert set(await _watch_somebody(settings)) == {"7"}
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_on_a_single_server(
+    name: str, new_server_directory: Callable[[], Path], postgres_dsn: str, tmp_path: Path
+) -> None:
+    found = shutil.which(name)
+    if found is None and name != "embedded":
+        pytest.skip(f"there is no {name} on PATH")
+    server = RedisServer(new_server_directory(), program=Path(found) if found else None).start()
+    client = sync_client(Settings(redis_url=server.url))
+    try:
+        with TracedGateway(server.url) as gateway:
+            contract(gateway, client, postgres_dsn, tmp_path)
+    finally:
+        close_client(client)
+        server.kill()
 
 
-def test_on_a_cluster_and_over_the_loss_of_a_node(new_server_directory: Callable[[], Path]) -> None:
+@pytest.mark.long
+def test_on_a_cluster_and_over_the_loss_of_a_node(
+    new_server_directory: Callable[[], Path], postgres_dsn: str, tmp_path: Path
+) -> None:
     with redis_cluster(new_server_directory) as servers:
         url = f"redis+cluster://127.0.0.1:{servers[0].port},127.0.0.1:{servers[1].port}"
         client: Any = sync_client(Settings(redis_url=url))
         with TracedGateway(url) as gateway:
-            contract(gateway, client)
+            contract(gateway, client, postgres_dsn, tmp_path)
             client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
             watched: Any = gateway.pipeline._watched
             eventually(lambda: watched.is_watched("7"), within=10)
@@ -92,12 +152,15 @@ def test_on_a_cluster_and_over_the_loss_of_a_node(new_server_directory: Callable
         client.close()
 
 
-def test_behind_sentinels_and_over_a_failover(new_server_directory: Callable[[], Path]) -> None:
+@pytest.mark.long
+def test_behind_sentinels_and_over_a_failover(
+    new_server_directory: Callable[[], Path], postgres_dsn: str, tmp_path: Path
+) -> None:
     with redis_with_sentinels(new_server_directory) as (master, replica, ports):
         url = "redis+sentinel://" + ",".join(f"127.0.0.1:{port}" for port in ports) + "/flows"
         client: Any = sync_client(Settings(redis_url=url))
         with TracedGateway(url) as gateway:
-            contract(gateway, client)
+            contract(gateway, client, postgres_dsn, tmp_path)
             root = gateway.start("POST /ask", attributes={"user.id": "7"})
             assert gateway.pipeline.force_flush(10)
             eventually(lambda: spans_of(client, flow_id_of(root)) == [("POST /ask", "start")])

@@ -26,13 +26,17 @@ def executable() -> Path:
 
 
 class RedisServer:
-    """Runs in `directory` on a port that stays the same over restarts. With `durable` it remembers across a kill."""
+    """Runs in `directory` on a port that stays the same over restarts. With `durable` it remembers across a kill.
 
-    def __init__(self, directory: Path, *options: str, durable: bool = False) -> None:
+    `program` is another server than the one that all tests use.
+    """
+
+    def __init__(self, directory: Path, *options: str, durable: bool = False, program: Path | None = None) -> None:
         self.directory = directory
         self.port = free_port()
         self._options = options
         self._durable = durable
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +50,7 @@ class RedisServer:
 
     def start(self) -> "RedisServer":
         child.give_to_server(self.directory)
-        binary = executable()
+        binary = self._program or executable()
         if not child.reachable(binary):
             copy = self.directory / "redis-server"
             if not copy.exists():
