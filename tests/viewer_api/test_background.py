@@ -43,6 +43,25 @@ async def test_a_job_that_fails_is_started_again_and_stops_nothing(caplog: pytes
 
 
 @pytest.mark.anyio
+async def test_a_job_that_loses_its_cancellation_is_cancelled_again() -> None:
+    lost = 0
+
+    async def job() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost > 1:
+                    raise
+
+    async with running("test", job):
+        await asyncio.sleep(0)
+    assert lost == 2
+
+
+@pytest.mark.anyio
 async def test_old_weeks_go_and_new_ones_are_made(
     viewer: RunningViewer, postgres_dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:

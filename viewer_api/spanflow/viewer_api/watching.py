@@ -110,7 +110,9 @@ class Watching:
                 )
             self._tell(self._running)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._until_next())
+                # Not `wait_for`: until Python 3.12 it loses a cancellation that meets the change.
+                async with asyncio.timeout(self._until_next()):
+                    await self._changed.wait()
             self._changed.clear()
 
     async def refresh(self) -> None:

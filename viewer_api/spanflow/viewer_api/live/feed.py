@@ -90,7 +90,9 @@ class Feed:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(next_tick - self._monotonic(), 0.001))
+                # Not `wait_for`: until Python 3.12 it loses a cancellation that meets the bell.
+                async with asyncio.timeout(max(next_tick - self._monotonic(), 0.001)):
+                    await self._wake.wait()
                 await asyncio.sleep(COALESCE_SECONDS)
             self._wake.clear()
 
