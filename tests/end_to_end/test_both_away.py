@@ -47,7 +47,7 @@ async def test_requests_are_answered_and_every_flow_is_there_afterwards(
             redis_line.restore()
             postgres_line.restore()
             await asyncio.to_thread(asker.asks, 20)
-            await client.until(lambda: seen(asker.flows[-1]), within=20)
+            await client.until(lambda: seen(asker.flows[-1]), within=60)
         await asyncio.to_thread(eventually, lambda: asker.all_in(postgres_dsn), 20)
         await asyncio.to_thread(eventually, asker.settled, 20)
         stages = asker.counts()["stages"]
@@ -70,8 +70,8 @@ def test_requests_go_on_while_postgres_accepts_and_never_answers(
         eventually(lambda: asker.counts()["spool_bytes"] > 0, within=10)
         assert asker.asks(10) < QUICK
         line.restore()
-        eventually(lambda: asker.all_in(postgres_dsn), within=20)
-        eventually(asker.settled, within=20)
+        eventually(lambda: asker.all_in(postgres_dsn), within=60)
+        eventually(asker.settled, within=60)
         stages = asker.counts()["stages"]
     assert stages["postgres"] == {"accepted": 80, "delivered": 80, "dropped": {}, "waiting": 0}
     assert stages["intake"]["accepted"] == stages["intake"]["delivered"] == EVENTS_OF_A_REQUEST * 80

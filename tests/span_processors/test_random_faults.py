@@ -89,7 +89,7 @@ def life_of_a_child(gateway: TracedGateway) -> dict[str, int]:
     traffic = Traffic(gateway, random.Random())
     for _ in range(3):
         traffic.request(1)
-    gateway.pipeline.shutdown(1.0)
+    gateway.pipeline.shutdown(10.0)
     counts = gateway.pipeline.counters
     check_balance(counts)
     assert [stage.waiting for stage in (counts.intake, *counts.sinks.values())] == [0] * len(stages)
