@@ -53,7 +53,7 @@ class Settings:
     redis_url: str = setting(
         "SPANFLOW_REDIS_URL",
         "redis://127.0.0.1:6379/0",
-        "Redis or Valkey, 6.2 or newer: redis://, rediss://, unix://, redis+sentinel://host:port,host:port/service, "
+        "Redis 6.2 or newer: redis://, rediss://, unix://, redis+sentinel://host:port,host:port/service, "
         "redis+cluster://host:port (and rediss+ forms).",
         parse=redis_url,
         secret=True,
