@@ -40,6 +40,8 @@ def section(command: Command) -> str:
     parser = argparse.ArgumentParser(add_help=False)
     command.add_arguments(parser)
     lines = [f"## `spanflow {command.name}`", "", command.description]
+    if command.aliases:
+        lines += ["", f"Also called {', '.join(f'`spanflow {name}`' for name in command.aliases)}."]
     if command.extra:
         lines += ["", f"Needs `pip install '{command.extra}'`."]
     rows = list(options(parser))

@@ -53,7 +53,7 @@ def test_the_version_is_the_packages() -> None:
     assert spanflow("--version").stdout == f"spanflow {version('spanflow')}\n"
 
 
-@pytest.mark.parametrize("name", ["viewer", "migrate", "retention"])
+@pytest.mark.parametrize("name", ["serve", "viewer", "migrate", "retention"])
 def test_a_command_of_the_viewer_says_which_extra_it_needs(name: str) -> None:
     done = in_a_bare_install(name)
     assert (done.returncode, done.stdout) == (1, "")

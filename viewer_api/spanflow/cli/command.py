@@ -19,3 +19,5 @@ class Command:
     run: Callable[[Arguments, Console], int]
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     extra: str | None = None
+    #: Older names that go on working.
+    aliases: tuple[str, ...] = ()

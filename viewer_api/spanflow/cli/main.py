@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from spanflow.cli.command import Command
-from spanflow.cli.commands import doctor, migrate, retention, run, settings, up, viewer
+from spanflow.cli.commands import doctor, migrate, retention, run, serve, settings, up
 from spanflow.cli.console import Console
 from spanflow.cli.extras import require
 from spanflow.cli.problem import Problem
@@ -16,7 +16,7 @@ from spanflow.span_processors.settings import SettingsError
 COMMANDS: tuple[Command, ...] = (
     up.COMMAND,
     run.COMMAND,
-    viewer.COMMAND,
+    serve.COMMAND,
     migrate.COMMAND,
     retention.COMMAND,
     settings.COMMAND,
@@ -31,10 +31,16 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"spanflow {version('spanflow')}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        part = commands.add_parser(command.name, help=command.help, description=command.description)
-        command.add_arguments(part)
-        part.set_defaults(chosen=command)
+        _add(command, commands.add_parser(command.name, help=command.help, description=command.description))
+        for alias in command.aliases:
+            # Without `help` it is not listed.
+            _add(command, commands.add_parser(alias, description=command.description))
     return whole
+
+
+def _add(command: Command, parser: argparse.ArgumentParser) -> None:
+    command.add_arguments(parser)
+    parser.set_defaults(chosen=command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

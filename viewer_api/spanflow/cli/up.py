@@ -133,7 +133,7 @@ class Up:
 
     def _start_viewer(self, environ: Mapping[str, str], running: Running, opened: socket.socket) -> None:
         number = opened.fileno()
-        command = _our_command("viewer", "--no-link", "--host", running.viewer_host, "--fd", str(number))
+        command = _our_command("serve", "--no-link", "--host", running.viewer_host, "--fd", str(number))
         self._start_child("viewer", command, environ, lambda: answers(running.address), running.address, (number,))
 
     def _start_demo(self, demo: Demo, environ: Mapping[str, str], running: Running) -> None:

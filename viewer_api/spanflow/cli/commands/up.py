@@ -51,7 +51,7 @@ def run(arguments: Arguments, console: Console) -> int:
 
 
 def _link_printer(console: Console, address: str, token: str) -> Callable[[], None]:
-    from spanflow.cli.commands.viewer import link
+    from spanflow.cli.commands.serve import link
 
     def show() -> None:
         again = "  (it works once; press Enter for another)" if sys.stdin and sys.stdin.isatty() else ""

@@ -1,4 +1,4 @@
-"""`spanflow viewer`: the API server and the dashboard."""
+"""`spanflow serve`: the API server and the dashboard."""
 
 import argparse
 import dataclasses
@@ -86,7 +86,8 @@ def _bound(configuration: "uvicorn.Config") -> socket.socket:
 
 
 COMMAND = Command(
-    name="viewer",
+    name="serve",
+    aliases=("viewer",),
     help="serve the API and the dashboard",
     description="Serve the API and the dashboard. It refuses to listen where other machines can reach it unless "
     "SPANFLOW_VIEWER_TOKEN or SPANFLOW_VIEWER_PROXY_PEERS says who may sign in.",

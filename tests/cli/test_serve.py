@@ -1,4 +1,4 @@
-"""`spanflow viewer`: serves the API where it says, and only to those who may."""
+"""`spanflow serve`: serves the API where it says, and only to those who may."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from tests.support.spanflow_command import running, spanflow
 
 def test_it_serves_on_a_free_port_and_prints_a_link_that_signs_in(redis_url: str, postgres_dsn: str) -> None:
     there = {"SPANFLOW_REDIS_URL": redis_url, "SPANFLOW_POSTGRES_DSN": postgres_dsn}
-    with running("viewer", "--port", "0", settings=there) as viewer:
+    with running("serve", "--port", "0", settings=there) as viewer:
         link = re.search(r"Open (http://127\.0\.0\.1:\d+/)#code=(\S+)", viewer.wait_for("Application startup complete"))
         assert link is not None, viewer.said
         with httpx.Client(base_url=link[1]) as browser:
@@ -23,14 +23,20 @@ def test_it_serves_on_a_free_port_and_prints_a_link_that_signs_in(redis_url: str
         assert "Application shutdown complete" in viewer.said
 
 
-def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in() -> None:
+def test_its_older_name_still_works() -> None:
     refused = spanflow("viewer", "--host", "0.0.0.0")
+    assert refused.returncode == 2
+    assert "Set SPANFLOW_VIEWER_TOKEN" in refused.stderr
+
+
+def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in() -> None:
+    refused = spanflow("serve", "--host", "0.0.0.0")
     assert refused.returncode == 2
     assert "Set SPANFLOW_VIEWER_TOKEN, or SPANFLOW_VIEWER_PROXY_PEERS" in refused.stderr
 
 
 def test_a_token_that_can_be_guessed_is_refused() -> None:
-    refused = spanflow("viewer", SPANFLOW_VIEWER_TOKEN="secret")
+    refused = spanflow("serve", SPANFLOW_VIEWER_TOKEN="secret")
     assert refused.returncode == 2
     assert "use at least 16 ASCII characters" in refused.stderr
     assert "'secret'" not in refused.stderr
@@ -39,7 +45,7 @@ def test_a_token_that_can_be_guessed_is_refused() -> None:
 def test_a_port_that_is_taken_is_said_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = spanflow("viewer", "--port", str(port))
+        done = spanflow("serve", "--port", str(port))
     assert done.returncode == 1
     assert f"the viewer cannot listen on 127.0.0.1:{port}. Choose another with --port or --host." in done.stderr
     assert "Traceback" not in done.stderr
