@@ -65,6 +65,22 @@ def one_of(*words: str) -> Parser:
     return parse
 
 
+def mapping(*meanings: str) -> Parser:
+    """`word=meaning` pairs, separated by commas; words are compared without regard to case."""
+
+    def parse(raw: str) -> tuple[tuple[str, str], ...]:
+        found: dict[str, str] = {}
+        for part in names(raw):
+            word, _, meaning = (half.strip() for half in part.partition("="))
+            if not word or meaning not in meanings:
+                raise ValueError(f"{part!r} is no pair; write word=meaning, with one of {', '.join(meanings)}")
+            if found.setdefault(word.casefold(), meaning) != meaning:
+                raise ValueError(f"{word!r} has two meanings")
+        return tuple(found.items())
+
+    return parse
+
+
 def url_with(*schemes: str) -> Parser:
     def parse(raw: str) -> str:
         value = raw.strip()

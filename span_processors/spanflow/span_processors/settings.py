@@ -6,12 +6,10 @@ change. The page `docs/settings.md` and `spanflow settings` are generated from t
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Final, TypeVar
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Final
 
 from spanflow.span_processors.setting_parsers import (
-    Parser,
-    decimal,
     flag,
     identifier,
     names,
@@ -24,23 +22,17 @@ from spanflow.span_processors.setting_parsers import (
     url_with,
     whole,
 )
-
-T = TypeVar("T")
-MIB: Final = 1024 * 1024
+from spanflow.span_processors.setting_row import MIB, setting
+from spanflow.span_processors.sign_in_settings import SignInSettings
+from spanflow.span_processors.viewer_settings import ViewerSettings
 
 
 class SettingsError(ValueError):
     """One or more settings cannot be used. The message has a line per setting that says what to change."""
 
 
-def setting(env: str, default: T, help: str, *, parse: Parser, secret: bool = False, also: str | None = None) -> T:
-    """A row of the table. `also` is an older name that is honoured when `env` is not set."""
-    metadata = {"env": env, "help": help, "parse": parse, "secret": secret, "also": also}
-    return field(default=default, metadata=metadata, repr=not secret)
-
-
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(ViewerSettings):
     """Everything that can be configured. Build it with `from_environ` at a process's start, or by hand in tests."""
 
     # -- switched on, and where the servers are ------------------------------------------------------------------------
@@ -360,98 +352,13 @@ class Settings:
         also="ACTIVITY_TRACKING_RETENTION_DAYS",
     )
 
-    # -- the viewer ----------------------------------------------------------------------------------------------------
-    viewer_host: str = setting(
-        "SPANFLOW_VIEWER_HOST",
-        "127.0.0.1",
-        "Address the viewer listens on. Anything but a loopback address needs a token or a forward-auth proxy.",
-        parse=text,
-    )
-    viewer_port: int = setting(
-        "SPANFLOW_VIEWER_PORT", 8600, "Port the viewer listens on; 0 takes a free one.", parse=whole(0, 65535)
-    )
-    viewer_token: str = setting(
-        "SPANFLOW_VIEWER_TOKEN",
-        "",
-        "Access token of the viewer's API, at least 16 characters. Empty on a loopback address: a fresh one per start.",
-        parse=text,
-        secret=True,
-    )
-    viewer_session_hours: float = setting(
-        "SPANFLOW_VIEWER_SESSION_HOURS", 12.0, "How long a browser stays signed in, in hours.", parse=decimal(0.01, 720)
-    )
-    viewer_allowed_origins: tuple[str, ...] = setting(
-        "SPANFLOW_VIEWER_ALLOWED_ORIGINS",
-        (),
-        "Origins of dashboards elsewhere that may call the API and open its sockets, such as "
-        "https://dashboard.example.com; comma-separated.",
-        parse=names,
-    )
-    viewer_proxy_peers: tuple[str, ...] = setting(
-        "SPANFLOW_VIEWER_PROXY_PEERS",
-        (),
-        "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose user header is believed; comma-separated.",
-        parse=names,
-    )
-    viewer_proxy_header: str = setting(
-        "SPANFLOW_VIEWER_PROXY_HEADER",
-        "X-Forwarded-User",
-        "Header in which a forward-auth proxy names the signed-in user.",
-        parse=text,
-    )
-    viewer_statement_timeout: float = setting(
-        "SPANFLOW_VIEWER_STATEMENT_TIMEOUT",
-        10.0,
-        "Longest time one query of the viewer may take, in seconds.",
-        parse=seconds(0.1, 600),
-    )
-    viewer_client_queue: int = setting(
-        "SPANFLOW_VIEWER_CLIENT_QUEUE",
-        1000,
-        "Frames that may wait for one slow live client and user before it has to catch up from the stream.",
-        parse=whole(1, 100_000),
-    )
-    viewer_client_queue_bytes: int = setting(
-        "SPANFLOW_VIEWER_CLIENT_QUEUE_BYTES",
-        8 * MIB,
-        "Bytes that may wait for one slow live client and user.",
-        parse=whole(1024, 1024 * MIB),
-    )
-    viewer_max_sockets: int = setting(
-        "SPANFLOW_VIEWER_MAX_SOCKETS", 500, "Live sockets one viewer process serves at once.", parse=whole(1, 100_000)
-    )
-    viewer_heartbeat_seconds: float = setting(
-        "SPANFLOW_VIEWER_HEARTBEAT_SECONDS",
-        15.0,
-        "How often a live socket is asked whether its client is still there.",
-        parse=seconds(0.05, 300),
-    )
-    viewer_recheck_seconds: float = setting(
-        "SPANFLOW_VIEWER_RECHECK_SECONDS",
-        10.0,
-        "How often a live socket's right and the watched users are checked again.",
-        parse=seconds(0.05, 300),
-    )
-    monitoring_max_hours: float = setting(
-        "SPANFLOW_MONITORING_MAX_HOURS",
-        168.0,
-        "Longest time a user can be watched at once, in hours.",
-        parse=decimal(0.01, 24 * 366),
-    )
-    monitoring_reason_required: bool = setting(
-        "SPANFLOW_MONITORING_REASON_REQUIRED",
-        False,
-        "Refuse to watch a user without a reason. Dashboards that cannot state one stop working.",
-        parse=flag,
-    )
-
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read and validate every setting; raise one `SettingsError` that names all that is wrong."""
         source = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         mistakes: list[str] = []
-        for row in fields(cls):
+        for row in rows():
             name, raw = _lookup(row, source)
             if raw is None:
                 continue
@@ -473,8 +380,14 @@ def _lookup(row: "Field[Any]", source: Mapping[str, str]) -> tuple[str, str | No
     return row.metadata["env"], None
 
 
+#: The parts of the table, in the order in which people read them.
+PARTS: Final = (Settings, ViewerSettings, SignInSettings)
+
+
 def rows() -> tuple["Field[Any]", ...]:
     """The table itself, for `--help`, the documentation page and its test."""
-    for row in fields(Settings):
+    found = fields(Settings)
+    for row in found:
         assert row.default is not MISSING
-    return fields(Settings)
+    inherited = [{row.name for row in fields(part)} for part in PARTS[1:]]
+    return tuple(sorted(found, key=lambda row: sum(row.name in part for part in inherited)))

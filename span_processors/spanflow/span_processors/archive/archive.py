@@ -17,7 +17,8 @@ from spanflow.span_processors.archive.replay import Replay
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.data_dir import data_directory
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.settings import MIB, Settings
+from spanflow.span_processors.setting_row import MIB
+from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.spool.spool import Spool, SpoolFull
 from spanflow.span_processors.stages.sink import Receipt, Unavailable
 from spanflow.span_processors.tree.prices import NO_PRICES, PricesError, PriceTable, load_prices

@@ -1,0 +1,205 @@
+"""The rows of the table of settings that say who may sign in to the viewer, and what they may do there."""
+
+from dataclasses import dataclass
+
+from spanflow.span_processors.setting_parsers import decimal, mapping, names, one_of, seconds, text, whole
+from spanflow.span_processors.setting_row import setting
+
+
+@dataclass(frozen=True, slots=True)
+class SignInSettings:
+    """What decides who gets in."""
+
+    # -- signing in to the viewer --------------------------------------------------------------------------------------
+    viewer_token: str = setting(
+        "SPANFLOW_VIEWER_TOKEN",
+        "",
+        "Access token of the viewer's API with the role admin, at least 16 characters. Empty on a loopback address: "
+        "a fresh one per start.",
+        parse=text,
+        secret=True,
+    )
+    viewer_tokens_file: str = setting(
+        "SPANFLOW_VIEWER_TOKENS_FILE",
+        "",
+        "A TOML file with more tokens, each with a name and a role; `spanflow token new` makes its entries.",
+        parse=text,
+    )
+    viewer_secret: str = setting(
+        "SPANFLOW_VIEWER_SECRET",
+        "",
+        "Secret that signs session cookies, at least 32 characters; the same in all processes of one viewer. Empty: "
+        "made from SPANFLOW_VIEWER_TOKEN, and without that a fresh one per start.",
+        parse=text,
+        secret=True,
+    )
+    viewer_session_hours: float = setting(
+        "SPANFLOW_VIEWER_SESSION_HOURS", 12.0, "How long a browser stays signed in, in hours.", parse=decimal(0.01, 720)
+    )
+    viewer_public_url: str = setting(
+        "SPANFLOW_VIEWER_PUBLIC_URL",
+        "",
+        "The viewer's address as browsers see it, such as https://flows.example.com/spanflow. Set, it is the only "
+        "origin of the viewer's own; empty, the address of each request counts.",
+        parse=text,
+    )
+    viewer_allowed_origins: tuple[str, ...] = setting(
+        "SPANFLOW_VIEWER_ALLOWED_ORIGINS",
+        (),
+        "Origins of dashboards elsewhere that may call the API and open its sockets, such as "
+        "https://dashboard.example.com; comma-separated.",
+        parse=names,
+    )
+
+    # -- roles that a proxy or an identity provider says ---------------------------------------------------------------
+    viewer_roles: tuple[tuple[str, str], ...] = setting(
+        "SPANFLOW_VIEWER_ROLES",
+        (),
+        "What the role words of your proxy or identity provider mean here: super_admin=admin, support=monitor. "
+        "admin, monitor and viewer mean themselves.",
+        parse=mapping("admin", "monitor", "viewer", "none"),
+    )
+    viewer_default_role: str = setting(
+        "SPANFLOW_VIEWER_DEFAULT_ROLE",
+        "viewer",
+        "Role of somebody for whom proxy or identity provider say no role that is known; none lets nobody in.",
+        parse=one_of("viewer", "monitor", "admin", "none"),
+    )
+
+    # -- forward-auth proxies before the viewer ------------------------------------------------------------------------
+    viewer_proxy_peers: tuple[str, ...] = setting(
+        "SPANFLOW_VIEWER_PROXY_PEERS",
+        (),
+        "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose headers are believed; comma-separated.",
+        parse=names,
+    )
+    viewer_proxy_header: str = setting(
+        "SPANFLOW_VIEWER_PROXY_HEADER",
+        "X-Forwarded-User",
+        "Header in which a forward-auth proxy names the signed-in user, for the audit log; «off» reads none.",
+        parse=text,
+    )
+    viewer_proxy_id_header: str = setting(
+        "SPANFLOW_VIEWER_PROXY_ID_HEADER",
+        "X-User-Id",
+        "Header in which it says whose own flows they may see; «off» reads none.",
+        parse=text,
+    )
+    viewer_proxy_role_header: str = setting(
+        "SPANFLOW_VIEWER_PROXY_ROLE_HEADER",
+        "X-User-Role",
+        "Header in which it says their role or roles, comma-separated; «off» reads none.",
+        parse=text,
+    )
+    viewer_proxy_users_header: str = setting(
+        "SPANFLOW_VIEWER_PROXY_USERS_HEADER",
+        "off",
+        "Header with the ids of the users that a monitor may see, comma-separated, * for all. Set, a monitor without "
+        "it sees nobody; «off» lets monitors see everybody.",
+        parse=text,
+    )
+
+    # -- JSON Web Tokens that your own service signs -------------------------------------------------------------------
+    viewer_jwt_issuer: str = setting(
+        "SPANFLOW_VIEWER_JWT_ISSUER", "", "Issuer (iss) of the JWTs that are accepted. Empty: none are.", parse=text
+    )
+    viewer_jwt_audience: str = setting(
+        "SPANFLOW_VIEWER_JWT_AUDIENCE", "spanflow", "Audience (aud) that they must be meant for.", parse=text
+    )
+    viewer_jwt_algorithm: str = setting(
+        "SPANFLOW_VIEWER_JWT_ALGORITHM",
+        "RS256",
+        "The one algorithm that they may be signed with: HS256 (needs the secret), RS256, PS256, ES256, EdDSA and "
+        "their longer forms (need the key file).",
+        parse=text,
+    )
+    viewer_jwt_secret: str = setting(
+        "SPANFLOW_VIEWER_JWT_SECRET", "", "The secret of an HS algorithm, at least 32 bytes.", parse=text, secret=True
+    )
+    viewer_jwt_key_file: str = setting(
+        "SPANFLOW_VIEWER_JWT_KEY_FILE", "", "A PEM file with the public key of any other algorithm.", parse=text
+    )
+    viewer_jwt_leeway: float = setting(
+        "SPANFLOW_VIEWER_JWT_LEEWAY",
+        30.0,
+        "Seconds by which the clocks of issuer and viewer may differ, also for OIDC.",
+        parse=seconds(0, 600),
+    )
+    viewer_jwt_name_claim: str = setting(
+        "SPANFLOW_VIEWER_JWT_NAME_CLAIM",
+        "",
+        "Claim with the name for the audit log, also for OIDC. Empty: email, preferred_username, name or sub.",
+        parse=text,
+    )
+    viewer_jwt_user_claim: str = setting(
+        "SPANFLOW_VIEWER_JWT_USER_CLAIM",
+        "sub",
+        "Claim with the user id whose own flows they may see, also for OIDC.",
+        parse=text,
+    )
+    viewer_jwt_role_claim: str = setting(
+        "SPANFLOW_VIEWER_JWT_ROLE_CLAIM",
+        "role",
+        "Claim with the role or a list of roles, also for OIDC; realm_access.roles goes into an object.",
+        parse=text,
+    )
+    viewer_jwt_users_claim: str = setting(
+        "SPANFLOW_VIEWER_JWT_USERS_CLAIM",
+        "",
+        "Claim with the list of user ids that a monitor may see (* for all), also for OIDC. Set, a monitor without "
+        "it sees nobody; empty, monitors see everybody.",
+        parse=text,
+    )
+
+    # -- an OpenID Connect provider ------------------------------------------------------------------------------------
+    viewer_oidc_issuer: str = setting(
+        "SPANFLOW_VIEWER_OIDC_ISSUER",
+        "",
+        "Issuer of your identity provider, such as https://id.example.com/realms/main. Empty: no OIDC.",
+        parse=text,
+    )
+    viewer_oidc_client_id: str = setting(
+        "SPANFLOW_VIEWER_OIDC_CLIENT_ID", "", "The viewer's client id there.", parse=text
+    )
+    viewer_oidc_client_secret: str = setting(
+        "SPANFLOW_VIEWER_OIDC_CLIENT_SECRET",
+        "",
+        "Its client secret. Empty for a public client, which PKCE protects.",
+        parse=text,
+        secret=True,
+    )
+    viewer_oidc_scopes: str = setting(
+        "SPANFLOW_VIEWER_OIDC_SCOPES", "openid profile email", "Scopes that a sign-in asks for.", parse=text
+    )
+    viewer_oidc_audience: str = setting(
+        "SPANFLOW_VIEWER_OIDC_AUDIENCE",
+        "",
+        "Audience of bearer tokens of the identity provider. Empty: the client id.",
+        parse=text,
+    )
+    viewer_oidc_refetch_seconds: float = setting(
+        "SPANFLOW_VIEWER_OIDC_REFETCH_SECONDS",
+        30.0,
+        "A token that is signed by an unknown key has the keys fetched anew, at most once in this many seconds.",
+        parse=seconds(0.05, 3600),
+    )
+
+    # -- limits of the viewer ------------------------------------------------------------------------------------------
+    viewer_failed_sign_ins: int = setting(
+        "SPANFLOW_VIEWER_FAILED_SIGN_INS",
+        20,
+        "Failed sign-ins per minute from one address (IPv6: one /64) before it has to wait.",
+        parse=whole(1, 100_000),
+    )
+    viewer_requests_per_second: float = setting(
+        "SPANFLOW_VIEWER_REQUESTS_PER_SECOND",
+        200.0,
+        "Requests that one signed-in person or token may make on average; ten seconds' worth may come at once.",
+        parse=decimal(0.1, 1_000_000),
+    )
+    viewer_sockets_per_person: int = setting(
+        "SPANFLOW_VIEWER_SOCKETS_PER_PERSON",
+        100,
+        "Live sockets that one signed-in person or token may have open in one viewer process.",
+        parse=whole(1, 100_000),
+    )
