@@ -1,0 +1,102 @@
+"""The requests that `docs/api.md` shows, and what must be stored so that they are answered as it says."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.identity import Identity
+from spanflow.viewer_api.auth.authenticator import one_time_code
+from tests.support.archives import archives_in, deliver
+from tests.support.flow_parts import MS, part, span
+from tests.support.query import script
+from tests.support.viewer_server import TOKEN
+
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+FLOW = int("0af7651916cd43dd8448eb211c80319c", 16)
+#: 2026-03-01 11:00 UTC
+ELEVEN = 1_772_362_800_000_000_000
+_EXAMPLE = re.compile(
+    r"```http\n(?P<method>[A-Z]+) (?P<path>\S+)\n(?P<body>.*?)```\n(?:```json\n(?P<answer>.*?)```)?", re.S
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One request on the page, and the answer that it shows."""
+
+    method: str
+    #: With the query.
+    path: str
+    body: str
+    #: None: an answer without a body.
+    answer: Any
+
+    def send(self, http: httpx.Client) -> httpx.Response:
+        body = self.body.replace("<code>", one_time_code(TOKEN, time.time))
+        return http.request(self.method, self.path, content=body or None, headers={"Content-Type": "application/json"})
+
+
+def examples() -> list[Example]:
+    """In the order of the page: an example may count on those before it."""
+    return [_example(match) for match in _EXAMPLE.finditer(PAGE.read_text())]
+
+
+def _example(match: re.Match[str]) -> Example:
+    answer = None if match["answer"] is None else orjson.loads(match["answer"])
+    return Example(match["method"], match["path"], match["body"].strip(), answer)
+
+
+def fill(postgres_dsn: str, data_dir: Path) -> None:
+    """Store what the page speaks of."""
+    script(
+        postgres_dsn,
+        """
+        CREATE TABLE omni2.interaction_flows_w20260223 PARTITION OF omni2.interaction_flows
+            FOR VALUES FROM ('2026-02-23 00:00Z') TO ('2026-03-02 00:00Z');
+        """,
+    )
+    tool = {"flow.data.mcp": "qa_mcp", "flow.data.tool": "list_snapshots"}
+    start = ELEVEN + 250 * MS
+    spans = [
+        span(1, start_ns=start, end_ns=start + 2000 * MS, name="POST /api/v1/ask/stream"),
+        span(2, 1, start_ns=start, event_type="auth_check"),
+        span(3, 1, start_ns=start, event_type="tool_call", attributes=tool),
+    ]
+    told: Any = {"conversation_id": "c-1", "session_id": "s-1", "user_id": "7"}
+    texts: list[tuple[str, int, dict[str, Any]]] = [
+        ("user_message", 300, {"message": "What is the status of job XYZ?"}),
+        ("mcp_tool_call", 500, {"mcp_server": "qa_mcp", "tool_name": "get_job_status"}),
+        ("mcp_tool_response", 900, {"mcp_server": "qa_mcp", "status": "success"}),
+        ("assistant_response", 2200, {"message": "It runs.", "tokens_used": 150}),
+    ]
+    activities = [
+        Activity(
+            kind, ELEVEN + at * MS, data, activity_id=f"5e6bb1b4-0a4b-4cf5-9d6b-6ce7b7a2b{n:03d}", **told
+        ).to_bytes()
+        for n, (kind, at, data) in enumerate(texts, 1)
+    ]
+    who = Identity("7", "trinity@example.com", "Trinity", "s-1", "c-1", "web")
+    with archives_in(postgres_dsn, data_dir) as archives:
+        deliver(archives.make(), part(FLOW, spans, activities=tuple(activities), identity=who))
+
+
+def answered(http: httpx.Client) -> Iterator[tuple[Example, httpx.Response]]:
+    """Every request of the page with what a viewer says to it now."""
+    for example in examples():
+        yield example, example.send(http)
+
+
+def shape(value: Any) -> Any:
+    """The fields and kinds of a JSON value. Lists are alike when their first elements are."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "null" if value is None else type(value).__name__
