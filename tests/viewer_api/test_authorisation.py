@@ -8,7 +8,7 @@ from starlette.routing import WebSocketRoute
 
 from spanflow.viewer_api.app import ROUTERS, api_routes
 from spanflow.viewer_api.auth import permissions
-from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.auth.permissions import Right
 from spanflow.viewer_api.viewer import Needs
 from tests.support.viewer_server import RunningViewer
 
@@ -88,7 +88,3 @@ def test_without_rights_the_routes_that_need_one_are_closed(
         assert refused == isinstance(needed, Right), (method, template, response.status_code)
         if refused:
             assert response.json()["code"] == "forbidden"
-
-
-def test_whoever_can_sign_in_has_every_right() -> None:
-    assert permissions.rights_of(Principal("ada", permissions.Via.PROXY)) == frozenset(Right)

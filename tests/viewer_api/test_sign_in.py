@@ -19,6 +19,7 @@ from spanflow.span_processors.settings import Settings, SettingsError
 from spanflow.viewer_api.app import create_app
 from spanflow.viewer_api.auth.authenticator import one_time_code
 from spanflow.viewer_api.auth.exposure import settled
+from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.signed_tokens import Kind, Signer
 from tests.support.live_client import live
 from tests.support.poll import eventually
@@ -79,6 +80,9 @@ def test_a_code_signs_a_browser_in_once(viewer: RunningViewer) -> None:
     assert first.json() == {
         "name": "operator",
         "via": "session",
+        "role": "admin",
+        "user_id": None,
+        "scope": None,
         "rights": ["audit", "live", "monitor", "read"],
         "expires_at": ISO,
     }
@@ -97,10 +101,11 @@ def test_a_code_signs_a_browser_in_once(viewer: RunningViewer) -> None:
 def test_codes_that_are_old_foreign_or_of_another_kind_are_refused(viewer: RunningViewer) -> None:
     now = time.time()
     signer = Signer(TOKEN)
+    operator = Principal("operator", Via.TOKEN, Role.ADMIN)
     codes = [
-        signer.mint(Kind.CODE, "operator", now - 1),
-        signer.mint(Kind.SESSION, "operator", now + 60),
-        signer.mint(Kind.TICKET, "operator", now + 60),
+        signer.mint(Kind.CODE, operator, now - 1),
+        signer.mint(Kind.SESSION, operator, now + 60),
+        signer.mint(Kind.TICKET, operator, now + 60),
         one_time_code("another-token-0123456789", time.time),
         one_time_code(TOKEN, time.time)[:-2] + "AA",
         "c..",
@@ -108,7 +113,7 @@ def test_codes_that_are_old_foreign_or_of_another_kind_are_refused(viewer: Runni
         ".",
         "é",
         TOKEN,
-        "c." + "x" * 1000,
+        "c." + "x" * 3000,
     ]
     for code in codes:
         response = viewer.stranger.post("/api/v1/session", json={"code": code})

@@ -1,26 +1,34 @@
 """Who is behind a request or a socket."""
 
+import dataclasses
 import hmac
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.origins import Origins, is_secure
-from spanflow.viewer_api.auth.permissions import Principal, Via
+from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
-from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Clock, Kind, Signer
+from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Clock, Kind, Signer, TooLong
+from spanflow.viewer_api.problems import forbidden
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 
 #: The one name that the access token signs in.
 OPERATOR = "operator"
 
+#: Who has the configured credential of this name now; None when it was taken away.
+Owners = Callable[[str], Principal | None]
+
 
 class Authenticator:
     """Finds the principal of a connection: bearer token, forward-auth proxy or session cookie, in this order."""
 
-    def __init__(self, settings: Settings, spent: SpentTokens, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, spent: SpentTokens, clock: Clock, owners: Owners = lambda origin: None
+    ) -> None:
         self._token = settings.viewer_token
         self._signer = Signer(settings.viewer_token)
         self._peers = ProxyPeers(settings.viewer_proxy_peers)
@@ -28,6 +36,7 @@ class Authenticator:
         self._session_length = timedelta(hours=settings.viewer_session_hours)
         self._spent = spent
         self._clock = clock
+        self._owners = owners
         self.origins = Origins(settings.viewer_allowed_origins, self._peers)
 
     @property
@@ -46,32 +55,38 @@ class Authenticator:
 
     def by_token(self, token: str) -> Principal | None:
         if self._token and hmac.compare_digest(token.encode(), self._token.encode()):
-            return Principal(OPERATOR, Via.TOKEN)
+            return Principal(OPERATOR, Via.TOKEN, Role.ADMIN)
         return None
 
     async def by_session(self, cookie: str) -> Principal | None:
         claim = self._signer.read(Kind.SESSION, cookie, self._clock())
         if claim is None or await self._spent.contains(claim.fingerprint):
             return None
-        return Principal(claim.name, Via.SESSION, claim.expires, claim.fingerprint)
+        return self._as_of_now(claim.principal(Via.SESSION, claim.expires, claim.fingerprint))
 
     async def by_ticket(self, ticket: str) -> Principal | None:
-        """A ticket opens one socket; that socket lasts as long as a session would."""
+        """A ticket opens one socket; that lasts as long as a session would, and no longer than the ticket's owner."""
         claim = await self._use(Kind.TICKET, ticket)
-        return Principal(claim.name, Via.TICKET, self._now() + self._session_length) if claim else None
+        if claim is None or (claim.parent is not None and await self._spent.contains(claim.parent)):
+            return None
+        return self._as_of_now(claim.principal(Via.TICKET, self._end_of_session(claim), claim.parent))
 
-    async def still_valid(self, principal: Principal) -> bool:
-        """Whether a socket that was opened by `principal` may stay open."""
+    async def renewed(self, principal: Principal) -> Principal | None:
+        """With the rights that `principal` has by now; None when what they signed in with does not hold any more."""
         if principal.expires_at is not None and principal.expires_at <= self._now():
-            return False
-        return principal.credential is None or not await self._spent.contains(principal.credential)
+            return None
+        if principal.credential is not None and await self._spent.contains(principal.credential):
+            return None
+        return self._as_of_now(principal)
 
     async def exchange_code(self, code: str) -> tuple[str, Principal] | None:
         """A new session cookie for a one-time code, and who it signs in."""
         claim = await self._use(Kind.CODE, code)
         if claim is None:
             return None
-        cookie = self._signer.mint(Kind.SESSION, claim.name, (self._now() + self._session_length).timestamp())
+        expires = self._end_of_session(claim)
+        owner = claim.principal(Via.SESSION, expires, None)
+        cookie = self._signer.mint(Kind.SESSION, owner, expires.timestamp())
         principal = await self.by_session(cookie)
         return (cookie, principal) if principal else None
 
@@ -91,7 +106,10 @@ class Authenticator:
 
     def _mint(self, kind: Kind, principal: Principal, seconds: int) -> tuple[str, datetime]:
         expires = self._now() + timedelta(seconds=seconds)
-        return self._signer.mint(kind, principal.name, expires.timestamp()), expires
+        try:
+            return self._signer.mint(kind, principal, expires.timestamp()), expires
+        except TooLong:
+            raise forbidden("You may see too many named users for this: use your own credential.") from None
 
     async def _use(self, kind: Kind, token: str) -> Claim | None:
         claim = self._signer.read(kind, token, self._clock())
@@ -109,7 +127,20 @@ class Authenticator:
         name = values[0].encode("latin-1").decode("utf-8", "replace").strip()
         if not name or len(name) > 128 or any(unicodedata.category(char).startswith("C") for char in name):
             return None
-        return Principal(name, Via.PROXY)
+        return Principal(name, Via.PROXY, Role.ADMIN)
+
+    def _as_of_now(self, stated: Principal) -> Principal | None:
+        """What was made from a configured credential has the rights which that one has at this moment."""
+        if stated.origin is None:
+            return stated
+        owner = self._owners(stated.origin)
+        if owner is None:
+            return None
+        return dataclasses.replace(stated, name=owner.name, role=owner.role, user_id=owner.user_id, scope=owner.scope)
+
+    def _end_of_session(self, claim: Claim) -> datetime:
+        end = self._now() + self._session_length
+        return end if claim.until is None else min(end, datetime.fromtimestamp(claim.until, UTC))
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
@@ -117,4 +148,5 @@ class Authenticator:
 
 def one_time_code(token: str, clock: Clock) -> str:
     """A code for the link that a command prints; the viewer that has the same access token exchanges it."""
-    return Signer(token).mint(Kind.CODE, OPERATOR, clock() + CODE_SECONDS)
+    owner = Principal(OPERATOR, Via.TOKEN, Role.ADMIN)
+    return Signer(token).mint(Kind.CODE, owner, clock() + CODE_SECONDS)

@@ -1,19 +1,40 @@
-"""Who may do what. `allowed` is the one place where that is decided."""
+"""Who may do what, and to whom. `allowed` and `Principal.sees` are the two places where that is decided."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 
 class Right(StrEnum):
     #: Read flows and conversations, and look people up.
     READ = "read"
-    #: Decide who is watched.
+    #: Decide who is watched, and see who is.
     MONITOR = "monitor"
-    #: Look live; at somebody who is not watched only with a reason.
+    #: Look live; at somebody else who is not watched only with a reason.
     LIVE = "live"
     #: Read the audit log.
     AUDIT = "audit"
+
+
+class Role(StrEnum):
+    #: Sees what they did themselves.
+    VIEWER = "viewer"
+    #: Sees and watches named people, or everybody.
+    MONITOR = "monitor"
+    #: Everything.
+    ADMIN = "admin"
+
+
+RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
+    {
+        Role.VIEWER: frozenset({Right.READ, Right.LIVE}),
+        Role.MONITOR: frozenset({Right.READ, Right.LIVE, Right.MONITOR}),
+        Role.ADMIN: frozenset(Right),
+    }
+)
 
 
 class Via(StrEnum):
@@ -31,15 +52,37 @@ class Principal:
 
     name: str
     via: Via
+    role: Role
+    #: Who they are among those whose flows are recorded; None when they are no such person.
+    user_id: str | None = None
+    #: Whom a monitor may see and watch; None: everybody. It narrows a monitor only.
+    scope: frozenset[str] | None = None
     expires_at: datetime | None = None
     #: Hash of the signed token behind a session, so that it can be looked up whether it was signed out.
     credential: bytes | None = None
+    #: Names the configured credential that this one was made from, so that it ends, or changes its role, with that one.
+    origin: str | None = None
+
+    @property
+    def visible(self) -> frozenset[str] | None:
+        """The users whose data this principal may see; None: everybody's, and that of flows without a user."""
+        own = frozenset() if self.user_id is None else frozenset({self.user_id})
+        if self.role is Role.ADMIN:
+            return None
+        if self.role is Role.MONITOR:
+            return None if self.scope is None else self.scope | own
+        return own
+
+    def sees(self, user_id: str | None) -> bool:
+        """Whether what `user_id` did may be shown; None stands for a flow without a user."""
+        visible = self.visible
+        return visible is None or (user_id is not None and user_id in visible)
 
 
 def allowed(principal: Principal, right: Right) -> bool:
-    """Whether `principal` has `right`. Everybody who can sign in is an operator with every right."""
+    """Whether `principal` has `right` at all; towards whom says `Principal.sees`."""
     return right in rights_of(principal)
 
 
 def rights_of(principal: Principal) -> frozenset[Right]:
-    return frozenset(Right)
+    return RIGHTS[principal.role]

@@ -16,8 +16,11 @@ from typing import Final
 
 import orjson
 
+from spanflow.viewer_api.auth.permissions import Principal, Role, Via
+
 Clock = Callable[[], float]
-_MAX_LENGTH: Final = 1024
+#: A cookie may have 4,096 bytes with its name and attributes.
+MAX_LENGTH: Final = 3600
 
 
 class Kind(StrEnum):
@@ -31,13 +34,25 @@ CODE_SECONDS: Final = 600
 TICKET_SECONDS: Final = 30
 
 
+class TooLong(ValueError):
+    """The rights of the owner do not fit into a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a valid token says."""
+    """What a valid token says: for whom it was made, with the rights that they had then."""
 
     kind: Kind
     name: str
+    role: Role
+    user_id: str | None
+    scope: frozenset[str] | None
+    origin: str | None
     expires_at: float
+    #: When the credential that it was made from ends, in seconds since 1970; None: that one does not end by itself.
+    until: float | None
+    #: Fingerprint of the session that it was made from.
+    parent: bytes | None
     #: Identifies the token in `spent_tokens` without being usable itself.
     fingerprint: bytes
 
@@ -45,33 +60,58 @@ class Claim:
     def expires(self) -> datetime:
         return datetime.fromtimestamp(self.expires_at, UTC)
 
+    def principal(self, via: Via, expires_at: datetime, credential: bytes | None) -> Principal:
+        return Principal(self.name, via, self.role, self.user_id, self.scope, expires_at, credential, self.origin)
+
 
 class Signer:
     """Makes and reads signed tokens with one secret."""
 
     def __init__(self, secret: str) -> None:
-        self._key = hmac.new(secret.encode(), b"spanflow viewer, signed tokens, 1", hashlib.sha256).digest()
+        self._key = hmac.new(secret.encode(), b"spanflow viewer, signed tokens, 2", hashlib.sha256).digest()
         #: Cookies do not know ports: two viewers on one host must not overwrite each other's.
         self.cookie_name = "spanflow_session_" + hmac.new(self._key, b"cookie", hashlib.sha256).hexdigest()[:8]
 
-    def mint(self, kind: Kind, name: str, expires_at: float) -> str:
-        """A token of `kind` for `name`, valid until `expires_at` (seconds since 1970)."""
-        payload = orjson.dumps([name, expires_at, secrets.token_urlsafe(12)])
+    def mint(self, kind: Kind, owner: Principal, expires_at: float) -> str:
+        """A token of `kind` with the rights of `owner`, valid until `expires_at` (seconds since 1970).
+
+        `TooLong` when the list of users in the owner's scope does not fit. What a configured credential may do is not
+        copied: whoever reads the token asks for it again.
+        """
+        scope = None if owner.scope is None or owner.origin is not None else sorted(owner.scope)
+        until = owner.expires_at.timestamp() if owner.expires_at is not None else None
+        parent = _text(owner.credential) if owner.credential is not None else None
+        stated = [owner.name, owner.role, owner.user_id, scope, owner.origin, expires_at, until, parent]
+        payload = orjson.dumps([*stated, secrets.token_urlsafe(12)])
         body = f"{kind.value}.{_text(payload)}"
-        return f"{body}.{_text(self._mac(body))}"
+        token = f"{body}.{_text(self._mac(body))}"
+        if len(token) > MAX_LENGTH:
+            raise TooLong
+        return token
 
     def read(self, kind: Kind, token: str, now: float) -> Claim | None:
         """What `token` says, or None when it is forged, of another kind or too old."""
-        if len(token) > _MAX_LENGTH or not token.isascii():
+        if len(token) > MAX_LENGTH or not token.isascii():
             return None
         body, _, mac = token.rpartition(".")
         word, _, payload = body.partition(".")
         if not hmac.compare_digest(_text(self._mac(body)), mac) or word != kind.value:
             return None
-        name, expires_at, _nonce = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        if expires_at <= now:
+        name, role, user_id, scope, origin, expires_at, until, parent, _nonce = orjson.loads(_raw(payload))
+        if expires_at <= now or (until is not None and until <= now):
             return None
-        return Claim(kind, name, expires_at, hashlib.sha256(token.encode()).digest())
+        return Claim(
+            kind=kind,
+            name=name,
+            role=Role(role),
+            user_id=user_id,
+            scope=None if scope is None else frozenset(scope),
+            origin=origin,
+            expires_at=expires_at,
+            until=until,
+            parent=None if parent is None else _raw(parent),
+            fingerprint=hashlib.sha256(token.encode()).digest(),
+        )
 
     def _mac(self, body: str) -> bytes:
         return hmac.new(self._key, body.encode(), hashlib.sha256).digest()
@@ -79,3 +119,7 @@ class Signer:
 
 def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _raw(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -21,14 +21,18 @@ async def heartbeat(connection: Connection, seconds: float) -> None:
 
 
 async def recheck(connection: Connection, viewer: Viewer, principal: Principal) -> None:
-    """End the socket when its client has signed out, its session is over or its right was taken away."""
+    """End the socket when its client has signed out, its session is over or its rights are not what they were."""
     while True:
         await asyncio.sleep(viewer.settings.viewer_recheck_seconds)
-        if not await viewer.authenticator.still_valid(principal):
+        now = await viewer.authenticator.renewed(principal)
+        if now is None:
             await connection.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.")
             raise Closed
-        if not allowed(principal, Right.LIVE):
+        if not allowed(now, Right.LIVE):
             await connection.close(closing.FORBIDDEN, "forbidden", "The right «live» was taken away.")
+            raise Closed
+        if now.role is not principal.role or now.visible != principal.visible:
+            await connection.close(closing.RIGHTS_CHANGED, "rights_changed", "Your rights have changed: connect again.")
             raise Closed
 
 

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, rights_of
+from spanflow.viewer_api.auth.signed_tokens import MAX_LENGTH
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.audit_log import Entry
@@ -17,13 +19,16 @@ SignedIn = Annotated[Principal, Depends(Needs(None))]
 
 
 class Code(BaseModel):
-    code: str = Field(min_length=1, max_length=1024)
+    code: str = Field(min_length=1, max_length=MAX_LENGTH)
 
 
 def _shown(principal: Principal) -> dict[str, Any]:
     return {
         "name": principal.name,
         "via": principal.via.value,
+        "role": principal.role.value,
+        "user_id": shown_id(principal.user_id),
+        "scope": None if principal.visible is None else [shown_id(user_id) for user_id in sorted(principal.visible)],
         "rights": sorted(right.value for right in rights_of(principal)),
         "expires_at": principal.expires_at,
     }
