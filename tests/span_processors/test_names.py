@@ -76,6 +76,7 @@ def test_constants_are_frozen() -> None:
             "OPEN_FLOWS": "flows:open",
             "MONITORED_USERS": "monitored_users",
             "MONITORED_UNTIL": "monitored_until",
+            "MONITORED_METADATA_ONLY": "monitored_metadata_only",
             "MONITORING_CHANGED": "monitoring_changed",
             "DEFAULT_SCHEMA": "omni2",
             "TABLE_FLOWS": "interaction_flows",

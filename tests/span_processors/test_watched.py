@@ -9,6 +9,7 @@ import orjson
 import pytest
 import redis
 from inline_snapshot import snapshot
+from opentelemetry.trace import StatusCode
 
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity
@@ -44,6 +45,16 @@ class Listener:
     def hear(self, number: int) -> list[tuple[str, Any]]:
         eventually(lambda: self._listen() >= number)
         return self.heard
+
+    def messages(self, number: int) -> list[Any]:
+        """The messages of checkpoints, without bells."""
+
+        def found() -> list[Any]:
+            self._listen()
+            return [data for channel, data in self.heard if channel.startswith("flow_events")]
+
+        eventually(lambda: len(found()) >= number)
+        return found()
 
     def _listen(self) -> int:
         while message := self._pubsub.get_message():
@@ -158,6 +169,66 @@ def test_watching_somebody_mid_request_shows_the_request_from_its_beginning(
     listener.close()
 
 
+def test_of_a_user_watched_without_contents_only_metadata_is_published(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    listener = Listener(redis_client)
+    with TracedGateway(redis_url, content="full") as gateway:
+        in_redis(redis_url, lambda client: watch(client, {"7": time.time() + 60}, {"7"}))
+        gateway.pipeline._watched.ensure_started()  # type: ignore[union-attr]
+        assert gateway.pipeline._watched.wait_loaded(5)  # type: ignore[union-attr]
+        root = gateway.start("POST /ask", attributes={"user.id": "7", "flow.session_id": "s1"})
+        with gateway.span("tool_call", root) as tool:
+            tool.set_attributes({"flow.data.tool": "list", "flow.data.prompt": "hush", "flow.data.note": "hush"})
+            tool.set_attributes({"gen_ai.usage.input_tokens": 5, "gen_ai.tool.call.arguments": "hush"})
+            tool.set_status(StatusCode.ERROR, "hush")
+        assert gateway.pipeline.force_flush(5)
+        assert listener.messages(1) == snapshot(
+            [
+                {
+                    "type": "flow_event",
+                    "user_id": 7,
+                    "session_id": "s1",
+                    "node_id": "0000000000000002",
+                    "event_type": "tool_call",
+                    "parent_id": None,
+                    "timestamp": 1767614400.002,
+                    "duration_ms": 1.0,
+                    "status": "error",
+                    "source": None,
+                    "tool": "list",
+                    "tokens": 5,
+                }
+            ]
+        )
+        in_redis(redis_url, lambda client: watch(client, {"7": time.time() + 60}))
+        eventually(lambda: gateway.pipeline._watched._metadata_only == frozenset())  # type: ignore[union-attr]
+        with gateway.span("tool_call", root, attributes={"flow.data.note": "hello"}):
+            pass
+        gateway.end(root)
+        assert listener.messages(2)[1]["note"] == "hello"
+    listener.close()
+
+
+def test_a_gateway_that_may_not_read_who_is_watched_without_contents_publishes_nobodys(
+    redis_url: str, redis_client: "redis.Redis", caplog: pytest.LogCaptureFixture
+) -> None:
+    user = "old-rights"
+    rules = "on >pw resetkeys ~flow* ~monitored_users ~monitored_until allchannels +@all".split()
+    redis_client.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]
+    try:
+        redis_client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
+        watched = WatchedUsers(Settings(redis_url=redis_url.replace("redis://", f"redis://{user}:pw@")))
+        watched.ensure_started()
+        assert watched.wait_loaded(5)
+        assert watched.is_watched("7")
+        assert watched.is_metadata_only("7")
+        assert "Let this user read monitored_metadata_only" in caplog.text
+        assert watched.shutdown(time.monotonic() + 5)
+    finally:
+        redis_client.execute_command("ACL", "DELUSER", user)  # type: ignore[no-untyped-call]
+
+
 def test_nobody_else_rings(redis_url: str, redis_client: "redis.Redis") -> None:
     redis_client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
     listener = Listener(redis_client)
@@ -231,6 +302,30 @@ def test_both_keys_are_kept_in_step_and_a_flush_is_repaired(redis_url: str, redi
     assert in_redis(redis_url, lambda client: bring_in_step(client, wanted, now + 31))
     assert redis_client.smembers(names.MONITORED_USERS) == {b"7"}
     assert redis_client.zrange(names.MONITORED_UNTIL, 0, -1) == [b"7"]
+
+
+def test_who_is_watched_without_contents_is_kept_in_step_too(redis_url: str, redis_client: "redis.Redis") -> None:
+    now = time.time()
+    wanted = {"7": now + 60, "8": now + 60}
+
+    def withheld() -> set[bytes]:
+        members: Any = redis_client.smembers(names.MONITORED_METADATA_ONLY)
+        return set(members)
+
+    in_redis(redis_url, lambda client: watch(client, wanted, {"7", "9"}))
+    assert withheld() == {b"7"}
+    assert not in_redis(redis_url, lambda client: bring_in_step(client, wanted, now, {"7"}))
+    # Another one of the two, somebody whom an older dashboard added, and back again.
+    redis_client.sadd(names.MONITORED_USERS, "5")
+    assert in_redis(redis_url, lambda client: bring_in_step(client, wanted, now, {"8", "5"}))
+    assert withheld() == {b"8", b"5"}
+    assert in_redis(redis_url, lambda client: bring_in_step(client, wanted, now, {"8"}))
+    assert withheld() == {b"8"}
+    redis_client.flushall()
+    assert in_redis(redis_url, lambda client: bring_in_step(client, wanted, now, {"8"}))
+    assert (withheld(), in_redis(redis_url, watched_users)) == ({b"8"}, wanted)
+    in_redis(redis_url, lambda client: unwatch(client, ["8"]))
+    assert withheld() == set()
 
 
 def test_nothing_to_change_sends_nothing(redis_url: str, redis_client: "redis.Redis") -> None:

@@ -93,6 +93,8 @@ STREAM_FIELD: Final = "e"
 OPEN_FLOWS: Final = "flows:open"
 MONITORED_USERS: Final = "monitored_users"
 MONITORED_UNTIL: Final = "monitored_until"
+#: Set: those of them of whom watchers see what happened, but not what was said.
+MONITORED_METADATA_ONLY: Final = "monitored_metadata_only"
 #: Channel on which a change of the watched set is announced.
 MONITORING_CHANGED: Final = "monitoring_changed"
 

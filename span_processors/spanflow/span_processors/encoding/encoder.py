@@ -17,6 +17,7 @@ from spanflow.span_processors.encoding.span_events import Classifier, classify, 
 from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.event.json_safe import SafeValues
+from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none
@@ -51,6 +52,7 @@ class Encoder:
         self._settings = settings
         self._process = process
         self._watched = watched
+        self._metadata = Metadata.from_settings(settings)
         self._redactor = redactor
         self._spans = SpanEncoder(process, redactor, classifier)
         self._max_spans = settings.max_flow_spans
@@ -232,7 +234,7 @@ class Encoder:
         if not self._ringing:
             return
         for flow in news.values():
-            ring = ring_for(flow, self._watched)
+            ring = ring_for(flow, self._watched, self._metadata)
             if ring is not None:
                 self.events.append(ring)
 
@@ -341,7 +343,7 @@ class Encoder:
         self._bytes -= flow.bytes
         self._memory.remember(flow)
         if self._news.pop(flow.trace_id, None) is not None:
-            ring = ring_for(flow, self._watched)
+            ring = ring_for(flow, self._watched, self._metadata)
             if ring is not None:
                 self.events.append(ring)
         if self._archiving:

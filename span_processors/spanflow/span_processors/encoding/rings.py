@@ -10,6 +10,7 @@ import orjson
 from spanflow.span_processors import names
 from spanflow.span_processors.encoding.open_flows import OpenFlow
 from spanflow.span_processors.event.event import decode
+from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.mirror import Ring
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.tree.seeds_view import CheckpointAncestry, flow_event
@@ -25,17 +26,17 @@ def rings_at_end(event_type: str) -> bool:
     return event_type != names.LLM_THINKING and event_type != names.PLAIN_SPAN
 
 
-def ring_for(flow: OpenFlow, watched: Watched) -> Ring | None:
-    """The ring for a flow that has news, if its user is watched."""
+def ring_for(flow: OpenFlow, watched: Watched, metadata: Metadata) -> Ring | None:
+    """The ring for a flow that has news, if its user is watched; without contents when that is how they are."""
     user_id = flow.identity.user_id
     if user_id is None or not watched.is_watched(user_id):
         return None
-    messages = tuple(_messages(flow))
+    messages = tuple(_messages(flow, metadata if watched.is_metadata_only(user_id) else None))
     flow.moments.clear()
     return Ring(user_id, flow.flow_id, messages)
 
 
-def _messages(flow: OpenFlow) -> Iterator[bytes]:
+def _messages(flow: OpenFlow, metadata: Metadata | None) -> Iterator[bytes]:
     if not flow.moments:
         return
     if flow.ancestry is None:
@@ -45,4 +46,6 @@ def _messages(flow: OpenFlow) -> Iterator[bytes]:
             flow.ancestry.add(decode(opened.data))
     for data in flow.moments:
         entry = decode(data)
+        if metadata is not None:
+            entry = metadata.event(entry)
         yield orjson.dumps(flow_event(entry, flow.ancestry.nearest(entry["node_id"]), flow.identity))

@@ -12,7 +12,12 @@ from typing import Any, Final, Protocol
 
 from redis.exceptions import RedisError
 
-from spanflow.span_processors.names import MONITORED_UNTIL, MONITORED_USERS, MONITORING_CHANGED
+from spanflow.span_processors.names import (
+    MONITORED_METADATA_ONLY,
+    MONITORED_UNTIL,
+    MONITORED_USERS,
+    MONITORING_CHANGED,
+)
 from spanflow.span_processors.redis.redis_client import close_client, sync_client
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.breaker import Breaker
@@ -33,6 +38,10 @@ class Watched(Protocol):
 
     def is_watched(self, user_id: str) -> bool: ...
 
+    def is_metadata_only(self, user_id: str) -> bool:
+        """Whether those who watch this user may see what happened, but not what was said."""
+        ...
+
 
 class NobodyWatched:
     """For a pipeline without Redis."""
@@ -43,6 +52,9 @@ class NobodyWatched:
         return False
 
     def is_watched(self, user_id: str) -> bool:
+        return False
+
+    def is_metadata_only(self, user_id: str) -> bool:
         return False
 
 
@@ -77,6 +89,8 @@ class WatchedUsers:
 
     def _reset(self) -> None:
         self._until: Mapping[str, float] = {}
+        # None: Redis does not let us know, so nobody's contents are shown.
+        self._metadata_only: frozenset[str] | None = frozenset()
         self.version = 0
         self._stop = threading.Event()
         self._loaded = threading.Event()
@@ -88,6 +102,10 @@ class WatchedUsers:
 
     def is_watched(self, user_id: str) -> bool:
         return self._wall_clock() < self._until.get(user_id, 0.0)
+
+    def is_metadata_only(self, user_id: str) -> bool:
+        withheld = self._metadata_only
+        return withheld is None or user_id in withheld
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -145,13 +163,35 @@ class WatchedUsers:
 
     def _read(self, client: Any) -> None:
         pipeline = client.pipeline(transaction=False)
+        # Before and after the others: whoever is seen as watched, while a watch begins or ends, is then known to be
+        # watched without contents too.
+        pipeline.smembers(MONITORED_METADATA_ONLY)
         pipeline.smembers(MONITORED_USERS)
         pipeline.zrange(MONITORED_UNTIL, 0, -1, withscores=True)
-        members, until = pipeline.execute()
+        pipeline.smembers(MONITORED_METADATA_ONLY)
+        before, members, until, after = pipeline.execute(raise_on_error=False)
+        for reply in (members, until):
+            if isinstance(reply, Exception):
+                raise reply
         now = self._wall_clock()
         fresh = {user: end for user, end in watched_until(members, until).items() if end > now}
+        self._metadata_only = self._withheld(before, after)
         if fresh != self._until:
             self._until = fresh
             self.version += 1
             self._changed()
         self._loaded.set()
+
+    def _withheld(self, before: Any, after: Any) -> frozenset[str] | None:
+        for reply in (before, after):
+            if isinstance(reply, Exception):
+                if self._metadata_only is not None:
+                    _log.error(
+                        "Redis does not show which users are watched without contents (%s), so contents of all of them "
+                        "are left out of %s. Let this user read %s.",
+                        reply,
+                        "flow_events",
+                        MONITORED_METADATA_ONLY,
+                    )
+                return None
+        return frozenset(user.decode("utf-8", "replace") for user in before | after)

@@ -1,27 +1,39 @@
-"""Writes the watched users: both keys in step, and the announcement that every gateway process listens for.
+"""Writes the watched users: all keys in step, and the announcement that every gateway process listens for.
 
-The keys are `monitored_users` (a set, as dashboards older than Spanflow read it) and `monitored_until` (a sorted set:
-when each ends).
+The keys are `monitored_users` (a set, as dashboards older than Spanflow read it), `monitored_until` (a sorted set: when
+each ends) and `monitored_metadata_only` (a set: those of whom watchers do not see what was said).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from spanflow.span_processors.names import MONITORED_UNTIL, MONITORED_USERS, MONITORING_CHANGED
+from spanflow.span_processors.names import (
+    MONITORED_METADATA_ONLY,
+    MONITORED_UNTIL,
+    MONITORED_USERS,
+    MONITORING_CHANGED,
+)
 from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.span_processors.redis.watched import watched_until
 
 _ANY_CHANGE: Final = "*"
 
 
-async def watch(client: AsyncClient, users: Mapping[str, float]) -> None:
-    """Watch these users until the given times (seconds since 1970). Takes effect in every gateway within a second."""
+async def watch(client: AsyncClient, users: Mapping[str, float], metadata_only: Collection[str] = ()) -> None:
+    """Watch these users until the given times (seconds since 1970). Takes effect in every gateway within a second.
+    Watchers see the contents of all but those in `metadata_only`."""
     if not users:
         return
+    withheld = [user for user in users if user in metadata_only]
+    shown = [user for user in users if user not in metadata_only]
     pipeline: Any = client.pipeline(transaction=False)
-    # In this order, so that nobody is ever seen as watched without an end.
+    # In this order, so that nobody is ever seen as watched without an end, or with contents that must not be seen.
+    if withheld:
+        pipeline.sadd(MONITORED_METADATA_ONLY, *withheld)
     pipeline.zadd(MONITORED_UNTIL, dict(users))
     pipeline.sadd(MONITORED_USERS, *users)
+    if shown:
+        pipeline.srem(MONITORED_METADATA_ONLY, *shown)
     await pipeline.execute()
     await _announce(client, users)
 
@@ -34,30 +46,58 @@ async def unwatch(client: AsyncClient, user_ids: Iterable[str]) -> None:
     pipeline: Any = client.pipeline(transaction=False)
     pipeline.srem(MONITORED_USERS, *users)
     pipeline.zrem(MONITORED_UNTIL, *users)
+    pipeline.srem(MONITORED_METADATA_ONLY, *users)
     await pipeline.execute()
     await _announce(client, users)
 
 
 async def watched_users(client: AsyncClient) -> dict[str, float]:
-    """Everybody in the two keys and when watching them ends (infinity for those an older dashboard added)."""
-    pipeline: Any = client.pipeline(transaction=False)
-    pipeline.smembers(MONITORED_USERS)
-    pipeline.zrange(MONITORED_UNTIL, 0, -1, withscores=True)
-    members, until = await pipeline.execute()
-    return watched_until(map(_bytes, members), [(_bytes(user), end) for user, end in until])
+    """Everybody in the keys and when watching them ends (infinity for those an older dashboard added)."""
+    return (await _read(client))[0]
 
 
-async def bring_in_step(client: AsyncClient, wanted: Mapping[str, float], now: float) -> bool:
+async def bring_in_step(
+    client: AsyncClient, wanted: Mapping[str, float], now: float, metadata_only: Collection[str] = ()
+) -> bool:
     """After a flush, or when times have run out: make the keys say what the durable store says. True if they did not.
 
     Who stands in the keys without an end was added by an older dashboard and stays.
     """
-    present = await watched_users(client)
-    missing = {user: end for user, end in wanted.items() if end > now and present.get(user) != end}
+    present, withheld = await _read(client)
+    missing = {
+        user: end
+        for user, end in wanted.items()
+        if end > now and (present.get(user) != end or (user in withheld) != (user in metadata_only))
+    }
     over = [user for user, end in present.items() if end <= now]
-    await watch(client, missing)
+    # A flag whose user is not there is left alone: another viewer may just be about to add the user.
+    added = {user for user in present if user not in wanted and (user in withheld) != (user in metadata_only)}
+    await watch(client, missing, metadata_only)
     await unwatch(client, over)
-    return bool(missing or over)
+    await _mark(client, added.difference(over), metadata_only)
+    return bool(missing or over or added)
+
+
+async def _mark(client: AsyncClient, users: Collection[str], metadata_only: Collection[str]) -> None:
+    """Say of users whom an older dashboard has added whether their contents are seen."""
+    if not users:
+        return
+    pipeline: Any = client.pipeline(transaction=False)
+    for user in users:
+        change = pipeline.sadd if user in metadata_only else pipeline.srem
+        change(MONITORED_METADATA_ONLY, user)
+    await pipeline.execute()
+    await _announce(client, users)
+
+
+async def _read(client: AsyncClient) -> tuple[dict[str, float], set[str]]:
+    pipeline: Any = client.pipeline(transaction=False)
+    pipeline.smembers(MONITORED_USERS)
+    pipeline.zrange(MONITORED_UNTIL, 0, -1, withscores=True)
+    pipeline.smembers(MONITORED_METADATA_ONLY)
+    members, until, withheld = await pipeline.execute()
+    ends = watched_until(map(_bytes, members), [(_bytes(user), end) for user, end in until])
+    return ends, {_bytes(user).decode("utf-8", "replace") for user in withheld}
 
 
 async def _announce(client: Any, users: Iterable[str]) -> None:

@@ -1,0 +1,269 @@
+"""What may be seen of a user whose contents are none of the watcher's business: what happened, when, and how it ended,
+but not what was said.
+
+An event keeps its shape, and of its attributes those that are listed here. It is a list of what may stay, not of what
+must go: an attribute that nobody has thought of is left out. The gateway's messages, the live sockets and the pages of
+running flows all ask this one place.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.settings import Settings
+
+#: Names of things are short; whatever is longer says something.
+MAX_TEXT: Final = 200
+_MAX_ITEMS: Final = 100
+
+_ATTRIBUTES: Final = frozenset(
+    {
+        names.ATTR_USER_ID,
+        names.ATTR_USER_EMAIL,
+        names.ATTR_USER_FULL_NAME,
+        names.ATTR_SESSION_ID,
+        names.ATTR_CONVERSATION_ID,
+        names.ATTR_CHECKPOINT_TYPE,
+        names.ATTR_WITHIN,
+        names.ATTR_FLOW_SESSION_ID,
+        names.ATTR_SOURCE,
+        names.ATTR_OUTCOME,
+        names.ATTR_MONITORED,
+        names.ATTR_REDACTED,
+        "client.port",
+        "code.function.name",
+        "db.collection.name",
+        "db.namespace",
+        "db.operation",
+        "db.operation.name",
+        "db.response.returned_rows",
+        "db.response.status_code",
+        "db.system",
+        "db.system.name",
+        "error.type",
+        "exception.type",
+        "gen_ai.agent.id",
+        "gen_ai.agent.name",
+        "gen_ai.operation.name",
+        "gen_ai.output.type",
+        "gen_ai.provider.name",
+        "gen_ai.request.choice.count",
+        "gen_ai.request.frequency_penalty",
+        "gen_ai.request.max_tokens",
+        "gen_ai.request.model",
+        "gen_ai.request.presence_penalty",
+        "gen_ai.request.seed",
+        "gen_ai.request.stream",
+        "gen_ai.request.temperature",
+        "gen_ai.request.top_k",
+        "gen_ai.request.top_p",
+        "gen_ai.response.finish_reasons",
+        "gen_ai.response.id",
+        "gen_ai.response.model",
+        "gen_ai.response.time_to_first_chunk",
+        "gen_ai.system",
+        "gen_ai.token.type",
+        "gen_ai.tool.call.id",
+        "gen_ai.tool.name",
+        "gen_ai.tool.type",
+        "http.method",
+        "http.request.body.size",
+        "http.request.method",
+        "http.request.resend_count",
+        "http.response.body.size",
+        "http.response.status_code",
+        "http.route",
+        "http.scheme",
+        "http.status_code",
+        "jsonrpc.protocol.version",
+        "jsonrpc.request.id",
+        "mcp.method.name",
+        "mcp.protocol.version",
+        "mcp.session.id",
+        "messaging.operation.type",
+        "messaging.system",
+        "net.peer.name",
+        "net.peer.port",
+        "network.peer.port",
+        "network.protocol.name",
+        "network.protocol.version",
+        "network.transport",
+        "openinference.span.kind",
+        "rpc.grpc.status_code",
+        "rpc.jsonrpc.error_code",
+        "rpc.method",
+        "rpc.response.status_code",
+        "rpc.service",
+        "rpc.system",
+        "server.address",
+        "server.port",
+        "thread.id",
+        "url.scheme",
+    }
+)
+#: Counts of tokens, whatever they are called next year.
+_PREFIXES: Final = ("gen_ai.usage.",)
+#: Words of a checkpoint's own data (`checkpoint("tool_call", mcp="qa")`) that name, count or measure.
+_WORDS: Final = frozenset(
+    {
+        "allowed",
+        "attempt",
+        "attempts",
+        "available",
+        "blocked",
+        "bytes",
+        "cached",
+        "cached_tokens",
+        "call_id",
+        "cost",
+        "count",
+        "duration_ms",
+        "error_type",
+        "finish_reason",
+        "finish_reasons",
+        "gate",
+        "input_tokens",
+        "kept",
+        "limit",
+        "max_tokens",
+        "mcp",
+        "mcp_server",
+        "method",
+        "model",
+        "output_tokens",
+        "passed",
+        "protocol_version",
+        "provider",
+        "remaining",
+        "request_id",
+        "response_id",
+        "response_model",
+        "retries",
+        "role",
+        "rows",
+        "scanner",
+        "score",
+        "server",
+        "server_address",
+        "size",
+        "status_code",
+        "temperature",
+        "threshold",
+        "time_to_first_token_ms",
+        "tokens",
+        "tokens_used",
+        "tool",
+        "tool_name",
+        "tool_type",
+        "tools",
+        "total_tokens",
+        "transport",
+        "used",
+        "version",
+    }
+)
+#: Fields of an event that hold no words of anybody. `status_message` and `trace_state` are not among them.
+_FIELDS: Final = frozenset(
+    {
+        "v",
+        "phase",
+        "flow_id",
+        "node_id",
+        "parent_id",
+        "event_type",
+        "kind",
+        "start_ns",
+        "end_ns",
+        "updated_ns",
+        "status",
+        "outcome",
+        "process",
+        "scope",
+        "flags",
+        "cut",
+    }
+)
+_ATTRIBUTE: Final = "attributes/"
+_LINK_FIELDS: Final = frozenset({"trace_id", "span_id", "flags"})
+_LATE: Final = _FIELDS | {"name", "links", "logs"}
+
+
+class Metadata:
+    """Leaves contents out. `more` are further attributes that hold none, in the opinion of this deployment."""
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        added = frozenset(more)
+        data = {names.ATTR_DATA_PREFIX + word for word in _WORDS | {key for key in added if "." not in key}}
+        self._keys = _ATTRIBUTES | added | data
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Metadata":
+        return cls(settings.metadata_keys)
+
+    def holds(self, key: str, value: Any) -> bool:
+        """Whether an attribute is metadata. Everything else here follows from this answer."""
+        return (key in self._keys or key.startswith(_PREFIXES)) and _is_short(value)
+
+    def event(self, event: Event) -> Event:
+        """The event without contents. What it is given stays as it is."""
+        source = cast(dict[str, Any], event)
+        kept = self._fields(source)
+        self._put_attributes(kept, source)
+        if "links" in source:
+            kept["links"] = [self._link(link) for link in source["links"]]
+        if "logs" in source:
+            kept["logs"] = [self._log(log) for log in source["logs"]]
+        if isinstance(late := source.get("late"), list):
+            attributes = kept.get("attributes", {})
+            marks = _LATE | {_ATTRIBUTE + key for key in attributes}
+            kept["late"] = [mark for mark in late if isinstance(mark, str) and mark in marks]
+            self._put_was(kept, source.get("was"))
+        return cast(Event, kept)
+
+    def _put_was(self, kept: dict[str, Any], was: Any) -> None:
+        """What the start had said, of what an end has changed."""
+        if isinstance(was, Mapping):
+            before = self._fields(was)
+            self._put_attributes(before, was)
+            if before:
+                kept["was"] = before
+
+    def _fields(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in source.items() if key in _FIELDS}
+        if "name" in source:
+            kept["name"] = str(source["name"])[:MAX_TEXT]
+        return kept
+
+    def _put_attributes(self, kept: dict[str, Any], source: Mapping[str, Any]) -> None:
+        found = source.get("attributes")
+        if not isinstance(found, Mapping):
+            return
+        attributes = {key: value for key, value in found.items() if self.holds(key, value)}
+        if attributes:
+            kept["attributes"] = attributes
+            types = source.get("types")
+            if isinstance(types, Mapping) and (needed := {key: types[key] for key in attributes if key in types}):
+                kept["types"] = needed
+
+    def _link(self, link: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in link.items() if key in _LINK_FIELDS}
+        self._put_attributes(kept, link)
+        return kept
+
+    def _log(self, log: Mapping[str, Any]) -> dict[str, Any]:
+        """A log's name may be the logged text itself; one word is a name."""
+        name = str(log.get("name", ""))
+        kept: dict[str, Any] = {"name": name if len(name) <= MAX_TEXT and " " not in name.strip() else "log"}
+        if "time_ns" in log:
+            kept["time_ns"] = log["time_ns"]
+        self._put_attributes(kept, log)
+        return kept
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT and "\n" not in value
+    if isinstance(value, list):
+        return len(value) <= _MAX_ITEMS and all(not isinstance(item, list) and _is_short(item) for item in value)
+    return value is None or isinstance(value, bool | int | float)
