@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 FLOW = int("0af7651916cd43dd8448eb211c80319c", 16)
 #: 2026-03-01 11:00 UTC
 ELEVEN = 1_772_362_800_000_000_000
-_EXAMPLE = re.compile(
+EXAMPLE = re.compile(
     r"```http\n(?P<method>[A-Z]+) (?P<path>\S+)\n(?P<body>.*?)```\n(?:```json\n(?P<answer>.*?)```)?", re.S
 )
 
@@ -45,12 +45,16 @@ class Example:
 
 def examples() -> list[Example]:
     """In the order of the page: an example may count on those before it."""
-    return [_example(match) for match in _EXAMPLE.finditer(PAGE.read_text())]
+    return [_example(match) for match in EXAMPLE.finditer(PAGE.read_text())]
 
 
 def _example(match: re.Match[str]) -> Example:
     answer = None if match["answer"] is None else orjson.loads(match["answer"])
     return Example(match["method"], match["path"], match["body"].strip(), answer)
+
+
+def is_about(match: re.Match[str], example: Example) -> bool:
+    return (match["method"], match["path"]) == (example.method, example.path)
 
 
 def fill(postgres_dsn: str, data_dir: Path) -> None:

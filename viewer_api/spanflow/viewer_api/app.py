@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from spanflow.span_processors.settings import Settings
-from spanflow.viewer_api import problems
+from spanflow.viewer_api import openapi, problems
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.gate import Gate
 from spanflow.viewer_api.auth.signed_tokens import Clock
@@ -68,6 +68,7 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
     )
     app.state.settings = settings
     problems.install(app)
+    openapi.install(app)
     for router in ROUTERS:
         app.include_router(router)
     _serve_dashboard(app, DashboardFiles(dashboard or built_dashboard()))

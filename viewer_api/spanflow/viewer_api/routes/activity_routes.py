@@ -83,6 +83,7 @@ async def activities_of_user(
 
 @router.get("/{activity_id}/details")
 async def activity(request: Request, principal: MayRead, activity_id: str) -> Response:
+    """One activity, with all that was recorded of it."""
     viewer = viewer_of(request)
     row = await viewer.activities.one(checked_id(activity_id))
     if row is None:
