@@ -169,7 +169,8 @@ def test_identity_that_comes_late_reaches_the_root_and_the_indexes(redis_url: st
         assert redis_client.zrange(names.user_flows("7"), 0, -1, withscores=True) == snapshot(
             [(b"00000000000000000000000000000001", 1767614400.001)]
         )
-        assert redis_client.zrange(names.session_flows("s1"), 0, -1) == snapshot([b"00000000000000000000000000000001"])
+        for index in (names.session_flows("s1"), names.conversation_flows("c1")):
+            assert redis_client.zrange(index, 0, -1) == snapshot([b"00000000000000000000000000000001"])
 
 
 def test_identity_in_the_context_is_on_the_root_from_the_start(redis_url: str, redis_client: "redis.Redis") -> None:

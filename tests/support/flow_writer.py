@@ -22,6 +22,7 @@ class FlowWriter:
         user_id: str | None = "7",
         *,
         session_id: str | None = "s-1",
+        conversation_id: str | None = None,
         flow_id: str | None = None,
         process: str = "p-1",
         watched: bool = True,
@@ -30,6 +31,7 @@ class FlowWriter:
         self.flow_id = flow_id or uuid4().hex
         self.user_id = user_id
         self.session_id = session_id
+        self.conversation_id = conversation_id
         self.written: list[Event] = []
         self._redis = redis.Redis.from_url(url)
         self._process = process
@@ -55,6 +57,8 @@ class FlowWriter:
             self._redis.zadd(names.user_flows(self.user_id), {self.flow_id: started})
         if self.session_id is not None:
             self._redis.zadd(names.session_flows(self.session_id), {self.flow_id: started})
+        if self.conversation_id is not None:
+            self._redis.zadd(names.conversation_flows(self.conversation_id), {self.flow_id: started})
         if ring:
             self.ring()
 
@@ -95,6 +99,8 @@ class FlowWriter:
             attributes["user.id"] = self.user_id
         if self.session_id is not None:
             attributes["flow.session_id"] = self.session_id
+        if self.conversation_id is not None:
+            attributes["gen_ai.conversation.id"] = self.conversation_id
         event: Event = {
             "v": 1,
             "phase": phase,

@@ -124,6 +124,11 @@ def session_flows(session_id: str) -> str:
     return f"flows:session:{session_id}"
 
 
+def conversation_flows(conversation_id: str) -> str:
+    """Sorted set: flow ids of one conversation, by start in seconds."""
+    return f"flows:conversation:{conversation_id}"
+
+
 def process_heartbeat(instance_id: str) -> str:
     """Key that a living gateway process keeps refreshing."""
     return f"flows:process:{instance_id}"

@@ -294,7 +294,11 @@ class Encoder:
             known = known.merged(identity)
         flow.identity = known
         # They become parts of keys, so what cannot serve as an id is not indexed.
-        flow.stream.users = (id_or_none(known.user_id), id_or_none(known.session_id or known.conversation_id))
+        flow.stream.users = (
+            id_or_none(known.user_id),
+            id_or_none(known.session_id or known.conversation_id),
+            id_or_none(known.conversation_id),
+        )
 
     def _tell(self, flow: OpenFlow, data: bytes) -> None:
         """Somebody is watched, perhaps this flow's user: it has news."""

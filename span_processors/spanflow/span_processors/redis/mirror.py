@@ -233,12 +233,14 @@ class Mirror:
             self._index(commands, owners, stream, now)
 
     def _index(self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float) -> None:
-        user_id, session_id = stream.users
-        known_user, known_session = stream.indexed
+        user_id, session_id, conversation_id = stream.users
+        known_user, known_session, known_conversation = stream.indexed
         if user_id is not None and user_id != known_user:
             self._index_under(commands, owners, names.user_flows(user_id).encode(), stream, now)
         if session_id is not None and session_id != known_session:
             self._index_under(commands, owners, names.session_flows(session_id).encode(), stream, now)
+        if conversation_id is not None and conversation_id != known_conversation:
+            self._index_under(commands, owners, names.conversation_flows(conversation_id).encode(), stream, now)
         stream.indexed = stream.users
 
     def _index_under(
@@ -327,7 +329,7 @@ def _index_again(item: MirrorItem) -> None:
         stream = item.stream
         stream.touched_at = 0.0
         stream.expires_at = 0.0
-        stream.indexed = (None, None)
+        stream.indexed = (None, None, None)
 
 
 def _ring(commands: Commands, owners: list[MirrorItem | None], ring: Ring) -> None:

@@ -42,8 +42,9 @@ class StreamState:
         #: When the index and the expiry were refreshed last, and which ids are in the indexes.
         self.touched_at = 0.0
         self.expires_at = 0.0
-        self.users: tuple[str | None, str | None] = (None, None)
-        self.indexed: tuple[str | None, str | None] = (None, None)
+        #: Its user, session and conversation.
+        self.users: tuple[str | None, str | None, str | None] = (None, None, None)
+        self.indexed: tuple[str | None, str | None, str | None] = (None, None, None)
 
     def lose_start(self, span_id: int) -> None:
         """The span's start does not reach the stream."""
@@ -61,7 +62,7 @@ class StreamState:
         self.vanished = True
         self.touched_at = 0.0
         self.expires_at = 0.0
-        self.indexed = (None, None)
+        self.indexed = (None, None, None)
 
     def command(self) -> bytes:
         """The XADD up to its value, ready for the wire."""
