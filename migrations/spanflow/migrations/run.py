@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from spanflow.migrations.online_indexes import PSQL, build_missing
 from spanflow.migrations.scripts import quoted, up
 from spanflow.span_processors.names import DEFAULT_SCHEMA
 
@@ -33,6 +34,7 @@ LOCK_TIMEOUT: Final = "30s"
 def upgrade(dsn: str, schema: str = DEFAULT_SCHEMA) -> None:
     """Bring the schema to the newest revision. Does nothing when it is there; any number of processes may call it."""
     _run(dsn, schema, lambda config: command.upgrade(config, "head"))
+    asyncio.run(build_missing(dsn, schema, CONNECT_TIMEOUT))
 
 
 def downgrade(dsn: str, schema: str = DEFAULT_SCHEMA, to: str = BASE) -> None:
@@ -54,7 +56,8 @@ def head() -> str:
 
 
 def sql(schema: str = DEFAULT_SCHEMA) -> str:
-    """All of it as one script for psql. It runs in one transaction, and running it again changes nothing."""
+    """All of it as one script for psql. Everything but indexes of tables with rows happens in one transaction, and
+    running it again changes nothing."""
     table = f"{quoted(schema)}.{VERSION_TABLE}"
     parts = [
         f"-- Spanflow's schema, revision {head()}. Run it with:  psql --set ON_ERROR_STOP=1 --file <this file>\nBEGIN;",
@@ -64,7 +67,7 @@ def sql(schema: str = DEFAULT_SCHEMA) -> str:
     ]
     for revision in _revisions():
         parts += [*up(revision, schema), f"DELETE FROM {table};\nINSERT INTO {table} VALUES ('{revision}');"]
-    return "\n\n".join([*parts, "COMMIT;\n"])
+    return "\n\n".join([*parts, "COMMIT;", PSQL.format(schema=quoted(schema))])
 
 
 def _config() -> Config:

@@ -22,6 +22,16 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ),
         ("foundation/down.sql",),
     ),
+    "0002": (
+        # One file per noun, and in the second list the file that takes it back.
+        ("viewer/flow_indexes.sql", "viewer/people.sql", "viewer/conversations.sql"),
+        (
+            "viewer/conversations_down.sql",
+            "viewer/people_down.sql",
+            "foundation/people.sql",
+            "viewer/flow_indexes_down.sql",
+        ),
+    ),
 }
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
