@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from spanflow.span_processors.archive.search_terms import MAX_TERM, MAX_TERMS, index_terms, tsquery, tsvector
+from spanflow.span_processors.archive.search_terms import MAX_TERM, MAX_TERMS, found_in, index_terms, tsquery, tsvector
 from tests.support.query import value
 
 
@@ -17,7 +17,7 @@ def test_terms_are_whole_words_and_their_parts() -> None:
 
 def test_full_width_letters_and_case_are_folded_and_unspaced_scripts_are_paired() -> None:
     assert index_terms(["ＦＵＬＬ Straße", "東京都庁", "作业", "한국어"]) == snapshot(
-        ["full", "strasse", "東京都庁", "東京", "京都", "都庁", "作业", "한국어", "한국", "국어"]
+        ["full", "strasse", "東京都庁", "東京", "京都", "都庁", "庁", "作业", "业", "한국어", "한국", "국어", "어"]
     )
 
 
@@ -45,6 +45,19 @@ CASES = [
     ("東京都庁の天気", "大阪", False),
     ("it's O'Brien\\'s \"quote\"", "o'brien", True),
     ("Größe ＡＢＣ", "grösse abc", True),
+    ("今日の天気", "気", True),
+    ("ขอรายงานสรุปยอดขายประจำเดือน", "สรุป", True),
+    ("ขอรายงานสรุปยอดขายประจำเดือน", "ยอดขายประจำ", True),
+    ("ขอรายงานสรุปยอดขายประจำเดือน", "ธนาคาร", False),
+    ("أرسل تَقرير المبيعات", "تقرير", True),
+    ("أرسل تقرير المبيعات", "المبي", True),
+    ("שָׁלוֹם עולם", "שלום", True),
+    ("शुक्रवार की रिपोर्ट", "रिपोर्ट", True),
+    ("शुक्रवार की रिपोर्ट", "रिपर्ट", False),
+    ("deployed 🚀🎉 fine", "🚀", True),
+    ("deployed 🚀🎉 fine", "🎉 fine", True),
+    ("deployed 🚀 fine", "🎉", False),
+    ("привет МИР", "мир", True),
 ]
 
 
@@ -56,6 +69,7 @@ def test_postgres_finds_what_was_indexed(empty_postgres_dsn: str, text: str, ask
         empty_postgres_dsn, "SELECT $1::text::tsvector @@ $2::text::tsquery", tsvector(index_terms([text])), query
     )
     assert answer is found
+    assert found_in(asked, index_terms([text])) is found
 
 
 @given(st.text(max_size=30))

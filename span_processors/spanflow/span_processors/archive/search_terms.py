@@ -1,7 +1,8 @@
 """The words of a text as the archive's index keeps them, and as a search must ask for them.
 
-Made here and not by Postgres: its dictionaries know no Chinese, Japanese or Korean, which are indexed by pairs of
-letters, and the same text must give the same words on every server.
+Made here and not by Postgres: its dictionaries know no Chinese, Japanese, Korean or Thai, which are indexed by pairs of
+letters, and the same text must give the same words on every server. Vowel points of Hebrew and Arabic are left out, as
+people write with and without them; an emoji is a word of its own.
 """
 
 import re
@@ -15,10 +16,19 @@ MAX_TERMS: Final = 1_000
 _SHORT: Final = 48
 #: Characters of one flow that are looked at.
 MAX_TEXT: Final = 200_000
-_WRITTEN_WITHOUT_SPACES: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WRITTEN_WITHOUT_SPACES: Final = (
+    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e80-\u0ece\u1000-\u1049\u1780-\u17d3"  # Thai, Lao, Burmese, Khmer
+    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+#: Signs that belong to the letter before them, which Python does not count among letters.
+_SIGNS: Final = "\u0300-\u036f\u0900-\u0963\u0966-\u0e3a\u0e40-\u0e4e\u0e80-\u109f\u1780-\u17d3"
+_POINTS: Final = re.compile(
+    "[\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\ufe0e\ufe0f]"
+)
+_PICTURES: Final = "\u2600-\u27bf\u2b00-\u2bff\U0001f1e6-\U0001faff"
 #: `list_snapshots`, `qa-mcp` and `10.0.0.1` are found whole and by their parts.
-_WORD: Final = re.compile(r"[^\W_]+(?:[_.@:-][^\W_]+)*")
-_PART: Final = re.compile(rf"[{_WRITTEN_WITHOUT_SPACES}]+|[^\W_{_WRITTEN_WITHOUT_SPACES}]+")
+_WORD: Final = re.compile(rf"[{_PICTURES}]|(?:[^\W_]|[{_SIGNS}])+(?:[_.@:-](?:[^\W_]|[{_SIGNS}])+)*")
+_PART: Final = re.compile(rf"[{_WRITTEN_WITHOUT_SPACES}]+|[^\W_{_WRITTEN_WITHOUT_SPACES}]+|[^_.@:-]")
 _JOINTS: Final = "_.@:-"
 _APART: Final = str.maketrans(_JOINTS, " " * len(_JOINTS))
 #: Most texts are ASCII: lower case, and a space for whatever stands in no word.
@@ -61,6 +71,8 @@ def _terms(text: str) -> dict[str, None]:
         for word in dict.fromkeys(_WORD.findall(_folded(text))):
             found[word[:MAX_TERM]] = None
             found.update(dict.fromkeys(_pairs(word)))
+            # A single letter is asked for as a beginning, and the last one begins no pair.
+            found.update((run[-1], None) for run in _PAIRS.findall(word))
     return found
 
 
@@ -79,8 +91,15 @@ def tsquery(text: str) -> str | None:
     return " & ".join([*map(_quoted, terms[:-1]), _quoted(terms[-1]) + ":*"])
 
 
+def found_in(text: str, terms: Iterable[str]) -> bool:
+    """Whether `tsquery(text)` would find something with these terms."""
+    asked = [term for word in _WORD.findall(_folded(text)) for term in _asked(word)]
+    known = set(terms)
+    return not asked or (known.issuperset(asked[:-1]) and any(term.startswith(asked[-1]) for term in known))
+
+
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+    return _POINTS.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _pairs(word: str) -> Iterator[str]:
