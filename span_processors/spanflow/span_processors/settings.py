@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Final
 
+from spanflow.span_processors.operation_settings import OperationSettings
 from spanflow.span_processors.setting_parsers import (
     flag,
     identifier,
@@ -16,10 +17,12 @@ from spanflow.span_processors.setting_parsers import (
     one_of,
     peers,
     redis_url,
+    relation,
     rules,
     seconds,
     text,
     url_with,
+    user_columns,
     whole,
 )
 from spanflow.span_processors.setting_row import MIB, setting
@@ -381,7 +384,7 @@ def _lookup(row: "Field[Any]", source: Mapping[str, str]) -> tuple[str, str | No
 
 
 #: The parts of the table, in the order in which people read them.
-PARTS: Final = (Settings, ViewerSettings, SignInSettings)
+PARTS: Final = (Settings, ViewerSettings, OperationSettings, SignInSettings)
 
 
 def rows() -> tuple["Field[Any]", ...]:

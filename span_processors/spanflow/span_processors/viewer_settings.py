@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
+from spanflow.span_processors.operation_settings import OperationSettings
 from spanflow.span_processors.setting_parsers import decimal, flag, names, one_of, seconds, text, whole
 from spanflow.span_processors.setting_row import MIB, setting
-from spanflow.span_processors.sign_in_settings import SignInSettings
 
 
 @dataclass(frozen=True, slots=True)
-class ViewerSettings(SignInSettings):
+class ViewerSettings(OperationSettings):
     """What only the viewer reads."""
 
     # -- the viewer ----------------------------------------------------------------------------------------------------
