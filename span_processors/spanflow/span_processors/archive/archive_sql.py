@@ -4,7 +4,7 @@ New rows go in by COPY, which needs no look at a column's type first; merged one
 as text, so that there is one rendering of each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -61,22 +61,29 @@ def moment(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=min(max(ns // 1000, 0), _LAST_MICROSECOND))
 
 
-def array(values: Iterable[str]) -> str:
+def array(values: Sequence[str]) -> str:
     """A literal of type `text[]`."""
-    return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
+    if not values:
+        return "{}"
+    together = "".join(values)
+    if "\\" in together or '"' in together:
+        values = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
+    return '{"' + '","'.join(values) + '"}'
 
 
-def copy_text(rows: Iterable[Sequence[str | None]]) -> bytes:
-    """Rows in COPY's text format."""
-    return "".join(
-        "\t".join("\\N" if value is None else _escaped(value) for value in row) + "\n" for row in rows
-    ).encode()
+def copy_line(values: Sequence[str | None], document: bytes) -> bytes:
+    """A row in COPY's text format, with a JSON document as its last value."""
+    known = [value for value in values if value is not None]
+    together = "\t".join(known)
+    if "\\" in together or "\n" in together or "\r" in together or together.count("\t") >= len(known):
+        values = [value if value is None else _escaped(value) for value in values]
+    line = "\t".join(["\\N" if value is None else value for value in values])
+    return b"%b\t%b\n" % (line.encode(), document.replace(b"\\", b"\\\\"))
 
 
 def _escaped(value: str) -> str:
     if "\\" in value:
         value = value.replace("\\", "\\\\")
-    # What is left can only stand in short columns: JSON has none of them unescaped.
     if "\n" in value or "\t" in value or "\r" in value:
         value = value.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     return value

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 
 from spanflow.span_processors.archive.activity_rows import ActivityRow, write_activities
-from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, copy_text, moment
+from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, moment
 from spanflow.span_processors.archive.flow_draft import Drafter, FlowDraft
 from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.archive.poison import ACTIVITY, USER, Poison
@@ -21,6 +21,7 @@ from spanflow.span_processors.archive.postgres import UntracedConnection, begin
 from spanflow.span_processors.archive.postgres_line import described
 from spanflow.span_processors.archive.user_memory import Seen, UserMemory, seen_in
 from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import id_or_none
 from spanflow.span_processors.names import TABLE_FLOWS
 from spanflow.span_processors.tree import flow_data
@@ -130,11 +131,11 @@ class ArchiveWriter:
     ) -> None:
         await connection.execute(self._begin)
         try:
-            rows = await self._write_flows(connection, batch)
-            activities = [row for draft in batch for row in _activity_rows(draft, rows[draft.flow_id])]
+            owners = await self._write_flows(connection, batch)
+            activities = [row for draft in batch for row in _activity_rows(draft, owners[draft.flow_id])]
             if activities:
                 await write_activities(connection, self._sql, activities)
-            due = self._users.due(_seen(batch, rows)) if users else []
+            due = self._users.due(_seen(batch, owners)) if users else []
             if due:
                 await connection.execute(self._sql.users, *_columns(due))
             await connection.execute("COMMIT")
@@ -144,10 +145,8 @@ class ArchiveWriter:
             raise
         self._users.written(due)
 
-    async def _write_flows(
-        self, connection: UntracedConnection, batch: Sequence[FlowDraft]
-    ) -> dict[str, flow_data.FlowData]:
-        """Insert or merge; returns the documents as they are stored now."""
+    async def _write_flows(self, connection: UntracedConnection, batch: Sequence[FlowDraft]) -> dict[str, Identity]:
+        """Insert or merge; returns whose the flows are, as they are stored now."""
         claims = await connection.fetch(
             self._sql.claim, [draft.flow_id for draft in batch], [moment(draft.started_ns) for draft in batch]
         )
@@ -159,34 +158,34 @@ class ArchiveWriter:
                 self._sql.stored, [claim["start_key"] for claim in known], [claim["flow_id"] for claim in known]
             )
             stored = {record["flow_id"]: record for record in found}
-        documents: dict[str, flow_data.FlowData] = {}
-        new: list[list[str | None]] = []
+        owners: dict[str, Identity] = {}
+        new: list[bytes] = []
         changed: list[list[str | None]] = []
         for draft in batch:
             record = stored.get(draft.flow_id)
             if record is None:
-                row = draft.row
-                new.append(row.under(keys[draft.flow_id]))
-            else:
-                before = orjson.loads(record["flow_data"])
+                new.append(draft.row.copied(keys[draft.flow_id]))
+                owners[draft.flow_id] = draft.row.owner
+                continue
+            before = orjson.loads(record["flow_data"])
+            document, encoded = self._drafter.merged(before, draft)
+            owners[draft.flow_id] = flow_data.identity_in_document(document)
+            # A part that came twice changes nothing: the row is not written again.
+            if document != before:
                 # Whoever came first, the same source is shown.
                 source = max(record["source"] or "", draft.identity.source or "") or None
-                row = self._drafter.row(flow_data.merge(before, draft.document), draft.started_ns, source)
-                # A part that came twice changes nothing: the row is not written again.
-                if row.document != before:
-                    changed.append(row.under(record["start_key"]))
-            documents[draft.flow_id] = row.document
+                row = self._drafter.row(document, encoded, draft.started_ns, source)
+                changed.append(row.values(record["start_key"]))
         if new:
             await connection.copy_to_table(
-                TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=BytesIO(copy_text(new))
+                TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=BytesIO(b"".join(new))
             )
         if changed:
             await connection.execute(self._sql.update, *map(list, zip(*changed, strict=True)))
-        return documents
+        return owners
 
 
-def _activity_rows(draft: FlowDraft, document: flow_data.FlowData) -> Iterable[ActivityRow]:
-    whose = flow_data.identity_in_document(document)
+def _activity_rows(draft: FlowDraft, whose: Identity) -> Iterable[ActivityRow]:
     for activity in draft.activities:
         yield ActivityRow(
             activity=activity,
@@ -198,10 +197,9 @@ def _activity_rows(draft: FlowDraft, document: flow_data.FlowData) -> Iterable[A
         )
 
 
-def _seen(batch: Sequence[FlowDraft], documents: dict[str, flow_data.FlowData]) -> Iterable[Seen]:
+def _seen(batch: Sequence[FlowDraft], owners: dict[str, Identity]) -> Iterable[Seen]:
     for draft in batch:
-        whose = flow_data.identity_in_document(documents[draft.flow_id])
-        yield from seen_in(whose.user_id, draft.identity, draft.started_ns)
+        yield from seen_in(owners[draft.flow_id].user_id, draft.identity, draft.started_ns)
 
 
 def _columns(seen: Sequence[Seen]) -> Iterable[list[object]]:

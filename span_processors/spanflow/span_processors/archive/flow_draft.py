@@ -2,9 +2,9 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ import orjson
 from spanflow.span_processors import names
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.archive.flow_limits import FlowLimits
-from spanflow.span_processors.archive.flow_row import FlowRow, flow_columns
+from spanflow.span_processors.archive.flow_row import FlowRow, flow_row
 from spanflow.span_processors.archive.poison import ACTIVITY, SPAN, Poison
 from spanflow.span_processors.event.event import Event, EventError, decode
 from spanflow.span_processors.event.json_safe import safe_text
@@ -27,17 +27,22 @@ from spanflow.span_processors.tree.reducer import FlowReducer
 
 @dataclass(slots=True)
 class FlowDraft:
-    """One flow of a batch. Its `document` says per process which parts it is made of, so that a part that comes twice
-    counts once."""
+    """One flow of a batch. Its document is not kept: the few flows that are merged have it made again, and thousands
+    of small objects less are alive while a batch is written."""
 
     flow_id: str
     started_ns: int
-    document: FlowData
     #: The row, should the flow be new: made before the transaction begins, so that no lock waits for it.
     row: FlowRow
     identity: Identity
     parts: list[FlowPart]
+    #: Whether every entry is as our encoder makes it.
+    plain: bool = True
     activities: list[Activity] = field(default_factory=list)
+
+
+#: How the entries of a part are read.
+_Reading = Callable[[FlowPart], Iterable[Event]]
 
 
 class Drafter:
@@ -64,33 +69,50 @@ class Drafter:
                 poison += [Poison.of_part(part, f"{type(why).__name__}: {why}") for part in by_flow[flow_id]]
         return made, poison
 
-    def row(self, document: FlowData, started_ns: int, source: str | None) -> FlowRow:
-        """The row of a document, within the limits."""
-        document, encoded = self._limits.applied(document)
-        return FlowRow(document, flow_columns(document, encoded, started_ns, source, self._prices))
+    def merged(self, before: FlowData, draft: FlowDraft) -> tuple[FlowData, bytes]:
+        """What is stored of the flow and what the draft brings as one document, within the limits; and its JSON."""
+        return self._limited(
+            flow_data.merge(before, _joined(draft.parts, _trusted if draft.plain else partial(_examined, [])))
+        )
+
+    def row(self, document: FlowData, encoded: bytes, started_ns: int, source: str | None) -> FlowRow:
+        """The row of a document."""
+        return flow_row(document, encoded, started_ns, source, self._prices)
+
+    def _limited(self, document: FlowData) -> tuple[FlowData, bytes]:
+        return self._limits.applied(document, orjson.dumps(document))
 
     def _draft(self, flow_id: str, parts: list[FlowPart], poison: list[Poison]) -> FlowDraft:
         try:
-            draft = self._made(flow_id, parts, [_trusted(part) for part in parts])
+            draft = self._made(flow_id, parts, _trusted)
         except Exception:  # something is not as our encoder makes it: look at every entry, and name those at fault
-            draft = self._made(flow_id, parts, [_examined(part, poison) for part in parts])
+            draft = self._made(flow_id, parts, partial(_examined, poison))
+            draft.plain = False
         draft.activities = [activity for part in parts for activity in _activities(part, poison)]
         return draft
 
-    def _made(self, flow_id: str, parts: list[FlowPart], entries: list[Iterable[Event]]) -> FlowDraft:
-        documents = [_document(part, events) for part, events in zip(parts, entries, strict=True)]
-        document = documents[0]
-        for other in documents[1:]:
-            document = flow_data.merge(document, other)
+    def _made(self, flow_id: str, parts: list[FlowPart], entries_of: _Reading) -> FlowDraft:
+        document = _joined(parts, entries_of)
         identity = NOBODY
         for part in sorted(parts, key=lambda part: part.identity.source or ""):
             identity = identity.merged(_clean(part.identity))
-        starts = [int(event["start_ns"]) for event in document["events"] if event.get("start_ns")]
-        starts += [part.started_ns for part in parts if part.started_ns]
+        starts = [part.started_ns for part in parts if part.started_ns]
+        # They stand in start order.
+        first = next((event["start_ns"] for event in document["events"] if event.get("start_ns")), None)
+        if first is not None:
+            starts.append(int(first))
         started_ns = min(starts, default=0)
-        return FlowDraft(
-            flow_id, started_ns, document, self.row(document, started_ns, identity.source), identity, parts
-        )
+        document, encoded = self._limited(document)
+        return FlowDraft(flow_id, started_ns, self.row(document, encoded, started_ns, identity.source), identity, parts)
+
+
+def _joined(parts: list[FlowPart], entries_of: _Reading) -> FlowData:
+    """One document out of parts that have come together."""
+    documents = [_document(part, entries_of(part)) for part in parts]
+    document = documents[0]
+    for other in documents[1:]:
+        document = flow_data.merge(document, other)
+    return document
 
 
 def _document(part: FlowPart, entries: Iterable[Event]) -> FlowData:
@@ -108,16 +130,13 @@ def _trusted(part: FlowPart) -> Iterable[Event]:
         plain = node_id.isalnum() and len(node_id) <= MAX_ID_LENGTH and (parent_id is None or parent_id.isalnum())
         if not plain or event["phase"] not in names.PHASES or b"\\u0000" in raw:
             raise ValueError("not made by our encoder")
-        # These are said once, by the document.
-        event.pop("v", None)
-        event.pop("flow_id", None)
         events[node_id] = event
     if len(events) < len(part.entries):
         raise ValueError("spans that come twice have to be merged")
     return events.values()
 
 
-def _examined(part: FlowPart, poison: list[Poison]) -> Iterable[Event]:
+def _examined(poison: list[Poison], part: FlowPart) -> Iterable[Event]:
     reducer = FlowReducer()
     for raw in part.entries:
         try:

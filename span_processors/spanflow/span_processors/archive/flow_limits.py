@@ -18,14 +18,13 @@ class FlowLimits:
     max_spans: int = 20_000
     max_bytes: int = 32 * 1024 * 1024
 
-    def applied(self, document: FlowData) -> tuple[FlowData, bytes]:
-        """The document within the bounds, and its JSON.
+    def applied(self, document: FlowData, encoded: bytes) -> tuple[FlowData, bytes]:
+        """The document within the bounds, and its JSON; `encoded` is the JSON of the whole.
 
         Spans are kept in start order and none is skipped, so whatever order parts come in, the same ones are kept. The
         count of what was cut is exact for one writer, and the largest that any writer saw when there are several.
         """
         events = document["events"]
-        encoded = orjson.dumps(document)
         if len(events) <= self.max_spans and len(encoded) <= self.max_bytes:
             return document, encoded
         kept = room = 0

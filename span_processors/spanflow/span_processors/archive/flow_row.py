@@ -4,19 +4,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final
 
 from spanflow.span_processors import names
-from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, array, moment
+from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, array, copy_line, moment
 from spanflow.span_processors.archive.search_terms import index_terms, tsvector
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.event.json_safe import safe_text
+from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_data import FlowData
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.span_processors.tree.flow_state import FlowState, state_of
-from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
+from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_in_order
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.span_processors.tree.tree import NS_PER_MS, time_of
 
@@ -26,36 +26,48 @@ _MAX_LISTED: Final = 200
 _MAX_BIGINT: Final = 2**63 - 1
 #: Of longer values only the beginning is searchable.
 _SEARCHED: Final = 2000
-_NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 _NOTHING: Final[dict[str, Any]] = {}
+_COLUMNS: Final = COLUMN_NAMES[1:-1]
 
 Columns = dict[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FlowRow:
-    """A flow as it is stored. The document may be shorter than what was seen, if limits have cut it."""
+    """A flow as it is stored: its columns as text, between `start_key`, which only the database can give, and
+    `flow_data`."""
 
-    document: FlowData
-    #: In the order of the archive's columns, but for the first one, which only the database can give.
+    owner: Identity
     columns: list[str | None]
+    #: The document as JSON. It may be shorter than what was seen, if limits have cut it.
+    flow_data: bytes
 
-    def under(self, start_key: datetime) -> list[str | None]:
-        return [str(start_key), *self.columns]
+    def copied(self, start_key: datetime) -> bytes:
+        """As a line for COPY."""
+        return copy_line([str(start_key), *self.columns], self.flow_data)
+
+    def values(self, start_key: datetime) -> list[str | None]:
+        """As parameters of a statement."""
+        return [str(start_key), *self.columns, self.flow_data.decode()]
 
 
-def flow_columns(
+def flow_row(
     document: FlowData, encoded: bytes, started_ns: int, source: str | None, prices: PriceTable = NO_PRICES
-) -> list[str | None]:
-    """The columns as text. `started_ns` is for a flow without spans, `source` for one whose spans tell none."""
+) -> FlowRow:
+    """The row of a document. `started_ns` is for a flow without spans, `source` for one whose spans tell none."""
     state = state_of(document)
-    summary = summary_of(document["events"], prices)
+    summary = summary_in_order(document["events"], prices)
+    owner = flow_data.identity_in_document(document)
     values: Columns = {
         **_times(document, summary, state, started_ns),
-        **_owner(document, source),
         **_summary(summary, state),
         "flow_id": document["flow_id"],
+        "user_id": owner.user_id,
+        "session_id": owner.session_id,
+        "conversation_id": owner.conversation_id,
+        "source": _short(_source(document, source)),
         "processes": array(sorted(map(safe_text, document["processes"]))),
         "redacted_count": str(state.redacted),
         "cut_spans": str(state.cut_spans),
@@ -64,15 +76,13 @@ def flow_columns(
         "complete_why": state.why,
         "search": tsvector(index_terms(_searched(document))),
         "flow_bytes": str(len(encoded)),
-        "flow_data": storable(encoded),
     }
-    return [values[name] for name in COLUMN_NAMES[1:]]
+    return FlowRow(owner, [values[name] for name in _COLUMNS], storable(encoded))
 
 
-def storable(encoded: bytes) -> str:
+def storable(encoded: bytes) -> bytes:
     """JSON as JSONB takes it: without NUL, should an event have come from somewhere that does not keep our rules."""
-    text = encoded.decode()
-    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
+    return _NUL.sub(rb"\1\\ufffd", encoded) if b"\\u0000" in encoded else encoded
 
 
 def _times(document: FlowData, summary: FlowSummary, state: FlowState, started_ns: int) -> Columns:
@@ -97,17 +107,10 @@ def _last_moment(events: Iterable[Event], started: int) -> int:
     return max((at for at in moments if at is not None), default=started)
 
 
-def _owner(document: FlowData, source: str | None) -> Columns:
-    whose = flow_data.identity_in_document(document)
-    found = source
+def _source(document: FlowData, source: str | None) -> str | None:
     if any(names.ATTR_SOURCE in event.get("attributes", _NOTHING) for event in document["events"]):
-        found = identity_of_flow(document["events"]).source or source
-    return {
-        "user_id": whose.user_id,
-        "session_id": whose.session_id,
-        "conversation_id": whose.conversation_id,
-        "source": _short(found),
-    }
+        return identity_of_flow(document["events"]).source or source
+    return source
 
 
 def _summary(summary: FlowSummary, state: FlowState) -> Columns:
@@ -132,9 +135,9 @@ def _summary(summary: FlowSummary, state: FlowState) -> Columns:
     }
 
 
-def _list(values: Iterable[str]) -> str:
+def _list(values: tuple[str, ...]) -> str:
     """Bounded, because an index entry is: a tree of damaged data may name ten thousand «tools»."""
-    return array(value[:_MAX_NAME] for value in islice(values, _MAX_LISTED))
+    return array([value[:_MAX_NAME] for value in values[:_MAX_LISTED]])
 
 
 def _whole(number: int) -> str:

@@ -1,11 +1,11 @@
 """Whose flow it is, read from the flow's own spans."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
-from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none
 
 #: Where the spans carry it, and whether it is an id.
@@ -17,11 +17,26 @@ _FIELDS: Final = (
     ("full_name", names.ATTR_USER_FULL_NAME, False),
     ("source", names.ATTR_SOURCE, False),
 )
+_NAMES: Final = frozenset(name for _, name, _ in _FIELDS)
 
 
 def identity_in(entry: Event) -> Identity:
     """What one span says about its flow's owner."""
-    return identity_of_flow((entry,))
+    attributes = entry.get("attributes")
+    return said_in(attributes) if attributes else NOBODY
+
+
+def said_in(attributes: Mapping[str, Any]) -> Identity:
+    """What a span's attributes say about its flow's owner."""
+    say = attributes.get
+    return Identity(
+        user_id=_id(say(names.ATTR_USER_ID)),
+        email=_text(say(names.ATTR_USER_EMAIL)),
+        full_name=_text(say(names.ATTR_USER_FULL_NAME)),
+        session_id=_id(say(names.ATTR_FLOW_SESSION_ID)),
+        conversation_id=_id(say(names.ATTR_CONVERSATION_ID)),
+        source=_text(say(names.ATTR_SOURCE)),
+    )
 
 
 def identity_of_flow(entries: Iterable[Event]) -> Identity:
@@ -34,7 +49,7 @@ def identity_of_flow(entries: Iterable[Event]) -> Identity:
     by_root: dict[str, str] = {}
     for entry in entries:
         attributes = entry.get("attributes")
-        if not attributes:
+        if not attributes or _NAMES.isdisjoint(attributes):
             continue
         is_root = entry.get("parent_id") is None
         for field, name, is_id_field in _FIELDS:
@@ -47,6 +62,10 @@ def identity_of_flow(entries: Iterable[Event]) -> Identity:
                 if is_root:
                     by_root.setdefault(field, known)
     return Identity(**{**by_any, **by_root})
+
+
+def _id(value: object) -> str | None:
+    return None if value is None else id_or_none(value)
 
 
 def _text(value: object) -> str | None:

@@ -5,7 +5,8 @@ from typing import Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, is_checkpoint
-from spanflow.span_processors.tree.tree import Node, Tree, time_of
+from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline
+from spanflow.span_processors.tree.tree import time_of
 
 #: What a checkpoint can do to its flow, the strongest first.
 _DECISIVE: Final = (names.OUTCOME_DENIED, names.OUTCOME_CANCELLED, names.OUTCOME_ERROR)
@@ -21,14 +22,14 @@ class Verdict:
     message: str | None = None
 
 
-def verdict_of(tree: Tree, root: Event | None) -> Verdict:
+def verdict_of(outline: Outline, root: Event | None) -> Verdict:
     """What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide.
 
     An «ok» only means that the application answered. It also answers the requests that its gates refuse.
     """
     if root is None or root["phase"] != names.END:
         return Verdict()
-    decisive = _decisive_checkpoint(tree)
+    decisive = _decisive_checkpoint(outline)
     outcome = root.get("outcome")
     if outcome is None or outcome == names.OUTCOME_OK:
         outcome = _outcome(root, decisive)
@@ -53,31 +54,36 @@ def _word(entry: Event) -> str:
     return entry.get("outcome", names.OUTCOME_OK)
 
 
-def _decisive_checkpoint(tree: Tree) -> Event | None:
+def _decisive_checkpoint(outline: Outline) -> Event | None:
     """The checkpoint that ended the request: it went wrong, no step began after it, and no step around it went well.
 
     So a tool that fails or is refused inside a model call that goes on does not make the flow a failed one.
     """
+    entries = outline.entries
+    if not any(entry is not None and _word(entry) in _DECISIVE for entry in entries):
+        return None
     last_begun = 0
     wrong: list[Event] = []
-    went_well: set[str] = set()  # nodes that are, or stand within, a step that went well
-    for node in tree.walk():
-        entry = node.entry
-        if node.parent is not None and node.parent.node_id in went_well and _outlasted(node, node.parent):
-            went_well.add(node.node_id)
-        if entry is None or not is_checkpoint(entry):
-            continue
-        if entry.get("event_type") != names.ERROR:
-            last_begun = max(last_begun, time_of(entry, "start_ns") or 0)
-        if _word(entry) in _DECISIVE and node.node_id not in went_well:
-            wrong.append(entry)
-        elif entry.get("outcome") == names.OUTCOME_OK:
-            went_well.add(node.node_id)
+    went_well: list[bool] = []  # whether each is, or stands within, a step that went well
+    for entry, parent in zip(entries, outline.parents, strict=True):
+        well = parent != NO_PARENT and went_well[parent] and _outlasted(entry, entries[parent])
+        if entry is not None and is_checkpoint(entry):
+            if entry.get("event_type") != names.ERROR:
+                last_begun = max(last_begun, time_of(entry, "start_ns") or 0)
+            if _word(entry) in _DECISIVE and not well:
+                wrong.append(entry)
+            elif entry.get("outcome") == names.OUTCOME_OK:
+                well = True
+        went_well.append(well)
     last = [entry for entry in wrong if (end := time_of(entry, "end_ns")) is None or end >= last_begun]
     return next((entry for word in _DECISIVE for entry in reversed(last) if _word(entry) == word), None)
 
 
-def _outlasted(node: Node, parent: Node) -> bool:
-    """Whether the parent went on after the node; in a chain of steps, each is only the one before the next."""
-    node_end, parent_end = node.end_ns, parent.end_ns
-    return node_end is None or parent_end is None or parent_end >= node_end
+def _outlasted(entry: Event | None, parent: Event | None) -> bool:
+    """Whether the parent went on after the entry; in a chain of steps, each is only the one before the next."""
+    end, parent_end = _end_of(entry), _end_of(parent)
+    return end is None or parent_end is None or parent_end >= end
+
+
+def _end_of(entry: Event | None) -> int | None:
+    return time_of(entry, "end_ns") if entry is not None and entry["phase"] == names.END else None
