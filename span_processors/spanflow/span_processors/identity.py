@@ -4,7 +4,7 @@ Identity never travels in OpenTelemetry baggage: baggage is sent to every third 
 inbound client can forge it.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Final
 
 from opentelemetry.context import Context, create_key, get_value, set_value
@@ -25,8 +25,18 @@ class Identity:
 
     def merged(self, newer: "Identity") -> "Identity":
         """This identity with every field that `newer` knows taken from it."""
-        known = {f.name: value for f in fields(newer) if (value := getattr(newer, f.name)) is not None}
-        return replace(self, **known) if known else self
+        if newer is NOBODY:
+            return self
+        if self is NOBODY:
+            return newer
+        return Identity(
+            self.user_id if newer.user_id is None else newer.user_id,
+            self.email if newer.email is None else newer.email,
+            self.full_name if newer.full_name is None else newer.full_name,
+            self.session_id if newer.session_id is None else newer.session_id,
+            self.conversation_id if newer.conversation_id is None else newer.conversation_id,
+            self.source if newer.source is None else newer.source,
+        )
 
 
 NOBODY: Final = Identity()

@@ -42,6 +42,8 @@ def as_id(value: object) -> str:
 
 def id_or_none(value: object) -> str | None:
     """Like `as_id`, but None for what cannot serve as an id. For the request path, where nothing may be raised."""
+    if type(value) is str:
+        return value if 0 < len(value) <= MAX_ID_LENGTH and _REFUSED.search(value) is None else None
     try:
         return as_id(value)
     except (IdError, ValueError):

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redis.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
 from spanflow.span_processors.redis.watched import WatchedUsers
-from spanflow.span_processors.span_attributes import attributes_of
+from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of
 from spanflow.span_processors.stages.counters import StageCounts
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.own_thread import OwnThread
@@ -42,6 +42,10 @@ _END_FLOW: Final = 5
 
 #: Entries that are encoded before the sinks get them: small enough that no request waits long for the interpreter.
 _SLICE: Final = 256
+#: With so many entries at once a span that starts and ends among them is told in one event instead of two: half the
+#: work where there is much of it. Nobody could see it between the two: they would leave in the same round trip.
+_BUSY: Final = 64
+_NONE: Final[Set[int]] = frozenset()
 #: With so many entries waiting there is no point in collecting more.
 _PLENTY: Final = 4096
 #: How long events are collected at most while somebody is watched.
@@ -118,8 +122,9 @@ class Pipeline:
         context = span.context
         if context is None:
             return
-        entry = (_START, span, span.name, attributes_of(span), identity, BASE_WEIGHT)
-        if self._append_start(context.span_id, entry) and not self._running:
+        span_id = context.span_id
+        entry = (_START, span_id, span, span.name, attributes_of(span), identity, BASE_WEIGHT)
+        if self._append_start(span_id, entry) and not self._running:
             self._start_threads()
 
     def span_ended(self, span: ReadableSpan) -> None:
@@ -127,14 +132,15 @@ class Pipeline:
         context = span.context
         if context is None:
             return
-        if self._append_end(context.span_id, (_END, span, weight_of_span(span))) and not self._running:
+        span_id = context.span_id
+        if self._append_end(span_id, (_END, span_id, span, weight_of_span(span))) and not self._running:
             self._start_threads()
 
     def span_updated(self, span: trace.Span) -> None:
         """A running span has got attributes or a name that should be seen before it ends."""
         if isinstance(span, ReadableSpan) and span.context is not None:
             if not self._intake.was_dropped(span.context.span_id):
-                self._put((_UPDATE, span, BASE_WEIGHT))
+                self._put((_UPDATE, span.context.span_id, span, BASE_WEIGHT))
 
     def identify(self, trace_id: int, identity: Identity) -> None:
         """Whose flow it is, also for everything in it that has already happened."""
@@ -305,18 +311,36 @@ class Pipeline:
         now = self._clock.monotonic()
         faults = 0
         updates: dict[int, ReadableSpan] = {}
+        # Starts of spans whose end waits here as well, and what they are.
+        begun: dict[int, tuple[tuple[Any, ...], str]] = {}
+        ending = _ending(entries) if len(entries) >= _BUSY else _NONE
+        encoder = self._encoder
         for entry in entries:
             try:
-                kind = entry[0]
+                kind, key = entry[0], entry[1]
                 if kind == _START:
-                    self._encoder.started(entry[1], entry[2], entry[3], entry[4], now)
+                    if (
+                        key in ending
+                        and key not in begun
+                        and (event_type := encoder.silent_type(entry[3], entry[4])) is not None
+                    ):
+                        begun[key] = (entry, event_type)
+                    else:
+                        encoder.started(entry[2], entry[3], entry[4], entry[5], now)
                 elif kind == _END:
                     if updates:
                         # The end says all that an update still waiting here would have said.
-                        updates.pop(entry[1].context.span_id, None)
-                    self._encoder.ended(entry[1], attributes_of(entry[1]), now)
+                        updates.pop(key, None)
+                    span = entry[2]
+                    attributes = final_attributes_of(span)
+                    if key in begun:
+                        start, event_type = begun.pop(key)
+                        if self._encode_short(start, event_type, span, attributes, now):
+                            continue
+                        faults += not self._encode_start(start, now)
+                    encoder.ended(span, attributes, now)
                 elif kind == _UPDATE:
-                    updates[entry[1].context.span_id] = entry[1]
+                    updates[key] = entry[2]
                 else:
                     self._encode_other(entry, now)
             except Exception:
@@ -325,8 +349,26 @@ class Pipeline:
         for span in updates.values():
             faults += not self._encode_update(span, now)
         self._intake.settle(faults)
-        self._encoder.ring()
+        encoder.ring()
         self._hand_on()
+
+    def _encode_short(
+        self, start: tuple[Any, ...], event_type: str, span: ReadableSpan, attributes: Mapping[str, Any], now: float
+    ) -> bool:
+        """Start and end in one; False when they have to be told one after the other."""
+        try:
+            return self._encoder.short(span, event_type, start[3], start[4], attributes, start[5], now)
+        except Exception:
+            self._complain()
+            return False
+
+    def _encode_start(self, start: tuple[Any, ...], now: float) -> bool:
+        try:
+            self._encoder.started(start[2], start[3], start[4], start[5], now)
+        except Exception:
+            self._complain()
+            return False
+        return True
 
     def _encode_other(self, entry: tuple[Any, ...], now: float) -> None:
         kind = entry[0]
@@ -365,6 +407,11 @@ class Pipeline:
             parts, encoder.parts = encoder.parts, []
             if self._archive is not None:
                 self._archive.offer(parts)
+
+
+def _ending(entries: list[tuple[Any, ...]]) -> set[int]:
+    """The spans that end among these entries. Roots are not meant: with their start a flow begins."""
+    return {entry[1] for entry in entries if entry[0] == _END and entry[2].parent is not None}
 
 
 class _Flush:

@@ -13,7 +13,7 @@ from spanflow.span_processors.encoding.completion import Completion, CompletionL
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.encoding.rings import ring_for
 from spanflow.span_processors.encoding.span_encoder import Ended, SpanEncoder
-from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_attributes
+from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
 from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.event.json_safe import SafeValues
@@ -26,7 +26,7 @@ from spanflow.span_processors.redis.mirror import END, START, UPDATE, Known, Mir
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.tree.flow_identity import identity_in
+from spanflow.span_processors.tree.flow_identity import said_in
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Encoder:
         if is_root and flow.root is None:
             flow.root = span_id
             flow.joined = parent is not None
-            more = _beyond(identity_attributes(flow.identity), attributes)
+            more = identity_beyond(flow.identity, attributes)
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
         if hidden:
             flow.redacted += hidden
@@ -165,23 +165,59 @@ class Encoder:
         if hidden:
             flow.redacted += hidden
         self.events.append(StreamEntry(flow.stream, END, span_id, data, whole))
-        weight = len(whole)
-        if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
-            flow.entries.append(whole)
-            flow.bytes += weight
-            self._bytes += weight
-        else:
-            flow.cut_spans += 1
-            flow.cut_bytes += weight
-        if rings and len(flow.moments) < self._max_spans:
-            flow.moments.append(whole)
-        if self._ringing:
-            self._tell(flow, whole)
+        self._keep(flow, whole, rings)
         end_ns = span.end_time or 0
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns
         if not flow.open:
             self._completion.touched(flow, now)
+
+    def silent_type(self, name: str, attributes: Mapping[str, Any]) -> str | None:
+        """What a span is, as far as its start says; None when dashboards are to hear of that start."""
+        return self._spans.silent_type(name, attributes)
+
+    def short(
+        self,
+        span: ReadableSpan,
+        event_type: str,
+        name: str,
+        before: Mapping[str, Any],
+        attributes: Mapping[str, Any],
+        identity: Identity,
+        now: float,
+    ) -> bool:
+        """A span that has ended before its start was written: one entry instead of two.
+
+        `event_type`, `name`, `before` and `identity` are what its start had. False when it has to be told in two steps
+        after all.
+        """
+        context = span.context
+        parent = span.parent
+        if context is None or parent is None or parent.is_remote:
+            return False
+        flow = self._flows.get(context.trace_id)
+        if flow is None:
+            return False
+        if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
+            self._learn(flow, identity, attributes)
+        once = self._spans.once(flow.id_bytes, span, parent.span_id, event_type, name, before, attributes)
+        if once is None:
+            return False
+        data, whole, shape = once
+        flow.touched_at = now
+        flow.redacted += shape.hidden
+        start_ns = span.start_time or 0
+        if start_ns < flow.started_ns or not flow.started_ns:
+            flow.started_ns = start_ns
+            flow.stream.started_s = start_ns / 1e9
+        self.events.append(StreamEntry(flow.stream, END, context.span_id, data))
+        self._keep(flow, whole, shape.rings_at_end)
+        end_ns = span.end_time or 0
+        if end_ns > flow.ended_ns:
+            flow.ended_ns = end_ns
+        if not flow.open:
+            self._completion.touched(flow, now)
+        return True
 
     def identify(self, trace_id: int, identity: Identity, now_ns: int, now: float) -> None:
         """Whose flow it is has become known, or more about them."""
@@ -266,7 +302,8 @@ class Encoder:
         stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
         flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
         known, flow.root_ended, flow.joined = self._memory.recall(trace_id)
-        self._learn(flow, known, _NOTHING)
+        if known is not NOBODY:
+            self._learn(flow, known, _NOTHING)
         return flow
 
     def _flow(self, trace_id: int, now: float) -> OpenFlow:
@@ -288,7 +325,7 @@ class Encoder:
         known = flow.identity
         if said != flow.last_said and said != _SILENT:
             flow.last_said = said
-            known = known.merged(identity_in({"attributes": dict(attributes)}))
+            known = known.merged(said_in(attributes))
         if identity is not NOBODY:
             flow.last_identity = identity
             known = known.merged(identity)
@@ -299,6 +336,21 @@ class Encoder:
             id_or_none(known.session_id or known.conversation_id),
             id_or_none(known.conversation_id),
         )
+
+    def _keep(self, flow: OpenFlow, whole: bytes, rings: bool) -> None:
+        """An ended span is remembered for the archive and for those who hear of it."""
+        weight = len(whole)
+        if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
+            flow.entries.append(whole)
+            flow.bytes += weight
+            self._bytes += weight
+        else:
+            flow.cut_spans += 1
+            flow.cut_bytes += weight
+        if rings and len(flow.moments) < self._max_spans:
+            flow.moments.append(whole)
+        if self._ringing:
+            self._tell(flow, whole)
 
     def _tell(self, flow: OpenFlow, data: bytes) -> None:
         """Somebody is watched, perhaps this flow's user: it has news."""
@@ -320,14 +372,16 @@ class Encoder:
         if flow.last_identity is NOBODY and not opened.more:
             # All that is known stands in attributes already; other spans' are theirs to tell.
             return _NOTHING
-        known = identity_attributes(flow.identity)
-        return {key: value for key, value in _beyond(known, attributes).items() if opened.more.get(key) != value}
+        said = opened.more
+        return {
+            key: value for key, value in identity_beyond(flow.identity, attributes).items() if said.get(key) != value
+        }
 
     def _ended_without_start(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> Ended:
         assert span.context is not None
         self._learn(flow, NOBODY, attributes)
         is_root = _is_local_root(span)
-        more = _beyond(identity_attributes(flow.identity), attributes) if is_root else _NOTHING
+        more = identity_beyond(flow.identity, attributes) if is_root else _NOTHING
         ended = self._spans.whole_end(flow.id_bytes, span, attributes, more)
         if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
             flow.started_ns = span.start_time
@@ -369,11 +423,6 @@ class Encoder:
 #: Attributes that say whose flow it is; one of these is among them whenever it is said at all.
 _SAYS_WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
 _SILENT: Final = (None, None, None)
-
-
-def _beyond(known: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is known and not among the attributes."""
-    return {key: value for key, value in known.items() if key not in attributes}
 
 
 def _is_local_root(span: ReadableSpan) -> bool:

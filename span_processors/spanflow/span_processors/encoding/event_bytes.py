@@ -1,7 +1,8 @@
 """Writes the usual events straight into bytes; what is unusual goes the way of `span_events`, with the same result.
 
-Two things make it quick: what does not change between spans of one name is written once, and the merged entry of an
-ended span is spliced together from the bytes of its start and of its end. `attributes` therefore stand last in a start.
+Three things make it quick: what does not change between spans of one name is written once; the merged entry of an
+ended span is spliced together from the bytes of its start and of its end (`attributes` therefore stand last in a
+start); and a span that ends before its start was written is written once, as its merged entry.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,12 @@ from spanflow.span_processors.ids import MAX_SAFE_INTEGER
 from spanflow.span_processors.redaction.redaction import Redactor
 
 _START: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x","phase":"start","parent_id":%b,"start_ns":"%d",%b'
+_ONCE: Final = (
+    b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":"%016x","start_ns":"%d",%b%b%b,'
+    b'"phase":"end","end_ns":"%d","status":"%b"%b,"late":%b}'
+)
+#: What comes before `node_id` in it: the fields that all entries of a flow share.
+_SHARED: Final = len(_ONCE[: _ONCE.index(b'"node_id"')] % (b"f" * 32))
 #: What comes before `parent_id` in every start.
 _HEAD: Final = len(_START[: _START.index(b'"parent_id"')] % (b"f" * 32, 0))
 _ATTRIBUTES: Final = b',"attributes":'
@@ -26,6 +33,8 @@ _REMEMBERED_LENGTH: Final = 128
 _BAD_TEXT: Final = b"\\u0000"
 _LATE: Final = ("end_ns", "status")
 _LATE_WITH_OUTCOME: Final = ("end_ns", "outcome", "status")
+_JUST_LATE: Final = orjson.dumps(_LATE)
+_JUST_WITH_OUTCOME: Final = orjson.dumps(_LATE_WITH_OUTCOME)
 _OUTCOMES: Final = {outcome: outcome.encode() for outcome in names.OUTCOMES}
 
 
@@ -48,18 +57,21 @@ class CleanAttributes:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        #: Texts with their keys, and keys of numbers, that need neither redaction nor conversion.
+        #: Texts with their keys, keys of which any text is kept, and keys of numbers: they need neither redaction nor
+        #: conversion.
         self._texts: set[tuple[str, str]] = set()
+        self._kept_keys: set[str] = set()
         self._number_keys: set[str] = set()
 
     def __call__(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int, bool]:
         """The attributes without secrets, how many were hidden, and whether they can be written as they are."""
         texts = self._texts
+        kept_keys = self._kept_keys
         number_keys = self._number_keys
         for key, value in attributes.items():
             kind = type(value)
             if kind is str:
-                if (key, value) in texts:
+                if (key, value) in texts or key in kept_keys:
                     continue
             elif key in number_keys and (
                 kind is bool or (kind is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
@@ -76,12 +88,15 @@ class CleanAttributes:
         return clean, hidden, plain
 
     def _remember(self, attributes: Mapping[str, Any]) -> None:
-        if len(self._texts) + len(self._number_keys) > _REMEMBERED:
+        if len(self._texts) + len(self._kept_keys) + len(self._number_keys) > _REMEMBERED:
             self._texts.clear()
+            self._kept_keys.clear()
             self._number_keys.clear()
         for key, value in attributes.items():
             if type(value) is str:
-                if len(value) <= _REMEMBERED_LENGTH:
+                if self._redactor.keeps(key):
+                    self._kept_keys.add(key)
+                elif len(value) <= _REMEMBERED_LENGTH:
                     self._texts.add((key, value))
             elif type(value) is int or type(value) is bool:
                 self._number_keys.add(key)
@@ -130,12 +145,7 @@ class EndWriter:
         is_checkpoint: bool,
     ) -> tuple[bytes, bytes] | None:
         """The end event and the merged entry. `difference` must be plain and not say anew what the start said."""
-        code = span.status.status_code
-        status = b"unset" if code is StatusCode.UNSET else b"error" if code is StatusCode.ERROR else b"ok"
-        said = difference.get(names.ATTR_OUTCOME)
-        outcome = _OUTCOMES.get(said) if type(said) is str else None
-        if outcome is None and is_checkpoint:
-            outcome = b"error" if status == b"error" else b"ok"
+        status, outcome = _status_and_outcome(span, difference, is_checkpoint)
         tail = b'"phase":"end","end_ns":"%d","status":"%b"' % (span.end_time or 0, status)
         if outcome is not None:
             tail = b'%b,"outcome":"%b"' % (tail, outcome)
@@ -153,8 +163,43 @@ class EndWriter:
             body, more = start[_HEAD:-1] + _ATTRIBUTES, written
         return data, b'{"node_id":"%016x",%b%b,%b,"late":%b}' % (span_id, body, more, tail, late)
 
+    def once(
+        self,
+        flow_id: bytes,
+        span: ReadableSpan,
+        span_id: int,
+        parent_id: int,
+        shape: Shape,
+        attributes: Mapping[str, Any],
+        difference: Mapping[str, Any],
+    ) -> tuple[bytes, bytes] | None:
+        """Start and end in one: as it goes into the stream, and the merged entry, which is the same.
+
+        `attributes` are all that the span has; `difference` is what its start did not have.
+        """
+        status, outcome = _status_and_outcome(span, difference, shape.is_checkpoint)
+        written = to_json(attributes) if attributes else b""
+        if written is None:
+            return None
+        data = _ONCE % (
+            flow_id,
+            span_id,
+            parent_id,
+            span.start_time or 0,
+            shape.middle,
+            _ATTRIBUTES if written else b"",
+            written,
+            span.end_time or 0,
+            status,
+            b"" if outcome is None else b',"outcome":"%b"' % outcome,
+            self._late_fields(difference, outcome is not None),
+        )
+        return data, b"{" + data[_SHARED:]
+
     def _late_fields(self, difference: Mapping[str, Any], with_outcome: bool) -> bytes:
         fields = _LATE_WITH_OUTCOME if with_outcome else _LATE
+        if not difference:
+            return _JUST_WITH_OUTCOME if with_outcome else _JUST_LATE
         key = (*fields, *difference)
         late = self._late.get(key)
         if late is None:
@@ -163,3 +208,15 @@ class EndWriter:
             marks = sorted([*fields, *(f"attributes/{name}" for name in difference)])
             late = self._late[key] = orjson.dumps(marks)
         return late
+
+
+def _status_and_outcome(
+    span: ReadableSpan, difference: Mapping[str, Any], is_checkpoint: bool
+) -> tuple[bytes, bytes | None]:
+    code = span.status.status_code
+    status = b"unset" if code is StatusCode.UNSET else b"error" if code is StatusCode.ERROR else b"ok"
+    said = difference.get(names.ATTR_OUTCOME) if difference else None
+    outcome = _OUTCOMES.get(said) if type(said) is str else None
+    if outcome is None and is_checkpoint:
+        outcome = b"error" if status == b"error" else b"ok"
+    return status, outcome

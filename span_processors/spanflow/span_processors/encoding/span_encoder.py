@@ -8,6 +8,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from spanflow.span_processors import names
 from spanflow.span_processors.encoding.event_bytes import CleanAttributes, EndWriter, Shape, start_bytes
@@ -43,6 +45,8 @@ _SHARED: Final = frozenset({"v", "flow_id", "node_id"})
 Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
 #: The end event, the whole span as one merged entry, whether dashboards hear of it now, how many values were hidden.
 Ended: TypeAlias = tuple[bytes, bytes, bool, int]
+#: Start and end in one entry as it goes into the stream, the same as a merged entry, and the shape.
+Once: TypeAlias = tuple[bytes, bytes, Shape]
 
 
 class SpanEncoder:
@@ -72,7 +76,7 @@ class SpanEncoder:
         if more:
             clean = {**clean, **more}
         links = len(span.links) if _has_links(span) else 0
-        if plain and not links and not context.trace_state:
+        if plain and not links and not _has_state(context):
             data = start_bytes(flow_id, span, context.span_id, shape, clean)
             if data is not None:
                 return data, shape, 0, hidden + shape.hidden, True
@@ -115,6 +119,39 @@ class SpanEncoder:
         whole = orjson.dumps(merged(f"{opened.span_id:016x}", start, last))
         return data, whole, rings_at_end(event_type), hidden
 
+    def once(
+        self,
+        flow_id: bytes,
+        span: ReadableSpan,
+        parent_id: int,
+        event_type: str,
+        name: str,
+        before: Mapping[str, Any],
+        attributes: Mapping[str, Any],
+    ) -> Once | None:
+        """A span that has ended already, in one entry; None when something about it is unusual.
+
+        `event_type`, `name` and `before` are what its start had.
+        """
+        if name != span.name or _says_more(span, 0):
+            return None
+        context = span.context
+        assert context is not None
+        difference: dict[str, Any] = {}
+        for key, value in attributes.items():
+            if before.get(key, _ABSENT) is not value:
+                if key in before:
+                    return None
+                difference[key] = value
+        if _has_state(context) or (difference and self._event_type(name, attributes) != event_type):
+            return None
+        clean, _, plain = self._clean(attributes)
+        if clean is not attributes or not plain:
+            return None
+        shape = self._shape(span, name, event_type)
+        ended = self._ends.once(flow_id, span, context.span_id, parent_id, shape, attributes, difference)
+        return None if ended is None else (*ended, shape)
+
     def whole_end(
         self, flow_id: bytes, span: ReadableSpan, attributes: Mapping[str, Any], more: Mapping[str, Any]
     ) -> Ended:
@@ -151,6 +188,11 @@ class SpanEncoder:
             part["attributes"] = {**clean, **more}
         self._changes(opened, name, self._event_type(name, attributes), part)
         return self._encode(flow_id, opened.span_id, made_plain(part))[0]
+
+    def silent_type(self, name: str, attributes: Mapping[str, Any]) -> str | None:
+        """The type of a span that has started; None when dashboards hear of such a start."""
+        event_type = self._event_type(name, attributes)
+        return None if rings_at_start(event_type) else event_type
 
     def _event_type(self, name: str, attributes: Mapping[str, Any]) -> str:
         """The type as it may be shown: an application may write anything into the attribute that says it."""
@@ -260,6 +302,12 @@ def _has_links(span: ReadableSpan) -> bool:
         return bool(span._links._dq)  # type: ignore[attr-defined]
     except AttributeError:
         return bool(span.links)
+
+
+def _has_state(context: SpanContext) -> bool:
+    """Whether the span's context has a `tracestate`. Nearly none has, and asking an empty one costs a call."""
+    state = context.trace_state
+    return state is not DEFAULT_TRACE_STATE and bool(state)
 
 
 def _says_more(span: ReadableSpan, links_told: int) -> bool:

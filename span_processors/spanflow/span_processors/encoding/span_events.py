@@ -29,18 +29,21 @@ _CHECKPOINT_TYPES: Final = frozenset(names.CHECKPOINT_TYPES)
 _OUTCOMES: Final = frozenset(names.OUTCOMES)
 
 
-def identity_attributes(identity: Identity) -> dict[str, str]:
-    """What is known of an identity, as span attributes."""
-    known = {
-        names.ATTR_USER_ID: identity.user_id,
-        names.ATTR_USER_EMAIL: identity.email,
-        names.ATTR_USER_FULL_NAME: identity.full_name,
-        names.ATTR_SESSION_ID: identity.conversation_id or identity.session_id,
-        names.ATTR_CONVERSATION_ID: identity.conversation_id,
-        names.ATTR_FLOW_SESSION_ID: identity.session_id,
-        names.ATTR_SOURCE: identity.source,
-    }
-    return {key: value for key, value in known.items() if value is not None}
+def identity_beyond(identity: Identity, attributes: Mapping[str, Any]) -> dict[str, str]:
+    """What is known of an identity and not said by `attributes`, as span attributes."""
+    known: dict[str, str] = {}
+    for key, value in (
+        (names.ATTR_USER_ID, identity.user_id),
+        (names.ATTR_USER_EMAIL, identity.email),
+        (names.ATTR_USER_FULL_NAME, identity.full_name),
+        (names.ATTR_SESSION_ID, identity.conversation_id or identity.session_id),
+        (names.ATTR_CONVERSATION_ID, identity.conversation_id),
+        (names.ATTR_FLOW_SESSION_ID, identity.session_id),
+        (names.ATTR_SOURCE, identity.source),
+    ):
+        if value is not None and key not in attributes:
+            known[key] = value
+    return known
 
 
 def classify(name: str, attributes: Mapping[str, Any]) -> str:

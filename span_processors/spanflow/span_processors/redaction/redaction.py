@@ -149,6 +149,10 @@ class Redactor:
                     changed[key] = clean
         return (attributes if changed is None else changed), hidden
 
+    def keeps(self, key: str) -> bool:
+        """Whether an attribute's value stays as it is, whatever it says."""
+        return (self._key_verdicts.get(key) or self._judge(key)) == "kept"
+
     def text(self, value: str) -> tuple[str, int]:
         """A free text (status, exception message, span name) without secrets, and how many were hidden."""
         known = self._clean_texts.get(value)

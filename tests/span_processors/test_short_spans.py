@@ -1,0 +1,147 @@
+"""A span that starts and ends within one busy batch is one event instead of two, and nobody can tell afterwards."""
+
+from collections import Counter
+from typing import Any
+
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Status, StatusCode, set_span_in_context
+
+from spanflow.span_processors import names
+from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.event.event import Event, decode
+from spanflow.span_processors.identity import NOBODY
+from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redis.mirror import StreamEntry
+from spanflow.span_processors.redis.watched import NobodyWatched
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of
+from spanflow.span_processors.tree.reducer import FlowReducer
+from tests.support.traced_gateway import TracedGateway, flow_id_of, phases_of, stream_of
+
+TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("test", "1")
+REDACTOR = Redactor(RedactionPolicy())
+PROCESS = ThisProcess(REDACTOR)
+
+
+def new_encoder() -> Encoder:
+    return Encoder(Settings(), process=PROCESS, watched=NobodyWatched(), redactor=REDACTOR)
+
+
+def told_by(encoder: Encoder) -> tuple[list[Event], list[Event]]:
+    """What the stream and what the archive say of the one flow, span by span."""
+    encoder.complete_all()
+    (part,) = encoder.parts
+    in_stream = [decode(item.data) for item in encoder.events if isinstance(item, StreamEntry)]
+    return FlowReducer(in_stream).entries(), FlowReducer(decode(data) for data in part.entries).entries()
+
+
+keys = st.sampled_from(["a", "b", "flow.data.tool", "flow.outcome", "flow.checkpoint.type", "user.id", "http.cookie"])
+values = st.one_of(
+    st.sampled_from(["ok", "denied", "tool_call", "llm_thinking", "a\x00b", "\ud800", "password=hunter2"]),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.binary(max_size=2),
+    st.lists(st.integers(0, 9), max_size=2),
+)
+attributes = st.dictionaries(keys, values, max_size=4)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    name=st.sampled_from(["auth_check", "llm_thinking", "GET", "Bearer abcdefghijklmnop"]),
+    at_start=attributes,
+    later=attributes,
+    extras=st.sets(st.sampled_from(["renamed", "logged", "linked", "said why"]), max_size=1),
+    status=st.sampled_from(list(StatusCode)),
+)
+def test_one_event_says_the_same_as_two(
+    name: str, at_start: dict[str, Any], later: dict[str, Any], extras: set[str], status: StatusCode
+) -> None:
+    root: Any = TRACER.start_span("POST /ask", Context())
+    span: Any = TRACER.start_span(name, set_span_in_context(root, Context()), attributes=at_start)
+    before = attributes_of(span)
+    span.set_attributes(later)
+    if "renamed" in extras:
+        span.update_name("renamed")
+    if "logged" in extras:
+        span.add_event("log", {"n": 1})
+    if "linked" in extras:
+        span.add_link(root.context)
+    span.set_status(Status(status, "why" if "said why" in extras and status is StatusCode.ERROR else None))
+    span.end()
+    ended = span._readable_span()
+
+    in_two, in_one = new_encoder(), new_encoder()
+    for encoder in (in_two, in_one):
+        encoder.started(root, root.name, attributes_of(root), NOBODY, 0.0)
+    event_type = in_one.silent_type(name, before)
+    if event_type is None or not in_one.short(ended, event_type, name, before, final_attributes_of(ended), NOBODY, 0.0):
+        # Something about it is unusual, and nothing of it has been told yet.
+        in_one.started(span, name, before, NOBODY, 0.0)
+        in_one.ended(ended, final_attributes_of(ended), 0.0)
+    in_two.started(span, name, before, NOBODY, 0.0)
+    in_two.ended(ended, attributes_of(ended), 0.0)
+
+    assert told_by(in_one) == told_by(in_two)
+
+
+def test_under_load_short_checkpoints_are_one_event_each(redis_url: str, redis_client: "redis.Redis") -> None:
+    # All of it is made while the encoder still waits for more: one batch.
+    with TracedGateway(redis_url, batch_interval=0.5) as gateway:
+        flows = []
+        for _ in range(20):
+            with gateway.span("POST /ask", attributes={"user.id": "7"}) as root:
+                with gateway.span("auth_check", root, attributes={"flow.data.method": "bearer"}):
+                    pass
+                with gateway.span("llm_thinking", root) as thinking:
+                    with gateway.span("tool_call", thinking) as call:
+                        call.set_attribute("flow.data.rows", 3)
+            flows.append(flow_id_of(root))
+        assert gateway.pipeline.force_flush(10)
+        # Where a flow begins, and where dashboards are told of the start, there are two.
+        assert phases_of(redis_client, flows[0]) == snapshot(
+            [("1", "start"), ("2", "end"), ("3", "start"), ("4", "end"), ("3", "end"), ("1", "end")]
+        )
+        assert stream_of(redis_client, flows[0])[1] == snapshot(
+            {
+                "node_id": "0000000000000002",
+                "parent_id": "0000000000000001",
+                "start_ns": "1767614400002000000",
+                "event_type": "auth_check",
+                "name": "auth_check",
+                "kind": "internal",
+                "flags": 1,
+                "scope": "gateway.code@1.2",
+                "attributes": {"flow.data.method": "bearer"},
+                "phase": "end",
+                "end_ns": "1767614400003000000",
+                "status": "unset",
+                "outcome": "ok",
+                "late": ["end_ns", "outcome", "status"],
+            }
+        )
+        for flow_id in flows:
+            assert Counter(phase for _, phase in phases_of(redis_client, flow_id)) == {"start": 2, "end": 4}
+        counts = gateway.pipeline.counters.intake
+        assert (counts.accepted, counts.delivered) == (160, 160)
+
+
+def test_few_events_are_told_one_by_one(redis_url: str, redis_client: "redis.Redis") -> None:
+    with TracedGateway(redis_url, batch_interval=0.2) as gateway:
+        with gateway.span("POST /ask") as root:
+            with gateway.span("auth_check", root):
+                pass
+        assert gateway.pipeline.force_flush(10)
+        assert phases_of(redis_client, flow_id_of(root)) == [
+            ("1", names.START),
+            ("2", names.START),
+            ("2", names.END),
+            ("1", names.END),
+        ]
