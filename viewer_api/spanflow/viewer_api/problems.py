@@ -1,6 +1,7 @@
 """Errors as problem details (RFC 9457): each has a code that never changes and a sentence for people."""
 
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -52,6 +53,33 @@ def not_signed_in() -> Problem:
         "Sign in first: send the access token as `Authorization: Bearer …`, or open the link from `spanflow up`.",
         headers={"WWW-Authenticate": "Bearer"},
     )
+
+
+def too_many_attempts(wait: float) -> Problem:
+    return _wait("too_many_attempts", "Too many sign-ins from this address have failed.", wait)
+
+
+def too_many_requests(wait: float) -> Problem:
+    return _wait("too_many_requests", "You ask more often than SPANFLOW_VIEWER_REQUESTS_PER_SECOND allows.", wait)
+
+
+def too_many_sockets(most: int) -> Problem:
+    detail = f"You have {most} sockets open, and SPANFLOW_VIEWER_SOCKETS_PER_PERSON allows no more."
+    return Problem(429, "too_many_sockets", detail, headers={"Retry-After": "10"})
+
+
+def _wait(code: str, detail: str, seconds: float) -> Problem:
+    whole = max(1, math.ceil(seconds))
+    return Problem(429, code, f"{detail} Try again in {whole} s.", headers={"Retry-After": str(whole)})
+
+
+def identity_provider_unavailable() -> Problem:
+    detail = "The identity provider cannot be reached, so nobody can prove who they are."
+    return Problem(503, "identity_provider_unavailable", detail, headers={"Retry-After": "5"})
+
+
+def no_such_address() -> Problem:
+    return Problem(404, "route_not_found", "There is nothing at this address.")
 
 
 def forbidden(detail: str) -> Problem:

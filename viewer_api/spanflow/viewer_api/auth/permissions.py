@@ -44,6 +44,10 @@ class Via(StrEnum):
     SESSION = "session"
     PROXY = "proxy"
     TICKET = "ticket"
+    #: A JSON Web Token of a service of your own.
+    JWT = "jwt"
+    #: A JSON Web Token of the identity provider.
+    OIDC = "oidc"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""Whose token somebody sends: the access token, one of the file, or a JSON Web Token."""
+
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from spanflow.viewer_api.auth.permissions import Principal, Role, Via
+from spanflow.viewer_api.auth.rejected import Rejected
+from spanflow.viewer_api.auth.signed_tokens import Clock
+from spanflow.viewer_api.auth.token_book import TokenBook
+from spanflow.viewer_api.auth.token_file import digest, origin_of
+from spanflow.viewer_api.auth.verification import looks_like_jwt
+
+#: The one name that the access token signs in.
+OPERATOR: Final = "operator"
+
+
+class JwtReader(Protocol):
+    """Knows the tokens of one issuer."""
+
+    async def principal(self, token: str) -> Principal:
+        """Whose token it is; `Rejected` when it is not good."""
+
+
+def operator(token: str) -> Principal:
+    """Who has the access token of the settings."""
+    return Principal(OPERATOR, Via.TOKEN, Role.ADMIN, origin=origin_of(digest(token)))
+
+
+class Bearers:
+    """Every kind of token that the settings allow."""
+
+    def __init__(self, token: str, book: TokenBook, jwt_readers: Sequence[JwtReader], clock: Clock) -> None:
+        self._digest = digest(token) if token else b""
+        self._operator = operator(token)
+        self._jwt_readers = jwt_readers
+        self._clock = clock
+        self.book = book
+
+    async def principal(self, token: str) -> Principal:
+        """Whose token this is; `Rejected` when it is nobody's."""
+        if hmac.compare_digest(digest(token), self._digest):
+            return self._operator
+        if owner := self.book.owner(token):
+            if self._over(owner):
+                raise Rejected("expired")
+            return owner
+        if not looks_like_jwt(token) or not self._jwt_readers:
+            raise Rejected("unknown")
+        rejected = Rejected("unknown")
+        for reader in self._jwt_readers:
+            try:
+                return await reader.principal(token)
+            except Rejected as why:
+                rejected = why
+        raise rejected
+
+    def owner_now(self, origin: str) -> Principal | None:
+        """Who has by now the configured token that `origin` names; None when it was taken away."""
+        if origin == self._operator.origin:
+            return self._operator
+        owner = self.book.owner_now(origin)
+        return None if owner is None or self._over(owner) else owner
+
+    def _over(self, owner: Principal) -> bool:
+        return owner.expires_at is not None and owner.expires_at <= datetime.fromtimestamp(self._clock(), UTC)

@@ -1,0 +1,46 @@
+"""Asks the identity provider: bounded in time and size, and never sent elsewhere."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+import orjson
+
+_SECONDS: Final = 5.0
+_LARGEST: Final = 1024 * 1024
+
+
+class ProviderUnavailable(Exception):
+    """The identity provider did not answer, or with something that cannot be its answer."""
+
+
+class ProviderRefused(Exception):
+    """It answered with an error; the message is its code, such as `invalid_grant`."""
+
+
+def client() -> httpx.AsyncClient:
+    """Trusts the machine's certificates (`SSL_CERT_FILE` names others) and follows no redirect."""
+    return httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False, headers={"Accept": "application/json"})
+
+
+async def ask(http: httpx.AsyncClient, method: str, url: str, **options: Any) -> Mapping[str, Any]:
+    """The JSON object at an address of the provider."""
+    try:
+        async with http.stream(method, url, **options) as response:
+            body = b""
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > _LARGEST:
+                    raise ProviderUnavailable(f"{url} answers more than {_LARGEST} bytes")
+    except (httpx.HTTPError, httpx.InvalidURL) as why:
+        raise ProviderUnavailable(f"{url}: {type(why).__name__}") from None
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        answer = None
+    if response.status_code in {400, 401, 403} and method == "POST":
+        code = answer.get("error") if isinstance(answer, dict) else None
+        raise ProviderRefused(code if isinstance(code, str) and code.isascii() else "refused")
+    if response.status_code != 200 or not isinstance(answer, dict):
+        raise ProviderUnavailable(f"{url} answers {response.status_code}, or no JSON object")
+    return answer

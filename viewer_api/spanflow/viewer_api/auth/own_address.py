@@ -1,0 +1,67 @@
+"""Where browsers find this viewer: as the settings say, or as the request itself does."""
+
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from spanflow.span_processors.settings import SettingsError
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+
+_SECURE = {"https", "wss"}
+
+
+def check_public_url(url: str) -> None:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+        raise SettingsError(
+            f"SPANFLOW_VIEWER_PUBLIC_URL: {url!r} is no address of the viewer; write it like "
+            "https://flows.example.com or https://example.com/flows."
+        )
+
+
+class OwnAddress:
+    """What a request's headers say about it counts as far as the proxy that sent them is trusted."""
+
+    def __init__(self, peers: ProxyPeers, public_url: str) -> None:
+        self._peers = peers
+        self._public = public_url.rstrip("/")
+
+    def base(self, connection: HTTPConnection) -> str:
+        """The address of the dashboard, without the last slash."""
+        if self._public:
+            return self._public
+        scheme = "https" if self.is_secure(connection) else "http"
+        host = self._forwarded(connection, "x-forwarded-host") or connection.headers.get("host", "")
+        return f"{scheme}://{host}{str(connection.scope.get('root_path', '')).rstrip('/')}"
+
+    def path(self, connection: HTTPConnection) -> str:
+        """The folder that it is served at, without the last slash."""
+        return urlsplit(self.base(connection)).path
+
+    def origins(self, connection: HTTPConnection) -> set[str]:
+        """Its own origin. Without a public address both schemes count: a proxy that ends TLS need not say so."""
+        if self._public:
+            parts = urlsplit(self._public)
+            return {f"{parts.scheme}://{_without_port(parts.netloc.lower(), parts.scheme)}"}
+        hosts = (connection.headers.get("host", ""), self._forwarded(connection, "x-forwarded-host"))
+        return {
+            f"{scheme}://{_without_port(host.lower(), scheme)}"
+            for scheme in ("https", "http")
+            for host in hosts
+            if host
+        }
+
+    def is_secure(self, connection: HTTPConnection) -> bool:
+        """Whether the browser's side of the connection is encrypted, as far as we can know."""
+        if self._public:
+            return self._public.startswith("https:")
+        said = self._forwarded(connection, "x-forwarded-proto")
+        return (said.lower() if said else connection.url.scheme) in _SECURE
+
+    def _forwarded(self, connection: HTTPConnection, header: str) -> str:
+        peer = connection.client.host if connection.client else None
+        return connection.headers.get(header, "").strip() if peer in self._peers else ""
+
+
+def _without_port(host: str, scheme: str) -> str:
+    return host.removesuffix(":443" if scheme == "https" else ":80")

@@ -1,0 +1,74 @@
+"""A file of the settings that is read again when it changes."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from spanflow.span_processors.settings import SettingsError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+_LARGEST: Final = 4 * 1024 * 1024
+_LOOK_EVERY: Final = 0.5
+
+
+class WatchedFile(Generic[T]):
+    """What a file says. One that is spoilt while we run changes nothing but `problem`, and the log says so, once."""
+
+    def __init__(
+        self, setting: str, path: str, parse: Callable[[bytes], T], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._setting = setting
+        self._path = Path(path)
+        self._parse = parse
+        self._monotonic = monotonic
+        #: What is wrong with the file as it is now; what it said before goes on holding.
+        self.problem: str | None = None
+        self._looked_at = monotonic()
+        self._state = self._look()
+        try:
+            self._value = self._read()
+        except ValueError as why:
+            raise SettingsError(f"{setting}: {path}: {why}") from None
+
+    @property
+    def value(self) -> T:
+        now = self._monotonic()
+        if now - self._looked_at >= _LOOK_EVERY:
+            self._looked_at = now
+            if (state := self._look()) != self._state:
+                self._state = state
+                self._take()
+        return self._value
+
+    def _take(self) -> None:
+        try:
+            self._value = self._read()
+        except ValueError as why:
+            self.problem = f"{self._path}: {why}"
+            log.error("%s cannot be used, what it said before goes on holding: %s", self._setting, self.problem)
+        else:
+            self.problem = None
+            log.info("%s was read again: %s", self._setting, self._path)
+
+    def _look(self) -> tuple[int, ...] | None:
+        """What changes when the file is written or another is put in its place."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+
+    def _read(self) -> T:
+        try:
+            with self._path.open("rb") as file:
+                data = file.read(_LARGEST + 1)
+        except OSError as why:
+            raise ValueError(f"cannot be read ({why.strerror})") from None
+        if len(data) > _LARGEST:
+            raise ValueError(f"has more than {_LARGEST} bytes")
+        return self._parse(data)
