@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from tests.support.query import query, script
+from spanflow.migrations.run import downgrade, upgrade
+from tests.support.query import query, script, value
 
 KEPT = """
     SELECT conversation_id, user_id, started_at, ended_at, activity_count, tool_calls, tokens, cost, mcp_servers
@@ -127,3 +128,50 @@ async def _change(connection: asyncpg.Connection, action: str, what: Any, number
             [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=row["minutes"]) for row in what],
             [number * 10 + place for place, _ in enumerate(what)],
         )
+
+
+def test_titles_are_searchable_as_long_as_their_conversation_is_there(postgres_dsn: str) -> None:
+    def found(text: str) -> list[str]:
+        rows = query(
+            postgres_dsn,
+            "SELECT conversation_id FROM omni2.conversation_titles "
+            "WHERE grams @> omni2.wanted_grams(omni2.search_words($1)) "
+            "AND omni2.has_words(haystack, omni2.search_words($1)) ORDER BY 1",
+            text,
+        )
+        return [row["conversation_id"] for row in rows]
+
+    add = "INSERT INTO omni2.user_activities (conversation_id, activity_type, activity_data, sequence_num) VALUES "
+    script(
+        postgres_dsn,
+        add
+        + """
+            ('c1', 'user_message', '{"message": "Où est le job XYZ?"}', 2),
+            ('c1', 'user_message', '{"message": "b"}', 3),
+            ('c2', 'user_message', '{"message": "任务的状态是什么"}', 1), ('c3', 'mcp_tool_call', '{}', 1)
+        """,
+    )
+    assert found("ou job") == found("OÙ") == found("xyz job") == ["c1"]
+    assert found("状态") == found("务") == ["c2"]
+    assert found("") == ["c1", "c2"]
+    script(postgres_dsn, add + """('c1', 'user_message', '{"message": "later"}', 9)""")
+    assert found("later") == []
+    script(postgres_dsn, "DELETE FROM omni2.user_activities WHERE conversation_id = 'c1' AND sequence_num < 9")
+    assert (found("xyz"), found("later")) == ([], ["c1"])
+    script(postgres_dsn, "DELETE FROM omni2.user_activities WHERE conversation_id IN ('c1', 'c2')")
+    assert query(postgres_dsn, "SELECT * FROM omni2.conversation_titles") == []
+
+
+def test_who_may_read_conversations_may_search_them_after_an_update(empty_postgres_dsn: str) -> None:
+    upgrade(empty_postgres_dsn)
+    downgrade(empty_postgres_dsn, to="0001")
+    script(
+        empty_postgres_dsn,
+        "CREATE ROLE conversation_reader; GRANT SELECT ON omni2.conversations TO conversation_reader",
+    )
+    try:
+        upgrade(empty_postgres_dsn)
+        right = "SELECT has_table_privilege('conversation_reader', 'omni2.conversation_titles', 'SELECT')"
+        assert value(empty_postgres_dsn, right) is True
+    finally:
+        script(empty_postgres_dsn, "DROP OWNED BY conversation_reader; DROP ROLE conversation_reader")

@@ -54,18 +54,52 @@ def test_the_answer_is_bounded(directory: str) -> None:
 def test_many_people_are_searched_by_index(postgres_dsn: str) -> None:
     script(
         postgres_dsn,
-        "INSERT INTO omni2.user_directory (user_id, email, full_name) "
-        "SELECT n::text, md5(n::text) || '@example.com', 'Person ' || n FROM generate_series(1, 8000) AS n;"
+        "INSERT INTO omni2.user_directory (user_id, email, full_name, last_seen) "
+        "SELECT n::text, md5(n::text) || '@example.com', 'Person ' || n, now() - n * interval '1 second' "
+        "FROM generate_series(1, 8000) AS n;"
         "ANALYZE omni2.user_directory",
     )
     needle = value(postgres_dsn, "SELECT substr(md5('4711'), 5, 10)")
     plan = query(
         postgres_dsn,
-        f"EXPLAIN SELECT * FROM omni2.user_directory WHERE grams @> omni2.grams('{needle}') "
-        f"AND strpos(haystack, '{needle}') > 0",
+        f"EXPLAIN SELECT * FROM omni2.user_directory "
+        f"WHERE grams @> omni2.wanted_grams(omni2.search_words('{needle}')) "
+        f"AND omni2.has_words(haystack, omni2.search_words('{needle}'))",
     )
     assert "user_directory_grams" in "\n".join(row["QUERY PLAN"] for row in plan)
     assert [row["user_id"] for row in query(postgres_dsn, "SELECT * FROM omni2.search_users($1)", needle)] == ["4711"]
+    # What everybody has is found among those who were here last.
+    assert [row["user_id"] for row in query(postgres_dsn, "SELECT * FROM omni2.search_users('@example', 3)")] == [
+        *("1", "2", "3")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("novakova", ["u-3"]),
+        ("ZOFIE", ["u-3"]),
+        ("real bob", ["2"]),
+        ("smith ann", ["1"]),
+        ("ann bob", []),
+        ("ex", ["1", "2"]),
+        ("smith@example", ["1"]),
+        ("\uff53\uff4d\uff49\uff54\uff48", ["1"]),
+    ],
+)
+def test_accents_width_and_the_order_of_words_do_not_matter(directory: str, q: str, found: list[str]) -> None:
+    assert [row["user_id"] for row in query(directory, "SELECT * FROM omni2.search_users($1)", q)] == found
+
+
+def test_only_those_whom_somebody_may_see_are_searched(directory: str) -> None:
+    statement = "SELECT user_id FROM omni2.search_users($1, 20, $2::text[])"
+    for q, among, found in (
+        ("example", ["2", "u-3"], ["2"]),
+        ("", ["4", "1", "9"], ["1", "4"]),
+        ("b", ["1"], []),
+        ("example", [], []),
+    ):
+        assert [row["user_id"] for row in query(directory, statement, q, among)] == found
 
 
 def test_a_very_long_name_does_not_stop_a_person_from_being_stored(postgres_dsn: str) -> None:

@@ -35,7 +35,8 @@ _READER = """\
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.conversations,
-    {schema}.user_directory, {schema}.omni2_config, {schema}.spanflow_schema_version TO {role};
+    {schema}.conversation_titles, {schema}.user_directory, {schema}.omni2_config,
+    {schema}.spanflow_schema_version TO {role};
 """
 
 

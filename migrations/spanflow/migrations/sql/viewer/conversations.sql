@@ -54,3 +54,19 @@ ON CONFLICT (conversation_id) DO NOTHING;
 CREATE INDEX IF NOT EXISTS user_activities_tool
     ON {{schema}}.user_activities ((activity_data ->> 'tool_name'), conversation_id)
     WHERE activity_type = 'mcp_tool_call';
+
+-- Whoever may read conversations may search them.
+DO $grants$
+DECLARE
+    reader record;
+BEGIN
+    FOR reader IN
+        SELECT DISTINCT pg_get_userbyid(entry.grantee) AS name
+        FROM pg_class, aclexplode(relacl) AS entry
+        WHERE pg_class.oid = '{{schema}}.conversations'::regclass
+          AND entry.privilege_type = 'SELECT' AND entry.grantee <> relowner AND entry.grantee <> 0
+    LOOP
+        EXECUTE format('GRANT SELECT ON {{schema}}.conversation_titles TO %I', reader.name);
+    END LOOP;
+END
+$grants$;

@@ -103,6 +103,12 @@ AS $body$
     )
 $body$;
 
+-- A pattern for LIKE that finds this anywhere, and nothing more.
+CREATE OR REPLACE FUNCTION {{schema}}.like_any_part(value text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $body$ SELECT '%' || regexp_replace({{schema}}.folded(value), '([\\%_])', '\\\1', 'g') || '%' $body$;
+
 -- Stored anew once: what was there knows letter case only.
 DO $columns$
 BEGIN

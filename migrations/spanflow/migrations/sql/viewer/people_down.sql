@@ -1,3 +1,4 @@
+DROP FUNCTION IF EXISTS {{schema}}.like_any_part(text);
 DROP FUNCTION IF EXISTS {{schema}}.search_users(text, integer, text[]);
 DO $columns$
 BEGIN
