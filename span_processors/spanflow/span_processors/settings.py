@@ -17,12 +17,10 @@ from spanflow.span_processors.setting_parsers import (
     one_of,
     peers,
     redis_url,
-    relation,
     rules,
     seconds,
     text,
     url_with,
-    user_columns,
     whole,
 )
 from spanflow.span_processors.setting_row import MIB, setting

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 
 from spanflow.span_processors.operation_settings import OperationSettings
-from spanflow.span_processors.setting_parsers import decimal, flag, names, one_of, seconds, text, whole
+from spanflow.span_processors.setting_parsers import (
+    decimal,
+    flag,
+    names,
+    one_of,
+    relation,
+    seconds,
+    text,
+    user_columns,
+    whole,
+)
 from spanflow.span_processors.setting_row import MIB, setting
 
 
@@ -54,6 +64,19 @@ class ViewerSettings(OperationSettings):
         10.0,
         "How often a live socket's right and the watched users are checked again.",
         parse=seconds(0.05, 300),
+    )
+    users_view: tuple[str, ...] = setting(
+        "SPANFLOW_USERS_VIEW",
+        (),
+        "A table or view of your own in the same database that names your users, such as auth_service.users. People "
+        "are found in it as well as among those that gateways have seen.",
+        parse=relation,
+    )
+    users_columns: tuple[str, str, str] = setting(
+        "SPANFLOW_USERS_COLUMNS",
+        ("id", "email", "full_name"),
+        "Its columns, such as id=user_id, email=mail, full_name=display_name; with nothing after the = there is none.",
+        parse=user_columns,
     )
     monitoring_max_hours: float = setting(
         "SPANFLOW_MONITORING_MAX_HOURS",

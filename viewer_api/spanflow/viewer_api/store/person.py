@@ -1,0 +1,27 @@
+"""Somebody behind an id, as lists show them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from spanflow.span_processors.ids import shown_id
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    user_id: str
+    email: str | None = None
+    full_name: str | None = None
+
+    def completed(self, other: "Person | None") -> "Person":
+        """With what `other` knows where this one knows nothing."""
+        if other is None:
+            return self
+        return Person(self.user_id, self.email or other.email, self.full_name or other.full_name)
+
+    def shown(self) -> dict[str, Any]:
+        """As autocompletion lists them."""
+        return {"id": shown_id(self.user_id), "email": self.email, "full_name": self.full_name}
+
+    def names(self) -> dict[str, Any]:
+        """What a row that has the id already is given besides."""
+        return {"email": self.email, "full_name": self.full_name}
