@@ -11,6 +11,7 @@ from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.authenticator import Authenticator
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.background.keeping import keep_tables
 from spanflow.viewer_api.background.supervisor import every, running
@@ -18,6 +19,7 @@ from spanflow.viewer_api.documents import from_row
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.redis_flows import RedisFlows
 from spanflow.viewer_api.live.subscription import Limits
+from spanflow.viewer_api.monitoring_policy import MonitoringPolicy
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import AuditLog
@@ -48,7 +50,10 @@ async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator
         flows = FlowStore(database)
         audit = AuditLog(database)
         spent = SpentTokens(database)
-        watching = Watching(WatchStore(database), redis, audit, clock, settings.viewer_recheck_seconds)
+        policy = MonitoringPolicy.from_settings(settings)
+        watching = Watching(
+            WatchStore(database), redis, audit, database, policy, clock, settings.viewer_recheck_seconds
+        )
         hub = Hub(
             redis,
             redis_flows,
@@ -67,6 +72,7 @@ async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator
             redis_flows=redis_flows,
             watching=watching,
             hub=hub,
+            proxies=ProxyPeers(settings.viewer_proxy_peers),
             clock=clock,
         )
         await stack.enter_async_context(running("watched users", watching.run))

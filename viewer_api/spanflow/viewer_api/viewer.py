@@ -1,8 +1,11 @@
 """What the routes of one viewer process work with."""
 
+import dataclasses
+import logging
 import time
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
@@ -10,10 +13,12 @@ from spanflow.span_processors.ids import IdError, as_id
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.remote import remote_address
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.redis_flows import RedisFlows
-from spanflow.viewer_api.problems import forbidden, invalid_id, not_signed_in
+from spanflow.viewer_api.problems import Problem, forbidden, invalid_id, not_signed_in
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import MAX_REASON, AuditLog, Entry
 from spanflow.viewer_api.store.database import Database
@@ -21,7 +26,9 @@ from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.users import UserStore
 from spanflow.viewer_api.watching import Watching
 
+log = logging.getLogger(__name__)
 REASON_HEADER: Final = "x-spanflow-reason"
+_MAX_SEARCHED: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class Viewer:
     redis_flows: RedisFlows
     watching: Watching
     hub: Hub
+    #: Whose word about where a request comes from is believed.
+    proxies: ProxyPeers
     clock: Clock = time.time
 
     async def look(
@@ -48,9 +57,38 @@ class Viewer:
         user_id: str | None = None,
         target: str | None = None,
         reason: str | None = None,
+        searched: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write down that somebody reads or watches, before they get to see anything."""
-        await self.audit.look(self.entry(connection, action, user_id=user_id, target=target, reason=reason))
+        """Write down that somebody reads or watches, before they get to see anything. `searched`: what they asked for,
+        by name; what is None or empty was not asked."""
+        entry = self.entry(connection, action, user_id=user_id, target=target, reason=reason)
+        if searched:
+            entry = replace(entry, searched=_said(searched))
+        await self.audit.look(entry)
+
+    async def must_see(self, connection: HTTPConnection, action: str, user_id: str | None) -> None:
+        """A problem when somebody asks for a user whom they may not see; None asks for everybody they may see."""
+        if user_id is not None and not principal_of(connection).sees(user_id):
+            await self.denied(connection, action, user_id=user_id)
+            raise forbidden("You may not see what this user does.")
+
+    async def missed(self, connection: HTTPConnection, action: str, target: str) -> None:
+        """Write down that somebody who may not see everybody asked for what is not there for them.
+
+        It is the same whether it exists or not: neither the answer nor the time that it takes gives that away.
+        """
+        if principal_of(connection).visible is not None:
+            await self.denied(connection, action, target=target)
+
+    async def denied(
+        self, connection: HTTPConnection, action: str, *, user_id: str | None = None, target: str | None = None
+    ) -> None:
+        """Write down what was refused. It is refused as well when it cannot be written."""
+        entry = self.entry(connection, "denied", user_id=user_id, target=target)
+        try:
+            await self.audit.look(dataclasses.replace(entry, outcome="denied", detail=(("asked", action),)))
+        except Problem as why:
+            log.warning("%s was refused to %s, which could not be written down: %s", action, entry.actor, why.code)
 
     def entry(
         self,
@@ -60,6 +98,7 @@ class Viewer:
         user_id: str | None = None,
         target: str | None = None,
         reason: str | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> Entry:
         principal = principal_of(connection)
         return Entry(
@@ -69,8 +108,19 @@ class Viewer:
             target_user=user_id,
             target=target,
             reason=reason or clean_reason(connection.headers.get(REASON_HEADER)),
-            remote=connection.client.host if connection.client else None,
+            remote=remote_address(connection, self.proxies),
+            role=principal.role.value,
+            detail=tuple((detail or {}).items()),
         )
+
+
+def _said(searched: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """What was searched, in a form that two equal looks have in common."""
+    return tuple(
+        (name, value if isinstance(value, int | float) else str(value)[:_MAX_SEARCHED].replace("\0", ""))
+        for name, value in searched.items()
+        if value is not None and value != "" and value != []
+    )
 
 
 def viewer_of(connection: HTTPConnection) -> Viewer:

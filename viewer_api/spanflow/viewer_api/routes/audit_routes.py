@@ -8,7 +8,9 @@ from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.store.audit_log import Filters
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
@@ -19,21 +21,37 @@ MayAudit = Annotated[Principal, Depends(Needs(Right.AUDIT))]
 async def entries(
     request: Request,
     principal: MayAudit,
-    user_id: str | None = None,
+    user_id: Annotated[str | None, Query(description="Only what was done to this user.")] = None,
     actor: Annotated[str | None, Query(max_length=128)] = None,
+    action: Annotated[str | None, Query(max_length=64, description="Such as `monitoring_enabled`.")] = None,
+    outcome: Annotated[str | None, Query(max_length=32, description="ok, denied or refused.")] = None,
+    since: str | None = None,
+    until: str | None = None,
+    text: Annotated[
+        str | None,
+        Query(max_length=200, description="Any part of the reason, of what was searched or read, or of the address."),
+    ] = None,
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     limit: Annotated[int, Query(ge=1)] = 100,
 ) -> Response:
-    """Entries, newest first; `before` is the value of `next` from the page before."""
+    """Who watched, read or searched what, newest first; `before` is the value of `next` from the page before."""
     limit = min(limit, 500)
-    wanted = checked_id(user_id) if user_id else None
-    named = actor.replace("\0", "") or None if actor else None
-    rows = await viewer_of(request).audit.page(before, wanted, named, limit)
+    wanted = Filters(
+        user_id=checked_id(user_id) if user_id else None,
+        actor=_plain(actor),
+        action=_plain(action),
+        outcome=_plain(outcome),
+        since=parsed_time(since, "since"),
+        until=parsed_time(until, "until", end=True),
+        text=_plain(text),
+    )
+    rows = await viewer_of(request).audit.page(wanted, before, limit)
     shown = [
         {
             "id": row["id"],
             "at": row["at"],
             "actor": row["actor"],
+            "role": row["actor_role"],
             "action": row["action"],
             "user_id": shown_id(row["target_user"]),
             "target": row["target"],
@@ -45,3 +63,8 @@ async def entries(
         for row in rows
     ]
     return json_response({"entries": shown, "next": rows[-1]["id"] if len(rows) == limit else None})
+
+
+def _plain(value: str | None) -> str | None:
+    """A filter's text; an empty one filters nothing, and Postgres knows no NUL."""
+    return value.replace("\0", "").strip() or None if value else None

@@ -1,69 +1,129 @@
-"""Who is watched: enable, disable, list; and finding people."""
+"""Who is watched: enable, extend, disable, list."""
 
 import logging
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.live.messages import moment
+from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.problems import invalid_request
 from spanflow.viewer_api.responses import json_response
-from spanflow.viewer_api.store.audit_log import MAX_REASON
+from spanflow.viewer_api.store.audit_log import MAX_REASON, Entry
+from spanflow.viewer_api.store.watches import Watch
 from spanflow.viewer_api.viewer import REASON_HEADER, Needs, Viewer, checked_id, clean_reason, viewer_of
+from spanflow.viewer_api.watch_documents import watch_documents
+from spanflow.viewer_api.watching import EntryOf
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1/monitoring", tags=["monitoring"])
 MayMonitor = Annotated[Principal, Depends(Needs(Right.MONITOR))]
-MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 
 MAX_USERS = 1000
-_DEFAULT_HOURS = 24.0
+
+
+def _no_flag(value: Any) -> Any:
+    """`true` is no number of hours."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_flag)]
+Ids = Annotated[list[int | str], Field(max_length=MAX_USERS)]
 
 
 class Why(BaseModel):
-    reason: str | None = Field(None, max_length=MAX_REASON)
+    reason: Annotated[str | None, Field(max_length=MAX_REASON, description="Why, for the audit log.")] = None
 
 
-class Users(Why):
-    user_ids: list[int | str] = Field(max_length=MAX_USERS)
-    ttl_hours: float | None = None
+class Watched(Why):
+    ttl_hours: Annotated[Number | None, Field(description="Hours from now after which the watch ends.")] = None
+    metadata_only: Annotated[bool | None, Field(description="Show what happens, but not what is said.")] = None
 
 
-Ids = Annotated[list[int | str], Field(max_length=MAX_USERS)]
+class Longer(Why):
+    hours: Annotated[Number | None, Field(description="So many hours longer; 1 when nothing is said.")] = None
+    until: Annotated[str | Number | None, Field(description="Or when it ends: ISO 8601 or seconds since 1970.")] = None
+
+
+class Users(Watched):
+    user_ids: Ids
+
+
+class Extended(Longer):
+    user_ids: Ids
+
+
+class Ended(Why):
+    user_ids: Ids
+
+
 Hours = Annotated[float | None, Query()]
+MetadataOnly = Annotated[bool | None, Query(description="Show what happens, but not what is said.")]
 
 
 @router.post("/enable/{user_id}")
 async def enable_one(
-    request: Request, principal: MayMonitor, user_id: str, ttl_hours: Hours = None, body: Why | None = None
+    request: Request,
+    principal: MayMonitor,
+    user_id: str,
+    ttl_hours: Hours = None,
+    metadata_only: MetadataOnly = None,
+    body: Watched | None = None,
 ) -> Response:
-    reason = body.reason if body else None
-    return await _enable(request, principal, [checked_id(user_id)], ttl_hours, reason)
+    """Watch somebody, for a time."""
+    return await _enable(request, principal, [checked_id(user_id)], _told(body or Watched(), ttl_hours, metadata_only))
 
 
 @router.post("/enable")
 async def enable_several(
-    request: Request, principal: MayMonitor, body: Annotated[Users | Ids, Body()], ttl_hours: Hours = None
+    request: Request,
+    principal: MayMonitor,
+    body: Annotated[Users | Ids, Body()],
+    ttl_hours: Hours = None,
+    metadata_only: MetadataOnly = None,
 ) -> Response:
+    """Watch several users: all of them, or nobody if something is wrong with one."""
     if isinstance(body, Users):
-        hours = body.ttl_hours if body.ttl_hours is not None else ttl_hours
-        return await _enable(request, principal, _checked(body.user_ids), hours, body.reason)
-    return await _enable(request, principal, _checked(body), ttl_hours, None)
+        told = _told(body, ttl_hours, metadata_only)
+        return await _enable(request, principal, _checked(body.user_ids), told)
+    return await _enable(request, principal, _checked(body), _told(Watched(), ttl_hours, metadata_only))
+
+
+@router.post("/extend/{user_id}")
+async def extend_one(
+    request: Request,
+    principal: MayMonitor,
+    user_id: str,
+    hours: Annotated[float | None, Query(description="So many hours longer than until now.")] = None,
+    until: Annotated[str | None, Query(description="When the watch ends: ISO 8601 or seconds since 1970.")] = None,
+    body: Longer | None = None,
+) -> Response:
+    """Watch somebody longer. Who began it and why stays; who extended it is added."""
+    return await _extend(request, principal, [checked_id(user_id)], body or Longer(), hours, until)
+
+
+@router.post("/extend")
+async def extend_several(request: Request, principal: MayMonitor, body: Extended) -> Response:
+    """Watch several users longer: all of them, or nobody if one is not watched."""
+    return await _extend(request, principal, _checked(body.user_ids), body, None, None)
 
 
 @router.post("/disable/{user_id}")
 async def disable_one(request: Request, principal: MayMonitor, user_id: str, body: Why | None = None) -> Response:
+    """End a watch early. It is no mistake if there is none."""
     return await _disable(request, [checked_id(user_id)], body.reason if body else None)
 
 
 @router.post("/disable")
-async def disable_several(request: Request, principal: MayMonitor, body: Annotated[Users | Ids, Body()]) -> Response:
-    if isinstance(body, Users):
+async def disable_several(request: Request, principal: MayMonitor, body: Annotated[Ended | Ids, Body()]) -> Response:
+    """End several watches early."""
+    if isinstance(body, Ended):
         return await _disable(request, _checked(body.user_ids), body.reason)
     return await _disable(request, _checked(body), None)
 
@@ -73,77 +133,106 @@ async def watched(request: Request, principal: MayMonitor) -> Response:
     """Everybody who is watched now, the newest watch first."""
     viewer = viewer_of(request)
     await viewer.watching.refresh()
-    watches = viewer.watching.running()
-    people = await viewer.users.by_ids(watch.user_id for watch in watches)
-    now = viewer.clock()
-    shown: list[dict[str, Any]] = []
-    for watch in watches:
-        person = people.get(watch.user_id)
-        endless = watch.expires_at == float("inf")
-        shown.append(
-            {
-                "user_id": shown_id(watch.user_id),
-                "expires_at": None if endless else moment(watch.expires_at),
-                "seconds_left": None if endless else int(watch.expires_at - now),
-                "reason": watch.reason,
-                "by": watch.by,
-                "enabled_at": moment(watch.enabled_at),
-                "email": person["email"] if person else None,
-                "full_name": person["full_name"] if person else None,
-            }
-        )
-    return json_response({"monitored_users": shown})
+    watches = [watch for watch in viewer.watching.running() if principal.sees(watch.user_id)]
+    return json_response({"monitored_users": await watch_documents(viewer.users, watches, viewer.clock())})
 
 
-@router.get("/users")
-async def users(
-    request: Request,
-    principal: MayRead,
-    q: Annotated[str, Query(max_length=200)] = "",
-    limit: Annotated[int, Query(ge=1)] = 50,
-) -> Response:
-    """People by any part of their id, e-mail address or name."""
-    found = await viewer_of(request).users.search(q.replace("\0", "").strip(), min(limit, 1000))
-    people = [{"id": shown_id(row["user_id"]), "email": row["email"], "full_name": row["full_name"]} for row in found]
-    return json_response({"users": people})
+@router.get("/policy")
+async def policy(request: Request, principal: MayMonitor) -> Response:
+    """What a watch needs here: a reason or not, how long it may last, and whether it shows what was said."""
+    return json_response({**viewer_of(request).watching.policy.shown(), "max_users_per_call": MAX_USERS})
 
 
-async def _enable(
-    request: Request, principal: Principal, user_ids: list[str], ttl_hours: float | None, reason: str | None
-) -> Response:
+def _told(body: Watched, ttl_hours: float | None, metadata_only: bool | None) -> Watched:
+    """The body counts more than the address."""
+    return Watched(
+        reason=body.reason,
+        ttl_hours=ttl_hours if body.ttl_hours is None else body.ttl_hours,
+        metadata_only=metadata_only if body.metadata_only is None else body.metadata_only,
+    )
+
+
+async def _enable(request: Request, principal: Principal, user_ids: list[str], told: Watched) -> Response:
     viewer = viewer_of(request)
-    hours = _DEFAULT_HOURS if ttl_hours is None else ttl_hours
-    longest = viewer.settings.monitoring_max_hours
-    if not 0 < hours <= longest:
-        raise invalid_request(f"ttl_hours: use a number above 0 and up to {longest:g}.")
-    reason = _reason(request, viewer, reason)
-    expires_at = int(viewer.clock() + hours * 3600)
-    live = await viewer.watching.enable(user_ids, expires_at=expires_at, reason=reason, by=principal.name)
+    await _must_see_all(request, viewer, "monitoring_enabled", user_ids)
+    rules = viewer.watching.policy
+    reason = rules.reason(_reason(request, told.reason))
+    rules.check_metadata_only(told.metadata_only)
+    expires_at = rules.end(told.ttl_hours, viewer.clock())
+    live = await viewer.watching.enable(
+        user_ids,
+        expires_at=expires_at,
+        reason=reason,
+        by=principal.name,
+        metadata_only=told.metadata_only,
+        entry_of=_entries(request, viewer, "monitoring_enabled", reason),
+    )
     until = datetime.fromtimestamp(expires_at, UTC)
     for user_id in user_ids:
-        entry = viewer.entry(request, "monitoring_enabled", user_id=user_id, reason=reason)
-        await viewer.audit.write(entry, {"expires_at": until.isoformat()})
         log.info("Monitoring enabled for user %s until %s by %s", user_id, until.isoformat(), principal.name)
-    shown = [shown_id(user_id) for user_id in user_ids]
-    return json_response({"status": "enabled", "user_ids": shown, "expires_at": until, "live": live})
+    return json_response({"status": "enabled", "user_ids": _shown(user_ids), "expires_at": until, "live": live})
+
+
+async def _extend(
+    request: Request, principal: Principal, user_ids: list[str], told: Longer, hours: float | None, until: str | None
+) -> Response:
+    viewer = viewer_of(request)
+    await _must_see_all(request, viewer, "monitoring_extended", user_ids)
+    hours = hours if told.hours is None else told.hours
+    moment = parsed_time(until if told.until is None else str(told.until), "until", end=True)
+    if hours is not None and moment is not None:
+        raise invalid_request("Say `hours` or `until`, not both.")
+    rules, now = viewer.watching.policy, viewer.clock()
+    # It goes on for the reason that the watch has; another one may be given.
+    reason = rules.reason(_reason(request, told.reason), required=False)
+
+    def end_of(watch: Watch) -> int:
+        return rules.later_end(watch, hours, None if moment is None else moment.timestamp(), now)
+
+    watches, live = await viewer.watching.extend(
+        user_ids,
+        end_of=end_of,
+        reason=reason,
+        by=principal.name,
+        entry_of=_entries(request, viewer, "monitoring_extended", reason),
+    )
+    for watch in watches:
+        end = datetime.fromtimestamp(watch.expires_at, UTC).isoformat()
+        log.info("Monitoring of user %s extended until %s by %s", watch.user_id, end, principal.name)
+    first = datetime.fromtimestamp(min(watch.expires_at for watch in watches), UTC)
+    answer = {"status": "extended", "user_ids": _shown(user_ids), "expires_at": first, "live": live}
+    shown = await watch_documents(viewer.users, watches, viewer.clock())
+    return json_response({**answer, "monitored_users": shown})
 
 
 async def _disable(request: Request, user_ids: list[str], reason: str | None) -> Response:
     viewer = viewer_of(request)
-    live = await viewer.watching.disable(user_ids)
+    await _must_see_all(request, viewer, "monitoring_disabled", user_ids)
+    entry_of = _entries(request, viewer, "monitoring_disabled", _reason(request, reason))
+    live = await viewer.watching.disable(user_ids, entry_of=entry_of)
     for user_id in user_ids:
-        await viewer.audit.write(
-            viewer.entry(request, "monitoring_disabled", user_id=user_id, reason=clean_reason(reason))
-        )
         log.info("Monitoring disabled for user %s", user_id)
-    return json_response({"status": "disabled", "user_ids": [shown_id(user_id) for user_id in user_ids], "live": live})
+    return json_response({"status": "disabled", "user_ids": _shown(user_ids), "live": live})
 
 
-def _reason(request: Request, viewer: Viewer, given: str | None) -> str | None:
-    reason = clean_reason(given) or clean_reason(request.headers.get(REASON_HEADER))
-    if reason is None and viewer.settings.monitoring_reason_required:
-        raise invalid_request("reason: say why you watch this user.")
-    return reason
+async def _must_see_all(request: Request, viewer: Viewer, action: str, user_ids: list[str]) -> None:
+    for user_id in user_ids:
+        await viewer.must_see(request, action, user_id)
+
+
+def _entries(request: Request, viewer: Viewer, action: str, reason: str | None) -> EntryOf:
+    def entry_of(user_id: str, changed: dict[str, Any]) -> Entry:
+        return viewer.entry(request, action, user_id=user_id, reason=reason, detail=changed)
+
+    return entry_of
+
+
+def _reason(request: Request, given: str | None) -> str | None:
+    return clean_reason(given) or clean_reason(request.headers.get(REASON_HEADER))
+
+
+def _shown(user_ids: list[str]) -> list[Any]:
+    return [shown_id(user_id) for user_id in user_ids]
 
 
 def _checked(user_ids: list[int | str]) -> list[str]:

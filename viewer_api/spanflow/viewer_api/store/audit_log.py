@@ -1,14 +1,16 @@
-"""Who watched or read whom."""
+"""Who watched or read whom. Rows are added and read; the application's role can neither change nor remove them."""
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
-from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.store.database import Connection, Database, Row
 
 #: A page that is reloaded, or a dashboard that asks every few seconds, is one look, not hundreds.
 _SAME_LOOK_SECONDS: Final = 60.0
@@ -16,14 +18,19 @@ _MAX_REMEMBERED: Final = 10_000
 MAX_REASON: Final = 1000
 
 _INSERT = """
-INSERT INTO {s}.audit_log (actor, action, target_user, target, reason, remote, outcome, detail)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
+INSERT INTO {s}.audit_log (actor, actor_role, action, target_user, target, reason, remote, outcome, detail)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                     $9::jsonb[])
 """
+# Newest first; the place of a page is the row that the page before ended with.
 _LIST = """
-SELECT id, at, actor, action, target_user, target, reason, remote, outcome, detail FROM {s}.audit_log
-WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR target_user = $2) AND ($3::text IS NULL OR actor = $3)
-ORDER BY id DESC LIMIT $4
+SELECT id, at, actor, actor_role, action, target_user, target, reason, remote, outcome, detail
+FROM {s}.audit_log
+WHERE {conditions}
+ORDER BY at DESC, id DESC LIMIT $1
 """
+_BEFORE = "(at, id) < (SELECT place.at, place.id FROM {s}.audit_log AS place WHERE place.id = {n})"
+_TEXT = "strpos({s}.folded(concat_ws(' ', target, reason, detail::text, remote)), {s}.folded({n})) > 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,25 @@ class Entry:
     reason: str | None = None
     remote: str | None = None
     outcome: str = "ok"
+    role: str | None = None
+    #: What was asked for, by name.
+    searched: tuple[tuple[str, Any], ...] = ()
+    #: What else is worth knowing.
+    detail: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which entries are asked for; None asks for any."""
+
+    user_id: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    #: Any part of what was looked at, the reason, what was searched or the address.
+    text: str | None = None
 
 
 class AuditLog:
@@ -49,6 +75,9 @@ class AuditLog:
         self._database = database
         self._monotonic = monotonic
         self._looks: OrderedDict[Entry, float] = OrderedDict()
+        #: Rows since the process began: written, and refused by Postgres.
+        self.written = 0
+        self.failed = 0
 
     async def look(self, entry: Entry) -> None:
         """Somebody reads; the same look within a minute is one row."""
@@ -63,18 +92,53 @@ class AuditLog:
             self._looks.popitem(last=False)
 
     async def write(self, entry: Entry, detail: dict[str, Any] | None = None) -> None:
-        await self._database.execute(
-            _INSERT,
-            entry.actor,
-            entry.action,
-            entry.target_user,
-            entry.target,
-            entry.reason,
-            entry.remote,
-            entry.outcome,
-            orjson.dumps({"via": entry.via, **(detail or {})}).decode(),
-        )
+        try:
+            async with self._database.transaction() as connection:
+                await self.write_in(connection, [entry], detail)
+        except Problem:
+            self.failed += 1
+            raise
 
-    async def page(self, before: int | None, target_user: str | None, actor: str | None, limit: int) -> list[Row]:
+    async def write_in(
+        self, connection: Connection, entries: Collection[Entry], detail: dict[str, Any] | None = None
+    ) -> None:
+        """Entries that are there if, and only if, the caller's transaction succeeds."""
+        columns = zip(*(_columns(entry, detail or {}) for entry in entries), strict=True)
+        if entries:
+            await connection.execute(self._database.sql(_INSERT), *map(list, columns))
+            self.written += len(entries)
+
+    async def page(self, filters: Filters, before: int | None, limit: int) -> Sequence[Row]:
         """Entries, newest first, older than the entry `before`."""
-        return await self._database.fetch(_LIST, before, target_user, actor, limit)
+        values: list[Any] = [limit]
+        conditions: list[str] = []
+        for condition, value in (
+            (_BEFORE, before),
+            ("target_user = {n}", filters.user_id),
+            ("actor = {n}", filters.actor),
+            ("action = {n}", filters.action),
+            ("outcome = {n}", filters.outcome),
+            ("at >= {n}", filters.since),
+            ("at < {n}", filters.until),
+            (_TEXT, filters.text),
+        ):
+            if value is not None:
+                values.append(value)
+                conditions.append(condition.replace("{n}", f"${len(values)}"))
+        return await self._database.fetch(_LIST.replace("{conditions}", " AND ".join(conditions) or "true"), *values)
+
+
+def _columns(entry: Entry, detail: dict[str, Any]) -> tuple[Any, ...]:
+    searched = {"searched": dict(entry.searched)} if entry.searched else {}
+    shown = orjson.dumps({"via": entry.via, **searched, **dict(entry.detail), **detail}).decode()
+    return (
+        entry.actor,
+        entry.role,
+        entry.action,
+        entry.target_user,
+        entry.target,
+        entry.reason,
+        entry.remote,
+        entry.outcome,
+        shown,
+    )

@@ -1,36 +1,55 @@
 """Who is watched, for what reason and until when: the durable side, in `omni2_config`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from spanflow.span_processors import names
-from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.database import Connection, Database, Row
 
 _PREFIX = names.monitor_config_key("")
-_UPSERT = """
+#: The end of the year 9999; later than that no clock of ours goes.
+_LAST_MOMENT: Final = 253_402_300_799.0
+#: Of all extensions of a watch, so many are kept with it; the audit log has every one.
+_MAX_EXTENSIONS: Final = 20
+# Held until the end of a change, so that two of them count the watched users one after the other.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('spanflow watched users {s}', 0))"
+_PUT = """
 INSERT INTO {s}.omni2_config (config_key, config_value, description, is_active)
-SELECT $1 || user_id, $3::jsonb, 'Watched user', true FROM unnest($2::text[]) AS user_id
+SELECT $1 || user_id, value::jsonb, 'Watched user', true
+FROM unnest($2::text[], $3::text[]) AS given (user_id, value)
 ON CONFLICT (config_key) DO UPDATE
 SET config_value = excluded.config_value, is_active = true, updated_at = now()
 """
 _DISABLE = """
 UPDATE {s}.omni2_config SET is_active = false, updated_at = now()
 WHERE config_key = ANY(SELECT $1 || user_id FROM unnest($2::text[]) AS user_id) AND is_active
+RETURNING config_key
 """
 _LIST = """
 SELECT config_key, config_value, is_active, updated_at FROM {s}.omni2_config
 WHERE starts_with(config_key, $1) AND (is_active OR updated_at > now() - interval '2 days')
-ORDER BY updated_at DESC, config_key LIMIT 10000
+ORDER BY is_active DESC, updated_at DESC, config_key LIMIT 110000
 """
-# Looks at the row as it is now: a watch that was extended meanwhile stays.
+_ACTIVE = """
+SELECT config_key, config_value, is_active, updated_at FROM {s}.omni2_config
+WHERE starts_with(config_key, $1) AND is_active
+FOR UPDATE
+"""
+_NAMED = """
+SELECT config_key, config_value, is_active, updated_at FROM {s}.omni2_config
+WHERE config_key = ANY(SELECT $1 || user_id FROM unnest($2::text[]) AS user_id) AND is_active
+ORDER BY config_key FOR UPDATE
+"""
+# Looks at the rows as they are now: a watch that was extended meanwhile stays.
 _END_EXPIRED = """
-UPDATE {s}.omni2_config SET is_active = false, updated_at = now()
-WHERE config_key = $1 AND is_active AND config_value = $2::jsonb
-RETURNING true
+UPDATE {s}.omni2_config AS config SET is_active = false, updated_at = now()
+FROM unnest($2::text[], $3::text[]) AS ended (user_id, value)
+WHERE config_key = $1 || ended.user_id AND is_active AND config_value = ended.value::jsonb
+RETURNING config_key
 """
 
 
@@ -44,43 +63,78 @@ class Watch:
     reason: str | None = None
     by: str | None = None
     enabled_at: float | None = None
+    #: Those who watch see what happened, but not what was said. None: whoever wrote the row did not say.
+    metadata_only: bool | None = None
+    #: Who made it last longer, when, why and until when; the latest at the end.
+    extensions: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
     #: The stored value, to end exactly this watch and no later one.
     stored: str = ""
 
     def is_running(self, now: float) -> bool:
         return self.active and self.expires_at > now
 
+    def value(self) -> dict[str, Any]:
+        """As it is stored; what others have put beside it stays."""
+        kept = orjson.loads(self.stored) if self.stored else {}
+        value: dict[str, Any] = {**kept, "expires_at": int(self.expires_at), "reason": self.reason, "by": self.by}
+        if self.enabled_at is not None:
+            value["enabled_at"] = int(self.enabled_at)
+        if self.metadata_only is not None:
+            value["metadata_only"] = self.metadata_only
+        if self.extensions:
+            value["extensions"] = list(self.extensions[-_MAX_EXTENSIONS:])
+        return value
+
 
 class WatchStore:
-    """Rows `monitor_user_<id>`; gateways written before Spanflow keep theirs in the same place."""
+    """Rows `monitor_user_<id>`; gateways written before Spanflow keep theirs in the same place.
+
+    What changes something takes the caller's transaction: the audit log is written in the same one.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def enable(
-        self, user_ids: Sequence[str], *, expires_at: int, enabled_at: float, reason: str | None, by: str
-    ) -> None:
-        value = {"expires_at": expires_at, "reason": reason, "by": by, "enabled_at": int(enabled_at)}
-        await self._database.execute(_UPSERT, _PREFIX, list(user_ids), orjson.dumps(value).decode())
+    async def lock(self, connection: Connection) -> None:
+        """Let nobody else change who is watched until the transaction ends."""
+        await connection.execute(self._database.sql(_LOCK))
 
-    async def disable(self, user_ids: Sequence[str]) -> None:
-        await self._database.execute(_DISABLE, _PREFIX, list(user_ids))
+    async def put(self, connection: Connection, watches: Collection[Watch]) -> None:
+        """Begin these watches, or replace those of the same users."""
+        users = [watch.user_id for watch in watches]
+        values = [orjson.dumps(watch.value()).decode() for watch in watches]
+        await connection.execute(self._database.sql(_PUT), _PREFIX, users, values)
+
+    async def disable(self, connection: Connection, user_ids: Sequence[str]) -> set[str]:
+        """End their watches; those users who had one."""
+        rows = await connection.fetch(self._database.sql(_DISABLE), _PREFIX, list(user_ids))
+        return {_user(row) for row in rows}
+
+    async def active(self, connection: Connection, user_ids: Sequence[str] | None = None) -> dict[str, Watch]:
+        """The watches of these users (of all) that nobody has ended; a time may have run out."""
+        if user_ids is None:
+            rows = await connection.fetch(self._database.sql(_ACTIVE), _PREFIX)
+        else:
+            rows = await connection.fetch(self._database.sql(_NAMED), _PREFIX, list(user_ids))
+        return {watch.user_id: watch for watch in _watches(rows)}
 
     async def all(self) -> list[Watch]:
         """Every watch that is active, and those that ended in the last two days, newest first."""
-        rows = await self._database.fetch(_LIST, _PREFIX)
-        return [watch for row in rows if (watch := _read(row)) is not None]
+        return list(_watches(await self._database.fetch(_LIST, _PREFIX)))
 
-    async def running(self, now: float) -> list[Watch]:
-        return [watch for watch in await self.all() if watch.is_running(now)]
+    async def end_expired(self, connection: Connection, watches: Collection[Watch]) -> set[str]:
+        """Mark watches as over; those users where nobody changed it meanwhile and no other process was faster."""
+        users, values = [watch.user_id for watch in watches], [watch.stored for watch in watches]
+        rows = await connection.fetch(self._database.sql(_END_EXPIRED), _PREFIX, users, values)
+        return {_user(row) for row in rows}
 
-    async def end_expired(self, watch: Watch) -> bool:
-        """Mark a watch as over; False when somebody changed it meanwhile or another process was faster."""
-        async with self._database.transaction() as connection:
-            done = await connection.fetchval(
-                self._database.sql(_END_EXPIRED), names.monitor_config_key(watch.user_id), watch.stored
-            )
-        return bool(done)
+
+def _watches(rows: Iterable[Row]) -> Iterable[Watch]:
+    return (watch for row in rows if (watch := _read(row)) is not None)
+
+
+def _user(row: Row) -> str:
+    return str(row["config_key"][len(_PREFIX) :])
 
 
 def _read(row: Row) -> Watch | None:
@@ -91,13 +145,17 @@ def _read(row: Row) -> Watch | None:
     expires_at = _seconds(value.get("expires_at")) if isinstance(value, dict) else None
     if expires_at is None:
         return None
+    withheld = value.get("metadata_only")
+    extensions = value.get("extensions")
     return Watch(
-        user_id=row["config_key"][len(_PREFIX) :],
+        user_id=_user(row),
         expires_at=expires_at,
         active=row["is_active"],
         reason=_text(value.get("reason")),
         by=_text(value.get("by")),
         enabled_at=_seconds(value.get("enabled_at")) or row["updated_at"].timestamp(),
+        metadata_only=withheld if isinstance(withheld, bool) else None,
+        extensions=[each for each in extensions if isinstance(each, dict)] if isinstance(extensions, list) else (),
         stored=row["config_value"],
     )
 
@@ -105,7 +163,7 @@ def _read(row: Row) -> Watch | None:
 def _seconds(value: Any) -> float | None:
     """Epoch seconds, or the ISO 8601 text that older gateways wrote."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return min(float(value), _LAST_MOMENT)
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
