@@ -1,7 +1,7 @@
 """Microseconds of CPU per event for each step of its way, one step after the other in one thread.
 
-Run as `python -m benchmarks.event_budget`; prints one JSON object. Nothing leaves the process: the system calls of a
-batch are not in it.
+Run as `python -m benchmarks.event_budget [ROUNDS]`; prints one JSON object. Nothing leaves the process: the system
+calls of a batch are not in it. An event is a start or an end, so a request with ten checkpoints has 22 of them.
 """
 
 import asyncio
@@ -15,8 +15,12 @@ import orjson
 from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks.workload import CHECKPOINTS, traced
+from spanflow.span_processors.archive.archive_sql import moment
+from spanflow.span_processors.archive.flow_draft import Drafter
+from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
@@ -26,6 +30,7 @@ from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.sink import SinkRunner
+from spanflow.span_processors.tree.prices import NO_PRICES
 
 _REQUESTS = 200
 _EVENTS = _REQUESTS * (CHECKPOINTS + 1) * 2
@@ -65,6 +70,8 @@ def budget(rounds: int = 7) -> dict[str, float]:
         "append": best["traced"] - best["untraced"],
         "encode": best["encode"],
         "mirror": best["mirror"],
+        "complete": best["complete"],
+        "archive": best["archive"],
     }
 
 
@@ -85,12 +92,16 @@ def _one_round() -> dict[str, float]:
     with_processor = _make_spans(provider)
     gc.collect()
     gc.freeze()
-    encoding = delivering = 0.0
+    encoding = delivering = completing = 0.0
+    parts: list[FlowPart] = []
     while len(intake):
         begun = time.thread_time()
         pipeline._encode(intake.take(256))
         encoded = time.thread_time()
         encoder.complete(time.monotonic() + settings.flow_grace + 1)
+        between = time.thread_time()
+        completing += between - encoded
+        parts += encoder.parts
         encoder.parts.clear()
         between = time.thread_time()
         batch: list[MirrorItem] = []
@@ -99,8 +110,21 @@ def _one_round() -> dict[str, float]:
             runner._handle(batch, time.monotonic())
         delivering += time.thread_time() - between
         encoding += encoded - begun
+    assert len(parts) == _REQUESTS
+    begun = time.thread_time()
+    drafts, _ = Drafter(FlowLimits(), NO_PRICES).drafts(parts)
+    lines = [draft.row.copied(moment(draft.started_ns)) for draft in drafts]
+    archiving = time.thread_time() - begun
+    assert len(lines) == _REQUESTS
     gc.unfreeze()
-    return {"untraced": untraced, "traced": with_processor, "encode": encoding, "mirror": delivering}
+    return {
+        "untraced": untraced,
+        "traced": with_processor,
+        "encode": encoding,
+        "mirror": delivering,
+        "complete": completing,
+        "archive": archiving,
+    }
 
 
 def _make_spans(provider: TracerProvider) -> float:
@@ -116,7 +140,8 @@ def _make_spans(provider: TracerProvider) -> float:
 
 
 def main() -> None:
-    sys.stdout.write(orjson.dumps(budget()).decode() + "\n")
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    sys.stdout.write(orjson.dumps(budget(rounds)).decode() + "\n")
 
 
 if __name__ == "__main__":

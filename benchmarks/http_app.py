@@ -1,8 +1,11 @@
-"""A FastAPI application whose only route does nothing but be traced.
+"""A FastAPI application whose routes do nothing but be traced.
 
-Run as `python -m benchmarks.http_app '{"variant": …, "servers": {…}, "port": …}'`. `GET /counts` tells what was lost.
+Run as `python -m benchmarks.http_app '{"variant": …, "servers": {…}, "port": …, "gc": 0}'`. `GET /ask` answers at once,
+`GET /wait` after 20 ms, as if a model had been asked; `GET /counts` tells what was lost and what is still on its way.
 """
 
+import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from benchmarks.variants import VARIANTS, Servers, Variant
+
+_ANSWER = {"answer": "yes"}
+_MODEL_TAKES = 0.02
 
 
 def app_for(variant: Variant) -> FastAPI:
@@ -29,25 +35,40 @@ def app_for(variant: Variant) -> FastAPI:
     @app.get("/ask")
     async def ask() -> dict[str, str]:
         await variant.request(next(numbers))
-        return {"answer": "yes"}
+        return _ANSWER
+
+    @app.get("/wait")
+    async def wait() -> dict[str, str]:
+        await variant.request(next(numbers))
+        await asyncio.sleep(_MODEL_TAKES)
+        return _ANSWER
 
     @app.get("/counts")
     def counts() -> dict[str, Any]:
-        seen = variant.counts()
-        if seen is None:
-            return {"lost": 0, "waiting": 0}
-        stages = [seen.intake, *seen.sinks.values()]
-        return {
-            "lost": sum(stage.lost for stage in stages),
-            "waiting": sum(stage.waiting for stage in stages),
-            "events": seen.intake.accepted,
-        }
+        return progress(variant)
 
     return app
 
 
+def progress(variant: Variant) -> dict[str, int]:
+    """What was lost so far, and what is still on its way: to Redis, and to Postgres."""
+    seen = variant.counts()
+    if seen is None:
+        return {"lost": 0, "to_redis": 0, "to_postgres": 0}
+    archive = seen.sinks.get("postgres")
+    return {
+        "lost": sum(stage.lost for stage in (seen.intake, *seen.sinks.values())),
+        "to_redis": seen.intake.waiting + seen.sinks["mirror"].waiting,
+        # A flow that is still open, or lies in the spool, has not arrived either.
+        "to_postgres": 0 if archive is None else seen.open_flows + archive.waiting + seen.spool_bytes,
+        "events": seen.intake.accepted,
+    }
+
+
 def main() -> None:
     job = orjson.loads(sys.argv[1])
+    if job["gc"]:
+        gc.set_threshold(job["gc"], 20, 50)
     variant = VARIANTS[job["variant"]](Servers(**job["servers"]))
     uvicorn.run(app_for(variant), host="127.0.0.1", port=job["port"], log_level="warning", access_log=False)
 

@@ -1,50 +1,102 @@
-"""Throughput of a whole server under full load, and whether anything was lost on the way."""
+"""Throughput of a whole server under full load, and whether everything arrived; and a server that waits for a model."""
 
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 
-from benchmarks.variants import Servers
+from benchmarks.children import ChildFailed, ending, run, shown
+from benchmarks.variants import EVERYTHING, MIRROR, NONE, OTLP, PLAINLY, REFERENCE, Servers
+from spanflow.span_processors.settings import Settings
 from tests.support.poll import eventually
 from tests.support.ports import accepts, free_port
 
+#: What a gateway would really run, and what it is compared with.
+FULL_LOAD = (NONE, PLAINLY, REFERENCE, OTLP, MIRROR, EVERYTHING)
+WITH_A_MODEL = (NONE, REFERENCE, EVERYTHING)
+_CONNECTIONS = 16
+_WAITING_CONNECTIONS = 8
+_LOOK_EVERY = 0.05
+_PATIENCE = 30.0
 
-def http_round(variant: str, servers: Servers, seconds: float) -> dict[str, Any]:
-    port = free_port()
-    job = orjson.dumps({"variant": variant, "servers": asdict(servers), "port": port}).decode()
-    server = subprocess.Popen([sys.executable, "-m", "benchmarks.http_app", job])
-    try:
-        eventually(lambda: accepts(port), within=20)
-        _load(port, 0.5)
-        result = _load(port, seconds)
-        begun = time.monotonic()
-        # Whatever was still waiting when the load ended should be gone in a second.
-        eventually(lambda: _counts(port)["waiting"] == 0, within=30)
-        result["drained_s"] = time.monotonic() - begun
-        result["lost"] = _counts(port)["lost"]
+
+def full_load(variant: str, servers: Servers, seconds: float, gc_threshold: int = 0) -> dict[str, Any]:
+    """As many requests as the server can answer; afterwards, how long until everything has arrived."""
+    with _server(variant, servers, gc_threshold) as port:
+        _load(port, 0.5, "/ask", _CONNECTIONS)
+        result = _load(port, seconds, "/ask", _CONNECTIONS)
+        result.update(_drained(port))
         return result
+
+
+def with_a_model(variant: str, servers: Servers, seconds: float, gc_threshold: int = 0) -> dict[str, Any]:
+    """Requests that wait 20 ms for somebody else, as those of a gateway do."""
+    with _server(variant, servers, gc_threshold) as port:
+        _load(port, 0.5, "/wait", _WAITING_CONNECTIONS)
+        return _load(port, seconds, "/wait", _WAITING_CONNECTIONS)
+
+
+@contextmanager
+def _server(variant: str, servers: Servers, gc_threshold: int) -> Iterator[int]:
+    port = free_port()
+    job = {"variant": variant, "servers": asdict(servers), "port": port, "gc": gc_threshold}
+    command = [sys.executable, "-m", "benchmarks.http_app", orjson.dumps(job).decode()]
+    server = subprocess.Popen(command)
+
+    def came_up() -> bool:
+        code = server.poll()
+        if code is not None:
+            raise ChildFailed(f"{shown(command)}: ended with {ending(code)}")
+        return accepts(port)
+
+    try:
+        eventually(came_up, within=20)
+        yield port
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
-def _load(port: int, seconds: float) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load_client", str(port), str(seconds)],
-        capture_output=True,
-        check=True,
-        timeout=seconds + 30,
-    )
-    result: dict[str, Any] = orjson.loads(done.stdout)
+def _load(port: int, seconds: float, path: str, connections: int) -> dict[str, Any]:
+    arguments = (str(port), str(seconds), path, str(connections))
+    result: dict[str, Any] = run("benchmarks.load_client", *arguments, timeout=seconds + 30)
     return result
 
 
-def _counts(port: int) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/counts", timeout=5) as answer:
-        counts: dict[str, Any] = orjson.loads(answer.read())
+def _drained(port: int) -> dict[str, float]:
+    """Seconds after the load until nothing waits for Redis any more, and nothing for Postgres.
+
+    A flow that has ended is held back for the grace, in case more of it comes: that is wanted, and not counted.
+    """
+    begun = time.monotonic()
+    reached: dict[str, float] = {}
+    while True:
+        counts = _counts(port)
+        passed = time.monotonic() - begun
+        for place in ("to_redis", "to_postgres"):
+            if not counts[place]:
+                reached.setdefault(place, passed)
+        if len(reached) == 2:
+            break
+        if passed > _PATIENCE:
+            reached = {"to_redis": _PATIENCE, "to_postgres": _PATIENCE, **reached}
+            break
+        time.sleep(_LOOK_EVERY)
+    stored = max(0.0, reached["to_postgres"] - Settings().flow_grace)
+    return {"lost": counts["lost"], "redis_s": reached["to_redis"], "postgres_s": stored}
+
+
+def _counts(port: int) -> dict[str, int]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/counts", timeout=10) as answer:
+        counts: dict[str, int] = orjson.loads(answer.read())
         return counts

@@ -1,6 +1,8 @@
-"""Keeps a number of connections busy with one request each. Run as `python -m benchmarks.load_client PORT SECONDS`.
+"""Keeps a number of connections busy with one request each. Run as
+`python -m benchmarks.load_client PORT SECONDS PATH CONNECTIONS`; prints one JSON object.
 
-Not wrk, but the same for every variant; prints one JSON object.
+Not wrk, but the same for every variant. `busy` is the share of a core that it used itself: well below 1, it was the
+server that set the pace.
 """
 
 import asyncio
@@ -11,15 +13,14 @@ from typing import Any
 import orjson
 import uvloop
 
-CONNECTIONS = 16
 _END = b'{"answer":"yes"}'
-_REQUEST = b"GET /ask HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
     """Sends the next request as soon as an answer is there."""
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, request: bytes, until: float) -> None:
+        self._request = request
         self._until = until
         self._sent = 0.0
         self._answer = b""
@@ -48,27 +49,31 @@ class Connection(asyncio.Protocol):
 
     def _ask(self) -> None:
         self._sent = time.perf_counter()
-        self._transport.write(_REQUEST)
+        self._transport.write(self._request)
 
 
-async def load(port: int, seconds: float) -> dict[str, float]:
+async def load(port: int, seconds: float, path: str, number: int) -> dict[str, float]:
     loop = asyncio.get_running_loop()
-    begun = time.perf_counter()
+    request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
+    begun, used = time.perf_counter(), time.process_time()
     connections = []
-    for _ in range(CONNECTIONS):
-        _, connection = await loop.create_connection(lambda: Connection(begun + seconds), "127.0.0.1", port)
+    for _ in range(number):
+        _, connection = await loop.create_connection(lambda: Connection(request, begun + seconds), "127.0.0.1", port)
         connections.append(connection)
     await asyncio.gather(*(connection.over for connection in connections))
+    passed, used = time.perf_counter() - begun, time.process_time() - used
     times = sorted(time for connection in connections for time in connection.times)
     return {
-        "per_s": len(times) / (time.perf_counter() - begun),
+        "per_s": len(times) / passed,
         "p50_ms": times[len(times) // 2] * 1000,
         "p99_ms": times[int(len(times) * 0.99)] * 1000,
+        "busy": used / passed,
     }
 
 
 def main() -> None:
-    result = uvloop.run(load(int(sys.argv[1]), float(sys.argv[2])))
+    port, seconds, path, number = sys.argv[1:]
+    result = uvloop.run(load(int(port), float(seconds), path, int(number)))
     sys.stdout.write(orjson.dumps(result).decode() + "\n")
 
 

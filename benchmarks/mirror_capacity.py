@@ -1,12 +1,14 @@
 """How many events a second the mirror brings into Redis, against the quickest client we can think of.
 
-The limit is what `redis-benchmark -c 1 -P 100` does for the same XADD: here as a bare socket that writes one hundred
-ready-made commands and reads one hundred answers, since redis-benchmark is not everywhere.
+The limit is what `redis-benchmark -c 1 -P 100` does for the same XADD. Where that program is missing it is a bare
+socket that writes one hundred ready-made commands and reads one hundred answers; the report says which it was.
 """
 
 import asyncio
 import gc
+import shutil
 import socket
+import subprocess
 import sys
 import time
 from typing import Any
@@ -18,10 +20,10 @@ import redis
 from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks.variants import Servers
-from benchmarks.workload import traced
+from benchmarks.workload import CHECKPOINTS, traced
 from spanflow.span_processors.assembly import build_pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
-from spanflow.span_processors.redis.mirror import START, Mirror, StreamEntry
+from spanflow.span_processors.redis.mirror import START, Mirror, MirrorItem, Ring, StreamEntry
 from spanflow.span_processors.redis.redis_link import link_to
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.settings import Settings
@@ -29,6 +31,24 @@ from spanflow.span_processors.settings import Settings
 _STREAMS = 1000
 _EVENT = b'{"v":1,"x":"%b"}' % (b"x" * 312)
 _PIPELINE = 100
+_EVENTS_PER_FLOW = 22
+_MESSAGE = b'{"type":"flow_event","x":"%b"}' % (b"x" * 220)
+
+
+def redis_benchmark(url: str, number: int) -> float | None:
+    """Events per second of `redis-benchmark` over one connection, None where there is none."""
+    program = shutil.which("redis-benchmark")
+    if program is None:
+        return None
+    key = "flow:{" + "0" * 20 + "__rand_int__}"
+    options = ["-p", str(urlsplit(url).port), "-c", "1", "-P", str(_PIPELINE), "-r", str(_STREAMS), "-n", str(number)]
+    command = ["XADD", key, "MAXLEN", "~", "10000", "*", "e", _EVENT.decode()]
+    done = subprocess.run([program, *options, "--csv", *command], capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        sys.stderr.write(f"redis-benchmark: {done.stdout}{done.stderr}")
+        return None
+    # The command in quotes, which may hold commas, and seven numbers after it: requests per second is the first.
+    return float(done.stdout.strip().splitlines()[-1].rsplit('","', 7)[1])
 
 
 def bare_socket(url: str, number: int) -> float:
@@ -67,6 +87,32 @@ def mirror_of_ready_events(url: str, number: int) -> float:
     taken = time.perf_counter() - begun
     mirror.close(time.monotonic() + 1)
     return number / taken
+
+
+def mirror_of_watched_users(url: str, number: int) -> float:
+    """The same with all that goes beside the events of real flows: each has its expiry and its index entries, and one
+    in ten belongs to a watched user, so that it rings, with a message for each of ten checkpoints."""
+    settings = Settings(redis_url=url)
+    mirror = Mirror(link_to(settings), settings, instance_id=lambda: "benchmark", process=lambda: b"{}")
+    mirror.deliver([StreamEntry(StreamState(f"{0:032x}", 10_000), START, 1, _EVENT)], time.monotonic() + 10)
+    batches: list[list[MirrorItem]] = [[]]
+    flows = number // _EVENTS_PER_FLOW
+    for flow in range(flows):
+        stream = StreamState(f"{flow + 10 * _STREAMS:032x}", 10_000)
+        stream.started_s = float(flow)
+        stream.users = (f"{flow % 100}", f"s{flow % 500}", None)
+        batches[-1] += [StreamEntry(stream, START, 1, _EVENT)] * _EVENTS_PER_FLOW
+        if flow % 10 == 0:
+            batches[-1].append(Ring(f"{flow % 100}", stream.flow_id, (_MESSAGE,) * CHECKPOINTS))
+        if len(batches[-1]) >= _STREAMS:
+            batches.append([])
+    begun = time.perf_counter()
+    for batch in batches:
+        receipt = mirror.deliver(batch, time.monotonic() + 10)
+        assert receipt.delivered == len(batch)
+    taken = time.perf_counter() - begun
+    mirror.close(time.monotonic() + 1)
+    return flows * _EVENTS_PER_FLOW / taken
 
 
 def whole_path_from_spans(url: str, requests: int) -> float:
@@ -127,14 +173,22 @@ def bytes_per_request(url: str) -> float:
 def mirror_round(servers: Servers) -> dict[str, float]:
     client = redis.Redis.from_url(servers.redis_url)
     client.flushall()
-    limit = bare_socket(servers.redis_url, 100_000)
+    bare = bare_socket(servers.redis_url, 100_000)
+    client.flushall()
+    program = redis_benchmark(servers.redis_url, 200_000)
+    client.flushall()
     ready = mirror_of_ready_events(servers.redis_url, 100_000)
+    client.flushall()
+    watched = mirror_of_watched_users(servers.redis_url, 100_000)
     client.flushall()
     spans = whole_path_from_spans(servers.redis_url, 2000)
     client.close()
     return {
-        "limit_per_s": limit,
+        "limit_per_s": bare if program is None else program,
+        "limit_is_redis_benchmark": program is not None,
+        "bare_socket_per_s": bare,
         "ready_per_s": ready,
+        "watched_per_s": watched,
         "from_spans_per_s": spans,
         "redis_bytes_per_request": bytes_per_request(servers.redis_url),
     }

@@ -1,22 +1,28 @@
-"""Medians and ratios out of the rounds, as tables for people and as JSON."""
+"""Medians and ratios out of the rounds, as tables in Markdown."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Rounds = Mapping[str, Sequence[Mapping[str, float]]]
+Case = Sequence[Mapping[str, float]]
+Rounds = Mapping[str, Case]
 
 
-def median_of(rounds: Sequence[Mapping[str, float]], key: str) -> float:
+def median_of(rounds: Case, key: str) -> float:
     return statistics.median(measured[key] for measured in rounds)
 
 
-def ratio_to(reference: Sequence[Mapping[str, float]], rounds: Sequence[Mapping[str, float]], key: str) -> float:
+def ratio_to(reference: Case, rounds: Case, key: str) -> float:
     """The median of the ratios within each round: what disturbs one round disturbs both sides of it."""
     return statistics.median(
         measured[key] / against[key] if against[key] else float("nan")
         for measured, against in zip(rounds, reference, strict=True)
     )
+
+
+def ratio_within(rounds: Case, key: str, against: str) -> float:
+    """The same for two figures of one case."""
+    return statistics.median(measured[key] / measured[against] for measured in rounds)
 
 
 def overhead_ratio(rounds: Rounds, name: str, reference: str, nothing: str, key: str) -> float:
@@ -28,14 +34,15 @@ def overhead_ratio(rounds: Rounds, name: str, reference: str, nothing: str, key:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Columns as wide as they need to be."""
+    """A table in Markdown, with columns as wide as they need to be."""
     texts = [[_text(cell) for cell in row] for row in [headings, *rows]]
     widths = [max(len(row[column]) for row in texts) for column in range(len(headings))]
     lines = []
     for row in texts:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "-" * max(map(len, lines)))
+        lines.append(f"| {' | '.join(cells)} |")
+    first, *others = widths
+    lines.insert(1, f"|{'-' * (first + 2)}|{'|'.join('-' * (width + 1) + ':' for width in others)}|")
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from benchmarks.workload import Request, traced, untraced, user_of
+from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.span_processors.assembly import build_pipeline
 from spanflow.span_processors.pipeline import Pipeline, PipelineCounts
 from spanflow.span_processors.processor import FlowSpanProcessor
@@ -22,8 +23,10 @@ from spanflow.span_processors.settings import Settings
 #: The reference that every ratio is against: the SDK, its batch processor and an exporter that does nothing.
 REFERENCE = "c SDK + batch processor, no-op exporter"
 NONE = "a no tracing"
-EVERYTHING = "s Spanflow, everything on"
+PLAINLY = "b the seeds' design, done plainly"
+OTLP = "d SDK + batch processor, OTLP"
 MIRROR = "m Spanflow, mirror only"
+EVERYTHING = "s Spanflow, everything on"
 #: Few spans are lost in the queue of the reference, or it would look faster than it is.
 _QUEUE = 65_536
 
@@ -97,7 +100,10 @@ def _spanflow(servers: Servers, *, archive: bool, batch_processor: bool = False)
     processors: list[Any] = [FlowSpanProcessor(pipeline)]
     if batch_processor:
         processors.append(BatchSpanProcessor(NoExporter(), max_queue_size=_QUEUE))
-    return _from_provider(_provider(*processors), pipeline)
+    provider = _provider(*processors)
+    # As in a gateway that was started under Spanflow.
+    quicken(provider)
+    return _from_provider(provider, pipeline)
 
 
 def mirror(servers: Servers) -> Variant:
@@ -168,9 +174,9 @@ def plainly(servers: Servers) -> Variant:
 
 VARIANTS: dict[str, Callable[[Servers], Variant]] = {
     NONE: none,
-    "b the seeds' design, done plainly": plainly,
+    PLAINLY: plainly,
     REFERENCE: reference,
-    "d SDK + batch processor, OTLP": otlp,
+    OTLP: otlp,
     MIRROR: mirror,
     EVERYTHING: everything,
     "t Spanflow, everything on, and a batch processor": everything_and_batch_processor,

@@ -1,0 +1,75 @@
+"""What a run is made of: each suite measures all its cases once per round, in turn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from benchmarks import http_load
+from benchmarks.children import run, run_job
+from benchmarks.variants import VARIANTS, Servers
+
+#: By case, what one round has measured.
+Measured = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long one round takes."""
+
+    #: Requests per burst.
+    requests: int = 3000
+    #: Seconds of load on a server.
+    seconds: float = 3.0
+    #: The first threshold of Python's garbage collector in servers under load; 0 leaves it alone.
+    gc_threshold: int = 0
+    #: Flows per case of the archive.
+    flows: int = 1000
+
+
+def request(servers: Servers, effort: Effort) -> Measured:
+    job = {"servers": asdict(servers), "requests": effort.requests}
+    return {name: run_job("benchmarks.request_cost", {"variant": name, **job}) for name in VARIANTS}
+
+
+def http(servers: Servers, effort: Effort) -> Measured:
+    return {
+        name: http_load.full_load(name, servers, effort.seconds, effort.gc_threshold) for name in http_load.FULL_LOAD
+    }
+
+
+def model(servers: Servers, effort: Effort) -> Measured:
+    return {
+        name: http_load.with_a_model(name, servers, effort.seconds, effort.gc_threshold)
+        for name in http_load.WITH_A_MODEL
+    }
+
+
+def mirror(servers: Servers, effort: Effort) -> Measured:
+    return {"mirror": run_job("benchmarks.mirror_capacity", asdict(servers))}
+
+
+def archive(servers: Servers, effort: Effort) -> Measured:
+    job = {"dsn": servers.postgres_dsn, "flows": effort.flows, "rounds": 1}
+    return {"archive": run_job("benchmarks.archive_capacity", job)}
+
+
+def budget(servers: Servers, effort: Effort) -> Measured:
+    return {"budget": run("benchmarks.event_budget", "3")}
+
+
+SUITES: Final[dict[str, Callable[[Servers, Effort], Measured]]] = {
+    "request": request,
+    "http": http,
+    "model": model,
+    "mirror": mirror,
+    "archive": archive,
+    "budget": budget,
+}
+
+Results = dict[str, dict[str, list[dict[str, Any]]]]
+
+
+def add(results: Results, suite: str, measured: Measured) -> None:
+    """Keep what a round has measured."""
+    for case, values in measured.items():
+        results.setdefault(suite, {}).setdefault(case, []).append(dict(values))

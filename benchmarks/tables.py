@@ -1,0 +1,128 @@
+"""The tables of a run, a function per suite."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from benchmarks.report import Rounds, median_of, overhead_ratio, ratio_to, ratio_within, table
+from benchmarks.targets import verdicts
+from benchmarks.variants import NONE, REFERENCE
+from benchmarks.workload import CHECKPOINTS
+
+_EVENTS_PER_REQUEST: Final = 2 * (CHECKPOINTS + 1)
+
+
+def tables(results: Mapping[str, Rounds]) -> str:
+    """Every suite that ran, and how the targets were met, in Markdown."""
+    parts = [_TABLES[suite](rounds) for suite, rounds in results.items()]
+    parts.append(table(["target", "measured", "wanted", "met"], verdicts(results)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _request(results: Rounds) -> str:
+    heads = "a request's coroutine,paced us,burst us,burst p99 us,CPU us,paced /c,burst /c,p99 /c,CPU /c,lost".split(
+        ","
+    )
+    rows = [
+        [
+            name,
+            median_of(rounds, "paced_us"),
+            median_of(rounds, "burst_us"),
+            median_of(rounds, "burst_p99_us"),
+            median_of(rounds, "cpu_us"),
+            overhead_ratio(results, name, REFERENCE, NONE, "paced_us"),
+            overhead_ratio(results, name, REFERENCE, NONE, "burst_us"),
+            ratio_to(results[REFERENCE], rounds, "burst_p99_us"),
+            ratio_to(results[REFERENCE], rounds, "cpu_us"),
+            median_of(rounds, "lost"),
+        ]
+        for name, rounds in results.items()
+    ]
+    return table(["a request's coroutine", *heads], rows)
+
+
+def _http(results: Rounds) -> str:
+    heads = "a server under full load,req/s,/a,/c,p50 ms,p99 ms,lost,in Redis s,in Postgres s,client busy".split(",")
+    rows = [
+        [
+            name,
+            median_of(rounds, "per_s"),
+            ratio_to(results[NONE], rounds, "per_s"),
+            ratio_to(results[REFERENCE], rounds, "per_s"),
+            median_of(rounds, "p50_ms"),
+            median_of(rounds, "p99_ms"),
+            median_of(rounds, "lost"),
+            median_of(rounds, "redis_s"),
+            median_of(rounds, "postgres_s"),
+            median_of(rounds, "busy"),
+        ]
+        for name, rounds in results.items()
+    ]
+    return table(heads, rows)
+
+
+def _model(results: Rounds) -> str:
+    heads = ["a server that waits 20 ms for a model", "req/s", "p50 ms", "p99 ms", "p50 /a"]
+    rows = [
+        [
+            name,
+            median_of(rounds, "per_s"),
+            median_of(rounds, "p50_ms"),
+            median_of(rounds, "p99_ms"),
+            ratio_to(results[NONE], rounds, "p50_ms"),
+        ]
+        for name, rounds in results.items()
+    ]
+    return table(heads, rows)
+
+
+def _mirror(results: Rounds) -> str:
+    rounds = results["mirror"]
+    limit = "redis-benchmark -c 1 -P 100" if rounds[0]["limit_is_redis_benchmark"] else "a bare socket, 100 at a time"
+    rows: list[list[Any]] = [
+        [f"the limit: {limit}", median_of(rounds, "limit_per_s"), 1.0],
+        *(
+            [name, median_of(rounds, key), ratio_within(rounds, key, "limit_per_s")]
+            for name, key in (
+                ("a bare socket, 100 at a time", "bare_socket_per_s"),
+                ("ready events", "ready_per_s"),
+                ("ready events, with expiry, indexes and bells", "watched_per_s"),
+                ("the whole path from spans", "from_spans_per_s"),
+            )
+        ),
+    ]
+    size = median_of(rounds, "redis_bytes_per_request")
+    return table(["the mirror", "events/s", "of the limit"], rows) + f"\n\nRedis bytes per request: {size:,.0f}"
+
+
+def _archive(results: Rounds) -> str:
+    rounds = results["archive"]
+    rows = [
+        [name, median_of(rounds, key), ratio_within(rounds, key, "raw_copy_per_s")]
+        for name, key in (
+            ("the limit: raw COPY, same table", "raw_copy_per_s"),
+            ("idempotent insert of ready rows", "rows_ready_per_s"),
+            ("the whole path from encoded parts", "from_parts_per_s"),
+        )
+    ]
+    facts = ("client_cpu_us_per_flow", "postgres_bytes_per_flow", "json_bytes_per_flow")
+    more = ", ".join(f"{key.replace('_', ' ')} {median_of(rounds, key):,.0f}" for key in facts)
+    return table(["the archive", "flows/s", "of the limit"], rows) + f"\n\n{more}"
+
+
+def _budget(results: Rounds) -> str:
+    """The least of all rounds: what the work takes when nothing gets in its way."""
+    rounds = results["budget"]
+    rows = [
+        [step, least := min(measured[step] for measured in rounds), least * _EVENTS_PER_REQUEST] for step in rounds[0]
+    ]
+    return table(["where the CPU goes", "us per event", "us per request"], rows)
+
+
+_TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
+    "request": _request,
+    "http": _http,
+    "model": _model,
+    "mirror": _mirror,
+    "archive": _archive,
+    "budget": _budget,
+}
