@@ -11,14 +11,24 @@ from spanflow.migrations.retention import Report, run_retention
 from tests.support.query import query, script, value
 
 
-def retain(dsn: str, *, flow_days: int = 90, activity_days: int = 365, dry_run: bool = False, lock: str = "") -> Report:
+def retain(
+    dsn: str,
+    *,
+    flow_days: int = 90,
+    activity_days: int = 365,
+    audit_days: int = 0,
+    dry_run: bool = False,
+    lock: str = "",
+) -> Report:
     async def run() -> Report:
         connection = await asyncpg.connect(dsn)
         holder = await asyncpg.connect(dsn) if lock else None
         try:
             if holder is not None:
                 await holder.execute(f"BEGIN; {lock}")
-            return await run_retention(connection, flow_days=flow_days, activity_days=activity_days, dry_run=dry_run)
+            return await run_retention(
+                connection, flow_days=flow_days, activity_days=activity_days, audit_days=audit_days, dry_run=dry_run
+            )
         finally:
             await connection.close()
             if holder is not None:
@@ -138,3 +148,16 @@ def test_less_than_a_day_is_refused(postgres_dsn: str, days: int) -> None:
         retain(postgres_dsn, flow_days=days)
     with pytest.raises(asyncpg.RaiseError, match="kept for one day at least"):
         retain(postgres_dsn, activity_days=days)
+
+
+def test_the_audit_log_stays_unless_its_age_is_set(postgres_dsn: str) -> None:
+    for days in (400, 40, 0):
+        script(
+            postgres_dsn,
+            f"INSERT INTO omni2.audit_log (at, actor, action) VALUES (now() - interval '{days} days', 'ann', 'read')",
+        )
+    assert retain(postgres_dsn).audit_entries == 0
+    assert retain(postgres_dsn, audit_days=365, dry_run=True).audit_entries == 1
+    assert retain(postgres_dsn, audit_days=365).audit_entries == 1
+    assert retain(postgres_dsn, audit_days=30).audit_entries == 1
+    assert value(postgres_dsn, "SELECT count(*) FROM omni2.audit_log") == 1

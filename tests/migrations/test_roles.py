@@ -65,9 +65,41 @@ def test_a_viewer_only_appends_to_the_audit_log(dsn: str) -> None:
     viewer = as_role(dsn, "viewer")
     script(viewer, "INSERT INTO omni2.audit_log (actor, action) VALUES ('ann', 'read')")
     assert value(viewer, "SELECT actor FROM omni2.audit_log") == "ann"
-    for statement in ("UPDATE omni2.audit_log SET actor = 'bob'", "DELETE FROM omni2.audit_log"):
+    for statement in (
+        "UPDATE omni2.audit_log SET actor = 'bob'",
+        "DELETE FROM omni2.audit_log",
+        "TRUNCATE omni2.audit_log",
+        "INSERT INTO omni2.audit_log (id, actor, action) OVERRIDING SYSTEM VALUE VALUES (1, 'ann', 'x') "
+        "ON CONFLICT (id) DO UPDATE SET actor = 'bob'",
+        "ALTER TABLE omni2.audit_log DISABLE TRIGGER ALL",
+        "SET spanflow.audit_expiry = 'omni2'; DELETE FROM omni2.audit_log",
+    ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             script(viewer, statement)
+    assert value(dsn, "SELECT actor FROM omni2.audit_log") == "ann"
+
+
+def test_even_the_owner_of_the_audit_log_removes_old_entries_only(dsn: str) -> None:
+    old, fresh = "now() - interval '31 days'", "now()"
+    for at in (old, fresh):
+        script(dsn, f"INSERT INTO omni2.audit_log (at, actor, action) VALUES ({at}, 'ann', 'read')")
+    for statement in (
+        "UPDATE omni2.audit_log SET actor = 'bob'",
+        "DELETE FROM omni2.audit_log",
+        "TRUNCATE omni2.audit_log",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="neither changed nor removed"):
+            script(dsn, statement)
+    viewer = as_role(dsn, "viewer")
+    for days in (29, 0, -1):
+        with pytest.raises(asyncpg.RaiseError, match="30 days at least"):
+            value(viewer, f"SELECT omni2.expire_audit_log({days})")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        value(as_role(dsn, "gateway"), "SELECT omni2.expire_audit_log(30)")
+    assert value(viewer, "SELECT omni2.expire_audit_log(30, dry_run => true)") == 1
+    assert value(viewer, "SELECT omni2.expire_audit_log(30)") == 1
+    assert value(viewer, "SELECT omni2.expire_audit_log(30)") == 0
+    assert value(dsn, "SELECT count(*) FROM omni2.audit_log") == 1
 
 
 def test_a_viewer_archives_and_erases(dsn: str) -> None:

@@ -37,6 +37,7 @@ class Report:
     flow_keys: int
     activities: int
     poison_records: int
+    audit_entries: int = 0
     #: Why weeks that should have gone are still there; they go with the next run.
     postponed: str | None = None
 
@@ -47,9 +48,13 @@ async def run_retention(
     *,
     flow_days: int,
     activity_days: int,
+    audit_days: int = 0,
     dry_run: bool = False,
 ) -> Report:
-    """Run the job once. `connection` must not be inside a transaction: each step is one of its own."""
+    """Run the job once. `connection` must not be inside a transaction: each step is one of its own.
+
+    The audit log is kept for ever unless `audit_days` says how long.
+    """
     prefix = quoted(schema)
     made = 0 if dry_run else await ensure_partitions(connection, schema)
     weeks, postponed = await _drop_weeks(connection, prefix, flow_days, dry_run)
@@ -58,10 +63,19 @@ async def run_retention(
         activities = await connection.fetchval(
             f"SELECT {prefix}.expire_activities($1, dry_run => true)", activity_days, timeout=None
         )
+        audit = (
+            await connection.fetchval(
+                f"SELECT {prefix}.expire_audit_log($1, dry_run => true)", audit_days, timeout=None
+            )
+            if audit_days
+            else 0
+        )
         keys = sum(week.estimated_rows for week in weeks)
     else:
         keys = await _until_none(connection, f"SELECT {prefix}.expire_flow_keys($1)", BATCH)
         activities = await _until_none(connection, f"SELECT {prefix}.expire_activities($2, $1)", BATCH, activity_days)
+        expire_audit = f"SELECT {prefix}.expire_audit_log($2, $1)"
+        audit = await _until_none(connection, expire_audit, BATCH, audit_days) if audit_days else 0
     return Report(
         dry_run=dry_run,
         partitions_made=made,
@@ -69,6 +83,7 @@ async def run_retention(
         flow_keys=keys,
         activities=activities,
         poison_records=poison,
+        audit_entries=audit,
         postponed=postponed,
     )
 

@@ -25,6 +25,7 @@ GRANT INSERT, UPDATE, DELETE ON
     {schema}.poison_records, {schema}.omni2_config, {schema}.spent_tokens TO {role};
 GRANT INSERT ON {schema}.audit_log TO {role};
 GRANT EXECUTE ON FUNCTION
+    {schema}.expire_audit_log(integer, integer, boolean),
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
     {schema}.expire_poison_records(integer, boolean) TO {role};

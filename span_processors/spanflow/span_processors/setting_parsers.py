@@ -51,6 +51,20 @@ def decimal(low: float, high: float, unit: str = "a number") -> Parser:
     return parse
 
 
+def days_or_for_ever(low: int, high: int) -> Parser:
+    """A number of days, or 0 for no end."""
+
+    def parse(raw: str) -> int:
+        if raw.strip() == "0":
+            return 0
+        try:
+            return int(whole(low, high)(raw))
+        except ValueError:
+            raise ValueError(f"use a whole number from {low} to {high}, or 0 for ever") from None
+
+    return parse
+
+
 def seconds(low: float, high: float) -> Parser:
     return decimal(low, high, "a number of seconds")
 

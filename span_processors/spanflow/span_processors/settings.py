@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from spanflow.span_processors.operation_settings import OperationSettings
 from spanflow.span_processors.setting_parsers import (
+    days_or_for_ever,
     flag,
     identifier,
     names,
@@ -351,6 +352,12 @@ class Settings(ViewerSettings):
         "Days that activities are kept.",
         parse=whole(1, 36_500),
         also="ACTIVITY_TRACKING_RETENTION_DAYS",
+    )
+    audit_retention_days: int = setting(
+        "SPANFLOW_AUDIT_RETENTION_DAYS",
+        0,
+        "Days that entries of the audit log are kept, 30 at least; 0 keeps them for ever.",
+        parse=days_or_for_ever(30, 36_500),
     )
 
     @classmethod

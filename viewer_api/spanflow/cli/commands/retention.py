@@ -30,6 +30,7 @@ def run(arguments: Arguments, console: Console) -> int:
                 settings.schema,
                 flow_days=settings.flow_retention_days,
                 activity_days=settings.activity_retention_days,
+                audit_days=settings.audit_retention_days,
                 dry_run=arguments.dry_run,
             )
         finally:
@@ -47,6 +48,8 @@ def run(arguments: Arguments, console: Console) -> int:
         f"could not be stored. Flows are kept for {settings.flow_retention_days} days, activities for "
         f"{settings.activity_retention_days}."
     )
+    if kept := settings.audit_retention_days:
+        console.result(f"{verb} {report.audit_entries} entries of the audit log, which is kept for {kept} days.")
     if not report.dry_run:
         console.result(f"Made {report.partitions_made} partitions for the weeks to come.")
     if report.postponed:

@@ -18,6 +18,7 @@ async def keep_tables(settings: Settings) -> None:
             settings.schema,
             flow_days=settings.flow_retention_days,
             activity_days=settings.activity_retention_days,
+            audit_days=settings.audit_retention_days,
         )
     finally:
         await connection.close(timeout=5)

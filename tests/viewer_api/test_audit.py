@@ -1,0 +1,118 @@
+"""Who watched, read or searched what: found again, page by page, whatever happens meanwhile."""
+
+from typing import Any
+
+from dirty_equals import IsInt, IsStr
+from inline_snapshot import snapshot
+
+from tests.support.query import script, value
+from tests.support.viewer_server import RunningViewer
+from tests.viewer_api.conftest import MakeViewer
+
+ISO = IsStr(regex=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+def add(dsn: str, number: int, **fields: Any) -> None:
+    """An entry that was made `number` minutes after noon."""
+    fields = {"actor": "ann", "action": "flow_read", "at": f"2026-03-01T12:{number:02}:00Z", **fields}
+    names, values = ", ".join(fields), ", ".join("'" + str(text).replace("'", "''") + "'" for text in fields.values())
+    script(dsn, f"INSERT INTO omni2.audit_log ({names}) VALUES ({values})")
+
+
+def asked(viewer: RunningViewer, **params: Any) -> list[int]:
+    """The minutes of the entries that are found."""
+    entries = viewer.get("/api/v1/audit", params={"until": "2026-03-02", **params})["entries"]
+    return [int(each["at"][14:16]) for each in entries]
+
+
+def test_an_entry_says_who_whom_why_when_and_from_where(viewer: RunningViewer) -> None:
+    viewer.post("/api/v1/monitoring/enable/7", {"reason": "ticket 4711"})
+    (entry,) = viewer.get("/api/v1/audit")["entries"]
+    assert entry == snapshot(
+        {
+            "id": IsInt(),
+            "at": ISO,
+            "actor": "operator",
+            "role": "admin",
+            "action": "monitoring_enabled",
+            "user_id": 7,
+            "target": None,
+            "reason": "ticket 4711",
+            "remote": "127.0.0.1",
+            "outcome": "ok",
+            "detail": {"via": "token", "expires_at": ISO, "metadata_only": False},
+        }
+    )
+
+
+def test_entries_are_found_by_whom_by_whom_what_when_and_any_text(viewer: RunningViewer, postgres_dsn: str) -> None:
+    add(postgres_dsn, 1, actor="bob", target_user="7", reason="Störung im Büro")
+    add(postgres_dsn, 2, target_user="7", target="flow-1")
+    add(postgres_dsn, 3, action="flows_listed", detail='{"searched": {"q": "SECRET plan_b"}}')
+    add(postgres_dsn, 4, target_user="8", outcome="denied", remote="203.0.113.9")
+    assert asked(viewer) == [4, 3, 2, 1]
+    assert asked(viewer, user_id="7") == [2, 1]
+    assert asked(viewer, user_id="7", actor="ann") == [2]
+    assert asked(viewer, action="flows_listed") == [3]
+    assert asked(viewer, outcome="denied") == [4]
+    assert asked(viewer, since="2026-03-01T12:02:00Z", until="2026-03-01T12:04:00Z") == [3, 2]
+    found = {text: asked(viewer, text=text) for text in ("STÖRUNG", "secret PLAN", "flow-1", "203.0", "plan%b", "100%")}
+    assert found == snapshot(
+        {"STÖRUNG": [1], "secret PLAN": [3], "flow-1": [2], "203.0": [4], "plan%b": [], "100%": []}
+    )
+    assert asked(viewer, user_id="", actor="", action=" ", text="\0") == [4, 3, 2, 1]
+
+
+def test_pages_stay_as_they_are_while_entries_are_added(viewer: RunningViewer, postgres_dsn: str) -> None:
+    for number in range(10):
+        # Several at the same moment.
+        add(postgres_dsn, number // 3, target=f"t{number}")
+    seen: list[str] = []
+    before: Any = None
+    while True:
+        params = {"limit": 3, "action": "flow_read"} | ({"before": before} if before else {})
+        page = viewer.get("/api/v1/audit", params=params)
+        seen += [each["target"] for each in page["entries"]]
+        before = page["next"]
+        if before is None:
+            break
+        add(postgres_dsn, 50, target="new")
+    assert seen == [f"t{number}" for number in reversed(range(10))]
+    assert viewer.get("/api/v1/audit", params={"before": 2**63 - 1}) == {"entries": [], "next": None}
+
+
+def test_what_makes_no_sense_is_refused(viewer: RunningViewer) -> None:
+    for query in ("since=soon", "before=0", "before=x", "limit=0", "user_id=a%2Fb", "text=" + "x" * 201):
+        assert viewer.http.get(f"/api/v1/audit?{query}").status_code == 422, query
+
+
+def test_the_address_is_the_clients_own_behind_trusted_proxies_only(make_viewer: MakeViewer) -> None:
+    behind = make_viewer(viewer_proxy_peers=("127.0.0.1", "10.0.0.0/8"))
+    headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 10.0.0.7"}
+    behind.post("/api/v1/monitoring/enable/7", headers=headers)
+    alone = make_viewer()
+    alone.post("/api/v1/monitoring/enable/8", headers=headers)
+    remote = {each["user_id"]: each["remote"] for each in alone.get("/api/v1/audit")["entries"]}
+    # What stands before the nearest stranger may be anybody's invention.
+    assert remote == {7: "203.0.113.9", 8: "127.0.0.1"}
+
+
+def test_filters_are_answered_from_an_index(viewer: RunningViewer, postgres_dsn: str) -> None:
+    script(
+        postgres_dsn,
+        """
+        INSERT INTO omni2.audit_log (at, actor, action, target_user)
+        SELECT '2026-01-01'::timestamptz + n * interval '1 minute', 'ann', 'flow_read', n % 5000
+        FROM generate_series(1, 50000) AS n;
+        INSERT INTO omni2.audit_log (at, actor, action, target_user) VALUES ('2026-01-01', 'rare', 'rare', 'rare');
+        ANALYZE omni2.audit_log;
+        """,
+    )
+    for column in ("actor", "action", "target_user"):
+        plan = value(
+            postgres_dsn,
+            f"EXPLAIN (FORMAT JSON) SELECT * FROM omni2.audit_log WHERE {column} = 'rare' "
+            "AND (at, id) < (SELECT place.at, place.id FROM omni2.audit_log AS place WHERE place.id = 77) "
+            "ORDER BY at DESC, id DESC LIMIT 100",
+        )
+        assert f'"audit_log_{column.removesuffix("_user")}"' in str(plan).replace("'", '"'), plan
