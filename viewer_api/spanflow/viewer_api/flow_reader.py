@@ -6,7 +6,8 @@ Large documents are taken apart in threads, because the live sockets need the ev
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
 
 from spanflow.viewer_api.documents import Flow, from_row, from_stream, together
 from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS, RedisFlows
@@ -20,22 +21,25 @@ _MAX_RUNNING = 50
 
 
 class FlowReader:
-    def __init__(self, store: FlowStore, redis: RedisFlows) -> None:
-        self.store = store
+    """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
+
+    def __init__(self, store: FlowStore, redis: RedisFlows, visible: Collection[str] | None) -> None:
+        self._store = store
         self._redis = redis
+        self._visible = visible
 
     async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Flow]:
         """Newest first."""
         live = await self._live(lambda: self._redis.open_of_user(user_id))
         live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
-        rows = await self.store.of_user(user_id, source, limit)
+        rows = await self._store.of_user(user_id, source, limit) if self._sees(user_id) else []
         return await asyncio.to_thread(lambda: together(map(from_row, rows), live)[::-1][:limit])
 
     async def of_session(self, session_id: str, limit: int) -> list[Flow]:
         """In start order. A flow without a session is found by its own id."""
         live = await self._live(lambda: self._redis.open_of_session(session_id))
-        rows = await self.store.of_session(session_id, limit)
-        if not rows and not live and (row := await self.store.one(session_id)) is not None:
+        rows = await self._store.of_session(session_id, limit, self._visible)
+        if not rows and not live and (row := await self._store.one(session_id, self._visible)) is not None:
             rows = [row]
         return await asyncio.to_thread(lambda: together(map(from_row, rows), live))
 
@@ -43,7 +47,7 @@ class FlowReader:
         """The flows of each of the newest sessions, the newest session first."""
         live = await self._live(lambda: self._redis.open_of_user(user_id))
         live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
-        rows = await self.store.of_newest_sessions(user_id, source, limit)
+        rows = await self._store.of_newest_sessions(user_id, source, limit) if self._sees(user_id) else {}
         return await asyncio.to_thread(_by_session, live, rows, limit)
 
     async def running(self, filters: Filters) -> list[Flow]:
@@ -55,9 +59,15 @@ class FlowReader:
             live = await self._live(lambda: self._redis.open_of_session(session_id))
         elif user_id is not None:
             live = await self._live(lambda: self._redis.open_of_user(user_id))
+        elif (visible := self._visible) is not None:
+            live = await self._live(lambda: self._redis.open_of_users(sorted(visible)))
         else:
             live = await self._live(lambda: self._redis.newest_open(_MAX_RUNNING))
         return [flow for flow in together((), live)[::-1] if _belongs(flow, filters)]
+
+    async def page(self, filters: Filters, after: tuple[datetime, str] | None, limit: int) -> list[Row]:
+        """Summaries of stored flows, newest first, from below the flow `after` on."""
+        return await self._store.page(filters, after, limit, self._visible)
 
     async def one(self, flow_id: str) -> Flow | None:
         live: Flow | None = None
@@ -66,9 +76,13 @@ class FlowReader:
             live = from_stream(flow_id, reducer) if len(reducer) else None
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
-        row = await self.store.one(flow_id)
+        row = await self._store.one(flow_id, None)
         found = await asyncio.to_thread(lambda: together([from_row(row)] if row else [], [live] if live else []))
-        return found[0] if found else None
+        # What is stored may not know yet whose it is, or not any more: both together decide.
+        return found[0] if found and self._sees(found[0].user_id) else None
+
+    def _sees(self, user_id: str | None) -> bool:
+        return self._visible is None or (user_id is not None and user_id in self._visible)
 
     async def _live(self, find: Callable[[], Awaitable[list[str]]]) -> list[Flow]:
         try:
@@ -77,9 +91,10 @@ class FlowReader:
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running flows: %s", why)
             return []
-        return await asyncio.to_thread(
+        flows = await asyncio.to_thread(
             lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found if len(reducer)]
         )
+        return [flow for flow in flows if self._sees(flow.user_id)]
 
 
 def _by_session(live: Sequence[Flow], rows: Mapping[str, Sequence[Row]], limit: int) -> dict[str, list[Flow]]:

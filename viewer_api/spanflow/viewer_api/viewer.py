@@ -12,12 +12,16 @@ from starlette.requests import HTTPConnection
 from spanflow.span_processors.ids import IdError, as_id
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.authenticator import Authenticator
+from spanflow.viewer_api.auth.doors import Declaration
+from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.rates import Rates
 from spanflow.viewer_api.auth.remote import remote_address
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.redis_flows import RedisFlows
+from spanflow.viewer_api.operations.readiness import Readiness
 from spanflow.viewer_api.problems import Problem, forbidden, invalid_id, not_signed_in
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import MAX_REASON, AuditLog, Entry
@@ -27,8 +31,10 @@ from spanflow.viewer_api.store.users import UserStore
 from spanflow.viewer_api.watching import Watching
 
 log = logging.getLogger(__name__)
+
 REASON_HEADER: Final = "x-spanflow-reason"
 _MAX_SEARCHED: Final = 500
+_MAX_TARGET: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,9 @@ class Viewer:
 
     settings: Settings
     authenticator: Authenticator
+    rates: Rates
+    #: None without an identity provider.
+    oidc: OidcSessions | None
     database: Database
     audit: AuditLog
     users: UserStore
@@ -45,6 +54,7 @@ class Viewer:
     redis_flows: RedisFlows
     watching: Watching
     hub: Hub
+    readiness: Readiness
     #: Whose word about where a request comes from is believed.
     proxies: ProxyPeers
     clock: Clock = time.time
@@ -137,18 +147,31 @@ def principal_of(connection: HTTPConnection) -> Principal:
     return principal
 
 
-class Needs:
-    """A route's dependency: the right that it asks for. Every route of the API has one, which a test checks."""
+class Needs(Declaration):
+    """A route's dependency: the right that it asks for. Towards whom somebody has it says `Viewer.must_see`."""
 
     def __init__(self, right: Right | None) -> None:
         #: None: it is enough to be signed in.
         self.right = right
 
-    def __call__(self, connection: HTTPConnection) -> Principal:
+    async def __call__(self, connection: HTTPConnection) -> Principal:
         principal = principal_of(connection)
         if self.right is not None and not allowed(principal, self.right):
+            await viewer_of(connection).denied(connection, self.right.value, target=connection.url.path[:_MAX_TARGET])
             raise forbidden(f"You need the right «{self.right}» for this.")
         return principal
+
+
+class SocketNeeds(Declaration):
+    """The same for a socket, which may sign in by its first message: `entered` checks the right after that."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+
+    async def __call__(self, connection: HTTPConnection) -> None:
+        if connection.scope["type"] == "http":
+            await Needs(self.right)(connection)
+        connection.scope["state"]["needed"] = self.right
 
 
 def clean_reason(text: str | None) -> str | None:

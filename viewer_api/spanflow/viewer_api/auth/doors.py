@@ -6,6 +6,8 @@ from typing import Any, Final
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import Scope
 
+from spanflow.viewer_api.auth.permissions import Right
+
 #: Below it only the API is served, never a page of the dashboard.
 API: Final = "/api"
 
@@ -15,6 +17,8 @@ class Declaration:
 
     #: Nobody is asked to sign in.
     is_open = False
+    #: What whoever is signed in must be allowed to do; None: to be signed in is enough.
+    right: Right | None = None
 
 
 class Everybody(Declaration):
@@ -79,6 +83,6 @@ def _declaration(route: Route | WebSocketRoute, known: Mapping[str, Declaration]
     declared = [call for call in asked if isinstance(call, Declaration)]
     if not declared and dependant is None and route.path in known:
         return known[route.path]
-    if len(declared) != 1:
-        raise Undeclared(f"{route.path} must declare one permission, not {len(declared)}")
+    if len({(each.is_open, each.right) for each in declared}) != 1:
+        raise Undeclared(f"{route.path} must declare one permission: {len(declared)} are declared")
     return declared[0]

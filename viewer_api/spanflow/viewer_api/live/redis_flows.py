@@ -16,6 +16,8 @@ from spanflow.viewer_api.live.stream_id import BEGINNING
 PAGE: Final = 500
 #: Of one user or session so many newest flows are looked at.
 MAX_FLOWS: Final = 500
+#: So many newest flows of each are looked at when several users are asked for at once.
+_MAX_OPEN_OF_ONE: Final = 50
 #: No server answers, or not in a way that we can use.
 REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 
@@ -43,16 +45,39 @@ class RedisFlows:
     async def of_session(self, session_id: str) -> list[str]:
         return await self._index(names.session_flows(session_id))
 
+    async def of_conversation(self, conversation_id: str) -> list[str]:
+        """A conversation's newest flows, newest first."""
+        return await self._index(names.conversation_flows(conversation_id))
+
+    async def among_user(self, user_id: str, flow_ids: Sequence[str]) -> set[str]:
+        """Those flows that are a user's."""
+        return await self._members(names.user_flows(user_id), flow_ids)
+
+    async def in_conversation(self, conversation_id: str, flow_ids: Sequence[str]) -> set[str]:
+        """Those flows that belong to a conversation."""
+        return await self._members(names.conversation_flows(conversation_id), flow_ids)
+
     async def open_among(self, flow_ids: Sequence[str]) -> set[str]:
         """Those flows that are still running, or complete and not yet stored."""
-        if not flow_ids:
-            return set()
-        scores = await self._client.zmscore(names.OPEN_FLOWS, list(flow_ids))
-        return {flow_id for flow_id, score in zip(flow_ids, scores, strict=True) if score is not None}
+        return await self._members(names.OPEN_FLOWS, flow_ids)
 
     async def newest_open(self, count: int) -> list[str]:
         """Flows of anybody that are running, the latest news first."""
         return [_text(flow_id) for flow_id in await self._client.zrevrange(names.OPEN_FLOWS, 0, count - 1)]
+
+    async def open_of_users(self, user_ids: Sequence[str]) -> list[str]:
+        """Running flows of these users, the latest news first."""
+        if not user_ids:
+            return []
+        pipe = self._client.pipeline(transaction=False)
+        for user_id in user_ids:
+            pipe.zrevrange(names.user_flows(user_id), 0, _MAX_OPEN_OF_ONE - 1)
+        found = list(dict.fromkeys(_text(flow_id) for answer in await pipe.execute() for flow_id in answer))
+        if not found:
+            return []
+        scores = dict(zip(found, await self._client.zmscore(names.OPEN_FLOWS, found), strict=True))
+        running = [flow_id for flow_id in found if scores[flow_id] is not None]
+        return sorted(running, key=lambda flow_id: -scores[flow_id])
 
     async def open_of_user(self, user_id: str) -> list[str]:
         flow_ids = await self.of_user(user_id)
@@ -129,6 +154,12 @@ class RedisFlows:
         except REDIS_ERRORS:
             return False
         return True
+
+    async def _members(self, key: str, flow_ids: Sequence[str]) -> set[str]:
+        if not flow_ids:
+            return set()
+        scores = await self._client.zmscore(key, list(flow_ids))
+        return {flow_id for flow_id, score in zip(flow_ids, scores, strict=True) if score is not None}
 
     async def _index(self, key: str) -> list[str]:
         return [_text(flow_id) for flow_id in await self._client.zrevrange(key, 0, MAX_FLOWS - 1)]

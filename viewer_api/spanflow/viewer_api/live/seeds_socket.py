@@ -13,11 +13,13 @@ from starlette.websockets import WebSocket
 
 from spanflow.span_processors.ids import id_or_none
 from spanflow.viewer_api.auth.permissions import Principal
-from spanflow.viewer_api.live.connection import Closed, Connection, Refused
+from spanflow.viewer_api.live.connection import FORBIDDEN, RESTARTING, Closed, Connection, Refused
 from spanflow.viewer_api.live.entrance import entered
+from spanflow.viewer_api.live.own_look import OWN, known_watch, knows_watches, own_reason
 from spanflow.viewer_api.live.seeds_messages import SeedsMessages
 from spanflow.viewer_api.live.subscription import Subscription
-from spanflow.viewer_api.live.vigil import recheck, until_closed
+from spanflow.viewer_api.live.topic import Topic
+from spanflow.viewer_api.live.vigil import PATIENCE, recheck, unblock, until_closed
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.viewer import Viewer
 from spanflow.viewer_api.watching import Change
@@ -29,8 +31,14 @@ _RETRY_SECONDS: Final = 1.0
 async def serve_user(websocket: WebSocket, user_id: str) -> None:
     """`/ws/flows/{user_id}`."""
     async with entered(websocket) as known:
-        if known is not None:
-            await SeedsSocket(websocket, *known, only=user_id).run()
+        if known is None:
+            return
+        connection, viewer, principal = known
+        if not principal.sees(user_id):
+            await viewer.denied(websocket, "live_opened", user_id=user_id)
+            await connection.close(FORBIDDEN, "forbidden", "You may not see what this user does.", announced=False)
+            return
+        await SeedsSocket(websocket, connection, viewer, principal, only=user_id).run()
 
 
 async def serve_all(websocket: WebSocket) -> None:
@@ -57,13 +65,18 @@ class SeedsSocket:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        watching = self._viewer.watching
+        viewer, watching = self._viewer, self._viewer.watching
         watching.listeners.append(self._watch_changed)
+        viewer.hub.goodbyes.add(self._leave)
         try:
             await until_closed(
-                self._receive, self._follow, lambda: recheck(self._connection, self._viewer, self._principal)
+                self._receive,
+                self._follow,
+                lambda: unblock(self._connection, PATIENCE * viewer.settings.viewer_heartbeat_seconds),
+                lambda: recheck(self._connection, viewer, self._principal),
             )
         finally:
+            viewer.hub.goodbyes.discard(self._leave)
             watching.listeners.remove(self._watch_changed)
             tasks = list(self._following.values())
             for task in tasks:
@@ -86,8 +99,8 @@ class SeedsSocket:
         """Have one task per user who is watched and wanted."""
         while True:
             self._changed.clear()
-            watched = {watch.user_id for watch in self._viewer.watching.running()}
-            wanted = watched if self._users is None else watched & self._users
+            seen = self._seen()
+            wanted = seen if self._users is None else seen & self._users
             for user_id in list(self._following):
                 if user_id not in wanted:
                     self._following.pop(user_id).cancel()
@@ -99,10 +112,18 @@ class SeedsSocket:
                 )
             await self._changed.wait()
 
+    def _seen(self) -> set[str]:
+        """Those watched who may be seen. Who may not know whether they are watched sees their own flows anyway."""
+        principal = self._principal
+        if not knows_watches(principal):
+            return set(principal.visible or ())
+        return {watch.user_id for watch in self._viewer.watching.running() if principal.sees(watch.user_id)}
+
     async def _send_messages(self, user_id: str) -> None:
         if not await self._noted(user_id):
             return
-        subscription = Subscription(user_id, self._viewer.hub.limits)
+        reason = None if knows_watches(self._principal) else OWN
+        subscription = Subscription(Topic.of_user(user_id), self._viewer.hub.limits, reason=reason)
         messages = SeedsMessages(user_id)
         try:
             async with aclosing(self._viewer.hub.follow(subscription)) as frames:
@@ -119,14 +140,18 @@ class SeedsSocket:
 
     async def _noted(self, user_id: str) -> bool:
         """Write down who looks; without that nothing is shown, and it is tried again in a moment."""
-        watch = self._viewer.watching.watch_of(user_id)
-        reason = watch.reason if watch else None
+        watch = known_watch(self._principal, self._viewer.watching, user_id)
+        reason = watch.reason if watch else own_reason(self._principal, user_id)
         try:
             await self._viewer.look(self._websocket, "live_opened", user_id=user_id, reason=reason)
         except Problem:
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._changed.set)
             return False
         return True
+
+    async def _leave(self) -> None:
+        """The viewer stops. Such clients know no message for it."""
+        await self._connection.close(RESTARTING, "restarting", "", announced=False)
 
     def _watch_changed(self, change: Change) -> None:
         self._changed.set()

@@ -1,13 +1,13 @@
 """Conversations and what people saw in them."""
 
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
+from spanflow.viewer_api.activity_documents import activity_document, seconds_between
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.paging import cursor_of, read_cursor
@@ -15,6 +15,7 @@ from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.activities import Period
 from spanflow.viewer_api.store.database import Row
+from spanflow.viewer_api.store.person import Person
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1/activities", tags=["activities"])
@@ -39,9 +40,13 @@ async def conversations(
     viewer = viewer_of(request)
     user = checked_id(user_id) if user_id else None
     server = mcp_server.replace("\0", "") or None if mcp_server else None
+    await viewer.must_see(request, "conversations_listed", user)
     await viewer.look(request, "conversations_listed", user_id=user)
-    rows = await viewer.activities.conversations(user, _period(date_from, date_to), server, min(limit, MAX_ROWS))
-    return json_response({"conversations": [_conversation(row) for row in rows]})
+    rows = await viewer.activities.conversations(
+        user, _period(date_from, date_to), server, min(limit, MAX_ROWS), principal.visible
+    )
+    people = await viewer.users.names_of(row["user_id"] for row in rows)
+    return json_response({"conversations": [_conversation(row, people) for row in rows]})
 
 
 @router.get("/conversation/{conversation_id}")
@@ -49,15 +54,20 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
     """One conversation with all its activities in order."""
     viewer = viewer_of(request)
     conversation_id = checked_id(conversation_id)
-    row = await viewer.activities.conversation(conversation_id)
+    row = await viewer.activities.conversation(conversation_id, principal.visible)
     if row is None:
+        await viewer.missed(request, "conversation_read", conversation_id)
         raise Problem(404, "conversation_not_found", "There is no conversation with this id.")
     await viewer.look(request, "conversation_read", user_id=row["user_id"], target=conversation_id)
-    activities = await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES)
-    summary = _conversation(row)
+    activities = await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible)
+    summary = _conversation(row, await viewer.users.names_of([row["user_id"]]))
     del summary["first_message"]
     return json_response(
-        {**summary, "estimated_cost": row["cost"], "activities": [_activity(activity) for activity in activities]}
+        {
+            **summary,
+            "estimated_cost": row["cost"],
+            "activities": [activity_document(activity) for activity in activities],
+        }
     )
 
 
@@ -75,56 +85,46 @@ async def activities_of_user(
     viewer = viewer_of(request)
     user_id = checked_id(user_id)
     limit = min(limit, MAX_ROWS)
+    await viewer.must_see(request, "activities_read", user_id)
     await viewer.look(request, "activities_read", user_id=user_id)
     rows = await viewer.activities.of_user(user_id, _period(date_from, date_to), read_cursor(cursor), limit)
     more = cursor_of(rows[-1]["created_at"], rows[-1]["activity_id"]) if len(rows) == limit else None
-    return json_response({"user_id": shown_id(user_id), "activities": [_activity(row) for row in rows], "next": more})
+    return json_response(
+        {"user_id": shown_id(user_id), "activities": [activity_document(row) for row in rows], "next": more}
+    )
 
 
 @router.get("/{activity_id}/details")
 async def activity(request: Request, principal: MayRead, activity_id: str) -> Response:
     """One activity, with all that was recorded of it."""
     viewer = viewer_of(request)
-    row = await viewer.activities.one(checked_id(activity_id))
+    activity_id = checked_id(activity_id)
+    row = await viewer.activities.one(activity_id, principal.visible)
     if row is None:
+        await viewer.missed(request, "activity_read", activity_id)
         raise Problem(404, "activity_not_found", "There is no activity with this id.")
     await viewer.look(request, "activity_read", user_id=row["user_id"], target=row["activity_id"])
-    return json_response(_activity(row))
+    return json_response(activity_document(row))
 
 
 def _period(date_from: str | None, date_to: str | None) -> Period:
     return Period(parsed_time(date_from, "date_from"), parsed_time(date_to, "date_to", end=True))
 
 
-def _conversation(row: Row) -> dict[str, Any]:
+def _conversation(row: Row, people: Mapping[str, Person]) -> dict[str, Any]:
+    """As existing dashboards read it."""
+    person = people.get(row["user_id"])
     return {
         "conversation_id": shown_id(row["conversation_id"]),
         "user_id": shown_id(row["user_id"]),
+        "email": person.email if person else None,
+        "full_name": person.full_name if person else None,
         "started_at": row["started_at"],
         "ended_at": row["ended_at"],
-        "duration_seconds": _seconds(row["started_at"], row["ended_at"]),
+        "duration_seconds": seconds_between(row["started_at"], row["ended_at"]),
         "total_activities": row["activity_count"],
         "tool_calls": row["tool_calls"],
         "total_tokens": row["tokens"],
         "mcp_servers": row["mcp_servers"],
         "first_message": row["title"],
     }
-
-
-def _activity(row: Row) -> dict[str, Any]:
-    return {
-        "activity_id": row["activity_id"],
-        "conversation_id": shown_id(row["conversation_id"]),
-        "session_id": shown_id(row["session_id"]),
-        "user_id": shown_id(row["user_id"]),
-        "sequence_num": row["sequence_num"],
-        "activity_type": row["activity_type"],
-        "activity_data": orjson.loads(row["activity_data"]),
-        "created_at": row["created_at"],
-        "flow_id": row["flow_id"],
-        "node_id": row["node_id"],
-    }
-
-
-def _seconds(start: datetime, end: datetime) -> float:
-    return round((end - start).total_seconds(), 6)

@@ -18,7 +18,7 @@ from spanflow.viewer_api.responses import json_response, raw_json_response
 from spanflow.viewer_api.seeds_answers import as_seeds_row, as_session_document, as_session_row, session_tree_json
 from spanflow.viewer_api.store.flows import Filters
 from spanflow.viewer_api.summaries import live_summary, stored_summary
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, checked_id, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -30,7 +30,7 @@ MAX_SESSION_FLOWS = 1000
 
 def _reader(request: Request) -> FlowReader:
     viewer = viewer_of(request)
-    return FlowReader(viewer.flows, viewer.redis_flows)
+    return FlowReader(viewer.flows, viewer.redis_flows, principal_of(request).visible)
 
 
 Reader = Annotated[FlowReader, Depends(_reader)]
@@ -50,6 +50,7 @@ async def flows_of_user(
 ) -> Response:
     """A user's flows, newest first."""
     user_id = checked_id(user_id)
+    await viewer_of(request).must_see(request, "flows_read", user_id)
     await viewer_of(request).look(request, "flows_read", user_id=user_id)
     flows = await reader.of_user(user_id, None, min(limit, MAX_FLOWS))
     return await asyncio.to_thread(lambda: json_response({"flows": [as_seeds_row(flow) for flow in flows]}))
@@ -67,6 +68,7 @@ async def sessions_of_user(
 ) -> Response:
     """A user's sessions, newest first, each with its checkpoints."""
     user_id = checked_id(user_id)
+    await viewer_of(request).must_see(request, "sessions_read", user_id)
     await viewer_of(request).look(request, "sessions_read", user_id=user_id)
     sessions = await reader.sessions_of_user(user_id, _plain(source), min(limit, MAX_FLOWS))
 
@@ -115,9 +117,10 @@ async def flows(
     )
     after = read_cursor(cursor)
     target = wanted.session_id or wanted.conversation_id
+    await viewer_of(request).must_see(request, "flows_listed", wanted.user_id)
     await viewer_of(request).look(request, "flows_listed", user_id=wanted.user_id, target=target)
     running = [] if after else await reader.running(wanted)
-    rows = await reader.store.page(wanted, after, limit)
+    rows = await reader.page(wanted, after, limit)
     # How a flow that is not stored yet ended is only known once it is summed up.
     live = [live_summary(flow) for flow in running]
     shown = [summary for summary in live if wanted.outcome is None or summary["outcome"] == wanted.outcome]
@@ -133,6 +136,7 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
     flow_id = checked_id(flow_id)
     flow = await reader.one(flow_id)
     if flow is None:
+        await viewer_of(request).missed(request, "flow_read", flow_id)
         raise Problem(404, "flow_not_found", "There is no flow with this id.")
     await viewer_of(request).look(request, "flow_read", user_id=flow.user_id, target=flow_id)
     shown = {
@@ -150,6 +154,7 @@ async def _session(request: Request, reader: FlowReader, session_id: str) -> lis
     """The flows of a session, in start order; the look is written down for each user in it."""
     flows = await reader.of_session(session_id, MAX_SESSION_FLOWS)
     if not flows:
+        await viewer_of(request).missed(request, "session_read", session_id)
         raise Problem(404, "session_not_found", "There is no session with this id.")
     for user_id in dict.fromkeys(flow.user_id for flow in flows):
         await viewer_of(request).look(request, "session_read", user_id=user_id, target=session_id)

@@ -1,5 +1,6 @@
 """What people saw: activities and the conversations they make up."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,15 +17,17 @@ SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_coun
 FROM {s}.conversations
 WHERE ($1::text IS NULL OR user_id = $1) AND ($2::timestamptz IS NULL OR ended_at >= $2)
   AND ($3::timestamptz IS NULL OR started_at < $3) AND ($4::text IS NULL OR mcp_servers @> ARRAY[$4::text])
+  AND ($6::text[] IS NULL OR user_id = ANY($6))
 ORDER BY ended_at DESC, conversation_id DESC LIMIT $5
 """
 _CONVERSATION = """
 SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost,
        mcp_servers, title
-FROM {s}.conversations WHERE conversation_id = $1
+FROM {s}.conversations WHERE conversation_id = $1 AND ($2::text[] IS NULL OR user_id = ANY($2))
 """
 _OF_CONVERSATION = f"""
-SELECT {_COLUMNS} FROM {{s}}.user_activities WHERE conversation_id = $1
+SELECT {_COLUMNS} FROM {{s}}.user_activities
+WHERE conversation_id = $1 AND ($3::text[] IS NULL OR user_id = ANY($3))
 ORDER BY sequence_num, created_at, activity_id LIMIT $2
 """
 _OF_USER = f"""
@@ -33,7 +36,9 @@ WHERE user_id = $1 AND ($2::timestamptz IS NULL OR created_at >= $2) AND ($3::ti
   AND ($4::timestamptz IS NULL OR (created_at, activity_id) < ($4, $5::text))
 ORDER BY created_at DESC, activity_id DESC LIMIT $6
 """
-_ONE = f"SELECT {_COLUMNS} FROM {{s}}.user_activities WHERE activity_id = $1"
+_ONE = (
+    f"SELECT {_COLUMNS} FROM {{s}}.user_activities WHERE activity_id = $1 AND ($2::text[] IS NULL OR user_id = ANY($2))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,32 @@ class ActivityStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def conversations(self, user_id: str | None, period: Period, mcp_server: str | None, limit: int) -> list[Row]:
+    async def conversations(
+        self,
+        user_id: str | None,
+        period: Period,
+        mcp_server: str | None,
+        limit: int,
+        visible: Collection[str] | None,
+    ) -> list[Row]:
         """Conversations that have a part in the period, the latest first."""
-        return await self._database.fetch(_CONVERSATIONS, user_id, period.since, period.until, mcp_server, limit)
+        return await self._database.fetch(
+            _CONVERSATIONS, user_id, period.since, period.until, mcp_server, limit, _listed(visible)
+        )
 
-    async def conversation(self, conversation_id: str) -> Row | None:
-        return await self._database.fetchrow(_CONVERSATION, conversation_id)
+    async def conversation(self, conversation_id: str, visible: Collection[str] | None) -> Row | None:
+        return await self._database.fetchrow(_CONVERSATION, conversation_id, _listed(visible))
 
-    async def of_conversation(self, conversation_id: str, limit: int) -> list[Row]:
-        return await self._database.fetch(_OF_CONVERSATION, conversation_id, limit)
+    async def of_conversation(self, conversation_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
+        return await self._database.fetch(_OF_CONVERSATION, conversation_id, limit, _listed(visible))
 
     async def of_user(self, user_id: str, period: Period, after: tuple[datetime, str] | None, limit: int) -> list[Row]:
         created_at, activity_id = after or (None, None)
         return await self._database.fetch(_OF_USER, user_id, period.since, period.until, created_at, activity_id, limit)
 
-    async def one(self, activity_id: str) -> Row | None:
-        return await self._database.fetchrow(_ONE, activity_id)
+    async def one(self, activity_id: str, visible: Collection[str] | None) -> Row | None:
+        return await self._database.fetchrow(_ONE, activity_id, _listed(visible))
+
+
+def _listed(visible: Collection[str] | None) -> list[str] | None:
+    return None if visible is None else list(visible)

@@ -1,5 +1,6 @@
 """Flows as Postgres keeps them, adopted rows of older gateways among them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,7 +28,7 @@ WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR session_id = $
   AND ($6::timestamptz IS NULL OR (started_at >= $6 AND start_key >= $6 - interval '8 days'))
   AND ($7::timestamptz IS NULL OR (started_at < $7 AND start_key < $7 + interval '8 days'))
   AND ($8::timestamptz IS NULL OR (start_key, flow_id) < ($8, $9::text))
-  AND ($10::text IS NULL OR search @@ $10::tsquery)
+  AND ($10::text IS NULL OR search @@ $10::tsquery) AND ($12::text[] IS NULL OR user_id = ANY($12))
 ORDER BY start_key DESC, flow_id DESC LIMIT $11
 """
 _OF_USER = f"""
@@ -36,7 +37,9 @@ WHERE user_id = $1 AND ($2::text IS NULL OR source = $2)
 ORDER BY start_key DESC, flow_id DESC LIMIT $3
 """
 _OF_SESSION = f"""
-SELECT {_WHOLE} FROM {{s}}.interaction_flows WHERE session_id = $1 ORDER BY start_key, flow_id LIMIT $2
+SELECT {_WHOLE} FROM {{s}}.interaction_flows
+WHERE session_id = $1 AND ($3::text[] IS NULL OR user_id = ANY($3))
+ORDER BY start_key, flow_id LIMIT $2
 """
 _SESSIONS_OF_USER = """
 SELECT session_id, max(start_key) AS newest FROM (
@@ -55,6 +58,7 @@ ORDER BY start_key, flow_id
 _BY_KEY = f"""
 SELECT {_WHOLE} FROM {{s}}.interaction_flows
 WHERE flow_id = $1 AND start_key = (SELECT start_key FROM {{s}}.flow_keys WHERE flow_id = $1)
+  AND ($2::text[] IS NULL OR user_id = ANY($2))
 """
 #: Flows of one user that are looked at to find the newest sessions.
 _FLOWS_PER_SESSION: Final = 50
@@ -79,7 +83,9 @@ class FlowStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, filters: Filters, after: tuple[datetime, str] | None, limit: int) -> list[Row]:
+    async def page(
+        self, filters: Filters, after: tuple[datetime, str] | None, limit: int, visible: Collection[str] | None
+    ) -> list[Row]:
         """Summaries, newest first, from below the flow `after` on. Never opens `flow_data`."""
         start_key, flow_id = after or (None, None)
         return await self._database.fetch(
@@ -95,6 +101,7 @@ class FlowStore:
             flow_id,
             filters.terms,
             limit,
+            _listed(visible),
         )
 
     async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Row]:
@@ -102,9 +109,11 @@ class FlowStore:
         rows, _ = await self._database.fetch_within(MAX_ANSWER_BYTES, "flow_data", _OF_USER, user_id, source, limit)
         return rows
 
-    async def of_session(self, session_id: str, limit: int) -> list[Row]:
-        """Whole flows of one session, oldest first."""
-        rows, _ = await self._database.fetch_within(MAX_ANSWER_BYTES, "flow_data", _OF_SESSION, session_id, limit)
+    async def of_session(self, session_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
+        """Whole flows of one session, oldest first; of users in `visible` only, None being everybody."""
+        rows, _ = await self._database.fetch_within(
+            MAX_ANSWER_BYTES, "flow_data", _OF_SESSION, session_id, limit, _listed(visible)
+        )
         return rows
 
     async def of_newest_sessions(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Row]]:
@@ -118,5 +127,9 @@ class FlowStore:
             sessions[row["session_id"] or row["flow_id"]].append(row)
         return {session_id: flows for session_id, flows in sessions.items() if flows}
 
-    async def one(self, flow_id: str) -> Row | None:
-        return await self._database.fetchrow(_BY_KEY, flow_id)
+    async def one(self, flow_id: str, visible: Collection[str] | None) -> Row | None:
+        return await self._database.fetchrow(_BY_KEY, flow_id, _listed(visible))
+
+
+def _listed(visible: Collection[str] | None) -> list[str] | None:
+    return None if visible is None else list(visible)
