@@ -7,7 +7,20 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from spanflow.cli.command import Command
-from spanflow.cli.commands import doctor, migrate, retention, run, serve, settings, up
+from spanflow.cli.commands import (
+    doctor,
+    flows,
+    migrate,
+    monitor,
+    retention,
+    run,
+    serve,
+    settings,
+    show,
+    tail,
+    token,
+    up,
+)
 from spanflow.cli.console import Console
 from spanflow.cli.extras import require
 from spanflow.cli.problem import Problem
@@ -17,6 +30,11 @@ COMMANDS: tuple[Command, ...] = (
     up.COMMAND,
     run.COMMAND,
     serve.COMMAND,
+    tail.COMMAND,
+    flows.COMMAND,
+    show.COMMAND,
+    monitor.COMMAND,
+    token.COMMAND,
     migrate.COMMAND,
     retention.COMMAND,
     settings.COMMAND,

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import logging
 import os
 import socket
 import time
@@ -18,11 +17,6 @@ from spanflow.span_processors.settings import Settings
 if TYPE_CHECKING:
     import uvicorn
 
-#: Live sockets never end by themselves: after this many seconds a stop closes them.
-STOP_WITHIN = 5
-#: The largest message that a dashboard has reason to send.
-_MAX_MESSAGE = 256 * 1024
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (SPANFLOW_VIEWER_HOST)")
@@ -31,47 +25,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-link", action="store_true", help="do not print a link that signs in")
 
 
-def link(address: str, token: str) -> str:
+def link(address: str, token: str, secret: str = "") -> str:
     """A link that signs one browser in, once, within ten minutes. The code never leaves the browser's address bar."""
     from spanflow.viewer_api.auth.authenticator import one_time_code
 
-    return f"{address}/#code={one_time_code(token, time.time)}"
+    return f"{address}/#code={one_time_code(token, time.time, secret)}"
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    import uvicorn
+    from opentelemetry import context
 
+    from spanflow.span_processors.stages.own_thread import suppressed_context
     from spanflow.viewer_api.app import create_app
     from spanflow.viewer_api.auth.exposure import is_loopback, settled
+    from spanflow.viewer_api.operations import logs
+    from spanflow.viewer_api.operations.server import ViewerServer, configured
 
-    # A viewer that traces itself would fill the data it shows with its own requests.
+    # A viewer that traces itself would fill the data it shows with its own requests, whatever instruments it.
     os.environ["SPANFLOW_ENABLED"] = "false"
+    context.attach(suppressed_context())
     settings = Settings.from_environ(with_running_stack(os.environ))
     if arguments.host is not None:
         settings = dataclasses.replace(settings, viewer_host=arguments.host)
     if arguments.port is not None:
         settings = dataclasses.replace(settings, viewer_port=arguments.port)
     settings = settled(settings)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    configuration = uvicorn.Config(
-        create_app(settings),
-        host=settings.viewer_host,
-        port=settings.viewer_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # The app believes forwarding headers only from the proxies that the settings name.
-        proxy_headers=False,
-        ws_max_size=_MAX_MESSAGE,
-        timeout_graceful_shutdown=STOP_WITHIN,
-    )
+    logs.configure(settings.log_format, settings.log_level)
+    configuration = configured(create_app(settings), settings)
     listener = _bound(configuration) if arguments.fd is None else socket.socket(fileno=arguments.fd)
     try:
         if not arguments.no_link and is_loopback(settings.viewer_host):
             host, port = listener.getsockname()[:2]
             address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            console.result(f"Open {link(address, settings.viewer_token)}")
-        uvicorn.Server(configuration).run(sockets=[listener])
+            console.result(f"Open {link(address, settings.viewer_token, settings.viewer_secret)}")
+        ViewerServer(configuration, settings.viewer_stop_seconds).run(sockets=[listener])
     finally:
         listener.close()
     return 0
@@ -90,7 +77,7 @@ COMMAND = Command(
     aliases=("viewer",),
     help="serve the API and the dashboard",
     description="Serve the API and the dashboard. It refuses to listen where other machines can reach it unless "
-    "SPANFLOW_VIEWER_TOKEN or SPANFLOW_VIEWER_PROXY_PEERS says who may sign in.",
+    "the settings say who may sign in: tokens, JWT, OIDC or a forward-auth proxy.",
     run=run,
     add_arguments=add_arguments,
     extra=VIEWER,

@@ -38,7 +38,7 @@ def run(arguments: Arguments, console: Console) -> int:
             running = up.start(demo)
         except Interrupted:
             return 130
-        show = _link_printer(console, running.address, running.token)
+        show = _link_printer(console, running.address, running.token, settings.viewer_secret)
         console.note("")
         if demo is None:
             console.note("Trace a gateway of yours, in another terminal:  spanflow run -- uvicorn app:app")
@@ -50,12 +50,12 @@ def run(arguments: Arguments, console: Console) -> int:
     return 0
 
 
-def _link_printer(console: Console, address: str, token: str) -> Callable[[], None]:
+def _link_printer(console: Console, address: str, token: str, secret: str) -> Callable[[], None]:
     from spanflow.cli.commands.serve import link
 
     def show() -> None:
         again = "  (it works once; press Enter for another)" if sys.stdin and sys.stdin.isatty() else ""
-        console.result(f"Open {link(address, token)}{again}")
+        console.result(f"Open {link(address, token, secret)}{again}")
 
     return show
 

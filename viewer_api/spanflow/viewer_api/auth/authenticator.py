@@ -1,62 +1,90 @@
 """Who is behind a request or a socket."""
 
 import dataclasses
-import hmac
-import unicodedata
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.settings import Settings
-from spanflow.viewer_api.auth.origins import Origins, is_secure
-from spanflow.viewer_api.auth.permissions import Principal, Role, Via
+from spanflow.viewer_api.auth.bearers import Bearers, operator
+from spanflow.viewer_api.auth.doorkeeper import Doorkeeper
+from spanflow.viewer_api.auth.forwarded import ForwardedHeaders
+from spanflow.viewer_api.auth.origins import Origins
+from spanflow.viewer_api.auth.own_address import OwnAddress
+from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.rejected import Rejected
+from spanflow.viewer_api.auth.remote import remote_address
 from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Clock, Kind, Signer, TooLong
-from spanflow.viewer_api.problems import forbidden
+from spanflow.viewer_api.problems import Problem, forbidden
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
-
-#: The one name that the access token signs in.
-OPERATOR = "operator"
-
-#: Who has the configured credential of this name now; None when it was taken away.
-Owners = Callable[[str], Principal | None]
 
 
 class Authenticator:
     """Finds the principal of a connection: bearer token, forward-auth proxy or session cookie, in this order."""
 
     def __init__(
-        self, settings: Settings, spent: SpentTokens, clock: Clock, owners: Owners = lambda origin: None
+        self,
+        settings: Settings,
+        signer: Signer,
+        bearers: Bearers,
+        doorkeeper: Doorkeeper,
+        spent: SpentTokens,
+        clock: Clock,
     ) -> None:
-        self._token = settings.viewer_token
-        self._signer = Signer(settings.viewer_token)
+        self._signer = signer
+        self._bearers = bearers
         self._peers = ProxyPeers(settings.viewer_proxy_peers)
-        self._proxy_header = settings.viewer_proxy_header
+        self._forwarded = ForwardedHeaders(settings, self._peers)
         self._session_length = timedelta(hours=settings.viewer_session_hours)
         self._spent = spent
         self._clock = clock
-        self._owners = owners
-        self.origins = Origins(settings.viewer_allowed_origins, self._peers)
+        self.doorkeeper = doorkeeper
+        self.address = OwnAddress(self._peers, settings.viewer_public_url)
+        self.origins = Origins(settings.viewer_allowed_origins, self.address)
 
     @property
     def cookie_name(self) -> str:
         return self._signer.cookie_name
 
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the file of tokens as it is now."""
+        return self._bearers.book.problem
+
+    def remote_of(self, connection: HTTPConnection) -> str | None:
+        """The address that a connection comes from."""
+        return remote_address(connection, self._peers)
+
     async def principal_of(self, connection: HTTPConnection) -> Principal | None:
-        """Who this is, or None when no credential is good."""
+        """Who this is, or None when no credential is good. `Problem` when it cannot be found out now."""
         scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and (principal := self.by_token(credential.strip())):
-            return principal
-        if principal := self._by_proxy(connection):
+        token = credential.strip() if scheme.lower() == "bearer" else ""
+        rejected: Rejected | Problem | None = None
+        if token:
+            try:
+                return await self._checked(connection, token)
+            except (Rejected, Problem) as why:
+                rejected = why
+        # A proxy that knows somebody may leave a token of its own in that header.
+        if principal := self._forwarded.principal(connection):
             return principal
         cookie = connection.cookies.get(self.cookie_name)
-        return await self.by_session(cookie) if cookie else None
-
-    def by_token(self, token: str) -> Principal | None:
-        if self._token and hmac.compare_digest(token.encode(), self._token.encode()):
-            return Principal(OPERATOR, Via.TOKEN, Role.ADMIN)
+        if cookie and (principal := await self.by_session(cookie)):
+            return principal
+        if isinstance(rejected, Problem):
+            raise rejected
+        if rejected is not None:
+            await self.doorkeeper.failed(self.remote_of(connection), Via.TOKEN, str(rejected))
         return None
+
+    async def by_token(self, token: str, connection: HTTPConnection) -> Principal | None:
+        """Whose token this is; None when it is nobody's."""
+        try:
+            return await self._checked(connection, token)
+        except Rejected as why:
+            await self.doorkeeper.failed(self.remote_of(connection), Via.TOKEN, str(why))
+            return None
 
     async def by_session(self, cookie: str) -> Principal | None:
         claim = self._signer.read(Kind.SESSION, cookie, self._clock())
@@ -64,12 +92,12 @@ class Authenticator:
             return None
         return self._as_of_now(claim.principal(Via.SESSION, claim.expires, claim.fingerprint))
 
-    async def by_ticket(self, ticket: str) -> Principal | None:
+    async def by_ticket(self, ticket: str, connection: HTTPConnection) -> Principal | None:
         """A ticket opens one socket; that lasts as long as a session would, and no longer than the ticket's owner."""
-        claim = await self._use(Kind.TICKET, ticket)
+        claim = await self._used(Kind.TICKET, ticket, connection)
         if claim is None or (claim.parent is not None and await self._spent.contains(claim.parent)):
             return None
-        return self._as_of_now(claim.principal(Via.TICKET, self._end_of_session(claim), claim.parent))
+        return self._as_of_now(claim.principal(Via.TICKET, self._end_of_session(claim.until), claim.parent))
 
     async def renewed(self, principal: Principal) -> Principal | None:
         """With the rights that `principal` has by now; None when what they signed in with does not hold any more."""
@@ -79,16 +107,25 @@ class Authenticator:
             return None
         return self._as_of_now(principal)
 
-    async def exchange_code(self, code: str) -> tuple[str, Principal] | None:
+    async def exchange_code(self, code: str, connection: HTTPConnection) -> tuple[str, Principal] | None:
         """A new session cookie for a one-time code, and who it signs in."""
-        claim = await self._use(Kind.CODE, code)
+        claim = await self._used(Kind.CODE, code, connection)
         if claim is None:
             return None
-        expires = self._end_of_session(claim)
-        owner = claim.principal(Via.SESSION, expires, None)
-        cookie = self._signer.mint(Kind.SESSION, owner, expires.timestamp())
-        principal = await self.by_session(cookie)
-        return (cookie, principal) if principal else None
+        until = None if claim.until is None else datetime.fromtimestamp(claim.until, UTC)
+        owner = self._as_of_now(claim.principal(Via.SESSION, claim.expires, None))
+        return self.session_for(dataclasses.replace(owner, expires_at=until)) if owner else None
+
+    def session_for(self, owner: Principal) -> tuple[str, Principal]:
+        """A new session cookie for `owner`, which ends when their credential does, and who it signs in."""
+        until = None if owner.expires_at is None else owner.expires_at.timestamp()
+        expires = self._end_of_session(until)
+        stated = dataclasses.replace(owner, via=Via.SESSION, expires_at=expires, credential=None)
+        cookie = self._minted(Kind.SESSION, stated, expires)
+        claim = self._signer.read(Kind.SESSION, cookie, self._clock())
+        if claim is None:
+            raise forbidden("Your credential ends at this moment.")
+        return cookie, dataclasses.replace(stated, credential=claim.fingerprint)
 
     async def sign_out(self, principal: Principal) -> None:
         """Make the session worthless for everybody who has a copy of its cookie."""
@@ -96,57 +133,53 @@ class Authenticator:
             await self._spent.spend(principal.credential, Kind.SESSION, principal.expires_at)
 
     def code_for(self, principal: Principal) -> tuple[str, datetime]:
-        return self._mint(Kind.CODE, principal, CODE_SECONDS)
+        expires = self._now() + timedelta(seconds=CODE_SECONDS)
+        return self._minted(Kind.CODE, principal, expires), expires
 
     def ticket_for(self, principal: Principal) -> tuple[str, datetime]:
-        return self._mint(Kind.TICKET, principal, TICKET_SECONDS)
+        expires = self._now() + timedelta(seconds=TICKET_SECONDS)
+        return self._minted(Kind.TICKET, principal, expires), expires
 
-    def is_secure(self, connection: HTTPConnection) -> bool:
-        return is_secure(connection, self._peers)
-
-    def _mint(self, kind: Kind, principal: Principal, seconds: int) -> tuple[str, datetime]:
-        expires = self._now() + timedelta(seconds=seconds)
+    def _minted(self, kind: Kind, principal: Principal, expires: datetime) -> str:
         try:
-            return self._signer.mint(kind, principal, expires.timestamp()), expires
+            return self._signer.mint(kind, principal, expires.timestamp())
         except TooLong:
             raise forbidden("You may see too many named users for this: use your own credential.") from None
 
-    async def _use(self, kind: Kind, token: str) -> Claim | None:
-        claim = self._signer.read(kind, token, self._clock())
-        if claim is None or not await self._spent.spend(claim.fingerprint, kind, claim.expires):
-            return None
-        return claim
+    async def _checked(self, connection: HTTPConnection, token: str) -> Principal:
+        self.doorkeeper.check(self.remote_of(connection), token)
+        principal = await self._bearers.principal(token)
+        self.doorkeeper.passed(token)
+        return principal
 
-    def _by_proxy(self, connection: HTTPConnection) -> Principal | None:
-        if connection.client is None or connection.client.host not in self._peers:
-            return None
-        # Sent twice, one of them may be the client's own.
-        values = connection.headers.getlist(self._proxy_header)
-        if len(values) != 1:
-            return None
-        name = values[0].encode("latin-1").decode("utf-8", "replace").strip()
-        if not name or len(name) > 128 or any(unicodedata.category(char).startswith("C") for char in name):
-            return None
-        return Principal(name, Via.PROXY, Role.ADMIN)
+    async def _used(self, kind: Kind, token: str, connection: HTTPConnection) -> Claim | None:
+        """What a token says that is good for once, now that it was used."""
+        remote = self.remote_of(connection)
+        self.doorkeeper.check(remote, token)
+        claim = self._signer.read(kind, token, self._clock())
+        if claim is not None and await self._spent.spend(claim.fingerprint, kind, claim.expires):
+            return claim
+        why = "wrong or too old" if claim is None else "used already"
+        await self.doorkeeper.failed(remote, "ticket" if kind is Kind.TICKET else "code", why)
+        return None
 
     def _as_of_now(self, stated: Principal) -> Principal | None:
         """What was made from a configured credential has the rights which that one has at this moment."""
         if stated.origin is None:
             return stated
-        owner = self._owners(stated.origin)
+        owner = self._bearers.owner_now(stated.origin)
         if owner is None:
             return None
         return dataclasses.replace(stated, name=owner.name, role=owner.role, user_id=owner.user_id, scope=owner.scope)
 
-    def _end_of_session(self, claim: Claim) -> datetime:
+    def _end_of_session(self, until: float | None) -> datetime:
         end = self._now() + self._session_length
-        return end if claim.until is None else min(end, datetime.fromtimestamp(claim.until, UTC))
+        return end if until is None else min(end, datetime.fromtimestamp(until, UTC))
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
 
 
-def one_time_code(token: str, clock: Clock) -> str:
-    """A code for the link that a command prints; the viewer that has the same access token exchanges it."""
-    owner = Principal(OPERATOR, Via.TOKEN, Role.ADMIN)
-    return Signer(token).mint(Kind.CODE, owner, clock() + CODE_SECONDS)
+def one_time_code(token: str, clock: Clock, secret: str = "") -> str:
+    """A code for the link that a command prints; the viewer with the same access token and secret exchanges it."""
+    return Signer(secret or token).mint(Kind.CODE, operator(token), clock() + CODE_SECONDS)

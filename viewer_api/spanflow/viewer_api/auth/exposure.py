@@ -3,36 +3,85 @@
 import dataclasses
 import secrets
 from ipaddress import ip_address
+from typing import Final
 
 from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.viewer_api.auth.oidc_provider import is_safe
 from spanflow.viewer_api.auth.origins import check_origins
+from spanflow.viewer_api.auth.own_address import check_public_url
+from spanflow.viewer_api.auth.own_tokens import OwnTokens
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.token_book import TokenBook
 
-MIN_TOKEN_LENGTH = 16
+MIN_TOKEN_LENGTH: Final = 16
+_MIN_SECRET_LENGTH: Final = 32
 
 
 def settled(settings: Settings) -> Settings:
     """The settings with a way to sign in; `SettingsError` when they would leave the viewer open.
 
-    On a loopback address a viewer without a token gets a fresh one. Elsewhere it must be configured: a person has to
-    have decided who gets in.
+    On a loopback address a viewer without a token gets a fresh one. Elsewhere a way must be configured: a person has
+    to have decided who gets in.
     """
     ProxyPeers(settings.viewer_proxy_peers)
     check_origins(settings.viewer_allowed_origins)
+    check_public_url(settings.viewer_public_url)
+    TokenBook.at(settings.viewer_tokens_file)
+    _check_secrets(settings)
+    if settings.viewer_jwt_issuer:
+        OwnTokens(settings)
+    elif settings.viewer_jwt_secret or settings.viewer_jwt_key_file:
+        raise SettingsError("SPANFLOW_VIEWER_JWT_ISSUER: say whose tokens are signed with this secret or key.")
+    _check_oidc(settings)
     if settings.viewer_token:
-        if len(settings.viewer_token) < MIN_TOKEN_LENGTH or not settings.viewer_token.isascii():
-            raise SettingsError(
-                f"SPANFLOW_VIEWER_TOKEN: use at least {MIN_TOKEN_LENGTH} ASCII characters; "
-                'python -c "import secrets; print(secrets.token_urlsafe())" makes a good one.'
-            )
         return settings
-    if not settings.viewer_proxy_peers and not is_loopback(settings.viewer_host):
+    if not ways_in(settings) and not is_loopback(settings.viewer_host):
         raise SettingsError(
             f"SPANFLOW_VIEWER_HOST: {settings.viewer_host!r} can be reached from other machines, and nothing says who "
-            "may sign in. Set SPANFLOW_VIEWER_TOKEN, or SPANFLOW_VIEWER_PROXY_PEERS when a forward-auth proxy stands "
-            "before the viewer, or listen on 127.0.0.1."
+            "may sign in. Set SPANFLOW_VIEWER_TOKEN, SPANFLOW_VIEWER_TOKENS_FILE, SPANFLOW_VIEWER_JWT_ISSUER or "
+            "SPANFLOW_VIEWER_OIDC_ISSUER, or SPANFLOW_VIEWER_PROXY_PEERS when a forward-auth proxy stands before the "
+            "viewer, or listen on 127.0.0.1."
         )
     return dataclasses.replace(settings, viewer_token=secrets.token_urlsafe(32))
+
+
+def ways_in(settings: Settings) -> list[str]:
+    """The configured ways to sign in, in words."""
+    ways = (
+        (settings.viewer_token, "the access token"),
+        (settings.viewer_tokens_file, "the tokens of a file"),
+        (settings.viewer_jwt_issuer, f"JWTs of {settings.viewer_jwt_issuer}"),
+        (settings.viewer_oidc_issuer, f"OIDC by {settings.viewer_oidc_issuer}"),
+        (settings.viewer_proxy_peers, f"a proxy at {', '.join(settings.viewer_proxy_peers)}"),
+    )
+    return [words for configured, words in ways if configured]
+
+
+def _check_secrets(settings: Settings) -> None:
+    token, secret = settings.viewer_token, settings.viewer_secret
+    if token and (len(token) < MIN_TOKEN_LENGTH or not token.isascii()):
+        raise SettingsError(
+            f"SPANFLOW_VIEWER_TOKEN: use at least {MIN_TOKEN_LENGTH} ASCII characters; `spanflow token new` makes a "
+            "good one."
+        )
+    if secret and len(secret) < _MIN_SECRET_LENGTH:
+        raise SettingsError(f"SPANFLOW_VIEWER_SECRET: use at least {_MIN_SECRET_LENGTH} characters.")
+
+
+def _check_oidc(settings: Settings) -> None:
+    if not settings.viewer_oidc_issuer:
+        if settings.viewer_oidc_client_id or settings.viewer_oidc_client_secret:
+            raise SettingsError("SPANFLOW_VIEWER_OIDC_ISSUER: say which identity provider this client belongs to.")
+        return
+    if not is_safe(settings.viewer_oidc_issuer):
+        raise SettingsError("SPANFLOW_VIEWER_OIDC_ISSUER: use an https:// address (http:// only on this machine).")
+    if not settings.viewer_oidc_client_id:
+        raise SettingsError("SPANFLOW_VIEWER_OIDC_CLIENT_ID: say which client of the identity provider the viewer is.")
+    if not settings.viewer_secret and not settings.viewer_token and not is_loopback(settings.viewer_host):
+        raise SettingsError(
+            "SPANFLOW_VIEWER_SECRET: set one, the same for every process of this viewer; without it each process would "
+            "know only the browsers that signed in there, and none of them after a restart."
+        )
 
 
 def is_loopback(host: str) -> bool:

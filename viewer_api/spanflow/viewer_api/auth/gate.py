@@ -1,6 +1,6 @@
 """The gate before every route: nobody is served who is not signed in, and no other site's page.
 
-It stands before routing and before a body is read, so that a route which forgets to ask is still closed.
+It stands before routing and before a body is read. A route that does not say who may use it is served to nobody.
 """
 
 from typing import Final
@@ -9,13 +9,16 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spanflow.viewer_api.auth.authenticator import Authenticator
-from spanflow.viewer_api.auth.permissions import Via
-from spanflow.viewer_api.problems import Problem, not_signed_in
+from spanflow.viewer_api.auth.doors import Declaration, Doors, inner_path, is_api
+from spanflow.viewer_api.auth.permissions import Principal, Via
+from spanflow.viewer_api.auth.rates import Rates
+from spanflow.viewer_api.auth.secret_query import hide_secrets
+from spanflow.viewer_api.problems import Problem, no_such_address, not_signed_in
 
-#: The one door that is open to everybody: exchanging a one-time code.
-OPEN: Final = frozenset({("POST", "/api/v1/session")})
 MAX_BODY: Final = 256 * 1024
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: No browser sends such a credential by itself, so no other site's page can make it do so.
+_BEARERS: Final = frozenset({Via.TOKEN, Via.JWT, Via.OIDC})
 
 
 class Gate:
@@ -25,32 +28,59 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or not _inner_path(scope).startswith("/api"):
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        connection = HTTPConnection(scope)
+        if scope["type"] == "http":
+            hide_secrets(scope, inner_path(scope))
+        doors: Doors = scope["app"].state.doors
+        declared = doors.of(scope)
+        if declared is not None and declared.is_open and not is_api(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._signed_in(scope)
+        except Problem as why:
+            await _refuse(why, scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._socket(declared, scope, receive, send)
+        else:
+            await self._request(declared, scope, receive, send)
+
+    @staticmethod
+    async def _signed_in(scope: Scope) -> None:
         # Made when the application starts, which is after this middleware.
         authenticator: Authenticator = scope["app"].state.viewer.authenticator
-        principal = await authenticator.principal_of(connection)
+        rates: Rates = scope["app"].state.viewer.rates
+        principal = await authenticator.principal_of(HTTPConnection(scope))
         scope.setdefault("state", {})["principal"] = principal
-        if scope["type"] == "websocket":
-            # No socket takes parameters, and the server logs the address: a token that somebody put there must not be.
-            scope["query_string"] = b""
-            if not authenticator.origins.allow(connection):
-                await _refuse_socket(receive, send)
-                return
+        if principal is not None:
+            rates.request(principal)
+
+    async def _socket(self, declared: Declaration | None, scope: Scope, receive: Receive, send: Send) -> None:
+        # No socket takes parameters, and the server logs the address: a token that somebody put there must not be.
+        scope["query_string"] = b""
+        if not _origin_allowed(scope):
+            await _refuse_socket(receive, send, "origin_not_allowed")
+        elif declared is None:
+            await _refuse_socket(receive, send, "route_not_found")
+        else:
             await self._app(scope, receive, send)
-            return
-        method = scope["method"]
-        by_bearer = principal is not None and principal.via is Via.TOKEN
+
+    async def _request(self, declared: Declaration | None, scope: Scope, receive: Receive, send: Send) -> None:
+        principal: Principal | None = scope["state"]["principal"]
+        by_bearer = principal is not None and principal.via in _BEARERS
         problem = None
-        if method not in _SAFE and not by_bearer and not authenticator.origins.allow(connection):
+        if scope["method"] not in _SAFE and not by_bearer and not _origin_allowed(scope):
             problem = Problem(
                 403, "origin_not_allowed", "This origin is not listed in SPANFLOW_VIEWER_ALLOWED_ORIGINS."
             )
-        elif principal is None and (method, _inner_path(scope)) not in OPEN:
+        elif principal is None and not (declared is not None and declared.is_open):
             problem = not_signed_in()
-        elif _declared_length(connection) > MAX_BODY:
+        elif declared is None:
+            problem = no_such_address()
+        elif _declared_length(scope) > MAX_BODY:
             problem = too_large()
         if problem is not None:
             await problem.response()(scope, receive, send)
@@ -58,14 +88,13 @@ class Gate:
         await self._app(scope, _limited(receive), send)
 
 
-def _inner_path(scope: Scope) -> str:
-    """The path below the folder that a reverse proxy serves us at."""
-    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
-    return path[len(root) :] if root and path.startswith(root + "/") else path
+def _origin_allowed(scope: Scope) -> bool:
+    authenticator: Authenticator = scope["app"].state.viewer.authenticator
+    return authenticator.origins.allow(HTTPConnection(scope))
 
 
-def _declared_length(connection: HTTPConnection) -> int:
-    length = connection.headers.get("content-length", "0")
+def _declared_length(scope: Scope) -> int:
+    length = HTTPConnection(scope).headers.get("content-length", "0")
     return int(length) if length.isdecimal() else 0
 
 
@@ -88,7 +117,15 @@ def too_large() -> Problem:
     return Problem(413, "body_too_large", f"A body may have at most {MAX_BODY} bytes.")
 
 
-async def _refuse_socket(receive: Receive, send: Send) -> None:
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Say no before the request, or the socket, is accepted."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await _refuse_socket(receive, send, problem.code)
+    else:
+        await problem.response()(scope, receive, send)
+
+
+async def _refuse_socket(receive: Receive, send: Send, why: str) -> None:
     """Closed before it is accepted: the browser sees a failed handshake (403)."""
     await receive()
-    await send({"type": "websocket.close", "code": 4403, "reason": "origin_not_allowed"})
+    await send({"type": "websocket.close", "code": 4403, "reason": why})

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.settings import SettingsError
-from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.own_address import OwnAddress
 
 
 def check_origins(origins: Sequence[str]) -> None:
@@ -26,9 +26,9 @@ def check_origins(origins: Sequence[str]) -> None:
 class Origins:
     """The viewer's own origin and the listed ones."""
 
-    def __init__(self, allowed: Sequence[str], peers: ProxyPeers) -> None:
+    def __init__(self, allowed: Sequence[str], own: OwnAddress) -> None:
         self._allowed = frozenset(origin.lower() for origin in allowed)
-        self._peers = peers
+        self._own = own
 
     def allow(self, connection: HTTPConnection) -> bool:
         """Whether the page behind a request, if there is one, may make it. Programs send no `Origin`."""
@@ -38,26 +38,4 @@ class Origins:
         if len(origins) > 1:
             return False
         origin = origins[0].lower()
-        return origin in self._allowed or origin in self._own(connection)
-
-    def _own(self, connection: HTTPConnection) -> set[str]:
-        """Both schemes count: a proxy that ends TLS before the viewer need not say so."""
-        hosts = [connection.headers.get("host", "")]
-        if _peer(connection) in self._peers:
-            hosts.append(connection.headers.get("x-forwarded-host", ""))
-        own = set()
-        for host in filter(None, hosts):
-            own.add("https://" + host.lower().removesuffix(":443"))
-            own.add("http://" + host.lower().removesuffix(":80"))
-        return own
-
-
-def is_secure(connection: HTTPConnection, peers: ProxyPeers) -> bool:
-    """Whether the browser's side of the connection is encrypted, as far as we can know."""
-    if _peer(connection) in peers and "x-forwarded-proto" in connection.headers:
-        return connection.headers["x-forwarded-proto"].strip().lower() in {"https", "wss"}
-    return connection.url.scheme in {"https", "wss"}
-
-
-def _peer(connection: HTTPConnection) -> str | None:
-    return connection.client.host if connection.client else None
+        return origin in self._allowed or origin in self._own.origins(connection)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -27,6 +27,8 @@ class Kind(StrEnum):
     CODE = "c"
     SESSION = "s"
     TICKET = "t"
+    #: Remembers a sign-in at the identity provider that has begun.
+    LOGIN = "l"
 
 
 #: How long a code and a ticket may wait for being used, in seconds.
@@ -82,6 +84,10 @@ class Signer:
         until = owner.expires_at.timestamp() if owner.expires_at is not None else None
         parent = _text(owner.credential) if owner.credential is not None else None
         stated = [owner.name, owner.role, owner.user_id, scope, owner.origin, expires_at, until, parent]
+        return self.seal(kind, stated)
+
+    def seal(self, kind: Kind, stated: list[Any]) -> str:
+        """A token that says `stated`; whoever has it can read it, and nobody can change it."""
         payload = orjson.dumps([*stated, secrets.token_urlsafe(12)])
         body = f"{kind.value}.{_text(payload)}"
         token = f"{body}.{_text(self._mac(body))}"
@@ -89,15 +95,27 @@ class Signer:
             raise TooLong
         return token
 
-    def read(self, kind: Kind, token: str, now: float) -> Claim | None:
-        """What `token` says, or None when it is forged, of another kind or too old."""
+    def unsealed(self, kind: Kind, token: str) -> list[Any] | None:
+        """What a token of `kind` says; None when it is forged or of another kind."""
         if len(token) > MAX_LENGTH or not token.isascii():
             return None
         body, _, mac = token.rpartition(".")
         word, _, payload = body.partition(".")
         if not hmac.compare_digest(_text(self._mac(body)), mac) or word != kind.value:
             return None
-        name, role, user_id, scope, origin, expires_at, until, parent, _nonce = orjson.loads(_raw(payload))
+        stated: list[Any] = orjson.loads(_raw(payload))
+        return stated[:-1]
+
+    def secret_for(self, purpose: str) -> bytes:
+        """A secret of its own for something else."""
+        return hmac.new(self._key, f"secret for {purpose}".encode(), hashlib.sha256).digest()
+
+    def read(self, kind: Kind, token: str, now: float) -> Claim | None:
+        """What `token` says, or None when it is forged, of another kind or too old."""
+        stated = self.unsealed(kind, token)
+        if stated is None:
+            return None
+        name, role, user_id, scope, origin, expires_at, until, parent = stated
         if expires_at <= now or (until is not None and until <= now):
             return None
         return Claim(

@@ -97,7 +97,7 @@ def _read(table: dict[str, Any]) -> Entry:
         raise ValueError("a name is missing")
     if not isinstance(hashed, str) or not _HASH.fullmatch(hashed):
         raise ValueError("hash must be sha256: and 64 hexadecimal digits; `spanflow token new` prints it")
-    if role not in set(Role):
+    if not isinstance(role, str) or role not in set(Role):
         raise ValueError(f"role must be one of {', '.join(Role)}")
     users = table.get("users")
     if users is not None and (role != Role.MONITOR or not isinstance(users, list) or not users):
@@ -129,5 +129,5 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _text(value: str) -> str:
-    """A string of TOML's: JSON's are, too."""
-    return json.dumps(value)
+    """A string of TOML's: JSON's are, too, but for their way with characters beyond 16 bits."""
+    return json.dumps(value, ensure_ascii=False)

@@ -8,7 +8,7 @@ from spanflow.viewer_api.auth.jwt_key import PublicKey
 from spanflow.viewer_api.auth.rejected import Rejected
 
 MAX_LENGTH: Final = 16 * 1024
-_REQUIRED: Final = ["exp", "iss", "aud"]
+_JWT: Final = jwt.PyJWT({"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True})
 _WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (jwt.ExpiredSignatureError, "expired"),
     (jwt.ImmatureSignatureError, "not valid yet"),
@@ -41,14 +41,13 @@ def verified(
     if header_of(token).get("alg") != algorithm:
         raise Rejected("of another algorithm")
     try:
-        return jwt.decode(
+        return _JWT.decode(
             token,
             key,
             algorithms=[algorithm],
             issuer=issuer,
             audience=audience,
             leeway=leeway,
-            options={"require": _REQUIRED, "enforce_minimum_key_length": True},
         )
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as why:
         word = next((word for kind, word in _WORDS if isinstance(why, kind)), "not well formed")

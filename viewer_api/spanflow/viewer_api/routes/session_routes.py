@@ -1,14 +1,17 @@
 """Signing in and out, and tickets for sockets."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
+from spanflow.viewer_api.auth.doors import Everybody
 from spanflow.viewer_api.auth.permissions import Principal, rights_of
+from spanflow.viewer_api.auth.session_cookie import delete_session, set_session
 from spanflow.viewer_api.auth.signed_tokens import MAX_LENGTH
+from spanflow.viewer_api.auth.verification import MAX_LENGTH as MAX_TOKEN
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.audit_log import Entry
@@ -18,8 +21,17 @@ router = APIRouter(prefix="/api/v1/session", tags=["session"])
 SignedIn = Annotated[Principal, Depends(Needs(None))]
 
 
-class Code(BaseModel):
-    code: str = Field(min_length=1, max_length=MAX_LENGTH)
+class Credential(BaseModel):
+    """One of both."""
+
+    code: str | None = Field(None, min_length=1, max_length=MAX_LENGTH)
+    token: str | None = Field(None, min_length=1, max_length=MAX_TOKEN)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.code is None) == (self.token is None):
+            raise ValueError("send a code or a token")
+        return self
 
 
 def _shown(principal: Principal) -> dict[str, Any]:
@@ -34,27 +46,34 @@ def _shown(principal: Principal) -> dict[str, Any]:
     }
 
 
-@router.post("")
-async def sign_in(request: Request, body: Code) -> Response:
-    """Exchange a one-time code for a session cookie. The only route that is open to everybody."""
+@router.post("", dependencies=[Depends(Everybody())])
+async def sign_in(request: Request, body: Credential) -> Response:
+    """Exchange a one-time code, or a token, for a session cookie. Open to everybody."""
     viewer = viewer_of(request)
-    remote = request.client.host if request.client else None
-    signed_in = await viewer.authenticator.exchange_code(body.code)
-    if signed_in is None:
-        raise Problem(401, "code_invalid", "This code is wrong, was used or is too old. Start from a fresh link.")
+    authenticator = viewer.authenticator
+    if body.code is not None:
+        signed_in = await authenticator.exchange_code(body.code, request)
+        if signed_in is None:
+            raise Problem(401, "code_invalid", "This code is wrong, was used or is too old. Start from a fresh link.")
+    else:
+        owner = await authenticator.by_token(body.token or "", request)
+        if owner is None:
+            raise Problem(401, "token_invalid", "This token is wrong or too old.")
+        signed_in = authenticator.session_for(owner)
     cookie, principal = signed_in
-    await viewer.audit.write(Entry(principal.name, principal.via.value, "signed_in", remote=remote))
+    remote = authenticator.remote_of(request)
+    entry = Entry(principal.name, principal.via.value, "signed_in", remote=remote, role=principal.role.value)
+    await viewer.audit.write(entry, {"by": "token" if body.code is None else "code"})
     response = json_response(_shown(principal))
-    assert principal.expires_at is not None
-    response.set_cookie(
-        viewer.authenticator.cookie_name,
-        cookie,
-        expires=principal.expires_at,
-        httponly=True,
-        samesite="strict",
-        secure=viewer.authenticator.is_secure(request),
-    )
+    set_session(response, request, authenticator, cookie, principal)
     return response
+
+
+@router.get("/methods", dependencies=[Depends(Everybody())])
+async def methods(request: Request) -> Response:
+    """How a browser can sign in here. Open to everybody."""
+    oidc = ["oidc"] if viewer_of(request).oidc is not None else []
+    return json_response({"methods": ["code", "token", *oidc]})
 
 
 @router.get("")
@@ -69,7 +88,7 @@ async def sign_out(request: Request, principal: SignedIn) -> Response:
     await viewer.authenticator.sign_out(principal)
     await viewer.audit.write(viewer.entry(request, "signed_out"))
     response = Response(status_code=204)
-    response.delete_cookie(viewer.authenticator.cookie_name, httponly=True, samesite="strict")
+    delete_session(response, request, viewer.authenticator)
     return response
 
 

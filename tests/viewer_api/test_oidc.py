@@ -1,0 +1,287 @@
+"""Signing in at an OpenID Connect provider: browsers by its login page, programs by its tokens."""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from dirty_equals import IsStr
+
+from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.viewer_api.auth.exposure import settled
+from tests.support.identity_provider import CLIENT_SECRET, IdentityProvider, identity_provider
+from tests.support.poll import eventually
+from tests.support.query import query
+from tests.support.viewer_server import RunningViewer
+from tests.viewer_api.conftest import MakeViewer
+
+START = "/api/v1/session/oidc/start"
+CALLBACK = "/api/v1/session/oidc/callback"
+SESSION = "/api/v1/session"
+
+
+@pytest.fixture
+def idp() -> Iterator[IdentityProvider]:
+    with identity_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def viewer(make_viewer: MakeViewer, idp: IdentityProvider) -> RunningViewer:
+    return make_viewer(**idp.settings)
+
+
+def to_the_callback(viewer: RunningViewer, page: str = "/", **options: Any) -> httpx.URL:
+    """A browser clicks on «sign in»; the address that the provider sends it back to."""
+    begun = viewer.stranger.get(START, params={"page": page}, **options)
+    assert begun.status_code == 303, begun.text
+    sent_on = httpx.get(begun.headers["location"])
+    assert sent_on.status_code == 302
+    return httpx.URL(sent_on.headers["location"])
+
+
+def failed(viewer: RunningViewer, answer: httpx.Response) -> bool:
+    """Whether the browser was told that it failed, and has no session."""
+    assert answer.status_code == 303
+    assert "spanflow_session" not in answer.headers.get("set-cookie", "")
+    return answer.headers["location"] == f"{viewer.origin}/#sign_in=failed"
+
+
+def reasons(dsn: str) -> list[str]:
+    rows = query(dsn, "SELECT detail->>'why' AS why FROM omni2.audit_log WHERE action = 'login_failed' ORDER BY id")
+    return [row["why"] for row in rows]
+
+
+def test_a_browser_signs_in_at_the_provider(viewer: RunningViewer, idp: IdentityProvider, postgres_dsn: str) -> None:
+    idp.becomes(claims={"sub": "7", "email": "ada@example.org", "role": "monitor"})
+    assert viewer.stranger.get(SESSION + "/methods").json() == {"methods": ["code", "token", "oidc"]}
+    begun = viewer.stranger.get(START, params={"page": "/history/7"})
+    asked = parse_qs(urlsplit(begun.headers["location"]).query)
+    assert asked["redirect_uri"] == [viewer.origin + CALLBACK]
+    assert asked["code_challenge_method"] == ["S256"]
+    cookie = SimpleCookie(begun.headers["set-cookie"])
+    (remembered,) = cookie.values()
+    assert (remembered["path"], remembered["httponly"], remembered["samesite"]) == (
+        "/api/v1/session/oidc",
+        True,
+        "lax",
+    )
+    # Nothing that the browser or its owner can read is a secret of the exchange.
+    for name in ("state", "nonce", "code_challenge"):
+        assert asked[name][0] not in begun.headers["set-cookie"]
+    back = httpx.get(begun.headers["location"]).headers["location"]
+    answer = viewer.stranger.get(back)
+    assert (answer.status_code, answer.headers["location"]) == (303, viewer.origin + "/history/7")
+    assert answer.headers["cache-control"] == "no-store"
+    session = next(line for line in answer.headers.get_list("set-cookie") if "spanflow_session" in line)
+    assert "HttpOnly" in session
+    assert "SameSite=strict" in session
+    assert viewer.stranger.get(SESSION).json() == {
+        "name": "ada@example.org",
+        "via": "session",
+        "role": "monitor",
+        "user_id": 7,
+        "scope": None,
+        "rights": ["live", "monitor", "read"],
+        "expires_at": IsStr,
+    }
+    rows = query(postgres_dsn, "SELECT actor, action, remote, detail->>'by' AS by FROM omni2.audit_log")
+    assert rows == [{"actor": "ada@example.org", "action": "signed_in", "remote": "127.0.0.1", "by": "oidc"}]
+
+
+def test_a_callback_works_once_and_in_the_browser_that_began(viewer: RunningViewer, postgres_dsn: str) -> None:
+    back = to_the_callback(viewer)
+    with httpx.Client(base_url=viewer.origin) as thief:
+        assert failed(viewer, thief.get(back))
+    cookies = dict(viewer.stranger.cookies)
+    # Another sign-in that somebody else began, pushed upon this browser.
+    with httpx.Client(base_url=viewer.origin) as other:
+        foreign = httpx.get(other.get(START).headers["location"]).headers["location"]
+    assert failed(viewer, viewer.stranger.get(foreign))
+    back = to_the_callback(viewer)
+    cookies = dict(viewer.stranger.cookies)
+    assert viewer.stranger.get(back).headers["location"] == viewer.origin + "/"
+    with httpx.Client(base_url=viewer.origin, cookies=cookies) as again:
+        assert failed(viewer, again.get(back))
+    assert reasons(postgres_dsn) == [
+        "no sign-in that was begun here",
+        "a state that is not this browser's",
+        "a sign-in that is over",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("nonce", "an ID token of another sign-in"),
+        ("audience", "meant for another audience"),
+        ("azp", "an ID token of another client"),
+        ("iss", "an answer of another provider"),
+        ("denied", "refused by the provider"),
+        ("signature", "of another algorithm"),
+    ],
+)
+def test_an_answer_that_cannot_be_right_signs_nobody_in(
+    viewer: RunningViewer, idp: IdentityProvider, postgres_dsn: str, fault: str, reason: str
+) -> None:
+    idp.becomes(faults=[fault])
+    assert failed(viewer, viewer.stranger.get(to_the_callback(viewer)))
+    assert viewer.stranger.get(SESSION).status_code == 401
+    assert reasons(postgres_dsn) == [reason]
+
+
+def test_without_the_right_verifier_a_stolen_code_is_worth_nothing(viewer: RunningViewer, postgres_dsn: str) -> None:
+    stolen = dict(to_the_callback(viewer).params)["code"]
+    back = to_the_callback(viewer)
+    assert failed(viewer, viewer.stranger.get(back.copy_set_param("code", stolen)))
+    assert reasons(postgres_dsn) == ["a code that the provider refuses (invalid_grant)"]
+
+
+@pytest.mark.parametrize("page", ["//evil.example", "https://evil.example", "/\\evil.example", "/a?b=c", "evil", "/#x"])
+def test_a_sign_in_never_ends_on_another_site(viewer: RunningViewer, page: str) -> None:
+    assert viewer.stranger.get(to_the_callback(viewer, page)).headers["location"] == viewer.origin + "/"
+
+
+def test_no_log_and_no_address_holds_a_secret(viewer: RunningViewer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    back = to_the_callback(viewer)
+    secret = dict(back.params)["code"]
+    answer = viewer.stranger.get(back)
+    assert answer.headers["location"] == viewer.origin + "/"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    # The server's own access log is on in this test.
+    ours = [record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    lines = [line for line in ours if CALLBACK in line]
+    assert lines
+    for line in ours:
+        assert secret not in line
+        assert CLIENT_SECRET not in line
+        assert "code=" not in line
+
+
+def test_roles_that_the_id_token_lacks_are_asked_for(viewer: RunningViewer, idp: IdentityProvider) -> None:
+    idp.becomes(claims={"sub": "7", "email": "ada@example.org"}, userinfo={"role": "admin", "email": "eve@example.org"})
+    viewer.stranger.get(to_the_callback(viewer))
+    known = viewer.stranger.get(SESSION).json()
+    assert (known["role"], known["name"]) == ("admin", "ada@example.org")
+    # What it says about somebody else does not count.
+    idp.becomes(userinfo={"role": "admin", "sub": "8"})
+    viewer.stranger.get(to_the_callback(viewer))
+    assert viewer.stranger.get(SESSION).json()["role"] == "viewer"
+
+
+def test_behind_a_proxy_in_a_folder_everything_has_its_public_address(
+    make_viewer: MakeViewer, idp: IdentityProvider
+) -> None:
+    viewer = make_viewer(**idp.settings, viewer_public_url="https://example.com/flows/")
+    begun = viewer.stranger.get(START)
+    assert parse_qs(urlsplit(begun.headers["location"]).query)["redirect_uri"] == [
+        "https://example.com/flows" + CALLBACK
+    ]
+    cookie = begun.headers["set-cookie"]
+    assert "Secure" in cookie
+    assert "Path=/flows/api/v1/session/oidc" in cookie
+    back = urlsplit(httpx.get(begun.headers["location"]).headers["location"])
+    sent = cookie.partition(";")[0]
+    answer = viewer.stranger.get(f"{CALLBACK}?{back.query}", headers={"Cookie": sent})
+    assert answer.headers["location"] == "https://example.com/flows/"
+    assert all("Secure" in line for line in answer.headers.get_list("set-cookie") if "spanflow_session" in line)
+
+
+# -- tokens of the provider --------------------------------------------------------------------------------------------
+
+
+def bearer(viewer: RunningViewer, token: str) -> httpx.Response:
+    return viewer.stranger.get(SESSION, headers={"Authorization": f"Bearer {token}"})
+
+
+def test_programs_send_tokens_of_the_provider(viewer: RunningViewer, idp: IdentityProvider) -> None:
+    known = bearer(viewer, idp.signed(role=["monitor"])).json()
+    assert (known["via"], known["name"], known["role"], known["user_id"]) == ("oidc", "ada@example.org", "monitor", 7)
+    assert known["expires_at"] == IsStr
+    for wrong in ({"aud": "another"}, {"iss": "https://other.example"}, {"exp": 1}, {"sub": "a/b"}):
+        assert bearer(viewer, idp.signed(**wrong)).status_code == 401, wrong
+
+
+def test_a_bearer_token_needs_no_origin_and_changes_things(viewer: RunningViewer, idp: IdentityProvider) -> None:
+    headers = {"Authorization": f"Bearer {idp.signed(role='admin')}", "Origin": "https://elsewhere.example"}
+    assert viewer.stranger.post("/api/v1/monitoring/enable/7", headers=headers).status_code == 200
+
+
+def test_new_keys_are_fetched_when_they_are_first_seen_but_not_for_every_invention(
+    make_viewer: MakeViewer, idp: IdentityProvider
+) -> None:
+    viewer = make_viewer(**idp.settings, viewer_oidc_refetch_seconds=1.0)
+    first = idp.signed()
+    assert bearer(viewer, first).status_code == 200
+    assert idp.seen("/jwks") == 1
+    idp.becomes(rotate=True)
+    second = idp.signed()
+    eventually(lambda: bearer(viewer, second).status_code == 200, within=5)
+    assert bearer(viewer, first).status_code == 401
+    fetched = idp.seen("/jwks")
+    idp.becomes(rotate=True)
+    invented = [idp.becomes(rotate=True, sign={})["signed"] for _ in range(5)]
+    idp.becomes(rotate=True)
+    for token in invented * 3:
+        assert bearer(viewer, token).status_code == 401
+    assert idp.seen("/jwks") <= fetched + 2
+
+
+def test_while_the_provider_is_away_what_is_known_holds(make_viewer: MakeViewer, idp: IdentityProvider) -> None:
+    known = make_viewer(**idp.settings, viewer_oidc_refetch_seconds=0.05)
+    token = idp.signed()
+    assert bearer(known, token).status_code == 200
+    idp.becomes(faults=["away"])
+    assert bearer(known, token).status_code == 200
+    fresh = make_viewer(**idp.settings, viewer_oidc_refetch_seconds=0.05)
+    refused = bearer(fresh, token)
+    assert (refused.status_code, refused.json()["code"]) == (503, "identity_provider_unavailable")
+    assert refused.headers["retry-after"] == "5"
+    assert fresh.stranger.get(START).json()["code"] == "identity_provider_unavailable"
+    assert fresh.http.get(SESSION).status_code == 200
+    idp.becomes(faults=[])
+    eventually(lambda: bearer(fresh, token).status_code == 200)
+
+
+def test_a_document_of_another_issuer_is_not_believed(make_viewer: MakeViewer, idp: IdentityProvider) -> None:
+    idp.becomes(faults=["issuer"])
+    viewer = make_viewer(**idp.settings)
+    assert viewer.stranger.get(START).json()["code"] == "identity_provider_unavailable"
+
+
+def test_without_a_provider_its_routes_say_so(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer()
+    for path in (START, CALLBACK):
+        refused = viewer.stranger.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (404, "oidc_not_configured")
+    assert viewer.stranger.get(SESSION + "/methods").json() == {"methods": ["code", "token"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"viewer_oidc_client_id": "x"}, "SPANFLOW_VIEWER_OIDC_ISSUER"),
+        ({"viewer_oidc_issuer": "http://id.example"}, "use an https"),
+        ({"viewer_oidc_issuer": "https://id.example"}, "SPANFLOW_VIEWER_OIDC_CLIENT_ID"),
+        (
+            {"viewer_oidc_issuer": "https://id.example", "viewer_oidc_client_id": "x", "viewer_host": "0.0.0.0"},
+            "SPANFLOW_VIEWER_SECRET",
+        ),
+        ({"viewer_public_url": "flows.example.com"}, "SPANFLOW_VIEWER_PUBLIC_URL"),
+        ({"viewer_secret": "short"}, "SPANFLOW_VIEWER_SECRET"),
+    ],
+)
+def test_settings_that_leave_something_open_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settled(Settings(**changes))
+
+
+def test_a_session_outlives_the_id_token(viewer: RunningViewer) -> None:
+    viewer.stranger.get(to_the_callback(viewer))
+    until = datetime.fromisoformat(viewer.stranger.get(SESSION).json()["expires_at"])
+    assert until - datetime.now(UTC) > timedelta(hours=11)

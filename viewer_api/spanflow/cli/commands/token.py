@@ -1,0 +1,68 @@
+"""`spanflow token`: access tokens for programs and people."""
+
+import argparse
+import json
+import time
+from datetime import UTC, datetime
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.problem import Problem
+
+_DAY = 86_400
+_MOST_DAYS = 36_500
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["new"], help="new: make a token")
+    parser.add_argument("--name", required=True, help="whose it is; the audit log shows it")
+    parser.add_argument(
+        "--role", required=True, choices=["viewer", "monitor", "admin"], help="viewer, monitor or admin: what it may do"
+    )
+    parser.add_argument("--user-id", help="a viewer's own user id: they see the flows of this user")
+    parser.add_argument("--users", help="user ids that a monitor may see, comma-separated; without it everybody")
+    parser.add_argument("--days", type=int, help="days until it ends; without it never")
+    parser.add_argument("--json", action="store_true", help="print token and entry as JSON")
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.viewer_api.auth.permissions import Principal, Role, Via
+    from spanflow.viewer_api.auth.token_file import Entry, digest, new_token, parsed, written
+
+    if arguments.days is not None and not 1 <= arguments.days <= _MOST_DAYS:
+        raise Problem(f"--days: use a number from 1 to {_MOST_DAYS}.")
+    token = new_token()
+    users = [user.strip() for user in (arguments.users or "").split(",") if user.strip()]
+    expires = None if arguments.days is None else datetime.fromtimestamp(time.time() + arguments.days * _DAY, UTC)
+    owner = Principal(
+        name=arguments.name,
+        via=Via.TOKEN,
+        role=Role(arguments.role),
+        user_id=arguments.user_id,
+        scope=frozenset(users) if users else None,
+        expires_at=expires,
+    )
+    entry = written(Entry(digest(token), owner))
+    try:
+        parsed(entry.encode())
+    except ValueError as why:
+        raise Problem(str(why).partition(": ")[2]) from None
+    if arguments.json:
+        console.result(json.dumps({"token": token, "entry": entry}))
+        return 0
+    # The entry alone goes to the output, so that it can be appended to the file: the file must not hold the token.
+    console.note(f"The token, shown this once:\n\n    {token}\n")
+    console.note("The entry for the file that SPANFLOW_VIEWER_TOKENS_FILE names; it holds a hash only:\n")
+    console.result(entry)
+    return 0
+
+
+COMMAND = Command(
+    name="token",
+    help="make an access token for a program or a person",
+    description="Make an access token. The token itself is shown once, on stderr; its entry for the file of "
+    "SPANFLOW_VIEWER_TOKENS_FILE goes to stdout, so `spanflow token new … >> tokens.toml` adds it. Running viewers "
+    "read the file again by themselves.",
+    run=run,
+    add_arguments=add_arguments,
+)

@@ -1,0 +1,52 @@
+"""Puts together every way to sign in that the settings allow."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.auth.authenticator import Authenticator
+from spanflow.viewer_api.auth.bearers import Bearers, JwtReader
+from spanflow.viewer_api.auth.doorkeeper import Doorkeeper
+from spanflow.viewer_api.auth.oidc_http import client
+from spanflow.viewer_api.auth.oidc_login import OidcLogin
+from spanflow.viewer_api.auth.oidc_provider import OidcProvider
+from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
+from spanflow.viewer_api.auth.oidc_tokens import OidcTokens
+from spanflow.viewer_api.auth.own_tokens import OwnTokens
+from spanflow.viewer_api.auth.rates import Rates
+from spanflow.viewer_api.auth.signed_tokens import Clock, Signer
+from spanflow.viewer_api.auth.token_book import TokenBook
+from spanflow.viewer_api.store.audit_log import AuditLog
+from spanflow.viewer_api.store.spent_tokens import SpentTokens
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What a viewer process lets people in with."""
+
+    authenticator: Authenticator
+    rates: Rates
+    #: None without an identity provider.
+    oidc: OidcSessions | None
+
+
+@asynccontextmanager
+async def signing_in(settings: Settings, spent: SpentTokens, audit: AuditLog, clock: Clock) -> AsyncIterator[SignIn]:
+    """Works for as long as the context is open. No server is asked before somebody signs in."""
+    async with AsyncExitStack() as stack:
+        signer = Signer(settings.viewer_secret or settings.viewer_token)
+        readers: list[JwtReader] = [OwnTokens(settings)] if settings.viewer_jwt_issuer else []
+        oidc = None
+        if settings.viewer_oidc_issuer:
+            http = await stack.enter_async_context(client())
+            provider = OidcProvider(settings.viewer_oidc_issuer, settings.viewer_oidc_refetch_seconds, http)
+            tokens = OidcTokens(settings, provider)
+            readers.append(tokens)
+            login = OidcLogin(settings, provider, tokens, signer.secret_for("oidc"))
+            oidc = OidcSessions(login, signer, spent, clock)
+        bearers = Bearers(settings.viewer_token, TokenBook.at(settings.viewer_tokens_file), readers, clock)
+        doorkeeper = Doorkeeper(settings.viewer_failed_sign_ins, audit)
+        authenticator = Authenticator(settings, signer, bearers, doorkeeper, spent, clock)
+        rates = Rates(settings.viewer_requests_per_second, settings.viewer_sockets_per_person)
+        yield SignIn(authenticator, rates, oidc)
