@@ -1,8 +1,8 @@
-"""The viewer's rows about running it: logs, metrics, the folder it is served at, how it stops."""
+"""The viewer's rows about running it: logs, metrics, the folder it is served at, how it stops; and the terminal's."""
 
 from dataclasses import dataclass
 
-from spanflow.span_processors.setting_parsers import folder, names, one_of, seconds
+from spanflow.span_processors.setting_parsers import folder, names, one_of, seconds, text
 from spanflow.span_processors.setting_row import setting
 from spanflow.span_processors.sign_in_settings import SignInSettings
 
@@ -43,4 +43,27 @@ class OperationSettings(SignInSettings):
         "info",
         "From which level on the viewer logs: debug, info, warning or error. Health checks and files are debug.",
         parse=one_of("debug", "info", "warning", "error"),
+    )
+
+    # -- looking from a terminal ---------------------------------------------------------------------------------------
+    client_url: str = setting(
+        "SPANFLOW_URL",
+        "",
+        "Address of the viewer that commands such as `spanflow tail` ask. Empty: the one that `spanflow up` runs here, "
+        "or this machine's.",
+        parse=text,
+    )
+    client_token: str = setting(
+        "SPANFLOW_TOKEN",
+        "",
+        "Access token with which these commands sign in.",
+        parse=text,
+        secret=True,
+        also="SPANFLOW_VIEWER_TOKEN",
+    )
+    client_token_file: str = setting(
+        "SPANFLOW_TOKEN_FILE",
+        "",
+        "File that holds this token instead.",
+        parse=text,
     )

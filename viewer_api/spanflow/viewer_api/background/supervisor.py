@@ -4,7 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
+
+from spanflow.viewer_api.background.jobs import JobBook, JobRecord
 
 log = logging.getLogger(__name__)
 
@@ -15,9 +18,13 @@ _CANCEL_AGAIN: Final = 1.0
 
 
 @asynccontextmanager
-async def running(name: str, job: Job) -> AsyncIterator[None]:
-    """`job`, which never ends by itself, as long as the block lasts."""
-    task = asyncio.create_task(_keep(name, job), name=f"spanflow {name}")
+async def running(name: str, job: Job, book: JobBook | None = None) -> AsyncIterator[None]:
+    """`job`, which never ends by itself, as long as the block lasts. `book` is told how it fares."""
+    book = book or JobBook()
+    record = book.record(name)
+    record.alive = True
+    task = asyncio.create_task(_keep(record, job, book.monotonic), name=f"spanflow {name}")
+    task.add_done_callback(lambda _: setattr(record, "alive", False))
     try:
         yield
     finally:
@@ -27,27 +34,42 @@ async def running(name: str, job: Job) -> AsyncIterator[None]:
             await asyncio.wait({task}, timeout=_CANCEL_AGAIN)
 
 
-async def _keep(name: str, job: Job) -> None:
+async def _keep(record: JobRecord, job: Job, monotonic: Callable[[], float]) -> None:
     pause = _FIRST_PAUSE
     while True:
         started = asyncio.get_running_loop().time()
         try:
-            await job()
-        except Exception:
-            log.exception("The background job «%s» failed and is started again in %.0f s", name, pause)
+            if isinstance(job, Rounds):
+                await job(record)
+            else:
+                record.runs += 1
+                await job()
+        except Exception as error:
+            record.failed(error, monotonic())
+            log.exception("The background job «%s» failed and is started again in %.0f s", record.name, pause)
         if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE:
             pause = _FIRST_PAUSE
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def every(seconds: float, job: Job, *, first_after: float = 0.0) -> Job:
+@dataclass(frozen=True, slots=True)
+class Rounds:
     """A job that does its work again and again."""
 
-    async def again() -> None:
-        await asyncio.sleep(first_after)
-        while True:
-            await job()
-            await asyncio.sleep(seconds)
+    seconds: float
+    job: Job
+    first_after: float
 
-    return again
+    async def __call__(self, record: JobRecord | None = None) -> None:
+        await asyncio.sleep(self.first_after)
+        while True:
+            await self.job()
+            if record is not None:
+                record.runs += 1
+            await asyncio.sleep(self.seconds)
+
+
+def every(seconds: float, job: Job, *, first_after: float = 0.0) -> Rounds:
+    """A job that does its work again and again."""
+    return Rounds(seconds, job, first_after)

@@ -1,29 +1,65 @@
-"""Health, for load balancers. The only routes without a sign-in; they say nothing about anybody."""
+"""Health, for load balancers, and numbers, for Prometheus."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from spanflow.viewer_api.auth.doors import Declaration, Everybody
+from spanflow.viewer_api.auth.permissions import Principal, Right, Role, allowed
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.operations.metrics import Metrics
+from spanflow.viewer_api.problems import Problem, forbidden, not_signed_in
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.viewer import viewer_of
 
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/healthz")
+class MetricsReader(Declaration):
+    """Whoever has the right to watch users, or asks from an address that is named for it."""
+
+    is_open = True
+
+    async def __call__(self, connection: HTTPConnection) -> None:
+        peers = ProxyPeers(connection.app.state.settings.viewer_metrics_peers)
+        # What a proxy passes on comes from anywhere.
+        passed_on = any(name in connection.headers for name in ("x-forwarded-for", "forwarded", "via"))
+        if connection.client is not None and connection.client.host in peers and not passed_on:
+            return
+        principal = await viewer_of(connection).authenticator.principal_of(connection)
+        if principal is None:
+            raise not_signed_in()
+        if not allowed(principal, Right.MONITOR):
+            raise forbidden("A monitor or an admin may read this.")
+
+
+@router.get("/healthz", dependencies=[Depends(Everybody())])
 async def alive() -> Response:
     """The process serves."""
     return json_response({"status": "ok"})
 
 
-@router.get("/readyz")
+@router.get("/readyz", dependencies=[Depends(Everybody())])
 async def ready(request: Request) -> Response:
-    """Postgres is needed for everything; without Redis only what is live is missing."""
-    viewer = viewer_of(request)
-    postgres = await viewer.database.is_up()
-    redis = await viewer.redis_flows.is_up()
-    body = {
-        "status": "ok" if postgres else "unavailable",
-        "postgres": "up" if postgres else "down",
-        "redis": "up" if redis else "down",
-    }
-    return json_response(body, 200 if postgres else 503)
+    """Postgres and its tables are needed for everything; without the rest only a part is missing."""
+    report = await viewer_of(request).readiness.report()
+    body: dict[str, object] = {"status": report.status, **report.parts}
+    principal = await _who_asks(request)
+    if principal is not None and principal.role is Role.ADMIN:
+        body["details"] = report.details
+    return json_response(body, 200 if report.serves else 503)
+
+
+@router.get("/metrics", dependencies=[Depends(MetricsReader())])
+async def metrics(request: Request) -> Response:
+    """Numbers of this process, in a format of Prometheus."""
+    known: Metrics = request.app.state.metrics
+    body, media_type = known.text(request.headers.get("accept", ""))
+    return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
+
+
+async def _who_asks(request: Request) -> Principal | None:
+    try:
+        return await viewer_of(request).authenticator.principal_of(request)
+    except Problem:
+        return None

@@ -1,0 +1,77 @@
+"""Numbers that the parts of a viewer keep anyway, read when Prometheus asks."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import asyncpg
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from spanflow.viewer_api.background.jobs import JobBook
+from spanflow.viewer_api.background.reaping import Reaping
+from spanflow.viewer_api.operations.metrics import PREFIX
+from spanflow.viewer_api.viewer import Viewer
+
+
+@dataclass(eq=False)
+class ViewerCollector(Collector):
+    """What one running viewer knows. Asked in the event loop, so that nothing changes meanwhile."""
+
+    viewer: Viewer
+    pool: asyncpg.Pool
+    jobs: JobBook
+    reaping: Reaping
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._live()
+        yield from self._postgres()
+        yield from self._jobs()
+        yield from self._access()
+
+    def _live(self) -> Iterator[Metric]:
+        hub = self.viewer.hub
+        yield _gauge("redis_up", "Whether news from Redis can arrive.", hub.redis_up)
+        yield _gauge("sockets", "Live sockets and event streams that are open.", hub.sockets)
+        yield _gauge("sockets_arriving", "Sockets that have not signed in yet.", hub.arriving)
+        yield _gauge("feeds", "Users, flows and conversations that are followed.", hub.feeds())
+        yield _gauge("subscriptions", "Followings: one per client and feed.", hub.subscriptions())
+        yield _gauge("watched_users", "Users who are watched.", len(self.viewer.watching.running()))
+        resyncs = CounterMetricFamily(
+            f"{PREFIX}_resyncs", "Times that a client was sent everything anew, by reason.", labels=("reason",)
+        )
+        for reason, count in sorted(hub.resyncs.items()):
+            resyncs.add_metric((reason,), count)
+        yield resyncs
+
+    def _postgres(self) -> Iterator[Metric]:
+        connections = GaugeMetricFamily(f"{PREFIX}_postgres_connections", "Connections of the pool.", labels=("state",))
+        size, idle = self.pool.get_size(), self.pool.get_idle_size()
+        for state, count in (("busy", size - idle), ("idle", idle), ("most", self.pool.get_max_size())):
+            connections.add_metric((state,), count)
+        yield connections
+
+    def _jobs(self) -> Iterator[Metric]:
+        runs = CounterMetricFamily(f"{PREFIX}_job_runs", "Rounds of background jobs.", labels=("job",))
+        failures = CounterMetricFamily(f"{PREFIX}_job_failures", "Failures of background jobs.", labels=("job",))
+        alive = GaugeMetricFamily(f"{PREFIX}_job_alive", "Whether a background job works or waits.", labels=("job",))
+        for record in self.jobs:
+            runs.add_metric((record.name,), record.runs)
+            failures.add_metric((record.name,), record.failures)
+            alive.add_metric((record.name,), record.alive)
+        yield from (runs, failures, alive)
+        yield _counter("reaped_flows", "Flows archived for gateways that are gone.", self.reaping.reaped)
+
+    def _access(self) -> Iterator[Metric]:
+        audit, refused = self.viewer.audit, self.viewer.rates.refused
+        yield _counter("audit_writes", "Rows written to the audit log.", audit.written)
+        yield _counter("audit_failures", "Rows that could not be written.", audit.failed)
+        yield _counter("limited", "Requests and sockets refused because there were too many.", refused)
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", help, value)
+
+
+def _counter(name: str, help: str, value: float) -> Metric:
+    return CounterMetricFamily(f"{PREFIX}_{name}", help, value)

@@ -1,0 +1,104 @@
+"""The web server around a viewer: what strangers may cost it, and how it stops."""
+
+import asyncio
+import socket
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from spanflow.span_processors.settings import Settings
+
+#: The largest message that a dashboard has reason to send.
+_MAX_MESSAGE: Final = 256 * 1024
+#: Address and headers of one request.
+MAX_HEAD: Final = 64 * 1024
+_HEAD_SECONDS: Final = 10.0
+#: Connections that are no live sockets.
+_OTHER_CONNECTIONS: Final = 1000
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """Requests whose head is endless, or takes for ever to arrive, end their connection: nobody is signed in yet."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._head_bytes = 0
+        self._in_head = True
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
+            self.send_400_response("The head of this request is too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for_head()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _wait_for_head(self) -> None:
+        self._in_head = True
+        self._stop_waiting()
+        self._patience = asyncio.get_running_loop().call_later(_HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.viewer_host,
+        port=settings.viewer_port,
+        http=LimitedHttp,
+        ws="websockets-sansio",
+        ws_max_size=_MAX_MESSAGE,
+        # Frames are many and small, and each is sent to several clients: compressing costs more than it saves.
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # The app believes forwarding headers only from the proxies that the settings name.
+        proxy_headers=False,
+        limit_concurrency=settings.viewer_max_sockets + _OTHER_CONNECTIONS,
+    )
+
+
+class ViewerServer(uvicorn.Server):
+    """Takes its leave of the live clients, within the time that a stop may take, before connections are closed."""
+
+    def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
+        super().__init__(config)
+        self._stop_seconds = stop_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._stop_seconds
+        # Nobody new: a balancer sends them elsewhere.
+        for server in self.servers:
+            server.close()
+        viewer = getattr(self.config.app.state, "viewer", None)  # type: ignore[union-attr]
+        if viewer is not None:
+            async with asyncio.timeout(self._stop_seconds):
+                await viewer.hub.say_goodbye()
+        self.config.timeout_graceful_shutdown = max(deadline - loop.time(), 0.1)  # type: ignore[assignment]
+        await super().shutdown(sockets)
