@@ -39,6 +39,7 @@ async def test_a_flow_is_seen_from_start_to_end(watched: RunningViewer, make_flo
             "name": "operator",
             "heartbeat_seconds": 5.0,
             "server_time_ms": IsInt,
+            "stalled_after_seconds": 60.0,
             "redis": "up",
         }
         await client.subscribe()
@@ -189,7 +190,7 @@ async def test_what_began_and_ended_while_a_client_was_away_comes_as_a_snapshot(
     meanwhile.close()
     async with following(watched, cursor=cursor) as client:
         kept.start("now")
-        await client.until(lambda: "now" in client.nodes())
+        await client.until(lambda: "now" in client.nodes() and len(client.of("snapshot")) == 2)
     snapshots = {message["flow_id"]: message["events"] for message in client.of("snapshot")}
     assert set(snapshots) == {before.flow_id, meanwhile.flow_id}
     assert [entry["phase"] for entry in snapshots[before.flow_id]] == ["end"]

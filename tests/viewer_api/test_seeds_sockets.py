@@ -217,7 +217,7 @@ async def test_messages_that_make_no_sense_are_answered_or_end_the_socket(viewer
         for text, code in {
             '{"type": "dance"}': "unknown_type",
             "{}": "unknown_type",
-            '{"type": "subscribe"}': "invalid_id",
+            '{"type": "subscribe"}': "invalid_request",
             '{"type": "subscribe", "user_id": "a/b"}': "invalid_id",
             '{"type": "subscribe", "user_id": 1.5}': "invalid_id",
             '{"type": "subscribe", "user_id": 7}': "reason_required",

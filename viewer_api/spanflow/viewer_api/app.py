@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api import openapi, problems
+from spanflow.viewer_api.application import Application
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.gate import Gate
 from spanflow.viewer_api.auth.signed_tokens import Clock
@@ -38,6 +39,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     activity_routes.router,
     audit_routes.router,
     live_routes.router,
+    live_routes.streams,
     health_routes.router,
 )
 
@@ -55,7 +57,7 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
             app.state.viewer = viewer
             yield
 
-    app = FastAPI(
+    app = Application(
         title="Spanflow viewer",
         lifespan=lifespan,
         # A viewer that traces itself would fill what it shows with its own requests and never-ending sockets.

@@ -1,12 +1,13 @@
 """What a viewer process starts and stops: one stack of small parts; each may fail without stopping the rest."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from spanflow.span_processors.archive.postgres import make_pool
 from spanflow.span_processors.archive.reaper import Reaper
-from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree import flow_data
@@ -16,11 +17,13 @@ from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.background.keeping import keep_tables
 from spanflow.viewer_api.background.supervisor import every, running
 from spanflow.viewer_api.documents import from_row
+from spanflow.viewer_api.live.catch_up import Archived
+from spanflow.viewer_api.live.feed import Surroundings
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.redis_flows import RedisFlows
 from spanflow.viewer_api.live.subscription import Limits
+from spanflow.viewer_api.live.usual_times import UsualTimes
 from spanflow.viewer_api.monitoring_policy import MonitoringPolicy
-from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.database import Database
@@ -54,12 +57,13 @@ async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator
         watching = Watching(
             WatchStore(database), redis, audit, database, policy, clock, settings.viewer_recheck_seconds
         )
+        usual = UsualTimes(database)
         hub = Hub(
             redis,
-            redis_flows,
+            Surroundings(redis_flows, lambda flow_id: _archived(flows, flow_id), usual.p95_ns),
             watching,
-            lambda flow_id: _archived(flows, flow_id),
             Limits(settings.viewer_client_queue, settings.viewer_client_queue_bytes),
+            Metadata.from_settings(settings),
         )
         viewer = Viewer(
             settings=settings,
@@ -77,6 +81,7 @@ async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator
         )
         await stack.enter_async_context(running("watched users", watching.run))
         await stack.enter_async_context(running("live", hub.run))
+        await stack.enter_async_context(running("usual times", usual.run))
         await stack.enter_async_context(running("spent tokens", every(_HOUR, spent.forget_expired, first_after=60)))
         keep = every(24 * _HOUR, lambda: keep_tables(settings), first_after=_KEEP_AFTER)
         await stack.enter_async_context(running("retention", keep))
@@ -85,10 +90,10 @@ async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator
         yield viewer
 
 
-async def _archived(flows: FlowStore, flow_id: str) -> Sequence[Event]:
-    """The merged entries of a flow that Redis has let go of."""
-    try:
-        row = await flows.one(flow_id)
-    except Problem:
-        return ()
-    return flow_data.read(from_row(row).document).entries() if row else ()
+async def _archived(flows: FlowStore, flow_id: str) -> Archived | None:
+    """A flow that Redis has let go of."""
+    row = await flows.one(flow_id, None)
+    if row is None:
+        return None
+    flow = await asyncio.to_thread(from_row, row)
+    return Archived(flow.user_id, flow.conversation_id, flow_data.read(flow.document).entries())

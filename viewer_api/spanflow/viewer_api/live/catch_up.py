@@ -1,36 +1,61 @@
 """What a subscriber still has to get before it is where its feed is: when it joins, resumes, or was too slow."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.viewer_api.live.cursor import Cursor
-from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, NoticeFrame, snapshots
+from spanflow.viewer_api.live.frames import (
+    MAX_FRAME_BYTES,
+    EventsFrame,
+    Frame,
+    NoticeFrame,
+    flow_notice,
+    snapshots,
+)
 from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import Subscription
 from spanflow.viewer_api.live.tail import Tail
+from spanflow.viewer_api.live.topic import Kind, Topic
+from spanflow.viewer_api.live.topic_flows import TopicFlows
+from spanflow.viewer_api.problems import Problem
 
-#: The merged entries of a flow that Redis does not have any more.
-ArchivedEntries = Callable[[str], Awaitable[Sequence[Event]]]
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A flow that Redis does not have any more."""
+
+    user_id: str | None
+    conversation_id: str | None
+    entries: Sequence[Event]
+
+
+#: Reads a flow from Postgres; None when it is not there, a `Problem` when nobody can say.
+Archive = Callable[[str], Awaitable[Archived | None]]
 #: What is longer is sent as merged entries.
 _LONG: Final = 2 * PAGE
 #: An absent flow of a cursor is only new to the client when something came after the cursor; clocks differ a little.
 _SLACK_MS: Final = 30_000
 _RETRY_SECONDS: Final = 0.5
+#: Postgres has so long to answer before the client is told that a flow can only be read later.
+_ARCHIVE_SECONDS: Final = 3.0
 
 
 class Followed(Protocol):
     """What must be known of the feed that somebody catches up with."""
 
-    user_id: str
+    topic: Topic
     tails: dict[str, Tail]
     redis: RedisFlows
-    archived: ArchivedEntries
+    flows: TopicFlows
+    archive: Archive
 
     def position(self) -> Cursor: ...
-    def process_notice(self, flow_id: str, process: str, *, alive: bool) -> Frame: ...
+    def outlook(self, flow_ids: Iterable[str]) -> Sequence[Frame]: ...
 
 
 async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[Frame]:
@@ -38,35 +63,42 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
     # No await up to the first frame: this is the moment.
     here, at = feed.position(), subscription.at
     running = {flow_id for flow_id, tail in feed.tails.items() if tail.open}
-    lost = [(flow_id, process) for flow_id in running for process in feed.tails[flow_id].lost]
+    outlook = feed.outlook(running)
     has = dict(at.positions) if at else {}
+    everything = feed.topic.kind is Kind.FLOW
+    # Until all that ended meanwhile has been sent, a client that is cut off again must be given it again.
+    read_ms = at.read_ms if at and subscription.returning else here.read_ms
     wanted = {
         flow_id: last
         for flow_id, last in here.positions.items()
-        if flow_id in running or flow_id in has or (at and _is_news(None, last, at.read_ms))
+        if everything or flow_id in running or flow_id in has or (at and _is_news(None, last, at.read_ms))
     }
     try:
+        for flow_id, until in wanted.items():
+            if until == BEGINNING and everything and flow_id not in running:
+                async for frame in _from_archive(feed, [flow_id]):
+                    yield frame
+                continue
+            if flow_id not in has or everything:
+                yield flow_notice(feed.topic, flow_id, is_open=flow_id in running)
+            after = has.get(flow_id, BEGINNING)
+            if until == BEGINNING or stream_key(after) >= stream_key(until):
+                continue
+            async for frame in _of_flow(feed, flow_id, after, until, has, read_ms):
+                yield frame
         if subscription.returning and at is not None:
             async for frame in _ended_meanwhile(feed, at, here):
                 yield frame
             subscription.returning = False
-        for flow_id, until in wanted.items():
-            if flow_id not in has:
-                yield NoticeFrame(feed.user_id, "flow", {"flow_id": flow_id, "open": flow_id in running})
-            after = has.get(flow_id, BEGINNING)
-            if until == BEGINNING or stream_key(after) >= stream_key(until):
-                continue
-            async for frame in _of_flow(feed, flow_id, after, until, has, here.read_ms):
-                yield frame
     except REDIS_ERRORS:
         # Redis went away in the middle: the rest is read from where the client now is when it has come back.
         await asyncio.sleep(_RETRY_SECONDS)
         subscription.restart()
         return
     # Flows that were complete before a new client came count as had.
-    yield EventsFrame(feed.user_id, (), here)
-    for flow_id, process in lost:
-        yield feed.process_notice(flow_id, process, alive=False)
+    yield EventsFrame(feed.topic, (), here)
+    for frame in outlook:
+        yield frame
 
 
 async def _of_flow(
@@ -89,36 +121,61 @@ async def _of_flow(
             found += [entry.event] if entry.event is not None else []
             size += entry.size
             if size > MAX_FRAME_BYTES:
-                yield EventsFrame(feed.user_id, found, Cursor(read_ms, dict(has)))
+                yield EventsFrame(feed.topic, found, Cursor(read_ms, dict(has)))
                 found, size = [], 0
         has[flow_id] = until
         if found:
-            yield EventsFrame(feed.user_id, found, Cursor(read_ms, dict(has)))
+            yield EventsFrame(feed.topic, found, Cursor(read_ms, dict(has)))
         return
     if trimmed:
-        yield NoticeFrame(feed.user_id, "resync", {"reason": "cursor_expired"})
+        yield NoticeFrame(feed.topic, "resync", {"reason": "cursor_expired"})
     entries = (await feed.redis.reduced(flow_id, until)).entries()
     has[flow_id] = until
-    for frame in snapshots(feed.user_id, flow_id, entries, Cursor(read_ms, dict(has)), truncated=trimmed):
+    for frame in snapshots(feed.topic, flow_id, entries, Cursor(read_ms, dict(has)), truncated=trimmed):
         yield frame
 
 
 async def _ended_meanwhile(feed: Followed, at: Cursor, here: Cursor) -> AsyncIterator[Frame]:
-    """Flows that a returning client had, or that began while it was away, and that are complete and left by now."""
-    newest = await feed.redis.of_user(feed.user_id)
-    elsewhere = [flow_id for flow_id in {**dict.fromkeys(newest), **at.positions} if flow_id not in here.positions]
+    """Flows that a returning client had, or that began while it was away, and that are complete and left by now.
+
+    A cursor comes from the client: what it names beside the topic's own flows is only shown when it belongs there.
+    """
+    own = dict.fromkeys(await feed.flows.newest())
+    elsewhere = [flow_id for flow_id in {**own, **dict.fromkeys(at.positions)} if flow_id not in here.positions]
     last_ids = await feed.redis.last_ids(elsewhere)
+    stored: list[str] = []
     for flow_id in elsewhere:
         had, last = at.positions.get(flow_id), last_ids.get(flow_id)
-        entries: Sequence[Event] = ()
         if last is None and had is not None:
-            entries = await feed.archived(flow_id)
+            stored.append(flow_id)
         elif last is not None and _is_news(had, last, at.read_ms):
             entries = (await feed.redis.reduced(flow_id, last)).entries()
-        if entries:
-            for frame in snapshots(feed.user_id, flow_id, entries, None):
+            identity = identity_of_flow(entries)
+            if flow_id in own or feed.topic.covers(flow_id, identity.user_id, identity.conversation_id):
+                for shot in snapshots(feed.topic, flow_id, entries, None):
+                    yield shot
+                yield flow_notice(feed.topic, flow_id, is_open=False)
+    async for frame in _from_archive(feed, stored):
+        yield frame
+
+
+async def _from_archive(feed: Followed, flow_ids: Sequence[str]) -> AsyncIterator[Frame]:
+    away: str | None = None
+    for flow_id in flow_ids:
+        found = None
+        if away is None:
+            try:
+                async with asyncio.timeout(_ARCHIVE_SECONDS):
+                    found = await feed.archive(flow_id)
+            except (Problem, TimeoutError) as why:
+                away = why.code if isinstance(why, Problem) else "storage_unavailable"
+        if away is not None:
+            # Nobody is kept waiting for it: the client can read it when Postgres is back.
+            yield NoticeFrame(feed.topic, "missing", {"flow_id": flow_id, "reason": away})
+        elif found is not None and feed.topic.covers(flow_id, found.user_id, found.conversation_id):
+            for frame in snapshots(feed.topic, flow_id, found.entries, None):
                 yield frame
-            yield NoticeFrame(feed.user_id, "flow", {"flow_id": flow_id, "open": False})
+            yield flow_notice(feed.topic, flow_id, is_open=False)
 
 
 def _is_news(had: str | None, last: str, read_ms: int) -> bool:

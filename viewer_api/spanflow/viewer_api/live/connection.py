@@ -10,12 +10,13 @@ from typing import Any, Final
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from spanflow.viewer_api.live import messages
+from spanflow.viewer_api.live import line, messages
 
 log = logging.getLogger(__name__)
 
 NORMAL: Final = 1000
-GOING_AWAY: Final = 1001
+RESTARTING: Final = 1012
+TRY_LATER: Final = 1013
 MISTAKE: Final = 1011
 NOT_UNDERSTOOD: Final = 4400
 NOT_SIGNED_IN: Final = 4401
@@ -45,18 +46,22 @@ class Connection:
         self._monotonic = monotonic
         self._sending = asyncio.Lock()
         self._closed = False
+        self._sending_since: float | None = None
         self.heard_at = monotonic()
 
-    async def send(self, data: bytes) -> None:
-        """Send one message; `Closed` when nobody is there any more."""
+    async def send(self, data: bytes, at: Callable[[], str] | None = None) -> None:
+        """Send one message; `Closed` when nobody is there any more. The message itself says where its client is."""
         async with self._sending:
             if self._closed:
                 raise Closed
+            self._sending_since = self._monotonic()
             try:
                 await self._websocket.send_text(data.decode())
             except _GONE:
                 self._closed = True
                 raise Closed from None
+            finally:
+                self._sending_since = None
 
     async def receive(self) -> dict[str, Any]:
         """The client's next message. `Refused` for what is no JSON object."""
@@ -89,16 +94,29 @@ class Connection:
         """Seconds since the client was heard last."""
         return self._monotonic() - self.heard_at
 
-    async def close(self, code: int, why: str, detail: str, *, announced: bool = True) -> None:
+    def stuck_for(self) -> float:
+        """Seconds for which a message has been waiting for a client that does not read."""
+        return 0.0 if self._sending_since is None else self._monotonic() - self._sending_since
+
+    def cut(self) -> None:
+        """Drop it at once, with what the client has not taken."""
+        self._closed = True
+        line.cut(self._websocket.scope)
+
+    async def close(self, code: int, why: str, detail: str, *, announced: bool = True, **fields: Any) -> None:
         """Say why, then close. Harmless when it is closed already, and never waits long for a client that is gone."""
         if self._closed:
             return
-        with suppress(TimeoutError, Closed):
+        try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 if announced:
-                    await self.send(messages.message("closing", code=why, detail=detail))
+                    await self.send(messages.message("closing", code=why, detail=detail, **fields))
                 async with self._sending:
                     self._closed = True
                     with suppress(*_GONE):
                         await self._websocket.close(code, why)
+        except TimeoutError:
+            self.cut()
+        except Closed:
+            pass
         self._closed = True

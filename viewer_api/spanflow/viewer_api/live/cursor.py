@@ -1,4 +1,4 @@
-"""Where a client is in a user's streams: one opaque word that it gives back to go on without a gap."""
+"""Where a client is in the streams of a topic: one opaque word that it gives back to go on without a gap."""
 
 import base64
 import zlib
@@ -10,6 +10,7 @@ import orjson
 
 from spanflow.span_processors.ids import is_id
 from spanflow.viewer_api.live.stream_id import is_stream_id, stream_key
+from spanflow.viewer_api.live.topic import Kind
 
 #: A flow that is not in the cursor is sent again from its beginning, which merges; so a cursor may leave flows out.
 MAX_FLOWS: Final = 100
@@ -23,10 +24,10 @@ class Cursor:
     read_ms: int
     positions: Mapping[str, str]
 
-    def encoded(self) -> str:
+    def encoded(self, max_flows: int = MAX_FLOWS) -> str:
         positions = dict(self.positions)
-        if len(positions) > MAX_FLOWS:
-            newest = sorted(positions, key=lambda flow_id: stream_key(positions[flow_id]))[-MAX_FLOWS:]
+        if len(positions) > max_flows:
+            newest = sorted(positions, key=lambda flow_id: stream_key(positions[flow_id]))[-max_flows:]
             positions = {flow_id: positions[flow_id] for flow_id in newest}
         raw = zlib.compress(orjson.dumps([self.read_ms, positions]), 1)
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -47,3 +48,33 @@ def decoded(text: object) -> Cursor | None:
     if not all(is_id(flow_id) and is_stream_id(entry_id) for flow_id, entry_id in positions.items()):
         return None
     return Cursor(read_ms, positions)
+
+
+_KINDS: Final = {kind[0]: kind for kind in Kind}
+#: One header carries the cursors of all topics of an event stream; so many flows fit in well.
+_FLOWS_IN_HEADER: Final = 50
+
+
+def together(cursors: Mapping[tuple[Kind, str], Cursor]) -> str:
+    """The cursors of several topics as one word, for a client that can only remember one."""
+    most = max(_FLOWS_IN_HEADER // max(len(cursors), 1), 2)
+    return ",".join(
+        f"{kind[0]}.{base64.urlsafe_b64encode(id.encode()).rstrip(b'=').decode()}.{cursor.encoded(most)}"
+        for (kind, id), cursor in cursors.items()
+    )
+
+
+def separated(text: str) -> dict[tuple[Kind, str], Cursor]:
+    """The cursors in such a word; what is none of ours is left out."""
+    found: dict[tuple[Kind, str], Cursor] = {}
+    for part in text.split(","):
+        letter, _, rest = part.partition(".")
+        encoded, _, word = rest.partition(".")
+        kind, cursor = _KINDS.get(letter), decoded(word)
+        try:
+            id = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+        except ValueError:
+            continue
+        if kind is not None and cursor is not None:
+            found[kind, id] = cursor
+    return found

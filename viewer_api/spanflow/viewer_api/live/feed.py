@@ -1,4 +1,4 @@
-"""Follows the flows of one user for everybody in this process who looks at that user.
+"""Follows the flows of one topic for everybody in this process who looks at it.
 
 The streams are the truth; a bell only says where to look. Each entry is read once per process and handed to every
 subscriber, each of which has a bounded queue of its own. Positions move only when frames are handed out, and nothing is
@@ -8,51 +8,75 @@ awaited in between: so a subscriber that joins, or starts again, gets from the s
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from spanflow.span_processors.event.event import Event
-from spanflow.viewer_api.live.catch_up import ArchivedEntries, catch_up
+from spanflow.viewer_api.live.catch_up import Archive, catch_up
 from spanflow.viewer_api.live.cursor import Cursor
-from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, NoticeFrame, snapshots
+from spanflow.viewer_api.live.frames import (
+    MAX_FRAME_BYTES,
+    EventsFrame,
+    Frame,
+    NoticeFrame,
+    flow_notice,
+    process_notice,
+    snapshots,
+)
 from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
-from spanflow.viewer_api.live.subscription import Subscription
+from spanflow.viewer_api.live.subscription import COMPLETE, Subscription
 from spanflow.viewer_api.live.tail import Tail
+from spanflow.viewer_api.live.topic import Kind, Topic
+from spanflow.viewer_api.live.topic_flows import TopicFlows
 
 log = logging.getLogger(__name__)
 
-#: Bells come in bursts: so long is waited for more before the streams are read.
-COALESCE_SECONDS: Final = 0.03
+#: An open span without news for so long is stalled, unless it is known to take longer.
+STALLED_SECONDS: Final = 60.0
+#: Bells come in bursts: the first one is answered at once, the next after a pause that is no longer than this.
+_LONGEST_PAUSE: Final = 0.03
+#: Sending a frame to one subscriber takes a few microseconds; so much pause for each leaves most of the time to others.
+_PAUSE_PER_SUBSCRIBER: Final = 0.00004
 #: Without a bell the streams are read so often; who is not watched has no bell.
-TICK_SECONDS: Final = 1.0
-#: So long the stream of a complete flow is still looked at: some spans end late.
-LINGER_SECONDS: Final = 60.0
+_TICK_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every feed of a process works with."""
+
+    redis: RedisFlows
+    archive: Archive
+    #: The usual 95th percentile of a step's duration in nanoseconds, by the key of the step.
+    usual_p95_ns: Callable[[], Mapping[str, int]] = dict
+    #: So long the stream of a complete flow is still looked at: some spans end late.
+    linger_seconds: float = 60.0
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Feed:
     """Lives as long as it has subscribers."""
 
-    def __init__(
-        self,
-        user_id: str,
-        redis: RedisFlows,
-        archived: ArchivedEntries,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.user_id = user_id
+    def __init__(self, topic: Topic, surroundings: Surroundings) -> None:
+        self.topic = topic
         self.tails: dict[str, Tail] = {}
         self.subscribers: set[Subscription] = set()
-        self.redis = redis
-        self.archived = archived
+        self.redis = surroundings.redis
+        self.archive = surroundings.archive
+        self.flows = TopicFlows(topic, surroundings.redis)
+        self._usual = surroundings.usual_p95_ns
+        self._linger = surroundings.linger_seconds
+        self._monotonic = surroundings.monotonic
         self._looked = False
-        self._monotonic = monotonic
         self._rung: set[str] = set()
         self._wake = asyncio.Event()
         self._read_ms = 0
         self._look_closely = True
+        self._told_usual: dict[str, int] = {}
 
     def ring(self, flow_id: str) -> None:
         """There is something new in a flow."""
@@ -79,27 +103,36 @@ class Feed:
         """Read until cancelled. Redis may go away and come back at any time."""
         next_tick = 0.0
         while True:
+            began = self._monotonic()
             try:
-                if self._monotonic() >= next_tick or self._look_closely:
+                if began >= next_tick or self._look_closely:
                     await self._look()
-                    next_tick = self._monotonic() + TICK_SECONDS
+                    next_tick = self._monotonic() + _TICK_SECONDS
                 await self._read_rung()
             except REDIS_ERRORS as why:
-                log.debug("The flows of user %s cannot be read: %s", self.user_id, why)
+                log.debug("The flows of %s cannot be read: %s", self.topic, why)
                 self._look_closely = True
-                await asyncio.sleep(_RETRY_SECONDS)
+                await self._rest(_RETRY_SECONDS)
                 continue
-            with suppress(TimeoutError):
-                # Not `wait_for`: until Python 3.12 it loses a cancellation that meets the bell.
-                async with asyncio.timeout(max(next_tick - self._monotonic(), 0.001)):
-                    await self._wake.wait()
-                await asyncio.sleep(COALESCE_SECONDS)
+            # Whoever has just worked pauses as long, and longer with many subscribers: then news come in batches.
+            now = self._monotonic()
+            pause = min(max(now - began, len(self.subscribers) * _PAUSE_PER_SUBSCRIBER), _LONGEST_PAUSE)
+            await self._rest(max(next_tick - now, 0.001))
+            if (left := now + pause - self._monotonic()) > 0:
+                await asyncio.sleep(left)
             self._wake.clear()
+
+    async def _rest(self, seconds: float) -> None:
+        """Until the next bell, but no longer."""
+        with suppress(TimeoutError):
+            # Not `wait_for`: until Python 3.12 it loses a cancellation that meets the bell.
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     async def _look(self) -> None:
         """Look at the index, and at every flow that is open or was a moment ago."""
         read_ms = await self.redis.now_ms()
-        newest = await self.redis.of_user(self.user_id)
+        newest = await self.flows.newest()
         running = await self.redis.open_among(list({*newest, *self.tails}))
         if self._look_closely:
             await self._find_lost_streams()
@@ -107,25 +140,37 @@ class Feed:
         for flow_id in newest:
             if flow_id in running:
                 self._follow(flow_id)
+        if self.topic.kind is Kind.FLOW and self.topic.id not in self.tails:
+            # Complete before anybody looked: it is shown, and that is all.
+            self.tails[self.topic.id] = Tail(open=False, closed_at=self._monotonic() - self._linger)
         for flow_id, tail in self.tails.items():
             if flow_id in running and not tail.open:
                 tail.open = True
-                self._hand_out(self._flow_notice(flow_id, tail))
+                self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
         await self._read(set(self.tails))
         self._read_ms = read_ms
+        self._close(running)
+        await self._check_processes()
+        self._judge(read_ms * 1_000_000)
+        if not self._looked:
+            self._looked = True
+            for subscription in self.subscribers:
+                subscription.restart()
+
+    def _close(self, running: set[str]) -> None:
+        """See which flows are complete, and let go of those that have been for a while."""
         now = self._monotonic()
         for flow_id, tail in list(self.tails.items()):
             if tail.open and flow_id not in running:
                 # It left the index before its stream was read just now: all of it has been handed out.
                 tail.open, tail.closed_at = False, now
-                self._hand_out(self._flow_notice(flow_id, tail))
-            elif not tail.open and now - tail.closed_at > LINGER_SECONDS:
-                del self.tails[flow_id]
-        await self._check_processes()
-        if not self._looked:
-            self._looked = True
-            for subscription in self.subscribers:
-                subscription.restart()
+                self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
+            elif not tail.open and now - tail.closed_at >= self._linger:
+                if self.topic.kind is not Kind.FLOW:
+                    del self.tails[flow_id]
+                    continue
+                for subscription in self.subscribers:
+                    subscription.finish(COMPLETE)
 
     async def _read_rung(self) -> None:
         if not self._rung:
@@ -133,12 +178,14 @@ class Feed:
         rung, self._rung = self._rung, set()
         try:
             unknown = [flow_id for flow_id in rung if flow_id not in self.tails]
-            running = await self.redis.open_among(unknown)
-            for flow_id in unknown:
-                if flow_id in running:
-                    self._follow(flow_id)
-                else:
-                    await self._send_again(flow_id)
+            if unknown:
+                own = await self.flows.rung(unknown)
+                running = await self.redis.open_among(list(own))
+                for flow_id in own:
+                    if flow_id in running:
+                        self._follow(flow_id)
+                    else:
+                        await self._send_again(flow_id)
             await self._read({flow_id for flow_id in rung if flow_id in self.tails})
         except BaseException:
             self._rung |= rung
@@ -146,8 +193,8 @@ class Feed:
 
     def _follow(self, flow_id: str) -> None:
         if flow_id not in self.tails:
-            tail = self.tails[flow_id] = Tail()
-            self._hand_out(self._flow_notice(flow_id, tail))
+            self.tails[flow_id] = Tail()
+            self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
 
     async def _send_again(self, flow_id: str) -> None:
         """A flow that was complete got a late span: who looked knows the rest, who did not needs all of it."""
@@ -156,7 +203,7 @@ class Feed:
             return
         entries = (await self.redis.reduced(flow_id, last)).entries()
         self.tails[flow_id] = Tail(last, open=False, closed_at=self._monotonic())
-        for frame in snapshots(self.user_id, flow_id, entries, self.position()):
+        for frame in snapshots(self.topic, flow_id, entries, self.position()):
             self._hand_out(frame)
 
     async def _read(self, flow_ids: set[str]) -> None:
@@ -175,16 +222,16 @@ class Feed:
             for entry in entries:
                 tail.last_id = entry.id
                 if entry.event is not None:
-                    tail.note(entry.event)
+                    tail.spans.note(entry.event)
                     found.append(entry.event)
                     size += entry.size
                 if size > MAX_FRAME_BYTES:
-                    self._hand_out(EventsFrame(self.user_id, found, self.position()))
+                    self._hand_out(EventsFrame(self.topic, found, self.position()))
                     found, size = [], 0
                     # Position and frames agree at this moment, so subscribers may have their turn.
                     await asyncio.sleep(0)
         if found:
-            self._hand_out(EventsFrame(self.user_id, found, self.position()))
+            self._hand_out(EventsFrame(self.topic, found, self.position()))
 
     async def _find_lost_streams(self) -> None:
         """A stream that ends before what we have read is a new one: Redis was emptied, or an older copy took over."""
@@ -199,24 +246,53 @@ class Feed:
                 lost = lost or tail.open
                 tail.last_id = BEGINNING
         if lost:
-            self._hand_out(NoticeFrame(self.user_id, "resync", {"reason": "redis_lost"}))
+            self._hand_out(NoticeFrame(self.topic, "resync", {"reason": "redis_lost"}))
 
     async def _check_processes(self) -> None:
         """Tell when a gateway process with open spans has disappeared or come back."""
-        busy = {flow_id: tail.busy_processes() for flow_id, tail in self.tails.items() if tail.open}
+        busy = {flow_id: tail.spans.processes() for flow_id, tail in self.tails.items() if tail.open}
         alive = await self.redis.alive(set().union(*busy.values()))
         for flow_id, processes in busy.items():
             tail = self.tails[flow_id]
             for process in processes:
                 if (process in alive) == (process in tail.lost):
                     tail.lost ^= {process}
-                    self._hand_out(self.process_notice(flow_id, process, alive=process in alive))
+                    self._hand_out(process_notice(self.topic, flow_id, process, alive=process in alive))
 
-    def process_notice(self, flow_id: str, process: str, *, alive: bool) -> Frame:
-        return NoticeFrame(self.user_id, "process", {"flow_id": flow_id, "process": process, "alive": alive})
+    def _judge(self, now_ns: int) -> None:
+        """Tell how long the steps that run usually take, and which open spans have become slow, stalled or lost."""
+        usual = self._usual()
+        for flow_id, tail in self.tails.items():
+            if not tail.open:
+                continue
+            news = {
+                step: usual[step]
+                for step in tail.spans.steps()
+                if step in usual and self._told_usual.get(step) != usual[step]
+            }
+            if news:
+                self._told_usual.update(news)
+                self._hand_out(NoticeFrame(self.topic, "usual", {"p95_ns": news}))
+            found = tail.spans.judge(
+                now_ns, lost=tail.lost, usual_p95_ns=usual, stalled_after_ns=int(STALLED_SECONDS * 1e9)
+            )
+            if found is not None:
+                self._hand_out(self._states(flow_id, found.state, found.changed))
 
-    def _flow_notice(self, flow_id: str, tail: Tail) -> Frame:
-        return NoticeFrame(self.user_id, "flow", {"flow_id": flow_id, "open": tail.open})
+    def outlook(self, flow_ids: Iterable[str]) -> Sequence[Frame]:
+        """What a newcomer must know beside the events to judge what is open."""
+        frames: list[Frame] = []
+        if self._told_usual:
+            frames.append(NoticeFrame(self.topic, "usual", {"p95_ns": dict(self._told_usual)}))
+        for flow_id in flow_ids:
+            tail = self.tails[flow_id]
+            frames += [process_notice(self.topic, flow_id, process, alive=False) for process in tail.lost]
+            if unusual := tail.spans.unusual():
+                frames.append(self._states(flow_id, tail.spans.state(), unusual))
+        return frames
+
+    def _states(self, flow_id: str, state: str, nodes: Mapping[str, str]) -> Frame:
+        return NoticeFrame(self.topic, "states", {"flow_id": flow_id, "state": state, "nodes": dict(nodes)})
 
     def _hand_out(self, frame: Frame) -> None:
         for subscription in list(self.subscribers):

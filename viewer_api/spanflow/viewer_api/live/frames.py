@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+import orjson
+
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.topic import Topic
 
 #: Beyond so many bytes of events, another frame is begun: a client need not take in megabytes at once.
 MAX_FRAME_BYTES: Final = 256 * 1024
@@ -17,9 +20,9 @@ _MAX_SNAPSHOT_ENTRIES: Final = 200
 
 @dataclass
 class Frame:
-    """Something about one user. `events` is also what a socket of an existing dashboard translates."""
+    """Something about one topic. `events` is also what a socket of an existing dashboard translates."""
 
-    user_id: str
+    topic: Topic
 
     @property
     def events(self) -> Sequence[Event]:
@@ -29,6 +32,11 @@ class Frame:
     def cursor(self) -> Cursor | None:
         """Where a client is that has got this frame and all before it."""
         return None
+
+    @property
+    def size(self) -> int:
+        """Bytes, more or less."""
+        return len(self.data)
 
     @cached_property
     def data(self) -> bytes:
@@ -50,9 +58,37 @@ class EventsFrame(Frame):
     def cursor(self) -> Cursor | None:
         return self.position
 
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
+    @cached_property
+    def body(self) -> bytes:
+        """The events as a JSON list without its brackets, so that several frames can be sent as one."""
+        return orjson.dumps(self.found)[1:-1]
+
     @cached_property
     def data(self) -> bytes:
-        return messages.events(self.user_id, self.found, self.position.encoded())
+        return messages.joined_events(self.topic, (self.body,), self.position.encoded())
+
+
+@dataclass
+class JoinedFrame(Frame):
+    """Several frames of events that wait for the same client, sent as one."""
+
+    parts: Sequence[EventsFrame]
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return [event for part in self.parts for event in part.found]
+
+    @property
+    def cursor(self) -> Cursor | None:
+        return self.parts[-1].position
+
+    @cached_property
+    def data(self) -> bytes:
+        return messages.joined_events(self.topic, [part.body for part in self.parts], self.parts[-1].position.encoded())
 
 
 @dataclass
@@ -75,7 +111,7 @@ class SnapshotFrame(Frame):
     @cached_property
     def data(self) -> bytes:
         cursor = self.position.encoded() if self.position else None
-        return messages.snapshot(self.user_id, self.flow_id, self.entries, truncated=self.truncated, cursor=cursor)
+        return messages.snapshot(self.topic, self.flow_id, self.entries, truncated=self.truncated, cursor=cursor)
 
 
 @dataclass
@@ -87,15 +123,25 @@ class NoticeFrame(Frame):
 
     @cached_property
     def data(self) -> bytes:
-        return messages.about(self.kind, self.user_id, **self.fields)
+        return messages.about(self.kind, self.topic, **self.fields)
+
+
+def flow_notice(topic: Topic, flow_id: str, *, is_open: bool) -> NoticeFrame:
+    """A flow began or goes on, or it is complete."""
+    return NoticeFrame(topic, "flow", {"flow_id": flow_id, "open": is_open})
+
+
+def process_notice(topic: Topic, flow_id: str, process: str, *, alive: bool) -> NoticeFrame:
+    """A process that has spans open in a flow has disappeared, or is back."""
+    return NoticeFrame(topic, "process", {"flow_id": flow_id, "process": process, "alive": alive})
 
 
 def snapshots(
-    user_id: str, flow_id: str, entries: Sequence[Event], position: Cursor | None, *, truncated: bool = False
+    topic: Topic, flow_id: str, entries: Sequence[Event], position: Cursor | None, *, truncated: bool = False
 ) -> Iterator[SnapshotFrame]:
     """A flow's merged entries in messages of bearable length; the last one moves the client's cursor."""
     for first in range(0, len(entries), _MAX_SNAPSHOT_ENTRIES):
         # Stored entries do not repeat the flow that they are in.
         part: list[Event] = [{**entry, "flow_id": flow_id} for entry in entries[first : first + _MAX_SNAPSHOT_ENTRIES]]
         last = first + len(part) == len(entries)
-        yield SnapshotFrame(user_id, flow_id, part, position if last else None, truncated)
+        yield SnapshotFrame(topic, flow_id, part, position if last else None, truncated)

@@ -1,42 +1,56 @@
-"""Everything live in one viewer process: one Redis subscription, a feed per user who is looked at, and who looks."""
+"""Everything live in one viewer process: one Redis subscription, a feed per topic that is looked at, and who looks."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final
 
+from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.viewer_api.live.bells import Bells
-from spanflow.viewer_api.live.catch_up import ArchivedEntries
-from spanflow.viewer_api.live.feed import Feed
-from spanflow.viewer_api.live.frames import Frame
-from spanflow.viewer_api.live.redis_flows import RedisFlows
+from spanflow.viewer_api.live.feed import Feed, Surroundings
+from spanflow.viewer_api.live.frames import Frame, NoticeFrame
 from spanflow.viewer_api.live.subscription import DISABLED, EXPIRED, FAILED, Limits, Subscription
+from spanflow.viewer_api.live.topic import Kind, Topic
+from spanflow.viewer_api.live.without_contents import without_contents
 from spanflow.viewer_api.watching import Change, Watching
 
 log = logging.getLogger(__name__)
 
 StateListener = Callable[[bool], None]
+Goodbye = Callable[[], Awaitable[None]]
+#: Clients that do not take their leave within this time are cut off.
+_GOODBYE_SECONDS: Final = 2.0
 
 
 class Hub:
     """Made in the event loop that uses it. Enter `run` as a task."""
 
     def __init__(
-        self, client: AsyncClient, redis: RedisFlows, watching: Watching, archived: ArchivedEntries, limits: Limits
+        self, client: AsyncClient, surroundings: Surroundings, watching: Watching, limits: Limits, metadata: Metadata
     ) -> None:
-        self._redis = redis
-        self._archived = archived
+        self._surroundings = surroundings
+        self._metadata = metadata
         self.watching = watching
         self.limits = limits
         self.bells = Bells(client, on_bell=self._ring, on_announcement=watching.announced, on_state=self._redis_changed)
         #: Told when Redis goes away or comes back.
         self.state_listeners: set[StateListener] = set()
-        #: How many sockets are open.
+        #: Called when the viewer stops: each ends one client's connection, saying why.
+        self.goodbyes: set[Goodbye] = set()
+        #: The viewer stops: nobody is let in any more.
+        self.stopping = False
+        #: How many sockets and event streams are open.
         self.sockets = 0
         #: How many of those that were just accepted have not signed in yet.
         self.arriving = 0
+        #: Times that a client was sent everything anew, by reason.
+        self.resyncs: Counter[str] = Counter()
         self._up: bool | None = None
-        self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
+        self._feeds: dict[Topic, tuple[Feed, asyncio.Task[None]]] = {}
+        #: The feeds that a user's bell is for.
+        self._of_owner: dict[str, dict[Topic, Feed]] = {}
         watching.listeners.append(self._watch_changed)
 
     @property
@@ -50,29 +64,60 @@ class Hub:
         finally:
             tasks = [task for _, task in self._feeds.values()]
             self._feeds.clear()
+            self._of_owner.clear()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def say_goodbye(self) -> None:
+        """The viewer stops: tell every client, with what it needs to go on elsewhere."""
+        self.stopping = True
+        leaving = [asyncio.ensure_future(goodbye()) for goodbye in self.goodbyes]
+        if leaving:
+            log.info("The viewer stops: %d live clients are told.", len(leaving))
+            _, late = await asyncio.wait(leaving, timeout=_GOODBYE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*leaving, return_exceptions=True)
+
     async def follow(self, subscription: Subscription) -> AsyncGenerator[Frame]:
         """Everything for a subscriber, until it ends or the caller stops asking."""
-        user_id = subscription.user_id
-        if user_id not in self._feeds:
-            feed = Feed(user_id, self._redis, self._archived)
-            self._feeds[user_id] = (feed, asyncio.create_task(self._run(feed), name=f"spanflow feed of user {user_id}"))
-        feed, task = self._feeds[user_id]
+        topic = subscription.topic
+        feed, task = self._feeds.get(topic) or self._opened(topic)
         feed.subscribers.add(subscription)
         try:
             async for frame in subscription.frames(feed):
-                yield frame
+                if isinstance(frame, NoticeFrame) and frame.kind == "resync":
+                    self.resyncs[frame.fields["reason"]] += 1
+                withheld = self.watching.withholds(topic.owner)
+                yield without_contents(frame, self._metadata) if withheld else frame
         finally:
             feed.subscribers.discard(subscription)
-            if not feed.subscribers and self._feeds.get(user_id) == (feed, task):
-                del self._feeds[user_id]
+            if not feed.subscribers and self._feeds.get(topic) == (feed, task):
+                self._forget(topic)
                 task.cancel()
 
     def feeds(self) -> int:
         return len(self._feeds)
+
+    def subscriptions(self) -> int:
+        return sum(len(feed.subscribers) for feed, _ in self._feeds.values())
+
+    def _opened(self, topic: Topic) -> tuple[Feed, asyncio.Task[None]]:
+        feed = Feed(topic, self._surroundings)
+        task = asyncio.create_task(self._run(feed), name=f"spanflow feed of {topic}")
+        self._feeds[topic] = (feed, task)
+        if topic.owner is not None:
+            self._of_owner.setdefault(topic.owner, {})[topic] = feed
+        return feed, task
+
+    def _forget(self, topic: Topic) -> None:
+        self._feeds.pop(topic, None)
+        feeds = self._of_owner.get(topic.owner or "")
+        if feeds is not None:
+            feeds.pop(topic, None)
+            if not feeds:
+                del self._of_owner[topic.owner or ""]
 
     async def _run(self, feed: Feed) -> None:
         try:
@@ -81,15 +126,15 @@ class Hub:
             raise
         except Exception:
             # Its subscribers must not wait for ever for a feed that is dead.
-            log.exception("The feed of user %s failed", feed.user_id)
-            self._feeds.pop(feed.user_id, None)
+            log.exception("The feed of %s failed", feed.topic)
+            self._forget(feed.topic)
             for subscription in list(feed.subscribers):
                 subscription.end(FAILED)
 
     def _ring(self, user_id: str, flow_id: str) -> None:
-        known = self._feeds.get(user_id)
-        if known is not None:
-            known[0].ring(flow_id)
+        for topic, feed in self._of_owner.get(user_id, {}).items():
+            if topic.kind is not Kind.FLOW or topic.id == flow_id:
+                feed.ring(flow_id)
 
     def _redis_changed(self, up: bool) -> None:
         if up:
@@ -103,7 +148,7 @@ class Hub:
     def _watch_changed(self, change: Change) -> None:
         if change.watch is not None:
             return
-        known = self._feeds.get(change.user_id)
-        for subscription in list(known[0].subscribers) if known else ():
-            if subscription.reason is None:
-                subscription.end(EXPIRED if change.why == "expired" else DISABLED)
+        for feed in list(self._of_owner.get(change.user_id, {}).values()):
+            for subscription in list(feed.subscribers):
+                if subscription.reason is None:
+                    subscription.end(EXPIRED if change.why == "expired" else DISABLED)

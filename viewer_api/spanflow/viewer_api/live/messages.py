@@ -7,24 +7,27 @@ from typing import Any
 import orjson
 
 from spanflow.span_processors.event.event import Event
-from spanflow.span_processors.ids import shown_id
+from spanflow.viewer_api.live.topic import Topic
 
 
 def message(kind: str, **fields: Any) -> bytes:
     return orjson.dumps({"type": kind, **fields}, option=orjson.OPT_UTC_Z)
 
 
-def about(kind: str, user_id: str, **fields: Any) -> bytes:
-    """A message about one user."""
-    return orjson.dumps({"type": kind, "user_id": shown_id(user_id), **fields}, option=orjson.OPT_UTC_Z)
+def about(kind: str, topic: Topic, **fields: Any) -> bytes:
+    """A message about one topic."""
+    return orjson.dumps({"type": kind, **topic.fields, **fields}, option=orjson.OPT_UTC_Z)
 
 
-def events(user_id: str, found: Sequence[Event], cursor: str) -> bytes:
-    return about("events", user_id, events=found, cursor=cursor)
+def joined_events(topic: Topic, lists: Sequence[bytes], cursor: str) -> bytes:
+    """Events that are encoded already, each of `lists` as a JSON list without its brackets."""
+    body = b",".join(filter(None, lists))
+    return b'%b,"events":[%b],"cursor":"%b"}' % (about("events", topic)[:-1], body, cursor.encode())
 
 
-def snapshot(user_id: str, flow_id: str, entries: Sequence[Event], *, truncated: bool, cursor: str | None) -> bytes:
-    return about("snapshot", user_id, flow_id=flow_id, events=entries, truncated=truncated, cursor=cursor)
+def snapshot(topic: Topic, flow_id: str, entries: Sequence[Event], *, truncated: bool, cursor: str | None) -> bytes:
+    fields: dict[str, Any] = {"flow_id": flow_id, "events": entries, "truncated": truncated, "cursor": cursor}
+    return about("snapshot", topic, **fields)
 
 
 def moment(seconds: float | None) -> datetime | None:

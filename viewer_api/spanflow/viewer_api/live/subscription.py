@@ -1,4 +1,4 @@
-"""One client's place in one user's feed: a bounded queue, and a way back to the stream for who is too slow."""
+"""One client's place in one feed: a bounded queue, and a way back to the stream for who is too slow."""
 
 import asyncio
 from collections import deque
@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from spanflow.viewer_api.live.cursor import Cursor
-from spanflow.viewer_api.live.frames import Frame, NoticeFrame
+from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, JoinedFrame, NoticeFrame
+from spanflow.viewer_api.live.topic import Topic
 
 REQUESTED: Final = "requested"
 EXPIRED: Final = "expired"
 DISABLED: Final = "disabled"
+COMPLETE: Final = "complete"
 FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait for one client and user."""
+    """How much may wait for one client and topic."""
 
     frames: int
     bytes: int
@@ -40,10 +42,10 @@ class Subscription:
     """Filled by the feed, emptied by the client's own task. Neither ever waits for the other."""
 
     def __init__(
-        self, user_id: str, limits: Limits, *, reason: str | None = None, cursor: Cursor | None = None
+        self, topic: Topic, limits: Limits, *, reason: str | None = None, cursor: Cursor | None = None
     ) -> None:
-        self.user_id = user_id
-        #: Why somebody looks who follows a user that is not watched; None when the watch is the reason.
+        self.topic = topic
+        #: Why somebody looks at a user who is not watched; None when the watch is the reason.
         self.reason = reason
         #: Where the client is: what it said when it came back, then what it was given. None: it has nothing.
         self.at = cursor
@@ -55,6 +57,7 @@ class Subscription:
         self._news = asyncio.Event()
         self._behind = True
         self._resync: str | None = None
+        self._last: str | None = None
         self._ended: str | None = None
 
     @property
@@ -66,7 +69,7 @@ class Subscription:
         """Hand over a frame. When too much waits already, all of it is let go: it will be read from the stream."""
         if self._ended or self._behind:
             return
-        size = len(frame.data)
+        size = frame.size
         if self._waiting and (len(self._waiting) >= self._limits.frames or self._bytes + size > self._limits.bytes):
             self.restart("slow_client")
             return
@@ -83,7 +86,13 @@ class Subscription:
         self._news.set()
 
     def end(self, why: str) -> None:
+        """At once: the client may not see more."""
         self._ended = self._ended or why
+        self._news.set()
+
+    def finish(self, why: str) -> None:
+        """When the client has got everything: there will not be more."""
+        self._last = self._last or why
         self._news.set()
 
     async def frames(self, source: Source) -> AsyncIterator[Frame]:
@@ -91,21 +100,40 @@ class Subscription:
         while not self._ended:
             if self._behind and source.looked:
                 if self._resync:
-                    yield NoticeFrame(self.user_id, "resync", {"reason": self._resync})
+                    yield NoticeFrame(self.topic, "resync", {"reason": self._resync})
                     self._resync = None
                 # From here on the feed may offer again: `catch_up` ends exactly where the feed is at this moment.
                 self._behind = False
                 async for frame in source.catch_up(self):
                     yield frame
                     self._note(frame)
+                    if self.ended:
+                        return
             elif self._waiting:
-                frame = self._waiting.popleft()
-                self._bytes -= len(frame.data)
+                frame = self._next()
                 yield frame
                 self._note(frame)
+            elif self._last:
+                self._ended = self._last
             else:
                 self._news.clear()
                 await self._news.wait()
+
+    def _next(self) -> Frame:
+        """The frame that waits for longest, and the events that come right after it."""
+        frame = self._waiting.popleft()
+        self._bytes -= frame.size
+        if not isinstance(frame, EventsFrame):
+            return frame
+        parts, size = [frame], frame.size
+        while self._waiting and isinstance(further := self._waiting[0], EventsFrame):
+            size += further.size
+            if size > MAX_FRAME_BYTES:
+                break
+            self._waiting.popleft()
+            self._bytes -= further.size
+            parts.append(further)
+        return JoinedFrame(self.topic, parts) if len(parts) > 1 else frame
 
     def _note(self, frame: Frame) -> None:
         self.at = frame.cursor or self.at

@@ -2,37 +2,51 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.live import connection as closing
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.connection import Closed, Connection
+from spanflow.viewer_api.live.line import Line
 from spanflow.viewer_api.viewer import Viewer
+
+#: A client that takes nothing for so many heartbeats is dropped.
+PATIENCE: Final = 2
 
 
 async def heartbeat(connection: Connection, seconds: float) -> None:
     """Ask the client whether it is there; end the socket when it says nothing for two beats."""
     while True:
         await asyncio.sleep(seconds)
-        if connection.silent_for() > 2 * seconds:
+        if connection.silent_for() > PATIENCE * seconds:
             await connection.close(closing.NO_ANSWER, "no_answer", "No answer to the heartbeat.")
             raise Closed
         await connection.send(messages.message("ping"))
 
 
-async def recheck(connection: Connection, viewer: Viewer, principal: Principal) -> None:
+async def unblock(line: Line, seconds: float) -> None:
+    """Drop a client that has not taken a message for so long, although its line is up."""
+    while True:
+        await asyncio.sleep(seconds / 4)
+        if line.stuck_for() > seconds:
+            line.cut()
+            raise Closed
+
+
+async def recheck(line: Line, viewer: Viewer, principal: Principal) -> None:
     """End the socket when its client has signed out, its session is over or its rights are not what they were."""
     while True:
         await asyncio.sleep(viewer.settings.viewer_recheck_seconds)
         now = await viewer.authenticator.renewed(principal)
         if now is None:
-            await connection.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.")
+            await line.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.")
             raise Closed
         if not allowed(now, Right.LIVE):
-            await connection.close(closing.FORBIDDEN, "forbidden", "The right «live» was taken away.")
+            await line.close(closing.FORBIDDEN, "forbidden", "The right «live» was taken away.")
             raise Closed
         if now.role is not principal.role or now.visible != principal.visible:
-            await connection.close(closing.RIGHTS_CHANGED, "rights_changed", "Your rights have changed: connect again.")
+            await line.close(closing.RIGHTS_CHANGED, "rights_changed", "Your rights have changed: connect again.")
             raise Closed
 
 

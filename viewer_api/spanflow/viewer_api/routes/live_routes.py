@@ -1,12 +1,23 @@
-"""The sockets."""
+"""The sockets, and the live socket's twin over plain HTTP."""
 
-from fastapi import APIRouter, WebSocket
+from typing import Annotated
 
+from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
+from starlette.responses import Response
+
+from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.live.event_stream import MAX_TOPICS, EventStream
 from spanflow.viewer_api.live.live_socket import serve_live
 from spanflow.viewer_api.live.seeds_socket import serve_all, serve_user
-from spanflow.viewer_api.viewer import checked_id
+from spanflow.viewer_api.live.topic import Kind
+from spanflow.viewer_api.live.wishes import wishes
+from spanflow.viewer_api.problems import invalid_request
+from spanflow.viewer_api.viewer import REASON_HEADER, Needs, SocketNeeds, checked_id, clean_reason, viewer_of
 
-router = APIRouter(prefix="/api/v1")
+MayLook = Annotated[Principal, Depends(Needs(Right.LIVE))]
+Ids = Annotated[list[str] | None, Query(max_length=MAX_TOPICS)]
+streams = APIRouter(prefix="/api/v1", tags=["live"])
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(SocketNeeds(Right.LIVE))])
 
 
 @router.websocket("/live")
@@ -22,3 +33,21 @@ async def flows_of_user(websocket: WebSocket, user_id: str) -> None:
 @router.websocket("/ws")
 async def flows_of_all(websocket: WebSocket) -> None:
     await serve_all(websocket)
+
+
+@streams.get("/live", response_class=Response)
+async def live_events(
+    request: Request,
+    principal: MayLook,
+    user_id: Ids = None,
+    flow_id: Ids = None,
+    conversation_id: Ids = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The messages of the live socket as server-sent events; every parameter may be given several times."""
+    named = {Kind.USER: user_id or (), Kind.FLOW: flow_id or (), Kind.CONVERSATION: conversation_id or ()}
+    wanted = wishes(named, last_event_id or None)
+    if len(wanted) > MAX_TOPICS:
+        raise invalid_request(f"One stream follows at most {MAX_TOPICS} users, flows and conversations.")
+    reason = clean_reason(request.headers.get(REASON_HEADER))
+    return EventStream(request, viewer_of(request), principal, wanted, reason)

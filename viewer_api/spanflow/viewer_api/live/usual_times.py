@@ -1,0 +1,65 @@
+"""How long each kind of step usually takes: the 95th percentile among the newest stored flows.
+
+Worked out by Postgres now and then, from a sample, and kept in this process: nobody who looks waits for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.store.database import Database
+
+log = logging.getLogger(__name__)
+
+_EVERY_SECONDS: Final = 300.0
+_RETRY_SECONDS: Final = 15.0
+_SAMPLE: Final = 1000
+#: Fewer say nothing about what is usual.
+_LEAST: Final = 20
+_MAX_STEPS: Final = 5000
+#: Flows with more spans would be most of the work, and are not usual.
+_MAX_SPANS: Final = 500
+# What failed or was refused may have been quick; only what went well tells how long it takes.
+_USUAL: Final = r"""
+WITH recent AS MATERIALIZED (
+    SELECT flow_data FROM {s}.interaction_flows WHERE span_count <= $2
+    ORDER BY start_key DESC, flow_id DESC LIMIT $1
+), steps AS (
+    SELECT coalesce(event ->> 'event_type', 'span') || ':' || coalesce(event ->> 'name', '') AS step,
+           (event ->> 'end_ns')::numeric - (event ->> 'start_ns')::numeric AS took
+    FROM recent, jsonb_array_elements(
+        CASE WHEN jsonb_typeof(flow_data -> 'events') = 'array' THEN flow_data -> 'events' ELSE '[]' END
+    ) AS event
+    WHERE event ->> 'phase' = 'end' AND coalesce(event ->> 'outcome', 'ok') = 'ok'
+      AND event ->> 'end_ns' ~ '^[0-9]{1,19}$' AND event ->> 'start_ns' ~ '^[0-9]{1,19}$'
+)
+SELECT step, percentile_disc(0.95) WITHIN GROUP (ORDER BY took)::bigint AS p95_ns
+FROM steps WHERE took >= 0 GROUP BY step HAVING count(*) >= $3 ORDER BY count(*) DESC, step LIMIT $4
+"""
+
+
+class UsualTimes:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._p95_ns: Mapping[str, int] = {}
+
+    def p95_ns(self) -> Mapping[str, int]:
+        """In nanoseconds by `step_key`, as of the last time that somebody looked."""
+        return self._p95_ns
+
+    async def refresh(self) -> None:
+        rows = await self._database.fetch(_USUAL, _SAMPLE, _MAX_SPANS, _LEAST, _MAX_STEPS)
+        self._p95_ns = {row["step"]: row["p95_ns"] for row in rows}
+
+    async def run(self) -> None:
+        """Until cancelled. What was usual a moment ago stays so while Postgres is away."""
+        while True:
+            try:
+                await self.refresh()
+            except Problem as why:
+                log.debug("How long steps usually take cannot be asked: %s", why.code)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                await asyncio.sleep(_EVERY_SECONDS)
