@@ -6,6 +6,7 @@ as text, so that there is one rendering of each.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from spanflow.span_processors import names
@@ -59,6 +60,18 @@ _LAST_MICROSECOND: Final = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // time
 def moment(ns: int) -> datetime:
     """A time in nanoseconds since 1970 as Postgres can keep it, whatever a broken clock has said."""
     return _EPOCH + timedelta(microseconds=min(max(ns // 1000, 0), _LAST_MICROSECOND))
+
+
+def moment_text(ns: int) -> str:
+    """The same as text."""
+    seconds, microseconds = divmod(min(max(ns // 1000, 0), _LAST_MICROSECOND), 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}+00"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    """Most moments of a batch lie in the same few seconds."""
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S}"
 
 
 def array(values: Sequence[str]) -> str:

@@ -123,17 +123,22 @@ def _document(part: FlowPart, entries: Iterable[Event]) -> FlowData:
 
 def _trusted(part: FlowPart) -> Iterable[Event]:
     """The entries as they are, when they look as our encoder makes them: merged, one per span, in plain JSON."""
-    events: dict[str, Event] = {}
-    for raw in part.entries:
-        event = orjson.loads(raw)
-        node_id, parent_id = event["node_id"], event.get("parent_id")
-        plain = node_id.isalnum() and len(node_id) <= MAX_ID_LENGTH and (parent_id is None or parent_id.isalnum())
-        if not plain or event["phase"] not in names.PHASES or b"\\u0000" in raw:
-            raise ValueError("not made by our encoder")
-        events[node_id] = event
-    if len(events) < len(part.entries):
+    events: list[Event] = [orjson.loads(raw) for raw in part.entries]
+    if not events:
+        return events
+    node_ids = [event["node_id"] for event in events]
+    if len(set(node_ids)) < len(node_ids):
         raise ValueError("spans that come twice have to be merged")
-    return events.values()
+    ids = [*node_ids, *(parent_id for event in events if (parent_id := event.get("parent_id")) is not None)]
+    plain = "".join(ids).isalnum() and 0 < min(map(len, ids)) and max(map(len, ids)) <= MAX_ID_LENGTH
+    if not plain or not {event["phase"] for event in events}.issubset(names.PHASES) or _has_nul(part.entries):
+        raise ValueError("not made by our encoder")
+    return events
+
+
+def _has_nul(entries: Iterable[bytes]) -> bool:
+    together = b"".join(entries)
+    return b"\\" in together and b"\\u0000" in together
 
 
 def _examined(poison: list[Poison], part: FlowPart) -> Iterable[Event]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from spanflow.span_processors import names
-from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, array, copy_line, moment
+from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, array, copy_line, moment_text
 from spanflow.span_processors.archive.search_terms import index_terms, tsvector
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.event.json_safe import safe_text
@@ -82,7 +82,7 @@ def flow_row(
 
 def storable(encoded: bytes) -> bytes:
     """JSON as JSONB takes it: without NUL, should an event have come from somewhere that does not keep our rules."""
-    return _NUL.sub(rb"\1\\ufffd", encoded) if b"\\u0000" in encoded else encoded
+    return _NUL.sub(rb"\1\\ufffd", encoded) if b"\\" in encoded and b"\\u0000" in encoded else encoded
 
 
 def _times(document: FlowData, summary: FlowSummary, state: FlowState, started_ns: int) -> Columns:
@@ -90,8 +90,8 @@ def _times(document: FlowData, summary: FlowSummary, state: FlowState, started_n
     ended = None
     if state.complete:
         ended = summary.ended_ns if summary.ended_ns is not None else _last_moment(document["events"], started)
-    begun = str(moment(started))
-    over = str(moment(ended)) if ended is not None else None
+    begun = moment_text(started)
+    over = moment_text(ended) if ended is not None else None
     return {
         "started_at": begun,
         "created_at": begun,

@@ -51,7 +51,9 @@ def build(
 def _built(
     flow_id: str | None, entries: Iterable[Event], stated: Mapping[str, str], processes: Mapping[str, Any]
 ) -> FlowData:
-    events = [_stored(entry) for entry in in_start_order(entries)]
+    events = in_start_order(entries)
+    if not all(map(_NOT_STORED.isdisjoint, events)):
+        events = [_stored(entry) for entry in events]
     whose = Identity(**stated).merged(identity_of_flow(events))
     document = FlowData(
         session_id=shown_id(whose.session_id),

@@ -4,7 +4,7 @@ A document says per process which parts it was made of and why each was handed o
 whatever order the parts came in, and a flow that was taken for dead is normal again once its process has been heard.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ class FlowState:
 
 
 def state_of(document: FlowData) -> FlowState:
-    parts = [part for parts in _by_process(document) for part in parts]
+    parts = _parts(document)
     reasons = {part.get("why", flow_part.ROOT_ENDED) for part in parts}
     cut: Mapping[str, Any] = document.get("cut") or {}  # type: ignore[assignment]
     ended = flow_part.ENDED_BY_CALLER in reasons or _root_ended(document, parts)
@@ -59,16 +59,19 @@ def state_of(document: FlowData) -> FlowState:
     )
 
 
-def _by_process(document: FlowData) -> Iterator[list[Mapping[str, Any]]]:
+def _parts(document: FlowData) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
     for process in (document.get("processes") or {}).values():
-        if isinstance(process, Mapping) and isinstance(process.get("parts"), Mapping):
-            yield [part for part in process["parts"].values() if isinstance(part, Mapping)]
+        parts = process.get("parts") if isinstance(process, dict) else None
+        if isinstance(parts, dict):
+            found += [part for part in parts.values() if isinstance(part, dict)]
+    return found
 
 
 def _root_ended(document: FlowData, parts: list[Mapping[str, Any]]) -> bool:
-    roots = [event for event in document["events"] if event.get("parent_id") is None]
-    if roots:
-        return all(map(_has_ended, roots))
+    phases = {event["phase"] for event in document["events"] if event.get("parent_id") is None}
+    if phases:
+        return phases == {names.END}
     # The caller is somebody who is not stored here: the flow ends with its share that is.
     return bool(parts) and all(part.get("root_ended") for part in parts) and all(map(_has_ended, document["events"]))
 
@@ -92,4 +95,4 @@ def _interrupted(document: FlowData) -> bool:
 
 
 def _sum(parts: list[Mapping[str, Any]], name: str) -> int:
-    return sum(part.get(name, 0) for part in parts)
+    return sum([part.get(name, 0) for part in parts])

@@ -25,6 +25,7 @@ _MCP_SERVERS: Final = (
 _TOTAL_TOKENS: Final = (names.ATTR_DATA_PREFIX + "tokens", names.ATTR_DATA_PREFIX + "tokens_used")
 #: Most spans have none of these, which one look tells.
 _USED: Final = frozenset({*_TOOLS, *_MCP_SERVERS, *_MODELS})
+_NAME_A_MODEL: Final = frozenset(_MODELS)
 _COUNTED: Final = frozenset({INPUT_TOKENS, OUTPUT_TOKENS})
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -134,7 +135,8 @@ def _seen(entries: Iterable[Event | None]) -> _Seen:
             if event_type == names.TOOL_CALL or _TOOLS[0] in attributes:
                 _note(attributes, _TOOLS, seen.tools)
             _note(attributes, _MCP_SERVERS, seen.mcp_servers)
-            _note(attributes, _MODELS, seen.models)
+            if not _NAME_A_MODEL.isdisjoint(attributes):
+                _note(attributes, _MODELS, seen.models)
     seen.spans, seen.checkpoints = spans, checkpoints
     seen.started_ns = min(map(int, starts), default=None)
     return seen
