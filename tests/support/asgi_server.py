@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,14 +13,16 @@ from tests.support.poll import eventually
 
 
 @contextmanager
-def serving(app: Any, **options: Any) -> Iterator[str]:
+def serving(
+    app: Any, *, make_server: Callable[[uvicorn.Config], uvicorn.Server] = uvicorn.Server, **options: Any
+) -> Iterator[str]:
     """The address, like `127.0.0.1:4711`, while the application is served."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app, log_config=None, lifespan="on", timeout_graceful_shutdown=2, ws="websockets-sansio", **options
     )
-    server = uvicorn.Server(config)
+    server = make_server(config)
     thread = threading.Thread(
         target=lambda: asyncio.run(server.serve(sockets=[listener])), name="test-uvicorn", daemon=True
     )

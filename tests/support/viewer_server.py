@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.app import create_app
+from spanflow.viewer_api.operations.server import ViewerServer
 from tests.support.asgi_server import serving
 
 TOKEN = "a-token-for-tests-0123456789"
@@ -68,7 +70,11 @@ def running_viewer(
         **changes,
     )
     app = create_app(settings, dashboard=dashboard, **({"clock": clock} if clock else {}))
-    with serving(app, proxy_headers=False) as address:
+
+    def stopping_well(config: uvicorn.Config) -> uvicorn.Server:
+        return ViewerServer(config, settings.viewer_stop_seconds)
+
+    with serving(app, make_server=stopping_well, proxy_headers=False, ws_per_message_deflate=False) as address:
         base = f"http://{address}"
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         with httpx.Client(base_url=base, headers=bearer, timeout=15) as http, httpx.Client(base_url=base) as stranger:
