@@ -200,7 +200,7 @@ def test_a_listed_origin_may_call_with_a_bearer_token_or_a_cookie(make_viewer: M
 
 def test_a_trusted_proxy_says_who_it_is(make_viewer: MakeViewer, postgres_dsn: str) -> None:
     viewer = make_viewer(viewer_token="", viewer_proxy_peers=("127.0.0.0/8",), viewer_host="0.0.0.0")
-    ada = {"X-Forwarded-User": "ada@example.org"}
+    ada = {"X-Forwarded-User": "ada@example.org", "X-User-Role": "admin"}
     assert viewer.stranger.get(LIST).status_code == 401
     assert viewer.stranger.get("/api/v1/session", headers=ada).json()["name"] == "ada@example.org"
     assert viewer.stranger.post("/api/v1/monitoring/enable/7", headers=ada).status_code == 200

@@ -47,8 +47,8 @@ class Bearers:
                 raise Rejected("expired")
             return owner
         if not looks_like_jwt(token) or not self._jwt_readers:
-            raise Rejected("unknown")
-        rejected = Rejected("unknown")
+            raise Rejected("not known")
+        rejected = Rejected("not known")
         for reader in self._jwt_readers:
             try:
                 return await reader.principal(token)

@@ -1,0 +1,217 @@
+"""Failed sign-ins, requests and sockets are limited; whoever is signed in is not shut out by somebody who is not."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
+from spanflow.viewer_api.auth.buckets import Buckets
+from spanflow.viewer_api.auth.permissions import Principal, Role, Via
+from spanflow.viewer_api.auth.rates import Rates
+from spanflow.viewer_api.auth.token_file import Entry, digest, new_token, written
+from spanflow.viewer_api.problems import Problem
+from tests.support.live_client import BEARER, live
+from tests.support.poll import eventually, eventually_async
+from tests.support.query import query, value
+from tests.support.viewer_server import TOKEN, RunningViewer
+from tests.viewer_api.conftest import MakeViewer
+
+SESSION = "/api/v1/session"
+
+
+def attempt(viewer: RunningViewer, token: str, **headers: str) -> httpx.Response:
+    return viewer.stranger.get(SESSION, headers={"Authorization": f"Bearer {token}", **headers})
+
+
+def test_an_address_with_too_many_failures_has_to_wait(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_failed_sign_ins=3)
+    assert [attempt(viewer, f"wrong {number}").status_code for number in range(5)] == [401, 401, 401, 429, 429]
+    refused = attempt(viewer, "wrong")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert 1 <= int(refused.headers["retry-after"]) <= 20
+    assert refused.json()["code"] == "too_many_attempts"
+    # No kind of credential is looked at any more, the right ones included: trying them is what has to wait.
+    assert attempt(viewer, TOKEN).status_code == 429
+    for body in ({"code": "c.x.y"}, {"token": "wrong"}):
+        assert viewer.stranger.post(SESSION, json=body).status_code == 429
+    # Who sends none is asked to sign in, as always.
+    assert viewer.stranger.get(SESSION).status_code == 401
+
+
+def test_whoever_is_known_goes_on_from_the_same_address(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_failed_sign_ins=3)
+    with httpx.Client(base_url=viewer.origin) as browser:
+        assert browser.post(SESSION, json={"token": TOKEN}).status_code == 200
+        while attempt(viewer, "wrong").status_code != 429:
+            pass
+        assert browser.get(SESSION).status_code == 200
+        assert viewer.http.get(SESSION).status_code == 200
+
+
+def test_addresses_behind_a_proxy_are_counted_apart(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_failed_sign_ins=2, viewer_proxy_peers=("127.0.0.1",))
+    for _ in range(3):
+        last = attempt(viewer, "wrong", **{"X-Forwarded-For": "192.0.2.1"})
+    assert last.status_code == 429
+    assert attempt(viewer, "wrong", **{"X-Forwarded-For": "192.0.2.2"}).status_code == 401
+
+
+def test_failures_are_in_the_audit_log_without_the_credential_and_cannot_fill_it(
+    make_viewer: MakeViewer, postgres_dsn: str
+) -> None:
+    viewer = make_viewer(viewer_failed_sign_ins=1000)
+    attempt(viewer, "a-secret-that-was-mistyped")
+    viewer.stranger.post(SESSION, json={"code": "c.a-secret.x"})
+    shown = query(postgres_dsn, "SELECT actor, action, remote, outcome, detail FROM omni2.audit_log ORDER BY id")
+    assert shown == snapshot(
+        [
+            {
+                "actor": "unknown",
+                "action": "login_failed",
+                "remote": "127.0.0.1",
+                "outcome": "refused",
+                "detail": '{"via": "token", "why": "not known"}',
+            },
+            {
+                "actor": "unknown",
+                "action": "login_failed",
+                "remote": "127.0.0.1",
+                "outcome": "refused",
+                "detail": '{"via": "code", "why": "wrong or too old"}',
+            },
+        ]
+    )
+    for number in range(40):
+        attempt(viewer, f"wrong {number}")
+    assert value(postgres_dsn, "SELECT count(*) FROM omni2.audit_log") == 5
+    doorkeeper = viewer.app.state.viewer.authenticator.doorkeeper
+    assert doorkeeper.failures == 42
+
+
+@pytest.mark.anyio
+async def test_sockets_are_no_way_around_it(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_failed_sign_ins=2)
+
+    async def tried(token: str) -> tuple[str, int | None]:
+        async with live(viewer, additional_headers={}) as client:
+            await client.send(type="auth", token=token)
+            answer = await client.next()
+            await asyncio.wait_for(client.socket.wait_closed(), 5)
+            return answer["code"], client.socket.close_code
+
+    assert [await tried("wrong") for _ in range(2)] == [("not_signed_in", 4401)] * 2
+    assert await tried("wrong") == ("too_many_attempts", 4429)
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with live(viewer, additional_headers={"Authorization": "Bearer wrong"}):
+            pass
+    assert refused.value.response.status_code == 429
+
+
+def test_one_person_may_ask_only_so_often_and_others_do_not_notice(make_viewer: MakeViewer, tmp_path: Any) -> None:
+    token = new_token()
+    path = tmp_path / "tokens.toml"
+    path.write_text(written(Entry(digest(token), Principal("script", Via.TOKEN, Role.ADMIN))))
+    viewer = make_viewer(viewer_requests_per_second=0.5, viewer_tokens_file=str(path))
+    answers = [attempt(viewer, token) for _ in range(8)]
+    assert [answer.status_code for answer in answers[:5]] == [200] * 5
+    assert answers[-1].status_code == 429
+    assert answers[-1].json()["code"] == "too_many_requests"
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert viewer.http.get(SESSION).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_one_person_may_have_only_so_many_sockets(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_sockets_per_person=2)
+    async with live(viewer) as one, live(viewer, additional_headers={}) as two:
+        await two.send(type="auth", token=TOKEN)
+        assert [(await each.next())["type"] for each in (one, two)] == ["hello", "hello"]
+        async with live(viewer) as three:
+            assert (await three.next())["code"] == "too_many_sockets"
+            await asyncio.wait_for(three.socket.wait_closed(), 5)
+            assert three.socket.close_code == 4429
+
+    async def again() -> bool:
+        async with live(viewer, additional_headers=BEARER) as client:
+            return bool((await client.next())["type"] == "hello")
+
+    await eventually_async(again)
+
+
+# -- the parts ---------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.floats(0.1, 100),
+    st.floats(1, 100),
+    st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 5)), max_size=60),
+)
+def test_never_more_than_the_burst_and_what_came_back_since(
+    rate: float, burst: float, steps: list[tuple[str, float]]
+) -> None:
+    now = [0.0]
+    buckets = Buckets(rate, burst, lambda: now[0])
+    taken = {"a": 0, "b": 0}
+    for key, pause in steps:
+        now[0] += pause
+        wait = buckets.wait(key)
+        got = buckets.take(key)
+        assert got == wait
+        taken[key] += got == 0
+        assert taken[key] <= burst + now[0] * rate + 1e-6
+        if got:
+            now[0] += got + 1e-9
+            assert buckets.wait(key) < 1e-6
+
+
+def test_the_memory_of_buckets_is_bounded() -> None:
+    buckets = Buckets(1.0, 1.0, lambda: 0.0)
+    for number in range(20_000):
+        buckets.take(number)
+    assert len(buckets) == 10_000
+
+
+def test_places_for_sockets_come_back_whatever_happens() -> None:
+    rates = Rates(1.0, 1)
+    ada = Principal("ada", Via.TOKEN, Role.ADMIN)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), rates.socket(ada):
+            with pytest.raises(Problem), rates.socket(ada):
+                pass
+            raise ZeroDivisionError
+    with rates.socket(ada), rates.socket(Principal("eve", Via.TOKEN, Role.ADMIN)):
+        pass
+
+
+def test_a_session_ends_within_a_moment_after_its_token_was_taken_out(make_viewer: MakeViewer, tmp_path: Any) -> None:
+    token = new_token()
+    path = tmp_path / "tokens.toml"
+    path.write_text(written(Entry(digest(token), Principal("ada", Via.TOKEN, Role.MONITOR))))
+    viewer = make_viewer(viewer_tokens_file=str(path))
+    with httpx.Client(base_url=viewer.origin) as browser:
+        known = browser.post(SESSION, json={"token": token})
+        assert (known.json()["name"], known.json()["role"], known.json()["via"]) == ("ada", "monitor", "session")
+        path.write_text(written(Entry(digest(token), Principal("ada", Via.TOKEN, Role.ADMIN))))
+        eventually(lambda: browser.get(SESSION).json().get("role") == "admin")
+        path.write_text("")
+        eventually(lambda: browser.get(SESSION).status_code == 401)
+    assert attempt(viewer, token).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_a_socket_ends_when_its_token_is_taken_out(make_viewer: MakeViewer, tmp_path: Any) -> None:
+    token = new_token()
+    path = tmp_path / "tokens.toml"
+    path.write_text(written(Entry(digest(token), Principal("ada", Via.TOKEN, Role.MONITOR))))
+    viewer = make_viewer(viewer_tokens_file=str(path))
+    async with live(viewer, additional_headers={"Authorization": f"Bearer {token}"}) as client:
+        assert (await client.next())["type"] == "hello"
+        path.write_text("")
+        assert (await client.next())["code"] == "signed_out"
+        await asyncio.wait_for(client.socket.wait_closed(), 5)
+        assert client.socket.close_code == 4401
