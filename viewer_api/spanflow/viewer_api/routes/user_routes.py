@@ -1,17 +1,34 @@
 """People: finding them, and what there is to know about one of them."""
 
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.span_processors.ids import shown_id
+from spanflow.viewer_api.activity_documents import conversation_document
+from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
+from spanflow.viewer_api.dates import parsed_time
+from spanflow.viewer_api.live.own_look import known_watch
+from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
+from spanflow.viewer_api.problems import Problem, invalid_request
 from spanflow.viewer_api.responses import json_response
-from spanflow.viewer_api.viewer import Needs, viewer_of
+from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
+from spanflow.viewer_api.store.own_totals import own_totals
+from spanflow.viewer_api.store.person import Person
+from spanflow.viewer_api.store.user_totals import UserTotals
+from spanflow.viewer_api.summaries import stored_summary
+from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
+from spanflow.viewer_api.watch_documents import watch_documents
 
 router = APIRouter(prefix="/api/v1", tags=["users"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 MAX_PEOPLE = 1000
+#: Without a time range so much of the past is added up.
+_USUAL_RANGE = timedelta(days=30)
+_RECENT = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Said in the header of an answer that could not be given in full.
 DEGRADED_HEADER = "X-Spanflow-Degraded"
 
@@ -35,3 +52,62 @@ async def users(
     if viewer.users.view_problem is not None:
         response.headers[DEGRADED_HEADER] = "users_view"
     return response
+
+
+@router.get("/users/{user_id}")
+async def user(
+    request: Request,
+    principal: MayRead,
+    user_id: str,
+    since: Annotated[str | None, Query(max_length=64)] = None,
+    until: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """One person: who they are, what runs now, what the flows of a time range add up to, and what was last.
+
+    The range is the last 30 days unless it is said; a flow counts in it when it began there.
+    """
+    viewer, user_id = viewer_of(request), checked_id(user_id)
+    await viewer.must_see(request, "user_read", user_id)
+    end = parsed_time(until, "until", end=True) or datetime.fromtimestamp(viewer.clock(), UTC)
+    begin = parsed_time(since, "since") or max(end, _EPOCH + _USUAL_RANGE) - _USUAL_RANGE
+    if begin > end:
+        raise invalid_request("since: use a time before `until`.")
+    await viewer.look(request, "user_read", user_id=user_id)
+    store, conversations = UserTotals(viewer.database), ConversationStore(viewer.database)
+    people, seen = await viewer.users.names_of([user_id]), await viewer.users.seen(user_id)
+    flows = await store.recent_flows(user_id, _RECENT)
+    talks = await conversations.page(ConversationFilters(user_ids=(user_id,)), None, _RECENT)
+    talks = await own_totals(viewer.database, talks, principal.visible)
+    running, watch = await _running(viewer, user_id), known_watch(principal, viewer.watching, user_id)
+    if not (people or seen or flows or talks or running or watch):
+        raise Problem(404, "user_not_found", "Nobody with this id was ever seen.")
+    person = people.get(user_id) or Person(user_id)
+    answer: dict[str, Any] = {
+        "user_id": shown_id(user_id),
+        **person.names(),
+        "first_seen": seen[0] if seen else None,
+        "last_seen": seen[1] if seen else None,
+        "running_flows": running,
+        "since": begin,
+        "until": end,
+        "totals": await store.totals(user_id, begin, end),
+        "recent_flows": [stored_summary(row) for row in flows],
+        "recent_sessions": [
+            {**dict(row), "session_id": shown_id(row["session_id"])}
+            for row in await store.recent_sessions(user_id, _RECENT)
+        ],
+        "recent_conversations": [conversation_document(row, people) for row in talks],
+    }
+    if allowed(principal, Right.MONITOR):
+        # Who is watched need not know it.
+        shown = await watch_documents(viewer.users, [watch], viewer.clock()) if watch else [None]
+        answer["watch"] = shown[0]
+    return json_response(answer)
+
+
+async def _running(viewer: Viewer, user_id: str) -> int | None:
+    """How many of their flows run; None while Redis does not say."""
+    try:
+        return len(await viewer.redis_flows.open_of_user(user_id))
+    except REDIS_ERRORS:
+        return None

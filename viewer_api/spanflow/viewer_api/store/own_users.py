@@ -21,8 +21,8 @@ from spanflow.viewer_api.store.person import Person
 
 log = logging.getLogger(__name__)
 
-#: A search waits for it no longer than this.
-_PATIENCE_MS: Final = 2000
+#: A search waits for it no longer than this, in seconds.
+_PATIENCE: Final = 2.0
 #: After a failure it is left alone for so long.
 _PAUSE_SECONDS: Final = 30.0
 _SEARCHED_WORD: Final = 3
@@ -171,8 +171,7 @@ class OwnUsers:
         if self.problem is not None and self._monotonic() < self._again_at:
             return None
         try:
-            async with self._database.transaction(readonly=True) as connection:
-                await connection.execute("SELECT set_config('statement_timeout', $1, true)", f"{_PATIENCE_MS}ms")
+            async with self._database.transaction(readonly=True, within=_PATIENCE) as connection:
                 rows = await ask(connection)
         except _FAILURES as why:
             self._is(_words(why))

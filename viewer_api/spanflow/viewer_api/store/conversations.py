@@ -1,0 +1,214 @@
+"""Conversations: the list with its filters, and what one of them consists of. Everything is read from indexes."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import orjson
+
+from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.flow_filters import Conditions
+from spanflow.viewer_api.store.flow_search import SUMMARY, Count
+from spanflow.viewer_api.store.own_totals import own_total
+
+#: An exact count goes no further.
+MAX_COUNT: Final = 100_000
+#: Of one conversation so many activities, the first, can be read.
+MAX_OUTLINE: Final = 20_000
+#: A text is looked for among so many conversations before its index is asked.
+_WINDOW: Final = 2000
+_COLUMNS: Final = """
+conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost, mcp_servers, title
+"""
+_ONE = f"""
+SELECT {_COLUMNS} FROM {{s}}.conversations
+WHERE conversation_id = $1
+"""
+_NAMES_OF_CALLS = """
+CASE WHEN activity_type IN ('mcp_tool_call', 'mcp_tool_response') THEN activity_data ->> 'mcp_server' END AS mcp_server,
+CASE WHEN activity_type IN ('mcp_tool_call', 'mcp_tool_response') THEN activity_data ->> 'tool_name' END AS tool_name,
+CASE WHEN activity_type IN ('mcp_tool_call', 'mcp_tool_response')
+     THEN coalesce(activity_data ->> 'tool_call_id', activity_data ->> 'call_id') END AS call_id
+"""
+_OUTLINE = f"""
+SELECT activity_id, activity_type, flow_id, node_id, sequence_num, created_at, {_NAMES_OF_CALLS}
+FROM {{s}}.user_activities
+WHERE conversation_id = $1 AND ($2::text[] IS NULL OR user_id = ANY ($2))
+ORDER BY sequence_num, created_at, activity_id LIMIT {MAX_OUTLINE + 1}
+"""
+_OUTLINE_OF_FLOW = f"""
+SELECT activity_id, activity_type, flow_id, node_id, sequence_num, created_at, conversation_id, {_NAMES_OF_CALLS}
+FROM {{s}}.user_activities
+WHERE flow_id = $1 AND ($2::text[] IS NULL OR user_id = ANY ($2))
+ORDER BY sequence_num, created_at, activity_id LIMIT {MAX_OUTLINE + 1}
+"""
+_ACTIVITIES = """
+SELECT activity_id, conversation_id, session_id, user_id, flow_id, node_id, sequence_num, activity_type, activity_data,
+       duration_ms, source, created_at
+FROM {s}.user_activities WHERE activity_id = ANY ($1::text[])
+"""
+_TURNS = f"""
+SELECT {SUMMARY} FROM {{s}}.interaction_flows
+WHERE conversation_id = $1 AND ($2::text[] IS NULL OR user_id = ANY ($2))
+  AND ($3::timestamptz IS NULL OR (start_key, flow_id) > ($3, $4::text))
+ORDER BY start_key, flow_id LIMIT $5
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationFilters:
+    """Every filter must hold; of several values of one filter, any. None means all."""
+
+    user_ids: tuple[str, ...] | None = None
+    mcp_servers: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    #: A conversation counts when any moment of it lies from `since` on and before `until`.
+    since: datetime | None = None
+    until: datetime | None = None
+    #: Words that must all be in the first message.
+    text: str | None = None
+    min_tool_calls: int | None = None
+    min_tokens: int | None = None
+    visible: frozenset[str] | None = None
+
+    @property
+    def people(self) -> list[str] | None:
+        """The users whose conversations can be found; None: everybody's."""
+        if self.visible is None:
+            return None if self.user_ids is None else sorted(self.user_ids)
+        return sorted(self.visible if self.user_ids is None else self.visible.intersection(self.user_ids))
+
+
+class ConversationStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, filters: ConversationFilters, after: tuple[datetime, str] | None, limit: int) -> list[Row]:
+        """Conversations, the one that began last first, from below `after` on.
+
+        Where one begins does not change while it goes on, so pages neither repeat nor leave out.
+        """
+        if filters.people == []:
+            return []
+        conditions = _conditions(filters)
+        if after is not None:
+            moment, conversation_id = after
+            conditions.add(
+                f"(started_at, conversation_id) < ({conditions.value(moment, 'timestamptz')}, "
+                f"{conditions.value(conversation_id, 'text')})"
+            )
+        order = "ORDER BY started_at DESC, conversation_id DESC"
+        last = f"{order} LIMIT {conditions.value(limit, 'bigint')}"
+        if filters.text is None:
+            text = f"SELECT {_COLUMNS} FROM {{s}}.conversations AS known WHERE {conditions.sql} {last}"
+            return await self._database.fetch(text, *conditions.values)
+        # What is in many of them is soon found among the newest, what is in few by the index.
+        has = _has_text(conditions, filters.text)
+        newest = (
+            f"SELECT {_COLUMNS} FROM ("
+            f"SELECT * FROM {{s}}.conversations AS known WHERE {conditions.sql} {order} LIMIT {_WINDOW}) AS known "
+            f"JOIN {{s}}.conversation_titles AS title USING (conversation_id) WHERE {has} {last}"
+        )
+        rows = await self._database.fetch(newest, *conditions.values)
+        if len(rows) == limit:
+            return rows
+        text = (
+            f"WITH titled AS MATERIALIZED (SELECT conversation_id FROM {{s}}.conversation_titles AS title WHERE {has}) "
+            f"SELECT {_COLUMNS} FROM {{s}}.conversations AS known JOIN titled USING (conversation_id) "
+            f"WHERE {conditions.sql} {last}"
+        )
+        return await self._database.fetch(text, *conditions.values)
+
+    async def count(self, filters: ConversationFilters, cap: int = MAX_COUNT) -> Count:
+        """How many there are: exactly, or «at least» when they are more than `cap`."""
+        if filters.people == []:
+            return Count(0, "exact")
+        text, values = _narrowed(filters, f"LIMIT {cap + 1}")
+        rows = await self._database.fetch(f"SELECT count(*) AS found FROM ({text}) AS narrowed", *values)
+        found = rows[0]["found"]
+        return Count(min(found, cap), "at_least" if found > cap else "exact")
+
+    async def estimate(self, filters: ConversationFilters) -> Count:
+        """How many the planner expects: no row is read."""
+        if filters.people == []:
+            return Count(0, "estimated")
+        text, values = _narrowed(filters, "")
+        plan = (await self._database.fetch(f"EXPLAIN (FORMAT JSON) {text}", *values))[0][0]
+        plan = orjson.loads(plan) if isinstance(plan, str) else plan
+        return Count(round(plan[0]["Plan"]["Plan Rows"]), "estimated")
+
+    async def one(self, conversation_id: str, visible: Collection[str] | None) -> Row | None:
+        if visible is not None:
+            return await own_total(self._database, conversation_id, visible)
+        return await self._database.fetchrow(_ONE, conversation_id)
+
+    async def outline(self, conversation_id: str, visible: Collection[str] | None) -> list[Row]:
+        """All activities in their order, without their contents: `MAX_OUTLINE`, and one more when there are more."""
+        return await self._database.fetch(_OUTLINE, conversation_id, _listed(visible))
+
+    async def outline_of_flow(self, flow_id: str, visible: Collection[str] | None) -> list[Row]:
+        return await self._database.fetch(_OUTLINE_OF_FLOW, flow_id, _listed(visible))
+
+    async def activities(self, activity_ids: Sequence[str]) -> dict[str, Row]:
+        """These activities with their contents."""
+        rows = await self._database.fetch(_ACTIVITIES, list(activity_ids)) if activity_ids else []
+        return {row["activity_id"]: row for row in rows}
+
+    async def turns(
+        self, conversation_id: str, visible: Collection[str] | None, after: tuple[datetime, str] | None, limit: int
+    ) -> list[Row]:
+        """Stored flows of a conversation, the first one first, from behind `after` on."""
+        start_key, flow_id = after or (None, None)
+        return await self._database.fetch(_TURNS, conversation_id, _listed(visible), start_key, flow_id, limit)
+
+
+def _conditions(filters: ConversationFilters) -> Conditions:
+    """Everything but the text and the place in the list. The table is called `known`."""
+    found = Conditions()
+    found.among("user_id", filters.people)
+    if filters.since is not None and filters.until is not None and filters.since >= filters.until:
+        found.add("false")
+    elif filters.since is not None and filters.until is not None:
+        since, until = found.value(filters.since, "timestamptz"), found.value(filters.until, "timestamptz")
+        # The second condition is in the first; it is the one that the order of the list can use.
+        found.add(f"tstzrange(started_at, ended_at, '[]') && tstzrange({since}, {until}, '[)')")
+        found.add(f"started_at < {until}")
+    elif filters.since is not None:
+        found.add(f"ended_at >= {found.value(filters.since, 'timestamptz')}")
+    elif filters.until is not None:
+        found.add(f"started_at < {found.value(filters.until, 'timestamptz')}")
+    if filters.mcp_servers is not None:
+        found.add(f"mcp_servers && {found.value(list(filters.mcp_servers), 'text[]')}")
+    if filters.tools is not None:
+        found.add(
+            "EXISTS (SELECT FROM {s}.user_activities AS call WHERE call.conversation_id = known.conversation_id "
+            "AND call.activity_type = 'mcp_tool_call' "
+            f"AND call.activity_data ->> 'tool_name' = ANY ({found.value(list(filters.tools), 'text[]')}))"
+        )
+    if filters.min_tool_calls is not None:
+        found.add(f"tool_calls >= {found.value(filters.min_tool_calls, 'bigint')}")
+    if filters.min_tokens is not None:
+        found.add(f"tokens >= {found.value(filters.min_tokens, 'bigint')}")
+    return found
+
+
+def _has_text(conditions: Conditions, text: str) -> str:
+    words = f"{{s}}.search_words({conditions.value(text, 'text')})"
+    return f"title.grams @> {{s}}.wanted_grams({words}) AND {{s}}.has_words(title.haystack, {words})"
+
+
+def _narrowed(filters: ConversationFilters, end: str) -> tuple[str, list[object]]:
+    conditions = _conditions(filters)
+    text = ""
+    if filters.text is not None:
+        has = _has_text(conditions, filters.text)
+        text = (
+            " AND known.conversation_id IN "
+            f"(SELECT title.conversation_id FROM {{s}}.conversation_titles AS title WHERE {has})"
+        )
+    return f"SELECT 1 FROM {{s}}.conversations AS known WHERE {conditions.sql}{text} {end}", conditions.values
+
+
+def _listed(visible: Collection[str] | None) -> list[str] | None:
+    return None if visible is None else list(visible)
