@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 
 from spanflow.cli.checks.examination import CHECKS
 from spanflow.cli.checks.finding import Finding, Situation
-from spanflow.cli.checks.servers import RedisMemory, RedisServer, Schema, judged, skew
+from spanflow.cli.checks.servers import RedisMemory, RedisServer, Schema, UsersView, judged, skew
 from spanflow.cli.checks.startup_report import StartupReport
 from spanflow.cli.checks.tracing import Exporters
 from spanflow.span_processors.archive.postgres import connect
@@ -116,6 +116,28 @@ def test_a_schema_that_is_not_there_is_made_by_migrate(empty_postgres_dsn: str) 
 
     [finding] = asyncio.run(look())
     assert (finding.level, finding.repair) == ("problem", "spanflow migrate")
+
+
+def test_a_users_view_that_cannot_be_read_is_named_with_what_is_wrong(postgres_dsn: str) -> None:
+    async def look(view: tuple[str, ...], *columns: str) -> list[Finding]:
+        given: dict[str, Any] = {"users_columns": columns} if columns else {}
+        settings = Settings(postgres_dsn=postgres_dsn, users_view=view, **given)
+        connection = await connect(settings, "doctor")
+        try:
+            await connection.execute("CREATE TABLE IF NOT EXISTS public.people (id integer, mail text)")
+            return [found async for found in UsersView().look(situation(settings=settings, postgres=connection))]
+        finally:
+            await connection.close()
+
+    assert asyncio.run(look(())) == []
+    (found,) = asyncio.run(look(("people",), "id", "mail", ""))
+    assert (found.level, found.message) == ("ok", '"people" can be read')
+    (found,) = asyncio.run(look(("people",)))
+    assert (found.level, found.message) == snapshot(
+        ("problem", '"people" has no column "email", "full_name"; it has id, mail')
+    )
+    (found,) = asyncio.run(look(("nowhere", "people")))
+    assert found.message == snapshot('there is no table or view "nowhere"."people" in this database')
 
 
 def test_a_redis_that_evicts_is_a_warning(new_server_directory: Callable[[], Path]) -> None:

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from spanflow.cli.checks import installation, servers, storage, tracing
 from spanflow.cli.checks.finding import Check, Finding, Situation, problem
 from spanflow.cli.checks.setting_names import SettingNames
+from spanflow.cli.checks.sign_in import SignIn
 from spanflow.cli.checks.startup_report import StartupReport
 from spanflow.cli.problem import Problem
 from spanflow.span_processors.archive.postgres import connect
@@ -21,12 +22,14 @@ CHECKS: tuple[Check, ...] = (
     installation.Extras(),
     installation.Dashboard(),
     SettingNames(),
+    SignIn(),
     servers.RedisServer(),
     servers.RedisMemory(),
     servers.RedisClock(),
     servers.PostgresServer(),
     servers.Schema(),
     servers.Partitions(),
+    servers.UsersView(),
     servers.PostgresClock(),
     storage.DataFolder(),
     tracing.SwitchedOn(),

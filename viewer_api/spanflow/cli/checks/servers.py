@@ -145,6 +145,26 @@ class Partitions:
             yield ok(f"there are partitions for {days:.0f} more days")
 
 
+class UsersView:
+    """Whether the deployment's own users can be read, where it has named them."""
+
+    title = "users view"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        if situation.postgres is None or not situation.settings.users_view or not installed(VIEWER):
+            return
+        from spanflow.viewer_api.store.own_users import problem_of, view_of
+
+        view = view_of(situation.settings)
+        assert view is not None
+        why = await problem_of(situation.postgres, view)
+        if why is None:
+            yield ok(f"{view.sql} can be read")
+        else:
+            repair = "Change SPANFLOW_USERS_VIEW or SPANFLOW_USERS_COLUMNS; gateways' own users are found meanwhile."
+            yield problem(why, repair)
+
+
 class PostgresClock:
     title = "PostgreSQL clock"
 
