@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from io import BytesIO
 from typing import Any, Final
 
 import orjson
@@ -83,7 +82,7 @@ def rendered(parts: list[FlowPart], start_key: datetime) -> bytes:
 
 
 async def _copy(connection: UntracedConnection, schema: str, data: bytes) -> None:
-    await connection.copy_to_table(names.TABLE_FLOWS, schema_name=schema, columns=COLUMN_NAMES, source=BytesIO(data))
+    await connection.copy_to_table(names.TABLE_FLOWS, schema_name=schema, columns=COLUMN_NAMES, source=memoryview(data))
 
 
 def cases(schema: str) -> dict[str, Case]:

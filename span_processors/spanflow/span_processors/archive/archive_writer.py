@@ -6,7 +6,6 @@ for each other and never for ever.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from typing import Final
 
 import asyncpg
@@ -177,8 +176,9 @@ class ArchiveWriter:
                 row = self._drafter.row(document, encoded, draft.started_ns, source)
                 changed.append(row.values(record["start_key"]))
         if new:
+            # As a buffer: a file would be read by a thread of a pool.
             await connection.copy_to_table(
-                TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=BytesIO(b"".join(new))
+                TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=memoryview(b"".join(new))
             )
         if changed:
             await connection.execute(self._sql.update, *map(list, zip(*changed, strict=True)))
