@@ -17,6 +17,7 @@ from spanflow.instrumentation.fastapi_tracing import FastApiTracing
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.mcp_propagation import McpPropagation
 from spanflow.instrumentation.propagation import EdgePropagator, guard_propagator
+from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import SCOPE, GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
@@ -112,6 +113,8 @@ def start(settings: Settings) -> Started | None:
     usable.add_span_processor(IdentitySpanProcessor())
     usable.add_span_processor(FlowSpanProcessor(pipeline))
     record_everything(usable)
+    if settings.quick_spans:
+        quicken(usable)
     guard_propagator(settings.join_caller)
     before = runtimes.install(
         Runtime(

@@ -300,6 +300,12 @@ class Settings(ViewerSettings):
         "Seconds for which events are collected before they are encoded together. Watched users do not wait for it.",
         parse=seconds(0, 1),
     )
+    quick_spans: bool = setting(
+        "SPANFLOW_QUICK_SPANS",
+        True,
+        "Make the SDK's spans in a cheaper way of our own where `opentelemetry-instrument` or `configure` started us.",
+        parse=flag,
+    )
     watched_refresh: float = setting(
         "SPANFLOW_WATCHED_REFRESH",
         3.0,

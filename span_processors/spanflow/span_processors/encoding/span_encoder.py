@@ -299,9 +299,14 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[di
 def _has_links(span: ReadableSpan) -> bool:
     """Whether the span has links. The public property copies them under a lock, which costs most of an event."""
     try:
-        return bool(span._links._dq)  # type: ignore[attr-defined]
+        return _any(span._links)
     except AttributeError:
         return bool(span.links)
+
+
+def _any(kept: Any) -> bool:
+    """Whether something stands in what the SDK keeps of a span: a list of its own kind, or an empty tuple."""
+    return bool(kept) if type(kept) is tuple else bool(kept._dq)
 
 
 def _has_state(context: SpanContext) -> bool:
@@ -315,6 +320,6 @@ def _says_more(span: ReadableSpan, links_told: int) -> bool:
     if links_told or span.status.description:
         return True
     try:
-        return bool(span._events._dq or span._links._dq or span._attributes.dropped)  # type: ignore[attr-defined, union-attr]
+        return _any(span._events) or _any(span._links) or bool(span._attributes.dropped)  # type: ignore[union-attr]
     except AttributeError:
         return bool(span.events or span.links or cut_of(span))
