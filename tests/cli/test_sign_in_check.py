@@ -1,0 +1,71 @@
+"""What `spanflow doctor` says about who may sign in to the viewer."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from spanflow.cli.checks.finding import Situation
+from spanflow.cli.checks.sign_in import SignIn
+from spanflow.span_processors.settings import Settings
+
+
+def found(**changes: Any) -> list[tuple[str, str]]:
+    situation = Situation(replace(Settings(), **changes), {}, None, "", None, "", None, "")
+
+    async def look() -> list[tuple[str, str]]:
+        return [(finding.level.value, finding.message) async for finding in SignIn().look(situation)]
+
+    return asyncio.run(look())
+
+
+def test_without_anything_configured_it_is_this_machine_only() -> None:
+    assert found() == snapshot([("ok", "on this machine only, by the link that the viewer prints")])
+    assert found(viewer_host="0.0.0.0") == snapshot([("problem", "the viewer does not start with these settings")])
+
+
+def test_every_way_is_named(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text("")
+    everything = {
+        "viewer_tokens_file": str(tokens),
+        "viewer_jwt_issuer": "https://auth.example",
+        "viewer_jwt_algorithm": "HS256",
+        "viewer_jwt_secret": "x" * 32,
+        "viewer_oidc_issuer": "https://id.example",
+        "viewer_oidc_client_id": "spanflow",
+        "viewer_proxy_peers": ("10.0.0.1",),
+        "viewer_default_role": "monitor",
+    }
+    assert found(**everything) == snapshot(
+        [
+            (
+                "ok",
+                "by the tokens of a file, by JWTs of https://auth.example, by OIDC by https://id.example, by a proxy "
+                "at 10.0.0.1",
+            ),
+            (
+                "warning",
+                "browsers are signed out when the viewer restarts, and know only one of several viewer processes",
+            ),
+            ("note", "believed from 10.0.0.1: X-Forwarded-User, X-User-Id, X-User-Role"),
+            ("note", "whoever comes without a known role is monitor"),
+        ]
+    )
+    assert "warning" not in [level for level, _ in found(**everything, viewer_secret="x" * 32)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"viewer_tokens_file": "/nowhere/tokens.toml"},
+        {"viewer_jwt_issuer": "https://auth.example"},
+        {"viewer_oidc_issuer": "http://id.example"},
+        {"viewer_token": "short"},
+    ],
+)
+def test_what_keeps_the_viewer_from_starting_is_a_problem(changes: dict[str, Any]) -> None:
+    assert [level for level, _ in found(**changes)] == ["problem"]

@@ -1,0 +1,72 @@
+"""Who may sign in to the viewer, and whether that was thought through to the end."""
+
+from collections.abc import AsyncIterator
+
+from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
+from spanflow.cli.extras import VIEWER, installed
+from spanflow.span_processors.settings import Settings, SettingsError
+
+
+class SignIn:
+    title = "signing in"
+
+    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+        if not installed(VIEWER):
+            return
+        from spanflow.viewer_api.auth.exposure import settled, ways_in
+
+        settings = situation.settings
+        try:
+            settled(settings)
+        except SettingsError as why:
+            yield problem("the viewer does not start with these settings", str(why))
+            return
+        ways = ways_in(settings)
+        if not ways:
+            yield ok("on this machine only, by the link that the viewer prints")
+            return
+        yield ok(f"by {', by '.join(ways)}")
+        for finding in _thoughts(settings):
+            yield finding
+
+
+def _thoughts(settings: Settings) -> list[Finding]:
+    """What works, and may surprise somebody."""
+    found = []
+    with_sessions = settings.viewer_tokens_file or settings.viewer_jwt_issuer or settings.viewer_oidc_issuer
+    if with_sessions and not settings.viewer_token and not settings.viewer_secret:
+        found.append(
+            warning(
+                "browsers are signed out when the viewer restarts, and know only one of several viewer processes",
+                "Set SPANFLOW_VIEWER_SECRET to the same long random text in all of them.",
+            )
+        )
+    if settings.viewer_proxy_peers:
+        headers = [header for header in _proxy_headers(settings) if header.strip().lower() != "off"]
+        found.append(
+            note(
+                f"believed from {', '.join(settings.viewer_proxy_peers)}: {', '.join(headers)}",
+                "The proxy must set or remove each of them on every request; «off» stops reading one.",
+            )
+        )
+    if settings.viewer_default_role != "viewer" and _others_say_roles(settings):
+        found.append(
+            note(
+                f"whoever comes without a known role is {settings.viewer_default_role}",
+                "SPANFLOW_VIEWER_DEFAULT_ROLE=viewer lets them see their own flows only.",
+            )
+        )
+    return found
+
+
+def _proxy_headers(settings: Settings) -> tuple[str, ...]:
+    return (
+        settings.viewer_proxy_header,
+        settings.viewer_proxy_id_header,
+        settings.viewer_proxy_role_header,
+        settings.viewer_proxy_users_header,
+    )
+
+
+def _others_say_roles(settings: Settings) -> bool:
+    return bool(settings.viewer_proxy_peers or settings.viewer_jwt_issuer or settings.viewer_oidc_issuer)
