@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
+from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.ids import IdError, as_id
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.authenticator import Authenticator
@@ -55,6 +56,8 @@ class Viewer:
     watching: Watching
     hub: Hub
     readiness: Readiness
+    #: What may be seen of users who are watched without contents.
+    metadata: Metadata
     #: Whose word about where a request comes from is believed.
     proxies: ProxyPeers
     clock: Clock = time.time

@@ -91,7 +91,8 @@ class Watching:
         """Whether of this user's running flows only metadata may be seen, live or otherwise."""
         if not self._loaded:
             return True
-        watch = self.watch_of(user_id) if user_id is not None else None
+        # As long as its listeners have not heard that it is over.
+        watch = self._running.get(user_id) if user_id is not None else None
         return self.policy.metadata_only_for(watch.metadata_only if watch else None)
 
     async def enable(

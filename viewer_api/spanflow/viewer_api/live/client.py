@@ -103,7 +103,11 @@ class Client:
         await viewer.look(self._connection, "live_opened", user_id=topic.owner, target=target, reason=why)
         # What somebody may see anyway does not end with a watch.
         subscription = Subscription(
-            topic, viewer.hub.limits, reason=reason if own or watch is None else None, cursor=wish.cursor
+            topic,
+            viewer.hub.limits,
+            reason=reason if own or watch is None else None,
+            cursor=wish.cursor,
+            own=own is not None,
         )
         if wish.cursor_is_useless:
             subscription.restart("cursor_expired")
@@ -115,7 +119,9 @@ class Client:
         await self._stop(topic.key, None)
         watch = self._watch_of(topic)
         expires_at = _until(watch.expires_at) if watch else None
-        await self._line.send(messages.about("subscribed", topic, watched=watch is not None, expires_at=expires_at))
+        known = {"watched": watch is not None, "expires_at": expires_at}
+        withheld = self._viewer.hub.withholds(subscription)
+        await self._line.send(messages.about("subscribed", topic, **known, metadata_only=withheld))
         if watch is not None and watch.expires_at - self._viewer.clock() <= NOTICE_SECONDS:
             self._notify(self._watch_message(topic, Change(watch.user_id, watch, expiring=True)))
         task = asyncio.create_task(self._send_frames(subscription), name=f"spanflow live of {topic}")
@@ -199,12 +205,13 @@ class Client:
 
     def _watch_message(self, topic: Topic, change: Change) -> bytes:
         if change.watch is None:
-            return messages.about("watch", topic, watched=False, expires_at=None)
+            return messages.about("watch", topic, watched=False, expires_at=None, metadata_only=None)
         until = change.watch.expires_at
         if change.expiring:
             left = max(int(until - self._viewer.clock()), 0)
             return messages.about("expiring", topic, expires_at=_until(until), seconds_left=left)
-        return messages.about("watch", topic, watched=True, expires_at=_until(until))
+        withheld = bool(change.watch.metadata_only)
+        return messages.about("watch", topic, watched=True, expires_at=_until(until), metadata_only=withheld)
 
     def _notify(self, data: bytes) -> None:
         with suppress(asyncio.QueueFull):

@@ -45,7 +45,7 @@ _TICK_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Surroundings:
     """What every feed of a process works with."""
 

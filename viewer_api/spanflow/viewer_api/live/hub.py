@@ -11,7 +11,14 @@ from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.viewer_api.live.bells import Bells
 from spanflow.viewer_api.live.feed import Feed, Surroundings
 from spanflow.viewer_api.live.frames import Frame, NoticeFrame
-from spanflow.viewer_api.live.subscription import DISABLED, EXPIRED, FAILED, Limits, Subscription
+from spanflow.viewer_api.live.subscription import (
+    CONTENTS_SHOWN,
+    DISABLED,
+    EXPIRED,
+    FAILED,
+    Limits,
+    Subscription,
+)
 from spanflow.viewer_api.live.topic import Kind, Topic
 from spanflow.viewer_api.live.without_contents import without_contents
 from spanflow.viewer_api.watching import Change, Watching
@@ -30,7 +37,7 @@ class Hub:
     def __init__(
         self, client: AsyncClient, surroundings: Surroundings, watching: Watching, limits: Limits, metadata: Metadata
     ) -> None:
-        self._surroundings = surroundings
+        self.surroundings = surroundings
         self._metadata = metadata
         self.watching = watching
         self.limits = limits
@@ -89,13 +96,16 @@ class Hub:
             async for frame in subscription.frames(feed):
                 if isinstance(frame, NoticeFrame) and frame.kind == "resync":
                     self.resyncs[frame.fields["reason"]] += 1
-                withheld = self.watching.withholds(topic.owner)
-                yield without_contents(frame, self._metadata) if withheld else frame
+                yield without_contents(frame, self._metadata) if self.withholds(subscription) else frame
         finally:
             feed.subscribers.discard(subscription)
             if not feed.subscribers and self._feeds.get(topic) == (feed, task):
                 self._forget(topic)
                 task.cancel()
+
+    def withholds(self, subscription: Subscription) -> bool:
+        """Whether the client sees what happens, but not what is said."""
+        return not subscription.own and self.watching.withholds(subscription.topic.owner)
 
     def feeds(self) -> int:
         return len(self._feeds)
@@ -104,7 +114,7 @@ class Hub:
         return sum(len(feed.subscribers) for feed, _ in self._feeds.values())
 
     def _opened(self, topic: Topic) -> tuple[Feed, asyncio.Task[None]]:
-        feed = Feed(topic, self._surroundings)
+        feed = Feed(topic, self.surroundings)
         task = asyncio.create_task(self._run(feed), name=f"spanflow feed of {topic}")
         self._feeds[topic] = (feed, task)
         if topic.owner is not None:
@@ -142,13 +152,18 @@ class Hub:
                 feed.check()
         if up != self._up:
             self._up = up
+            # Without Redis nobody announces who is watched, so it is looked up more often.
+            self.watching.announced()
             for listener in list(self.state_listeners):
                 listener(up)
 
     def _watch_changed(self, change: Change) -> None:
-        if change.watch is not None:
+        if change.watch is not None and not change.contents_again:
             return
         for feed in list(self._of_owner.get(change.user_id, {}).values()):
             for subscription in list(feed.subscribers):
-                if subscription.reason is None:
+                if change.watch is not None:
+                    if not subscription.own:
+                        subscription.begin_again(CONTENTS_SHOWN)
+                elif subscription.reason is None:
                     subscription.end(EXPIRED if change.why == "expired" else DISABLED)

@@ -9,7 +9,9 @@ from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.client import MAX_TOPICS, Client, refusal
 from spanflow.viewer_api.live.connection import NOT_UNDERSTOOD, Closed, Connection, Refused
 from spanflow.viewer_api.live.entrance import entered
+from spanflow.viewer_api.live.topic import Kind
 from spanflow.viewer_api.live.vigil import heartbeat
+from spanflow.viewer_api.live.watched_list import WatchedList
 from spanflow.viewer_api.live.wishes import Wish, wishes_in
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.viewer import Viewer, clean_reason
@@ -27,10 +29,11 @@ class LiveSocket:
     def __init__(self, websocket: WebSocket, connection: Connection, viewer: Viewer, principal: Principal) -> None:
         self._connection = connection
         self._client = Client(websocket, connection, viewer, principal)
+        self._watched_list = WatchedList(websocket, connection, viewer, principal)
         self._beat = viewer.settings.viewer_heartbeat_seconds
 
     async def run(self) -> None:
-        await self._client.run(self._receive, lambda: heartbeat(self._connection, self._beat))
+        await self._client.run(self._receive, self._watched_list.run, lambda: heartbeat(self._connection, self._beat))
 
     async def _receive(self) -> None:
         while True:
@@ -50,6 +53,10 @@ class LiveSocket:
 
     async def _change(self, message: dict[str, Any], *, subscribe: bool) -> None:
         try:
+            if message.get("monitoring") is True:
+                await (self._watched_list.subscribe() if subscribe else self._watched_list.unsubscribe())
+                if not any(message.get(kind.field) for kind in Kind):
+                    return
             wanted = wishes_in(message)
         except Problem as problem:
             await self._connection.send(refusal(problem, None))

@@ -123,7 +123,8 @@ class SeedsSocket:
         if not await self._noted(user_id):
             return
         reason = None if knows_watches(self._principal) else OWN
-        subscription = Subscription(Topic.of_user(user_id), self._viewer.hub.limits, reason=reason)
+        own = own_reason(self._principal, user_id) is not None
+        subscription = Subscription(Topic.of_user(user_id), self._viewer.hub.limits, reason=reason, own=own)
         messages = SeedsMessages(user_id)
         try:
             async with aclosing(self._viewer.hub.follow(subscription)) as frames:

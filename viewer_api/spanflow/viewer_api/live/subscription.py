@@ -15,6 +15,8 @@ EXPIRED: Final = "expired"
 DISABLED: Final = "disabled"
 COMPLETE: Final = "complete"
 FAILED: Final = "failed"
+#: Why a client gets everything anew: until now it had been shown without contents.
+CONTENTS_SHOWN: Final = "contents_shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,17 @@ class Subscription:
     """Filled by the feed, emptied by the client's own task. Neither ever waits for the other."""
 
     def __init__(
-        self, topic: Topic, limits: Limits, *, reason: str | None = None, cursor: Cursor | None = None
+        self,
+        topic: Topic,
+        limits: Limits,
+        *,
+        reason: str | None = None,
+        cursor: Cursor | None = None,
+        own: bool = False,
     ) -> None:
         self.topic = topic
+        #: The client's own flows: nothing of them is kept from it.
+        self.own = own
         #: Why somebody looks at a user who is not watched; None when the watch is the reason.
         self.reason = reason
         #: Where the client is: what it said when it came back, then what it was given. None: it has nothing.
@@ -56,6 +66,7 @@ class Subscription:
         self._bytes = 0
         self._news = asyncio.Event()
         self._behind = True
+        self._anew = False
         self._resync: str | None = None
         self._last: str | None = None
         self._ended: str | None = None
@@ -85,6 +96,11 @@ class Subscription:
         self._resync = why or self._resync
         self._news.set()
 
+    def begin_again(self, why: str) -> None:
+        """Send everything anew, as to a client that has nothing."""
+        self._anew = True
+        self.restart(why)
+
     def end(self, why: str) -> None:
         """At once: the client may not see more."""
         self._ended = self._ended or why
@@ -104,6 +120,8 @@ class Subscription:
                     self._resync = None
                 # From here on the feed may offer again: `catch_up` ends exactly where the feed is at this moment.
                 self._behind = False
+                if self._anew:
+                    self.at, self.returning, self._anew = None, False, False
                 async for frame in source.catch_up(self):
                     yield frame
                     self._note(frame)
