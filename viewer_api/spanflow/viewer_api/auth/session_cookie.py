@@ -14,6 +14,7 @@ def set_session(
         authenticator.cookie_name,
         cookie,
         expires=principal.expires_at,
+        path=_folder(request, authenticator),
         httponly=True,
         samesite="strict",
         secure=authenticator.address.is_secure(request),
@@ -22,4 +23,10 @@ def set_session(
 
 def delete_session(response: Response, request: Request, authenticator: Authenticator) -> None:
     secure = authenticator.address.is_secure(request)
-    response.delete_cookie(authenticator.cookie_name, httponly=True, samesite="strict", secure=secure)
+    path = _folder(request, authenticator)
+    response.delete_cookie(authenticator.cookie_name, path=path, httponly=True, samesite="strict", secure=secure)
+
+
+def _folder(request: Request, authenticator: Authenticator) -> str:
+    """What else is served at the same host does not get the cookie."""
+    return authenticator.address.path(request) or "/"
