@@ -1,31 +1,48 @@
-"""Nobody gets anything without a sign-in, and every route asks for its right. A new route has to stand here."""
+"""Nobody gets anything without a sign-in. Every route and socket asks for its right; a new one has to stand here."""
 
 import re
 
 import pytest
-from fastapi.routing import APIRoute
-from starlette.routing import WebSocketRoute
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route, WebSocketRoute
 
-from spanflow.viewer_api.app import ROUTERS, api_routes
+from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api import app as app_module
+from spanflow.viewer_api.app import create_app
 from spanflow.viewer_api.auth import permissions
+from spanflow.viewer_api.auth.doors import Declaration, Doors, Everybody, Undeclared, every_route
 from spanflow.viewer_api.auth.permissions import Right
+from spanflow.viewer_api.routes.health_routes import MetricsReader
 from spanflow.viewer_api.viewer import Needs
 from tests.support.viewer_server import RunningViewer
 
-#: Every route, and the right that it asks for. None: being signed in is enough; OPEN: it is for everybody.
-OPEN = object()
+#: It is for everybody.
+OPEN = "open"
+#: Asks by itself: a right, or an address of the settings.
+METRICS = "metrics"
+SOCKET = "SOCKET"
+#: Every route, and the right that it asks for. None: being signed in is enough.
 RIGHTS: dict[tuple[str, str], object] = {
+    ("GET", "/api/v1/openapi.json"): None,
     ("POST", "/api/v1/session"): OPEN,
+    ("GET", "/api/v1/session/methods"): OPEN,
+    ("GET", "/api/v1/session/oidc/start"): OPEN,
+    ("GET", "/api/v1/session/oidc/callback"): OPEN,
     ("GET", "/api/v1/session"): None,
     ("DELETE", "/api/v1/session"): None,
     ("POST", "/api/v1/session/codes"): None,
     ("POST", "/api/v1/session/tickets"): None,
     ("POST", "/api/v1/monitoring/enable/{user_id}"): Right.MONITOR,
     ("POST", "/api/v1/monitoring/enable"): Right.MONITOR,
+    ("POST", "/api/v1/monitoring/extend/{user_id}"): Right.MONITOR,
+    ("POST", "/api/v1/monitoring/extend"): Right.MONITOR,
     ("POST", "/api/v1/monitoring/disable/{user_id}"): Right.MONITOR,
     ("POST", "/api/v1/monitoring/disable"): Right.MONITOR,
     ("GET", "/api/v1/monitoring/list"): Right.MONITOR,
+    ("GET", "/api/v1/monitoring/policy"): Right.MONITOR,
     ("GET", "/api/v1/monitoring/users"): Right.READ,
+    ("GET", "/api/v1/users/{user_id}"): Right.READ,
     ("GET", "/api/v1/monitoring/flows/{user_id}"): Right.READ,
     ("GET", "/api/v1/monitoring/flows/session/{session_id}"): Right.READ,
     ("GET", "/api/v1/flows/user/{user_id}/sessions"): Right.READ,
@@ -33,48 +50,97 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/api/v1/flows/session/{session_id}"): Right.READ,
     ("GET", "/api/v1/flows"): Right.READ,
     ("GET", "/api/v1/flows/{flow_id}"): Right.READ,
+    ("GET", "/api/v1/flows/{flow_id}/activities"): Right.READ,
+    ("GET", "/api/v1/flows/{flow_id}/tree"): Right.READ,
+    ("GET", "/api/v1/flows/{flow_id}/flat"): Right.READ,
+    ("GET", "/api/v1/conversations"): Right.READ,
+    ("GET", "/api/v1/conversations/{conversation_id}"): Right.READ,
     ("GET", "/api/v1/activities/conversations"): Right.READ,
     ("GET", "/api/v1/activities/conversation/{conversation_id}"): Right.READ,
     ("GET", "/api/v1/activities/user/{user_id}"): Right.READ,
     ("GET", "/api/v1/activities/{activity_id}/details"): Right.READ,
     ("GET", "/api/v1/audit"): Right.AUDIT,
+    ("GET", "/api/v1/live"): Right.LIVE,
+    (SOCKET, "/api/v1/live"): Right.LIVE,
+    (SOCKET, "/api/v1/ws"): Right.LIVE,
+    (SOCKET, "/api/v1/ws/flows/{user_id}"): Right.LIVE,
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
+    ("GET", "/metrics"): METRICS,
+    ("GET", "/{path:path}"): OPEN,
 }
-#: Every socket; each asks for the right to look live. `test_sign_in.py` tries them without a sign-in.
-SOCKETS = {"/api/v1/live", "/api/v1/ws", "/api/v1/ws/flows/{user_id}"}
+HTTP = {key: right for key, right in RIGHTS.items() if key[0] != SOCKET and key[1].startswith("/api")}
 
 
-def routes() -> dict[tuple[str, str], APIRoute]:
-    return {(method, route.path): route for route in api_routes() for method in route.methods or ()}
+def declared(app: FastAPI) -> dict[tuple[str, str], Declaration]:
+    doors: Doors = app.state.doors
+    found = {}
+    for route, declaration in doors.all():
+        methods = {SOCKET} if isinstance(route, WebSocketRoute) else set(route.methods or ()) - {"HEAD"}
+        found.update({(method, route.path): declaration for method in methods})
+    return found
 
 
 def a_path(template: str) -> str:
     return re.sub(r"\{[^}]*\}", "7", template)
 
 
-def test_every_route_stands_in_the_table() -> None:
-    assert set(routes()) == set(RIGHTS)
-    sockets = {route.path for router in ROUTERS for route in router.routes if isinstance(route, WebSocketRoute)}
-    assert sockets == SOCKETS
-
-
-def test_every_route_asks_for_its_right() -> None:
-    asked = {}
-    for key, route in routes().items():
-        needs = [each.call for each in route.dependant.dependencies if isinstance(each.call, Needs)]
-        asked[key] = needs[0].right if needs else OPEN
+def test_every_route_and_socket_asks_for_its_right() -> None:
+    asked: dict[tuple[str, str], object] = {}
+    for key, declaration in declared(create_app(Settings())).items():
+        metrics = isinstance(declaration, MetricsReader)
+        asked[key] = METRICS if metrics else OPEN if declaration.is_open else declaration.right
     assert asked == RIGHTS
 
 
+def test_the_list_of_routes_is_the_whole_application() -> None:
+    app = create_app(Settings())
+    assert len(list(every_route(app.routes))) == len(list(app.state.doors.all()))
+    assert {route.path for route in every_route(app.routes)} == {path for _, path in RIGHTS}
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        Route("/api/v1/new", lambda request: None),
+        WebSocketRoute("/api/v1/new", lambda socket: None),
+        Mount("/api/v1/new", Starlette()),
+    ],
+    ids=["route", "socket", "mount"],
+)
+def test_a_viewer_with_a_route_that_declares_nothing_does_not_start(
+    route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "ROUTERS", (*app_module.ROUTERS, APIRouter(routes=[route])))
+    with pytest.raises(Undeclared, match="/api/v1/new"):
+        create_app(Settings())
+
+
+def test_a_route_that_declares_two_things_is_refused() -> None:
+    router = APIRouter()
+
+    @router.get("/two", dependencies=[Depends(Everybody()), Depends(Needs(Right.READ))])
+    def two() -> None: ...
+
+    with pytest.raises(Undeclared, match="2 are declared"):
+        Doors(router.routes, {})
+
+
+def test_a_route_that_is_added_later_is_served_to_nobody(viewer: RunningViewer) -> None:
+    viewer.app.router.routes.insert(0, Route("/api/v1/late", lambda request: None))
+    assert viewer.stranger.get("/api/v1/late").status_code == 401
+    late = viewer.http.get("/api/v1/late")
+    assert (late.status_code, late.json()["code"]) == (404, "route_not_found")
+
+
 def test_a_stranger_is_turned_away_everywhere(viewer: RunningViewer) -> None:
-    for (method, template), right in RIGHTS.items():
+    for (method, template), right in HTTP.items():
         response = viewer.stranger.request(method, a_path(template), json={})
         if right is OPEN:
-            assert response.status_code in {200, 422}, (method, template)
+            assert response.status_code in {200, 404, 422}, (method, template)
         else:
             assert (response.status_code, response.json()["code"]) == (401, "not_signed_in"), (method, template)
-    for path in ("/api", "/api/v1/openapi.json", "/api/v1/nothing", "/api/v2/flows"):
+    for path in ("/api", "/api/v1/openapi.json", "/api/v1/nothing", "/api/v2/flows", "/metrics"):
         assert viewer.stranger.get(path).status_code == 401, path
 
 
@@ -82,9 +148,10 @@ def test_without_rights_the_routes_that_need_one_are_closed(
     viewer: RunningViewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(permissions, "rights_of", lambda principal: frozenset())
-    for (method, template), needed in RIGHTS.items():
+    for (method, template), needed in HTTP.items():
         response = viewer.http.request(method, a_path(template), json={})
         refused = response.status_code == 403
         assert refused == isinstance(needed, Right), (method, template, response.status_code)
         if refused:
             assert response.json()["code"] == "forbidden"
+    assert viewer.http.get("/metrics").status_code == 403

@@ -40,6 +40,10 @@ class Doors:
     def __init__(self, routes: list[BaseRoute], known: Mapping[str, Declaration]) -> None:
         self._doors = [(route, _declaration(route, known)) for route in every_route(routes)]
 
+    def all(self) -> Iterator[tuple[Route | WebSocketRoute, Declaration]]:
+        """Every route and socket with what it declares."""
+        yield from self._doors
+
     def of(self, scope: Scope) -> Declaration | None:
         """What the route of this request declares; None when there is no such route."""
         below = is_api(scope)

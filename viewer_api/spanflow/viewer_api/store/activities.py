@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.own_totals import own_total, own_totals
 
 _COLUMNS: Final = """
 activity_id, conversation_id, session_id, user_id, flow_id, node_id, sequence_num, activity_type, activity_data,
@@ -23,7 +24,7 @@ ORDER BY ended_at DESC, conversation_id DESC LIMIT $5
 _CONVERSATION = """
 SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost,
        mcp_servers, title
-FROM {s}.conversations WHERE conversation_id = $1 AND ($2::text[] IS NULL OR user_id = ANY($2))
+FROM {s}.conversations WHERE conversation_id = $1
 """
 _OF_CONVERSATION = f"""
 SELECT {_COLUMNS} FROM {{s}}.user_activities
@@ -62,12 +63,15 @@ class ActivityStore:
         visible: Collection[str] | None,
     ) -> list[Row]:
         """Conversations that have a part in the period, the latest first."""
-        return await self._database.fetch(
+        rows = await self._database.fetch(
             _CONVERSATIONS, user_id, period.since, period.until, mcp_server, limit, _listed(visible)
         )
+        return await own_totals(self._database, rows, visible)
 
     async def conversation(self, conversation_id: str, visible: Collection[str] | None) -> Row | None:
-        return await self._database.fetchrow(_CONVERSATION, conversation_id, _listed(visible))
+        if visible is not None:
+            return await own_total(self._database, conversation_id, visible)
+        return await self._database.fetchrow(_CONVERSATION, conversation_id)
 
     async def of_conversation(self, conversation_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
         return await self._database.fetch(_OF_CONVERSATION, conversation_id, limit, _listed(visible))
