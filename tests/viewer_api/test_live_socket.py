@@ -43,7 +43,13 @@ async def test_a_flow_is_seen_from_start_to_end(watched: RunningViewer, make_flo
             "redis": "up",
         }
         await client.subscribe()
-        assert await client.next() == {"type": "subscribed", "user_id": 7, "watched": True, "expires_at": ISO}
+        assert await client.next() == {
+            "type": "subscribed",
+            "user_id": 7,
+            "watched": True,
+            "expires_at": ISO,
+            "metadata_only": False,
+        }
         flow = make_flow()
         flow.start("root", name="POST /ask")
         await client.until(lambda: client.events())
@@ -356,7 +362,13 @@ async def test_watching_that_ends_ends_the_subscription(watched: RunningViewer, 
 async def test_clients_hear_of_a_watch_that_is_extended_or_stopped(watched: RunningViewer) -> None:
     async with following(watched) as client:
         await asyncio.to_thread(watched.post, "/api/v1/monitoring/enable/7?ttl_hours=5")
-        assert await client.of_type("watch") == {"type": "watch", "user_id": 7, "watched": True, "expires_at": ISO}
+        assert await client.of_type("watch") == {
+            "type": "watch",
+            "user_id": 7,
+            "watched": True,
+            "expires_at": ISO,
+            "metadata_only": False,
+        }
         await asyncio.to_thread(watched.post, "/api/v1/monitoring/disable/7")
         ended = await client.of_type("unsubscribed")
         assert ended == {"type": "unsubscribed", "user_id": 7, "reason": "disabled"}

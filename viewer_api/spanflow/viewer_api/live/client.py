@@ -205,7 +205,7 @@ class Client:
 
     def _watch_message(self, topic: Topic, change: Change) -> bytes:
         if change.watch is None:
-            return messages.about("watch", topic, watched=False, expires_at=None, metadata_only=None)
+            return messages.about("watch", topic, watched=False, expires_at=None)
         until = change.watch.expires_at
         if change.expiring:
             left = max(int(until - self._viewer.clock()), 0)
