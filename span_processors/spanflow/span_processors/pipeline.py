@@ -316,6 +316,7 @@ class Pipeline:
         ending = _ending(entries) if len(entries) >= _BUSY else _NONE
         encoder = self._encoder
         for entry in entries:
+            known = None
             try:
                 kind, key = entry[0], entry[1]
                 if kind == _START:
@@ -333,42 +334,24 @@ class Pipeline:
                         updates.pop(key, None)
                     span = entry[2]
                     attributes = final_attributes_of(span)
-                    if key in begun:
-                        start, event_type = begun.pop(key)
-                        if self._encode_short(start, event_type, span, attributes, now):
+                    if begun and (known := begun.pop(key, None)) is not None:
+                        (_, _, begun_span, name, before, identity, _), event_type = known
+                        if encoder.short(span, event_type, name, before, attributes, identity, now):
                             continue
-                        faults += not self._encode_start(start, now)
+                        encoder.started(begun_span, name, before, identity, now)
                     encoder.ended(span, attributes, now)
                 elif kind == _UPDATE:
                     updates[key] = entry[2]
                 else:
                     self._encode_other(entry, now)
             except Exception:
-                faults += 1
+                faults += 1 if known is None else 2
                 self._complain()
         for span in updates.values():
             faults += not self._encode_update(span, now)
         self._intake.settle(faults)
         encoder.ring()
         self._hand_on()
-
-    def _encode_short(
-        self, start: tuple[Any, ...], event_type: str, span: ReadableSpan, attributes: Mapping[str, Any], now: float
-    ) -> bool:
-        """Start and end in one; False when they have to be told one after the other."""
-        try:
-            return self._encoder.short(span, event_type, start[3], start[4], attributes, start[5], now)
-        except Exception:
-            self._complain()
-            return False
-
-    def _encode_start(self, start: tuple[Any, ...], now: float) -> bool:
-        try:
-            self._encoder.started(start[2], start[3], start[4], start[5], now)
-        except Exception:
-            self._complain()
-            return False
-        return True
 
     def _encode_other(self, entry: tuple[Any, ...], now: float) -> None:
         kind = entry[0]

@@ -214,9 +214,16 @@ def _status_and_outcome(
     span: ReadableSpan, difference: Mapping[str, Any], is_checkpoint: bool
 ) -> tuple[bytes, bytes | None]:
     code = span.status.status_code
-    status = b"unset" if code is StatusCode.UNSET else b"error" if code is StatusCode.ERROR else b"ok"
+    status, usual = _NOTHING_SAID if code is _UNSET else _FAILED if code is _ERROR else _SUCCEEDED
     said = difference.get(names.ATTR_OUTCOME) if difference else None
     outcome = _OUTCOMES.get(said) if type(said) is str else None
-    if outcome is None and is_checkpoint:
-        outcome = b"error" if status == b"error" else b"ok"
-    return status, outcome
+    return status, usual if outcome is None and is_checkpoint else outcome
+
+
+# Compared by identity: hashing an enumeration's member costs a call.
+_UNSET: Final = StatusCode.UNSET
+_ERROR: Final = StatusCode.ERROR
+#: A status, and the outcome of a checkpoint that says nothing else.
+_NOTHING_SAID: Final = (b"unset", b"ok")
+_SUCCEEDED: Final = (b"ok", b"ok")
+_FAILED: Final = (b"error", b"error")

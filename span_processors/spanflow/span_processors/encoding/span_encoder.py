@@ -59,6 +59,8 @@ class SpanEncoder:
         self._clean = CleanAttributes(redactor)
         self._ends = EndWriter()
         self._types: dict[str, str] = {}
+        #: Types that spans said of themselves, which every classifier believes, and that are silent when they start.
+        self._said: dict[str, str] = {}
         self._shapes: dict[tuple[str, int, int, int, str], Shape] = {}
 
     def after_fork(self) -> None:
@@ -191,8 +193,16 @@ class SpanEncoder:
 
     def silent_type(self, name: str, attributes: Mapping[str, Any]) -> str | None:
         """The type of a span that has started; None when dashboards hear of such a start."""
+        said = attributes.get(names.ATTR_CHECKPOINT_TYPE)
+        known = self._said.get(said) if type(said) is str else None
+        if known is not None:
+            return known
         event_type = self._event_type(name, attributes)
-        return None if rings_at_start(event_type) else event_type
+        if rings_at_start(event_type):
+            return None
+        if event_type == said and len(self._said) < _REMEMBERED_SHAPES:
+            self._said[event_type] = event_type
+        return event_type
 
     def _event_type(self, name: str, attributes: Mapping[str, Any]) -> str:
         """The type as it may be shown: an application may write anything into the attribute that says it."""
