@@ -49,9 +49,7 @@ def make_part(choose: random.Random) -> FlowPart:
     for place, node_id in enumerate(ids):
         kind = ("auth_check", "security_check", "usage_check", "tool_filter", "llm_thinking", "tool_call")[place % 6]
         event = {
-            "v": 1,
             "phase": "end",
-            "flow_id": flow_id,
             "node_id": node_id,
             "parent_id": ids[0] if place else None,
             "event_type": kind if place else "span",
@@ -70,6 +68,7 @@ def make_part(choose: random.Random) -> FlowPart:
             },
             "process": "gateway-1",
             "scope": "gateway",
+            "late": ["end_ns", "outcome", "status"],
         }
         entries.append(orjson.dumps(event))
     identity = Identity(user_id=str(user), email=f"user{user}@example.org", session_id=f"session-{user}", source="web")

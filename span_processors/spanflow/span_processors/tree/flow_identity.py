@@ -17,7 +17,8 @@ _FIELDS: Final = (
     ("full_name", names.ATTR_USER_FULL_NAME, False),
     ("source", names.ATTR_SOURCE, False),
 )
-_NAMES: Final = frozenset(name for _, name, _ in _FIELDS)
+_PLACES: Final = tuple(name for _, name, _ in _FIELDS)
+_NAMES: Final = frozenset(_PLACES)
 
 
 def identity_in(entry: Event) -> Identity:
@@ -47,13 +48,17 @@ def identity_of_flow(entries: Iterable[Event]) -> Identity:
     """
     by_any: dict[str, str] = {}
     by_root: dict[str, str] = {}
+    last: tuple[Any, ...] = ()
     for entry in entries:
         attributes = entry.get("attributes")
         if not attributes or _NAMES.isdisjoint(attributes):
             continue
         is_root = entry.get("parent_id") is None
-        for field, name, is_id_field in _FIELDS:
-            value = attributes.get(name)
+        said = tuple(map(attributes.get, _PLACES))
+        if said == last and not is_root:  # most spans of a flow repeat it
+            continue
+        last = said
+        for (field, _, is_id_field), value in zip(_FIELDS, said, strict=True):
             if value is None or value == by_any.get(field) and not is_root:
                 continue
             known = id_or_none(value) if is_id_field else _text(value)

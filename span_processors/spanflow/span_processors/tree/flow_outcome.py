@@ -60,7 +60,7 @@ def _decisive_checkpoint(outline: Outline) -> Event | None:
     So a tool that fails or is refused inside a model call that goes on does not make the flow a failed one.
     """
     entries = outline.entries
-    if not any(entry is not None and _word(entry) in _DECISIVE for entry in entries):
+    if not {_word(entry) for entry in entries if entry is not None}.intersection(_DECISIVE):
         return None
     last_begun = 0
     wrong: list[Event] = []
