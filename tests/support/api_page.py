@@ -39,7 +39,7 @@ class Example:
     answer: Any
 
     def send(self, http: httpx.Client) -> httpx.Response:
-        body = self.body.replace("<code>", one_time_code(TOKEN, time.time))
+        body = self.body.replace("<code>", one_time_code(TOKEN, time.time)).replace("<token>", TOKEN)
         return http.request(self.method, self.path, content=body or None, headers={"Content-Type": "application/json"})
 
 
