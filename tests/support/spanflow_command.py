@@ -5,7 +5,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,10 +53,10 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, settings: Mapping[str, str]) -> Iterator[Running]:
+def running(*arguments: str, settings: Mapping[str, str], command: Sequence[str] = COMMAND) -> Iterator[Running]:
     """Start it; what is still running at the end of the block is killed."""
     process = subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         env=environment(**settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

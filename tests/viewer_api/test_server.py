@@ -1,0 +1,204 @@
+"""The web server around a viewer, as `spanflow serve` runs it: what strangers may cost it, and how it stops."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import orjson
+import pytest
+import redis
+import websockets
+from dirty_equals import IsStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from spanflow.viewer_api.operations import server
+from spanflow.viewer_api.operations.server import MAX_HEAD, LimitedHttp
+from tests.support.asgi_server import serving
+from tests.support.poll import eventually, eventually_async
+from tests.support.ports import accepts
+from tests.support.spanflow_command import COMMAND, Running, running
+from tests.support.viewer_server import TOKEN
+from tests.viewer_api.conftest import MakeFlow
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def there(redis_url: str, postgres_dsn: str) -> dict[str, str]:
+    return {
+        "SPANFLOW_REDIS_URL": redis_url,
+        "SPANFLOW_POSTGRES_DSN": postgres_dsn,
+        "SPANFLOW_VIEWER_TOKEN": TOKEN,
+        "SPANFLOW_LOG_FORMAT": "json",
+    }
+
+
+@contextmanager
+def served(settings: dict[str, str], *command: str) -> Iterator[tuple[Running, str]]:
+    """A `spanflow serve` and its address."""
+    with running("serve", "--port", "0", settings=settings, command=[*command, *COMMAND]) as viewer:
+        said = viewer.wait_for("Application startup complete")
+        link = re.search(r"Open (http://127\.0\.0\.1:\d+)/", said)
+        assert link is not None, said
+        yield viewer, link[1]
+
+
+def lines_of(viewer: Running) -> list[dict[str, object]]:
+    return [json.loads(line) for line in viewer.said.splitlines() if line.startswith("{")]
+
+
+# -- what strangers may cost -------------------------------------------------------------------------------------------
+
+
+async def _hello(request: Request) -> Response:
+    return PlainTextResponse("hi")
+
+
+APP = Starlette(routes=[Route("/", _hello)])
+
+
+def said_to(address: str, *parts: bytes) -> bytes:
+    """What the server answers until it closes the connection."""
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        answer = b""
+        try:
+            for part in parts:
+                connection.sendall(part)
+            while chunk := connection.recv(65536):
+                answer += chunk
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        return answer
+
+
+def test_a_head_without_an_end_is_cut_off() -> None:
+    with serving(APP, http=LimitedHttp) as address:
+        filler = b"X-Filler: " + b"x" * 1000 + b"\r\n"
+        answer = said_to(address, b"GET / HTTP/1.1\r\nHost: a\r\n", *[filler] * (4 * MAX_HEAD // 1000))
+        assert answer.startswith(b"HTTP/1.1 400 ") or answer == b""
+        assert httpx.get(f"http://{address}", headers={"X-Much": "x" * 30_000}).text == "hi"
+
+
+def test_a_head_that_takes_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.2)
+    with serving(APP, http=LimitedHttp) as address:
+        began = time.monotonic()
+        assert said_to(address, b"GET / HTTP/1.1\r\nHost: ") == b""
+        assert said_to(address) == b""
+        assert time.monotonic() - began < 5
+        with httpx.Client(base_url=f"http://{address}") as client:
+            assert [client.get("/").text for _ in range(3)] == ["hi"] * 3
+
+
+# -- how it stops ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_clients_are_told_and_get_a_cursor_and_one_that_never_reads_delays_nothing(
+    there: dict[str, str], make_flow: MakeFlow
+) -> None:
+    flow = make_flow()
+    with served({**there, "SPANFLOW_VIEWER_STOP_SECONDS": "3"}) as (viewer, address):
+        live = f"{address.replace('http', 'ws', 1)}/api/v1/live"
+        flow.start("root")
+        async with websockets.connect(live, additional_headers=BEARER) as reading:
+            # Its window is small and it never reads: what is sent to it gets stuck.
+            deaf = await asyncio.to_thread(_deaf, address)
+            await reading.send('{"type": "subscribe", "user_id": 7, "reason": "a test"}')
+            messages: list[dict[str, Any]] = []
+            while not messages or not messages[-1].get("cursor"):
+                messages.append(orjson.loads(await reading.recv()))
+            began = time.monotonic()
+            viewer.process.send_signal(signal.SIGTERM)
+            with pytest.raises(websockets.ConnectionClosed):
+                while True:
+                    messages.append(orjson.loads(await reading.recv()))
+            cursors = [{"user_id": 7, "cursor": IsStr}]
+            assert messages[-1] == {"type": "closing", "code": "restarting", "detail": IsStr, "cursors": cursors}
+            assert reading.close_code == 1012
+        assert await asyncio.to_thread(viewer.process.wait, 20) == -signal.SIGTERM
+        assert time.monotonic() - began < 3 + 5
+        deaf.close()
+
+
+def _deaf(address: str) -> socket.socket:
+    host, _, port = address.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reason = "X-Spanflow-Reason: a test\r\n"
+    head = f"GET /api/v1/live?user_id=7 HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n{reason}\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+@pytest.mark.anyio
+async def test_a_request_that_runs_gets_its_answer_and_nobody_new_is_let_in(
+    there: dict[str, str], postgres_dsn: str
+) -> None:
+    with served(there) as (viewer, address):
+        blocker = await asyncpg.connect(postgres_dsn)
+        async with httpx.AsyncClient(base_url=address, headers=BEARER) as client:
+            async with blocker.transaction():
+                await blocker.execute("LOCK TABLE omni2.audit_log IN ACCESS EXCLUSIVE MODE")
+                waiting = asyncio.create_task(client.get("/api/v1/flows?user_id=7"))
+                blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                await eventually_async(lambda: blocker.fetchval(blocked))
+                viewer.process.send_signal(signal.SIGTERM)
+                port = int(address.rpartition(":")[2])
+                await eventually_async(lambda: asyncio.to_thread(lambda: not accepts(port)))
+            assert (await waiting).status_code == 200
+        await blocker.close()
+        assert await asyncio.to_thread(viewer.process.wait, 20) == -signal.SIGTERM
+
+
+# -- its log, and itself -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_the_whole_log_is_json_and_holds_no_query(there: dict[str, str]) -> None:
+    with served(there) as (viewer, address):
+        async with httpx.AsyncClient(base_url=address, headers=BEARER) as client:
+            await client.get("/api/v1/flows?q=very-private")
+        for path in ("/api/v1/live?token=stolen", "/somewhere?token=stolen"):
+            with pytest.raises(websockets.InvalidStatus):
+                async with websockets.connect(f"{address.replace('http', 'ws', 1)}{path}", origin="https://evil"):  # type: ignore[arg-type]
+                    pass
+        await asyncio.to_thread(viewer.end, signal.SIGTERM)
+    said = [line for line in viewer.said.splitlines() if not line.startswith("Open ")]
+    assert [line for line in said if not line.startswith("{")] == []
+    assert [line["path"] for line in lines_of(viewer) if line["message"] == "socket refused"]
+    assert "private" not in viewer.said and "stolen" not in viewer.said
+
+
+def test_it_is_not_traced_by_whatever_instruments_it(there: dict[str, str], redis_url: str) -> None:
+    """As when gateway and viewer share an environment and a container's entry point."""
+    traced = {
+        **there,
+        "SPANFLOW_ENABLED": "true",
+        "SPANFLOW_FLOW_GRACE": "0",
+        "OTEL_TRACES_EXPORTER": "console",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+    instrument = COMMAND[0].replace("/python", "/opentelemetry-instrument")
+    with served(traced, instrument) as (viewer, address), httpx.Client(base_url=address, headers=BEARER) as client:
+        assert client.post("/api/v1/monitoring/enable/7").status_code == 200
+        assert client.get("/api/v1/flows?user_id=7").status_code == 200
+        with redis.Redis.from_url(redis_url) as store:
+            eventually(lambda: store.sismember("monitored_users", "7"))
+            assert store.keys("flow:*") == [] and store.keys("flows:*") == []
+        viewer.end(signal.SIGTERM)
+    assert '"trace_id"' not in viewer.said
