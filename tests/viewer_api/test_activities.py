@@ -52,6 +52,8 @@ def test_conversations_with_their_totals(talked: RunningViewer) -> None:
         {
             "conversation_id": "c1",
             "user_id": 7,
+            "email": None,
+            "full_name": None,
             "started_at": "2026-01-05T12:00:00Z",
             "ended_at": "2026-01-05T12:00:01.500000Z",
             "duration_seconds": 1.5,
@@ -95,6 +97,8 @@ def test_one_conversation_in_order(talked: RunningViewer) -> None:
         {
             "conversation_id": "c1",
             "user_id": 7,
+            "email": None,
+            "full_name": None,
             "started_at": "2026-01-05T12:00:00Z",
             "ended_at": "2026-01-05T12:00:01.500000Z",
             "duration_seconds": 1.5,
