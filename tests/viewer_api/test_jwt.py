@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -23,6 +24,8 @@ from spanflow.viewer_api.auth.own_tokens import OwnTokens
 from spanflow.viewer_api.auth.permissions import Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.verification import verified
+from tests.support.live_client import live
+from tests.viewer_api.conftest import MakeViewer
 
 ISSUER = "https://auth.example"
 SECRET = "a-secret-that-is-long-enough-for-hs256"
@@ -282,3 +285,34 @@ def test_a_key_file_that_cannot_be_right_is_refused(tmp_path: Path, data: bytes,
     with pytest.raises(SettingsError, match=message) as refused:
         OwnTokens(settings(viewer_jwt_algorithm="RS256", viewer_jwt_secret="", viewer_jwt_key_file=str(path)))
     assert "BEGIN" not in str(refused.value).replace("(-----BEGIN PUBLIC KEY-----)", "")
+
+
+# -- at a running viewer -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_programs_browsers_and_sockets_come_in_by_a_token_and_go_when_it_ends(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(
+        viewer_jwt_issuer=ISSUER,
+        viewer_jwt_algorithm="HS256",
+        viewer_jwt_secret=SECRET,
+        viewer_jwt_leeway=0.0,
+    )
+    ends = time.time() + 3
+    token = jwt.encode(claims(role="monitor", exp=ends), SECRET, "HS256")
+    bearer = {"Authorization": f"Bearer {token}"}
+    session = "/api/v1/session"
+    async with httpx.AsyncClient(base_url=viewer.origin) as browser:
+        known = (await browser.get(session, headers=bearer)).json()
+        assert (known["name"], known["via"], known["role"], known["user_id"]) == ("7", "jwt", "monitor", 7)
+        signed_in = (await browser.post(session, json={"token": token})).json()
+        assert (signed_in["via"], signed_in["expires_at"]) == ("session", known["expires_at"])
+        async with live(viewer, additional_headers=bearer) as by_header, live(viewer, additional_headers={}) as by_word:
+            await by_word.send(type="auth", token=token)
+            for client in (by_header, by_word):
+                assert (await client.next())["type"] == "hello"
+                assert (await client.next(within=10))["code"] == "signed_out"
+            assert time.time() >= ends
+        assert (await browser.get(session)).status_code == 401
+        assert (await browser.get(session, headers=bearer)).status_code == 401
+        assert (await browser.post(session, json={"token": token})).json()["code"] == "token_invalid"
