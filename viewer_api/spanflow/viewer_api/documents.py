@@ -30,6 +30,8 @@ class Flow:
     completed_at: datetime | None
     open: bool
     document: Mapping[str, Any]
+    #: As it is stored; None while nothing is, or when a model has no price.
+    cost: float | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -78,6 +80,7 @@ def from_row(row: Row) -> Flow:
         completed_at=row["completed_at"],
         open=False,
         document=document,
+        cost=row.get("cost"),
     )
 
 
@@ -118,6 +121,7 @@ def merged(stored: Flow, live: Flow) -> Flow:
         completed_at=None if live.open else max(ends, default=None),
         open=live.open,
         document=document,
+        cost=stored.cost,
     )
 
 

@@ -6,34 +6,52 @@ Large documents are taken apart in threads, because the live sockets need the ev
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.documents import Flow, from_row, from_stream, together
 from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.running_flows import RunningFlow, belongs, summed_up
 from spanflow.viewer_api.store.database import Row
-from spanflow.viewer_api.store.flows import Filters, FlowStore
+from spanflow.viewer_api.store.flow_filters import Filters
+from spanflow.viewer_api.store.flows import FlowStore
+from spanflow.viewer_api.viewer import Viewer
+from spanflow.viewer_api.withheld import Withheld
 
 log = logging.getLogger(__name__)
 
 #: Running flows that one answer shows, the newest.
 _MAX_RUNNING = 50
+#: Running flows that a search looks at, the newest.
+_MAX_SEARCHED = 200
+#: Of so many people a search looks for running flows.
+_MAX_PEOPLE = 500
+
+
+def flow_reader(viewer: Viewer, principal: Principal) -> "FlowReader":
+    """Reads what `principal` may see."""
+    withheld = Withheld(viewer.watching, viewer.metadata, principal)
+    return FlowReader(viewer.flows, viewer.redis_flows, principal.visible, withheld)
 
 
 class FlowReader:
     """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
 
-    def __init__(self, store: FlowStore, redis: RedisFlows, visible: Collection[str] | None) -> None:
+    def __init__(
+        self, store: FlowStore, redis: RedisFlows, visible: Collection[str] | None, withheld: Withheld
+    ) -> None:
         self._store = store
         self._redis = redis
         self._visible = visible
+        self._withheld = withheld
 
     async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Flow]:
         """Newest first."""
         live = await self._live(lambda: self._redis.open_of_user(user_id))
-        live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
+        live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
         rows = await self._store.of_user(user_id, source, limit) if self._sees(user_id) else []
-        return await asyncio.to_thread(lambda: together(map(from_row, rows), live)[::-1][:limit])
+        return await asyncio.to_thread(lambda: self._together(rows, live)[::-1][:limit])
 
     async def of_session(self, session_id: str, limit: int) -> list[Flow]:
         """In start order. A flow without a session is found by its own id."""
@@ -41,33 +59,39 @@ class FlowReader:
         rows = await self._store.of_session(session_id, limit, self._visible)
         if not rows and not live and (row := await self._store.one(session_id, self._visible)) is not None:
             rows = [row]
-        return await asyncio.to_thread(lambda: together(map(from_row, rows), live))
+        return await asyncio.to_thread(lambda: self._together(rows, live))
 
     async def sessions_of_user(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Flow]]:
         """The flows of each of the newest sessions, the newest session first."""
         live = await self._live(lambda: self._redis.open_of_user(user_id))
-        live = [flow for flow in live if _belongs(flow, Filters(user_id=user_id, source=source))]
+        live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
         rows = await self._store.of_newest_sessions(user_id, source, limit) if self._sees(user_id) else {}
-        return await asyncio.to_thread(_by_session, live, rows, limit)
+        return await asyncio.to_thread(self._by_session, live, rows, limit)
 
-    async def running(self, filters: Filters) -> list[Flow]:
-        """Running flows, newest first, whatever their outcome. Which texts are in them is only known when stored."""
-        if filters.terms is not None:
-            return []
-        session_id, user_id = filters.session_id, filters.user_id
-        if session_id is not None:
-            live = await self._live(lambda: self._redis.open_of_session(session_id))
-        elif user_id is not None:
-            live = await self._live(lambda: self._redis.open_of_user(user_id))
-        elif (visible := self._visible) is not None:
-            live = await self._live(lambda: self._redis.open_of_users(sorted(visible)))
+    async def running(self, filters: Filters, now: datetime) -> list[RunningFlow]:
+        """Flows that are not stored yet and match, newest first, as far as they are among the newest of all."""
+        live = await self._live(lambda: self._candidates(filters), _MAX_SEARCHED)
+
+        def matching() -> list[RunningFlow]:
+            # Before they are searched: what may not be seen may not be found either.
+            flows = map(summed_up, self._together((), live)[::-1])
+            return [running for running in flows if belongs(running, filters, now)]
+
+        return await asyncio.to_thread(matching)
+
+    async def _candidates(self, filters: Filters) -> list[str]:
+        """Running flows that the narrowest index of Redis names."""
+        people = filters.people
+        if filters.session_ids is not None:
+            indexes = [await self._redis.open_of_session(session_id) for session_id in filters.session_ids]
+        elif filters.conversation_ids is not None:
+            indexes = [await self._redis.of_conversation(each) for each in filters.conversation_ids]
+            indexes = [list(await self._redis.open_among(found)) for found in indexes]
+        elif people is not None:
+            indexes = [await self._redis.open_of_users(people[:_MAX_PEOPLE])]
         else:
-            live = await self._live(lambda: self._redis.newest_open(_MAX_RUNNING))
-        return [flow for flow in together((), live)[::-1] if _belongs(flow, filters)]
-
-    async def page(self, filters: Filters, after: tuple[datetime, str] | None, limit: int) -> list[Row]:
-        """Summaries of stored flows, newest first, from below the flow `after` on."""
-        return await self._store.page(filters, after, limit, self._visible)
+            indexes = [await self._redis.newest_open(_MAX_SEARCHED)]
+        return list(dict.fromkeys(flow_id for index in indexes for flow_id in index))
 
     async def one(self, flow_id: str) -> Flow | None:
         live: Flow | None = None
@@ -77,16 +101,38 @@ class FlowReader:
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
         row = await self._store.one(flow_id, None)
-        found = await asyncio.to_thread(lambda: together([from_row(row)] if row else [], [live] if live else []))
+        running = live is not None and (row is None or live.open)
+        found = await asyncio.to_thread(
+            lambda: self._together([row] if row else [], [live] if live else [], running=running)
+        )
         # What is stored may not know yet whose it is, or not any more: both together decide.
         return found[0] if found and self._sees(found[0].user_id) else None
+
+    def _together(self, rows: Iterable[Row], live: Sequence[Flow], *, running: bool = True) -> list[Flow]:
+        """Stored and live parts, each flow once, in start order; of those that run, as much as may be seen.
+
+        A flow runs until it is stored for good: then it is the past, which roles decide about.
+        """
+        ids = {flow.flow_id for flow in live} if running else set()
+        flows = together(map(from_row, rows), live)
+        return [self._withheld.running(flow) if flow.flow_id in ids else flow for flow in flows]
+
+    def _by_session(self, live: Sequence[Flow], rows: Mapping[str, Sequence[Row]], limit: int) -> dict[str, list[Flow]]:
+        """Sessions with a running flow come first."""
+        running: dict[str, list[Flow]] = {}
+        for flow in reversed(live):
+            running.setdefault(flow.session_id or flow.flow_id, []).append(flow)
+        sessions: dict[str, list[Flow]] = {}
+        for session_id in [*running, *(session_id for session_id in rows if session_id not in running)][:limit]:
+            sessions[session_id] = self._together(rows.get(session_id, ()), running.get(session_id, ()))
+        return sessions
 
     def _sees(self, user_id: str | None) -> bool:
         return self._visible is None or (user_id is not None and user_id in self._visible)
 
-    async def _live(self, find: Callable[[], Awaitable[list[str]]]) -> list[Flow]:
+    async def _live(self, find: Callable[[], Awaitable[list[str]]], most: int = _MAX_RUNNING) -> list[Flow]:
         try:
-            flow_ids = (await find())[:_MAX_RUNNING]
+            flow_ids = (await find())[:most]
             found = [(flow_id, await self._redis.reduced(flow_id)) for flow_id in flow_ids]
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running flows: %s", why)
@@ -95,26 +141,3 @@ class FlowReader:
             lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found if len(reducer)]
         )
         return [flow for flow in flows if self._sees(flow.user_id)]
-
-
-def _by_session(live: Sequence[Flow], rows: Mapping[str, Sequence[Row]], limit: int) -> dict[str, list[Flow]]:
-    """Sessions with a running flow come first."""
-    running: dict[str, list[Flow]] = {}
-    for flow in reversed(live):
-        running.setdefault(flow.session_id or flow.flow_id, []).append(flow)
-    sessions: dict[str, list[Flow]] = {}
-    for session_id in [*running, *(session_id for session_id in rows if session_id not in running)][:limit]:
-        sessions[session_id] = together(map(from_row, rows.get(session_id, ())), running.get(session_id, ()))
-    return sessions
-
-
-def _belongs(flow: Flow, filters: Filters) -> bool:
-    """Whether a running flow matches in all but its outcome, which takes a summary."""
-    for name in ("user_id", "session_id", "conversation_id", "source"):
-        wanted = getattr(filters, name)
-        if wanted is not None and getattr(flow, name) != wanted:
-            return False
-    started = flow.created_at
-    if started is None:
-        return True
-    return not (filters.since and started < filters.since) and not (filters.until and started >= filters.until)

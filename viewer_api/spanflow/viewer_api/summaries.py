@@ -4,7 +4,7 @@ from typing import Any
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree import flow_data
-from spanflow.span_processors.tree.flow_summary import summary_of
+from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.documents import Flow
 from spanflow.viewer_api.store.database import Row
@@ -40,8 +40,12 @@ def stored_summary(row: Row) -> dict[str, Any]:
 
 
 def live_summary(flow: Flow) -> dict[str, Any]:
-    """What is known so far. The cost is only known when it is stored: the archive has the price table."""
-    summary = summary_of(flow_data.read(flow.document).entries())
+    """What is known so far."""
+    return shown_live(flow, summary_of(flow_data.read(flow.document).entries()))
+
+
+def shown_live(flow: Flow, summary: FlowSummary) -> dict[str, Any]:
+    """The cost is only known when it is stored: the archive has the price table."""
     duration = None
     if not flow.open and summary.started_ns is not None and summary.ended_ns is not None:
         duration = (summary.ended_ns - summary.started_ns) / NS_PER_MS

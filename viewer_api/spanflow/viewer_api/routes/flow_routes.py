@@ -6,18 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from spanflow.span_processors.archive.search_terms import tsquery
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.documents import Flow
-from spanflow.viewer_api.flow_reader import FlowReader
-from spanflow.viewer_api.paging import cursor_of, read_cursor
+from spanflow.viewer_api.flow_reader import FlowReader, flow_reader
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.responses import json_response, raw_json_response
 from spanflow.viewer_api.seeds_answers import as_seeds_row, as_session_document, as_session_row, session_tree_json
-from spanflow.viewer_api.store.flows import Filters
-from spanflow.viewer_api.summaries import live_summary, stored_summary
 from spanflow.viewer_api.viewer import Needs, checked_id, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -30,7 +25,7 @@ MAX_SESSION_FLOWS = 1000
 
 def _reader(request: Request) -> FlowReader:
     viewer = viewer_of(request)
-    return FlowReader(viewer.flows, viewer.redis_flows, principal_of(request).visible)
+    return flow_reader(viewer, principal_of(request))
 
 
 Reader = Annotated[FlowReader, Depends(_reader)]
@@ -87,49 +82,6 @@ async def session_tree(request: Request, principal: MayRead, reader: Reader, ses
     return await asyncio.to_thread(lambda: raw_json_response(session_tree_json(session_id, flows)))
 
 
-@router.get("/flows")
-async def flows(
-    request: Request,
-    principal: MayRead,
-    reader: Reader,
-    user_id: str | None = None,
-    session_id: str | None = None,
-    conversation_id: str | None = None,
-    source: Annotated[str | None, Query(max_length=128)] = None,
-    outcome: Annotated[str | None, Query(max_length=32)] = None,
-    q: Annotated[str, Query(max_length=200)] = "",
-    since: str | None = None,
-    until: str | None = None,
-    cursor: Annotated[str | None, Query(max_length=1024)] = None,
-    limit: Limit = 50,
-) -> Response:
-    """Summaries of flows, newest first; what runs stands on the first page."""
-    limit = min(limit, MAX_FLOWS)
-    wanted = Filters(
-        user_id=_optional_id(user_id),
-        session_id=_optional_id(session_id),
-        conversation_id=_optional_id(conversation_id),
-        source=_plain(source),
-        outcome=_plain(outcome),
-        since=parsed_time(since, "since"),
-        until=parsed_time(until, "until", end=True),
-        terms=tsquery(q.replace("\0", " ")),
-    )
-    after = read_cursor(cursor)
-    target = wanted.session_id or wanted.conversation_id
-    await viewer_of(request).must_see(request, "flows_listed", wanted.user_id)
-    await viewer_of(request).look(request, "flows_listed", user_id=wanted.user_id, target=target)
-    running = [] if after else await reader.running(wanted)
-    rows = await reader.page(wanted, after, limit)
-    # How a flow that is not stored yet ended is only known once it is summed up.
-    live = [live_summary(flow) for flow in running]
-    shown = [summary for summary in live if wanted.outcome is None or summary["outcome"] == wanted.outcome]
-    known = {summary["flow_id"] for summary in shown}
-    shown += [stored_summary(row) for row in rows if row["flow_id"] not in known]
-    more = cursor_of(rows[-1]["start_key"], rows[-1]["flow_id"]) if len(rows) == limit else None
-    return json_response({"flows": shown, "next": more})
-
-
 @router.get("/flows/{flow_id}")
 async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id: str) -> Response:
     """One flow, running or past, with one merged entry per span."""
@@ -159,10 +111,6 @@ async def _session(request: Request, reader: FlowReader, session_id: str) -> lis
     for user_id in dict.fromkeys(flow.user_id for flow in flows):
         await viewer_of(request).look(request, "session_read", user_id=user_id, target=session_id)
     return flows
-
-
-def _optional_id(value: str | None) -> str | None:
-    return None if value is None or value == "" else checked_id(value)
 
 
 def _plain(value: str | None) -> str | None:

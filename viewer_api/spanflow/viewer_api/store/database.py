@@ -31,12 +31,17 @@ Row: TypeAlias = Any
 
 
 class Database:
-    """Runs the viewer's statements. `schema` is a checked identifier; everything else travels as `$n`."""
+    """Runs the viewer's statements. `schema` is a checked identifier; everything else travels as `$n`.
 
-    def __init__(self, pool: asyncpg.Pool, schema: str, timeout: float) -> None:
+    `reader` is a pool for statements that only read, should they have a role or a server of their own.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, schema: str, timeout: float, reader: asyncpg.Pool | None = None) -> None:
         self._pool = pool
+        self._reader = reader or pool
         self._schema = schema
-        self._timeout = timeout
+        #: The longest that one statement may take, in seconds.
+        self.timeout = timeout
         self._giving: set[asyncio.Future[None]] = set()
 
     def sql(self, text: str) -> str:
@@ -44,14 +49,24 @@ class Database:
         return text.replace("{s}", f'"{self._schema}"')
 
     @asynccontextmanager
-    async def transaction(self, *, readonly: bool = False) -> AsyncIterator[Connection]:
-        """A connection in a transaction. Failures become problems that a client can understand."""
+    async def transaction(
+        self, *, readonly: bool = False, within: float | None = None, options: str = ""
+    ) -> AsyncIterator[Connection]:
+        """A connection in a transaction; `within` shortens the time that a statement may take, `options` are settings
+        for one that reads. Failures become problems that a client can understand."""
+        limit = self.timeout if within is None else min(within, self.timeout)
+        milliseconds = max(1, round(limit * 1000))
         try:
             # A little more than the server's own limit, for a server that does not answer at all.
-            async with self._connection(self._timeout + 1) as connection:
-                async with connection.transaction(readonly=readonly):
-                    limit = f"{int(self._timeout * 1000)}ms"
-                    await connection.execute("SELECT set_config('statement_timeout', $1, true)", limit)
+            if readonly:
+                async with (
+                    self._connection(self._reader, limit + 1) as connection,
+                    _reading(connection, milliseconds, options),
+                ):
+                    yield connection
+            else:
+                async with self._connection(self._pool, limit + 1) as connection, connection.transaction():
+                    await connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
                     yield connection
         except _NOT_MIGRATED as why:
             raise not_migrated() from why
@@ -60,8 +75,8 @@ class Database:
         except _UNREACHABLE as why:
             raise storage_unavailable() from why
 
-    async def fetch(self, text: str, *values: Any) -> list[Row]:
-        async with self.transaction(readonly=True) as connection:
+    async def fetch(self, text: str, *values: Any, within: float | None = None, options: str = "") -> list[Row]:
+        async with self.transaction(readonly=True, within=within, options=options) as connection:
             rows: list[Row] = await connection.fetch(self.sql(text), *values)
             return rows
 
@@ -89,29 +104,50 @@ class Database:
     async def is_up(self) -> bool:
         """Whether Postgres answers within two seconds."""
         try:
-            async with self._connection(2) as connection:
+            async with self._connection(self._pool, 2) as connection:
                 await connection.fetchval("SELECT 1", timeout=2)
         except (*_UNREACHABLE, asyncpg.PostgresError):
             return False
         return True
 
     @asynccontextmanager
-    async def _connection(self, patience: float) -> AsyncIterator[Connection]:
-        """A connection of the pool. Whoever is cancelled while it is being made (a client that has gone) leaves it to
+    async def _connection(self, pool: asyncpg.Pool, patience: float) -> AsyncIterator[Connection]:
+        """A connection of a pool. Whoever is cancelled while it is being made (a client that has gone) leaves it to
         the pool: asyncpg complains loudly about connections that are given up half-made."""
-        making = asyncio.ensure_future(self._pool.acquire(timeout=patience))
+        making = asyncio.ensure_future(pool.acquire(timeout=patience))
         try:
             connection = await asyncio.shield(making)
         except asyncio.CancelledError:
-            making.add_done_callback(self._give_back)
+            making.add_done_callback(lambda made: self._give_back(pool, made))
             raise
         try:
             yield connection
         finally:
-            await self._pool.release(connection)
+            await pool.release(connection)
 
-    def _give_back(self, making: "asyncio.Future[Connection]") -> None:
+    def _give_back(self, pool: asyncpg.Pool, making: "asyncio.Future[Connection]") -> None:
         if not making.cancelled() and making.exception() is None:
-            giving = asyncio.ensure_future(self._pool.release(making.result()))
+            giving = asyncio.ensure_future(pool.release(making.result()))
             self._giving.add(giving)
             giving.add_done_callback(self._giving.discard)
+
+
+@asynccontextmanager
+async def _reading(connection: Connection, milliseconds: int, options: str) -> AsyncIterator[None]:
+    """A transaction that cannot write, opened with its settings in one round trip: pgbouncer in transaction mode keeps
+    none between transactions. Compiling (`jit`) costs more than these statements do."""
+    await connection.execute(
+        f"BEGIN READ ONLY; SET LOCAL statement_timeout = {milliseconds}; SET LOCAL jit = off; {options}"
+    )
+    try:
+        yield
+        await connection.execute("COMMIT")
+    except BaseException:
+        if not connection.is_closed():
+            try:
+                await connection.execute("ROLLBACK")
+            except BaseException:
+                # What is still open in it is not for the next one to find.
+                connection.terminate()
+                raise
+        raise

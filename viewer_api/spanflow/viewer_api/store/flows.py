@@ -1,35 +1,17 @@
 """Flows as Postgres keeps them, adopted rows of older gateways among them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.flow_search import FlowSearch
 
 #: So much `flow_data` one answer may carry.
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
-_SUMMARY: Final = """
-flow_id, start_key, session_id, user_id, conversation_id, source, name, outcome, complete, complete_why,
-started_at, ended_at, created_at, completed_at, duration_ms, span_count, checkpoint_count, error_count,
-tokens_in, tokens_out, cost, tools, models, mcp_servers, gate, reason, status_message
-"""
 _WHOLE: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, created_at, completed_at, started_at, complete,
-complete_why, flow_data
-"""
-# The key is the start, or the nearest moment that had a partition: the margin lets weeks be skipped all the same.
-_LIST = f"""
-SELECT {_SUMMARY} FROM {{s}}.interaction_flows
-WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR session_id = $2)
-  AND ($3::text IS NULL OR conversation_id = $3) AND ($4::text IS NULL OR source = $4)
-  AND ($5::text IS NULL OR outcome = $5)
-  AND ($6::timestamptz IS NULL OR (started_at >= $6 AND start_key >= $6 - interval '8 days'))
-  AND ($7::timestamptz IS NULL OR (started_at < $7 AND start_key < $7 + interval '8 days'))
-  AND ($8::timestamptz IS NULL OR (start_key, flow_id) < ($8, $9::text))
-  AND ($10::text IS NULL OR search @@ $10::tsquery) AND ($12::text[] IS NULL OR user_id = ANY($12))
-ORDER BY start_key DESC, flow_id DESC LIMIT $11
+complete_why, cost, flow_data
 """
 _OF_USER = f"""
 SELECT {_WHOLE} FROM {{s}}.interaction_flows
@@ -64,45 +46,10 @@ WHERE flow_id = $1 AND start_key = (SELECT start_key FROM {{s}}.flow_keys WHERE 
 _FLOWS_PER_SESSION: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What a list of flows is narrowed to; None means all."""
-
-    user_id: str | None = None
-    session_id: str | None = None
-    conversation_id: str | None = None
-    source: str | None = None
-    outcome: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    #: Words that must all be in the flow, as `search_terms.tsquery` writes them.
-    terms: str | None = None
-
-
 class FlowStore:
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def page(
-        self, filters: Filters, after: tuple[datetime, str] | None, limit: int, visible: Collection[str] | None
-    ) -> list[Row]:
-        """Summaries, newest first, from below the flow `after` on. Never opens `flow_data`."""
-        start_key, flow_id = after or (None, None)
-        return await self._database.fetch(
-            _LIST,
-            filters.user_id,
-            filters.session_id,
-            filters.conversation_id,
-            filters.source,
-            filters.outcome,
-            filters.since,
-            filters.until,
-            start_key,
-            flow_id,
-            filters.terms,
-            limit,
-            _listed(visible),
-        )
+        self.search = FlowSearch(database)
 
     async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Row]:
         """Whole flows of one user, newest first, as many as fit into one answer."""

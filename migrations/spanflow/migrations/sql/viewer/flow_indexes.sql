@@ -1,4 +1,4 @@
--- Indexes of flows for searching: by duration, tokens and cost, and for time ranges.
+-- Indexes of flows for searching: by duration, tokens, cost, source and gate, and for time ranges.
 --
 -- They are made on the partitioned table alone, which takes no time, and on partitions that are empty. Those of
 -- partitions with rows are built afterwards without holding up anybody who writes (`spanflow migrate` does it, and so
@@ -10,6 +10,10 @@ CREATE INDEX IF NOT EXISTS interaction_flows_tokens
     ON ONLY {{schema}}.interaction_flows ((tokens_in + tokens_out) DESC, start_key DESC, flow_id DESC);
 CREATE INDEX IF NOT EXISTS interaction_flows_cost
     ON ONLY {{schema}}.interaction_flows (coalesce(cost, -1) DESC, start_key DESC, flow_id DESC);
+CREATE INDEX IF NOT EXISTS interaction_flows_source
+    ON ONLY {{schema}}.interaction_flows (source, start_key DESC, flow_id DESC);
+CREATE INDEX IF NOT EXISTS interaction_flows_gate
+    ON ONLY {{schema}}.interaction_flows (gate, start_key DESC, flow_id DESC) WHERE gate IS NOT NULL;
 -- Lists are in the order of `start_key`. Nearly every flow begins within minutes of its key and lasts less than an
 -- hour, so a time range is a range of keys; the few others have this index to themselves.
 CREATE INDEX IF NOT EXISTS interaction_flows_outliers

@@ -1,0 +1,170 @@
+"""The list of flows: searched, sorted, page by page."""
+
+import hashlib
+import math
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.flow_query import MAX_TEXT, Counting, FlowQuery, flow_query
+from spanflow.viewer_api.flow_reader import flow_reader
+from spanflow.viewer_api.paging import MAX_CURSOR, cursor_of_another_search, packed, unpacked, unreadable_cursor
+from spanflow.viewer_api.problems import invalid_request
+from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.running_flows import RunningFlow
+from spanflow.viewer_api.store.flow_filters import RUNNING, Filters
+from spanflow.viewer_api.store.flow_search import Order, Page, Position
+from spanflow.viewer_api.summaries import stored_summary
+from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
+
+router = APIRouter(prefix="/api/v1", tags=["flows"])
+MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
+Values = Annotated[list[str] | None, Query()]
+Text = Annotated[str | None, Query()]
+Number = Annotated[str | None, Query(description="A number from 0 on.")]
+MAX_FLOWS: Final = 200
+#: People whom a part of a name may mean.
+MAX_PEOPLE: Final = 1000
+#: A word for a flow that was shown while it ran, short because cursors hold many of them.
+_SHOWN_BYTES: Final = 6
+
+
+@router.get("/flows")
+async def flows(
+    request: Request,
+    principal: MayRead,
+    user_id: Values = None,
+    user: Annotated[
+        str | None, Query(max_length=MAX_TEXT, description="Part of an e-mail address or name, or a user id.")
+    ] = None,
+    session_id: Values = None,
+    conversation_id: Values = None,
+    source: Values = None,
+    outcome: Annotated[
+        list[str] | None, Query(description="ok, denied, error, cancelled, interrupted or running.")
+    ] = None,
+    gate: Annotated[list[str] | None, Query(description="The checkpoint that refused, such as `block_check`.")] = None,
+    checkpoint: Annotated[list[str] | None, Query(description="A type of checkpoint, such as `tool_call`.")] = None,
+    tool: Values = None,
+    mcp_server: Values = None,
+    model: Values = None,
+    min_duration_ms: Number = None,
+    max_duration_ms: Number = None,
+    min_tokens: Number = None,
+    max_tokens: Number = None,
+    min_cost: Number = None,
+    max_cost: Number = None,
+    q: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_TEXT, description="Words of names, messages and recorded attributes; the last may be begun."
+        ),
+    ] = None,
+    since: Text = None,
+    until: Text = None,
+    sort: Annotated[str | None, Query(description="newest (as if left out), duration, tokens or cost.")] = None,
+    count: Annotated[str | None, Query(description="none (as if left out), estimated or exact.")] = None,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
+    limit: Annotated[int, Query(ge=1)] = 50,
+) -> Response:
+    """Flows that match every filter. A filter that is given several times asks for any of its values.
+
+    What runs stands on the first page. A flow is in a time range when any moment of it is. `next` is the cursor of the
+    next page; `searched_until` says that a search ran out of time, and that the next page goes on from there.
+    """
+    viewer = viewer_of(request)
+    query = flow_query(request.query_params, principal.visible)
+    after, shown_before = _read(cursor, query)
+    limit = min(limit, MAX_FLOWS)
+    asked = query.filters
+    for wanted in asked.user_ids or ():
+        await viewer.must_see(request, "flows_listed", wanted)
+    targets = asked.session_ids or asked.conversation_ids or ()
+    await viewer.look(
+        request,
+        "flows_listed",
+        user_id=asked.user_ids[0] if asked.user_ids and len(asked.user_ids) == 1 else None,
+        target=targets[0] if len(targets) == 1 else None,
+        searched=query.said,
+    )
+    filters = await _with_person(viewer, query)
+    reader = flow_reader(viewer, principal)
+    running: list[RunningFlow] = []
+    if after is None and (query.order is Order.NEWEST or RUNNING in (filters.outcomes or ())):
+        # Redis is asked first: a flow that leaves it meanwhile is in Postgres by then.
+        running = await reader.running(filters, datetime.fromtimestamp(viewer.clock(), UTC))
+    page = await viewer.flows.search.page(filters, query.order, after, limit)
+    shown = _sorted(running, query.order)
+    known = {summary["flow_id"] for summary in shown}
+    shown += [
+        stored_summary(row)
+        for row in page.rows
+        if row["flow_id"] not in known and _word(row["flow_id"]) not in shown_before
+    ]
+    answer: dict[str, Any] = {"flows": shown, "next": _written(page, query, shown_before | {_word(id) for id in known})}
+    if page.searched_until is not None:
+        answer["searched_until"] = page.searched_until
+    if query.counting is not Counting.NONE:
+        search = viewer.flows.search
+        found = await (search.count(filters) if query.counting is Counting.EXACT else search.estimate(filters))
+        answer["count"] = {"value": found.value, "kind": found.kind}
+    return json_response(answer)
+
+
+async def _with_person(viewer: Viewer, query: FlowQuery) -> Filters:
+    """The filters with the ids of those whom a part of a name means."""
+    filters = query.filters
+    if query.person is None:
+        return filters
+    found = await viewer.users.ids_matching(query.person, MAX_PEOPLE + 1, filters.visible)
+    if len(found) > MAX_PEOPLE:
+        raise invalid_request(f"user: more than {MAX_PEOPLE} people match; write more of the name.")
+    meant = found if filters.user_ids is None else [user_id for user_id in found if user_id in filters.user_ids]
+    return replace(filters, user_ids=tuple(meant))
+
+
+def _sorted(running: list[RunningFlow], order: Order) -> list[dict[str, Any]]:
+    shown = [flow.shown for flow in running]
+    if order is Order.TOKENS:
+        shown.sort(key=lambda summary: -(summary["tokens_input"] + summary["tokens_output"]))
+    return shown
+
+
+def _word(flow_id: str) -> str:
+    return hashlib.blake2b(flow_id.encode(), digest_size=_SHOWN_BYTES).hexdigest()
+
+
+def _written(page: Page, query: FlowQuery, shown: Collection[str]) -> str | None:
+    """The cursor of the next page. It knows what was shown while it ran, which is stored meanwhile perhaps."""
+    end = page.end
+    if end is None:
+        return None
+    words = "".join(sorted(shown))
+    return packed([query.mark, end.start_key.isoformat(), end.flow_id, end.value, end.slice_seconds, words])
+
+
+def _read(cursor: str | None, query: FlowQuery) -> tuple[Position | None, frozenset[str]]:
+    if not cursor:
+        return None, frozenset()
+    try:
+        mark, moment, flow_id, value, seconds, words = unpacked(cursor)
+        start_key = datetime.fromisoformat(moment)
+        numbers = [number for number in (value, seconds) if number is not None]
+        if not isinstance(flow_id, str) or "\0" in flow_id or start_key.tzinfo is None:
+            raise ValueError
+        if any(isinstance(number, bool) or not math.isfinite(number) for number in numbers):
+            raise ValueError
+        width = 2 * _SHOWN_BYTES
+        shown = frozenset(words[at : at + width] for at in range(0, len(words), width))
+    except (ValueError, TypeError):
+        raise unreadable_cursor() from None
+    if mark != query.mark:
+        raise cursor_of_another_search()
+    if (value is None) is not (query.order is Order.NEWEST) or (seconds is not None and not 1 <= seconds <= 1e9):
+        raise unreadable_cursor()
+    return Position(start_key, flow_id, value, seconds), shown

@@ -1,0 +1,206 @@
+"""What a search of flows is narrowed to, and the SQL conditions that say so."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from math import ceil, floor
+from typing import Any, Final, TypeAlias
+
+from spanflow.span_processors import names
+from spanflow.span_processors.archive.search_terms import tsquery
+
+#: What a running flow is called where outcomes are asked for; nothing that is stored has it.
+RUNNING: Final = "running"
+#: The last moment that is known of a flow. One that was never finished ends where it began.
+ENDED: Final = "coalesce(ended_at, completed_at, started_at)"
+TOKENS: Final = "(tokens_in + tokens_out)"
+DURATION: Final = "coalesce(duration_ms, -1)"
+COST: Final = "coalesce(cost, -1)"
+
+Choice: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """From `low` to `high`, both included; None is open."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def whole(self) -> "Bounds":
+        """The same for what is counted: an index of whole numbers is of no use for others."""
+        low = None if self.low is None else ceil(self.low)
+        return Bounds(low, None if self.high is None else floor(self.high))
+
+    def hold(self, value: float | None) -> bool:
+        if self == OPEN:
+            return True
+        if value is None:
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+OPEN: Final = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Every filter must hold; of several values of one filter, any. None means all."""
+
+    user_ids: Choice | None = None
+    session_ids: Choice | None = None
+    conversation_ids: Choice | None = None
+    sources: Choice | None = None
+    outcomes: Choice | None = None
+    #: The checkpoint that refused.
+    gates: Choice | None = None
+    event_types: Choice | None = None
+    tools: Choice | None = None
+    mcp_servers: Choice | None = None
+    models: Choice | None = None
+    duration_ms: Bounds = OPEN
+    tokens: Bounds = OPEN
+    cost: Bounds = OPEN
+    #: A flow counts when any moment of it lies from `since` on and before `until`.
+    since: datetime | None = None
+    until: datetime | None = None
+    #: Words that must all be in the flow, the last one at least as a beginning.
+    text: str | None = None
+    #: Whose flows may be seen at all; None: everybody's, and those of nobody.
+    visible: frozenset[str] | None = None
+
+    @property
+    def people(self) -> list[str] | None:
+        """The users whose flows can be found; None: everybody's."""
+        if self.visible is None:
+            return None if self.user_ids is None else sorted(self.user_ids)
+        return sorted(self.visible if self.user_ids is None else self.visible.intersection(self.user_ids))
+
+    @property
+    def ended_outcomes(self) -> list[str] | None:
+        if self.outcomes is None:
+            return None
+        return [outcome for outcome in self.outcomes if outcome != RUNNING]
+
+    @property
+    def nothing_stored(self) -> bool:
+        """Whether no stored flow can be among them."""
+        return self.ended_outcomes == [] or self.people == []
+
+    def canonical(self) -> list[Any]:
+        """All of it in one form, the same for the same search."""
+        return [_plain(getattr(self, field.name)) for field in fields(self)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Bounds):
+        return [value.low, value.high]
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return sorted(value) if isinstance(value, Collection) and not isinstance(value, str) else value
+
+
+class Conditions:
+    """Conditions and the values that stand in them as `$n`."""
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self.parts: list[str] = []
+        self.values: list[Any] = list(values)
+
+    def copy(self) -> "Conditions":
+        other = Conditions(self.values)
+        other.parts = list(self.parts)
+        return other
+
+    def value(self, value: Any, kind: str) -> str:
+        self.values.append(value)
+        return f"${len(self.values)}::{kind}"
+
+    def add(self, text: str) -> None:
+        self.parts.append(text)
+
+    def among(self, column: str, choice: Collection[str] | None) -> None:
+        """The column has one of these values."""
+        if choice is None:
+            return
+        if len(choice) == 1:
+            self.add(f"{column} = {self.value(next(iter(choice)), 'text')}")
+        else:
+            self.add(f"{column} = ANY ({self.value(list(choice), 'text[]')})")
+
+    def within(self, expression: str, bounds: Bounds, kind: str) -> None:
+        if bounds.low is not None:
+            self.add(f"{expression} >= {self.value(bounds.low, kind)}")
+        if bounds.high is not None:
+            self.add(f"{expression} <= {self.value(bounds.high, kind)}")
+            if bounds.low is None:
+                self.add(f"{expression} >= 0")
+
+    @property
+    def sql(self) -> str:
+        return " AND ".join(self.parts) or "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Conditions in three: the one whose index is in the order of time, the range of time, and all others."""
+
+    lead: str | None
+    time: tuple[str, ...]
+    rest: tuple[str, ...]
+    values: list[Any]
+
+    @property
+    def all(self) -> list[str]:
+        return [*([self.lead] if self.lead else []), *self.time, *self.rest]
+
+
+def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[Any] = ()) -> Split:
+    """Everything but the place in the list; without `people`, whose they are is left to the caller. `after` are the
+    values that the statement has already."""
+    found = Conditions(after)
+    leads: list[str] = []
+    for column, choice in (
+        ("session_id", filters.session_ids),
+        ("conversation_id", filters.conversation_ids),
+        ("user_id", filters.people if people else None),
+        ("gate", filters.gates),
+        ("outcome", filters.ended_outcomes),
+        ("source", filters.sources),
+    ):
+        if choice is None:
+            continue
+        start = len(found.parts)
+        found.among(column, choice)
+        if column == "gate":
+            # These two stand in the words of the indexes, so that they may be used.
+            found.add("gate IS NOT NULL")
+        elif column == "outcome" and names.OUTCOME_OK not in choice:
+            found.add("outcome <> 'ok'")
+        if len(choice) == 1 and list(choice) != [names.OUTCOME_OK]:
+            leads.append(" AND ".join(found.parts[start:]))
+            if len(leads) == 1:
+                del found.parts[start:]
+    for column in ("event_types", "tools", "mcp_servers", "models"):
+        wanted: Choice | None = getattr(filters, column)
+        if wanted is not None:
+            found.add(f"{column} && {found.value(list(wanted), 'text[]')}")
+    found.within(DURATION, filters.duration_ms, "double precision")
+    found.within(TOKENS, filters.tokens.whole(), "bigint")
+    found.within(COST, filters.cost, "double precision")
+    if filters.text is not None and (words := tsquery(filters.text)) is not None:
+        found.add(f"search @@ {found.value(words, 'tsquery')}")
+    time: list[str] = []
+    if filters.since is not None:
+        time.append(f"{ENDED} >= {found.value(filters.since, 'timestamptz')}")
+    if filters.until is not None:
+        time.append(f"started_at < {found.value(filters.until, 'timestamptz')}")
+    return Split(leads[0] if leads else None, tuple(time), tuple(found.parts), found.values)
+
+
+def conditions_of(filters: Filters) -> Conditions:
+    """All of it, for counting."""
+    split = split_conditions(filters)
+    found = Conditions(split.values)
+    found.parts = split.all
+    return found
