@@ -49,15 +49,15 @@ def main(arguments: list[str] | None = None) -> None:
                     _say(failures[-1])
             done = number
     about = _about(done, effort)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.with_suffix(".json").write_bytes(
+        orjson.dumps({"about": about, "results": results, "failures": failures}, option=orjson.OPT_INDENT_2)
+    )
     text = f"{about['text']}\n\n{tables(results)}"
     if failures:
         text += "\nNot measured:\n\n" + "".join(f"- {failure}\n" for failure in failures)
     sys.stdout.write(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.with_suffix(".md").write_text(text)
-    options.output.with_suffix(".json").write_bytes(
-        orjson.dumps({"about": about, "results": results, "failures": failures}, option=orjson.OPT_INDENT_2)
-    )
     if failures:
         sys.exit(1)
 

@@ -19,9 +19,7 @@ def tables(results: Mapping[str, Rounds]) -> str:
 
 
 def _request(results: Rounds) -> str:
-    heads = "a request's coroutine,paced us,burst us,burst p99 us,CPU us,paced /c,burst /c,p99 /c,CPU /c,lost".split(
-        ","
-    )
+    heads = "paced us,burst us,burst p99 us,CPU us,paced /c,burst /c,p99 /c,CPU /c,lost".split(",")
     rows = [
         [
             name,

@@ -88,7 +88,7 @@ def otlp(servers: Servers) -> Variant:
     return _from_provider(_provider(BatchSpanProcessor(exporter, max_queue_size=_QUEUE)))
 
 
-def _spanflow(servers: Servers, *, archive: bool, batch_processor: bool = False) -> Variant:
+def _spanflow(servers: Servers, *, archive: bool, batch_processor: bool = False, quick: bool = True) -> Variant:
     pipeline = build_pipeline(
         Settings(
             redis_url=servers.redis_url,
@@ -101,8 +101,8 @@ def _spanflow(servers: Servers, *, archive: bool, batch_processor: bool = False)
     if batch_processor:
         processors.append(BatchSpanProcessor(NoExporter(), max_queue_size=_QUEUE))
     provider = _provider(*processors)
-    # As in a gateway that was started under Spanflow.
-    quicken(provider)
+    if quick:  # as in a gateway that was started under Spanflow
+        quicken(provider)
     return _from_provider(provider, pipeline)
 
 
@@ -112,6 +112,10 @@ def mirror(servers: Servers) -> Variant:
 
 def everything(servers: Servers) -> Variant:
     return _spanflow(servers, archive=True)
+
+
+def everything_with_spans_of_the_sdk(servers: Servers) -> Variant:
+    return _spanflow(servers, archive=True, quick=False)
 
 
 def everything_and_batch_processor(servers: Servers) -> Variant:
@@ -179,5 +183,6 @@ VARIANTS: dict[str, Callable[[Servers], Variant]] = {
     OTLP: otlp,
     MIRROR: mirror,
     EVERYTHING: everything,
+    "u Spanflow, everything on, the SDK's own spans": everything_with_spans_of_the_sdk,
     "t Spanflow, everything on, and a batch processor": everything_and_batch_processor,
 }
