@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -14,29 +14,44 @@ from starlette.responses import Response
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api import openapi, problems
 from spanflow.viewer_api.application import Application
+from spanflow.viewer_api.auth.doors import Doors, Everybody
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.gate import Gate
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.dashboard_files import DashboardFiles, built_dashboard
 from spanflow.viewer_api.lifespan import started
+from spanflow.viewer_api.operations.metrics import Metrics
+from spanflow.viewer_api.operations.request_watch import RequestWatch
 from spanflow.viewer_api.routes import (
     activity_routes,
     audit_routes,
+    conversation_routes,
     flow_routes,
+    flow_search_routes,
+    flow_tree_routes,
     health_routes,
     live_routes,
     monitoring_routes,
+    oidc_routes,
     session_routes,
+    user_routes,
 )
 from spanflow.viewer_api.security_headers import SecurityHeaders
-from spanflow.viewer_api.viewer import REASON_HEADER
+from spanflow.viewer_api.viewer import REASON_HEADER, Needs
 
-#: Everything that is served. The gate before them asks everybody to sign in; each route names the right it needs.
+OPENAPI_URL: Final = "/api/v1/openapi.json"
+#: Everything that is served. Each route declares who may use it; the application does not start with one that does not.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     session_routes.router,
+    oidc_routes.router,
     monitoring_routes.router,
+    user_routes.router,
+    flow_search_routes.router,
+    flow_tree_routes.router,
     flow_routes.router,
     activity_routes.router,
+    conversation_routes.router,
     audit_routes.router,
     live_routes.router,
     live_routes.streams,
@@ -50,10 +65,11 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
     It works for as long as its lifespan runs; `app.state.settings` are the settings with the access token that holds.
     """
     settings = settled(settings or Settings.from_environ())
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with started(settings, clock) as viewer:
+        async with started(settings, metrics, clock) as viewer:
             app.state.viewer = viewer
             yield
 
@@ -65,15 +81,17 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
         # Their pages load scripts from other hosts.
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=OPENAPI_URL,
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.metrics = metrics
     problems.install(app)
     openapi.install(app)
     for router in ROUTERS:
         app.include_router(router)
     _serve_dashboard(app, DashboardFiles(dashboard or built_dashboard()))
+    app.state.doors = Doors(app.routes, {OPENAPI_URL: Needs(None)})
     # The last one added is the outermost.
     app.add_middleware(Gate)
     app.add_middleware(
@@ -85,6 +103,7 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
         max_age=600,
     )
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestWatch, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))
     return app
 
 
@@ -94,6 +113,8 @@ def api_routes() -> list[APIRoute]:
 
 
 def _serve_dashboard(app: FastAPI, files: DashboardFiles) -> None:
-    @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.api_route(
+        "/{path:path}", methods=["GET", "HEAD"], include_in_schema=False, dependencies=[Depends(Everybody())]
+    )
     def page(request: Request, path: str) -> Response:
         return files.serve(request, path)

@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from spanflow.span_processors.archive.postgres import make_pool
-from spanflow.span_processors.archive.reaper import Reaper
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree import flow_data
-from spanflow.viewer_api.auth.authenticator import Authenticator
+from spanflow.viewer_api.auth.assembly import signing_in
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Clock
+from spanflow.viewer_api.background.jobs import JobBook
 from spanflow.viewer_api.background.keeping import keep_tables
+from spanflow.viewer_api.background.reaping import Reaping
 from spanflow.viewer_api.background.supervisor import every, running
 from spanflow.viewer_api.documents import from_row
 from spanflow.viewer_api.live.catch_up import Archived
@@ -24,10 +25,14 @@ from spanflow.viewer_api.live.redis_flows import RedisFlows
 from spanflow.viewer_api.live.subscription import Limits
 from spanflow.viewer_api.live.usual_times import UsualTimes
 from spanflow.viewer_api.monitoring_policy import MonitoringPolicy
+from spanflow.viewer_api.operations.collector import ViewerCollector
+from spanflow.viewer_api.operations.metrics import Metrics
+from spanflow.viewer_api.operations.readiness import Readiness
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flows import FlowStore
+from spanflow.viewer_api.store.own_users import own_users
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 from spanflow.viewer_api.store.users import UserStore
 from spanflow.viewer_api.store.watches import WatchStore
@@ -35,12 +40,13 @@ from spanflow.viewer_api.viewer import Viewer
 from spanflow.viewer_api.watching import Watching
 
 _HOUR = 3600.0
+_MINUTE = 60.0
 #: The first requests after a start come before the tables' housekeeping.
 _KEEP_AFTER = 20.0
 
 
 @asynccontextmanager
-async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Viewer]:
+async def started(settings: Settings, metrics: Metrics, clock: Clock = time.time) -> AsyncIterator[Viewer]:
     """A viewer with everything around it running. It starts without Postgres and Redis, and waits for them."""
     async with AsyncExitStack() as stack:
         # Our own limit is the statement timeout; the connection's is for a server that does not answer at all.
@@ -53,40 +59,52 @@ async def started(settings: Settings, clock: Clock = time.time) -> AsyncIterator
         flows = FlowStore(database)
         audit = AuditLog(database)
         spent = SpentTokens(database)
+        users = UserStore(database, own_users(settings, database))
         policy = MonitoringPolicy.from_settings(settings)
         watching = Watching(
             WatchStore(database), redis, audit, database, policy, clock, settings.viewer_recheck_seconds
         )
+        metadata = Metadata.from_settings(settings)
         usual = UsualTimes(database)
         hub = Hub(
             redis,
             Surroundings(redis_flows, lambda flow_id: _archived(flows, flow_id), usual.p95_ns),
             watching,
             Limits(settings.viewer_client_queue, settings.viewer_client_queue_bytes),
-            Metadata.from_settings(settings),
+            metadata,
         )
+        sign_in = await stack.enter_async_context(signing_in(settings, spent, audit, clock))
+        book = JobBook()
+        reaping = Reaping(settings)
         viewer = Viewer(
             settings=settings,
-            authenticator=Authenticator(settings, spent, clock),
+            authenticator=sign_in.authenticator,
+            rates=sign_in.rates,
+            oidc=sign_in.oidc,
             database=database,
             audit=audit,
-            users=UserStore(database),
+            users=users,
             flows=flows,
             activities=ActivityStore(database),
             redis_flows=redis_flows,
             watching=watching,
             hub=hub,
+            readiness=Readiness(database, redis_flows, hub, book),
+            metadata=metadata,
             proxies=ProxyPeers(settings.viewer_proxy_peers),
             clock=clock,
         )
-        await stack.enter_async_context(running("watched users", watching.run))
-        await stack.enter_async_context(running("live", hub.run))
-        await stack.enter_async_context(running("usual times", usual.run))
-        await stack.enter_async_context(running("spent tokens", every(_HOUR, spent.forget_expired, first_after=60)))
+        await stack.enter_async_context(running("watched users", watching.run, book))
+        await stack.enter_async_context(running("live", hub.run, book))
+        await stack.enter_async_context(running("usual times", usual.run, book))
+        if users.own is not None:
+            await stack.enter_async_context(running("users view", every(_MINUTE, users.own.check), book))
+        forget = every(_HOUR, spent.forget_expired, first_after=_MINUTE)
+        await stack.enter_async_context(running("spent tokens", forget, book))
         keep = every(24 * _HOUR, lambda: keep_tables(settings), first_after=_KEEP_AFTER)
-        await stack.enter_async_context(running("retention", keep))
-        # A reaper that ended has let go of its connections: each run needs a new one.
-        await stack.enter_async_context(running("reaper", lambda: Reaper(settings).run()))
+        await stack.enter_async_context(running("retention", keep, book))
+        await stack.enter_async_context(running("reaper", reaping.run, book))
+        stack.enter_context(metrics.also(ViewerCollector(viewer, pool, book, reaping)))
         yield viewer
 
 
