@@ -41,7 +41,8 @@ async def conversations(
     user = checked_id(user_id) if user_id else None
     server = mcp_server.replace("\0", "") or None if mcp_server else None
     await viewer.must_see(request, "conversations_listed", user)
-    await viewer.look(request, "conversations_listed", user_id=user)
+    searched = {"date_from": date_from, "date_to": date_to, "mcp_server": server}
+    await viewer.look(request, "conversations_listed", user_id=user, searched=searched)
     rows = await viewer.activities.conversations(
         user, _period(date_from, date_to), server, min(limit, MAX_ROWS), principal.visible
     )

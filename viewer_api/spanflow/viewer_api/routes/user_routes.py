@@ -45,7 +45,7 @@ async def users(
     Without `q` everybody, as dashboards ask that fill a list of their own.
     """
     viewer = viewer_of(request)
-    await viewer.look(request, "users_searched")
+    await viewer.look(request, "users_searched", searched={"q": q})
     most = limit or (50 if q.strip() else MAX_PEOPLE)
     found = await viewer.users.search(q, min(most, MAX_PEOPLE), principal.visible)
     response = json_response({"users": [person.shown() for person in found]})
