@@ -10,6 +10,14 @@ export function parseRoute(hash: string): Route {
   return { view: "live", users: [...new Set(parameters.getAll("user"))] };
 }
 
+/** The same for somebody who may see only their `own` flows: an address without a view means their past ones. */
+export function routeFor(hash: string, own: string | null): Route {
+  const route = parseRoute(hash);
+  if (own === null) return route;
+  if (hash.replace(/^#\/?/, "") === "") return { view: "history", user: own, flow: null };
+  return route.view === "live" ? { view: "live", users: [own] } : { ...route, user: own };
+}
+
 export function formatRoute(route: Route): string {
   const parameters = new URLSearchParams();
   if (route.view === "live") for (const user of route.users) parameters.append("user", user);

@@ -1,9 +1,21 @@
-import { call } from "./http";
+import { apiUrl, call } from "./http";
 
 export interface Session {
   readonly name: string;
   readonly rights: readonly string[];
+  /** Whose own flows they may see; null for who is no recorded user. */
+  readonly user_id: number | string | null;
+  /** Whom they may see; null is everybody. */
+  readonly scope: readonly (number | string)[] | null;
 }
+
+/** The one user whom somebody may see, when that is themselves: there is nobody to search for. */
+export function onlyThemselves(session: Session): string | null {
+  const { scope, user_id: own } = session;
+  return own !== null && scope?.length === 1 && scope[0] === own ? String(own) : null;
+}
+
+export const mayWatch = (session: Session) => session.rights.includes("monitor");
 
 interface Place {
   readonly hash: string;
@@ -19,6 +31,23 @@ export function takeCode(place: Place, history: Pick<History, "replaceState">): 
   return code;
 }
 
+/** Whether the identity provider has sent somebody back without signing them in; the mark goes out of the address. */
+export function takeFailure(place: Place, history: Pick<History, "replaceState">): boolean {
+  if (place.hash !== "#sign_in=failed") return false;
+  history.replaceState(null, "", place.pathname + place.search);
+  return true;
+}
+
+/** Where a browser goes to sign in at the identity provider; it comes back to the view of `hash`. */
+export function providerUrl(hash: string, base: string = document.baseURI): string {
+  const url = apiUrl("session/oidc/start", base);
+  if (hash.startsWith("#/")) url.searchParams.set("page", `/${hash}`);
+  return url.href;
+}
+
+export const signInMethods = (signal?: AbortSignal) =>
+  call<{ readonly methods: readonly string[] }>("session/methods", signal === undefined ? {} : { signal });
+export const signInByToken = (token: string) => call<Session>("session", { method: "POST", body: { token } });
 export const signIn = (code: string) => call<Session>("session", { method: "POST", body: { code } });
 export const whoAmI = () => call<Session>("session");
 export const signOut = () => call<undefined>("session", { method: "DELETE" });

@@ -8,6 +8,7 @@ const WORDS: Readonly<Record<ConnectionState, string>> = {
   interrupted: "Live data interrupted: the viewer's Redis is away",
   reconnecting: "Connection lost, trying again…",
   "signed-out": "Signed out",
+  "rights-changed": "Your rights have changed",
   refused: "You may not follow anybody live",
 };
 

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import type { Session } from "../api/session";
+import { mayWatch, onlyThemselves, type Session } from "../api/session";
 import { browserStore, LiveContext, useLiveSnapshot } from "../hooks/useLive";
 import { useRoute } from "../hooks/useRoute";
 import { useWatched } from "../hooks/useWatched";
@@ -30,25 +30,28 @@ export function Dashboard(props: Props) {
 }
 
 function Views({ store, session, onLeave, onSignedOut }: Props & { readonly store: LiveStore }) {
-  const [route, go] = useRoute();
-  const watched = useWatched(onSignedOut);
+  const own = onlyThemselves(session);
+  const [route, go] = useRoute(own);
+  const watched = useWatched(mayWatch(session), onSignedOut);
   const { state } = useLiveSnapshot();
   useEffect(() => {
     store.onWatchChanged = watched.refresh;
   }, [store, watched.refresh]);
   useEffect(() => {
     if (state === "signed-out") onSignedOut();
+    // What the page shows and asks for follows from the rights.
+    if (state === "rights-changed") location.reload();
   }, [state, onSignedOut]);
   return (
     <>
       <a className="skip" href="#main" onClick={(event) => focusMain(event)}>
         Skip to the flows
       </a>
-      <Header session={session} route={route} onGo={go} onLeave={onLeave} />
+      <Header session={session} route={route} own={own} onGo={go} onLeave={onLeave} />
       {route.view === "live" ? (
-        <LiveView route={route} watched={watched} onGo={go} mayWatch={session.rights.includes("monitor")} />
+        <LiveView route={route} watched={watched} onGo={go} mayWatch={mayWatch(session)} own={own} />
       ) : (
-        <HistoryView key={route.user} route={route} watched={watched} onGo={go} />
+        <HistoryView key={route.user} route={route} watched={watched} onGo={go} own={own} />
       )}
     </>
   );

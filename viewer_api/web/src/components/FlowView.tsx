@@ -6,13 +6,13 @@ import { FlowCard } from "./FlowCard";
 
 interface Props {
   readonly flowId: string;
-  /** Whether its user is watched: then a flow that still runs goes on live. */
-  readonly watched: boolean;
+  /** Whether its user is watched, or looks at themselves: then a flow that still runs goes on live. */
+  readonly mayFollow: boolean;
   readonly onClose: () => void;
 }
 
 /** One flow out of the archive; while it runs it goes on growing. */
-export function FlowView({ flowId, watched, onClose }: Props) {
+export function FlowView({ flowId, mayFollow, onClose }: Props) {
   const store = useLiveStore();
   useLiveSnapshot();
   const [flow, setFlow] = useState<Flow | null>(null);
@@ -25,7 +25,7 @@ export function FlowView({ flowId, watched, onClose }: Props) {
     return () => abort.abort();
   }, [flowId]);
   const [past, setPast] = useState<FlowModel | null>(null);
-  const live = flow !== null && flow.open && watched && flow.user_id !== null;
+  const live = flow !== null && flow.open && mayFollow && flow.user_id !== null;
   useEffect(() => {
     if (flow === null) return undefined;
     const entries = flow.flow_data.events ?? [];

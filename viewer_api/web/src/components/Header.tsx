@@ -5,14 +5,12 @@ import { ConnectionBadge } from "./ConnectionBadge";
 interface Props {
   readonly session: Session;
   readonly route: Route;
+  readonly own: string | null;
   readonly onGo: (route: Route) => void;
   readonly onLeave: () => void;
 }
 
-const LIVE: Route = { view: "live", users: [] };
-const HISTORY: Route = { view: "history", user: null, flow: null };
-
-export function Header({ session, route, onGo, onLeave }: Props) {
+export function Header({ session, route, own, onGo, onLeave }: Props) {
   const link = (target: Route, text: string) => (
     <a
       href={formatRoute(target)}
@@ -29,8 +27,8 @@ export function Header({ session, route, onGo, onLeave }: Props) {
     <header>
       <span className="brand">Spanflow</span>
       <nav aria-label="Views">
-        {link(LIVE, "Live")}
-        {link(HISTORY, "History")}
+        {link({ view: "live", users: own === null ? [] : [own] }, "Live")}
+        {link({ view: "history", user: own, flow: null }, "History")}
       </nav>
       <ConnectionBadge />
       <span className="who">{session.name}</span>

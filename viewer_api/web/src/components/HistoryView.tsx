@@ -13,6 +13,8 @@ interface Props {
   readonly route: Extract<Route, { view: "history" }>;
   readonly watched: Watched;
   readonly onGo: (route: Route) => void;
+  /** Set for who may see nobody else. */
+  readonly own: string | null;
 }
 
 interface Found {
@@ -21,7 +23,7 @@ interface Found {
 }
 
 /** The past flows of one user: a list with the newest first, and the tree of the chosen one. */
-export function HistoryView({ route, watched, onGo }: Props) {
+export function HistoryView({ route, watched, own, onGo }: Props) {
   const { user } = route;
   const [found, setFound] = useState<Found | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
@@ -50,7 +52,12 @@ export function HistoryView({ route, watched, onGo }: Props) {
   return (
     <main id="main" tabIndex={-1} className="history">
       <div className="history-head">
-        <UserSearch label="Whose flows?" onChoose={(person) => onGo({ view: "history", user: person.userId, flow: null })} />
+        {own === null && (
+          <UserSearch
+            label="Whose flows?"
+            onChoose={(person) => onGo({ view: "history", user: person.userId, flow: null })}
+          />
+        )}
         {user !== null && (
           <p>
             <Name userId={user} listed={known} />{" "}
@@ -69,7 +76,7 @@ export function HistoryView({ route, watched, onGo }: Props) {
         <FlowView
           key={route.flow}
           flowId={route.flow}
-          watched={known !== undefined}
+          mayFollow={known !== undefined || own !== null}
           onClose={() => onGo({ ...route, flow: null })}
         />
       )}

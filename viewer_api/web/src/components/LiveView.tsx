@@ -10,6 +10,8 @@ interface Props {
   readonly route: Extract<Route, { view: "live" }>;
   readonly watched: Watched;
   readonly mayWatch: boolean;
+  /** Set for who may see nobody else. */
+  readonly own: string | null;
   readonly onGo: (route: Route, how?: "replace") => void;
 }
 
@@ -17,7 +19,7 @@ interface Props {
 const FIRST_PANELS = 3;
 
 /** Who is watched, and beside it a panel for each chosen user. */
-export function LiveView({ route, watched, mayWatch, onGo }: Props) {
+export function LiveView({ route, watched, mayWatch, own, onGo }: Props) {
   const { users, problem, refresh } = watched;
   const show = (chosen: readonly string[], how?: "replace") => onGo({ view: "live", users: chosen }, how);
   const nobodyNamed = route.users.length === 0;
@@ -29,9 +31,9 @@ export function LiveView({ route, watched, mayWatch, onGo }: Props) {
   const toggle = (userId: string) =>
     show(route.users.includes(userId) ? route.users.filter((other) => other !== userId) : [...route.users, userId]);
   return (
-    <div className="live">
-      <aside aria-label="Watched users">
-        {mayWatch && (
+    <div className={mayWatch ? "live" : "live alone"}>
+      {mayWatch && (
+        <aside aria-label="Watched users">
           <WatchForm
             onWatched={(userId) => {
               refresh();
@@ -39,27 +41,32 @@ export function LiveView({ route, watched, mayWatch, onGo }: Props) {
             }}
             onHistory={(user) => onGo({ view: "history", user, flow: null })}
           />
-        )}
-        {problem !== null && (
-          <p role="alert" className="alert">
-            {problem}
-          </p>
-        )}
-        {users !== null && (
-          <WatchedList users={users} shown={route.users} mayChange={mayWatch} onToggle={toggle} onChanged={refresh} />
-        )}
-      </aside>
+          {problem !== null && (
+            <p role="alert" className="alert">
+              {problem}
+            </p>
+          )}
+          {users !== null && (
+            <WatchedList users={users} shown={route.users} mayChange onToggle={toggle} onChanged={refresh} />
+          )}
+        </aside>
+      )}
       <main id="main" tabIndex={-1} className="panels">
         {route.users.map((userId) => (
           <UserPanel
             key={userId}
             userId={userId}
             watched={users?.find((other) => other.userId === userId)}
-            onClose={() => toggle(userId)}
+            onClose={own === null ? () => toggle(userId) : null}
             onHistory={() => onGo({ view: "history", user: userId, flow: null })}
           />
         ))}
-        {route.users.length === 0 && users !== null && <EmptyLive someWatched={users.length > 0} />}
+        {route.users.length === 0 && users !== null && mayWatch && <EmptyLive someWatched={users.length > 0} />}
+        {route.users.length === 0 && !mayWatch && (
+          <p className="card" data-testid="empty">
+            You may see your own flows, but nobody has said which user you are.
+          </p>
+        )}
       </main>
     </div>
   );

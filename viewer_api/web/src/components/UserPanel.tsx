@@ -10,7 +10,8 @@ interface Props {
   readonly userId: string;
   /** As the list of watched users has them; undefined for who is not watched. */
   readonly watched: WatchedUser | undefined;
-  readonly onClose: () => void;
+  /** Null for a panel that stays. */
+  readonly onClose: (() => void) | null;
   readonly onHistory: () => void;
 }
 
@@ -41,10 +42,17 @@ export function UserPanel({ userId, watched, onClose, onHistory }: Props) {
         <button type="button" onClick={onHistory} aria-label={`Past flows of ${name}`}>
           History
         </button>
-        <button type="button" onClick={onClose} aria-label={`Close the panel of ${name}`}>
-          ✕
-        </button>
+        {onClose !== null && (
+          <button type="button" onClick={onClose} aria-label={`Close the panel of ${name}`}>
+            ✕
+          </button>
+        )}
       </div>
+      {watched?.metadataOnly === true && (
+        <p className="quiet" data-testid="panel-metadata-only">
+          Watched without contents: you see what happens, not what is said.
+        </p>
+      )}
       {live.ended !== undefined && (
         <p role="alert" className="alert" data-testid="panel-ended">
           {ENDED[live.ended] ?? `Not followed any more (${live.ended}).`}

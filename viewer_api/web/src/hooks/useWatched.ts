@@ -11,13 +11,16 @@ export interface Watched {
   readonly refresh: () => void;
 }
 
-/** Everybody who is watched now: asked at once, after each change, and now and then. */
-export function useWatched(onSignedOut: () => void): Watched {
-  const [users, setUsers] = useState<readonly WatchedUser[] | null>(null);
+const NOBODY: readonly WatchedUser[] = [];
+
+/** Everybody who is watched now: asked at once, after each change, and now and then. Never by who may not know. */
+export function useWatched(mayKnow: boolean, onSignedOut: () => void): Watched {
+  const [users, setUsers] = useState<readonly WatchedUser[] | null>(mayKnow ? null : NOBODY);
   const [problem, setProblem] = useState<string | null>(null);
   const [round, setRound] = useState(0);
   const refresh = useCallback(() => setRound((before) => before + 1), []);
   useEffect(() => {
+    if (!mayKnow) return undefined;
     const abort = new AbortController();
     watchedUsers(abort.signal).then(
       (found) => {
@@ -35,6 +38,6 @@ export function useWatched(onSignedOut: () => void): Watched {
       abort.abort();
       clearTimeout(timer);
     };
-  }, [round, refresh, onSignedOut]);
+  }, [mayKnow, round, refresh, onSignedOut]);
   return { users, problem, refresh };
 }

@@ -152,13 +152,17 @@ describe("the live connection", () => {
     expect(states).toEqual(["connecting", "interrupted", "live"]);
   });
 
-  it("does not knock again when it was signed out", () => {
+  it.each([
+    [4401, "signed-out"],
+    [4403, "refused"],
+    [4409, "rights-changed"],
+  ])("does not knock again after %d: %s", (code, state) => {
     connection.follow("7");
     socket().says(HELLO);
-    socket().breaks(4401);
+    socket().breaks(code);
     clock.pass(60_000);
     expect(sockets).toHaveLength(1);
-    expect(states.at(-1)).toBe("signed-out");
+    expect(states.at(-1)).toBe(state);
   });
 
   it("closes when nobody is followed any more, and opens again", () => {

@@ -27,6 +27,12 @@ const CONNECT_MS = 10_000;
 const MISSED_HEARTBEATS = 2.5;
 const NOT_SIGNED_IN = 4401;
 const FORBIDDEN = 4403;
+const RIGHTS_CHANGED = 4409;
+const FINAL: Readonly<Record<number, ConnectionState>> = {
+  [NOT_SIGNED_IN]: "signed-out",
+  [FORBIDDEN]: "refused",
+  [RIGHTS_CHANGED]: "rights-changed",
+};
 
 /**
  * The one live socket, for any number of users. It reconnects by itself and goes on from each user's newest cursor, so
@@ -114,8 +120,9 @@ export class LiveConnection {
   }
 
   private closed(code: number): void {
-    if (code === NOT_SIGNED_IN || code === FORBIDDEN) {
-      this.stop(code === FORBIDDEN ? "refused" : "signed-out");
+    const final = FINAL[code];
+    if (final !== undefined) {
+      this.stop(final);
       return;
     }
     this.forget();

@@ -1,12 +1,12 @@
 /** What the live socket says; `docs/api.md` describes each message. */
 export type ServerMessage =
   | { type: "hello"; name: string; heartbeat_seconds: number; server_time_ms: number; redis: "up" | "down" }
-  | { type: "subscribed"; user_id: string | number; watched: boolean; expires_at: string | null }
+  | { type: "subscribed"; user_id: string | number; watched: boolean; expires_at: string | null; metadata_only?: boolean }
   | { type: "events"; user_id: string | number; events: unknown[]; cursor: string }
   | { type: "snapshot"; user_id: string | number; flow_id: string; events: unknown[]; truncated: boolean; cursor?: string | null }
   | { type: "flow"; user_id: string | number; flow_id: string; open: boolean }
   | { type: "process"; user_id: string | number; flow_id: string; process: string; alive: boolean }
-  | { type: "watch"; user_id: string | number; watched: boolean; expires_at: string | null }
+  | { type: "watch"; user_id: string | number; watched: boolean; expires_at: string | null; metadata_only?: boolean }
   | { type: "expiring"; user_id: string | number; expires_at: string; seconds_left: number }
   | { type: "unsubscribed"; user_id: string | number; reason: string }
   | { type: "resync"; user_id: string | number; reason: string }
@@ -26,4 +26,6 @@ export type ConnectionState =
   | "interrupted"
   | "reconnecting"
   | "signed-out"
+  /** Other rights than when the socket was opened: the page must start anew. */
+  | "rights-changed"
   | "refused";
