@@ -65,7 +65,7 @@ def reasons(dsn: str) -> list[str]:
 def test_a_browser_signs_in_at_the_provider(viewer: RunningViewer, idp: IdentityProvider, postgres_dsn: str) -> None:
     idp.becomes(claims={"sub": "7", "email": "ada@example.org", "role": "monitor"})
     assert viewer.stranger.get(SESSION + "/methods").json() == {"methods": ["code", "token", "oidc"]}
-    begun = viewer.stranger.get(START, params={"page": "/history/7"})
+    begun = viewer.stranger.get(START, params={"page": "/#/history?user=7"})
     asked = parse_qs(urlsplit(begun.headers["location"]).query)
     assert asked["redirect_uri"] == [viewer.origin + CALLBACK]
     assert asked["code_challenge_method"] == ["S256"]
@@ -81,7 +81,7 @@ def test_a_browser_signs_in_at_the_provider(viewer: RunningViewer, idp: Identity
         assert asked[name][0] not in begun.headers["set-cookie"]
     back = httpx.get(begun.headers["location"]).headers["location"]
     answer = viewer.stranger.get(back)
-    assert (answer.status_code, answer.headers["location"]) == (303, viewer.origin + "/history/7")
+    assert (answer.status_code, answer.headers["location"]) == (303, viewer.origin + "/#/history?user=7")
     assert answer.headers["cache-control"] == "no-store"
     session = next(line for line in answer.headers.get_list("set-cookie") if "spanflow_session" in line)
     assert "HttpOnly" in session
@@ -149,7 +149,7 @@ def test_without_the_right_verifier_a_stolen_code_is_worth_nothing(viewer: Runni
 
 
 def test_a_sign_in_never_ends_on_another_site(viewer: RunningViewer) -> None:
-    for page in ("//evil.example", "https://evil.example", "/\\evil.example", "/a?b=c", "evil", "/#x", "/a//b"):
+    for page in ("//evil.example", "https://evil.example", "/\\evil.example", "/a?b=c", "evil", "/#x", "/a//b", "/#code=x", "#/live"):
         back = viewer.stranger.get(to_the_callback(viewer, page))
         assert back.headers["location"] == viewer.origin + "/", page
 

@@ -14,8 +14,9 @@ from spanflow.viewer_api.auth.signed_tokens import Clock, Kind, Signer
 from spanflow.viewer_api.problems import identity_provider_unavailable
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 
-#: A page of the dashboard, below the folder that it is served at: never another site.
-_PAGE: Final = re.compile(r"(?:/[A-Za-z0-9._~%@:+-]+)*/?", re.ASCII)
+#: A page of the dashboard, below the folder that it is served at: never another site, nor a one-time code of somebody
+#: else's behind the `#`.
+_PAGE: Final = re.compile(r"(?:/[A-Za-z0-9._~%@:+-]+)*/?(?:(?<=/)#/[A-Za-z0-9._~%@:+?=&/-]*)?", re.ASCII)
 _LONGEST_PAGE: Final = 512
 
 

@@ -3,7 +3,7 @@ import { Dashboard } from "./Dashboard";
 import { SignIn } from "./SignIn";
 
 export function App() {
-  const [state, { leave, lost }] = useSession();
+  const [state, { entered, leave, lost }] = useSession();
   switch (state.kind) {
     case "asking":
       return (
@@ -12,7 +12,7 @@ export function App() {
         </p>
       );
     case "out":
-      return <SignIn problem={state.problem} />;
+      return <SignIn problem={state.problem} onEntered={entered} />;
     case "in":
       return <Dashboard session={state.session} onLeave={leave} onSignedOut={lost} />;
   }
