@@ -26,7 +26,7 @@ RIGHTS_CHANGED: Final = 4409
 TOO_MANY: Final = 4429
 
 _MAX_MESSAGE: Final = 64 * 1024
-_CLOSE_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 1.5
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 
 
@@ -115,6 +115,7 @@ class Connection:
                     self._closed = True
                     with suppress(*_GONE):
                         await self._websocket.close(code, why)
+            line.cut_later(self._websocket.scope)
         except TimeoutError:
             self.cut()
         except Closed:

@@ -27,12 +27,13 @@ MAX_TOPICS: Final = 20
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
+    (b"connection", b"close"),
     # nginx would collect what it passes on.
     (b"x-accel-buffering", b"no"),
 )
 #: A browser that was cut off waits so long before it comes back.
 _RETRY_MS: Final = 2000
-_CLOSE_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 1.5
 
 
 class StreamLine:
@@ -68,6 +69,7 @@ class StreamLine:
                 if announced:
                     await self.send(messages.message("closing", code=why, detail=detail, **fields))
                 await self._write(b"", last=True)
+            line.cut_later(self._scope)
         except TimeoutError:
             self.cut()
         except Closed:

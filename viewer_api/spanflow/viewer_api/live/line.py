@@ -1,12 +1,14 @@
 """What a live client needs of its transport, be it a WebSocket or an endless HTTP answer."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.types import Scope, Send
 
 #: Where `scope["state"]` keeps the function that drops a connection at once.
-_CUT = "cut"
+_CUT: Final = "cut"
+_LAST_WORDS_SECONDS: Final = 2.0
 
 
 class Line(Protocol):
@@ -42,6 +44,11 @@ def note_transport(scope: Scope, send: Send) -> None:
     abort = getattr(transport, "abort", None)
     if abort is not None:
         scope.setdefault("state", {})[_CUT] = abort
+
+
+def cut_later(scope: Scope) -> None:
+    """It was ended in good order; who does not take the last words is not waited for."""
+    asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, cut, scope)
 
 
 def cut(scope: Scope) -> None:
