@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Final
 
 import orjson
@@ -80,6 +81,18 @@ class ConversationFilters:
         return sorted(self.visible if self.user_ids is None else self.visible.intersection(self.user_ids))
 
 
+class Part(Enum):
+    """A part of the list that is read in one go.
+
+    A time range has two: what began in it, which is a stretch of the list, and what had begun before and still went on
+    at its beginning, which is a few conversations from anywhere.
+    """
+
+    ALL = "all"
+    BEGUN_IN = "begun in"
+    BEGUN_BEFORE = "begun before"
+
+
 class ConversationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -91,7 +104,16 @@ class ConversationStore:
         """
         if filters.people == []:
             return []
-        conditions = _conditions(filters)
+        rows: list[Row] = []
+        for part in _parts(filters):
+            if len(rows) < limit:
+                rows += await self._in_part(filters, part, after, limit - len(rows))
+        return rows
+
+    async def _in_part(
+        self, filters: ConversationFilters, part: Part, after: tuple[datetime, str] | None, limit: int
+    ) -> list[Row]:
+        conditions = _conditions(filters, part)
         if after is not None:
             moment, conversation_id = after
             conditions.add(
@@ -122,21 +144,22 @@ class ConversationStore:
 
     async def count(self, filters: ConversationFilters, cap: int = MAX_COUNT) -> Count:
         """How many there are: exactly, or «at least» when they are more than `cap`."""
-        if filters.people == []:
-            return Count(0, "exact")
-        text, values = _narrowed(filters, f"LIMIT {cap + 1}")
-        rows = await self._database.fetch(f"SELECT count(*) AS found FROM ({text}) AS narrowed", *values)
-        found = rows[0]["found"]
+        found = 0
+        for part in _parts(filters) if filters.people != [] else ():
+            text, values = _narrowed(filters, part, f"LIMIT {cap + 1}")
+            rows = await self._database.fetch(f"SELECT count(*) AS found FROM ({text}) AS narrowed", *values)
+            found += rows[0]["found"]
         return Count(min(found, cap), "at_least" if found > cap else "exact")
 
     async def estimate(self, filters: ConversationFilters) -> Count:
         """How many the planner expects: no row is read."""
-        if filters.people == []:
-            return Count(0, "estimated")
-        text, values = _narrowed(filters, "")
-        plan = (await self._database.fetch(f"EXPLAIN (FORMAT JSON) {text}", *values))[0][0]
-        plan = orjson.loads(plan) if isinstance(plan, str) else plan
-        return Count(round(plan[0]["Plan"]["Plan Rows"]), "estimated")
+        found = 0
+        for part in _parts(filters) if filters.people != [] else ():
+            text, values = _narrowed(filters, part, "")
+            plan = (await self._database.fetch(f"EXPLAIN (FORMAT JSON) {text}", *values))[0][0]
+            plan = orjson.loads(plan) if isinstance(plan, str) else plan
+            found += round(plan[0]["Plan"]["Plan Rows"])
+        return Count(found, "estimated")
 
     async def one(self, conversation_id: str, visible: Collection[str] | None) -> Row | None:
         if visible is not None:
@@ -163,28 +186,39 @@ class ConversationStore:
         return await self._database.fetch(_TURNS, conversation_id, _listed(visible), start_key, flow_id, limit)
 
 
-def _conditions(filters: ConversationFilters) -> Conditions:
+def _parts(filters: ConversationFilters) -> tuple[Part, ...]:
+    """In the order of the list, without a conversation in two of them."""
+    if filters.since is None:
+        return (Part.ALL,)
+    if filters.until is not None and filters.since >= filters.until:
+        return ()
+    return (Part.BEGUN_IN, Part.BEGUN_BEFORE)
+
+
+def _conditions(filters: ConversationFilters, part: Part) -> Conditions:
     """Everything but the text and the place in the list. The table is called `known`."""
     found = Conditions()
-    found.among("user_id", filters.people)
-    if filters.since is not None and filters.until is not None and filters.since >= filters.until:
-        found.add("false")
-    elif filters.since is not None and filters.until is not None:
-        since, until = found.value(filters.since, "timestamptz"), found.value(filters.until, "timestamptz")
-        # The second condition is in the first; it is the one that the order of the list can use.
-        found.add(f"tstzrange(started_at, ended_at, '[]') && tstzrange({since}, {until}, '[)')")
-        found.add(f"started_at < {until}")
-    elif filters.since is not None:
-        found.add(f"ended_at >= {found.value(filters.since, 'timestamptz')}")
-    elif filters.until is not None:
+    people = filters.people
+    found.among("user_id", people)
+    if filters.until is not None:
         found.add(f"started_at < {found.value(filters.until, 'timestamptz')}")
+    if filters.since is not None:
+        since = found.value(filters.since, "timestamptz")
+        if part is Part.BEGUN_IN:
+            found.add(f"started_at >= {since}")
+        else:
+            found.add(f"tstzrange(started_at, ended_at, '[]') @> {since}")
+            found.add(f"started_at < {since}")
     if filters.mcp_servers is not None:
         found.add(f"mcp_servers && {found.value(list(filters.mcp_servers), 'text[]')}")
     if filters.tools is not None:
         found.add(
             "EXISTS (SELECT FROM {s}.user_activities AS call WHERE call.conversation_id = known.conversation_id "
             "AND call.activity_type = 'mcp_tool_call' "
-            f"AND call.activity_data ->> 'tool_name' = ANY ({found.value(list(filters.tools), 'text[]')}))"
+            f"AND call.activity_data ->> 'tool_name' = ANY ({found.value(list(filters.tools), 'text[]')})"
+            # In a conversation that somebody else takes part in, their calls are not told by this way either.
+            + ("" if people is None else f" AND call.user_id = ANY ({found.value(people, 'text[]')})")
+            + ")"
         )
     if filters.min_tool_calls is not None:
         found.add(f"tool_calls >= {found.value(filters.min_tool_calls, 'bigint')}")
@@ -198,8 +232,8 @@ def _has_text(conditions: Conditions, text: str) -> str:
     return f"title.grams @> {{s}}.wanted_grams({words}) AND {{s}}.has_words(title.haystack, {words})"
 
 
-def _narrowed(filters: ConversationFilters, end: str) -> tuple[str, list[object]]:
-    conditions = _conditions(filters)
+def _narrowed(filters: ConversationFilters, part: Part, end: str) -> tuple[str, list[object]]:
+    conditions = _conditions(filters, part)
     text = ""
     if filters.text is not None:
         has = _has_text(conditions, filters.text)
