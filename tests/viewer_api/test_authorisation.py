@@ -15,6 +15,7 @@ from spanflow.viewer_api.auth.doors import Declaration, Doors, Everybody, Undecl
 from spanflow.viewer_api.auth.permissions import Right
 from spanflow.viewer_api.routes.health_routes import MetricsReader
 from spanflow.viewer_api.viewer import Needs
+from tests.support.checkout import ROOT
 from tests.support.viewer_server import RunningViewer
 
 #: It is for everybody.
@@ -72,6 +73,24 @@ RIGHTS: dict[tuple[str, str], object] = {
 HTTP = {key: right for key, right in RIGHTS.items() if key[0] != SOCKET and key[1].startswith("/api")}
 
 
+PAGE = ROOT / "docs" / "roles.md"
+_ROLES = {
+    OPEN: ("yes", "yes", "yes"),
+    METRICS: ("no", "yes", "yes"),
+    None: ("yes", "yes", "yes"),
+    Right.READ: ("own", "named", "all"),
+    Right.LIVE: ("own", "named", "all"),
+    Right.MONITOR: ("no", "named", "all"),
+    Right.AUDIT: ("no", "no", "all"),
+}
+
+
+def a_row(method: str, path: str, right: object) -> str:
+    """What the page of roles has to say of a route."""
+    name = f"{'WebSocket' if method == SOCKET else method} {path}"
+    return f"| `{name}` | {' | '.join(_ROLES[right])} |"  # type: ignore[index]
+
+
 def declared(app: FastAPI) -> dict[tuple[str, str], Declaration]:
     doors: Doors = app.state.doors
     found = {}
@@ -97,6 +116,12 @@ def test_the_list_of_routes_is_the_whole_application() -> None:
     app = create_app(Settings())
     assert len(list(every_route(app.routes))) == len(list(app.state.doors.all()))
     assert {route.path for route in every_route(app.routes)} == {path for _, path in RIGHTS}
+
+
+def test_the_page_of_roles_has_every_route() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `\S+ /.*$", page, re.MULTILINE)
+    assert rows == [a_row(*key, right) for key, right in RIGHTS.items()]
 
 
 @pytest.mark.parametrize(
