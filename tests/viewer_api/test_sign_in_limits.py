@@ -143,6 +143,20 @@ async def test_one_person_may_have_only_so_many_sockets(make_viewer: MakeViewer)
     await eventually_async(again)
 
 
+def test_what_is_added_up_is_limited_to_a_time_range(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_max_range_days=31)
+    totals = "/api/v1/users/7"
+    refused = viewer.http.get(totals, params={"since": "2026-01-01", "until": "2026-03-01"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "range_too_long")
+    fitting = viewer.http.get(totals, params={"since": "2026-01-01", "until": "2026-01-31"})
+    assert fitting.json()["code"] == "user_not_found"
+    backwards = viewer.http.get(totals, params={"since": "2026-01-02", "until": "2026-01-01T00:00:00Z"})
+    assert backwards.json()["code"] == "invalid_request"
+    # Lists are paged, so an old range is no more work than a new one.
+    listed = viewer.http.get("/api/v1/flows", params={"since": "1999-01-01"})
+    assert listed.status_code == 200
+
+
 # -- the parts ---------------------------------------------------------------------------------------------------------
 
 

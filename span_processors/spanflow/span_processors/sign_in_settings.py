@@ -197,6 +197,12 @@ class SignInSettings:
         "Requests that one signed-in person or token may make on average; ten seconds' worth may come at once.",
         parse=decimal(0.1, 1_000_000),
     )
+    viewer_max_range_days: int = setting(
+        "SPANFLOW_VIEWER_MAX_RANGE_DAYS",
+        400,
+        "Longest time range, in days, whose flows are added up for one answer. Lists come in pages and need no limit.",
+        parse=whole(1, 36_500),
+    )
     viewer_sockets_per_person: int = setting(
         "SPANFLOW_VIEWER_SOCKETS_PER_PERSON",
         100,

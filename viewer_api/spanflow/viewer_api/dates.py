@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from spanflow.viewer_api.problems import invalid_request
+from spanflow.viewer_api.problems import invalid_request, range_too_long
 
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 30, tzinfo=UTC)
@@ -23,6 +23,14 @@ def parsed_time(text: str | None, name: str, *, end: bool = False) -> datetime |
             f"{name}: write a time like 2026-03-01, 2026-03-01T12:00:00+01:00 or 1772366400 (seconds since 1970)."
         ) from None
     return min(max(moment, _FIRST), _LAST)
+
+
+def check_range(begin: datetime, end: datetime, most_days: int) -> None:
+    """A problem when what lies between is added up, and it is too much for one answer."""
+    if begin > end:
+        raise invalid_request("since: use a time before `until`.")
+    if end - begin > timedelta(days=most_days):
+        raise range_too_long(most_days)
 
 
 def _read(text: str, end: bool) -> datetime:

@@ -94,6 +94,11 @@ def invalid_request(detail: str) -> Problem:
     return Problem(422, "invalid_request", detail)
 
 
+def range_too_long(most_days: int) -> Problem:
+    detail = f"The time range may have at most {most_days} days (SPANFLOW_VIEWER_MAX_RANGE_DAYS)."
+    return Problem(422, "range_too_long", detail)
+
+
 def storage_unavailable() -> Problem:
     return Problem(503, "storage_unavailable", "Postgres cannot be reached.", headers={"Retry-After": "2"})
 

@@ -29,7 +29,7 @@ def _oidc_of(viewer: Viewer) -> OidcSessions:
     return viewer.oidc
 
 
-@router.get("/start", dependencies=[Depends(Everybody())])
+@router.get("/start", status_code=303, response_class=RedirectResponse, dependencies=[Depends(Everybody())])
 async def start(request: Request, page: Annotated[str, Query(max_length=512)] = "/") -> Response:
     """Send the browser to the identity provider. `page` is where it comes back to, below the dashboard's address."""
     viewer = viewer_of(request)
@@ -50,7 +50,7 @@ async def start(request: Request, page: Annotated[str, Query(max_length=512)] = 
     return response
 
 
-@router.get("/callback", dependencies=[Depends(Everybody())])
+@router.get("/callback", status_code=303, response_class=RedirectResponse, dependencies=[Depends(Everybody())])
 async def callback(request: Request) -> Response:
     """Where the identity provider sends the browser back to. It ends at the dashboard, signed in or told that not."""
     viewer = viewer_of(request)

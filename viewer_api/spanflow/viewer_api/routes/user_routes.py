@@ -9,10 +9,10 @@ from starlette.responses import Response
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.activity_documents import conversation_document
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
-from spanflow.viewer_api.dates import parsed_time
+from spanflow.viewer_api.dates import check_range, parsed_time
 from spanflow.viewer_api.live.own_look import known_watch
 from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
-from spanflow.viewer_api.problems import Problem, invalid_request
+from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
 from spanflow.viewer_api.store.own_totals import own_totals
@@ -70,8 +70,7 @@ async def user(
     await viewer.must_see(request, "user_read", user_id)
     end = parsed_time(until, "until", end=True) or datetime.fromtimestamp(viewer.clock(), UTC)
     begin = parsed_time(since, "since") or max(end, _EPOCH + _USUAL_RANGE) - _USUAL_RANGE
-    if begin > end:
-        raise invalid_request("since: use a time before `until`.")
+    check_range(begin, end, viewer.settings.viewer_max_range_days)
     await viewer.look(request, "user_read", user_id=user_id)
     store, conversations = UserTotals(viewer.database), ConversationStore(viewer.database)
     people, seen = await viewer.users.names_of([user_id]), await viewer.users.seen(user_id)
