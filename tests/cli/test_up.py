@@ -58,6 +58,8 @@ def test_its_link_signs_in_once_and_ctrl_c_stops_all_of_it(data: Path, settings:
             assert signed_in.is_success, signed_in.text
             assert browser.get("api/v1/monitoring/list").json() == {"monitored_users": []}
             assert not browser.post("api/v1/session", json={"code": code}, headers=headers).is_success
+        # Commands on this machine find the viewer, and may sign in, by the data directory.
+        assert spanflow("monitor", "list", **settings).stderr == "Nobody is watched.\n"
         assert up.end(signal.SIGINT) == 0
         assert up.said.splitlines()[-3:] == ["  stopped viewer", "  stopped Redis", "  stopped PostgreSQL"]
     assert nothing_is_left(data, port)

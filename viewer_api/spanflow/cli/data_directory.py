@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISDIR
+from typing import Any
 
 from spanflow.cli import launcher
 from spanflow.cli.account import Account
@@ -19,6 +20,8 @@ from spanflow.cli.problem import Problem
 
 #: A Unix socket's path may have 107 bytes (103 on macOS); the servers append names of up to 20 to the folder's.
 _LONGEST_SOCKET_FOLDER = 80
+#: Holds the token of the viewer that runs: nobody but its user may read it.
+_VIEWER = "viewer.json"
 
 
 class DataDirectoryInUse(Problem):
@@ -94,13 +97,40 @@ class DataDirectory:
 
     def published(self) -> dict[str, str]:
         """The settings that the present owner offers to other commands; empty when nobody owns it."""
+        owner = self._owner()
+        return {} if owner is None else {str(name): str(value) for name, value in owner["environ"].items()}
+
+    def _owner(self) -> dict[str, Any] | None:
+        """What the present owner has written of itself; None when nobody owns it."""
         try:
             owner = json.loads((self.path / "lock").read_bytes())
             if owner["identity"] is None or launcher.identity(owner["pid"]) != owner["identity"]:
-                return {}
-            return {str(name): str(value) for name, value in owner["environ"].items()}
+                return None
+            return owner if isinstance(owner["environ"], dict) else None
         except (OSError, ValueError, KeyError, TypeError):
-            return {}
+            return None
+
+    @contextmanager
+    def viewer_offered(self, url: str, token: str) -> Iterator[None]:
+        """Let commands of this user find the viewer, and sign in, for the block."""
+        path = self.path / _VIEWER
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump({"url": url, "token": token}, file)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    def viewer(self) -> tuple[str, str] | None:
+        """Address and token of the viewer that the present owner runs; None when there is none, or it is not for us."""
+        if self._owner() is None:
+            return None
+        try:
+            offered = json.loads((self.path / _VIEWER).read_bytes())
+            return str(offered["url"]), str(offered["token"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _write(self, descriptor: int, purpose: str, environ: Mapping[str, str]) -> None:
         content = {

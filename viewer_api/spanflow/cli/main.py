@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 from spanflow.cli.command import Command
 from spanflow.cli.commands import (
@@ -49,11 +50,16 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"spanflow {version('spanflow')}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        _add(command, commands.add_parser(command.name, help=command.help, description=command.description))
+        _add(command, commands.add_parser(command.name, help=command.help, **_explained(command)))
         for alias in command.aliases:
             # Without `help` it is not listed.
-            _add(command, commands.add_parser(alias, description=command.description))
+            _add(command, commands.add_parser(alias, **_explained(command)))
     return whole
+
+
+def _explained(command: Command) -> dict[str, Any]:
+    # `--token` must not be taken for `--token-file`: a token on the command line is everybody's to see.
+    return {"description": command.description, "allow_abbrev": False}
 
 
 def _add(command: Command, parser: argparse.ArgumentParser) -> None:

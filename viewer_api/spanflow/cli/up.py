@@ -76,6 +76,7 @@ class Up:
         with self._viewer_socket() as opened:
             running = Running(self._settings.viewer_host, opened.getsockname()[1], token, servers)
             self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, running, opened)
+        self._started.enter_context(self._directory.viewer_offered(running.address, token))
         if demo is not None:
             self._start_demo(demo, environ, running)
         return running

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -120,7 +121,7 @@ class Viewer:
             action=action,
             target_user=user_id,
             target=target,
-            reason=reason or clean_reason(connection.headers.get(REASON_HEADER)),
+            reason=reason or stated_reason(connection),
             remote=remote_address(connection, self.proxies),
             role=principal.role.value,
             detail=tuple((detail or {}).items()),
@@ -175,6 +176,15 @@ class SocketNeeds(Declaration):
         if connection.scope["type"] == "http":
             await Needs(self.right)(connection)
         connection.scope["state"]["needed"] = self.right
+
+
+def stated_reason(connection: HTTPConnection) -> str | None:
+    """The reason in the header. Programs write UTF-8 there; what is none is taken as it is."""
+    said = connection.headers.get(REASON_HEADER)
+    if said is not None:
+        with suppress(UnicodeError):
+            said = said.encode("latin-1").decode()
+    return clean_reason(said)
 
 
 def clean_reason(text: str | None) -> str | None:

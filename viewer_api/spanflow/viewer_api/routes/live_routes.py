@@ -12,7 +12,7 @@ from spanflow.viewer_api.live.seeds_socket import serve_all, serve_user
 from spanflow.viewer_api.live.topic import Kind
 from spanflow.viewer_api.live.wishes import wishes
 from spanflow.viewer_api.problems import invalid_request
-from spanflow.viewer_api.viewer import REASON_HEADER, Needs, SocketNeeds, checked_id, clean_reason, viewer_of
+from spanflow.viewer_api.viewer import Needs, SocketNeeds, checked_id, stated_reason, viewer_of
 
 MayLook = Annotated[Principal, Depends(Needs(Right.LIVE))]
 Ids = Annotated[list[str] | None, Query(max_length=MAX_TOPICS)]
@@ -49,5 +49,5 @@ async def live_events(
     wanted = wishes(named, last_event_id or None)
     if len(wanted) > MAX_TOPICS:
         raise invalid_request(f"One stream follows at most {MAX_TOPICS} users, flows and conversations.")
-    reason = clean_reason(request.headers.get(REASON_HEADER))
+    reason = stated_reason(request)
     return EventStream(request, viewer_of(request), principal, wanted, reason)

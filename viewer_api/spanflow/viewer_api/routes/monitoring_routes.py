@@ -15,7 +15,7 @@ from spanflow.viewer_api.problems import invalid_request
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.audit_log import MAX_REASON, Entry
 from spanflow.viewer_api.store.watches import Watch
-from spanflow.viewer_api.viewer import REASON_HEADER, Needs, Viewer, checked_id, clean_reason, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, clean_reason, stated_reason, viewer_of
 from spanflow.viewer_api.watch_documents import watch_documents
 from spanflow.viewer_api.watching import EntryOf
 
@@ -228,7 +228,7 @@ def _entries(request: Request, viewer: Viewer, action: str, reason: str | None) 
 
 
 def _reason(request: Request, given: str | None) -> str | None:
-    return clean_reason(given) or clean_reason(request.headers.get(REASON_HEADER))
+    return clean_reason(given) or stated_reason(request)
 
 
 def _shown(user_ids: list[str]) -> list[Any]:

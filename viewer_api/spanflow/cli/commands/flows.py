@@ -1,0 +1,108 @@
+"""`spanflow flows`: past and running flows that match."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+
+if TYPE_CHECKING:
+    from spanflow.cli.terminal.client import ViewerClient
+
+#: The most that a viewer gives at once.
+_PAGE = 200
+#: Filters of the API, and how the command calls them.
+_FILTERS = {
+    "user_id": ("--user", "only flows of this user id"),
+    "user": ("--person", "only flows of people with this part of an e-mail address or name"),
+    "session_id": ("--session", "only flows of this session"),
+    "conversation_id": ("--conversation", "only flows of this conversation"),
+    "source": ("--source", "only flows that came this way, such as web"),
+    "outcome": ("--outcome", "only flows that ended so: ok, denied, error, cancelled, interrupted; or running"),
+    "gate": ("--gate", "only flows that this checkpoint refused, such as block_check"),
+    "checkpoint": ("--checkpoint", "only flows with this type of checkpoint, such as tool_call"),
+    "tool": ("--tool", "only flows that called this tool"),
+    "mcp_server": ("--mcp-server", "only flows that called this MCP server"),
+    "model": ("--model", "only flows that asked this model"),
+    "min_duration_ms": ("--min-ms", "only flows that took so many milliseconds at least"),
+    "q": ("--search", "words of names, messages and recorded attributes"),
+    "since": ("--since", "flows of this moment or later: ISO 8601, or a date"),
+    "until": ("--until", "flows up to this moment, or to the end of this date"),
+    "sort": ("--sort", "newest (as if left out), duration, tokens or cost"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from spanflow.cli.terminal import where
+
+    for name, (option, text) in _FILTERS.items():
+        parser.add_argument(option, dest=name, help=text)
+    parser.add_argument("--limit", type=int, default=20, help="how many at most (%(default)s)")
+    where.add_arguments(parser)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.where import client
+    from spanflow.cli.terminal.wording import MARKS, padded, paint_for, width
+
+    limit = max(1, arguments.limit)
+    filters = {name: getattr(arguments, name) for name in _FILTERS}
+    found = _found(client(arguments, os.environ, console), filters, limit)
+    shown = [flow for flow, _ in zip(found, range(limit), strict=False)]
+    if arguments.json:
+        for flow in shown:
+            console.result(json.dumps(flow, ensure_ascii=False))
+        return 0
+    if not shown:
+        console.note("No flow matches.")
+        return 0
+    paint = paint_for(sys.stdout)
+    rows = [_row(flow) for flow in shown]
+    widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for flow, row in zip(shown, rows, strict=True):
+        mark, colour = MARKS.get("running" if flow.get("open") else str(flow.get("outcome")), ("·", "dim"))
+        line = "  ".join(padded(text, columns) for text, columns in zip(row, widths, strict=True))
+        console.result(f"{paint(mark, colour)} {line}".rstrip())
+    return 0
+
+
+def _found(viewer: "ViewerClient", filters: dict[str, str | None], limit: int) -> Iterator[dict[str, Any]]:
+    """Page by page, the newest first."""
+    cursor: str | None = None
+    while True:
+        page = viewer.get("/api/v1/flows", {**filters, "limit": min(_PAGE, limit), "cursor": cursor})
+        yield from page["flows"]
+        cursor = page.get("next")
+        if not cursor:
+            return
+
+
+def _row(flow: dict[str, Any]) -> list[str]:
+    from spanflow.cli.terminal.wording import clean, cut, duration, moment
+    from spanflow.span_processors.tree.tree import NS_PER_MS
+
+    took = flow.get("duration_ms")
+    said = flow.get("denied_gate") or flow.get("error_message") or ""
+    return [
+        moment(flow.get("started_at")),
+        clean(flow["flow_id"]),
+        "user " + clean(flow["user_id"]) if flow.get("user_id") is not None else "no user",
+        "running" if flow.get("open") else clean(flow.get("outcome") or ""),
+        "" if took is None else duration(int(took * NS_PER_MS)),
+        cut(clean(flow.get("name") or ""), 40),
+        cut(clean(", ".join(flow.get("tools") or [])), 40),
+        cut(clean(said), 40),
+    ]
+
+
+COMMAND = Command(
+    name="flows",
+    help="list flows that match, running and past",
+    description="List running and past flows, the newest first.",
+    run=run,
+    add_arguments=add_arguments,
+)

@@ -1,0 +1,93 @@
+"""`spanflow show`: one flow as a tree."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.problem import WrongUse
+from spanflow.span_processors.ids import IdError, as_id
+
+if TYPE_CHECKING:
+    from spanflow.cli.terminal.wording import Paint
+
+_PIPE_COLUMNS = 120
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from spanflow.cli.terminal import where
+
+    parser.add_argument("flow_id", help="the flow's id, as `spanflow flows` lists it")
+    where.add_arguments(parser)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.tree_lines import Style, tree_lines
+    from spanflow.cli.terminal.where import client
+    from spanflow.cli.terminal.wording import paint_for
+
+    try:
+        flow_id = as_id(arguments.flow_id)
+    except IdError as why:
+        raise WrongUse(f"{arguments.flow_id!r} is no id of a flow: {why}.") from None
+    flow = client(arguments, os.environ, console).get(f"/api/v1/flows/{quote(flow_id, safe='')}/flat")
+    if arguments.json:
+        console.result(json.dumps(flow, ensure_ascii=False))
+        return 0
+    paint = paint_for(sys.stdout)
+    columns = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else _PIPE_COLUMNS
+    for line in _head(flow, paint):
+        console.result(line)
+    path = frozenset(flow["critical_path"])
+    now = time.time_ns() if flow["open"] else None
+    for line in tree_lines(flow["spans"], Style(paint, max(40, columns), now, path)):
+        console.result(line)
+    if path:
+        console.result(paint("\n◆ these steps make up the duration: shorten one, and the flow is shorter", "dim"))
+    return 0
+
+
+def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:
+    """Whose flow it is, and what came of it."""
+    from spanflow.cli.terminal.wording import clean, duration, moment
+    from spanflow.span_processors.tree.tree import NS_PER_MS
+
+    took = flow.get("duration_ms")
+    outcome = "running" if flow["open"] else str(flow.get("outcome"))
+    facts = {
+        "name": flow.get("name"),
+        "user": flow.get("user_id"),
+        "session": flow.get("session_id"),
+        "conversation": flow.get("conversation_id"),
+        "started": moment(flow.get("started_at")),
+        "outcome": outcome if took is None else f"{outcome} after {duration(int(took * NS_PER_MS))}",
+        "because": flow.get("denied_reason") or flow.get("error_message"),
+        "tokens": _tokens(flow),
+    }
+    yield paint(f"Flow {clean(flow['flow_id'])}", "bold")
+    for name, value in facts.items():
+        if value not in (None, ""):
+            yield f"  {name:<14}{clean(value)}"
+    yield ""
+
+
+def _tokens(flow: dict[str, Any]) -> str:
+    into, out = flow.get("tokens_input") or 0, flow.get("tokens_output") or 0
+    return f"{into} in, {out} out" if into or out else ""
+
+
+COMMAND = Command(
+    name="show",
+    help="show one flow as a tree, with durations and what they are made of",
+    description="Show one flow, running or past, as a tree: durations, outcomes and the critical path, the steps that "
+    "the flow's duration is made of.",
+    run=run,
+    add_arguments=add_arguments,
+)

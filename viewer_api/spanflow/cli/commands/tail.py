@@ -1,0 +1,73 @@
+"""`spanflow tail`: what users' requests do right now."""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.problem import WrongUse
+from spanflow.span_processors.ids import IdError, as_id
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from spanflow.cli.terminal import where
+
+    parser.add_argument("--user", action="append", default=[], help="whom to follow; may be given several times")
+    parser.add_argument("--flow", action="append", default=[], help="a flow to follow; may be given several times")
+    parser.add_argument("--conversation", action="append", default=[], help="a conversation to follow")
+    parser.add_argument("--reason", help="why you look; needed for users who are not watched")
+    where.add_arguments(parser)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.follow import Follower
+    from spanflow.cli.terminal.live_view import Flows, LineView, TreeView, View
+    from spanflow.cli.terminal.where import client
+    from spanflow.cli.terminal.wording import paint_for
+
+    wanted = {
+        "user_id": _ids("--user", arguments.user),
+        "flow_id": _ids("--flow", arguments.flow),
+        "conversation_id": _ids("--conversation", arguments.conversation),
+    }
+    if not any(wanted.values()):
+        raise WrongUse("say whom to follow: --user 7, --flow … or --conversation ….")
+    viewer = client(arguments, os.environ, console)
+    follower = Follower(viewer, wanted, arguments.reason, console.note, time.sleep)
+    if arguments.json:
+        for message in follower.messages():
+            console.result(json.dumps(message, ensure_ascii=False))
+        return 0
+    paint = paint_for(sys.stdout)
+    view: View = TreeView(sys.stdout, paint) if sys.stdout.isatty() else LineView(console.result, paint)
+    flows = Flows(view)
+    try:
+        for message in follower.messages():
+            flows.take(message)
+            if told := follower.told(message):
+                view.close()
+                console.note(told)
+    finally:
+        view.close()
+    return 0
+
+
+def _ids(option: str, values: list[str]) -> list[str]:
+    try:
+        return [as_id(value) for value in values]
+    except IdError as why:
+        raise WrongUse(f"{option}: {why}.") from None
+
+
+COMMAND = Command(
+    name="tail",
+    help="follow what users' requests do right now, as trees that grow",
+    description="Follow users, flows or conversations live: in a terminal as trees that grow, elsewhere a line per "
+    "step. It goes on by itself when the line breaks or the viewer restarts; nothing is missed or shown twice. Ctrl-C "
+    "ends it.",
+    run=run,
+    add_arguments=add_arguments,
+)

@@ -1,0 +1,93 @@
+"""A flow as a tree of lines, made of its rows: one per step in reading order, each with its depth."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from spanflow.cli.terminal.wording import MARKS, Paint, clean, cut, duration, padded, width
+from spanflow.span_processors import names
+
+Row = Mapping[str, Any]
+#: A deeper step stands where this one would; its depth is said in figures.
+_DEEPEST: Final = 40
+_TIMES: Final = 12
+_WORTH_SAYING: Final = frozenset({"denied", "error", "cancelled", "interrupted", "slow", "stalled", "lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    paint: Paint
+    columns: int
+    #: Moment that open steps are measured up to.
+    now_ns: int | None = None
+    #: Steps that the duration of the flow is made of.
+    critical: Collection[str] = ()
+
+
+def tree_lines(rows: Sequence[Row], style: Style) -> Iterator[str]:
+    """Every step with its mark, name and duration; steps of the critical path are marked."""
+    ends: list[bool] = []
+    for row, is_last in zip(rows, _last_ones(rows), strict=True):
+        del ends[row["depth"] :]
+        ends.append(is_last)
+        yield _line(row, _branch(ends), style)
+
+
+def _last_ones(rows: Sequence[Row]) -> list[bool]:
+    """Whether each row is the last of its siblings."""
+    found: list[bool] = []
+    later: list[bool] = []
+    for row in reversed(rows):
+        depth = row["depth"]
+        del later[depth + 1 :]
+        later += [False] * (depth + 1 - len(later))
+        found.append(not later[depth])
+        later[depth] = True
+    return found[::-1]
+
+
+def _branch(ends: list[bool]) -> str:
+    depth = len(ends) - 1
+    if depth == 0:
+        return ""
+    if depth > _DEEPEST:
+        return "  " * _DEEPEST + f"({depth}) "
+    return "".join("   " if end else "│  " for end in ends[1:-1]) + ("└─ " if ends[-1] else "├─ ")
+
+
+def _line(row: Row, branch: str, style: Style) -> str:
+    mark, colour = MARKS.get(_word(row), ("·", "dim"))
+    on_path = row["node_id"] in style.critical
+    took = duration(_taken(row, style.now_ns))
+    left = style.columns - _TIMES - 2
+    head = f"{branch}{mark} "
+    label = cut(_label(row), max(8, left - width(head)))
+    shown = f"{branch}{style.paint(mark, colour)} {style.paint(label, *(['bold'] if on_path else []))}"
+    gap = " " * max(1, left - width(head) - width(label))
+    figures = padded("", _TIMES - width(took)) + took
+    return f"{shown}{gap}{style.paint(figures, 'yellow' if on_path else 'dim')}{' ◆' if on_path else ''}"
+
+
+def _word(row: Row) -> str:
+    """How a step ended, or what it does."""
+    state = row.get("state")
+    return str(row.get("outcome") or "ok") if state == names.NODE_ENDED else str(state or "")
+
+
+def _taken(row: Row, now_ns: int | None) -> int | None:
+    start, end = row.get("start_ns"), row.get("end_ns")
+    until = int(end) if end is not None and row.get("state") == names.NODE_ENDED else now_ns
+    return None if start is None or until is None else max(0, until - int(start))
+
+
+def _label(row: Row) -> str:
+    if row.get("placeholder"):
+        return "(a step that has not been heard of)"
+    kind, name = str(row.get("event_type", names.PLAIN_SPAN)), str(row.get("name", ""))
+    label = name if kind in {names.PLAIN_SPAN, name} else f"{kind}  {name}"
+    word = _word(row)
+    if word in _WORTH_SAYING:
+        label += f"  {word}"
+    if why := row.get("status_message"):
+        label += f": {why}"
+    return clean(label)

@@ -1,0 +1,50 @@
+"""Which viewer a command talks to, and with which token. A token never comes from the command line: others see that."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from spanflow.cli.console import Console
+from spanflow.cli.data_directory import DataDirectory
+from spanflow.cli.problem import Problem
+from spanflow.cli.terminal.client import ViewerClient
+from spanflow.span_processors.data_dir import data_directory
+from spanflow.span_processors.settings import Settings
+
+_LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", help="the viewer's address (SPANFLOW_URL); without it the one of `spanflow up`")
+    parser.add_argument("--token-file", help="file that holds the access token (SPANFLOW_TOKEN_FILE)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+
+
+def client(arguments: argparse.Namespace, environ: Mapping[str, str], console: Console) -> ViewerClient:
+    """The viewer that is named; else the one that `spanflow up` runs here, with its token; else the default address."""
+    settings = Settings.from_environ(environ)
+    url, token = arguments.url or settings.client_url, _token(arguments, settings)
+    if not url:
+        # The token of `spanflow up` is only for its own viewer.
+        here = DataDirectory(data_directory(settings)).viewer()
+        url, token = (here[0], token or here[1]) if here else (f"http://127.0.0.1:{settings.viewer_port}", token)
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise Problem(f"{url!r} is not the address of a viewer; write it like https://viewer.example.com.")
+    if token and parts.scheme == "http" and not parts.hostname.startswith(_LOOPBACK):
+        console.note(f"The token travels unencrypted to {parts.hostname}: use https:// where others share the network.")
+    return ViewerClient(url, token)
+
+
+def _token(arguments: argparse.Namespace, settings: Settings) -> str:
+    name = arguments.token_file or settings.client_token_file
+    if not name or (settings.client_token and not arguments.token_file):
+        return settings.client_token
+    try:
+        token = Path(name).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as why:
+        raise Problem(f"the token cannot be read from {name}: {getattr(why, 'strerror', why)}.") from None
+    if not token or not token.isascii() or not token.isprintable():
+        raise Problem(f"{name} must hold one access token and nothing else.")
+    return token
