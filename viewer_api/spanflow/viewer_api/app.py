@@ -21,6 +21,7 @@ from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.dashboard_files import DashboardFiles, built_dashboard
 from spanflow.viewer_api.lifespan import started
+from spanflow.viewer_api.operations.folder import Folder, folder_of
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.operations.request_watch import RequestWatch
 from spanflow.viewer_api.routes import (
@@ -100,8 +101,10 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
         allow_credentials=True,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type", REASON_HEADER],
+        expose_headers=["Retry-After"],
         max_age=600,
     )
+    app.add_middleware(Folder, path=folder_of(settings))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestWatch, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))
     return app
