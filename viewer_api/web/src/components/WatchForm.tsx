@@ -1,5 +1,5 @@
-import { useState, type FormEvent } from "react";
-import { nameOf, watch, type Person } from "../api/monitoring";
+import { useEffect, useState, type FormEvent } from "react";
+import { monitoringPolicy, nameOf, watch, type Person, type Policy } from "../api/monitoring";
 import { UserSearch } from "./UserSearch";
 
 interface Props {
@@ -12,13 +12,28 @@ export function WatchForm({ onWatched, onHistory }: Props) {
   const [person, setPerson] = useState<Person | null>(null);
   const [reason, setReason] = useState("");
   const [hours, setHours] = useState("1");
+  const [policy, setPolicy] = useState<Policy | null>(null);
+  const [metadataOnly, setMetadataOnly] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    const abort = new AbortController();
+    monitoringPolicy(abort.signal).then(
+      (found) => {
+        setPolicy(found);
+        setMetadataOnly(found.metadataOnly !== "off");
+        setHours((chosen) => String(Math.min(Number(chosen), found.maxHours)));
+      },
+      // Without it the viewer itself still says what a watch needs.
+      () => {},
+    );
+    return () => abort.abort();
+  }, []);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (person === null) return;
     setBusy(true);
-    watch(person.userId, Number(hours), reason.trim())
+    watch(person.userId, Number(hours), reason.trim(), metadataOnly)
       .then(
         () => {
           setProblem(null);
@@ -39,11 +54,12 @@ export function WatchForm({ onWatched, onHistory }: Props) {
             <strong>{nameOf(person)}</strong> <span className="quiet">id {person.userId}</span>
           </p>
           <label>
-            Reason
+            {policy?.reasonRequired === false ? "Reason (may be left out)" : "Reason"}
             <input
               value={reason}
               onChange={(event) => setReason(event.target.value)}
-              required
+              required={policy?.reasonRequired !== false}
+              minLength={policy?.reasonLength ?? 1}
               maxLength={500}
               placeholder="ticket, complaint, test …"
               data-testid="watch-reason"
@@ -53,14 +69,24 @@ export function WatchForm({ onWatched, onHistory }: Props) {
             Hours
             <input
               type="number"
-              min="0.1"
-              max="8760"
+              min="0.01"
+              max={policy?.maxHours ?? 8760}
               step="any"
               value={hours}
               onChange={(event) => setHours(event.target.value)}
               required
               data-testid="watch-hours"
             />
+          </label>
+          <label className="tick">
+            <input
+              type="checkbox"
+              checked={metadataOnly}
+              disabled={policy?.metadataOnly === "always"}
+              onChange={(event) => setMetadataOnly(event.target.checked)}
+              data-testid="watch-metadata-only"
+            />
+            Without contents: what happens, not what is said
           </label>
           {problem !== null && (
             <p role="alert" className="alert">

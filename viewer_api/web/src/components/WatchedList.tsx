@@ -1,6 +1,6 @@
 import { useState } from "react";
-import { nameOf, unwatch, type WatchedUser } from "../api/monitoring";
-import { until } from "../format";
+import { extendWatch, nameOf, unwatch, type WatchedUser } from "../api/monitoring";
+import { countdown } from "../format";
 import { useNow } from "../hooks/useNow";
 
 interface Props {
@@ -11,12 +11,15 @@ interface Props {
   readonly onChanged: () => void;
 }
 
-/** Everybody who is watched now: a tick shows or hides the panel, a button ends the watch. */
+const HOUR_MS = 3_600_000;
+
+/** Everybody who is watched now: a tick shows or hides the panel, buttons extend and end the watch. */
 export function WatchedList({ users, shown, mayChange, onToggle, onChanged }: Props) {
-  const now = useNow(Date.now, 30_000);
+  const soon = users.some((user) => user.expiresAt !== null && Date.parse(user.expiresAt) - Date.now() < HOUR_MS);
+  const now = useNow(Date.now, soon ? 1000 : 30_000);
   const [problem, setProblem] = useState<string | null>(null);
-  const end = (userId: string) =>
-    unwatch(userId).then(
+  const change = (asked: Promise<unknown>) =>
+    asked.then(
       () => {
         setProblem(null);
         onChanged();
@@ -40,14 +43,31 @@ export function WatchedList({ users, shown, mayChange, onToggle, onChanged }: Pr
               <span className="name">{nameOf(user)}</span>
             </label>
             <span className="quiet">
-              {user.expiresAt === null ? "until ended" : `${until(user.expiresAt, now)} left`}
+              {user.expiresAt === null ? "until ended" : `${countdown(user.expiresAt, now)} left`}
+              {user.metadataOnly ? " · without contents" : ""}
               {user.reason === null ? "" : ` · ${user.reason}`}
               {user.by === null ? "" : ` · by ${user.by}`}
+              {user.extendedBy === null || user.extendedBy === user.by ? "" : ` · extended by ${user.extendedBy}`}
             </span>
             {mayChange && (
-              <button type="button" onClick={() => void end(user.userId)} aria-label={`Stop watching ${nameOf(user)}`}>
-                Stop
-              </button>
+              <span className="buttons">
+                {user.expiresAt !== null && (
+                  <button
+                    type="button"
+                    onClick={() => void change(extendWatch(user.userId, 1))}
+                    aria-label={`Watch ${nameOf(user)} one hour longer`}
+                  >
+                    +1 h
+                  </button>
+                )}
+                <button
+                  type="button"
+                  onClick={() => void change(unwatch(user.userId))}
+                  aria-label={`Stop watching ${nameOf(user)}`}
+                >
+                  Stop
+                </button>
+              </span>
             )}
           </li>
         ))}

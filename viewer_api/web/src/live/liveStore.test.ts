@@ -100,6 +100,18 @@ describe("the live store", () => {
     expect(asked).toBe(2);
   });
 
+  it("lets go of flows that were shown without contents when everything comes anew", () => {
+    const bare = start("f", "a", 1);
+    says({ type: "events", user_id: 7, events: [bare], cursor: "1" });
+    says({ type: "resync", user_id: 7, reason: "slow_client" });
+    expect(store.flowsOf("7").flows.size).toBe(1);
+    says({ type: "resync", user_id: 7, reason: "contents_shown" });
+    expect(store.flowsOf("7").flows.size).toBe(0);
+    says({ type: "events", user_id: 7, events: [{ ...bare, attributes: { "flow.data.note": "hello" } }], cursor: "2" });
+    const [node] = store.flowsOf("7").flow("f").tree(0n).nodes.values();
+    expect(node?.entry?.attributes).toEqual({ "flow.data.note": "hello" });
+  });
+
   it("follows a user as long as one of several parts of the page wants it", () => {
     const second = store.follow("8");
     const third = store.follow("8");

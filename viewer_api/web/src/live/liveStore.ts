@@ -99,6 +99,11 @@ export class LiveStore {
       case "process":
         this.flowsOf(String(message.user_id)).flow(message.flow_id).setProcess(message.process, message.alive);
         break;
+      case "resync":
+        // What came until now lacked what was said, and everything comes anew.
+        if (message.reason !== "contents_shown") return;
+        this.flowsOf(String(message.user_id)).flows.clear();
+        break;
       case "subscribed":
         this.flowsOf(String(message.user_id)).ended = undefined;
         break;
