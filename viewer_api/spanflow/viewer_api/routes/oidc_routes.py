@@ -1,7 +1,7 @@
 """Signing a browser in at the identity provider."""
 
 import dataclasses
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -19,8 +19,18 @@ from spanflow.viewer_api.viewer import Viewer, viewer_of
 
 router = APIRouter(prefix="/api/v1/session/oidc", tags=["session"])
 _FOLDER: Final = CALLBACK.rpartition("/")[0]
+_PAGE: Final = "Where the browser comes back to, below the dashboard's address: `/#/history?user=7`."
 #: What the dashboard shows when it opens at this place.
 _FAILED: Final = "/#sign_in=failed"
+
+
+#: Open to everybody, and answered by an address.
+_REDIRECTS: Final[dict[str, Any]] = {
+    "status_code": 303,
+    "response_class": RedirectResponse,
+    "dependencies": [Depends(Everybody())],
+    "openapi_extra": {"security": []},
+}
 
 
 def _oidc_of(viewer: Viewer) -> OidcSessions:
@@ -29,9 +39,9 @@ def _oidc_of(viewer: Viewer) -> OidcSessions:
     return viewer.oidc
 
 
-@router.get("/start", status_code=303, response_class=RedirectResponse, dependencies=[Depends(Everybody())])
-async def start(request: Request, page: Annotated[str, Query(max_length=512)] = "/") -> Response:
-    """Send the browser to the identity provider. `page` is where it comes back to, below the dashboard's address."""
+@router.get("/start", **_REDIRECTS)
+async def start(request: Request, page: Annotated[str, Query(max_length=512, description=_PAGE)] = "/") -> Response:
+    """Send the browser to the identity provider, to come back to the callback. Open to everybody."""
     viewer = viewer_of(request)
     oidc = _oidc_of(viewer)
     address = viewer.authenticator.address
@@ -50,7 +60,7 @@ async def start(request: Request, page: Annotated[str, Query(max_length=512)] = 
     return response
 
 
-@router.get("/callback", status_code=303, response_class=RedirectResponse, dependencies=[Depends(Everybody())])
+@router.get("/callback", **_REDIRECTS)
 async def callback(request: Request) -> Response:
     """Where the identity provider sends the browser back to. It ends at the dashboard, signed in or told that not."""
     viewer = viewer_of(request)

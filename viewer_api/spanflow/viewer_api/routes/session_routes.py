@@ -46,7 +46,7 @@ def _shown(principal: Principal) -> dict[str, Any]:
     }
 
 
-@router.post("", dependencies=[Depends(Everybody())])
+@router.post("", dependencies=[Depends(Everybody())], openapi_extra={"security": []})
 async def sign_in(request: Request, body: Credential) -> Response:
     """Exchange a one-time code, or a token, for a session cookie. Open to everybody."""
     viewer = viewer_of(request)
@@ -69,7 +69,7 @@ async def sign_in(request: Request, body: Credential) -> Response:
     return response
 
 
-@router.get("/methods", dependencies=[Depends(Everybody())])
+@router.get("/methods", dependencies=[Depends(Everybody())], openapi_extra={"security": []})
 async def methods(request: Request) -> Response:
     """How a browser can sign in here. Open to everybody."""
     oidc = ["oidc"] if viewer_of(request).oidc is not None else []
