@@ -5,9 +5,10 @@ import logging
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from spanflow.span_processors import names
 from spanflow.viewer_api.activity_documents import activity_document
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.documents import Flow, from_stream
@@ -62,6 +63,14 @@ class Turns:
     end: tuple[datetime, str] | None
 
 
+def _took(call: Row, response: Row) -> float:
+    """As the gateway measured it, or else the time between the two."""
+    if response["duration_ms"] is not None:
+        return float(response["duration_ms"])
+    apart: timedelta = response["created_at"] - call["created_at"]
+    return max(0.0, round(apart.total_seconds() * 1000, 3))
+
+
 def place_of(row: Row) -> Place:
     return row["sequence_num"], row["created_at"], row["activity_id"]
 
@@ -103,10 +112,10 @@ class ConversationReader:
 
     def _item(self, activity_id: str, outline: Outline, rows: Mapping[str, Row]) -> dict[str, Any]:
         item = {**activity_document(rows[activity_id]), "source": rows[activity_id]["source"]}
-        if item["activity_type"] == "mcp_tool_call":
+        if item["activity_type"] == names.MCP_TOOL_CALL:
             response = rows.get(outline.responses.get(activity_id, ""))
             item["response"] = activity_document(response) if response is not None else None
-            item["duration_ms"] = response["duration_ms"] if response is not None else None
+            item["duration_ms"] = _took(rows[activity_id], response) if response is not None else None
         return item
 
     async def turns(self, conversation_id: str, after: tuple[datetime, str] | None, limit: int) -> Turns:
