@@ -1,11 +1,12 @@
 """What a batch brings for one flow, as one document: before it is known whether a row of the flow is there already."""
 
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -41,6 +42,9 @@ class FlowDraft:
     activities: list[Activity] = field(default_factory=list)
 
 
+#: After so many flows, half a millisecond, a request that waits for the interpreter gets it. Without this it would wait
+#: until Python takes it away from a busy thread, which is ten times as long.
+_GIVE_WAY_AFTER: Final = 4
 #: How the entries of a part are read.
 _Reading = Callable[[FlowPart], Iterable[Event]]
 
@@ -62,7 +66,9 @@ class Drafter:
             else:
                 poison.append(Poison.of_part(part, "the flow id cannot be used"))
         made: list[FlowDraft] = []
-        for flow_id in sorted(by_flow):
+        for number, flow_id in enumerate(sorted(by_flow)):
+            if number % _GIVE_WAY_AFTER == 0:
+                time.sleep(0)
             try:
                 made.append(self._draft(flow_id, by_flow[flow_id], poison))
             except Exception as why:  # whatever a record brings, it must not keep the others from being stored
