@@ -24,12 +24,19 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ),
     "0002": (
         # One file per noun, and in the second list the file that takes it back.
-        ("viewer/flow_indexes.sql", "viewer/people.sql", "viewer/conversations.sql", "viewer/audit_log.sql"),
+        (
+            "viewer/flow_indexes.sql",
+            "viewer/flow_reads.sql",
+            "viewer/people.sql",
+            "viewer/conversations.sql",
+            "viewer/audit_log.sql",
+        ),
         (
             "viewer/audit_log_down.sql",
             "viewer/conversations_down.sql",
             "viewer/people_down.sql",
             "foundation/people.sql",
+            "viewer/flow_reads_down.sql",
             "viewer/flow_indexes_down.sql",
         ),
     ),

@@ -11,6 +11,7 @@ from spanflow.span_processors.setting_parsers import (
     relation,
     seconds,
     text,
+    url_with,
     user_columns,
     whole,
 )
@@ -31,6 +32,14 @@ class ViewerSettings(OperationSettings):
     )
     viewer_port: int = setting(
         "SPANFLOW_VIEWER_PORT", 8600, "Port the viewer listens on; 0 takes a free one.", parse=whole(0, 65535)
+    )
+    viewer_read_dsn: str = setting(
+        "SPANFLOW_VIEWER_READ_DSN",
+        "",
+        "A second way to the database, for everything that is only read about the past: a role that cannot write, or a "
+        "replica. Without it, such reads are transactions that cannot write.",
+        parse=url_with("postgresql", "postgres"),
+        secret=True,
     )
     viewer_statement_timeout: float = setting(
         "SPANFLOW_VIEWER_STATEMENT_TIMEOUT",

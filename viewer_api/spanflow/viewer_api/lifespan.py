@@ -54,15 +54,22 @@ async def started(settings: Settings, metrics: Metrics, clock: Clock = time.time
         pool = await stack.enter_async_context(make_pool(settings, "viewer", command_timeout=patience))
         redis = async_client(settings)
         stack.push_async_callback(redis.aclose)
-        database = Database(pool, settings.schema, settings.viewer_statement_timeout)
+        reader = None
+        if settings.viewer_read_dsn:
+            reader = await stack.enter_async_context(
+                make_pool(settings, "viewer reads", command_timeout=patience, dsn=settings.viewer_read_dsn)
+            )
+        # Whom somebody watches and which sign-ins are spent is asked where it is written: a replica lags behind.
+        primary = Database(pool, settings.schema, settings.viewer_statement_timeout)
+        database = Database(pool, settings.schema, settings.viewer_statement_timeout, reader)
         redis_flows = RedisFlows(redis)
         flows = FlowStore(database)
-        audit = AuditLog(database)
-        spent = SpentTokens(database)
+        audit = AuditLog(primary)
+        spent = SpentTokens(primary)
         users = UserStore(database, own_users(settings, database))
         policy = MonitoringPolicy.from_settings(settings)
         watching = Watching(
-            WatchStore(database), redis, audit, database, policy, clock, settings.viewer_recheck_seconds
+            WatchStore(primary), redis, audit, primary, policy, clock, settings.viewer_recheck_seconds
         )
         metadata = Metadata.from_settings(settings)
         usual = UsualTimes(database)

@@ -52,8 +52,9 @@ async def _outlook(viewer: Viewer, flow: Flow) -> Outlook:
     if not flow.open:
         return Outlook()
     now_ns = int(viewer.clock() * NS_PER_S)
+    alive: set[str] | None
     try:
         alive = await viewer.redis_flows.alive(open_processes(flow))
     except REDIS_ERRORS:
-        return Outlook(now_ns=now_ns)
-    return Outlook(now_ns=now_ns, alive=alive)
+        alive = None
+    return Outlook(now_ns=now_ns, alive=alive, usual_p95_ns=viewer.hub.surroundings.usual_p95_ns())

@@ -102,10 +102,11 @@ class Database:
             await connection.execute(self.sql(text), *values)
 
     async def is_up(self) -> bool:
-        """Whether Postgres answers within two seconds."""
+        """Whether Postgres answers within two seconds, for reading too."""
         try:
-            async with self._connection(self._pool, 2) as connection:
-                await connection.fetchval("SELECT 1", timeout=2)
+            for pool in dict.fromkeys((self._pool, self._reader)):
+                async with self._connection(pool, 2) as connection:
+                    await connection.fetchval("SELECT 1", timeout=2)
         except (*_UNREACHABLE, asyncpg.PostgresError):
             return False
         return True

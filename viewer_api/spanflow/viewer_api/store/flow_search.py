@@ -11,7 +11,7 @@ there: so every search ends in time, and each page gets further.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -33,15 +33,20 @@ from spanflow.viewer_api.store.stretches import Stretch, stretches_of
 T = TypeVar("T")
 
 SUMMARY: Final = """
-flow_id, start_key, session_id, user_id, conversation_id, source, name, outcome, complete, complete_why,
-started_at, ended_at, created_at, completed_at, duration_ms, span_count, checkpoint_count, error_count, denied_count,
-tokens_in, tokens_out, cost, event_types, tools, models, mcp_servers, gate, reason, status_message
+flow_id, start_key, session_id, user_id, conversation_id, source, name, outcome, started_at, completed_at, duration_ms,
+span_count, checkpoint_count, error_count, tokens_in, tokens_out, cost, tools, models, mcp_servers, gate, reason,
+status_message
 """
 #: Up to so many people, each one's newest flows are read apart and put together.
 _PEOPLE_APART: Final = 50
 #: An exact count goes no further.
 MAX_COUNT: Final = 100_000
+#: What filters read beside that.
+_FILTERED: Final = ", ended_at, event_types, search"
 _TABLE: Final = "{s}.interaction_flows"
+_OF_PERSON: Final = f"SELECT {SUMMARY} FROM {{s}}.newest_flows_of($1, $2, $3, $4)"
+#: A moment that no flow begins at or after.
+_AFTER_ALL: Final = datetime(9999, 12, 31, tzinfo=UTC)
 #: So many flows are looked at in the order of the list, before the indexes of the filters are asked.
 _NEAR: Final = 4000
 #: Settings for a statement that is to be read by the indexes of its filters, and not in the order of the list.
@@ -279,27 +284,30 @@ def page_statement(
 ) -> tuple[str, list[Any]]:
     """One page of one stretch; `near`: only from the next few thousand flows. `before` are the values of a statement
     that this one becomes a part of."""
+    if order is Order.NEWEST and stretch == Stretch() and (person := _only_person(filters)) is not None:
+        place = (after.start_key, after.flow_id) if after is not None else (_AFTER_ALL, "")
+        return _OF_PERSON, [person, *place, limit]
     apart = order is Order.NEWEST and _person_by_person(filters)
     split = split_conditions(filters, people=not apart, after=before)
-    place = Conditions(split.values)
-    stretch.add_to(place)
+    placed = Conditions(split.values)
+    stretch.add_to(placed)
     key = _KEYS.get(order)
     if after is not None:
-        at = f"{place.value(after.start_key, 'timestamptz')}, {place.value(after.flow_id, 'text')}"
+        at = f"{placed.value(after.start_key, 'timestamptz')}, {placed.value(after.flow_id, 'text')}"
         if key is None:
-            place.add(f"(start_key, flow_id) < ({at})")
+            placed.add(f"(start_key, flow_id) < ({at})")
         else:
             # Of the index's own type: otherwise it would be of no use.
             value = round(after.value or 0) if order is Order.TOKENS else after.value
-            place.add(f"({key}, start_key, flow_id) < ({place.value(value, _KINDS[order])}, {at})")
+            placed.add(f"({key}, start_key, flow_id) < ({placed.value(value, _KINDS[order])}, {at})")
     ordered = f"ORDER BY {f'{key} DESC, ' if key else ''}start_key DESC, flow_id DESC"
     columns = SUMMARY + (f", {key} AS sort_key" if key else "")
     ending = f"{ordered} LIMIT {int(limit)}"
     if apart:
         each = (
-            f"SELECT {columns} FROM {_TABLE} WHERE {_all([*split.all, *place.parts, 'user_id = person.id'])} {ending}"
+            f"SELECT {columns} FROM {_TABLE} WHERE {_all([*split.all, *placed.parts, 'user_id = person.id'])} {ending}"
         )
-        who = place.value(filters.people, "text[]")
+        who = placed.value(filters.people, "text[]")
         text = f"SELECT flow.* FROM unnest({who}) AS person (id) CROSS JOIN LATERAL ({each}) AS flow {ending}"
     elif near:
         if key is None:
@@ -307,16 +315,16 @@ def page_statement(
         else:
             # Read in the order of what they are sorted by, whoever's they are and whenever they were.
             first, rest = [], split.all
-        inner = f"SELECT {SUMMARY}, search FROM {_TABLE} WHERE {_all([*first, *place.parts])} {ordered}"
+        inner = f"SELECT {SUMMARY}{_FILTERED} FROM {_TABLE} WHERE {_all([*first, *placed.parts])} {ordered}"
         text = f"SELECT {columns} FROM ({inner} LIMIT {_NEAR}) AS near WHERE {_all(rest)} {ending}"
     elif stretch.outliers_only:
         # They are few: all of them are read from their own index, and then looked at.
-        inner = f"SELECT {SUMMARY}, search FROM {_TABLE} WHERE {_all([*split.time, *place.parts])} OFFSET 0"
+        inner = f"SELECT {SUMMARY}{_FILTERED} FROM {_TABLE} WHERE {_all([*split.time, *placed.parts])} OFFSET 0"
         rest = [*split.rest, *([split.lead] if split.lead else [])]
         text = f"SELECT {columns} FROM ({inner}) AS few WHERE {_all(rest)} {ending}"
     else:
-        text = f"SELECT {columns} FROM {_TABLE} WHERE {_all([*split.all, *place.parts])} {ending}"
-    return text, place.values
+        text = f"SELECT {columns} FROM {_TABLE} WHERE {_all([*split.all, *placed.parts])} {ending}"
+    return text, placed.values
 
 
 def sorted_statement(filters: Filters, order: Order, after: Position | None, limit: int) -> tuple[str, list[Any]]:
@@ -331,6 +339,15 @@ def sorted_statement(filters: Filters, order: Order, after: Position | None, lim
 
 def _all(conditions: Sequence[str]) -> str:
     return " AND ".join(conditions) or "true"
+
+
+def _only_person(filters: Filters) -> str | None:
+    """The one person whose flows are asked for, when nothing else is."""
+    people = filters.people
+    if people is None or len(people) != 1:
+        return None
+    split = split_conditions(filters)
+    return None if split.rest or split.time else people[0]
 
 
 def _person_by_person(filters: Filters) -> bool:
@@ -353,7 +370,7 @@ def _counted(conditions: Conditions, stretch: Stretch, cap: int) -> tuple[str, l
     stretch.add_to(conditions)
     text = (
         "SELECT count(*) AS found FROM "
-        f"(SELECT 1 FROM {{s}}.interaction_flows WHERE {conditions.sql} LIMIT {int(cap)}) AS some"
+        f"(SELECT 1 FROM {{s}}.interaction_flows WHERE {conditions.sql} LIMIT {int(cap)}) AS counted"
     )
     return text, conditions.values
 

@@ -37,10 +37,8 @@ WHERE user_id = $1 AND ($2::text IS NULL OR source = $2)
   AND (session_id = ANY($3::text[]) OR (session_id IS NULL AND flow_id = ANY($3::text[])))
 ORDER BY start_key, flow_id
 """
-_BY_KEY = f"""
-SELECT {_WHOLE} FROM {{s}}.interaction_flows
-WHERE flow_id = $1 AND start_key = (SELECT start_key FROM {{s}}.flow_keys WHERE flow_id = $1)
-  AND ($2::text[] IS NULL OR user_id = ANY($2))
+BY_ID: Final = f"""
+SELECT {_WHOLE} FROM {{s}}.flow_by_id($1) WHERE $2::text[] IS NULL OR user_id = ANY($2)
 """
 #: Flows of one user that are looked at to find the newest sessions.
 _FLOWS_PER_SESSION: Final = 50
@@ -75,7 +73,7 @@ class FlowStore:
         return {session_id: flows for session_id, flows in sessions.items() if flows}
 
     async def one(self, flow_id: str, visible: Collection[str] | None) -> Row | None:
-        return await self._database.fetchrow(_BY_KEY, flow_id, _listed(visible))
+        return await self._database.fetchrow(BY_ID, flow_id, _listed(visible))
 
 
 def _listed(visible: Collection[str] | None) -> list[str] | None:
