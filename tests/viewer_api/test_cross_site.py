@@ -62,6 +62,19 @@ def test_without_an_origin_the_browsers_own_word_counts(browser_client: httpx.Cl
     assert browser_client.post(ENABLE).status_code == 200
 
 
+def test_another_site_cannot_make_a_browser_look_at_somebody(browser_client: httpx.Client, postgres_dsn: str) -> None:
+    look = "/api/v1/monitoring/flows/7"
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}):
+        assert browser_client.get(look, headers=headers).json()["code"] == "origin_not_allowed"
+    assert value(postgres_dsn, ROWS) == 0
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    for headers in (own, link, {}):
+        assert browser_client.get(look, headers=headers).status_code == 200
+    # A link changes nothing, so that word helps nobody who wants to.
+    assert browser_client.post(ENABLE, headers=link).status_code == 403
+
+
 def test_signing_in_is_closed_to_other_sites_as_well(viewer: RunningViewer) -> None:
     body = {"code": one_time_code(TOKEN, time.time)}
     evil = viewer.stranger.post("/api/v1/session", json=body, headers={"Origin": "https://evil.example"})
@@ -153,6 +166,7 @@ def test_every_answer_has_the_headers_that_keep_a_browser_careful(make_viewer: M
         assert answer.headers["x-content-type-options"] == "nosniff", name
         assert answer.headers["x-frame-options"] == "DENY", name
         assert answer.headers["referrer-policy"] == "no-referrer", name
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin", name
 
 
 def test_a_token_in_an_address_is_taken_out_before_anybody_can_log_it(

@@ -26,6 +26,8 @@ _HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    # Dashboards of listed origins ask in a way (CORS) that this does not concern.
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 

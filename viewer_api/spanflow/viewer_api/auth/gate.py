@@ -16,7 +16,7 @@ from spanflow.viewer_api.auth.secret_query import hide_secrets
 from spanflow.viewer_api.problems import Problem, no_such_address, not_signed_in
 
 MAX_BODY: Final = 256 * 1024
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE: Final = frozenset({"GET", "HEAD"})
 #: No browser sends such a credential by itself, so no other site's page can make it do so.
 _BEARERS: Final = frozenset({Via.TOKEN, Via.JWT, Via.OIDC})
 
@@ -72,7 +72,7 @@ class Gate:
         principal: Principal | None = scope["state"]["principal"]
         by_bearer = principal is not None and principal.via in _BEARERS
         problem = None
-        if scope["method"] not in _SAFE and not by_bearer and not _origin_allowed(scope):
+        if not by_bearer and not _leads_here(scope) and not _origin_allowed(scope):
             problem = Problem(
                 403, "origin_not_allowed", "This origin is not listed in SPANFLOW_VIEWER_ALLOWED_ORIGINS."
             )
@@ -86,6 +86,11 @@ class Gate:
             await problem.response()(scope, receive, send)
             return
         await self._app(scope, _limited(receive), send)
+
+
+def _leads_here(scope: Scope) -> bool:
+    """Whether somebody follows a link to here, which any site may have. No page gets to see what it leads to."""
+    return scope["method"] in _SAFE and HTTPConnection(scope).headers.get("sec-fetch-mode") == "navigate"
 
 
 def _origin_allowed(scope: Scope) -> bool:

@@ -1,7 +1,8 @@
 """Which web pages may make a browser call this API.
 
 CORS does not hold for sockets, nor for requests that a browser sends without asking; so the origin is checked here for
-every socket and for every request that changes something and was not made with a bearer token.
+every socket and for every request that was not made with a bearer token. Reading counts as well: another site's page
+would not see the answer, but the audit log would say that somebody looked.
 """
 
 from collections.abc import Sequence

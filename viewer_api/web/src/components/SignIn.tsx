@@ -39,7 +39,14 @@ export function SignIn({ problem, onEntered }: Props) {
       )}
       {atProvider && (
         <p>
-          <a className="main" href={providerUrl(location.hash)}>
+          <a
+            className="main"
+            href={providerUrl(location.hash)}
+            onClick={(event) => {
+              // The view may have changed since this was shown: that changes only the fragment.
+              event.currentTarget.href = providerUrl(location.hash);
+            }}
+          >
             Sign in at your organisation
           </a>
         </p>
