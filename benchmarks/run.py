@@ -15,7 +15,7 @@ import orjson
 
 from benchmarks.children import ChildFailed
 from benchmarks.servers import running_servers
-from benchmarks.suites import SUITES, Effort, Results, add
+from benchmarks.suites import FIRST_ROUNDS_ONLY, SUITES, Effort, Results, add
 from benchmarks.tables import tables
 
 
@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
                 _say(f"the time is up after {done} rounds")
                 break
             for suite in options.only or SUITES:
+                if number > FIRST_ROUNDS_ONLY.get(suite, number):
+                    continue
                 _say(f"round {number} of {options.rounds}: {suite}")
                 try:
                     add(results, suite, SUITES[suite](servers, effort))

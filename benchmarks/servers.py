@@ -29,11 +29,14 @@ def running_servers() -> Iterator[Servers]:
         stack.callback(postgres.kill)
         dsn = postgres.dsn()
         upgrade(dsn, "omni2")
+        postgres.execute("CREATE DATABASE history")
+        upgrade(postgres.dsn("history"), "omni2")
         port = free_port()
         sink = subprocess.Popen([sys.executable, "-m", "benchmarks.otlp_sink", str(port)])
         stack.callback(_end, sink)
         eventually(lambda: accepts(port), within=15)
-        yield Servers(redis.url, dsn, f"http://127.0.0.1:{port}/v1/traces", str(_folder(directory, "data")))
+        otlp = f"http://127.0.0.1:{port}/v1/traces"
+        yield Servers(redis.url, dsn, otlp, str(_folder(directory, "data")), postgres.dsn("history"))
 
 
 def _folder(parent: Path, name: str) -> Path:

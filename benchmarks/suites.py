@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Final
 
 from benchmarks import http_load
@@ -24,6 +25,8 @@ class Effort:
     gc_threshold: int = 0
     #: Flows per case of the archive.
     flows: int = 1000
+    #: Flows in the database whose reading is measured.
+    past_flows: int = 100_000
 
 
 def request(servers: Servers, effort: Effort) -> Measured:
@@ -53,6 +56,21 @@ def archive(servers: Servers, effort: Effort) -> Measured:
     return {"archive": run_job("benchmarks.archive_capacity", job)}
 
 
+def history(servers: Servers, effort: Effort) -> Measured:
+    _fill(servers.history_dsn, effort.past_flows)
+    found = run_job("benchmarks.history_reads", {"dsn": servers.history_dsn, "rounds": 1})
+    return {"history": found["rounds"][0]}
+
+
+@cache
+def _fill(dsn: str, flows: int) -> None:
+    run_job("benchmarks.history_flows", {"dsn": dsn, "flows": flows}, timeout=300)
+
+
+def live(servers: Servers, effort: Effort) -> Measured:
+    return {"live": run_job("benchmarks.live_latency", asdict(servers))}
+
+
 def budget(servers: Servers, effort: Effort) -> Measured:
     return {"budget": run("benchmarks.event_budget", "3")}
 
@@ -63,8 +81,13 @@ SUITES: Final[dict[str, Callable[[Servers, Effort], Measured]]] = {
     "model": model,
     "mirror": mirror,
     "archive": archive,
+    "history": history,
+    "live": live,
     "budget": budget,
 }
+
+#: What takes long and is steady is not measured in every round.
+FIRST_ROUNDS_ONLY: Final = {"history": 3, "live": 3}
 
 Results = dict[str, dict[str, list[dict[str, Any]]]]
 

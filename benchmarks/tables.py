@@ -107,6 +107,34 @@ def _archive(results: Rounds) -> str:
     return table(["the archive", "flows/s", "of the limit"], rows) + f"\n\n{more}"
 
 
+def _history(results: Rounds) -> str:
+    rounds = results["history"]
+    rows = [
+        [name, median_of(rounds, f"{kind}_{key}_us"), ratio_within(rounds, f"{kind}_{key}_us", f"{kind}_select_1_us")]
+        for kind, about in (("statement", "the bare statement"), ("store", "as the viewer does it"))
+        for name, key in (
+            (f"SELECT 1, {about}", "select_1"),
+            (f"a flow by its id, {about}", "flow_by_id"),
+            (f"a user's last 50, {about}", "last_50"),
+        )
+    ]
+    return table(["reading the past", "us", "of SELECT 1"], rows)
+
+
+def _live(results: Rounds) -> str:
+    rounds = results["live"]
+    rows = [
+        [name, median_of(rounds, f"{key}_p50_ms"), median_of(rounds, f"{key}_p99_ms")]
+        for name, key in (
+            ("the floor: Redis alone, 2,000 messages a second", "floor"),
+            ("a watched user, 100 events a second", "watched_100"),
+            ("a watched user, 2,000 events a second", "watched_2000"),
+            ("somebody who is not watched, 100 events a second", "unwatched"),
+        )
+    ]
+    return table(["from a span's start to a live client", "p50 ms", "p99 ms"], rows)
+
+
 def _budget(results: Rounds) -> str:
     """The least of all rounds: what the work takes when nothing gets in its way."""
     rounds = results["budget"]
@@ -122,5 +150,7 @@ _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
     "model": _model,
     "mirror": _mirror,
     "archive": _archive,
+    "history": _history,
+    "live": _live,
     "budget": _budget,
 }

@@ -43,6 +43,18 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         rounds = archive["archive"]
         found.at_least("T8 ready rows / raw COPY", ratio_within(rounds, "rows_ready_per_s", "raw_copy_per_s"), 0.6)
         found.at_least("T8 from parts / raw COPY", ratio_within(rounds, "from_parts_per_s", "raw_copy_per_s"), 0.6)
+    if history := results.get("history"):
+        rounds = history["history"]
+        by_id = ratio_within(rounds, "statement_flow_by_id_us", "statement_select_1_us")
+        found.at_most("T9 flow by id / SELECT 1", by_id, 1.5)
+        last = ratio_within(rounds, "statement_last_50_us", "statement_select_1_us")
+        found.at_most("T9 last 50 of a user / SELECT 1", last, 3.0)
+    if live := results.get("live"):
+        rounds = live["live"]
+        interval = rounds[0]["unwatched_interval_ms"]
+        found.at_most("T10 watched, 2,000 events/s, p99 ms", median_of(rounds, "watched_2000_p99_ms"), 3.0)
+        found.at_most("T10 not watched, p50 ms", median_of(rounds, "unwatched_p50_ms"), interval / 2 + 1)
+        found.at_most("T10 not watched, p99 ms", median_of(rounds, "unwatched_p99_ms"), interval + 3)
     return found.rows
 
 

@@ -39,6 +39,8 @@ class Servers:
     postgres_dsn: str
     otlp_url: str
     data_dir: str
+    #: A database of its own, for weeks of past flows.
+    history_dsn: str = ""
 
 
 @dataclass
