@@ -49,7 +49,11 @@ _EVERYWHERE: Final = {
     "503": "A server that is needed is away, or the query took too long; try again.",
 }
 _WITH_INPUT: Final = {"422": "A parameter or the body cannot be used."}
-_WITH_BODY: Final = {"400": "The body cannot be read.", "413": "The body is too large."}
+_WITH_BODY: Final = {
+    "400": "The body cannot be read.",
+    "404": "Something that it names is not there.",
+    "413": "The body is too large.",
+}
 _WITH_PATH: Final = {"404": "There is no such thing, or it may not be seen."}
 #: What parameters mean that several routes have. A route may say it better itself.
 _PARAMETERS: Final = {
@@ -147,7 +151,10 @@ def _add_problems(operation: dict[str, Any]) -> None:
     # FastAPI's own description of a request that cannot be used is not what we answer.
     responses.pop("422", None)
     for status, why in possible.items():
-        responses.setdefault(status, _problem_response(why))
+        responses.setdefault(status, {"description": why})
+    for status, response in responses.items():
+        if status >= "400":
+            response.setdefault("content", _problem_response("")["content"])
 
 
 def _problem_response(why: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _REDIRECTS: Final[dict[str, Any]] = {
     "response_class": RedirectResponse,
     "dependencies": [Depends(Everybody())],
     "openapi_extra": {"security": []},
+    "responses": {404: {"description": "This viewer has no identity provider."}},
 }
 
 
