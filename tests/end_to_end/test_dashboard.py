@@ -146,3 +146,32 @@ def test_past_flows_say_how_they_ended_and_open_as_trees(
     expect(signed_in.get_by_text("neo@example.com")).to_be_visible()
     tree = signed_in.get_by_role("treegrid")
     expect(tree.get_by_role("row", name="block_check")).to_contain_text("denied")
+
+
+def test_without_contents_a_watcher_sees_what_happens_for_an_hour_longer(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    signed_in.get_by_test_id("user-search").fill("neo@")
+    signed_in.get_by_role("option", name="neo@example.com").click()
+    signed_in.get_by_test_id("watch-hours").fill("0.5")
+    signed_in.get_by_test_id("watch-metadata-only").check()
+    # The policy of this viewer asks for no reason.
+    signed_in.get_by_test_id("watch-form").get_by_role("button", name="Watch").click()
+    listed = signed_in.get_by_test_id("watched-user")
+    expect(listed).to_contain_text("without contents")
+    expect(listed).to_contain_text("29 min")
+    listed.get_by_role("button", name="Watch neo@example.com one hour longer").click()
+    expect(listed).to_contain_text("1 h 29 min left")
+    panel = signed_in.get_by_test_id("panel")
+    expect(panel.get_by_test_id("panel-metadata-only")).to_be_visible()
+    turn = running_request()
+    tool = start_checkpoint("tool_call", parent=turn, tool="list_snapshots", note="between you and me")
+    tool.fail("nobody must know").end()
+    row = panel.get_by_role("row", name="tool_call · list_snapshots")
+    expect(row).to_contain_text("error")
+    row.click()
+    expect(panel).to_contain_text("flow.data.tool")
+    for text in ("between you and me", "nobody must know"):
+        expect(signed_in.locator("body")).not_to_contain_text(text)
+    turn.end()

@@ -97,6 +97,21 @@ def test_the_address_is_the_clients_own_behind_trusted_proxies_only(make_viewer:
     assert remote == {7: "203.0.113.9", 8: "127.0.0.1"}
 
 
+def test_searches_say_what_was_searched(viewer: RunningViewer) -> None:
+    viewer.get("/api/v1/monitoring/users", params={"q": "ada@"})
+    viewer.get("/api/v1/flows", params={"q": "plan b", "user_id": "7"})
+    viewer.get("/api/v1/activities/conversations", params={"mcp_server": "qa"})
+    entries = viewer.get("/api/v1/audit")["entries"]
+    assert [(each["action"], each["user_id"], each["detail"]["searched"]) for each in entries] == snapshot(
+        [
+            ("conversations_listed", None, {"mcp_server": "qa"}),
+            ("flows_listed", 7, {"q": "plan b", "user_id": "7"}),
+            ("users_searched", None, {"q": "ada@"}),
+        ]
+    )
+    assert len(viewer.get("/api/v1/audit", params={"text": "plan b"})["entries"]) == 1
+
+
 def test_filters_are_answered_from_an_index(viewer: RunningViewer, postgres_dsn: str) -> None:
     script(
         postgres_dsn,

@@ -24,12 +24,13 @@ export function until(iso: string, nowMs: number): string {
   return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
 }
 
-/** How long until a moment, to the second within the last hour: `59 min 05 s`, `8 s`, `23 h`. */
+/** How long until a moment, to the second within the last hour: `8 s`, `59 min 05 s`, `2 h 04 min`, `3 days`. */
 export function countdown(iso: string, nowMs: number): string {
   const seconds = Math.ceil((Date.parse(iso) - nowMs) / 1000);
   if (!Number.isFinite(seconds) || seconds <= 0) return "now";
   if (seconds < 60) return `${seconds} s`;
-  if (seconds >= 3600) return until(iso, nowMs);
+  if (seconds >= 48 * 3600) return until(iso, nowMs);
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${String(Math.floor((seconds % 3600) / 60)).padStart(2, "0")} min`;
   return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
 }
 

@@ -101,7 +101,9 @@ describe("texts for people", () => {
     ["2026-01-01T00:10:08Z", "8 s"],
     ["2026-01-01T00:11:00Z", "1 min 00 s"],
     ["2026-01-01T01:09:59Z", "59 min 59 s"],
-    ["2026-01-01T01:10:00Z", "1 h"],
+    ["2026-01-01T01:10:00Z", "1 h 00 min"],
+    ["2026-01-02T02:15:00Z", "26 h 05 min"],
+    ["2026-01-04T00:10:00Z", "3 days"],
     ["nonsense", "now"],
   ])("the countdown to %s", (iso, text) => expect(countdown(iso, Date.parse("2026-01-01T00:10:00Z"))).toBe(text));
 
