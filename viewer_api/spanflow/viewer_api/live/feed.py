@@ -77,6 +77,8 @@ class Feed:
         self._read_ms = 0
         self._look_closely = True
         self._told_usual: dict[str, int] = {}
+        #: The flows that the index had at the last look: any other is new, even if it is complete already.
+        self._newest: frozenset[str] = frozenset()
 
     def ring(self, flow_id: str) -> None:
         """There is something new in a flow."""
@@ -103,20 +105,22 @@ class Feed:
         """Read until cancelled. Redis may go away and come back at any time."""
         next_tick = 0.0
         while True:
-            began = self._monotonic()
             try:
-                if began >= next_tick or self._look_closely:
+                if self._monotonic() >= next_tick or self._look_closely:
                     await self._look()
                     next_tick = self._monotonic() + _TICK_SECONDS
+                began = self._monotonic()
                 await self._read_rung()
             except REDIS_ERRORS as why:
                 log.debug("The flows of %s cannot be read: %s", self.topic, why)
                 self._look_closely = True
+                self._wake.clear()
+                await asyncio.sleep(_LONGEST_PAUSE)
                 await self._rest(_RETRY_SECONDS)
                 continue
-            # Whoever has just worked pauses as long, and longer with many subscribers: then news come in batches.
+            # After some work a pause, longer with many subscribers: then news come in batches.
             now = self._monotonic()
-            pause = min(max(now - began, len(self.subscribers) * _PAUSE_PER_SUBSCRIBER), _LONGEST_PAUSE)
+            pause = min(max((now - began) / 2, len(self.subscribers) * _PAUSE_PER_SUBSCRIBER), _LONGEST_PAUSE)
             await self._rest(max(next_tick - now, 0.001))
             if (left := now + pause - self._monotonic()) > 0:
                 await asyncio.sleep(left)
@@ -137,9 +141,11 @@ class Feed:
         if self._look_closely:
             await self._find_lost_streams()
             self._look_closely = False
-        for flow_id in newest:
-            if flow_id in running:
+        for flow_id in reversed(newest):
+            # What began and ended since the last look, without a bell, has been seen by nobody yet.
+            if flow_id in running or (self._looked and flow_id not in self._newest):
                 self._follow(flow_id)
+        self._newest = frozenset(newest)
         if self.topic.kind is Kind.FLOW and self.topic.id not in self.tails:
             # Complete before anybody looked: it is shown, and that is all.
             self.tails[self.topic.id] = Tail(open=False, closed_at=self._monotonic() - self._linger)
@@ -182,7 +188,7 @@ class Feed:
                 own = await self.flows.rung(unknown)
                 running = await self.redis.open_among(list(own))
                 for flow_id in own:
-                    if flow_id in running:
+                    if flow_id in running or flow_id not in self._newest:
                         self._follow(flow_id)
                     else:
                         await self._send_again(flow_id)
