@@ -134,6 +134,7 @@ FILTERS = [
     ("user=nobody", ["c4"]),
     ("user=matrix&user_id=7", ["c1"]),
     ("user=somebody else", []),
+    ("user=%00", ["c3", "c4", "c2", "c1"]),
     ("mcp_server=other_mcp", ["c4", "c2"]),
     ("mcp_server=other_mcp&mcp_server=qa_mcp", ["c4", "c2", "c1"]),
     ("tool=status", ["c4", "c1"]),

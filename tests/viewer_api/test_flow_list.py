@@ -72,6 +72,8 @@ def test_the_list_pages_by_keys_and_filters(viewer: RunningViewer, store: Store)
             "denied_gate": None,
             "denied_reason": None,
             "error_message": None,
+            "email": None,
+            "full_name": None,
         }
     )
 

@@ -27,9 +27,11 @@ FROM generate_series(1, {rows}) AS n;
 ANALYZE omni2.conversations, omni2.conversation_titles;
 """
 PEOPLE = """
+DROP INDEX omni2.user_directory_grams;
 INSERT INTO omni2.user_directory (user_id, email, full_name, last_seen)
 SELECT 'u' || n, md5(n::text) || '@example.com', 'Person ' || n, timestamptz '2026-06-01Z' - n * interval '1 second'
 FROM generate_series(1, {rows}) AS n;
+CREATE INDEX user_directory_grams ON omni2.user_directory USING gin (grams);
 ANALYZE omni2.user_directory;
 """
 #: Flows of the hundred people, all in weeks that exist.
@@ -70,6 +72,7 @@ async def lists_of_conversations(database: ExplainedDatabase, many: int) -> None
         (ConversationFilters(text="rare WORD"), 2500 + 5 * rare),
         (ConversationFilters(text=f"word {rare // 2 * 1000}"), 2500 + 5 * rare),
         (ConversationFilters(text="word", user_ids=("u0",)), 5000 + 5 * rare),
+        (ConversationFilters(text="word", since=half + timedelta(days=1)), 5000 + 5 * rare),
     ]
     for filters, bound in questions:
         read.clear()

@@ -13,7 +13,7 @@ from spanflow.viewer_api.conversation_reader import ConversationReader, Outline,
 from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.flow_reader import flow_reader
 from spanflow.viewer_api.paging import cursor_of, place_cursor, read_cursor, read_place
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.problems import Problem, invalid_request
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
 from spanflow.viewer_api.store.database import Row
@@ -29,7 +29,7 @@ Number = Annotated[int | None, Query(ge=0, le=2**53)]
 MAX_ROWS = 500
 MAX_ITEMS = 1000
 MAX_TURNS = 500
-#: A search for a person narrows to so many, the best matches.
+#: A part of a name may mean so many people.
 MAX_PEOPLE = 200
 _NOTHING = {"count": 0, "first_activity_id": None, "first_sequence_num": None}
 
@@ -69,8 +69,10 @@ async def conversations(
     searched = {"user": user, "q": q, "since": since, "until": until, "mcp_server": mcp_server, "tool": tool}
     one = user_ids[0] if user_ids and len(user_ids) == 1 else None
     await viewer.look(request, "conversations_listed", user_id=one, searched=searched)
-    if user and user.strip():
-        found = await viewer.users.ids_matching(user, MAX_PEOPLE, visible)
+    if user and (person := _plain(user).strip()):
+        found = await viewer.users.ids_matching(person, MAX_PEOPLE + 1, visible)
+        if len(found) > MAX_PEOPLE:
+            raise invalid_request(f"user: more than {MAX_PEOPLE} people match; write more of the name.")
         user_ids = tuple(found if user_ids is None else (each for each in found if each in user_ids))
     wanted = ConversationFilters(
         user_ids=user_ids,

@@ -106,6 +106,7 @@ async def flows(
         for row in page.rows
         if row["flow_id"] not in known and _word(row["flow_id"]) not in shown_before
     ]
+    await _add_names(viewer, shown)
     answer: dict[str, Any] = {"flows": shown, "next": _written(page, query, shown_before | {_word(id) for id in known})}
     if page.searched_until is not None:
         answer["searched_until"] = page.searched_until
@@ -114,6 +115,15 @@ async def flows(
         found = await (search.count(filters) if query.counting is Counting.EXACT else search.estimate(filters))
         answer["count"] = {"value": found.value, "kind": found.kind}
     return json_response(answer)
+
+
+async def _add_names(viewer: Viewer, shown: list[dict[str, Any]]) -> None:
+    """Who the users are, as far as that is known."""
+    owners = [None if flow["user_id"] is None else str(flow["user_id"]) for flow in shown]
+    people = await viewer.users.names_of(owners)
+    for flow, owner in zip(shown, owners, strict=True):
+        person = people.get(owner) if owner is not None else None
+        flow["email"], flow["full_name"] = (person.email, person.full_name) if person else (None, None)
 
 
 async def _with_person(viewer: Viewer, query: FlowQuery) -> Filters:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from spanflow.viewer_api.store.database import Database, Row
-from spanflow.viewer_api.store.own_totals import own_total, own_totals
+from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total, own_totals
 
 _COLUMNS: Final = """
 activity_id, conversation_id, session_id, user_id, flow_id, node_id, sequence_num, activity_type, activity_data,
@@ -15,12 +15,13 @@ duration_ms, source, created_at
 _CONVERSATIONS = """
 SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost,
        mcp_servers, title
-FROM {s}.conversations
+FROM {s}.conversations AS known
 WHERE ($1::text IS NULL OR user_id = $1) AND ($2::timestamptz IS NULL OR ended_at >= $2)
   AND ($3::timestamptz IS NULL OR started_at < $3) AND ($4::text IS NULL OR mcp_servers @> ARRAY[$4::text])
   AND ($6::text[] IS NULL OR user_id = ANY($6))
+  AND ($6::text[] IS NULL OR ($2 IS NULL AND $3 IS NULL AND $4 IS NULL) OR {alone})
 ORDER BY ended_at DESC, conversation_id DESC LIMIT $5
-"""
+""".replace("{alone}", NOBODY_ELSE.replace("{visible}", "$6"))
 _CONVERSATION = """
 SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost,
        mcp_servers, title

@@ -11,7 +11,7 @@ import orjson
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Conditions
 from spanflow.viewer_api.store.flow_search import SUMMARY, Count
-from spanflow.viewer_api.store.own_totals import own_total
+from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total
 
 #: An exact count goes no further.
 MAX_COUNT: Final = 100_000
@@ -74,6 +74,12 @@ class ConversationFilters:
     visible: frozenset[str] | None = None
 
     @property
+    def asks_of_all(self) -> bool:
+        """Whether a filter looks at what the people in a conversation did, all together."""
+        asked = (self.mcp_servers, self.since, self.until, self.text, self.min_tool_calls, self.min_tokens)
+        return any(each is not None for each in asked)
+
+    @property
     def people(self) -> list[str] | None:
         """The users whose conversations can be found; None: everybody's."""
         if self.visible is None:
@@ -122,6 +128,17 @@ class ConversationStore:
             )
         order = "ORDER BY started_at DESC, conversation_id DESC"
         last = f"{order} LIMIT {conditions.value(limit, 'bigint')}"
+        if part is Part.BEGUN_BEFORE:
+            # They are few and stand anywhere. Sorted afterwards: else the whole list might be walked in search of them.
+            titled = ""
+            if filters.text is not None:
+                has = _has_text(conditions, filters.text)
+                titled = f"JOIN {{s}}.conversation_titles AS title USING (conversation_id) WHERE {has} "
+            text = (
+                f"WITH begun AS MATERIALIZED (SELECT * FROM {{s}}.conversations AS known WHERE {conditions.sql}) "
+                f"SELECT {_COLUMNS} FROM begun {titled}{last}"
+            )
+            return await self._database.fetch(text, *conditions.values)
         if filters.text is None:
             text = f"SELECT {_COLUMNS} FROM {{s}}.conversations AS known WHERE {conditions.sql} {last}"
             return await self._database.fetch(text, *conditions.values)
@@ -200,6 +217,9 @@ def _conditions(filters: ConversationFilters, part: Part) -> Conditions:
     found = Conditions()
     people = filters.people
     found.among("user_id", people)
+    if filters.visible is not None and filters.asks_of_all:
+        # The row tells of everybody in the conversation: whether it matches must not say what others did in it.
+        found.add(NOBODY_ELSE.replace("{visible}", found.value(list(filters.visible), "text[]")))
     if filters.until is not None:
         found.add(f"started_at < {found.value(filters.until, 'timestamptz')}")
     if filters.since is not None:

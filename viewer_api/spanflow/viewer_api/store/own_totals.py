@@ -5,9 +5,15 @@ has one row for it, with the totals, the title and the times of all.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from spanflow.viewer_api.store.database import Database, Row
 
+#: A condition on a row of `conversations AS known`: nobody else takes part.
+NOBODY_ELSE: Final = """NOT EXISTS (
+    SELECT FROM {s}.user_activities AS other WHERE other.conversation_id = known.conversation_id
+      AND (other.user_id IS NULL OR other.user_id <> ALL ({visible}))
+)"""
 _MIXED = """
 SELECT DISTINCT conversation_id FROM {s}.user_activities
 WHERE conversation_id = ANY ($1::text[]) AND (user_id IS NULL OR user_id <> ALL ($2::text[]))

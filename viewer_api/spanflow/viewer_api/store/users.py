@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Final
 
+from spanflow.span_processors.ids import is_id
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.own_users import OwnUsers
@@ -49,7 +50,7 @@ class UserStore:
         """The ids of those whom a search finds: for filters of lists. An id that was written out is among them."""
         found = [person.user_id for person in await self.search(query, limit, visible)]
         exact = query.strip()
-        if exact not in found and (visible is None or exact in visible):
+        if is_id(exact) and exact not in found and (visible is None or exact in visible):
             found.insert(0, exact)
         return found
 
