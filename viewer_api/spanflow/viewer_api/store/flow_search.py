@@ -49,6 +49,8 @@ _OF_PERSON: Final = f"SELECT {SUMMARY} FROM {{s}}.newest_flows_of($1, $2, $3, $4
 _AFTER_ALL: Final = datetime(9999, 12, 31, tzinfo=UTC)
 #: So many flows are looked at in the order of the list, before the indexes of the filters are asked.
 _NEAR: Final = 4000
+#: Settings for a statement that is to be read from an index in the order of the list.
+IN_ORDER: Final = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
 #: Settings for a statement that is to be read by the indexes of its filters, and not in the order of the list.
 BY_FILTERS: Final = "SET LOCAL enable_indexscan = off; SET LOCAL enable_seqscan = off"
 _EDGES = "SELECT min(start_key) AS oldest, max(start_key) AS newest FROM {s}.interaction_flows"
@@ -188,7 +190,8 @@ class FlowSearch:
             text, values = page_statement(filters, stretch, Order.NEWEST, after, limit, near=walk.by_filters)
             try:
                 within = min(self._first_try, max(deadline - _now(), _LEAST_TIME))
-                near = await self._database.fetch(text, *values, within=within)
+                options = IN_ORDER if walk.by_filters else ""
+                near = await self._database.fetch(text, *values, within=within, options=options)
             except Problem as why:
                 _must_be_slow(why)
                 walk.width = _FIRST_SLICE
@@ -222,14 +225,16 @@ class FlowSearch:
         tops = [stretch.high, edges["newest"] + _INSTANT, None if after is None else after.start_key + _INSTANT]
         walk.top = min(moment for moment in tops if moment is not None)
         bottom = edges["oldest"] if stretch.low is None else max(stretch.low, edges["oldest"])
-        first = True
+        tried = read_any = False
         while walk.top > bottom:
             left = deadline - _now()
-            if left < _LEAST_TIME:
-                if first:
+            if left < _LEAST_TIME and tried:
+                if not read_any:
                     raise query_timeout()
                 walk.out_of_time = True
                 return
+            # Every page gets further by one slice at least, if that is possible at all.
+            left, tried = max(left, _LEAST_TIME), True
             low = max(walk.top - walk.width, bottom)
             began = _now()
             try:
@@ -239,7 +244,7 @@ class FlowSearch:
                 walk.width = max(walk.width / 8, _LEAST_SLICE)
                 walk.by_filters = False
                 continue
-            first = False
+            read_any = True
             if enough:
                 return
             walk.top = low
@@ -251,7 +256,7 @@ class FlowSearch:
         two_looks = needs_two_looks(filters, order)
         if two_looks:
             text, values = page_statement(filters, Stretch(), order, after, limit, near=True)
-            rows = await self._database.fetch(text, *values, within=self._patience / 2)
+            rows = await self._database.fetch(text, *values, within=self._patience / 2, options=IN_ORDER)
         if len(rows) < limit:
             text, values = sorted_statement(filters, order, after, limit)
             options = BY_FILTERS if two_looks else ""
