@@ -198,6 +198,21 @@ def test_totals_of_a_conversation_count_only_what_may_be_seen(house: House) -> N
         assert (shown["total_activities"], shown["total_tokens"]) == (1, 30), path
 
 
+def test_a_filter_does_not_tell_what_others_did_in_a_shared_conversation(house: House) -> None:
+    """Flow 4, of user 8, is the later one, and has more tokens than that of user 7."""
+    for path, asked, found in (
+        ("conversations", "min_tokens=31", {"c-both"}),
+        ("conversations", "since=2026-01-05T12:00:03.500Z", {"c-both"}),
+        ("activities/conversations", "date_from=2026-01-05T12:00:03.500Z", {"c-both"}),
+    ):
+        for person in (ADMIN, VIEWER_7):
+            listed = house.get(person, f"/api/v1/{path}?{asked}&count=exact")
+            names = {each["conversation_id"] for each in listed["conversations"]}
+            assert names == (found if person is ADMIN else set()), (person.name, path, asked)
+            if "count" in listed:
+                assert listed["count"]["value"] == len(names)
+
+
 def test_people_are_found_among_those_who_may_be_seen(house: House) -> None:
     for person in PEOPLE:
         for q in ("", "7", "8"):
