@@ -1,0 +1,63 @@
+"""What `make bench` does with its figures; the figures themselves need a quiet machine and no test."""
+
+import pytest
+
+from benchmarks.children import ChildFailed, run
+from benchmarks.http_load import FULL_LOAD, WITH_A_MODEL
+from benchmarks.report import overhead_ratio, ratio_to, table
+from benchmarks.suites import SUITES, Results, add
+from benchmarks.tables import tables
+from benchmarks.targets import verdicts
+from benchmarks.variants import VARIANTS
+
+CASES = {"request": VARIANTS, "http": FULL_LOAD, "model": WITH_A_MODEL}
+
+
+class Ones(dict[str, float]):
+    """A measurement in which every figure is 1."""
+
+    def __missing__(self, key: str) -> float:
+        return 1.0
+
+
+def a_run(rounds: int) -> Results:
+    results: Results = {}
+    for suite in SUITES:
+        for case in CASES.get(suite, [suite]):
+            results.setdefault(suite, {})[case] = [Ones({"a step": 1.0}) for _ in range(rounds)]
+    return results
+
+
+def test_every_suite_has_its_table_and_every_target_its_verdict() -> None:
+    text = tables(a_run(rounds=2))
+    assert text.count("\n\n|") + 1 > len(SUITES)
+    targets = {name.split()[0] for name, *_ in verdicts(a_run(rounds=1))}
+    assert targets.issuperset({f"T{number}" for number in range(1, 13)} - {"T11"})
+
+
+def test_a_suite_that_was_not_measured_leaves_the_others_their_tables() -> None:
+    results = a_run(rounds=1)
+    del results["http"], results["archive"]
+    assert "T6 from spans / limit" in tables(results)
+    assert "T4 req/s" not in tables(results)
+
+
+def test_ratios_are_made_within_a_round() -> None:
+    results: Results = {}
+    for none, reference, ours in ((1.0, 2.0, 1.5), (10.0, 30.0, 20.0), (100.0, 500.0, 300.0)):
+        add(results, "request", {"none": {"us": none}, "reference": {"us": reference}, "ours": {"us": ours}})
+    request = results["request"]
+    assert overhead_ratio(request, "ours", "reference", "none", "us") == 0.5
+    assert ratio_to(request["reference"], request["ours"], "us") == pytest.approx(2 / 3)
+
+
+def test_tables_are_markdown_with_even_columns() -> None:
+    assert table(["who", "us"], [["a", 1.0], ["bcd", 1234.5]]) == (
+        "| who |    us |\n|-----|------:|\n| a   |  1.00 |\n| bcd | 1,234 |"
+    )
+
+
+def test_a_measurement_that_fails_says_which_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ChildFailed, match=r"benchmarks\.load_client 1: ended with exit code 1"):
+        run("benchmarks.load_client", "1")
+    assert "ValueError: not enough values to unpack" in capfd.readouterr().err
