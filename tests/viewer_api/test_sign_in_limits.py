@@ -1,6 +1,7 @@
 """Failed sign-ins, requests and sockets are limited; whoever is signed in is not shut out by somebody who is not."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
+from spanflow.viewer_api.auth.authenticator import one_time_code
 from spanflow.viewer_api.auth.buckets import Buckets
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rates import Rates
@@ -143,6 +145,85 @@ async def test_one_person_may_have_only_so_many_sockets(make_viewer: MakeViewer)
     await eventually_async(again)
 
 
+HOSTILE = [
+    "",
+    " ",
+    ".",
+    "..",
+    "a.b.c",
+    "eyJ.eyJ.x",
+    "eyJhbGciOiJub25lIn0.e30.",
+    "eyJhbGciOiJIUzI1NiJ9.e30.x",
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6WzFdfQ.e30.x",
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.x",
+    "ey" + "." * 3,
+    "ey." + "x" * 20_000 + ".y",
+    "s.W10.x",
+    "c.eyJhIjoxfQ.x",
+    "\x00",
+    "spanflow_",
+    "é" * 10,
+    "🦆",
+    "%00%0a",
+    "' OR 1=1 --",
+]
+
+
+def test_no_token_whatever_is_a_mistake_of_the_viewer(make_viewer: MakeViewer, tmp_path: Any) -> None:
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(written(Entry(digest(new_token()), Principal("ada", Via.TOKEN, Role.ADMIN))))
+    viewer = make_viewer(
+        viewer_failed_sign_ins=10_000,
+        viewer_tokens_file=str(tokens),
+        viewer_jwt_issuer="https://auth.example",
+        viewer_jwt_algorithm="HS256",
+        viewer_jwt_secret="x" * 32,
+        viewer_oidc_issuer="http://127.0.0.1:1",
+        viewer_oidc_client_id="spanflow",
+    )
+    for token in HOSTILE:
+        for body in ({"token": token}, {"code": token}):
+            answer = viewer.stranger.post(SESSION, json=body)
+            # An unknown key cannot be told from a wrong one while the provider is away.
+            assert answer.status_code in {401, 422, 503}, (token, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+        if token.isascii() and token.isprintable():
+            for scheme in ("Bearer", "bearer", "Basic", ""):
+                headers = {"Authorization": f"{scheme} {token}".strip()}
+                assert viewer.stranger.get(SESSION, headers=headers).status_code in {401, 503}, token
+            assert viewer.stranger.get(SESSION, headers={"Cookie": f"x={token}".strip()}).status_code == 401
+    name = viewer.app.state.viewer.authenticator.cookie_name
+    for cookie in ("", "s", "s.W10.x", "s..", "l.W10.x", "x" * 3000):
+        assert viewer.stranger.get(SESSION, headers={"Cookie": f"{name}={cookie}"}).status_code == 401
+
+
+def test_sessions_need_the_secret_and_the_operators_the_access_token_as_well(
+    make_viewer: MakeViewer, tmp_path: Any
+) -> None:
+    token, secret = new_token(), "a-secret-of-at-least-32-characters-0"
+    path = tmp_path / "tokens.toml"
+    path.write_text(written(Entry(digest(token), Principal("ada", Via.TOKEN, Role.ADMIN))))
+    same: dict[str, Any] = {"viewer_secret": secret, "viewer_tokens_file": str(path)}
+    viewer = make_viewer(**same)
+    cookies = {}
+    for name, body in {
+        "ada": {"token": token},
+        "operator": {"code": one_time_code(TOKEN, time.time, secret)},
+    }.items():
+        with httpx.Client(base_url=viewer.origin) as browser:
+            assert browser.post(SESSION, json=body).json()["name"] == name
+            cookies[name] = dict(browser.cookies)
+    others = {
+        "beside it": (make_viewer(**same), 200, 200),
+        "another access token": (make_viewer(**same, viewer_token="another-token-0123456789"), 200, 401),
+        "another secret": (make_viewer(**{**same, "viewer_secret": secret[::-1]}), 401, 401),
+    }
+    for what, (other, adas, operators) in others.items():
+        for name, status in (("ada", adas), ("operator", operators)):
+            with httpx.Client(base_url=other.origin, cookies=cookies[name]) as browser:
+                assert browser.get(SESSION).status_code == status, (what, name)
+
+
 def test_what_is_added_up_is_limited_to_a_time_range(make_viewer: MakeViewer) -> None:
     viewer = make_viewer(viewer_max_range_days=31)
     totals = "/api/v1/users/7"
@@ -212,6 +293,10 @@ def test_a_session_ends_within_a_moment_after_its_token_was_taken_out(make_viewe
         assert (known.json()["name"], known.json()["role"], known.json()["via"]) == ("ada", "monitor", "session")
         path.write_text(written(Entry(digest(token), Principal("ada", Via.TOKEN, Role.ADMIN))))
         eventually(lambda: browser.get(SESSION).json().get("role") == "admin")
+        # A file that is spoilt changes nothing, but somebody gets to hear of it.
+        path.write_text("[[token]]")
+        eventually(lambda: viewer.stranger.get("/readyz").json()["status"] == "degraded")
+        assert browser.get(SESSION).json()["role"] == "admin"
         path.write_text("")
         eventually(lambda: browser.get(SESSION).status_code == 401)
     assert attempt(viewer, token).status_code == 401

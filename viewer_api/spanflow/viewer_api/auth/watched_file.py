@@ -26,8 +26,7 @@ class WatchedFile(Generic[T]):
         self._path = Path(path)
         self._parse = parse
         self._monotonic = monotonic
-        #: What is wrong with the file as it is now; what it said before goes on holding.
-        self.problem: str | None = None
+        self._problem: str | None = None
         self._looked_at = monotonic()
         self._state = self._look()
         try:
@@ -36,23 +35,32 @@ class WatchedFile(Generic[T]):
             raise SettingsError(f"{setting}: {path}: {why}") from None
 
     @property
+    def problem(self) -> str | None:
+        """What is wrong with the file as it is now; what it said before goes on holding."""
+        self._renew()
+        return self._problem
+
+    @property
     def value(self) -> T:
+        self._renew()
+        return self._value
+
+    def _renew(self) -> None:
         now = self._monotonic()
         if now - self._looked_at >= _LOOK_EVERY:
             self._looked_at = now
             if (state := self._look()) != self._state:
                 self._state = state
                 self._take()
-        return self._value
 
     def _take(self) -> None:
         try:
             self._value = self._read()
         except ValueError as why:
-            self.problem = f"{self._path}: {why}"
-            log.error("%s cannot be used, what it said before goes on holding: %s", self._setting, self.problem)
+            self._problem = f"{self._path}: {why}"
+            log.error("%s cannot be used, what it said before goes on holding: %s", self._setting, self._problem)
         else:
-            self.problem = None
+            self._problem = None
             log.info("%s was read again: %s", self._setting, self._path)
 
     def _look(self) -> tuple[int, ...] | None:

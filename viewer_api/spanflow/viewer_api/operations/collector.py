@@ -66,6 +66,9 @@ class ViewerCollector(Collector):
         audit, refused = self.viewer.audit, self.viewer.rates.refused
         yield _counter("audit_writes", "Rows written to the audit log.", audit.written)
         yield _counter("audit_failures", "Rows that could not be written.", audit.failed)
+        doorkeeper = self.viewer.authenticator.doorkeeper
+        yield _counter("sign_in_failures", "Sign-ins that failed.", doorkeeper.failures)
+        yield _counter("sign_ins_turned_away", "Sign-ins whose address had to wait.", doorkeeper.turned_away)
         yield _counter("limited", "Requests and sockets refused because there were too many.", refused)
 
 

@@ -47,6 +47,8 @@ class Readiness:
     redis: RedisFlows
     hub: Hub
     jobs: JobBook
+    #: What is wrong with a file of the settings that was good when the viewer started.
+    spoilt: Callable[[], str | None] = lambda: None
     monotonic: Callable[[], float] = time.monotonic
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known: tuple[float, Report] | None = None
@@ -71,10 +73,13 @@ class Readiness:
         details["jobs"] = {record.name: {"runs": record.runs, "failures": record.failures} for record in self.jobs}
         for record in failing:
             details["jobs"][record.name]["last_error"] = record.last_error
+        if (spoilt := self.spoilt()) is not None:
+            parts["sign_in"] = "file_spoilt"
+            details["sign_in"] = spoilt
         if self.hub.stopping or postgres != "up" or schema in {"missing", "behind"}:
             status = "unavailable"
         else:
-            status = "ok" if redis == "up" and not failing else "degraded"
+            status = "ok" if redis == "up" and not failing and not spoilt else "degraded"
         return Report(status, parts, details)
 
     async def _about_postgres(self) -> tuple[str, str, dict[str, Any]]:
