@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from inline_snapshot import snapshot
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity
 from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.people import VIEWER_7, VIEWER_8, WATCHMAN, ask, write_tokens
 from tests.support.poll import eventually
 from tests.support.query import query, script, value
 from tests.support.viewer_server import RunningViewer
@@ -127,6 +129,26 @@ def test_the_deployments_own_users_win_and_nobody_is_listed_twice(
     viewer.post("/api/v1/monitoring/enable", [42, "josé"])
     listed = {each["user_id"]: each["email"] for each in viewer.get("/api/v1/monitoring/list")["monitored_users"]}
     assert listed == {42: "thomas@metacortex.example", "josé": "jose@example.es"}
+
+
+def test_who_may_see_only_some_people_finds_only_those_in_both(
+    make_viewer: MakeViewer, directory: str, tmp_path: Path
+) -> None:
+    script(directory, OWN.format(kind="integer"))
+    script(
+        directory,
+        "INSERT INTO auth_service.users VALUES (8, 'eight@matrix.example'), (7, 'seven@matrix.example'), (9, 'nine')",
+    )
+    tokens = write_tokens(tmp_path / "tokens.toml", VIEWER_7, VIEWER_8, WATCHMAN)
+    viewer = make_viewer(users_view=("auth_service", "users"), viewer_tokens_file=str(tokens))
+    seen = {VIEWER_7.name: [7], VIEWER_8.name: [8], WATCHMAN.name: [7, 42, 8]}
+    for person in (VIEWER_7, VIEWER_8, WATCHMAN):
+        for q in ("matrix", "MATRIX.ex"):
+            answer = ask(viewer, person, "GET", f"/api/v1/monitoring/users?q={q}").json()
+            assert [each["id"] for each in answer["users"]] == seen[person.name]
+    assert ask(viewer, VIEWER_7, "GET", "/api/v1/users/8").status_code == 403
+    assert "watch" not in ask(viewer, VIEWER_7, "GET", "/api/v1/users/7").json()
+    assert ask(viewer, WATCHMAN, "GET", "/api/v1/users/9").json()["email"] == "nine"
 
 
 def test_ids_may_be_uuids_and_columns_may_be_called_anything(make_viewer: MakeViewer, directory: str) -> None:
@@ -351,5 +373,10 @@ def test_looking_somebody_up_is_in_the_audit_log(viewer: RunningViewer, director
         found(viewer, "neo")
         found(viewer, "trin")
         viewer.get("/api/v1/users/7", headers={"X-Spanflow-Reason": "ticket"})
-    rows = query(directory, "SELECT action, target_user, reason FROM omni2.audit_log ORDER BY id")
-    assert [tuple(row.values()) for row in rows] == [("users_searched", None, None), ("user_read", "7", "ticket")]
+    looks = "SELECT action, target_user, reason, detail -> 'searched' ->> 'q' AS q FROM omni2.audit_log ORDER BY id"
+    rows = query(directory, looks)
+    assert [tuple(row.values()) for row in rows] == [
+        ("users_searched", None, None, "neo"),
+        ("users_searched", None, None, "trin"),
+        ("user_read", "7", "ticket", None),
+    ]
