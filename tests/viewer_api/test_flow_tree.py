@@ -1,0 +1,154 @@
+"""One flow as a tree and as a flat list of its spans."""
+
+import time
+from typing import Any
+
+from inline_snapshot import snapshot
+
+from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.query import script
+from tests.support.viewer_server import RunningViewer
+from tests.viewer_api.conftest import MakeFlow, Store, of
+
+FLOW = f"{1:032x}"
+TOKENS = {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20}
+CHAT = [
+    span(1, name="POST /ask", start_ns=NOON, end_ns=NOON + 100 * MS),
+    span(2, 1, event_type="auth_check", start_ns=NOON + MS, end_ns=NOON + 2 * MS),
+    span(3, 1, event_type="llm_thinking", start_ns=NOON + 10 * MS, end_ns=NOON + 90 * MS, attributes=TOKENS),
+    span(4, 3, name="POST", start_ns=NOON + 20 * MS, end_ns=NOON + 80 * MS, attributes=TOKENS),
+    span(5, 4, event_type="tool_call", start_ns=NOON + 30 * MS, end_ns=NOON + 60 * MS, status="error", outcome="error"),
+]
+
+
+def spans_in(tree: dict[str, Any]) -> list[str]:
+    found = []
+    stack = tree["roots"][::-1]
+    while stack:
+        node = stack.pop()
+        found.append(node["node_id"])
+        stack += node["children"][::-1]
+    return found
+
+
+def test_a_tree_says_where_the_time_went_and_what_went_wrong(viewer: RunningViewer, store: Store) -> None:
+    store(part(1, CHAT, **of("s1")))
+    tree = viewer.get(f"/api/v1/flows/{FLOW}/tree")
+    (root,) = tree.pop("roots")
+    assert tree == snapshot(
+        {
+            "flow_id": "00000000000000000000000000000001",
+            "session_id": "s1",
+            "user_id": 7,
+            "conversation_id": None,
+            "source": "web",
+            "name": "POST /ask",
+            "open": False,
+            "outcome": "ok",
+            "started_at": "2026-01-05T12:00:00Z",
+            "completed_at": "2026-01-05T12:00:00.100000Z",
+            "duration_ms": 100.0,
+            "span_count": 5,
+            "checkpoint_count": 3,
+            "error_count": 1,
+            "tokens_input": 100,
+            "tokens_output": 20,
+            "cost": None,
+            "tools": [],
+            "models": [],
+            "mcp_servers": [],
+            "denied_gate": None,
+            "denied_reason": None,
+            "error_message": None,
+            "denied_count": 0,
+            "states": {"ended": 5},
+            "depth": 4,
+            "critical_path": [
+                "0000000000000001",
+                "0000000000000002",
+                "0000000000000003",
+                "0000000000000004",
+                "0000000000000005",
+            ],
+        }
+    )
+    auth, llm = root["children"]
+    ((tool,),) = [post["children"] for post in llm["children"]]
+    assert {key: tool[key] for key in ("depth", "state", "duration_ms", "self_ms", "critical_ms", "below")} == snapshot(
+        {
+            "depth": 3,
+            "state": "ended",
+            "duration_ms": 30.0,
+            "self_ms": 30.0,
+            "critical_ms": 30.0,
+            "below": {"spans": 0, "errors": 1, "denials": 0, "tokens_input": 0, "tokens_output": 0},
+        }
+    )
+    assert root["below"] == snapshot({"spans": 4, "errors": 1, "denials": 0, "tokens_input": 100, "tokens_output": 20})
+    assert (auth["below"]["errors"], llm["below"]["errors"]) == (0, 1)
+    assert (root["duration_ms"], root["self_ms"]) == (100.0, 19.0)
+
+
+def test_the_flat_list_has_the_same_spans_in_reading_order(viewer: RunningViewer, store: Store) -> None:
+    store(part(1, CHAT, **of("s1")))
+    flat, tree = (viewer.get(f"/api/v1/flows/{FLOW}/{view}") for view in ("flat", "tree"))
+    assert [row["node_id"] for row in flat["spans"]] == spans_in(tree)
+    assert [row["depth"] for row in flat["spans"]] == [0, 1, 1, 2, 3]
+    assert {key: flat[key] for key in flat if key != "spans"} == {key: tree[key] for key in tree if key != "roots"}
+
+
+def test_open_spans_have_a_state(viewer: RunningViewer, make_flow: MakeFlow) -> None:
+    flow = make_flow()
+    flow.start("root", name="POST /ask")
+    flow.step("auth", "root", "auth_check")
+    flow.start("tool", "root", "tool_call")
+    flow.beat()
+    tree = viewer.get(f"/api/v1/flows/{flow.flow_id}/tree")
+    assert (tree["open"], tree["states"]) == (True, {"running": 2, "ended": 1})
+    flow.die()
+    assert viewer.get(f"/api/v1/flows/{flow.flow_id}/flat")["states"] == {"lost": 2, "ended": 1}
+
+
+def test_ten_thousand_spans_and_a_depth_of_a_thousand_come_quickly(viewer: RunningViewer, store: Store) -> None:
+    chain = [span(n, n - 1 if n > 1 else None, event_type="step") for n in range(1, 1001)]
+    wide = [span(n, n % 1000 + 1, event_type="tool_call") for n in range(1001, 10_001)]
+    store(part(1, chain + wide, **of("deep")))
+    began = time.monotonic()
+    text = viewer.http.get(f"/api/v1/flows/{FLOW}/tree").text
+    assert text.count('"children":[') == 10_000
+    assert text.count("{") == text.count("}")
+    flat = viewer.get(f"/api/v1/flows/{FLOW}/flat")
+    assert len(flat["spans"]) == 10_000
+    assert (flat["depth"], flat["spans"][0]["below"]["spans"]) == (1001, 9999)
+    assert time.monotonic() - began < 10
+
+
+def test_spans_whose_parent_is_missing_and_damaged_data_are_shown(viewer: RunningViewer, store: Store) -> None:
+    store(part(1, [span(1), span(3, 2), span(5, 6), span(6, 5)], **of("s1")))
+    tree = viewer.get(f"/api/v1/flows/{FLOW}/tree")
+    assert sorted(spans_in(tree)) == [f"{n:016x}" for n in (1, 2, 3, 5, 6)]
+    marks = {node["node_id"][-1]: (node.get("placeholder"), node.get("in_cycle")) for node in tree["roots"]}
+    assert marks == {"1": (None, None), "2": (True, None), "5": (None, True)}
+
+
+def test_flows_of_older_gateways_are_trees_too(viewer: RunningViewer, postgres_dsn: str) -> None:
+    script(
+        postgres_dsn,
+        "INSERT INTO omni2.interaction_flows (flow_id, user_id, session_id, flow_data) VALUES ('old', '7', 's', "
+        """'{"events": [{"node_id": "a", "event_type": "auth_check", "parent_id": null, "timestamp": 1738156800.5},
+        {"node_id": "b", "event_type": "tool_call", "parent_id": "a", "timestamp": 1738156801, "tool": "t"}]}'); """
+        "INSERT INTO omni2.flow_keys SELECT flow_id, start_key FROM omni2.interaction_flows",
+    )
+    flat = viewer.get("/api/v1/flows/old/flat")
+    assert [(row["node_id"], row["event_type"], row["depth"]) for row in flat["spans"]] == [
+        ("a", "auth_check", 0),
+        ("b", "tool_call", 1),
+    ]
+
+
+def test_what_is_not_there_and_what_is_no_id_are_told_apart(viewer: RunningViewer) -> None:
+    for view in ("tree", "flat"):
+        missing = viewer.http.get(f"/api/v1/flows/{FLOW}/{view}")
+        assert (missing.status_code, missing.json()["code"]) == (404, "flow_not_found")
+        wrong = viewer.http.get(f"/api/v1/flows/%7B/{view}")
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_id")
