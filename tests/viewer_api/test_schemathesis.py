@@ -67,7 +67,7 @@ def _send(operation: Any, mode: GenerationMode, examples: int) -> None:
 
 
 def test_no_request_makes_the_viewer_fail(filled: RunningViewer) -> None:
-    assert send_everything(filled, 8) > 25
+    assert send_everything(filled, 4) > 25
 
 
 @pytest.mark.long
