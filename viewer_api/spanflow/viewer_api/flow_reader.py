@@ -100,12 +100,12 @@ class FlowReader:
             live = from_stream(flow_id, reducer) if len(reducer) else None
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
-        row = await self._store.one(flow_id, None)
+        # What is stored may not know yet whose it is, or not any more: with a live part, both together decide.
+        row = await self._store.one(flow_id, self._visible if live is None else None)
         running = live is not None and (row is None or live.open)
         found = await asyncio.to_thread(
             lambda: self._together([row] if row else [], [live] if live else [], running=running)
         )
-        # What is stored may not know yet whose it is, or not any more: both together decide.
         return found[0] if found and self._sees(found[0].user_id) else None
 
     def _together(self, rows: Iterable[Row], live: Sequence[Flow], *, running: bool = True) -> list[Flow]:

@@ -89,7 +89,7 @@ class Viewer:
     async def missed(self, connection: HTTPConnection, action: str, target: str) -> None:
         """Write down that somebody who may not see everybody asked for what is not there for them.
 
-        It is the same whether it exists or not: neither the answer nor the time that it takes gives that away.
+        The same is written whether it exists or not, so that the log costs either the same time.
         """
         if principal_of(connection).visible is not None:
             await self.denied(connection, action, target=target)
