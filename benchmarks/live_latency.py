@@ -115,11 +115,11 @@ async def measure(servers: Servers) -> dict[str, float]:
     client: Any = redis.Redis.from_url(servers.redis_url)
     client.flushall()
     client.close()
-    with running_viewer(servers, _USER) as address:
+    with running_viewer(servers, _USER) as viewer:
         floor = await through_redis_alone(servers, 2000)
-        slowly = await through_the_viewer(servers, address, _USER, 100)
-        quickly = await through_the_viewer(servers, address, _USER, 2000)
-        unwatched = await through_the_viewer(servers, address, "8", 100)
+        slowly = await through_the_viewer(servers, viewer.address, _USER, 100)
+        quickly = await through_the_viewer(servers, viewer.address, _USER, 2000)
+        unwatched = await through_the_viewer(servers, viewer.address, "8", 100)
     return {
         "floor_p50_ms": floor.p50_ms,
         "floor_p99_ms": floor.p99_ms,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -18,9 +19,16 @@ TOKEN: Final = "a-token-for-benchmarks-0123456789"
 BEARER: Final = {"Authorization": f"Bearer {TOKEN}"}
 
 
+@dataclass(frozen=True)
+class Viewer:
+    #: Like `127.0.0.1:4711`.
+    address: str
+    pid: int
+
+
 @contextmanager
-def running_viewer(servers: Servers, *watched: str) -> Iterator[str]:
-    """The address, like `127.0.0.1:4711`, of a viewer that watches these users."""
+def running_viewer(servers: Servers, *watched: str) -> Iterator[Viewer]:
+    """A viewer that watches these users."""
     port = free_port()
     job = {"redis_url": servers.redis_url, "postgres_dsn": servers.postgres_dsn, "data_dir": servers.data_dir}
     viewer = subprocess.Popen([sys.executable, "-m", "benchmarks.live_viewer", orjson.dumps([job, port]).decode()])
@@ -29,7 +37,7 @@ def running_viewer(servers: Servers, *watched: str) -> Iterator[str]:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=BEARER, timeout=15) as http:
             for user_id in watched:
                 http.post(f"/api/v1/monitoring/enable/{user_id}", json={"reason": "benchmark"}).raise_for_status()
-        yield f"127.0.0.1:{port}"
+        yield Viewer(f"127.0.0.1:{port}", viewer.pid)
     finally:
         viewer.terminate()
         viewer.wait(timeout=15)
@@ -42,6 +50,8 @@ def main() -> None:
 
     job, port = orjson.loads(sys.argv[1])
     many: dict[str, Any] = {"viewer_max_sockets": 2000, "viewer_sockets_per_person": 2000}
+    # The counting watchers of `live_fanout` answer no heartbeats.
+    many["viewer_heartbeat_seconds"] = 300.0
     settings = Settings(**job, **many, viewer_token=TOKEN, viewer_port=port)
     with socket.create_server(("127.0.0.1", port), backlog=1000) as listener:
         ViewerServer(configured(create_app(settings), settings), 2).run(sockets=[listener])

@@ -56,7 +56,7 @@ class Connection:
                 raise Closed
             self._sending_since = self._monotonic()
             try:
-                await self._websocket.send_text(data.decode())
+                await self._websocket.send({"type": "websocket.send", "text": data.decode()})
             except _GONE:
                 self._closed = True
                 raise Closed from None
