@@ -78,6 +78,7 @@ async def methods(request: Request) -> Response:
 
 @router.get("")
 async def who_am_i(principal: SignedIn) -> Response:
+    """Who is signed in, how, and with which rights."""
     return json_response(_shown(principal))
 
 
