@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import websockets
 
 from tests.support.flow_writer import FlowWriter
 from tests.support.live_client import BEARER, LiveClient, following, live
+from tests.support.people import VIEWER_7, WATCHMAN, ask, write_tokens
 from tests.support.poll import eventually_async
 from tests.support.query import script
 from tests.support.viewer_server import RunningViewer
@@ -192,3 +194,19 @@ async def test_what_is_watched_by_a_row_that_somebody_wrote_is_followed_at_once(
     async with following(viewer) as client:
         await client.until_event("end", "tool-1")
         assert SECRET not in told(client)
+
+
+async def test_nobodys_own_flows_are_kept_from_them_or_they_would_know_that_they_are_watched(
+    make_viewer: MakeViewer, running: FlowWriter, tmp_path: Path
+) -> None:
+    viewer = make_viewer(viewer_tokens_file=str(write_tokens(tmp_path / "tokens.toml", VIEWER_7, WATCHMAN)))
+    watch(viewer)
+    for person, whole in ((VIEWER_7, True), (WATCHMAN, False)):
+        response = ask(viewer, person, "GET", f"/api/v1/flows/{running.flow_id}")
+        assert (SECRET in response.text) is whole, person.name
+        async with following(viewer, connect={"additional_headers": person.bearer}) as client:
+            await client.until_event("end", "tool-1")
+            assert (SECRET in told(client)) is whole, person.name
+        url = f"{viewer.ws}/api/v1/ws/flows/7"
+        async with websockets.connect(url, additional_headers=person.bearer) as socket:
+            assert (SECRET in str(await socket.recv())) is whole, person.name

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import redis
 from dirty_equals import IsPartialDict
 
 from tests.support.live_client import LiveClient, following, live
+from tests.support.people import VIEWER_7, WATCHES_7, write_tokens
 from tests.support.proxy import TcpProxy
 from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import MakeViewer
@@ -119,3 +121,23 @@ async def test_reading_the_list_is_logged(viewer: RunningViewer) -> None:
         await client.next()
     (entry,) = await asyncio.to_thread(lambda: viewer.get("/api/v1/audit?action=monitoring_followed")["entries"])
     assert entry["actor"] == "operator"
+
+
+async def test_the_list_has_only_users_whom_one_may_see(make_viewer: MakeViewer, tmp_path: Path) -> None:
+    viewer = make_viewer(viewer_tokens_file=str(write_tokens(tmp_path / "tokens.toml", WATCHES_7, VIEWER_7)))
+    viewer.post("/api/v1/monitoring/enable", [7, 8])
+    async with live(viewer, additional_headers=WATCHES_7.bearer) as client:
+        await client.next()
+        await client.send(type="subscribe", monitoring=True, user_id=7)
+        first = await client.of_type("monitoring")
+        assert [each["user_id"] for each in first["monitored_users"]] == [7]
+        await client.until(lambda: client.of("subscribed"))
+        viewer.post("/api/v1/monitoring/disable", [8])
+        viewer.post("/api/v1/monitoring/disable", [7])
+        assert (await client.of_type("monitoring"))["ended"] == [{"user_id": 7, "reason": "disabled"}]
+    async with live(viewer, additional_headers=VIEWER_7.bearer) as client:
+        await client.next()
+        await client.send(type="subscribe", monitoring=True)
+        assert (await client.next())["code"] == "forbidden"
+    denied = viewer.get("/api/v1/audit?outcome=denied")["entries"]
+    assert [each["detail"]["asked"] for each in denied] == ["monitoring_followed"]

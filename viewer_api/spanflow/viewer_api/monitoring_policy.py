@@ -13,6 +13,8 @@ from spanflow.viewer_api.store.watches import Watch
 
 #: A watch shorter than this would be over before anybody heard of it.
 _SHORTEST_SECONDS: Final = 1.0
+#: Longer than any policy allows, and still a time that can be reckoned with.
+_ENDLESS_HOURS: Final = 1e9
 _NEVER: Final = "off"
 _ALWAYS: Final = "always"
 
@@ -105,4 +107,4 @@ class MonitoringPolicy:
     def _seconds(self, hours: float) -> float:
         if not math.isfinite(hours) or hours * 3600 < _SHORTEST_SECONDS:
             raise Problem(422, "invalid_ttl", "Use a number of hours that make a second at least, such as 0.5 or 24.")
-        return hours * 3600
+        return min(hours, _ENDLESS_HOURS) * 3600
