@@ -238,6 +238,19 @@ async def test_a_ticket_keeps_the_role(house: RunningViewer) -> None:
             assert await subscribed(socket, user_id=7) == YES
 
 
+@pytest.mark.anyio
+async def test_signing_out_ends_what_a_ticket_of_the_session_opened(house: RunningViewer) -> None:
+    with signed_in(house, VIEWER_7) as client:
+        tickets = [client.post("/api/v1/session/tickets").json()["ticket"] for _ in range(2)]
+        protocols = [["spanflow.live.v1", ticket] for ticket in tickets]
+        async with live(house, additional_headers={}, subprotocols=protocols[0]) as socket:
+            assert (await socket.next())["type"] == "hello"
+            await asyncio.to_thread(client.delete, "/api/v1/session")
+            assert (await socket.next())["code"] == "signed_out"
+    async with live(house, additional_headers={}, subprotocols=protocols[1]) as socket:
+        assert (await socket.next())["code"] == "not_signed_in"
+
+
 def test_a_forged_role_is_no_role(house: RunningViewer) -> None:
     """The cookie can be read, but not changed."""
     with signed_in(house, VIEWER_7) as client:
