@@ -61,10 +61,12 @@ class OidcLogin:
         joint = "&" if "?" in endpoints.authorization else "?"
         return f"{endpoints.authorization}{joint}{urlencode(query)}"
 
+    def expects(self, number: str, answer: Answer) -> bool:
+        """Whether this answer belongs to the sign-in that `number` stands for."""
+        return hmac.compare_digest(answer.state.encode(), self._derived("state", number).encode())
+
     async def principal(self, number: str, answer: Answer, callback: str) -> Principal:
-        """Who has signed in; `Rejected` says why nobody has."""
-        if not hmac.compare_digest(answer.state.encode(), self._derived("state", number).encode()):
-            raise Rejected("a state that is not this browser's")
+        """Who has signed in, by an answer that is expected; `Rejected` says why nobody has."""
         endpoints = await self._provider.endpoints()
         if answer.issuer != self._provider.issuer and (answer.issuer or endpoints.names_itself):
             raise Rejected("an answer of another provider")

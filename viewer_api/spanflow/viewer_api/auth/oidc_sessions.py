@@ -48,6 +48,9 @@ class OidcSessions:
         number, page, expires_at = stated
         if expires_at <= self._clock():
             raise Rejected("a sign-in that took too long")
+        # Only then is it remembered as used: strangers must not be able to fill the table.
+        if not self._login.expects(number, answer):
+            raise Rejected("a state that is not this browser's")
         fingerprint = hashlib.sha256(cookie.encode()).digest()
         if not await self._spent.spend(fingerprint, Kind.LOGIN, datetime.fromtimestamp(expires_at, UTC)):
             raise Rejected("a sign-in that is over")

@@ -34,5 +34,6 @@ class OidcTokens:
         algorithm, key_id = header.get("alg"), header.get("kid")
         if not isinstance(algorithm, str) or not (key_id is None or isinstance(key_id, str)):
             raise Rejected("no JSON Web Token")
+        # The token says how it was signed, but the key decides: only a published public key of that very kind is taken.
         key = await self._provider.key(key_id, algorithm)
         return verified(token, key, algorithm, issuer=self._provider.issuer, audience=audience, leeway=self._leeway)

@@ -69,21 +69,21 @@ async def callback(request: Request) -> Response:
     authenticator = viewer.authenticator
     remote = authenticator.remote_of(request)
     authenticator.doorkeeper.check(remote, "")
-    base = authenticator.address.base(request)
+    address = authenticator.address
     cookie = request.cookies.get(oidc.cookie_name, "")
     try:
-        owner, page = await oidc.finish(cookie, _answer(request), base + CALLBACK)
+        owner, page = await oidc.finish(cookie, _answer(request), address.base(request) + CALLBACK)
     except Rejected as why:
         await authenticator.doorkeeper.failed(remote, "oidc", str(why))
-        response = RedirectResponse(base + _FAILED, 303, {"Cache-Control": "no-store"})
+        response = RedirectResponse(address.path(request) + _FAILED, 303, {"Cache-Control": "no-store"})
     else:
         # The ID token says who signed in, not for how long: it ends within minutes.
         session, principal = authenticator.session_for(dataclasses.replace(owner, expires_at=None))
         entry = Entry(principal.name, principal.via.value, "signed_in", remote=remote, role=principal.role.value)
         await viewer.audit.write(entry, {"by": "oidc"})
-        response = RedirectResponse(base + page, 303, {"Cache-Control": "no-store"})
+        response = RedirectResponse(address.path(request) + page, 303, {"Cache-Control": "no-store"})
         set_session(response, request, authenticator, session, principal)
-    response.delete_cookie(oidc.cookie_name, path=authenticator.address.path(request) + _FOLDER, httponly=True)
+    response.delete_cookie(oidc.cookie_name, path=address.path(request) + _FOLDER, httponly=True)
     return response
 
 
