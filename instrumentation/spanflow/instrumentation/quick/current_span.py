@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from opentelemetry.context import Context, attach, detach, set_value
 from opentelemetry.sdk.trace import Tracer
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.trace.propagation import _SPAN_KEY
-
-if TYPE_CHECKING:
-    from spanflow.instrumentation.quick.quick_tracer import QuickTracer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,7 +20,7 @@ class CurrentSpan:
 
     def __init__(
         self,
-        tracer: "QuickTracer",
+        tracer: Tracer,
         options: tuple[Any, ...],
         record_exception: bool,
         set_status_on_exception: bool,

@@ -7,16 +7,13 @@ Everything that is seldom done is the SDK's own code. What its constructors woul
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, _Span
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, Tracer, _Span
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status
 from opentelemetry.util.types import AnyValue
-
-if TYPE_CHECKING:
-    from spanflow.instrumentation.quick.quick_tracer import QuickTracer
 
 _make: Final = object.__new__
 #: Values that the SDK would keep as they are.
@@ -36,7 +33,7 @@ class QuickSpan(_Span):
 
     @staticmethod
     def begin(
-        tracer: "QuickTracer",
+        tracer: Tracer,
         name: str,
         context: SpanContext,
         parent: SpanContext,
@@ -136,7 +133,7 @@ def _is_plain(attributes: Mapping[str, AnyValue], most: int) -> bool:
     return True
 
 
-def fits(tracer: "QuickTracer", sdk_span: Span) -> bool:
+def fits(tracer: Tracer, sdk_span: Span) -> bool:
     """Whether the SDK's spans, as the given one shows, consist of what ours are made of."""
     context, parent = sdk_span._context, sdk_span._parent
     if context is None or parent is None:
