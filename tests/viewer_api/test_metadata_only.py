@@ -172,6 +172,22 @@ async def test_a_reason_of_ones_own_shows_no_more_than_the_watch(viewer: Running
         assert SECRET not in told(client)
 
 
+async def test_who_follows_a_request_before_anybody_knows_whose_it_is_sees_no_more_either(
+    viewer: RunningViewer, make_flow: MakeFlow
+) -> None:
+    watch(viewer)
+    flow = make_flow(None)
+    flow.start("root", name="POST /ask")
+    async with live(viewer) as client:
+        await client.next()
+        await client.send(type="subscribe", flow_id=flow.flow_id, reason="whose is it?")
+        await client.until_event("start", "root")
+        flow.user_id = "7"
+        say(flow, "tool-1")
+        await client.until_event("end", "tool-1")
+        assert SECRET not in told(client)
+
+
 async def test_where_it_is_the_rule_nobodys_running_flows_are_seen_with_contents(
     make_viewer: MakeViewer, running: FlowWriter
 ) -> None:

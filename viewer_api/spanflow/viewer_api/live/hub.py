@@ -20,7 +20,7 @@ from spanflow.viewer_api.live.subscription import (
     Subscription,
 )
 from spanflow.viewer_api.live.topic import Kind, Topic
-from spanflow.viewer_api.live.without_contents import without_contents
+from spanflow.viewer_api.live.without_contents import Shown
 from spanflow.viewer_api.watching import Change, Watching
 
 log = logging.getLogger(__name__)
@@ -92,11 +92,12 @@ class Hub:
         topic = subscription.topic
         feed, task = self._feeds.get(topic) or self._opened(topic)
         feed.subscribers.add(subscription)
+        shown = Shown(subscription, self.watching.withholds, self._metadata)
         try:
             async for frame in subscription.frames(feed):
                 if isinstance(frame, NoticeFrame) and frame.kind == "resync":
                     self.resyncs[frame.fields["reason"]] += 1
-                yield without_contents(frame, self._metadata) if self.withholds(subscription) else frame
+                yield shown.of(frame)
         finally:
             feed.subscribers.discard(subscription)
             if not feed.subscribers and self._feeds.get(topic) == (feed, task):

@@ -1,12 +1,44 @@
 """Live frames of a user of whom only metadata may be seen. Whatever a socket sends goes through here."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from spanflow.span_processors.event.metadata import Metadata
+from spanflow.span_processors.tree.flow_identity import identity_in
 from spanflow.viewer_api.live.frames import EventsFrame, Frame, JoinedFrame, NoticeFrame, SnapshotFrame
+from spanflow.viewer_api.live.subscription import Subscription
 
 _SAME: Final = "_without_contents"
+#: Whether of a user (None: nobody knows whose a flow is) contents are left out, asked at every frame.
+Withholds = Callable[[str | None], bool]
+
+
+class Shown:
+    """What one subscriber is shown of the frames that it gets."""
+
+    def __init__(self, subscription: Subscription, withholds: Withholds, metadata: Metadata) -> None:
+        self._subscription = subscription
+        self._withholds = withholds
+        self._metadata = metadata
+        #: Whose flows are, of a topic that began without anybody knowing.
+        self._owners: dict[str, str] = {}
+
+    def of(self, frame: Frame) -> Frame:
+        return without_contents(frame, self._metadata) if self._is_withheld(frame) else frame
+
+    def _is_withheld(self, frame: Frame) -> bool:
+        if self._subscription.own:
+            return False
+        owner = self._subscription.topic.owner
+        if owner is not None:
+            return self._withholds(owner)
+        for event in frame.events:
+            user_id = identity_in(event).user_id
+            if user_id is not None:
+                self._owners[event["flow_id"]] = user_id
+        flows = {event["flow_id"] for event in frame.events}
+        return any(self._withholds(self._owners.get(flow_id)) for flow_id in flows)
 
 
 def without_contents(frame: Frame, metadata: Metadata) -> Frame:
