@@ -8,6 +8,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.identity import Identity
+from spanflow.viewer_api.paging import packed, unpacked
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.people import VIEWER_7, write_tokens
 from tests.support.query import query, script
@@ -169,6 +170,32 @@ def test_a_cursor_belongs_to_its_search(viewer: RunningViewer, store: Store) -> 
     for broken in (cursor[:-4], cursor + "A", "bm90aGluZw", "[]"):
         response = viewer.http.get(f"/api/v1/flows?checkpoint=tool_call&cursor={broken}")
         assert response.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (1, "0001-01-01T00:00:00+23:00"),
+        (1, "2026-01-05T12:00:00"),
+        (1, 7),
+        (2, 7),
+        (2, "\0"),
+        (3, 1e300),
+        (3, 5),
+        (3, "x"),
+        (4, -1),
+        (4, 1e300),
+        (4, True),
+        (5, 7),
+        (5, [[1]]),
+    ],
+)
+def test_a_cursor_that_was_changed_is_refused(viewer: RunningViewer, store: Store, place: int, value: Any) -> None:
+    store(*(part(n, [span(n)], **of("s1")) for n in range(1, 4)))
+    inside = unpacked(viewer.get("/api/v1/flows?limit=2")["next"])
+    inside[place] = value
+    response = viewer.http.get("/api/v1/flows", params={"cursor": packed(inside)})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
 
 
 def test_sorted_lists_are_paged_as_well(viewer: RunningViewer, store: Store) -> None:

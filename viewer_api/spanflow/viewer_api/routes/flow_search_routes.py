@@ -167,7 +167,9 @@ def _read(cursor: str | None, query: FlowQuery) -> tuple[Position | None, frozen
         numbers = [number for number in (value, seconds) if number is not None]
         if not isinstance(flow_id, str) or "\0" in flow_id or start_key.tzinfo is None:
             raise ValueError
-        if any(isinstance(number, bool) or not math.isfinite(number) for number in numbers):
+        if any(isinstance(number, bool) or not math.isfinite(number) or abs(number) > 1e15 for number in numbers):
+            raise ValueError
+        if not 1000 <= start_key.year < 9999:
             raise ValueError
         width = 2 * _SHOWN_BYTES
         shown = frozenset(words[at : at + width] for at in range(0, len(words), width))
