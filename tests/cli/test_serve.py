@@ -1,11 +1,14 @@
 """`spanflow serve`: serves the API where it says, and only to those who may."""
 
+import json
 import re
 import signal
 import socket
+from pathlib import Path
 
 import httpx
 
+from tests.support.ports import free_port
 from tests.support.spanflow_command import running, spanflow
 
 
@@ -32,7 +35,45 @@ def test_its_older_name_still_works() -> None:
 def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in() -> None:
     refused = spanflow("serve", "--host", "0.0.0.0")
     assert refused.returncode == 2
-    assert "Set SPANFLOW_VIEWER_TOKEN, or SPANFLOW_VIEWER_PROXY_PEERS" in refused.stderr
+    for way in ("TOKEN", "TOKENS_FILE", "JWT_ISSUER", "OIDC_ISSUER", "PROXY_PEERS"):
+        assert f"SPANFLOW_VIEWER_{way}" in refused.stderr
+
+
+def test_with_a_file_of_tokens_it_serves_other_machines_and_prints_no_link(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    made = json.loads(spanflow("token", "new", "--name", "ada", "--role", "admin", "--json").stdout)
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(made["entry"])
+    there = {
+        "SPANFLOW_REDIS_URL": redis_url,
+        "SPANFLOW_POSTGRES_DSN": postgres_dsn,
+        "SPANFLOW_VIEWER_TOKENS_FILE": str(tokens),
+        "SPANFLOW_VIEWER_SECRET": "a-secret-of-at-least-32-characters-0",
+    }
+    port = free_port()
+    with running("serve", "--host", "0.0.0.0", "--port", str(port), settings=there) as viewer:
+        viewer.wait_for("Application startup complete")
+        assert "#code=" not in viewer.said
+        session = f"http://127.0.0.1:{port}/api/v1/session"
+        known = httpx.get(session, headers={"Authorization": f"Bearer {made['token']}"}).json()
+        assert (known["name"], known["role"]) == ("ada", "admin")
+        assert httpx.get(session).status_code == 401
+        viewer.end(signal.SIGTERM)
+        assert made["token"] not in viewer.said
+
+
+def test_a_link_works_beside_a_secret_of_its_own(redis_url: str, postgres_dsn: str) -> None:
+    there = {
+        "SPANFLOW_REDIS_URL": redis_url,
+        "SPANFLOW_POSTGRES_DSN": postgres_dsn,
+        "SPANFLOW_VIEWER_SECRET": "a-secret-of-at-least-32-characters-0",
+    }
+    with running("serve", "--port", "0", settings=there) as viewer:
+        link = re.search(r"Open (http://127\.0\.0\.1:\d+/)#code=(\S+)", viewer.wait_for("Application startup complete"))
+        assert link is not None, viewer.said
+        assert httpx.post(f"{link[1]}api/v1/session", json={"code": link[2]}).json()["role"] == "admin"
+        viewer.end(signal.SIGTERM)
 
 
 def test_a_token_that_can_be_guessed_is_refused() -> None:
