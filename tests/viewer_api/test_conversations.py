@@ -338,6 +338,8 @@ def test_what_is_not_there_or_wrong_is_said_so(told: RunningViewer) -> None:
         "conversations/c1?turns_cursor=x": "invalid_request",
         "conversations/c1?limit=0": "invalid_request",
         "conversations?cursor=x": "invalid_request",
+        # Well formed, and before the beginning of time.
+        "conversations?cursor=WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAwIiwgIngiXQ": "invalid_request",
         "conversations?count=all": "invalid_request",
         "conversations?user_id=%00": "invalid_id",
         "conversations?since=soon": "invalid_request",

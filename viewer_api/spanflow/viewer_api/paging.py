@@ -32,12 +32,9 @@ def read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         return None
     try:
         moment, row_id = unpacked(cursor)
-        read = datetime.fromisoformat(moment)
-        if not isinstance(row_id, str) or read.tzinfo is None or "\0" in row_id:
-            raise ValueError
+        return _moment(moment), _row_id(row_id)
     except (ValueError, TypeError):
         raise unreadable_cursor() from None
-    return read, row_id
 
 
 def place_cursor(number: int, moment: datetime, row_id: str) -> str:
@@ -50,15 +47,26 @@ def read_place(cursor: str | None) -> tuple[int, datetime, str] | None:
         return None
     try:
         number, moment, row_id = unpacked(cursor)
-        read = datetime.fromisoformat(moment)
         # The largest number that a column takes.
-        if not isinstance(number, int) or abs(number) >= 2**31 or not isinstance(row_id, str):
+        if not isinstance(number, int) or abs(number) >= 2**31:
             raise ValueError
-        if read.tzinfo is None or "\0" in row_id:
-            raise ValueError
+        return number, _moment(moment), _row_id(row_id)
     except (ValueError, TypeError):
         raise unreadable_cursor() from None
-    return number, read, row_id
+
+
+def _moment(text: str) -> datetime:
+    """One that can be in a database; at the ends of the calendar, time zones lead out of it."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not 1000 <= moment.year < 9999:
+        raise ValueError
+    return moment
+
+
+def _row_id(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError
+    return value
 
 
 def search_mark(asked: Iterable[tuple[str, str]], visible: frozenset[str] | None) -> str:
