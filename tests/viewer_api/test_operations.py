@@ -19,7 +19,7 @@ from tests.support.viewer_server import TOKEN, RunningViewer
 from tests.viewer_api.conftest import MakeFlow, MakeViewer
 
 Line = dict[str, object]
-ALL_WELL = {"status": "ok", "postgres": "up", "schema": "current", "redis": "up", "jobs": "ok"}
+ALL_WELL = {"status": "ok", "postgres": "up", "schema": "current", "reads": "up", "redis": "up", "jobs": "ok"}
 
 
 @pytest.fixture
@@ -87,11 +87,22 @@ def test_without_postgres_it_cannot_serve(
     line = proxy(postgres_dsn)
     viewer = make_viewer(dsn=line.url)
     line.cut()
-    gone = {**ALL_WELL, "status": "unavailable", "postgres": "down", "schema": "unknown"}
+    gone = {**ALL_WELL, "status": "unavailable", "postgres": "down", "schema": "unknown", "reads": "down"}
     eventually(lambda: ready(viewer.stranger) == (503, gone))
     assert viewer.stranger.get("/healthz").status_code == 200
     line.restore()
     eventually(lambda: ready(viewer.stranger) == (200, ALL_WELL), within=15)
+
+
+def test_without_what_it_reads_from_it_says_so_and_serves_the_rest(
+    make_viewer: MakeViewer, proxy: Callable[[str], TcpProxy], postgres_dsn: str
+) -> None:
+    line = proxy(postgres_dsn)
+    viewer = make_viewer(viewer_read_dsn=line.url)
+    assert number(viewer, "postgres_connections", pool="reads", state="most") == IsPositive
+    line.cut()
+    eventually(lambda: ready(viewer.stranger) == (200, {**ALL_WELL, "status": "degraded", "reads": "down"}))
+    viewer.get("/api/v1/monitoring/list")
 
 
 def test_a_schema_of_another_version_is_said(viewer: RunningViewer, postgres_dsn: str) -> None:
@@ -161,7 +172,7 @@ def test_pool_jobs_and_the_audit_log_are_counted(viewer: RunningViewer) -> None:
     viewer.get("/api/v1/flows?user_id=7")
     assert number(viewer, "audit_writes_total") == IsPositive
     assert number(viewer, "audit_failures_total") == 0
-    assert number(viewer, "postgres_connections", state="most") == IsPositive
+    assert number(viewer, "postgres_connections", pool="main", state="most") == IsPositive
     for job in ("reaper", "retention", "live"):
         assert number(viewer, "job_alive", job=job) == 1, job
     assert number(viewer, "reaped_flows_total") == 0

@@ -59,6 +59,7 @@ async def started(settings: Settings, metrics: Metrics, clock: Clock = time.time
             reader = await stack.enter_async_context(
                 make_pool(settings, "viewer reads", command_timeout=patience, dsn=settings.viewer_read_dsn)
             )
+        pools = {"main": pool} | ({"reads": reader} if reader else {})
         # Whom somebody watches and which sign-ins are spent is asked where it is written: a replica lags behind.
         primary = Database(pool, settings.schema, settings.viewer_statement_timeout)
         database = Database(pool, settings.schema, settings.viewer_statement_timeout, reader)
@@ -96,7 +97,7 @@ async def started(settings: Settings, metrics: Metrics, clock: Clock = time.time
             redis_flows=redis_flows,
             watching=watching,
             hub=hub,
-            readiness=Readiness(database, redis_flows, hub, book, lambda: sign_in.authenticator.problem),
+            readiness=Readiness(primary, database, redis_flows, hub, book, lambda: sign_in.authenticator.problem),
             metadata=metadata,
             proxies=ProxyPeers(settings.viewer_proxy_peers),
             clock=clock,
@@ -111,7 +112,7 @@ async def started(settings: Settings, metrics: Metrics, clock: Clock = time.time
         keep = every(24 * _HOUR, lambda: keep_tables(settings), first_after=_KEEP_AFTER)
         await stack.enter_async_context(running("retention", keep, book))
         await stack.enter_async_context(running("reaper", reaping.run, book))
-        stack.enter_context(metrics.also(ViewerCollector(viewer, pool, book, reaping)))
+        stack.enter_context(metrics.also(ViewerCollector(viewer, pools, book, reaping)))
         yield viewer
 
 

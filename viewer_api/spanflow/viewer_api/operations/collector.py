@@ -1,6 +1,6 @@
 """Numbers that the parts of a viewer keep anyway, read when Prometheus asks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -19,7 +19,7 @@ class ViewerCollector(Collector):
     """What one running viewer knows. Asked in the event loop, so that nothing changes meanwhile."""
 
     viewer: Viewer
-    pool: asyncpg.Pool
+    pools: Mapping[str, asyncpg.Pool]
     jobs: JobBook
     reaping: Reaping
 
@@ -45,10 +45,13 @@ class ViewerCollector(Collector):
         yield resyncs
 
     def _postgres(self) -> Iterator[Metric]:
-        connections = GaugeMetricFamily(f"{PREFIX}_postgres_connections", "Connections of the pool.", labels=("state",))
-        size, idle = self.pool.get_size(), self.pool.get_idle_size()
-        for state, count in (("busy", size - idle), ("idle", idle), ("most", self.pool.get_max_size())):
-            connections.add_metric((state,), count)
+        connections = GaugeMetricFamily(
+            f"{PREFIX}_postgres_connections", "Connections of each pool.", labels=("pool", "state")
+        )
+        for name, pool in self.pools.items():
+            size, idle = pool.get_size(), pool.get_idle_size()
+            for state, count in (("busy", size - idle), ("idle", idle), ("most", pool.get_max_size())):
+                connections.add_metric((name, state), count)
         yield connections
 
     def _jobs(self) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -44,6 +44,8 @@ class Readiness:
     """One per viewer process."""
 
     database: Database
+    #: What the past is read from: it may be a replica.
+    reads: Database
     redis: RedisFlows
     hub: Hub
     jobs: JobBook
@@ -62,11 +64,14 @@ class Readiness:
             return self._known[1]
 
     async def _asked(self) -> Report:
-        (postgres, schema, details), redis = await asyncio.gather(self._about_postgres(), self._about_redis())
+        (postgres, schema, details), reads, redis = await asyncio.gather(
+            self._about_postgres(), _within(self.reads.is_up()), _within(self.redis.is_up())
+        )
         failing = self.jobs.failing()
         parts = {
             "postgres": postgres,
             "schema": schema,
+            "reads": reads,
             "redis": redis,
             "jobs": "failing" if failing else "ok",
         }
@@ -79,7 +84,7 @@ class Readiness:
         if self.hub.stopping or postgres != "up" or schema in {"missing", "behind"}:
             status = "unavailable"
         else:
-            status = "ok" if redis == "up" and not failing and not spoilt else "degraded"
+            status = "ok" if reads == redis == "up" and not failing and not spoilt else "degraded"
         return Report(status, parts, details)
 
     async def _about_postgres(self) -> tuple[str, str, dict[str, Any]]:
@@ -87,7 +92,9 @@ class Readiness:
         details: dict[str, Any] = {"schema_needed": await asyncio.to_thread(_needed)}
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                row = await self.database.fetchrow(_ABOUT_POSTGRES, self.database.sql("{s}.audit_log"))
+                async with self.database.transaction() as connection:
+                    about = self.database.sql(_ABOUT_POSTGRES)
+                    row = await connection.fetchrow(about, self.database.sql("{s}.audit_log"))
         except TimeoutError:
             return "down", "unknown", details
         except Problem as why:
@@ -98,12 +105,14 @@ class Readiness:
         details |= {"schema_found": row["revision"], "role": row["role"], "may_change_audit": row["may_change_audit"]}
         return "up", _compared(row["revision"], details["schema_needed"]), details
 
-    async def _about_redis(self) -> str:
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                return "up" if await self.redis.is_up() else "down"
-        except TimeoutError:
-            return "down"
+
+async def _within(answer: Awaitable[bool]) -> str:
+    """Who takes too long counts as down."""
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return "up" if await answer else "down"
+    except TimeoutError:
+        return "down"
 
 
 @cache
