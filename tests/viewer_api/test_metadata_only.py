@@ -9,13 +9,14 @@ import orjson
 import pytest
 import websockets
 
+from tests.support.flow_parts import NOON, part, span
 from tests.support.flow_writer import FlowWriter
 from tests.support.live_client import BEARER, LiveClient, following, live
 from tests.support.people import VIEWER_7, WATCHMAN, ask, write_tokens
 from tests.support.poll import eventually_async
 from tests.support.query import script
 from tests.support.viewer_server import RunningViewer
-from tests.viewer_api.conftest import MakeFlow, MakeViewer
+from tests.viewer_api.conftest import MakeFlow, MakeViewer, Store, of
 
 pytestmark = pytest.mark.anyio
 SECRET = "between you and me"
@@ -140,6 +141,30 @@ async def test_what_may_not_be_seen_is_not_found_either(viewer: RunningViewer, r
     assert viewer.get("/api/v1/flows", params=params)["flows"] == []
     assert len(viewer.get("/api/v1/flows", params={"user_id": "7"})["flows"]) == 1
     assert len(found) <= 1
+
+
+async def test_a_part_that_is_stored_already_is_kept_back_while_the_flow_runs(
+    viewer: RunningViewer, make_flow: MakeFlow, store: Store
+) -> None:
+    """A tool's own process is done and has stored its part; the gateway's part goes on."""
+    flow = make_flow(flow_id=f"{7:032x}", start_ns=NOON)
+    flow.start("root", name="POST /ask")
+    spans = [span(1, None, event_type="tool_call", status="error", status_message=SECRET)]
+    await asyncio.to_thread(lambda: store(part(7, spans, **of("s-1", conversation_id="c-1"))))
+    paths = (
+        f"flows?q={SECRET.split()[0]}",
+        "flows?user_id=7&order=oldest",
+        f"flows/{flow.flow_id}",
+        "flows?outcome=error",
+    )
+    assert any(SECRET in viewer.http.get(f"/api/v1/{path}").text for path in paths)
+    watch(viewer)
+    for path in paths:
+        response = viewer.http.get(f"/api/v1/{path}")
+        assert SECRET not in response.text, path
+    flow.end("root")
+    flow.close()
+    assert SECRET in viewer.http.get(f"/api/v1/flows/{flow.flow_id}").text
 
 
 async def test_when_contents_may_be_seen_after_all_everything_is_sent_anew(

@@ -124,7 +124,8 @@ class ConversationReader:
         rows = await self._store.turns(conversation_id, self._visible, after, limit + 1)
         more, rows = len(rows) > limit, rows[:limit]
         live = {} if more else {flow.flow_id: live_summary(flow) for flow in running}
-        stored = [stored_summary(row) for row in rows if row["flow_id"] not in live]
+        seen = await self._withheld.past(rows, self._redis)
+        stored = [stored_summary(row) for row in seen if row["flow_id"] not in live]
         summaries = stored + list(live.values())
         summaries.sort(key=lambda turn: (turn["started_at"] is None, turn["started_at"], turn["flow_id"]))
         return Turns(summaries, (rows[-1]["start_key"], rows[-1]["flow_id"]) if more else None)

@@ -108,6 +108,10 @@ class FlowReader:
         )
         return found[0] if found and self._sees(found[0].user_id) else None
 
+    async def past(self, rows: Sequence[Row]) -> list[Row]:
+        """Stored rows, as far as they may be seen while their flows still run."""
+        return await self._withheld.past(rows, self._redis)
+
     def _together(self, rows: Iterable[Row], live: Sequence[Flow], *, running: bool = True) -> list[Flow]:
         """Stored and live parts, each flow once, in start order; of those that run, as much as may be seen.
 

@@ -1,11 +1,14 @@
 """Running flows of users who are watched without contents: pages show of them what live sockets show, and no more."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.documents import Flow
+from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.watching import Watching
 
 
@@ -29,3 +32,19 @@ class Withheld:
             return flow
         events = [self.metadata.event(entry) for entry in flow_data.read(flow.document).entries()]
         return replace(flow, document={**flow.document, "events": events})
+
+    async def past(self, rows: Sequence[Row], redis: RedisFlows) -> list[Row]:
+        """Stored rows without those of flows that still run and are kept to metadata.
+
+        A part of such a flow may be stored already: another process was done with it, or it was idle for long. Its
+        summary has words of its own, and a search that finds it tells what is in it.
+        """
+        withheld = [row["flow_id"] for row in rows if self.of(row["user_id"])]
+        if not withheld:
+            return list(rows)
+        try:
+            running = await redis.open_among(withheld)
+        except REDIS_ERRORS:
+            # Nobody can say any more what runs: then what is stored is the past.
+            return list(rows)
+        return [row for row in rows if row["flow_id"] not in running]

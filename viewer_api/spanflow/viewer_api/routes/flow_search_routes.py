@@ -18,7 +18,8 @@ from spanflow.viewer_api.problems import invalid_request
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.running_flows import RunningFlow
 from spanflow.viewer_api.store.flow_filters import RUNNING, Filters
-from spanflow.viewer_api.store.flow_search import Order, Page, Position
+from spanflow.viewer_api.store.flow_search import Page
+from spanflow.viewer_api.store.flow_statements import Order, Position
 from spanflow.viewer_api.summaries import stored_summary
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
@@ -103,7 +104,7 @@ async def flows(
     known = {summary["flow_id"] for summary in shown}
     shown += [
         stored_summary(row)
-        for row in page.rows
+        for row in await reader.past(page.rows)
         if row["flow_id"] not in known and _word(row["flow_id"]) not in shown_before
     ]
     await _add_names(viewer, shown)
