@@ -20,7 +20,7 @@ from spanflow.span_processors.archive.postgres import make_pool
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.store.flow_search import Order, page_statement
+from spanflow.viewer_api.store.flow_statements import Order, page_statement
 from spanflow.viewer_api.store.flows import BY_ID, FlowStore
 from spanflow.viewer_api.store.stretches import Stretch
 

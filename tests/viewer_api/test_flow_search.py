@@ -12,12 +12,11 @@ from benchmarks.history_plans import Reading, reading
 from spanflow.viewer_api.problems import query_timeout
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import Bounds, Filters
-from spanflow.viewer_api.store.flow_search import (
+from spanflow.viewer_api.store.flow_search import FlowSearch, Page
+from spanflow.viewer_api.store.flow_statements import (
     BY_FILTERS,
     IN_ORDER,
-    FlowSearch,
     Order,
-    Page,
     Position,
     needs_two_looks,
     page_statement,

@@ -14,7 +14,7 @@ from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.paging import search_mark
 from spanflow.viewer_api.problems import invalid_request
 from spanflow.viewer_api.store.flow_filters import RUNNING, Bounds, Choice, Filters
-from spanflow.viewer_api.store.flow_search import Order
+from spanflow.viewer_api.store.flow_statements import Order
 from spanflow.viewer_api.viewer import checked_id
 
 #: Values of one filter.

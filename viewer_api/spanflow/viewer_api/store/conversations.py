@@ -10,7 +10,8 @@ import orjson
 
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Conditions
-from spanflow.viewer_api.store.flow_search import SUMMARY, Count
+from spanflow.viewer_api.store.flow_search import Count
+from spanflow.viewer_api.store.flow_statements import SUMMARY
 from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total
 
 #: An exact count goes no further.
