@@ -1,7 +1,10 @@
 """Measurements in processes of their own: none inherits another's heap, and one that fails says why."""
 
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -12,18 +15,23 @@ class ChildFailed(Exception):
 
 
 def run(module: str, *arguments: str, timeout: float = 120.0) -> Any:
-    """Run a module, and return the JSON that it prints."""
+    """Run a module, and return the JSON that it prints. Whatever it has started itself ends with it."""
     command = [sys.executable, "-m", module, *arguments]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=timeout, check=False)
+        printed, _ = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         raise ChildFailed(f"{shown(command)}: not ready after {timeout:g} s") from None
-    if done.returncode:
-        raise ChildFailed(f"{shown(command)}: ended with {ending(done.returncode)}")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if child.returncode:
+        raise ChildFailed(f"{shown(command)}: ended with {ending(child.returncode)}")
     try:
-        return orjson.loads(done.stdout)
+        return orjson.loads(printed)
     except ValueError:
-        raise ChildFailed(f"{shown(command)}: printed no JSON but {done.stdout[:200]!r}") from None
+        raise ChildFailed(f"{shown(command)}: printed no JSON but {printed[:200]!r}") from None
 
 
 def run_job(module: str, job: dict[str, Any], timeout: float = 120.0) -> Any:

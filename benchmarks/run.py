@@ -6,6 +6,7 @@ Every figure that counts is a ratio within a round: absolute numbers belong to o
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=14.0, help="begin no round that would end later")
     parser.add_argument("--output", type=Path, default=Path(".cache/benchmarks"), help="for .json and .md")
     options = parser.parse_args(arguments)
+    # Servers and measurements end with us also when we are told to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     effort = Effort(options.requests, options.seconds, options.gc)
     results: Results = {}
     failures: list[str] = []

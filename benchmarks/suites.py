@@ -71,6 +71,10 @@ def live(servers: Servers, effort: Effort) -> Measured:
     return {"live": run_job("benchmarks.live_latency", asdict(servers))}
 
 
+def fanout(servers: Servers, effort: Effort) -> Measured:
+    return {"fanout": run_job("benchmarks.live_fanout", asdict(servers))}
+
+
 def budget(servers: Servers, effort: Effort) -> Measured:
     return {"budget": run("benchmarks.event_budget", "3")}
 
@@ -83,11 +87,12 @@ SUITES: Final[dict[str, Callable[[Servers, Effort], Measured]]] = {
     "archive": archive,
     "history": history,
     "live": live,
+    "fanout": fanout,
     "budget": budget,
 }
 
 #: What takes long and is steady is not measured in every round.
-FIRST_ROUNDS_ONLY: Final = {"history": 3, "live": 3}
+FIRST_ROUNDS_ONLY: Final = {"history": 3, "live": 3, "fanout": 3}
 
 Results = dict[str, dict[str, list[dict[str, Any]]]]
 

@@ -135,6 +135,25 @@ def _live(results: Rounds) -> str:
     return table(["from a span's start to a live client", "p50 ms", "p99 ms"], rows)
 
 
+def _fanout(results: Rounds) -> str:
+    rounds = results["fanout"]
+    floor = median_of(rounds, "floor_per_s")
+    rows: list[list[Any]] = [
+        ["the floor: a bare server, a frame per event", floor, 1.0],
+        ["a backlog", median_of(rounds, "backlog_per_s"), median_of(rounds, "backlog_of_floor")],
+        [
+            "a backlog, beside clients that do not read",
+            median_of(rounds, "beside_slow_per_s"),
+            ratio_within(rounds, "beside_slow_per_s", "floor_per_s"),
+        ],
+    ]
+    cpu = ", ".join(
+        f"{name} {median_of(rounds, key):,.1f} us"
+        for name, key in (("CPU per event and client, one by one", "single_cpu_us"), ("the floor", "floor_cpu_us"))
+    )
+    return table(["500 clients of one user", "events/s", "of the floor"], rows) + f"\n\n{cpu}"
+
+
 def _budget(results: Rounds) -> str:
     """The least of all rounds: what the work takes when nothing gets in its way."""
     rounds = results["budget"]
@@ -152,5 +171,6 @@ _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
     "archive": _archive,
     "history": _history,
     "live": _live,
+    "fanout": _fanout,
     "budget": _budget,
 }

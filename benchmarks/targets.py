@@ -55,6 +55,11 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         found.at_most("T10 watched, 2,000 events/s, p99 ms", median_of(rounds, "watched_2000_p99_ms"), 3.0)
         found.at_most("T10 not watched, p50 ms", median_of(rounds, "unwatched_p50_ms"), interval / 2 + 1)
         found.at_most("T10 not watched, p99 ms", median_of(rounds, "unwatched_p99_ms"), interval + 3)
+    if fanout := results.get("fanout"):
+        rounds = fanout["fanout"]
+        found.at_least("T11 backlog of 500 watchers / floor", median_of(rounds, "backlog_of_floor"), 10.0)
+        found.at_least("T11 one by one, CPU, floor / viewer", median_of(rounds, "single_of_floor"), 0.6)
+        found.at_least("T11 beside clients that do not read", median_of(rounds, "beside_slow_of_backlog"), 0.6)
     return found.rows
 
 
