@@ -34,6 +34,11 @@ async def test_the_documented_rights_are_enough(
             url=redis_server.url.replace("redis://", "redis://spanflow-viewer:change-me@"),
         )
         viewer.post("/api/v1/monitoring/enable/7", {"reason": "r"})
+        for answer in (
+            viewer.post("/api/v1/monitoring/extend/7"),
+            viewer.post("/api/v1/monitoring/enable", {"user_ids": [8], "metadata_only": True}),
+        ):
+            assert answer["live"] is True
         code = one_time_code(TOKEN, time.time)
         assert viewer.stranger.post("/api/v1/session", json={"code": code}).status_code == 200
         async with following(viewer) as client:
