@@ -17,15 +17,14 @@ class ChildFailed(Exception):
 def run(module: str, *arguments: str, timeout: float = 120.0) -> Any:
     """Run a module, and return the JSON that it prints. Whatever it has started itself ends with it."""
     command = [sys.executable, "-m", module, *arguments]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
-    try:
-        printed, _ = child.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise ChildFailed(f"{shown(command)}: not ready after {timeout:g} s") from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as child:
+        try:
+            printed, _ = child.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise ChildFailed(f"{shown(command)}: not ready after {timeout:g} s") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
     if child.returncode:
         raise ChildFailed(f"{shown(command)}: ended with {ending(child.returncode)}")
     try:
