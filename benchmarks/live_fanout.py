@@ -69,7 +69,7 @@ class Watcher(asyncio.Protocol):
 
 async def until_all_have(watchers: list[Watcher], events: int) -> None:
     async with asyncio.timeout(60):
-        while min(watcher.events for watcher in watchers) < events:  # noqa: ASYNC110
+        while min(watcher.events for watcher in watchers) < events:
             assert not any(watcher.lost for watcher in watchers), "the viewer let go of a watcher"
             await asyncio.sleep(0.002)
 

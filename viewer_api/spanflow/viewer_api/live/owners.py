@@ -1,6 +1,9 @@
 """Whose a topic is: looked up in Redis for what runs, and in Postgres for what is over."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
 
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.viewer_api.auth.permissions import Principal
@@ -11,7 +14,9 @@ from spanflow.viewer_api.store.flow_owners import FlowOwners
 
 Find = Callable[[str], Awaitable[list[str | None]]]
 #: Flows of a conversation that are asked whose it is, the newest.
-_MAX_ASKED = 5
+_MAX_ASKED: Final = 5
+_TRIES: Final = 3
+_PAUSE_SECONDS: Final = 0.05
 
 
 class Owners:
@@ -45,14 +50,23 @@ class Owners:
 
 async def _both(id: str, running: Find, stored: Find) -> list[str | None]:
     """Each of the two servers may be away; what one of them knows is enough."""
+    found = await _from_redis(id, running)
     try:
-        found = await running(id)
-    except REDIS_ERRORS:
-        return await stored(id)
-    try:
-        found += [owner for owner in await stored(id) if owner not in found]
+        known = found or []
+        known += [owner for owner in await stored(id) if owner not in known]
     except Problem:
         if not found:
             raise
+    if found is None and not known:
+        raise Problem(503, "live_unavailable", "Redis cannot be reached: try again in a moment.")
     # A flow's user may have become known after a part of it was stored.
-    return sorted(found, key=lambda owner: owner is None)
+    return sorted(known, key=lambda owner: owner is None)
+
+
+async def _from_redis(id: str, running: Find) -> list[str | None] | None:
+    """None when there is no answer. After a moment's absence the first tries only find out that their line is broken."""
+    for _ in range(_TRIES):
+        with suppress(*REDIS_ERRORS):
+            return await running(id)
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return None
