@@ -21,7 +21,7 @@ _BELL_PREFIX: Final = names.flow_bell("")
 _PING_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 5.0
 _FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_LONGEST_PAUSE: Final = 1.0
 
 
 class Bells:
@@ -52,6 +52,11 @@ class Bells:
                 if self.up:
                     log.warning("Live data is interrupted, Redis cannot be reached: %s", why)
                     pause = _FIRST_PAUSE
+                self._set(False)
+            except Exception:
+                # A client library that stumbles over a dying server. Whoever started this would wait much longer
+                # before it starts it again, and would take all feeds down meanwhile.
+                log.exception("Live data is interrupted")
                 self._set(False)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -64,7 +64,7 @@ async def _both(id: str, running: Find, stored: Find) -> list[str | None]:
 
 
 async def _from_redis(id: str, running: Find) -> list[str | None] | None:
-    """None when there is no answer. After a moment's absence the first tries only find out that their line is broken."""
+    """None when there is no answer. After a moment's absence the first tries only notice that their line is broken."""
     for _ in range(_TRIES):
         with suppress(*REDIS_ERRORS):
             return await running(id)
