@@ -82,6 +82,25 @@ def test_signing_in_is_closed_to_other_sites_as_well(viewer: RunningViewer) -> N
     assert viewer.stranger.post("/api/v1/session", json=body, headers={"Origin": viewer.origin}).status_code == 200
 
 
+def test_a_cookie_that_a_neighbouring_site_has_set_is_not_taken_for_ones_own(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_public_url="https://flows.example")
+    body = {"code": one_time_code(TOKEN, time.time)}
+    answer = viewer.stranger.post("/api/v1/session", json=body, headers={"Origin": "https://flows.example"})
+    name, _, session = answer.headers["set-cookie"].partition(";")[0].partition("=")
+    assert name.startswith("__Host-spanflow_session_")
+    assert "Secure" in answer.headers["set-cookie"]
+    assert "Path=/;" in answer.headers["set-cookie"]
+    assert "Domain" not in answer.headers["set-cookie"]
+    for sent, status in ((name, 200), (name.removeprefix("__Host-"), 401)):
+        with httpx.Client(base_url=viewer.origin) as browser:
+            assert browser.get("/api/v1/session", headers={"Cookie": f"{sent}={session}"}).status_code == status
+
+
+def test_two_tokens_at_once_are_none(viewer: RunningViewer) -> None:
+    twice = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", "Bearer other")]
+    assert viewer.stranger.get("/api/v1/session", headers=twice).status_code == 401
+
+
 # -- which origin is one's own -----------------------------------------------------------------------------------------
 
 

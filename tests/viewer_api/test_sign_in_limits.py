@@ -15,6 +15,7 @@ from spanflow.viewer_api.auth.authenticator import one_time_code
 from spanflow.viewer_api.auth.buckets import Buckets
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rates import Rates
+from spanflow.viewer_api.auth.signed_tokens import Signer
 from spanflow.viewer_api.auth.token_file import Entry, digest, new_token, written
 from spanflow.viewer_api.problems import Problem
 from tests.support.live_client import BEARER, live
@@ -192,7 +193,7 @@ def test_no_token_whatever_is_a_mistake_of_the_viewer(make_viewer: MakeViewer, t
                 headers = {"Authorization": f"{scheme} {token}".strip()}
                 assert viewer.stranger.get(SESSION, headers=headers).status_code in {401, 503}, token
             assert viewer.stranger.get(SESSION, headers={"Cookie": f"x={token}".strip()}).status_code == 401
-    name = viewer.app.state.viewer.authenticator.cookie_name
+    name = Signer(TOKEN).cookie_name
     for cookie in ("", "s", "s.W10.x", "s..", "l.W10.x", "x" * 3000):
         assert viewer.stranger.get(SESSION, headers={"Cookie": f"{name}={cookie}"}).status_code == 401
 

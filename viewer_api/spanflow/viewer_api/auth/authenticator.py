@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from starlette.requests import HTTPConnection
 
@@ -18,6 +19,9 @@ from spanflow.viewer_api.auth.remote import remote_address
 from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Clock, Kind, Signer, TooLong
 from spanflow.viewer_api.problems import Problem, forbidden
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
+
+#: Browsers take a cookie of such a name only from this very host, and only with `Secure`.
+_PREFIX: Final = "__Host-"
 
 
 class Authenticator:
@@ -43,9 +47,12 @@ class Authenticator:
         self.address = OwnAddress(self._peers, settings.viewer_public_url)
         self.origins = Origins(settings.viewer_allowed_origins, self.address)
 
-    @property
-    def cookie_name(self) -> str:
-        return self._signer.cookie_name
+    def cookie_name(self, connection: HTTPConnection) -> str:
+        """The session's cookie. Where its name can, it makes browsers refuse one that a neighbouring subdomain has set:
+        on an encrypted line, at an address of the viewer's own."""
+        name = self._signer.cookie_name
+        alone = self.address.is_secure(connection) and not self.address.path(connection)
+        return _PREFIX + name if alone else name
 
     @property
     def problem(self) -> str | None:
@@ -58,7 +65,8 @@ class Authenticator:
 
     async def principal_of(self, connection: HTTPConnection) -> Principal | None:
         """Who this is, or None when no credential is good. `Problem` when it cannot be found out now."""
-        scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
+        sent = connection.headers.getlist("authorization")
+        scheme, _, credential = (sent[0] if len(sent) == 1 else "").partition(" ")
         token = credential.strip() if scheme.lower() == "bearer" else ""
         rejected: Rejected | Problem | None = None
         if token:
@@ -69,7 +77,7 @@ class Authenticator:
         # A proxy that knows somebody may leave a token of its own in that header.
         if principal := self._forwarded.principal(connection):
             return principal
-        cookie = connection.cookies.get(self.cookie_name)
+        cookie = connection.cookies.get(self.cookie_name(connection))
         if cookie and (principal := await self.by_session(cookie)):
             return principal
         if isinstance(rejected, Problem):

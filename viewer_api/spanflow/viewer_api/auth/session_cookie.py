@@ -11,7 +11,7 @@ def set_session(
     response: Response, request: Request, authenticator: Authenticator, cookie: str, principal: Principal
 ) -> None:
     response.set_cookie(
-        authenticator.cookie_name,
+        authenticator.cookie_name(request),
         cookie,
         expires=principal.expires_at,
         path=_folder(request, authenticator),
@@ -24,7 +24,9 @@ def set_session(
 def delete_session(response: Response, request: Request, authenticator: Authenticator) -> None:
     secure = authenticator.address.is_secure(request)
     path = _folder(request, authenticator)
-    response.delete_cookie(authenticator.cookie_name, path=path, httponly=True, samesite="strict", secure=secure)
+    response.delete_cookie(
+        authenticator.cookie_name(request), path=path, httponly=True, samesite="strict", secure=secure
+    )
 
 
 def _folder(request: Request, authenticator: Authenticator) -> str:
