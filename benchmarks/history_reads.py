@@ -37,9 +37,9 @@ async def measured(dsn: str, rounds: int) -> dict[str, Any]:
         database = Database(pool, settings.schema, 60)
         store = FlowStore(database)
         known = await database.fetch(
-            "SELECT flow_id FROM {s}.flow_keys TABLESAMPLE SYSTEM (0.5) ORDER BY flow_id LIMIT 2000"
+            "SELECT flow_id FROM {s}.flow_keys TABLESAMPLE SYSTEM (0.5) ORDER BY flow_id LIMIT 50"
         )
-        people = await database.fetch("SELECT user_id FROM {s}.user_directory ORDER BY user_id")
+        people = await database.fetch("SELECT user_id FROM {s}.user_directory ORDER BY user_id LIMIT 20")
         flow_ids, user_ids = [row["flow_id"] for row in known], [row["user_id"] for row in people]
         connection = await asyncpg.connect(dsn)
         try:
