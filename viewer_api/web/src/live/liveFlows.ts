@@ -14,7 +14,11 @@ export class FlowModel {
   /** Events that could not be read. */
   damaged = 0;
 
-  constructor(readonly flowId: string) {}
+  /** `usualP95Ns`: how long each kind of step usually takes, in nanoseconds, as far as the viewer has said. */
+  constructor(
+    readonly flowId: string,
+    private readonly usualP95Ns: ReadonlyMap<string, number> = new Map(),
+  ) {}
 
   get size(): number {
     return this.reducer.size;
@@ -37,7 +41,7 @@ export class FlowModel {
   }
 
   tree(nowNs: bigint): Tree {
-    const outlook: Outlook = { nowNs };
+    const outlook: Outlook = { nowNs, usualP95Ns: this.usualP95Ns };
     // What a complete flow still has open will not go on.
     if (!this.open) return this.reducer.tree({ ...outlook, alive: new Set() });
     if (this.lost.size === 0) return this.reducer.tree(outlook);
@@ -67,6 +71,8 @@ export class FlowModel {
 /** The flows of one followed user. `version` changes with every change. */
 export class LiveFlows {
   readonly flows = new Map<string, FlowModel>();
+  /** By step, from the viewer's history: what takes longer is slow. */
+  readonly usualP95Ns = new Map<string, number>();
   version = 0;
   /** Why the server stopped following, e.g. `expired`; undefined while it follows. */
   ended: string | undefined;
@@ -74,7 +80,7 @@ export class LiveFlows {
   flow(flowId: string): FlowModel {
     let model = this.flows.get(flowId);
     if (model === undefined) {
-      model = new FlowModel(flowId);
+      model = new FlowModel(flowId, this.usualP95Ns);
       this.flows.set(flowId, model);
       this.forgetOldest();
     }

@@ -66,6 +66,14 @@ describe("the live store", () => {
     expect(states("f")).toEqual({ a: "running", b: "running" });
   });
 
+  it("shows what takes longer than usual as slow", () => {
+    says({ type: "events", user_id: 7, events: [start("f", "a", 1, { event_type: "tool_call", name: "list" })], cursor: "1" });
+    expect(states("f")).toEqual({ a: "running" });
+    says({ type: "usual", user_id: 7, p95_ns: { "tool_call:list": 50 } });
+    expect(states("f")).toEqual({ a: "slow" });
+    expect(states("f", 40n)).toEqual({ a: "running" });
+  });
+
   it("shows what a complete flow left open as lost", () => {
     says({ type: "events", user_id: 7, events: [start("f", "a", 1)], cursor: "1" });
     says({ type: "flow", user_id: 7, flow_id: "f", open: false });

@@ -104,6 +104,11 @@ export class LiveStore {
         if (message.reason !== "contents_shown") return;
         this.flowsOf(String(message.user_id)).flows.clear();
         break;
+      case "usual": {
+        const usual = this.flowsOf(String(message.user_id)).usualP95Ns;
+        for (const [step, p95Ns] of Object.entries(message.p95_ns)) usual.set(step, p95Ns);
+        break;
+      }
       case "subscribed":
         this.flowsOf(String(message.user_id)).ended = undefined;
         break;

@@ -6,6 +6,9 @@ export type ServerMessage =
   | { type: "snapshot"; user_id: string | number; flow_id: string; events: unknown[]; truncated: boolean; cursor?: string | null }
   | { type: "flow"; user_id: string | number; flow_id: string; open: boolean }
   | { type: "process"; user_id: string | number; flow_id: string; process: string; alive: boolean }
+  | { type: "usual"; user_id: string | number; p95_ns: Record<string, number> }
+  | { type: "states"; user_id: string | number; flow_id: string; state: string; nodes: Record<string, string> }
+  | { type: "missing"; user_id: string | number; flow_id: string; reason: string }
   | { type: "watch"; user_id: string | number; watched: boolean; expires_at: string | null; metadata_only?: boolean }
   | { type: "expiring"; user_id: string | number; expires_at: string; seconds_left: number }
   | { type: "unsubscribed"; user_id: string | number; reason: string }
