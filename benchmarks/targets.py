@@ -45,9 +45,9 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         found.at_least("T8 from parts / raw COPY", ratio_within(rounds, "from_parts_per_s", "raw_copy_per_s"), 0.6)
     if history := results.get("history"):
         rounds = history["history"]
-        by_id = ratio_within(rounds, "statement_flow_by_id_us", "statement_select_1_us")
+        by_id = ratio_within(rounds, "store_flow_by_id_us", "store_select_1_us")
         found.at_most("T9 flow by id / SELECT 1", by_id, 1.5)
-        last = ratio_within(rounds, "statement_last_50_us", "statement_select_1_us")
+        last = ratio_within(rounds, "store_last_50_us", "store_select_1_us")
         found.at_most("T9 last 50 of a user / SELECT 1", last, 3.0)
     if live := results.get("live"):
         rounds = live["live"]
