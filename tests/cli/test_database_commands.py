@@ -22,14 +22,14 @@ def run_script(dsn: str, script: str) -> None:
 def test_migrate_says_what_it_did_and_going_back_must_be_meant(empty_postgres_dsn: str) -> None:
     there = {"SPANFLOW_POSTGRES_DSN": empty_postgres_dsn}
     done = spanflow("migrate", **there)
-    assert (done.returncode, done.stdout) == (0, "Schema omni2: revision 0001 (was not there).\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "Schema omni2: revision 0002 (was not there).\n"), done.stderr
     careless = spanflow("migrate", "--down", **there)
     assert careless.returncode == 1
     assert careless.stderr == (
         "spanflow: going back to 'base' deletes stored flows. Add --yes if that is what you want.\n"
     )
     meant = spanflow("migrate", "--down", "--yes", **there)
-    assert (meant.returncode, meant.stdout) == (0, "Schema omni2: revision none (was 0001).\n"), meant.stderr
+    assert (meant.returncode, meant.stdout) == (0, "Schema omni2: revision none (was 0002).\n"), meant.stderr
 
 
 def test_the_schema_as_plain_sql_is_the_same_schema(empty_postgres_dsn: str) -> None:
@@ -37,7 +37,7 @@ def test_the_schema_as_plain_sql_is_the_same_schema(empty_postgres_dsn: str) -> 
     assert script.returncode == 0, script.stderr
     run_script(empty_postgres_dsn, script.stdout)
     done = spanflow("migrate", SPANFLOW_POSTGRES_DSN=empty_postgres_dsn, SPANFLOW_SCHEMA="tracing")
-    assert (done.returncode, done.stdout) == (0, "Schema tracing: revision 0001.\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "Schema tracing: revision 0002.\n"), done.stderr
 
 
 def test_retention_first_says_what_would_go(postgres_dsn: str) -> None:

@@ -101,7 +101,7 @@ def test_a_second_one_is_told_who_is_there_and_other_commands_find_the_servers(
         assert second.returncode == 1
         assert f"{data} is in use by process {up.process.pid} (spanflow up, since " in second.stderr
         migrated = spanflow("migrate", **settings)
-        assert (migrated.returncode, migrated.stdout) == (0, "Schema omni2: revision 0001.\n"), migrated.stderr
+        assert (migrated.returncode, migrated.stdout) == (0, "Schema omni2: revision 0002.\n"), migrated.stderr
         assert up.end(signal.SIGTERM) == 0
     assert nothing_is_left(data, port)
 

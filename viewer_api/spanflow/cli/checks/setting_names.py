@@ -19,8 +19,10 @@ class SettingNames:
         known = {row.metadata["env"] for row in fields(Settings)}
         given = {name for name in situation.environ if name.startswith(_PREFIX) and not name.startswith(_OF_TESTS)}
         for name in sorted(given - known):
-            alike = get_close_matches(name, known, 1, cutoff=0.8)
-            repair = f"Did you mean {alike[0]}?" if alike else "`spanflow settings` lists all of them."
+            # Without what all of them have in common, which makes short names look alike.
+            words = [word.removeprefix(_PREFIX) for word in known]
+            alike = get_close_matches(name.removeprefix(_PREFIX), words, 1, cutoff=0.8)
+            repair = f"Did you mean {_PREFIX}{alike[0]}?" if alike else "`spanflow settings` lists all of them."
             yield warning(f"{name} is no setting and changes nothing", repair)
         if given <= known:
             yield ok(f"{len(given)} are set, and every name is known")
