@@ -40,13 +40,13 @@ _IDENTIFY: Final = 3
 _ACTIVITY: Final = 4
 _END_FLOW: Final = 5
 
-#: Entries that are encoded before the sinks get them: small enough that no request waits long for the interpreter.
-_SLICE: Final = 256
+#: Entries that are encoded before the sinks get them, and before requests get the interpreter: under a millisecond.
+_SLICE: Final = 128
 #: With so many entries at once a span that starts and ends among them is told in one event instead of two: half the
 #: work where there is much of it. Nobody could see it between the two: they would leave in the same round trip.
 _BUSY: Final = 64
 _NONE: Final[Set[int]] = frozenset()
-#: With so many entries waiting there is no point in collecting more.
+#: With so many entries waiting there is no point in collecting more, nor in giving way to who makes them.
 _PLENTY: Final = 4096
 #: How long events are collected at most while somebody is watched.
 _WATCHED_INTERVAL: Final = 0.001
@@ -285,6 +285,9 @@ class Pipeline:
             while left > 0 and (entries := intake.take(min(left, _SLICE))):
                 left -= len(entries)
                 self._encode(entries)
+                if 0 < left < _PLENTY:
+                    # Otherwise a request would wait until the interpreter takes turns by itself, five milliseconds.
+                    time.sleep(0)
             if flushes:
                 self._encoder.complete_finished()
             if stopping:
