@@ -35,7 +35,8 @@ def test_migrate_says_what_it_did_and_going_back_must_be_meant(empty_postgres_ds
 def test_the_schema_as_plain_sql_is_the_same_schema(empty_postgres_dsn: str) -> None:
     script = spanflow("migrate", "--sql", SPANFLOW_SCHEMA="tracing")
     assert script.returncode == 0, script.stderr
-    run_script(empty_postgres_dsn, script.stdout)
+    # What follows is for psql alone: it builds indexes of tables that have rows.
+    run_script(empty_postgres_dsn, script.stdout.partition("\\set QUIET")[0])
     done = spanflow("migrate", SPANFLOW_POSTGRES_DSN=empty_postgres_dsn, SPANFLOW_SCHEMA="tracing")
     assert (done.returncode, done.stdout) == (0, "Schema tracing: revision 0002.\n"), done.stderr
 

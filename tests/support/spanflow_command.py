@@ -53,10 +53,10 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, settings: Mapping[str, str], command: Sequence[str] = COMMAND) -> Iterator[Running]:
+def running(*arguments: str, settings: Mapping[str, str], command: Sequence[str] | None = None) -> Iterator[Running]:
     """Start it; what is still running at the end of the block is killed."""
     process = subprocess.Popen(
-        [*command, *arguments],
+        [*(command or COMMAND), *arguments],
         env=environment(**settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
