@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from spanflow.span_processors.archive.search_terms import found_in, index_terms
+from spanflow.span_processors.archive.search_terms import found_in, index_terms, searched_texts
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.viewer_api.documents import Flow
 from spanflow.viewer_api.store.flow_filters import RUNNING, Filters
 from spanflow.viewer_api.summaries import shown_live
-
-#: Of longer values only the beginning is searched, as in the archive.
-_SEARCHED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +58,8 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
         and filters.cost.hold(summary.cost)
         and (filters.since is None or ended >= filters.since)
         and (filters.until is None or started < filters.until)
-        and (filters.text is None or found_in(filters.text, index_terms(_texts(flow))))
+        and (
+            filters.text is None
+            or found_in(filters.text, index_terms(searched_texts(flow_data.read(flow.document).entries())))
+        )
     )
-
-
-def _texts(flow: Flow) -> list[str]:
-    texts: list[str] = []
-    for event in flow_data.read(flow.document).entries():
-        texts += [event.get("name", ""), event.get("status_message", "")[:_SEARCHED]]
-        for value in event.get("attributes", {}).values():
-            members = value if isinstance(value, list) else [value]
-            texts += [member[:_SEARCHED] for member in members if isinstance(member, str)]
-    return texts

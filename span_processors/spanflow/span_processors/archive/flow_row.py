@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, array, copy_line, moment_text
-from spanflow.span_processors.archive.search_terms import index_terms, tsvector
+from spanflow.span_processors.archive.search_terms import index_terms, searched_texts, tsvector
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.event.json_safe import safe_text
 from spanflow.span_processors.identity import Identity
@@ -24,8 +24,6 @@ _MAX_TEXT: Final = 1000
 _MAX_NAME: Final = 200
 _MAX_LISTED: Final = 200
 _MAX_BIGINT: Final = 2**63 - 1
-#: Of longer values only the beginning is searchable.
-_SEARCHED: Final = 2000
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 _NOTHING: Final[dict[str, Any]] = {}
@@ -74,7 +72,7 @@ def flow_row(
         "cut_bytes": str(state.cut_bytes),
         "complete": str(state.complete),
         "complete_why": state.why,
-        "search": tsvector(index_terms(_searched(document))),
+        "search": tsvector(index_terms(searched_texts(document["events"]))),
         "flow_bytes": str(len(encoded)),
     }
     return FlowRow(owner, [values[name] for name in _COLUMNS], storable(encoded))
@@ -142,21 +140,6 @@ def _list(values: tuple[str, ...]) -> str:
 
 def _whole(number: int) -> str:
     return str(min(number, _MAX_BIGINT))
-
-
-def _searched(document: FlowData) -> list[str]:
-    """What a person may look for: names, messages and the texts among the attributes."""
-    texts: list[str] = []
-    for event in document["events"]:
-        texts.append(event.get("name", ""))
-        if message := event.get("status_message"):
-            texts.append(message[:_SEARCHED])
-        for value in event.get("attributes", _NOTHING).values():
-            if type(value) is str:
-                texts.append(value[:_SEARCHED])
-            elif type(value) is list:
-                texts += [member[:_SEARCHED] for member in value if isinstance(member, str)]
-    return texts
 
 
 def _short(value: str | None) -> str | None:

@@ -9,13 +9,18 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+
+from spanflow.span_processors.event.event import Event
 
 MAX_TERM: Final = 64
 MAX_TERMS: Final = 1_000
 _SHORT: Final = 48
 #: Characters of one flow that are looked at.
 MAX_TEXT: Final = 200_000
+#: Of longer values only the beginning is searchable.
+_SEARCHED: Final = 2000
+_NO_ATTRIBUTES: Final[dict[str, Any]] = {}
 _WRITTEN_WITHOUT_SPACES: Final = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e80-\u0ece\u1000-\u1049\u1780-\u17d3"  # Thai, Lao, Burmese, Khmer
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -36,6 +41,21 @@ _ASCII_WORDS: Final = bytes(
     ord(char.lower()) if char.isascii() and (char.isalnum() or char in _JOINTS) else 32 for char in map(chr, range(256))
 )
 _PAIRS: Final = re.compile(rf"[{_WRITTEN_WITHOUT_SPACES}]+")
+
+
+def searched_texts(events: Iterable[Event]) -> list[str]:
+    """What a person may look for: names, messages and the texts among the attributes."""
+    texts: list[str] = []
+    for event in events:
+        texts.append(event.get("name", ""))
+        if message := event.get("status_message"):
+            texts.append(message[:_SEARCHED])
+        for value in event.get("attributes", _NO_ATTRIBUTES).values():
+            if type(value) is str:
+                texts.append(value[:_SEARCHED])
+            elif type(value) is list:
+                texts += [member[:_SEARCHED] for member in value if isinstance(member, str)]
+    return texts
 
 
 def index_terms(texts: Iterable[str]) -> list[str]:
