@@ -59,8 +59,7 @@ def test_a_sound_installation_has_no_problem_and_a_flow_arrives_everywhere(
         "--selftest", SPANFLOW_REDIS_URL=redis_url, SPANFLOW_POSTGRES_DSN=postgres_dsn, SPANFLOW_DATA_DIR=str(tmp_path)
     )
     assert code == 0, found.get("selftest", found)
-    # Where a deployment has no table of users of its own, there is nothing to say about it.
-    assert set(found) == {check.title for check in CHECKS} - {"users view"} | {"selftest"}
+    assert set(found) == {check.title for check in CHECKS} | {"selftest"}
     assert "is installed; the service is called" in found["our processor"][0][1]
     assert [message.partition(" ")[0] for _, message, _ in found["selftest"]] == snapshot(
         ["sent", "Redis:", "Pub/Sub:", "Pub/Sub:", "PostgreSQL:"]
