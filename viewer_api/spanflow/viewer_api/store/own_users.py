@@ -144,10 +144,9 @@ class OwnUsers:
                 condition = f"{column} = ANY($1::text[]::uuid[])"
             else:
                 condition = f"{column}::text = ANY($1::text[])"
-            rows: list[Row] = await connection.fetch(
-                f"SELECT {self._wanted()} FROM {self._view.sql} WHERE {condition}", ids
-            )
-            return rows
+            text = f"SELECT {self._wanted()} FROM {self._view.sql} WHERE {condition}"
+            found: list[Row] = await connection.fetch(text, ids)
+            return found
 
         return await self._read(ask) if wanted else []
 
