@@ -172,6 +172,8 @@ def test_pool_jobs_and_the_audit_log_are_counted(viewer: RunningViewer) -> None:
     viewer.get("/api/v1/flows?user_id=7")
     assert number(viewer, "audit_writes_total") == IsPositive
     assert number(viewer, "audit_failures_total") == 0
+    assert viewer.stranger.get("/api/v1/flows", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert number(viewer, "sign_in_failures_total") == 1
     assert number(viewer, "postgres_connections", pool="main", state="most") == IsPositive
     for job in ("reaper", "retention", "live"):
         assert number(viewer, "job_alive", job=job) == 1, job

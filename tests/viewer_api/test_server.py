@@ -143,6 +143,17 @@ def _deaf(address: str) -> socket.socket:
     return connection
 
 
+def test_it_stops_well_however_little_time_it_has(there: dict[str, str], make_flow: MakeFlow) -> None:
+    make_flow().start("root")
+    with served({**there, "SPANFLOW_VIEWER_STOP_SECONDS": "0.1"}) as (viewer, address):
+        deaf = _deaf(address)
+        assert b"200 OK" in deaf.recv(100)
+        assert viewer.end(signal.SIGTERM, within=10) == -signal.SIGTERM
+        deaf.close()
+    assert [line for line in lines_of(viewer) if "exception" in line] == []
+    assert "Application shutdown complete" in viewer.said
+
+
 @pytest.mark.anyio
 async def test_a_request_that_runs_gets_its_answer_and_nobody_new_is_let_in(
     there: dict[str, str], postgres_dsn: str

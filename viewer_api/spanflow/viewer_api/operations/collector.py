@@ -66,7 +66,9 @@ class ViewerCollector(Collector):
         yield _counter("reaped_flows", "Flows archived for gateways that are gone.", self.reaping.reaped)
 
     def _access(self) -> Iterator[Metric]:
-        audit, refused = self.viewer.audit, self.viewer.rates.refused
+        audit, refused, door = self.viewer.audit, self.viewer.rates.refused, self.viewer.authenticator.doorkeeper
+        yield _counter("sign_in_failures", "Credentials that were not good.", door.failures)
+        yield _counter("sign_ins_turned_away", "Sign-ins not looked at: their address must wait.", door.turned_away)
         yield _counter("audit_writes", "Rows written to the audit log.", audit.written)
         yield _counter("audit_failures", "Rows that could not be written.", audit.failed)
         doorkeeper = self.viewer.authenticator.doorkeeper

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Any, Final
 
 import uvicorn
@@ -98,7 +99,8 @@ class ViewerServer(uvicorn.Server):
             server.close()
         viewer = getattr(self.config.app.state, "viewer", None)  # type: ignore[union-attr]
         if viewer is not None:
-            async with asyncio.timeout(self._stop_seconds):
-                await viewer.hub.say_goodbye()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._stop_seconds):
+                    await viewer.hub.say_goodbye()
         self.config.timeout_graceful_shutdown = max(deadline - loop.time(), 0.1)  # type: ignore[assignment]
         await super().shutdown(sockets)
