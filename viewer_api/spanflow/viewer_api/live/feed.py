@@ -186,9 +186,10 @@ class Feed:
             unknown = [flow_id for flow_id in rung if flow_id not in self.tails]
             if unknown:
                 own = await self.flows.rung(unknown)
-                running = await self.redis.open_among(list(own))
+                old = own & self._newest
+                running = await self.redis.open_among(list(old))
                 for flow_id in own:
-                    if flow_id in running or flow_id not in self._newest:
+                    if flow_id in running or flow_id not in old:
                         self._follow(flow_id)
                     else:
                         await self._send_again(flow_id)
