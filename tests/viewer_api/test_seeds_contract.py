@@ -1,7 +1,7 @@
 """Every route about watching, flows and sessions that older dashboards call: paths, parameters and whole answers.
 
-A dashboard from before Spanflow compares `user_id` with a number and reads `flow_data.events`. What stands here must not
-change.
+A dashboard from before Spanflow compares `user_id` with a number and reads `flow_data.events`. What stands here must
+not change.
 """
 
 from pathlib import Path
