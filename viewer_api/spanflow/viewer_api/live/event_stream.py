@@ -120,8 +120,10 @@ class EventStream(Response):
         stream = StreamLine(scope, send)
         client = Client(self._request, stream, self._viewer, self._principal)
         try:
-            if hub.stopping or hub.sockets >= self._viewer.settings.viewer_max_sockets:
-                raise Problem(503, "too_many_sockets", "This viewer serves too many sockets already.")
+            if hub.stopping:
+                raise Problem(503, "live_unavailable", "The viewer stops: connect again.")
+            if hub.sockets >= self._viewer.settings.viewer_max_sockets:
+                raise Problem(429, "too_many_sockets", "This viewer serves too many sockets already.")
             with self._viewer.rates.socket(self._principal):
                 places = [await client.admitted(wish, self._reason) for wish in self._wanted]
                 hub.sockets += 1
