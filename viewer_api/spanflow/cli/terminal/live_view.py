@@ -41,7 +41,9 @@ class Flow:
 class View(Protocol):
     """Shows flows while they change."""
 
-    def changed(self, flows: dict[str, Flow]) -> None: ...
+    def changed(self, flows: dict[str, Flow], news: set[str]) -> None:
+        """`news` are the ids of flows about which a message said something."""
+        ...
 
     def close(self) -> None: ...
 
@@ -56,19 +58,19 @@ class Flows:
     def take(self, message: dict[str, Any]) -> None:
         """One message of the stream."""
         kind = message.get("type")
+        news: set[str] = set()
         if kind in {"events", "snapshot"}:
             for event in message.get("events", ()):
-                self._add(str(message.get("flow_id") or event.get("flow_id")), message, event)
+                flow_id = str(message.get("flow_id") or event.get("flow_id"))
+                self._flow(flow_id, message).reducer.add({**event, "flow_id": flow_id})
+                news.add(flow_id)
         elif kind == "flow":
             flow = self._flow(str(message.get("flow_id")), message)
             flow.open = bool(message.get("open"))
-        else:
-            return
-        self._view.changed(self._flows)
-        self._forget()
-
-    def _add(self, flow_id: str, message: dict[str, Any], event: Event) -> None:
-        self._flow(flow_id, message).reducer.add({**event, "flow_id": flow_id})
+            news.add(flow.flow_id)
+        if news:
+            self._view.changed(self._flows, news)
+            self._forget()
 
     def _flow(self, flow_id: str, message: dict[str, Any]) -> Flow:
         if flow_id not in self._flows:
@@ -88,10 +90,10 @@ class LineView:
         self._write = write
         self._paint = paint
 
-    def changed(self, flows: dict[str, Flow]) -> None:
-        for flow in flows.values():
-            for entry in flow.ended_steps():
-                self._write(self._line(flow, entry))
+    def changed(self, flows: dict[str, Flow], news: set[str]) -> None:
+        for flow_id in news:
+            for entry in flows[flow_id].ended_steps():
+                self._write(self._line(flows[flow_id], entry))
 
     def close(self) -> None:
         """Every line is out already."""
@@ -118,7 +120,7 @@ class TreeView:
         self._clock_ns = clock_ns
         self._shown: set[str] = set()
 
-    def changed(self, flows: dict[str, Flow]) -> None:
+    def changed(self, flows: dict[str, Flow], news: set[str]) -> None:
         style = Style(self._paint, self._screen.columns(), self._clock_ns())
         done: list[str] = []
         running: list[str] = []
