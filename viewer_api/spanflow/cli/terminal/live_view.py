@@ -60,7 +60,8 @@ class Flows:
         kind = message.get("type")
         news: set[str] = set()
         if kind in {"events", "snapshot"}:
-            for event in message.get("events", ()):
+            found: list[Event] = message.get("events", [])
+            for event in found:
                 flow_id = str(message.get("flow_id") or event.get("flow_id"))
                 self._flow(flow_id, message).reducer.add({**event, "flow_id": flow_id})
                 news.add(flow_id)
