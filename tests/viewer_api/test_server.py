@@ -51,6 +51,8 @@ def served(settings: dict[str, str], *command: str) -> Iterator[tuple[Running, s
         said = viewer.wait_for("Application startup complete")
         link = re.search(r"Open (http://127\.0\.0\.1:\d+)/", said)
         assert link is not None, said
+        # Listening comes after the start-up.
+        eventually(lambda: accepts(int(link[1].rpartition(":")[2])))
         yield viewer, link[1]
 
 
