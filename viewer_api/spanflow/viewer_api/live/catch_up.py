@@ -1,7 +1,7 @@
 """What a subscriber still has to get before it is where its feed is: when it joins, resumes, or was too slow."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -64,7 +64,7 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
     here, at = feed.position(), subscription.at
     running = {flow_id for flow_id, tail in feed.tails.items() if tail.open}
     outlook = feed.outlook(running)
-    has = dict(at.positions) if at else {}
+    has = {**(at.positions if at else {}), **_further(subscription.had, at)}
     everything = feed.topic.kind is Kind.FLOW
     # Until all that ended meanwhile has been sent, a client that is cut off again must be given it again.
     read_ms = at.read_ms if at and subscription.returning else here.read_ms
@@ -87,7 +87,7 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
             async for frame in _of_flow(feed, flow_id, after, until, has, read_ms):
                 yield frame
         if subscription.returning and at is not None:
-            async for frame in _ended_meanwhile(feed, at, here):
+            async for frame in _ended_meanwhile(feed, at, here, subscription.had):
                 yield frame
             subscription.returning = False
     except REDIS_ERRORS:
@@ -135,8 +135,10 @@ async def _of_flow(
         yield frame
 
 
-async def _ended_meanwhile(feed: Followed, at: Cursor, here: Cursor) -> AsyncIterator[Frame]:
+async def _ended_meanwhile(feed: Followed, at: Cursor, here: Cursor, has: dict[str, str]) -> AsyncIterator[Frame]:
     """Flows that a returning client had, or that began while it was away, and that are complete and left by now.
+
+    `has` is told up to where the client has each: should the feed find one of them yet, it is not sent again.
 
     A cursor comes from the client: what it names beside the topic's own flows is only shown when it belongs there.
     """
@@ -146,12 +148,15 @@ async def _ended_meanwhile(feed: Followed, at: Cursor, here: Cursor) -> AsyncIte
     stored: list[str] = []
     for flow_id in elsewhere:
         had, last = at.positions.get(flow_id), last_ids.get(flow_id)
+        if had is not None:
+            has[flow_id] = had
         if last is None and had is not None:
             stored.append(flow_id)
         elif last is not None and _is_news(had, last, at.read_ms):
             entries = (await feed.redis.reduced(flow_id, last)).entries()
             identity = identity_of_flow(entries)
             if flow_id in own or feed.topic.covers(flow_id, identity.user_id, identity.conversation_id):
+                has[flow_id] = last
                 for shot in snapshots(feed.topic, flow_id, entries, None):
                     yield shot
                 yield flow_notice(feed.topic, flow_id, is_open=False)
@@ -176,6 +181,16 @@ async def _from_archive(feed: Followed, flow_ids: Sequence[str]) -> AsyncIterato
             for frame in snapshots(feed.topic, flow_id, found.entries, None):
                 yield frame
             yield flow_notice(feed.topic, flow_id, is_open=False)
+
+
+def _further(had: Mapping[str, str], at: Cursor | None) -> dict[str, str]:
+    """Where a client is further than the cursor of its feed says."""
+    known = at.positions if at else {}
+    return {
+        flow_id: last
+        for flow_id, last in had.items()
+        if (told := known.get(flow_id)) is None or stream_key(told) < stream_key(last)
+    }
 
 
 def _is_news(had: str | None, last: str, read_ms: int) -> bool:

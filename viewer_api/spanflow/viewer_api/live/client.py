@@ -154,7 +154,7 @@ class Client:
     async def _send_frames(self, subscription: Subscription) -> None:
         topic = subscription.topic
         try:
-            async with aclosing(self._viewer.hub.follow(subscription)) as frames:
+            async with aclosing(self._viewer.hub.follow(subscription, self._line.send_at_once)) as frames:
                 async for frame in frames:
                     await self._line.send(frame.data, self._after(topic, frame) if frame.cursor else None)
             del self._following[topic.key]

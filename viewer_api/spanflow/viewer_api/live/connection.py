@@ -11,6 +11,7 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from spanflow.viewer_api.live import line, messages
+from spanflow.viewer_api.live.frames import Frame
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Connection:
         self._sending = asyncio.Lock()
         self._closed = False
         self._sending_since: float | None = None
+        self._write_at_once = line.writer_of(websocket.scope)
         self.heard_at = monotonic()
 
     async def send(self, data: bytes, at: Callable[[], str] | None = None) -> None:
@@ -62,6 +64,12 @@ class Connection:
                 raise Closed from None
             finally:
                 self._sending_since = None
+
+    def send_at_once(self, frame: Frame) -> bool:
+        """Send without waiting, if the client can take it at this moment and nothing is being sent."""
+        if self._write_at_once is None or self._closed or self._sending.locked():
+            return False
+        return self._write_at_once(frame.wire)
 
     async def receive(self) -> dict[str, Any]:
         """The client's next message. `Refused` for what is no JSON object."""

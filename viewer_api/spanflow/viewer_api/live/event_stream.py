@@ -16,6 +16,7 @@ from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.live import line, messages
 from spanflow.viewer_api.live.client import Client
 from spanflow.viewer_api.live.connection import MISTAKE, NORMAL, Closed
+from spanflow.viewer_api.live.frames import Frame
 from spanflow.viewer_api.live.subscription import Subscription
 from spanflow.viewer_api.live.wishes import Wish
 from spanflow.viewer_api.problems import Problem
@@ -54,6 +55,10 @@ class StreamLine:
     async def send(self, data: bytes, at: Callable[[], str] | None = None) -> None:
         id = b"" if at is None else b"id: %b\n" % at().encode()
         await self._write(b"%bdata: %b\n\n" % (id, data))
+
+    def send_at_once(self, frame: Frame) -> bool:
+        """Never: each client's events have ids of its own."""
+        return False
 
     async def heartbeat(self, seconds: float) -> None:
         """Comments keep proxies from taking silence for the end, and notice a client that is gone."""

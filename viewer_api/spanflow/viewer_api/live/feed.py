@@ -141,10 +141,13 @@ class Feed:
         if self._look_closely:
             await self._find_lost_streams()
             self._look_closely = False
+        # What began and ended since the last look, without a bell.
+        over: list[str] = []
         for flow_id in reversed(newest):
-            # What began and ended since the last look, without a bell, has been seen by nobody yet.
-            if flow_id in running or (self._looked and flow_id not in self._newest):
+            if flow_id in running:
                 self._follow(flow_id)
+            elif self._looked and flow_id not in self._newest and flow_id not in self.tails:
+                over.append(flow_id)
         self._newest = frozenset(newest)
         if self.topic.kind is Kind.FLOW and self.topic.id not in self.tails:
             # Complete before anybody looked: it is shown, and that is all.
@@ -154,6 +157,10 @@ class Feed:
                 tail.open = True
                 self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
         await self._read(set(self.tails))
+        for flow_id in over:
+            # As a whole: it may only have come into the index late, and a client that was here before may know it.
+            await self._send_again(flow_id)
+            self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
         self._read_ms = read_ms
         self._close(running)
         await self._check_processes()
@@ -186,10 +193,9 @@ class Feed:
             unknown = [flow_id for flow_id in rung if flow_id not in self.tails]
             if unknown:
                 own = await self.flows.rung(unknown)
-                old = own & self._newest
-                running = await self.redis.open_among(list(old))
+                running = await self.redis.open_among(list(own))
                 for flow_id in own:
-                    if flow_id in running or flow_id not in old:
+                    if flow_id in running:
                         self._follow(flow_id)
                     else:
                         await self._send_again(flow_id)
@@ -223,6 +229,7 @@ class Feed:
 
     async def _hand_out_entries(self, pages: dict[str, list[Entry]]) -> None:
         found: list[Event] = []
+        ids: list[str] = []
         size = 0
         for flow_id, entries in pages.items():
             tail = self.tails[flow_id]
@@ -231,14 +238,15 @@ class Feed:
                 if entry.event is not None:
                     tail.spans.note(entry.event)
                     found.append(entry.event)
+                    ids.append(entry.id)
                     size += entry.size
                 if size > MAX_FRAME_BYTES:
-                    self._hand_out(EventsFrame(self.topic, found, self.position()))
-                    found, size = [], 0
+                    self._hand_out(EventsFrame(self.topic, found, self.position(), ids))
+                    found, ids, size = [], [], 0
                     # Position and frames agree at this moment, so subscribers may have their turn.
                     await asyncio.sleep(0)
         if found:
-            self._hand_out(EventsFrame(self.topic, found, self.position()))
+            self._hand_out(EventsFrame(self.topic, found, self.position(), ids))
 
     async def _find_lost_streams(self) -> None:
         """A stream that ends before what we have read is a new one: Redis was emptied, or an older copy took over."""
@@ -253,6 +261,8 @@ class Feed:
                 lost = lost or tail.open
                 tail.last_id = BEGINNING
         if lost:
+            for subscription in self.subscribers:
+                subscription.had.clear()
             self._hand_out(NoticeFrame(self.topic, "resync", {"reason": "redis_lost"}))
 
     async def _check_processes(self) -> None:

@@ -1,7 +1,7 @@
 """What a feed hands to its subscribers. A frame is encoded once, however many clients get it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import orjson
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.stream_id import stream_key
 from spanflow.viewer_api.live.topic import Topic
 
 #: Beyond so many bytes of events, another frame is begun: a client need not take in megabytes at once.
@@ -42,6 +43,16 @@ class Frame:
     def data(self) -> bytes:
         raise NotImplementedError
 
+    @cached_property
+    def wire(self) -> bytes:
+        """As one text frame of a WebSocket, which is the same for every client: servers mask nothing."""
+        length = len(self.data)
+        if length < 126:
+            return b"\x81%c%b" % (length, self.data)
+        if length < 65_536:
+            return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), self.data)
+        return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), self.data)
+
 
 @dataclass
 class EventsFrame(Frame):
@@ -49,10 +60,23 @@ class EventsFrame(Frame):
 
     found: Sequence[Event]
     position: Cursor
+    #: The stream entry that each event was read from, where the feed has read it.
+    ids: Sequence[str] = ()
 
     @property
     def events(self) -> Sequence[Event]:
         return self.found
+
+    def beyond(self, had: Mapping[str, str]) -> "EventsFrame":
+        """The frame without what a client has got that has had these flows up to these entries."""
+        kept = [
+            (event, id)
+            for event, id in zip(self.found, self.ids, strict=False)
+            if (last := had.get(event["flow_id"])) is None or stream_key(id) > stream_key(last)
+        ]
+        if len(kept) == len(self.ids):
+            return self
+        return replace(self, found=[event for event, _ in kept], ids=[id for _, id in kept])
 
     @property
     def cursor(self) -> Cursor | None:

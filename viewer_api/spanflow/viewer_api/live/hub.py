@@ -17,6 +17,7 @@ from spanflow.viewer_api.live.subscription import (
     EXPIRED,
     FAILED,
     Limits,
+    Straight,
     Subscription,
 )
 from spanflow.viewer_api.live.topic import Kind, Topic
@@ -87,15 +88,25 @@ class Hub:
                 task.cancel()
             await asyncio.gather(*leaving, return_exceptions=True)
 
-    async def follow(self, subscription: Subscription) -> AsyncGenerator[Frame]:
-        """Everything for a subscriber, until it ends or the caller stops asking."""
+    async def follow(self, subscription: Subscription, send_at_once: Straight | None = None) -> AsyncGenerator[Frame]:
+        """Everything for a subscriber, until it ends or the caller stops asking; but for what `send_at_once` takes."""
         topic = subscription.topic
         feed, task = self._feeds.get(topic) or self._opened(topic)
         feed.subscribers.add(subscription)
         shown = Shown(subscription, self.watching.withholds, self._metadata)
+
+        def straight(frame: Frame) -> bool:
+            if send_at_once is None or _tells_resync(frame):
+                return False
+            try:
+                return send_at_once(shown.of(frame))
+            except Exception:
+                # The client's own task meets the mistake again, and it ends nobody else.
+                return False
+
         try:
-            async for frame in subscription.frames(feed):
-                if isinstance(frame, NoticeFrame) and frame.kind == "resync":
+            async for frame in subscription.frames(feed, straight):
+                if isinstance(frame, NoticeFrame) and _tells_resync(frame):
                     self.resyncs[frame.fields["reason"]] += 1
                 yield shown.of(frame)
         finally:
@@ -168,3 +179,7 @@ class Hub:
                         subscription.begin_again(CONTENTS_SHOWN)
                 elif subscription.reason is None:
                     subscription.end(EXPIRED if change.why == "expired" else DISABLED)
+
+
+def _tells_resync(frame: Frame) -> bool:
+    return isinstance(frame, NoticeFrame) and frame.kind == "resync"

@@ -6,14 +6,21 @@ from typing import Any, Final, Protocol
 
 from starlette.types import Scope, Send
 
-#: Where `scope["state"]` keeps the function that drops a connection at once.
+from spanflow.viewer_api.live.frames import Frame
+
+#: Where `scope["state"]` keeps the function that drops a connection at once, and the one that writes to it at once.
 _CUT: Final = "cut"
+_WRITE: Final = "write_at_once"
 _LAST_WORDS_SECONDS: Final = 2.0
 
 
 class Line(Protocol):
     async def send(self, data: bytes, at: Callable[[], str] | None = None) -> None:
         """Send one message; `Closed` when nobody is there any more. `at` gives where the client is after it."""
+        ...
+
+    def send_at_once(self, frame: Frame) -> bool:
+        """Send without waiting, if the client can take it at this moment and nothing is being sent."""
         ...
 
     async def close(self, code: int, why: str, detail: str, *, announced: bool = True, **fields: Any) -> None:
@@ -34,16 +41,25 @@ class Line(Protocol):
 
 
 def note_transport(scope: Scope, send: Send) -> None:
-    """Remember how to drop the connection.
+    """Remember how to drop the connection, and how to write to it without waiting.
 
     ASGI knows no such thing: a connection that is closed in good order first waits for ever until its client has read
     what was sent. uvicorn's own `send` belongs to an object that has the transport; other servers have limits of
     their own.
     """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    abort = getattr(transport, "abort", None)
+    server = getattr(send, "__self__", None)
+    abort = getattr(getattr(server, "transport", None), "abort", None)
     if abort is not None:
         scope.setdefault("state", {})[_CUT] = abort
+    write = getattr(server, "write_at_once", None)
+    if write is not None:
+        scope.setdefault("state", {})[_WRITE] = write
+
+
+def writer_of(scope: Scope) -> Callable[[bytes], bool] | None:
+    """Writes to a WebSocket at once; None where the server cannot."""
+    write: Callable[[bytes], bool] | None = scope.get("state", {}).get(_WRITE)
+    return write
 
 
 def cut_later(scope: Scope) -> None:

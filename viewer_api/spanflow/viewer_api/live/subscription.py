@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -25,6 +25,14 @@ class Limits:
 
     frames: int
     bytes: int
+
+
+#: Takes a frame to the client at once; False when that cannot be done.
+Straight = Callable[[Frame], bool]
+
+
+def _never(frame: Frame) -> bool:
+    return False
 
 
 class Source(Protocol):
@@ -61,10 +69,15 @@ class Subscription:
         self.at = cursor
         #: It came back with a cursor, and what ended while it was away has not been sent yet.
         self.returning = cursor is not None
+        #: Flows that the client has up to these entries although its feed does not follow them, or not yet.
+        self.had: dict[str, str] = {}
         self._limits = limits
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
+        # The client has got everything and its task sleeps: what comes now may go to it straight.
+        self._idle = False
+        self._straight: Straight = _never
         self._behind = True
         self._anew = False
         self._resync: str | None = None
@@ -79,6 +92,11 @@ class Subscription:
     def offer(self, frame: Frame) -> None:
         """Hand over a frame. When too much waits already, all of it is let go: it will be read from the stream."""
         if self._ended or self._behind:
+            return
+        if self.had and isinstance(frame, EventsFrame):
+            frame = frame.beyond(self.had)
+        if self._idle and not self._news.is_set() and self._straight(frame):
+            self._note(frame)
             return
         size = frame.size
         if self._waiting and (len(self._waiting) >= self._limits.frames or self._bytes + size > self._limits.bytes):
@@ -111,8 +129,12 @@ class Subscription:
         self._last = self._last or why
         self._news.set()
 
-    async def frames(self, source: Source) -> AsyncIterator[Frame]:
-        """Everything for the client, in order, until the subscription ends."""
+    async def frames(self, source: Source, straight: Straight | None = None) -> AsyncIterator[Frame]:
+        """Everything for the client, in order, until the subscription ends.
+
+        Through `straight` goes what need not wait for the client's task to wake up, and is not yielded here.
+        """
+        self._straight = straight or _never
         while not self._ended:
             if self._behind and source.looked:
                 if self._resync:
@@ -122,6 +144,7 @@ class Subscription:
                 self._behind = False
                 if self._anew:
                     self.at, self.returning, self._anew = None, False, False
+                    self.had.clear()
                 async for frame in source.catch_up(self):
                     yield frame
                     self._note(frame)
@@ -135,7 +158,11 @@ class Subscription:
                 self._ended = self._last
             else:
                 self._news.clear()
-                await self._news.wait()
+                self._idle = True
+                try:
+                    await self._news.wait()
+                finally:
+                    self._idle = False
 
     def _next(self) -> Frame:
         """The frame that waits for longest, and the events that come right after it."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from spanflow.span_processors.settings import Settings
 
@@ -71,7 +72,7 @@ def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.viewer_host,
         port=settings.viewer_port,
         http=LimitedHttp,
-        ws="websockets-sansio",
+        ws=LiveWebSocket,
         ws_max_size=_MAX_MESSAGE,
         # Frames are many and small, and each is sent to several clients: compressing costs more than it saves.
         ws_per_message_deflate=False,
@@ -82,6 +83,18 @@ def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         limit_concurrency=settings.viewer_max_sockets + _OTHER_CONNECTIONS,
     )
+
+
+class LiveWebSocket(WebSocketsSansIOProtocol):
+    """Lets live clients, who mostly get the same, be written to without a task that wakes for each."""
+
+    def write_at_once(self, frame: bytes) -> bool:
+        """Write a whole frame; False when the client cannot take it at this moment, or never again."""
+        ready = self.handshake_complete and not self.close_sent and self.writable.is_set()
+        if not ready or self.transport.is_closing():
+            return False
+        self.transport.write(frame)
+        return True
 
 
 class ViewerServer(uvicorn.Server):
