@@ -49,7 +49,7 @@ _NONE: Final[Set[int]] = frozenset()
 #: With so many entries waiting there is no point in collecting more, nor in giving way to who makes them.
 _PLENTY: Final = 4096
 #: How long events are collected at most while somebody is watched.
-_WATCHED_INTERVAL: Final = 0.001
+_WATCHED_INTERVAL: Final = 0.0003
 ATEXIT_BUDGET: Final = 5.0
 _ARCHIVE_SHARE: Final = 0.7
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import gc
 import os
 import socket
 import time
@@ -58,6 +59,9 @@ def run(arguments: Arguments, console: Console) -> int:
             host, port = listener.getsockname()[:2]
             address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             console.result(f"Open {link(address, settings.viewer_token, settings.viewer_secret)}")
+        # What was loaded by now stays: a full collection would look through all of it while live clients wait.
+        gc.collect()
+        gc.freeze()
         ViewerServer(configuration, settings.viewer_stop_seconds).run(sockets=[listener])
     finally:
         listener.close()
