@@ -1,5 +1,6 @@
 """The viewer below a folder of a reverse proxy: page, sign-in, API, socket and event stream."""
 
+import asyncio
 import re
 from pathlib import Path
 from urllib.parse import urljoin
@@ -48,6 +49,17 @@ def script_of(address: str) -> str:
     return httpx.get(urljoin(urljoin(address, up[1] if up else ""), script[1])).text
 
 
+def look_around(browser: httpx.Client, base: str) -> None:
+    assert browser.get(f"{base}/api/v1/session").json()["via"] == "session"
+    assert browser.get(f"{base}/api/v1/openapi.json").json()["servers"] == [{"url": FOLDER}]
+
+
+def stream(browser: httpx.Client, base: str) -> None:
+    watched = {"X-Spanflow-Reason": "a test"}
+    with browser.stream("GET", f"{base}/api/v1/live?user_id=7", headers=watched) as events:
+        assert any("root" in line for line in events.iter_lines() if line.startswith("data:"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.anyio
 async def test_everything_works_below_a_folder(
@@ -63,8 +75,7 @@ async def test_everything_works_below_a_folder(
             sign_in(browser, viewer, base)
             (cookie,) = browser.cookies.jar
             assert cookie.path == FOLDER
-            assert browser.get(f"{base}/api/v1/session").json()["via"] == "session"
-            assert browser.get(f"{base}/api/v1/openapi.json").json()["servers"] == [{"url": FOLDER}]
+            await asyncio.to_thread(look_around, browser, base)
             flow.start("root")
             headers = {"Cookie": f"{cookie.name}={cookie.value}", "Origin": base.removesuffix(FOLDER)}
             address = f"{base.replace('http', 'ws', 1)}/api/v1/live"
@@ -73,9 +84,7 @@ async def test_everything_works_below_a_folder(
                 while "events" not in (message := orjson.loads(await socket.recv())) or not message["events"]:
                     pass
                 assert message["events"][0]["node_id"] == "root"
-            watched = {"X-Spanflow-Reason": "a test"}
-            with browser.stream("GET", f"{base}/api/v1/live?user_id=7", headers=watched) as stream:
-                assert any("root" in line for line in stream.iter_lines() if line.startswith("data:"))
+            await asyncio.to_thread(stream, browser, base)
 
 
 def test_the_folder_without_its_slash_leads_to_the_page(make_viewer: MakeViewer, dashboard: Path) -> None:

@@ -69,9 +69,7 @@ async def started(settings: Settings, metrics: Metrics, clock: Clock = time.time
         spent = SpentTokens(primary)
         users = UserStore(database, own_users(settings, database))
         policy = MonitoringPolicy.from_settings(settings)
-        watching = Watching(
-            WatchStore(primary), redis, audit, primary, policy, clock, settings.viewer_recheck_seconds
-        )
+        watching = Watching(WatchStore(primary), redis, audit, primary, policy, clock, settings.viewer_recheck_seconds)
         metadata = Metadata.from_settings(settings)
         usual = UsualTimes(database)
         hub = Hub(
