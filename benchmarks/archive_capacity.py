@@ -41,7 +41,8 @@ Case = Callable[[UntracedConnection, list[FlowPart]], Awaitable[float]]
 
 def make_part(choose: random.Random) -> FlowPart:
     """A request with a root, eleven checkpoints and the kind of attributes that they carry; no two are alike."""
-    flow_id = uuid.UUID(int=choose.getrandbits(128)).hex
+    # Not from `choose`: what an earlier run has stored would be merged instead of written.
+    flow_id = uuid.uuid4().hex
     user = choose.randrange(1000)
     start = time.time_ns() - choose.randrange(10**9)
     ids = [f"{choose.getrandbits(64):016x}" for _ in range(CHECKPOINTS + 1)]
