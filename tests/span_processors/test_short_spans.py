@@ -145,3 +145,30 @@ def test_few_events_are_told_one_by_one(redis_url: str, redis_client: "redis.Red
             ("2", names.END),
             ("1", names.END),
         ]
+
+
+def test_flows_whose_spans_have_the_same_ids_stay_apart(redis_url: str, redis_client: "redis.Redis") -> None:
+    with TracedGateway(redis_url, batch_interval=0.5) as gateway:
+        tracer = gateway.tracer
+        roots = [gateway.start("POST /ask", attributes={"user.id": user}) for user in ("7", "8")]
+        ids: Any = gateway.provider.id_generator
+        same = []
+        for root, said in zip(roots, ("seven", "eight"), strict=True):
+            ids.generate_span_id = lambda: 77
+            same.append(gateway.start("auth_check", root, attributes={"flow.data.said": said}))
+        del ids.generate_span_id
+        for span in reversed(same):
+            gateway.end(span)
+        for _ in range(40):
+            with tracer.start_as_current_span("something else"):
+                pass
+        for root in roots:
+            gateway.end(root)
+        assert gateway.pipeline.force_flush(10)
+        for root, said in zip(roots, ("seven", "eight"), strict=True):
+            entries = FlowReducer(stream_of(redis_client, flow_id_of(root))).entries()
+            assert [entry.get("attributes") for entry in entries if entry["name"] == "auth_check"] == [
+                {"flow.data.said": said}
+            ]
+            assert all(entry["phase"] == names.END for entry in entries)
+        assert gateway.pipeline.counters.intake.balanced

@@ -339,7 +339,9 @@ class Pipeline:
                     attributes = final_attributes_of(span)
                     if begun and (known := begun.pop(key, None)) is not None:
                         (_, _, begun_span, name, before, identity, _), event_type = known
-                        if encoder.short(span, event_type, name, before, attributes, identity, now):
+                        # Ids of spans are only unique within their trace: another flow's span may have the same.
+                        is_same = begun_span.context == span.context
+                        if is_same and encoder.short(span, event_type, name, before, attributes, identity, now):
                             continue
                         encoder.started(begun_span, name, before, identity, now)
                     encoder.ended(span, attributes, now)
@@ -350,11 +352,22 @@ class Pipeline:
             except Exception:
                 faults += 1 if known is None else 2
                 self._complain()
+        for entry, _ in begun.values():
+            # Its end came before it.
+            faults += not self._encode_start(entry, now)
         for span in updates.values():
             faults += not self._encode_update(span, now)
         self._intake.settle(faults)
         encoder.ring()
         self._hand_on()
+
+    def _encode_start(self, entry: tuple[Any, ...], now: float) -> bool:
+        try:
+            self._encoder.started(entry[2], entry[3], entry[4], entry[5], now)
+        except Exception:
+            self._complain()
+            return False
+        return True
 
     def _encode_other(self, entry: tuple[Any, ...], now: float) -> None:
         kind = entry[0]
