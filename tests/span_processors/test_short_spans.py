@@ -82,7 +82,7 @@ def test_one_event_says_the_same_as_two(
     for encoder in (in_two, in_one):
         encoder.started(root, root.name, attributes_of(root), NOBODY, 0.0)
     event_type = in_one.silent_type(name, before)
-    if event_type is None or not in_one.short(ended, event_type, name, before, final_attributes_of(ended), NOBODY, 0.0):
+    if event_type is None or not in_one.short(ended, event_type, name, before, NOBODY, 0.0):
         # Something about it is unusual, and nothing of it has been told yet.
         in_one.started(span, name, before, NOBODY, 0.0)
         in_one.ended(ended, final_attributes_of(ended), 0.0)

@@ -336,15 +336,14 @@ class Pipeline:
                         # The end says all that an update still waiting here would have said.
                         updates.pop(key, None)
                     span = entry[2]
-                    attributes = final_attributes_of(span)
                     if begun and (known := begun.pop(key, None)) is not None:
                         (_, _, begun_span, name, before, identity, _), event_type = known
                         # Ids of spans are only unique within their trace: another flow's span may have the same.
-                        is_same = begun_span.context == span.context
-                        if is_same and encoder.short(span, event_type, name, before, attributes, identity, now):
+                        is_same = begun_span.context is span.context
+                        if is_same and encoder.short(span, event_type, name, before, identity, now):
                             continue
                         encoder.started(begun_span, name, before, identity, now)
-                    encoder.ended(span, attributes, now)
+                    encoder.ended(span, final_attributes_of(span), now)
                 elif kind == _UPDATE:
                     updates[key] = entry[2]
                 else:

@@ -12,9 +12,10 @@ from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.encoding.rings import ring_for
-from spanflow.span_processors.encoding.span_encoder import Ended, SpanEncoder
+from spanflow.span_processors.encoding.span_encoder import SpanEncoder
 from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
 from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.encoding.usual_spans import SHARED, Ended
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.event.json_safe import SafeValues
 from spanflow.span_processors.event.metadata import Metadata
@@ -31,6 +32,8 @@ from spanflow.span_processors.tree.flow_identity import said_in
 _log = logging.getLogger(__name__)
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+#: Makes a named tuple without the detour over its constructor.
+_entry: Final = tuple.__new__
 
 
 class Encoder:
@@ -110,7 +113,7 @@ class Encoder:
         if start_ns < flow.started_ns or not flow.started_ns:
             flow.started_ns = start_ns
             flow.stream.started_s = start_ns / 1e9
-        self.events.append(StreamEntry(flow.stream, START, span_id, data))
+        self.events.append(_entry(StreamEntry, (flow.stream, START, span_id, data, b"")))
         if shape.rings_at_start and len(flow.moments) < self._max_spans:
             flow.moments.append(data)
         if self._ringing:
@@ -164,7 +167,7 @@ class Encoder:
                 flow.root_ended = True
         if hidden:
             flow.redacted += hidden
-        self.events.append(StreamEntry(flow.stream, END, span_id, data, whole))
+        self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, whole)))
         self._keep(flow, whole, rings)
         end_ns = span.end_time or 0
         if end_ns > flow.ended_ns:
@@ -177,14 +180,7 @@ class Encoder:
         return self._spans.silent_type(name, attributes)
 
     def short(
-        self,
-        span: ReadableSpan,
-        event_type: str,
-        name: str,
-        before: Mapping[str, Any],
-        attributes: Mapping[str, Any],
-        identity: Identity,
-        now: float,
+        self, span: ReadableSpan, event_type: str, name: str, before: Mapping[str, Any], identity: Identity, now: float
     ) -> bool:
         """A span that has ended before its start was written: one entry instead of two.
 
@@ -195,23 +191,23 @@ class Encoder:
         parent = span.parent
         if context is None or parent is None or parent.is_remote:
             return False
-        flow = self._flows.get(context.trace_id)
-        if flow is None:
+        trace_id, span_id, *_ = context
+        flow = self._flows.get(trace_id)
+        once = None if flow is None else self._spans.once(flow.id_bytes, span, event_type, name, before)
+        if flow is None or once is None:
             return False
+        data, shape, attributes = once
         if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
             self._learn(flow, identity, attributes)
-        once = self._spans.once(flow.id_bytes, span, parent.span_id, event_type, name, before, attributes)
-        if once is None:
-            return False
-        data, whole, shape = once
         flow.touched_at = now
-        flow.redacted += shape.hidden
+        if shape.hidden:
+            flow.redacted += shape.hidden
         start_ns = span.start_time or 0
         if start_ns < flow.started_ns or not flow.started_ns:
             flow.started_ns = start_ns
             flow.stream.started_s = start_ns / 1e9
-        self.events.append(StreamEntry(flow.stream, END, context.span_id, data))
-        self._keep(flow, whole, shape.rings_at_end)
+        self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, b"")))
+        self._keep(flow, b"{" + data[SHARED:], shape.rings_at_end)
         end_ns = span.end_time or 0
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spanflow.span_processors.encoding.event_bytes import Shape
+from spanflow.span_processors.encoding.shapes import Shape
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redis.stream_state import StreamState

@@ -7,23 +7,12 @@ from collections.abc import Iterator
 
 import orjson
 
-from spanflow.span_processors import names
 from spanflow.span_processors.encoding.open_flows import OpenFlow
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.mirror import Ring
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.tree.seeds_view import CheckpointAncestry, flow_event
-
-
-def rings_at_start(event_type: str) -> bool:
-    """Dashboards hear of `llm_thinking` when it starts."""
-    return event_type == names.LLM_THINKING
-
-
-def rings_at_end(event_type: str) -> bool:
-    """Dashboards hear of every other checkpoint when it ends."""
-    return event_type != names.LLM_THINKING and event_type != names.PLAIN_SPAN
 
 
 def ring_for(flow: OpenFlow, watched: Watched, metadata: Metadata) -> Ring | None:

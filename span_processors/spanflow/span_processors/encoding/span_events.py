@@ -15,11 +15,12 @@ from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redaction.redaction import Redactor
 
 #: What a span is: a checkpoint's type, or `names.PLAIN_SPAN`. Asked with its name and its attributes.
+#: A type that a span says of itself is taken as that whatever its name, or never: answers are remembered by type.
 Classifier = Callable[[str, Mapping[str, Any]], str]
 #: An event without the fields that all events of a flow share.
 Part = dict[str, Any]
 
-_KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
+KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 _STATUSES: Final = {
     StatusCode.UNSET: names.STATUS_UNSET,
     StatusCode.OK: names.STATUS_OK,
@@ -55,7 +56,7 @@ def classify(name: str, attributes: Mapping[str, Any]) -> str:
 
 
 def kind_of(span: ReadableSpan) -> str:
-    return _KINDS[span.kind]
+    return KINDS[span.kind]
 
 
 def start_part(

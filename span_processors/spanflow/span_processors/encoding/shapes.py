@@ -1,0 +1,94 @@
+"""What is the same for all spans of one name, type, kind and scope: found once, written once."""
+
+from typing import Final, NamedTuple
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanKind
+
+from spanflow.span_processors import names
+from spanflow.span_processors.encoding.span_events import KINDS, Part, to_json
+from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.redaction.redaction import Redactor
+
+_REMEMBERED: Final = 4096
+
+
+class Shape(NamedTuple):
+    """What all spans of one name, type, kind and scope have in common."""
+
+    #: From `event_type` to `scope`, as it stands in a start.
+    middle: bytes
+    event_type: str
+    is_checkpoint: bool
+    #: When dashboards hear of it.
+    rings_at_start: bool
+    rings_at_end: bool
+    #: How many values were hidden in the name.
+    hidden: int
+
+
+class Shapes:
+    """The shapes of this process's spans. Used by the encoder's thread only."""
+
+    def __init__(self, process: ThisProcess, redactor: Redactor) -> None:
+        self._process = process
+        self._redactor = redactor
+        self._known: dict[tuple[str, str, int, int, int], Shape] = {}
+
+    def after_fork(self) -> None:
+        """The process has another name now, and that stands in every shape."""
+        self._known.clear()
+
+    def of(
+        self,
+        name: str,
+        event_type: str,
+        kind: SpanKind,
+        scope: InstrumentationScope | None,
+        flags: int,
+        resource: Resource,
+    ) -> Shape:
+        # By identity: comparing scopes and hashing enumerations would cost more than all the rest.
+        key = (name, event_type, id(kind), id(scope), flags)
+        shape = self._known.get(key)
+        if shape is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._process.learn_resource(resource)
+            shape = self._known[key] = self._made(name, event_type, kind, scope, int(flags))
+        return shape
+
+    def _made(
+        self, name: str, event_type: str, kind: SpanKind, scope: InstrumentationScope | None, flags: int
+    ) -> Shape:
+        shown, hidden = self._redactor.text(name)
+        part: Part = {
+            "event_type": event_type,
+            "name": shown,
+            "kind": KINDS[kind],
+            "process": self._process.instance_id,
+            "flags": flags,
+        }
+        scope_key = self._process.scope_key(scope)
+        if scope_key:
+            part["scope"] = scope_key
+        written, _ = to_json(part)
+        return Shape(
+            written[1:-1],
+            event_type,
+            event_type != names.PLAIN_SPAN,
+            rings_at_start(event_type),
+            rings_at_end(event_type),
+            hidden,
+        )
+
+
+def rings_at_start(event_type: str) -> bool:
+    """Dashboards hear of `llm_thinking` when it starts."""
+    return event_type == names.LLM_THINKING
+
+
+def rings_at_end(event_type: str) -> bool:
+    """Dashboards hear of every other checkpoint when it ends."""
+    return event_type != names.LLM_THINKING and event_type != names.PLAIN_SPAN
