@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 from inline_snapshot import snapshot
 
-from spanflow.migrations.run import current, downgrade, head, upgrade
+from spanflow.migrations.run import current, downgrade, upgrade
+from spanflow.migrations.scripts import head
 from tests.support.poll import eventually_async
 from tests.support.query import query, script, value
 

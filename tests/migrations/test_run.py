@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from spanflow.migrations.run import current, downgrade, head, sql, upgrade
+from spanflow.migrations.run import current, downgrade, sql, upgrade
+from spanflow.migrations.scripts import head
 from tests.support.pgbouncer import needs_pgbouncer, pgbouncer
 from tests.support.ports import free_port
 from tests.support.query import query, script, value
@@ -175,3 +176,9 @@ PARTITIONS = """
     SELECT relname::text, pg_get_expr(relpartbound, oid) FROM pg_class
     WHERE relnamespace = to_regnamespace($1) AND relispartition AND relkind = 'r' ORDER BY 1
 """
+
+
+def test_who_does_not_migrate_does_not_load_alembic() -> None:
+    program = "import sys, spanflow.viewer_api.app; sys.exit(','.join({'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "\n", "a viewer would start a second later and hold thirty megabytes more"

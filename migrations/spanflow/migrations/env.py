@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from spanflow.migrations.run import VERSION_TABLE
+from spanflow.migrations.scripts import VERSION_TABLE
 
 attributes = context.config.attributes
 context.configure(

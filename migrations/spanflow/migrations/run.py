@@ -11,19 +11,16 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from spanflow.migrations.online_indexes import PSQL, build_missing
-from spanflow.migrations.scripts import quoted, up
+from spanflow.migrations.scripts import REVISIONS, VERSION_TABLE, head, quoted, up
 from spanflow.span_processors.names import DEFAULT_SCHEMA
 
 T = TypeVar("T")
 
-#: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.
-VERSION_TABLE: Final = "spanflow_schema_version"
 BASE: Final = "base"
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -48,13 +45,6 @@ def current(dsn: str, schema: str = DEFAULT_SCHEMA) -> str | None:
     return asyncio.run(_current(dsn, schema))
 
 
-def head() -> str:
-    """The newest revision that this version of Spanflow knows."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None
-    return revision
-
-
 def sql(schema: str = DEFAULT_SCHEMA) -> str:
     """All of it as one script for psql. Everything but indexes of tables with rows happens in one transaction, and
     running it again changes nothing."""
@@ -65,7 +55,7 @@ def sql(schema: str = DEFAULT_SCHEMA) -> str:
         f"CREATE TABLE IF NOT EXISTS {table} (\n"
         f"    version_num varchar(32) NOT NULL, CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num)\n);",
     ]
-    for revision in _revisions():
+    for revision in REVISIONS:
         parts += [*up(revision, schema), f"DELETE FROM {table};\nINSERT INTO {table} VALUES ('{revision}');"]
     return "\n\n".join([*parts, "COMMIT;", PSQL.format(schema=quoted(schema))])
 
@@ -75,11 +65,6 @@ def _config() -> Config:
     config.set_main_option("script_location", str(files("spanflow.migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _revisions() -> list[str]:
-    """All revisions, oldest first."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
 def _opening(schema: str) -> list[str]:

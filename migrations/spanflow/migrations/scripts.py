@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 from typing import Final
 
-#: The files of each revision, in the order in which they run: (up, down).
+#: The files of each revision, oldest first, in the order in which they run: (up, down).
 REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "0001": (
         (
@@ -42,7 +42,15 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ),
 }
 
+#: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.
+VERSION_TABLE: Final = "spanflow_schema_version"
+
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def head() -> str:
+    """The newest revision that this version of Spanflow knows. Told without Alembic, which takes a second to import."""
+    return next(reversed(REVISIONS))
 
 
 def read(name: str, schema: str) -> str:

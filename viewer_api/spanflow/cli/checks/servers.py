@@ -103,7 +103,7 @@ class Schema:
             else:
                 yield ok(f"schema {name} has its tables; `spanflow[viewer]` can tell their revision")
             return
-        from spanflow.migrations.run import VERSION_TABLE, head
+        from spanflow.migrations.scripts import VERSION_TABLE, head
 
         table = f'"{name}".{VERSION_TABLE}'
         try:

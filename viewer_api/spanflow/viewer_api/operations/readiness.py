@@ -5,10 +5,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
-from spanflow.migrations.run import head
+from spanflow.migrations.scripts import head
 from spanflow.viewer_api.background.jobs import JobBook
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.redis_flows import RedisFlows
@@ -89,7 +88,7 @@ class Readiness:
 
     async def _about_postgres(self) -> tuple[str, str, dict[str, Any]]:
         """Whether it is there, how its schema is, and more for those who run it."""
-        details: dict[str, Any] = {"schema_needed": await asyncio.to_thread(_needed)}
+        details: dict[str, Any] = {"schema_needed": head()}
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 async with self.database.transaction() as connection:
@@ -113,11 +112,6 @@ async def _within(answer: Awaitable[bool]) -> str:
             return "up" if await answer else "down"
     except TimeoutError:
         return "down"
-
-
-@cache
-def _needed() -> str:
-    return head()
 
 
 def _compared(found: str | None, needed: str) -> str:
