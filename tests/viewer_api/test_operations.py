@@ -180,6 +180,12 @@ def test_pool_jobs_and_the_audit_log_are_counted(viewer: RunningViewer) -> None:
     assert number(viewer, "reaped_flows_total") == 0
 
 
+def test_no_number_is_told_twice(viewer: RunningViewer) -> None:
+    families = [line.split()[2] for line in viewer.http.get("/metrics").text.splitlines() if line.startswith("# TYPE")]
+    assert len(families) > 20
+    assert sorted(set(families)) == sorted(families)
+
+
 def test_a_reader_that_understands_openmetrics_gets_it(viewer: RunningViewer) -> None:
     answer = viewer.http.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")

@@ -66,15 +66,13 @@ class ViewerCollector(Collector):
         yield _counter("reaped_flows", "Flows archived for gateways that are gone.", self.reaping.reaped)
 
     def _access(self) -> Iterator[Metric]:
-        audit, refused, door = self.viewer.audit, self.viewer.rates.refused, self.viewer.authenticator.doorkeeper
+        audit, door = self.viewer.audit, self.viewer.authenticator.doorkeeper
         yield _counter("sign_in_failures", "Credentials that were not good.", door.failures)
         yield _counter("sign_ins_turned_away", "Sign-ins not looked at: their address must wait.", door.turned_away)
         yield _counter("audit_writes", "Rows written to the audit log.", audit.written)
         yield _counter("audit_failures", "Rows that could not be written.", audit.failed)
-        doorkeeper = self.viewer.authenticator.doorkeeper
-        yield _counter("sign_in_failures", "Sign-ins that failed.", doorkeeper.failures)
-        yield _counter("sign_ins_turned_away", "Sign-ins whose address had to wait.", doorkeeper.turned_away)
-        yield _counter("limited", "Requests and sockets refused because there were too many.", refused)
+        limited = self.viewer.rates.refused
+        yield _counter("limited", "Requests and sockets refused because there were too many.", limited)
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:
