@@ -21,6 +21,7 @@ from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.dashboard_files import DashboardFiles, built_dashboard
 from spanflow.viewer_api.lifespan import started
+from spanflow.viewer_api.mistakes import Mistakes
 from spanflow.viewer_api.operations.folder import Folder, folder_of
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.operations.request_watch import RequestWatch
@@ -95,6 +96,7 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
     app.state.doors = Doors(app.routes, {OPENAPI_URL: Needs(None)})
     # The last one added is the outermost.
     app.add_middleware(Gate)
+    app.add_middleware(Mistakes)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.viewer_allowed_origins),

@@ -1,6 +1,5 @@
 """Errors as problem details (RFC 9457): each has a code that never changes and a sentence for people."""
 
-import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,8 +10,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-
-log = logging.getLogger(__name__)
 
 _CODES = {404: "route_not_found", 405: "method_not_allowed", 400: "invalid_request", 413: "body_too_large"}
 
@@ -113,6 +110,10 @@ def query_timeout() -> Problem:
     )
 
 
+def internal_error() -> Problem:
+    return Problem(500, "internal_error", "The viewer made a mistake; its log says which.")
+
+
 async def _on_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, Problem):
         return error.response()
@@ -131,13 +132,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return Problem(422, "invalid_request", detail, errors=errors).response()
 
 
-async def _on_mistake(request: Request, error: Exception) -> Response:
-    log.error("A request failed by a mistake of the viewer: %s %s", request.method, request.url.path, exc_info=error)
-    return Problem(500, "internal_error", "The viewer made a mistake; its log says which.").response()
-
-
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Make every refusal of `app` a problem. Its mistakes are `mistakes.py`'s."""
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(Exception, _on_mistake)
