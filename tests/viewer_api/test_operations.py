@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import shlex
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -234,6 +235,13 @@ def test_text_for_people_holds_the_same_and_strangers_cannot_begin_a_line() -> N
     record = logging.makeLogRecord({"name": "test", "levelname": "INFO", "msg": "request", "path": "/a\n\x1b[2J b"})
     line = logs.TextLines().format(record)
     assert line.endswith('INFO test: request  path="/a\\n\\x1b[2J b"')
+
+
+def test_in_text_for_people_no_value_can_pass_for_two() -> None:
+    path = '/a" who=operator b="\\'
+    record = logging.makeLogRecord({"name": "test", "levelname": "INFO", "msg": "request", "path": path, "who": "7"})
+    line = logs.TextLines().format(record)
+    assert shlex.split(line.partition("  ")[2]) == [f"path={path}", "who=7"]
 
 
 def test_json_keeps_what_it_cannot_write_as_text() -> None:

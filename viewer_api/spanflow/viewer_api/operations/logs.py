@@ -60,8 +60,12 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 
 
 def _word(value: Any) -> str:
+    """A value in which no other can begin: paths and names are written by strangers."""
     text = str(value)
-    return f'"{text}"' if " " in text else text
+    if not text or any(char in ' "=' for char in text):
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{text}"'
+    return text
 
 
 def _printable(text: str) -> str:
