@@ -42,8 +42,9 @@ def build_pipeline(
             batch_items=BATCH,
             linger=LINGER,
             timeout=settings.postgres_timeout,
+            spare=0.3,
         )
-        archive = SinkRunner(sink, limits=limits, clock=clock)
+        archive = SinkRunner(sink, limits=limits, clock=clock, hurry=sink.hurry)
     encoder = Encoder(
         settings,
         process=process,

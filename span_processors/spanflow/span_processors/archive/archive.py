@@ -128,6 +128,10 @@ class ArchiveSink:
             self._answered = True
         return 0.0 if self._run(self._replay.step) else self._replay.next_look
 
+    def hurry(self, deadline: float) -> None:
+        """The process is ending: a delivery that goes on has to be over by then. Called by another thread."""
+        self._line.hurry(deadline)
+
     def close(self, deadline: float) -> None:
         self._spool.close()
         self._line.close(deadline)

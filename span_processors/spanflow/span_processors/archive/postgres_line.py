@@ -1,8 +1,10 @@
 """One connection to Postgres for one of our own threads, in an event loop of its own."""
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import asyncpg
@@ -37,6 +39,8 @@ class PostgresLine:
         self._clock = clock or SystemClock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: UntracedConnection | None = None
+        self._latest = math.inf
+        self._limit: asyncio.Timeout | None = None
 
     def run(self, work: Callable[[UntracedConnection], Awaitable[R]], deadline: float) -> R:
         """Do `work` with the connection, or raise `Unavailable`, by `deadline` (monotonic).
@@ -48,9 +52,25 @@ class PostgresLine:
             self._loop = _OwnLoop()
         return self._loop.run_until_complete(self._attempt(work, deadline))
 
+    def hurry(self, deadline: float) -> None:
+        """From here on nothing takes longer than until `deadline`, nor does what goes on now. For any thread."""
+        self._latest = deadline
+        loop = self._loop
+        if loop is not None and loop.is_running():
+            with suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(self._shorten)
+
+    def _shorten(self) -> None:
+        if self._loop is not None and self._limit is not None:
+            latest = self._loop.time() + self._left(self._latest)
+            self._limit.reschedule(min(latest, self._limit.when() or latest))
+
+    def _left(self, deadline: float) -> float:
+        return max(0.0, min(deadline, self._latest) - self._clock.monotonic())
+
     async def _attempt(self, work: Callable[[UntracedConnection], Awaitable[R]], deadline: float) -> R:
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
+            async with asyncio.timeout(self._left(deadline)) as self._limit:
                 kept = self._connection
                 if kept is not None and not kept.is_closed():
                     try:
@@ -68,6 +88,8 @@ class PostgresLine:
         except BaseException:
             self._drop()
             raise
+        finally:
+            self._limit = None
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -90,6 +112,7 @@ class PostgresLine:
         self._loop = None
 
     def after_fork(self) -> None:
+        self._latest = math.inf
         if self._loop is None:
             return
         _PARENTS.append((self._loop, self._connection))

@@ -95,6 +95,8 @@ class SinkLimits:
     timeout: float = 10.0
     #: How long a batch may take to come together, for servers where every round trip costs; nobody who flushes waits.
     linger: float = 0.0
+    #: The part of the time for a shutdown that is kept for setting aside what the server has not taken by then.
+    spare: float = 0.0
 
 
 class SinkRunner(Generic[T]):
@@ -113,8 +115,11 @@ class SinkRunner(Generic[T]):
         limits: SinkLimits | None = None,
         breaker: Breaker | None = None,
         clock: Clock | None = None,
+        hurry: Callable[[float], None] = lambda deadline: None,
     ) -> None:
+        """`hurry` is told, by the thread that shuts down, until when a delivery that goes on just then has to end."""
         self.sink = sink
+        self._hurry = hurry
         self._limits = limits or SinkLimits()
         self._clock = clock or SystemClock()
         self._breaker = breaker or Breaker(clock=self._clock)
@@ -130,6 +135,7 @@ class SinkRunner(Generic[T]):
         self._tally = Tally()
         self._lag = Lag()
         self._stop_at: float | None = None
+        self._deliver_until = 0.0
         self._flushing = 0
         self._idle_at = 0.0
 
@@ -220,8 +226,11 @@ class SinkRunner(Generic[T]):
         """Deliver what is queued, then end the thread. True when nothing was lost on the way."""
         with self._changed:
             lost_before = sum(self._tally.dropped.values())
+            left = max(0.0, deadline - self._clock.monotonic())
+            self._deliver_until = deadline - left * self._limits.spare
             self._stop_at = deadline
             self._changed.notify_all()
+        self._hurry(self._deliver_until)
         ended = self._thread.join(max(0.0, deadline - self._clock.monotonic()))
         with self._changed:
             return ended and sum(self._tally.dropped.values()) == lost_before
@@ -251,7 +260,7 @@ class SinkRunner(Generic[T]):
         if self._stop_at is not None:
             if not batch:
                 return False
-            if now >= self._stop_at or (self._breaker.reason and not self._breaker.allows()):
+            if now >= self._deliver_until or (self._breaker.reason and not self._breaker.allows()):
                 self._settle(self._set_aside(batch, final=True), final=True)
                 return True
         if batch:
@@ -302,7 +311,7 @@ class SinkRunner(Generic[T]):
             return
         deadline = now + self._limits.timeout
         if self._stop_at is not None:
-            deadline = min(deadline, self._stop_at)
+            deadline = min(deadline, self._deliver_until)
         try:
             receipt = self.sink.deliver(batch, deadline)
         except Unavailable as why:
