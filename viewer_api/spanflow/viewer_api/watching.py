@@ -81,6 +81,10 @@ class Watching:
         watch = self._running.get(user_id)
         return watch if watch is not None and watch.is_running(self.clock()) else None
 
+    def will_tell(self, user_id: str | None) -> bool:
+        """Whether listeners are going to hear when the watch of this user ends: they have not yet."""
+        return user_id in self._running
+
     def running(self) -> list[Watch]:
         """Everybody who is watched now, the newest watch first."""
         now = self.clock()

@@ -51,29 +51,31 @@ class Client:
         hub, settings = self._viewer.hub, self._viewer.settings
         hub.state_listeners.add(self._redis_changed)
         hub.watching.listeners.append(self._watch_changed)
-        hub.goodbyes.add(self._leave)
         try:
-            await self._line.send(
-                messages.message(
-                    "hello",
-                    v=1,
-                    name=self._principal.name,
-                    heartbeat_seconds=settings.viewer_heartbeat_seconds,
-                    server_time_ms=int(self._viewer.clock() * 1000),
-                    stalled_after_seconds=STALLED_SECONDS,
-                    redis="up" if hub.redis_up else "down",
+            with hub.parting(self._leave) as stopping:
+                if stopping:
+                    await self._leave()
+                    return
+                await self._line.send(
+                    messages.message(
+                        "hello",
+                        v=1,
+                        name=self._principal.name,
+                        heartbeat_seconds=settings.viewer_heartbeat_seconds,
+                        server_time_ms=int(self._viewer.clock() * 1000),
+                        stalled_after_seconds=STALLED_SECONDS,
+                        redis="up" if hub.redis_up else "down",
+                    )
                 )
-            )
-            await until_closed(
-                *jobs,
-                self._send_notices,
-                lambda: unblock(self._line, PATIENCE * settings.viewer_heartbeat_seconds),
-                lambda: recheck(self._line, self._viewer, self._principal),
-            )
+                await until_closed(
+                    *jobs,
+                    self._send_notices,
+                    lambda: unblock(self._line, PATIENCE * settings.viewer_heartbeat_seconds),
+                    lambda: recheck(self._line, self._viewer, self._principal),
+                )
         finally:
             hub.state_listeners.discard(self._redis_changed)
             hub.watching.listeners.remove(self._watch_changed)
-            hub.goodbyes.discard(self._leave)
             tasks = [task for _, task in self._following.values()]
             for task in tasks:
                 task.cancel()
@@ -146,8 +148,8 @@ class Client:
             return
         subscription, task = known
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # Not awaited itself: its cancellation could not be told from one that is meant for the caller.
+        await asyncio.wait({task})
         if why is not None:
             await self._line.send(messages.about("unsubscribed", subscription.topic, reason=why))
 

@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.live import connection as closing
 from spanflow.viewer_api.live.connection import Closed, Connection, Refused
+from spanflow.viewer_api.live.hub import STOPPING
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.viewer import Viewer, viewer_of
 
@@ -21,6 +22,16 @@ _TICKET_PREFIX: Final = "t."
 _MAX_ARRIVING: Final = 50
 
 
+class _TurnedAway(Exception):
+    """Why somebody is not let in."""
+
+    def __init__(self, close_code: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.close_code = close_code
+        self.code = code
+        self.detail = detail
+
+
 @asynccontextmanager
 async def entered(websocket: WebSocket) -> AsyncIterator[tuple[Connection, Viewer, Principal] | None]:
     """An accepted, signed-in connection; None when the client was turned away and told why."""
@@ -28,46 +39,12 @@ async def entered(websocket: WebSocket) -> AsyncIterator[tuple[Connection, Viewe
     offered: list[str] = websocket.scope.get("subprotocols", [])
     await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
     connection = Connection(websocket)
-    hub = viewer.hub
-    principal: Principal | None = websocket.scope["state"]["principal"]
-    if hub.stopping:
-        await connection.close(closing.RESTARTING, "restarting", "The viewer stops: connect again.")
-        yield None
-        return
-    # Strangers must not be able to take the places of those who are signed in.
-    if hub.arriving >= _MAX_ARRIVING if principal is None else hub.sockets >= viewer.settings.viewer_max_sockets:
-        await connection.close(closing.TOO_MANY, "too_many_sockets", "This viewer serves too many sockets already.")
-        yield None
-        return
-    if principal is None:
-        hub.arriving += 1
-        try:
-            principal = await _signed_in(connection, viewer, offered, websocket)
-        except Problem as why:
-            code = closing.TOO_MANY if why.status_code == 429 else closing.TRY_LATER
-            await connection.close(code, why.code, str(why.detail))
-            yield None
-            return
-        finally:
-            hub.arriving -= 1
-    hub.sockets += 1
     try:
-        if principal is None:
-            await connection.close(closing.NOT_SIGNED_IN, "not_signed_in", "Sign in first.")
-            yield None
-            return
-        websocket.scope["state"]["principal"] = principal
-        needed: Right | None = websocket.scope["state"].get("needed")
-        if needed is None or not allowed(principal, needed):
-            await viewer.denied(websocket, "live", target=websocket.url.path)
-            await connection.close(closing.FORBIDDEN, "forbidden", f"You need the right «{needed}» for this.")
-            yield None
-            return
         with ExitStack() as place:
             try:
-                place.enter_context(viewer.rates.socket(principal))
-            except Problem as why:
-                await connection.close(closing.TOO_MANY, why.code, str(why.detail))
+                principal = await _let_in(connection, viewer, offered, websocket, place)
+            except _TurnedAway as why:
+                await connection.close(why.close_code, why.code, why.detail)
                 yield None
                 return
             yield connection, viewer, principal
@@ -76,8 +53,49 @@ async def entered(websocket: WebSocket) -> AsyncIterator[tuple[Connection, Viewe
     except Exception:
         await connection.fail()
     finally:
-        hub.sockets -= 1
         await connection.close(closing.NORMAL, "requested", "", announced=False)
+
+
+async def _let_in(
+    connection: Connection, viewer: Viewer, offered: list[str], websocket: WebSocket, place: ExitStack
+) -> Principal:
+    """Who it is. From then on the client has a place among the open sockets, which `place` gives back."""
+    principal: Principal | None = websocket.scope["state"]["principal"]
+    if principal is None:
+        principal = await _introduced(connection, viewer, offered, websocket)
+    try:
+        # Only now: strangers must not be able to take the places of those who are signed in.
+        place.enter_context(viewer.hub.place(viewer.settings.viewer_max_sockets))
+        place.enter_context(viewer.rates.socket(principal))
+    except Problem as why:
+        close_code = closing.TOO_MANY if why.status_code == 429 else closing.RESTARTING
+        raise _TurnedAway(close_code, why.code, str(why.detail)) from None
+    websocket.scope["state"]["principal"] = principal
+    needed: Right | None = websocket.scope["state"].get("needed")
+    if needed is None or not allowed(principal, needed):
+        await viewer.denied(websocket, "live", target=websocket.url.path)
+        raise _TurnedAway(closing.FORBIDDEN, "forbidden", f"You need the right «{needed}» for this.")
+    return principal
+
+
+async def _introduced(connection: Connection, viewer: Viewer, offered: list[str], websocket: WebSocket) -> Principal:
+    """Somebody who says only now who they are."""
+    hub = viewer.hub
+    if hub.stopping:
+        raise _TurnedAway(closing.RESTARTING, STOPPING, "The viewer stops: connect again.")
+    if hub.arriving >= _MAX_ARRIVING:
+        raise _TurnedAway(closing.TOO_MANY, "too_many_sockets", "Too many sockets wait to sign in already.")
+    hub.arriving += 1
+    try:
+        principal = await _signed_in(connection, viewer, offered, websocket)
+    except Problem as why:
+        close_code = closing.TOO_MANY if why.status_code == 429 else closing.TRY_LATER
+        raise _TurnedAway(close_code, why.code, str(why.detail)) from None
+    finally:
+        hub.arriving -= 1
+    if principal is None:
+        raise _TurnedAway(closing.NOT_SIGNED_IN, "not_signed_in", "Sign in first.")
+    return principal
 
 
 async def _signed_in(

@@ -125,17 +125,9 @@ class EventStream(Response):
         stream = StreamLine(scope, send)
         client = Client(self._request, stream, self._viewer, self._principal)
         try:
-            if hub.stopping:
-                raise Problem(503, "live_unavailable", "The viewer stops: connect again.")
-            if hub.sockets >= self._viewer.settings.viewer_max_sockets:
-                raise Problem(429, "too_many_sockets", "This viewer serves too many sockets already.")
-            with self._viewer.rates.socket(self._principal):
+            with hub.place(self._viewer.settings.viewer_max_sockets), self._viewer.rates.socket(self._principal):
                 places = [await client.admitted(wish, self._reason) for wish in self._wanted]
-                hub.sockets += 1
-                try:
-                    await self._serve(stream, client, places, receive)
-                finally:
-                    hub.sockets -= 1
+                await self._serve(stream, client, places, receive)
         except Problem as problem:
             await problem.response()(scope, receive, send)
 

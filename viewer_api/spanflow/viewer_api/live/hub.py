@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from spanflow.span_processors.event.metadata import Metadata
@@ -22,6 +23,7 @@ from spanflow.viewer_api.live.subscription import (
 )
 from spanflow.viewer_api.live.topic import Kind, Topic
 from spanflow.viewer_api.live.without_contents import Shown
+from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.watching import Change, Watching
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ StateListener = Callable[[bool], None]
 Goodbye = Callable[[], Awaitable[None]]
 #: Clients that do not take their leave within this time are cut off.
 _GOODBYE_SECONDS: Final = 2.0
+#: What a client is told that comes, or is sent away, while the viewer stops.
+STOPPING: Final = "restarting"
 
 
 class Hub:
@@ -77,6 +81,29 @@ class Hub:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    @contextmanager
+    def place(self, most: int) -> Iterator[None]:
+        """A place for one socket or event stream, for as long as it is open; `Problem` when `most` are taken, or when
+        the viewer stops."""
+        if self.stopping:
+            raise Problem(503, STOPPING, "The viewer stops: connect again.")
+        if self.sockets >= most:
+            raise Problem(429, "too_many_sockets", "This viewer serves too many sockets already.")
+        self.sockets += 1
+        try:
+            yield
+        finally:
+            self.sockets -= 1
+
+    @contextmanager
+    def parting(self, goodbye: Goodbye) -> Iterator[bool]:
+        """Have `goodbye` called when the viewer stops, unless it stops already: that is the answer."""
+        self.goodbyes.add(goodbye)
+        try:
+            yield self.stopping
+        finally:
+            self.goodbyes.discard(goodbye)
+
     async def say_goodbye(self) -> None:
         """The viewer stops: tell every client, with what it needs to go on elsewhere."""
         self.stopping = True
@@ -93,6 +120,9 @@ class Hub:
         topic = subscription.topic
         feed, task = self._feeds.get(topic) or self._opened(topic)
         feed.subscribers.add(subscription)
+        if subscription.by_watch and not self.watching.will_tell(topic.owner):
+            # It ended after the client was admitted, and nobody will say so again.
+            subscription.end(DISABLED)
         shown = Shown(subscription, self.watching.withholds, self._metadata)
 
         def straight(frame: Frame) -> bool:
@@ -177,7 +207,7 @@ class Hub:
                 if change.watch is not None:
                     if not subscription.own:
                         subscription.begin_again(CONTENTS_SHOWN)
-                elif subscription.reason is None:
+                elif subscription.by_watch:
                     subscription.end(EXPIRED if change.why == "expired" else DISABLED)
 
 

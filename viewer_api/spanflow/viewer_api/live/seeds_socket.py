@@ -67,16 +67,18 @@ class SeedsSocket:
     async def run(self) -> None:
         viewer, watching = self._viewer, self._viewer.watching
         watching.listeners.append(self._watch_changed)
-        viewer.hub.goodbyes.add(self._leave)
         try:
-            await until_closed(
-                self._receive,
-                self._follow,
-                lambda: unblock(self._connection, PATIENCE * viewer.settings.viewer_heartbeat_seconds),
-                lambda: recheck(self._connection, viewer, self._principal),
-            )
+            with viewer.hub.parting(self._leave) as stopping:
+                if stopping:
+                    await self._leave()
+                    return
+                await until_closed(
+                    self._receive,
+                    self._follow,
+                    lambda: unblock(self._connection, PATIENCE * viewer.settings.viewer_heartbeat_seconds),
+                    lambda: recheck(self._connection, viewer, self._principal),
+                )
         finally:
-            viewer.hub.goodbyes.discard(self._leave)
             watching.listeners.remove(self._watch_changed)
             tasks = list(self._following.values())
             for task in tasks:

@@ -89,6 +89,11 @@ class Subscription:
         """Why it is over, None while it is not."""
         return self._ended
 
+    @property
+    def by_watch(self) -> bool:
+        """Whether the client may look only as long as somebody watches."""
+        return self.reason is None
+
     def offer(self, frame: Frame) -> None:
         """Hand over a frame. When too much waits already, all of it is let go: it will be read from the stream."""
         if self._ended or self._behind:
