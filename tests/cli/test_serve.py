@@ -10,6 +10,7 @@ import httpx
 
 from tests.support.ports import free_port
 from tests.support.spanflow_command import running, spanflow
+from tests.support.viewer_server import TOKEN
 
 
 def test_it_serves_on_a_free_port_and_prints_a_link_that_signs_in(redis_url: str, postgres_dsn: str) -> None:
@@ -37,6 +38,35 @@ def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in() -> N
     assert refused.returncode == 2
     for way in ("TOKEN", "TOKENS_FILE", "JWT_ISSUER", "OIDC_ISSUER", "PROXY_PEERS"):
         assert f"SPANFLOW_VIEWER_{way}" in refused.stderr
+
+
+def test_nor_by_a_socket_that_somebody_else_has_opened_to_them() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        refused = spanflow("serve", "--fd", str(listener.fileno()), pass_fds=[listener.fileno()])
+    assert refused.returncode == 2
+    assert "'0.0.0.0' can be reached from other machines" in refused.stderr
+
+
+def test_a_socket_without_a_port_is_served_without_a_link(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    there = {"SPANFLOW_REDIS_URL": redis_url, "SPANFLOW_POSTGRES_DSN": postgres_dsn, "SPANFLOW_VIEWER_TOKEN": TOKEN}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "viewer.sock"))
+        listener.listen()
+        number = listener.fileno()
+        with running("serve", "--fd", str(number), settings=there, pass_fds=[number]) as viewer:
+            viewer.wait_for("Application startup complete")
+            assert "#code=" not in viewer.said
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(tmp_path / "viewer.sock"))) as client:
+                asked = client.get("http://viewer/api/v1/session", headers={"Authorization": f"Bearer {TOKEN}"})
+                assert asked.json()["name"] == "operator"
+                assert client.get("http://viewer/api/v1/session").status_code == 401
+            viewer.end(signal.SIGTERM)
+
+
+def test_a_number_that_is_no_socket_is_said() -> None:
+    refused = spanflow("serve", "--fd", "987")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--fd 987 is no open socket" in refused.stderr
 
 
 def test_with_a_file_of_tokens_it_serves_other_machines_and_prints_no_link(

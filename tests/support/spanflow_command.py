@@ -17,10 +17,16 @@ def environment(**settings: str) -> dict[str, str]:
     return {**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **settings}
 
 
-def spanflow(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def spanflow(*arguments: str, pass_fds: Sequence[int] = (), **settings: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], env=environment(**settings), capture_output=True, text=True, timeout=WITHIN, check=False
+        [*COMMAND, *arguments],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        check=False,
+        pass_fds=pass_fds,
     )
 
 
@@ -53,7 +59,12 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, settings: Mapping[str, str], command: Sequence[str] | None = None) -> Iterator[Running]:
+def running(
+    *arguments: str,
+    settings: Mapping[str, str],
+    command: Sequence[str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Running]:
     """Start it; what is still running at the end of the block is killed."""
     process = subprocess.Popen(
         [*(command or COMMAND), *arguments],
@@ -62,6 +73,7 @@ def running(*arguments: str, settings: Mapping[str, str], command: Sequence[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=pass_fds,
     )
     try:
         yield Running(process)

@@ -50,12 +50,16 @@ def run(arguments: Arguments, console: Console) -> int:
         settings = dataclasses.replace(settings, viewer_host=arguments.host)
     if arguments.port is not None:
         settings = dataclasses.replace(settings, viewer_port=arguments.port)
+    handed_over = None if arguments.fd is None else _handed_over(arguments.fd)
+    if handed_over is not None and _has_port(handed_over):
+        # Who can reach it was decided by whoever opened it.
+        settings = dataclasses.replace(settings, viewer_host=handed_over.getsockname()[0])
     settings = settled(settings)
     logs.configure(settings.log_format, settings.log_level)
     configuration = configured(create_app(settings), settings)
-    listener = _bound(configuration) if arguments.fd is None else socket.socket(fileno=arguments.fd)
+    listener = handed_over or _bound(configuration)
     try:
-        if not arguments.no_link and is_loopback(settings.viewer_host):
+        if not arguments.no_link and _has_port(listener) and is_loopback(settings.viewer_host):
             host, port = listener.getsockname()[:2]
             address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             console.result(f"Open {link(address, settings.viewer_token, settings.viewer_secret)}")
@@ -66,6 +70,18 @@ def run(arguments: Arguments, console: Console) -> int:
     finally:
         listener.close()
     return 0
+
+
+def _handed_over(number: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=number)
+    except OSError as why:
+        raise Problem(f"--fd {number} is no open socket ({why.strerror}).") from None
+
+
+def _has_port(listener: socket.socket) -> bool:
+    """Whether it is on a network; a browser cannot open the others."""
+    return listener.family in {socket.AF_INET, socket.AF_INET6}
 
 
 def _bound(configuration: "uvicorn.Config") -> socket.socket:
