@@ -204,6 +204,18 @@ def test_a_monitor_without_the_claim_that_names_users_sees_nobody() -> None:
         reader.principal(claims(people=list(range(1001))), Via.JWT)
 
 
+@pytest.mark.parametrize("verified", [False, "false"])
+def test_an_address_that_the_issuer_has_not_verified_is_nobodys(verified: Any) -> None:
+    stated = claims(email="boss@example.org", email_verified=verified, preferred_username="eve", role="viewer")
+    eve = ClaimReader(settings()).principal(stated, Via.JWT)
+    assert (eve.name, eve.user_id) == ("eve", "7")
+    by_address = ClaimReader(settings(viewer_jwt_user_claim="email"))
+    assert by_address.principal(stated, Via.JWT).visible == frozenset()
+    for known in (True, "true", None):
+        boss = by_address.principal({**stated, "email_verified": known}, Via.JWT)
+        assert (boss.name, boss.user_id) == ("boss@example.org", "boss@example.org")
+
+
 def test_claims_are_found_by_name_or_path() -> None:
     stated = {"https://example.com/roles": "a", "realm_access": {"roles": ["b"]}, "a.b": 1, "a": {"b": 2}}
     assert claim(stated, "https://example.com/roles") == "a"

@@ -128,7 +128,8 @@ class SignInSettings:
     viewer_jwt_name_claim: str = setting(
         "SPANFLOW_VIEWER_JWT_NAME_CLAIM",
         "",
-        "Claim with the name for the audit log, also for OIDC. Empty: email, preferred_username, name or sub.",
+        "Claim with the name for the audit log, also for OIDC. Empty: email (unless email_verified says it is not), "
+        "preferred_username, name or sub.",
         parse=text,
     )
     viewer_jwt_user_claim: str = setting(

@@ -11,7 +11,8 @@ from spanflow.viewer_api.auth.role_words import RoleWords
 from spanflow.viewer_api.auth.stated_names import clean_id, clean_name, clean_scope
 
 Claims = Mapping[str, Any]
-_NAMES: Final = ("email", "preferred_username", "name", "sub")
+_EMAIL: Final = "email"
+_NAMES: Final = (_EMAIL, "preferred_username", "name", "sub")
 
 
 class ClaimReader:
@@ -33,7 +34,7 @@ class ClaimReader:
         role = self._words.role(_words(claim(claims, self._role)))
         if role is None:
             raise Rejected("no role here")
-        user = claim(claims, self._user)
+        user = None if self._user == _EMAIL and _is_a_mere_assertion(claims) else claim(claims, self._user)
         return Principal(
             name=self._name_in(claims),
             via=via,
@@ -44,7 +45,8 @@ class ClaimReader:
         )
 
     def _name_in(self, claims: Claims) -> str:
-        for name in (self._name,) if self._name else _NAMES:
+        usual = _NAMES[1:] if _is_a_mere_assertion(claims) else _NAMES
+        for name in (self._name,) if self._name else usual:
             if isinstance(value := claim(claims, name), str):
                 return clean_name(value)
         raise Rejected("no name")
@@ -60,6 +62,12 @@ def claim(claims: Claims, path: str) -> Any:
             return None
         found = found[part]
     return found
+
+
+def _is_a_mere_assertion(claims: Claims) -> bool:
+    """Whether the e-mail address is one that the issuer itself has not verified: it may be anybody else's. (Some write
+    the word instead of the flag.)"""
+    return claims.get("email_verified") in (False, "false")
 
 
 def _words(value: Any) -> list[str]:
