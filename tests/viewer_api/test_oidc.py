@@ -150,6 +150,8 @@ def test_without_the_right_verifier_a_stolen_code_is_worth_nothing(viewer: Runni
 
 def test_a_sign_in_never_ends_on_another_site(viewer: RunningViewer) -> None:
     for page in (
+        # No place at all would be the callback's own, which works once.
+        "",
         "//evil.example",
         "https://evil.example",
         "/\\evil.example",

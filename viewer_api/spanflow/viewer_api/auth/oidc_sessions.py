@@ -16,7 +16,7 @@ from spanflow.viewer_api.store.spent_tokens import SpentTokens
 
 #: A page of the dashboard, below the folder that it is served at: never another site, nor a one-time code of somebody
 #: else's behind the `#`.
-_PAGE: Final = re.compile(r"(?:/[A-Za-z0-9._~%@:+-]+)*/?(?:(?<=/)#/[A-Za-z0-9._~%@:+?=&/-]*)?", re.ASCII)
+_PAGE: Final = re.compile(r"(?=/)(?:/[A-Za-z0-9._~%@:+-]+)*/?(?:(?<=/)#/[A-Za-z0-9._~%@:+?=&/-]*)?", re.ASCII)
 _LONGEST_PAGE: Final = 512
 
 
