@@ -87,7 +87,7 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
             async for frame in _of_flow(feed, flow_id, after, until, has, read_ms):
                 yield frame
         if subscription.returning and at is not None:
-            async for frame in _ended_meanwhile(feed, at, here, subscription.had):
+            async for frame in _ended_meanwhile(feed, at, here, subscription):
                 yield frame
             subscription.returning = False
     except REDIS_ERRORS:
@@ -96,7 +96,7 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
         subscription.restart()
         return
     # Flows that were complete before a new client came count as had.
-    yield EventsFrame(feed.topic, (), here)
+    yield EventsFrame(feed.topic, (), here.further(subscription.had))
     for frame in outlook:
         yield frame
 
@@ -135,16 +135,22 @@ async def _of_flow(
         yield frame
 
 
-async def _ended_meanwhile(feed: Followed, at: Cursor, here: Cursor, has: dict[str, str]) -> AsyncIterator[Frame]:
+async def _ended_meanwhile(
+    feed: Followed, at: Cursor, here: Cursor, subscription: Subscription
+) -> AsyncIterator[Frame]:
     """Flows that a returning client had, or that began while it was away, and that are complete and left by now.
 
-    `has` is told up to where the client has each: should the feed find one of them yet, it is not sent again.
+    `subscription.had` is told up to where the client has each: should the feed find one of them yet, it is not sent
+    again.
 
     A cursor comes from the client: what it names beside the topic's own flows is only shown when it belongs there.
     """
     own = dict.fromkeys(await feed.flows.newest())
     elsewhere = [flow_id for flow_id in {**own, **dict.fromkeys(at.positions)} if flow_id not in here.positions]
     last_ids = await feed.redis.last_ids(elsewhere)
+    subscription.had_ms = await feed.redis.now_ms()
+    running = await feed.redis.open_among(elsewhere)
+    has = subscription.had
     stored: list[str] = []
     for flow_id in elsewhere:
         had, last = at.positions.get(flow_id), last_ids.get(flow_id)
@@ -159,7 +165,7 @@ async def _ended_meanwhile(feed: Followed, at: Cursor, here: Cursor, has: dict[s
                 has[flow_id] = last
                 for shot in snapshots(feed.topic, flow_id, entries, None):
                     yield shot
-                yield flow_notice(feed.topic, flow_id, is_open=False)
+                yield flow_notice(feed.topic, flow_id, is_open=flow_id in running)
     async for frame in _from_archive(feed, stored):
         yield frame
 

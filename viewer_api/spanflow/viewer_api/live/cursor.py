@@ -24,6 +24,15 @@ class Cursor:
     read_ms: int
     positions: Mapping[str, str]
 
+    def further(self, had: Mapping[str, str]) -> "Cursor":
+        """With the entries of `had` that lie behind its own, or are of flows that it does not know."""
+        ahead = {
+            flow_id: last
+            for flow_id, last in had.items()
+            if (known := self.positions.get(flow_id)) is None or stream_key(known) < stream_key(last)
+        }
+        return Cursor(self.read_ms, {**self.positions, **ahead}) if ahead else self
+
     def encoded(self, max_flows: int = MAX_FLOWS) -> str:
         positions = dict(self.positions)
         if len(positions) > max_flows:

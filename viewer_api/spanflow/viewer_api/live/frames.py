@@ -69,14 +69,15 @@ class EventsFrame(Frame):
 
     def beyond(self, had: Mapping[str, str]) -> "EventsFrame":
         """The frame without what a client has got that has had these flows up to these entries."""
+        position = self.position.further(had)
         kept = [
             (event, id)
             for event, id in zip(self.found, self.ids, strict=False)
             if (last := had.get(event["flow_id"])) is None or stream_key(id) > stream_key(last)
         ]
         if len(kept) == len(self.ids):
-            return self
-        return replace(self, found=[event for event, _ in kept], ids=[id for _, id in kept])
+            return self if position is self.position else replace(self, position=position)
+        return replace(self, found=[event for event, _ in kept], ids=[id for _, id in kept], position=position)
 
     @property
     def cursor(self) -> Cursor | None:
@@ -123,6 +124,11 @@ class SnapshotFrame(Frame):
     entries: Sequence[Event]
     position: Cursor | None
     truncated: bool = False
+
+    def beyond(self, had: Mapping[str, str]) -> "SnapshotFrame":
+        """The frame with the place of a client that has had these flows up to these entries; entries merge."""
+        position = self.position.further(had) if self.position else None
+        return self if position is self.position else replace(self, position=position)
 
     @property
     def events(self) -> Sequence[Event]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from spanflow.viewer_api.live.cursor import Cursor
-from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, JoinedFrame, NoticeFrame
+from spanflow.viewer_api.live.frames import MAX_FRAME_BYTES, EventsFrame, Frame, JoinedFrame, NoticeFrame, SnapshotFrame
 from spanflow.viewer_api.live.topic import Topic
 
 REQUESTED: Final = "requested"
@@ -69,8 +69,11 @@ class Subscription:
         self.at = cursor
         #: It came back with a cursor, and what ended while it was away has not been sent yet.
         self.returning = cursor is not None
-        #: Flows that the client has up to these entries although its feed does not follow them, or not yet.
+        #: Flows that the client has up to these entries although its feed does not follow them, or not yet. Cursors
+        #: hold them as well: cut off again, the client must not get them again.
         self.had: dict[str, str] = {}
+        #: When that was, by the clock of Redis: a feed that has looked since then follows all of them that run.
+        self.had_ms = 0
         self._limits = limits
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
@@ -98,8 +101,8 @@ class Subscription:
         """Hand over a frame. When too much waits already, all of it is let go: it will be read from the stream."""
         if self._ended or self._behind:
             return
-        if self.had and isinstance(frame, EventsFrame):
-            frame = frame.beyond(self.had)
+        if self.had and frame.cursor is not None:
+            frame = self._beyond_had(frame, frame.cursor)
         if self._idle and not self._news.is_set() and self._straight(frame):
             self._note(frame)
             return
@@ -168,6 +171,12 @@ class Subscription:
                     await self._news.wait()
                 finally:
                     self._idle = False
+
+    def _beyond_had(self, frame: Frame, position: Cursor) -> Frame:
+        """The frame as it is for a client that is ahead of its feed here and there."""
+        if position.read_ms > self.had_ms:
+            self.had.clear()
+        return frame.beyond(self.had) if isinstance(frame, EventsFrame | SnapshotFrame) else frame
 
     def _next(self) -> Frame:
         """The frame that waits for longest, and the events that come right after it."""
