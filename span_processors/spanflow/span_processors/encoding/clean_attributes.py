@@ -1,7 +1,9 @@
-"""Redaction and the check for JSON in one pass over values that have mostly been seen before."""
+"""Attributes without secrets and as JSON, at once when they, or each of their values, have been seen before."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+import orjson
 
 from spanflow.span_processors.event.json_safe import is_plain
 from spanflow.span_processors.ids import MAX_SAFE_INTEGER
@@ -9,6 +11,16 @@ from spanflow.span_processors.redaction.redaction import Redactor
 
 _REMEMBERED: Final = 8192
 _REMEMBERED_LENGTH: Final = 128
+#: Whole sets of attributes that are remembered, and how long they may be as JSON.
+_REMEMBERED_SETS: Final = 4096
+_REMEMBERED_SET_LENGTH: Final = 256
+#: A NUL, which Postgres cannot keep.
+_BAD_TEXT: Final = b"\\u0000"
+#: None, but also NaN.
+_NOTHING: Final = b"null"
+
+#: Attributes as JSON, the same as a mapping, and how many values were hidden.
+Clean: TypeAlias = tuple[bytes, Mapping[str, Any], int]
 
 
 class CleanAttributes:
@@ -20,9 +32,36 @@ class CleanAttributes:
         self._texts: set[tuple[str, str]] = set()
         self._kept_keys: set[str] = set()
         self._number_keys: set[str] = set()
+        #: Whole sets of attributes as JSON: many checkpoints say the same every time.
+        self._sets: set[bytes] = set()
 
-    def __call__(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int, bool]:
-        """The attributes without secrets, how many were hidden, and whether they can be written as they are."""
+    def __call__(self, attributes: Mapping[str, Any]) -> Clean | None:
+        """The attributes as they may be seen; None when some value cannot be written just as it is."""
+        try:
+            written = orjson.dumps(attributes)
+        except (TypeError, ValueError):
+            return None
+        if written in self._sets:
+            return written, attributes, 0
+        if self._all_known(attributes):
+            clean, hidden = attributes, 0
+        else:
+            clean, hidden = self._redactor.attributes(attributes)
+            if not is_plain(clean):
+                return None
+            if clean is attributes and not hidden:
+                self._remember(attributes)
+            else:
+                written = orjson.dumps(clean)
+        if _BAD_TEXT in written:
+            return None
+        if not hidden and len(written) <= _REMEMBERED_SET_LENGTH and _NOTHING not in written:
+            if len(self._sets) >= _REMEMBERED_SETS:
+                self._sets.clear()
+            self._sets.add(written)
+        return written, clean, hidden
+
+    def _all_known(self, attributes: Mapping[str, Any]) -> bool:
         texts = self._texts
         kept_keys = self._kept_keys
         number_keys = self._number_keys
@@ -37,15 +76,8 @@ class CleanAttributes:
                 or ((kind is int or (kind is float and value % 1)) and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
             ):
                 continue
-            return self._slowly(attributes)
-        return attributes, 0, True
-
-    def _slowly(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int, bool]:
-        clean, hidden = self._redactor.attributes(attributes)
-        plain = is_plain(clean)
-        if clean is attributes and not hidden and plain:
-            self._remember(attributes)
-        return clean, hidden, plain
+            return False
+        return True
 
     def _remember(self, attributes: Mapping[str, Any]) -> None:
         if len(self._texts) + len(self._kept_keys) + len(self._number_keys) > _REMEMBERED:

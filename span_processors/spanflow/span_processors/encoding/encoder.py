@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
+from spanflow.span_processors.encoding.known_identities import KnownIdentities
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.encoding.rings import ring_for
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
@@ -21,13 +22,11 @@ from spanflow.span_processors.event.json_safe import SafeValues
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
-from spanflow.span_processors.ids import id_or_none
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redis.mirror import END, START, UPDATE, Known, MirrorItem, Said, StreamEntry
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.tree.flow_identity import said_in
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +57,8 @@ class Encoder:
         self._metadata = Metadata.from_settings(settings)
         self._redactor = redactor
         self._spans = SpanEncoder(process, redactor, classifier)
+        #: What a span is, as far as its start says; None when dashboards are to hear of that start.
+        self.silent_type = self._spans.silent_type
         self._max_spans = settings.max_flow_spans
         self._max_bytes = settings.max_flow_bytes
         self._archiving = archiving
@@ -65,6 +66,7 @@ class Encoder:
 
     def after_fork(self) -> None:
         self._spans.after_fork()
+        self._known = KnownIdentities()
         self._flows: dict[int, OpenFlow] = {}
         self._memory = FlowMemory()
         self._completion = Completion(CompletionLimits.from_settings(self._settings))
@@ -94,8 +96,8 @@ class Encoder:
         context = span.context
         if context is None:
             return
-        span_id = context.span_id
-        flow = self._flows.get(context.trace_id) or self._open(context.trace_id, now)
+        trace_id, span_id, *_ = context
+        flow = self._flows.get(trace_id) or self._open(trace_id, now)
         flow.touched_at = now
         if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
             self._learn(flow, identity, attributes)
@@ -105,7 +107,9 @@ class Encoder:
         if is_root and flow.root is None:
             flow.root = span_id
             flow.joined = parent is not None
-            more = identity_beyond(flow.identity, attributes)
+            if flow.last_identity is not NOBODY:
+                # Otherwise all that is known stands in attributes already; other spans' are theirs to tell.
+                more = identity_beyond(flow.identity, attributes)
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
         if hidden:
             flow.redacted += hidden
@@ -118,17 +122,8 @@ class Encoder:
             flow.moments.append(data)
         if self._ringing:
             self._tell(flow, data)
-        still_open = flow.open
-        if span_id in still_open or flow.ended_early(span_id):
-            return
-        if len(still_open) + len(flow.entries) < self._max_spans:
-            still_open[span_id] = OpenSpan(span_id, name, attributes, data, shape, links, usual, is_root, more)
-            weight = len(data) + SPAN_WEIGHT
-            flow.bytes += weight
-            self._bytes += weight
-            if is_root:
-                flow.open_roots += 1
-        self._completion.busy(flow.trace_id)
+        if span_id not in flow.open and (flow.early_ends is None or span_id not in flow.early_ends):
+            self._hold(flow, OpenSpan(span_id, name, attributes, data, shape, links, usual, is_root, more))
 
     def updated(self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], now_ns: int, now: float) -> None:
         """A running span has got a new name or new attributes."""
@@ -148,8 +143,8 @@ class Encoder:
         context = span.context
         if context is None:
             return
-        span_id = context.span_id
-        flow = self._flows.get(context.trace_id) or self._open(context.trace_id, now)
+        trace_id, span_id, *_ = context
+        flow = self._flows.get(trace_id) or self._open(trace_id, now)
         flow.touched_at = now
         opened = flow.open.pop(span_id, None)
         if opened is None:
@@ -174,10 +169,6 @@ class Encoder:
             flow.ended_ns = end_ns
         if not flow.open:
             self._completion.touched(flow, now)
-
-    def silent_type(self, name: str, attributes: Mapping[str, Any]) -> str | None:
-        """What a span is, as far as its start says; None when dashboards are to hear of that start."""
-        return self._spans.silent_type(name, attributes)
 
     def short(
         self, span: ReadableSpan, event_type: str, name: str, before: Mapping[str, Any], identity: Identity, now: float
@@ -321,17 +312,25 @@ class Encoder:
         known = flow.identity
         if said != flow.last_said and said != _SILENT:
             flow.last_said = said
-            known = known.merged(said_in(attributes))
+            known = known.merged(self._known.said_in(attributes))
         if identity is not NOBODY:
             flow.last_identity = identity
             known = known.merged(identity)
         flow.identity = known
-        # They become parts of keys, so what cannot serve as an id is not indexed.
-        flow.stream.users = (
-            id_or_none(known.user_id),
-            id_or_none(known.session_id or known.conversation_id),
-            id_or_none(known.conversation_id),
-        )
+        flow.stream.users = self._known.users_of(known)
+
+    def _hold(self, flow: OpenFlow, opened: OpenSpan) -> None:
+        """A span that has started is remembered until it ends."""
+        still_open = flow.open
+        if not still_open:
+            self._completion.busy(flow.trace_id)
+        if len(still_open) + len(flow.entries) < self._max_spans:
+            still_open[opened.span_id] = opened
+            weight = len(opened.data) + SPAN_WEIGHT
+            flow.bytes += weight
+            self._bytes += weight
+            if opened.is_root:
+                flow.open_roots += 1
 
     def _keep(self, flow: OpenFlow, whole: bytes, rings: bool) -> None:
         """An ended span is remembered for the archive and for those who hear of it."""
@@ -366,7 +365,6 @@ class Encoder:
     def _identity_since(self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the root says of the identity beyond its own attributes, as far as its start did not say it."""
         if flow.last_identity is NOBODY and not opened.more:
-            # All that is known stands in attributes already; other spans' are theirs to tell.
             return _NOTHING
         said = opened.more
         return {

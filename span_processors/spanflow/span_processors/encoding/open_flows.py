@@ -71,7 +71,7 @@ class OpenFlow:
         "cut_bytes",
         "cut_spans",
         "ancestry",
-        "_early_ends",
+        "early_ends",
         "ended_ns",
         "entries",
         "flow_id",
@@ -121,8 +121,8 @@ class OpenFlow:
         self.moments: list[bytes] = []
         #: Who stands above whom, as far as dashboards have been told anything yet.
         self.ancestry: CheckpointAncestry | None = None
-        #: Spans that ended here without a start; a start that comes later does not open them.
-        self._early_ends: set[int] | None = None
+        #: Spans whose end came without, or before, their start; a start that comes later does not open them.
+        self.early_ends: set[int] | None = None
         self.cut_spans = 0
         self.cut_bytes = 0
         self.redacted = 0
@@ -133,14 +133,10 @@ class OpenFlow:
         self.activities.append(data)
 
     def add_early_end(self, span_id: int) -> None:
-        if self._early_ends is None:
-            self._early_ends = set()
-        if len(self._early_ends) < _MOST_EARLY_ENDS:
-            self._early_ends.add(span_id)
-
-    def ended_early(self, span_id: int) -> bool:
-        """Whether the span's end came without, or before, its start."""
-        return self._early_ends is not None and span_id in self._early_ends
+        if self.early_ends is None:
+            self.early_ends = set()
+        if len(self.early_ends) < _MOST_EARLY_ENDS:
+            self.early_ends.add(span_id)
 
     @property
     def finished(self) -> bool:

@@ -13,7 +13,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.encoding.clean_attributes import CleanAttributes
 from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.open_flows import OpenSpan
-from spanflow.span_processors.encoding.shapes import Shapes, rings_at_end, rings_at_start
+from spanflow.span_processors.encoding.shapes import Shapes, rings_at_end
 from spanflow.span_processors.encoding.span_events import (
     Classifier,
     Part,
@@ -46,6 +46,8 @@ class SpanEncoder:
         self._usual = UsualSpans(CleanAttributes(redactor), self._types, self._shapes)
         #: A span that has ended already, in one entry; None when something about it is unusual.
         self.once = self._usual.once
+        #: The type of a span that has started; None when dashboards hear of such a start.
+        self.silent_type = self._types.silent
 
     def after_fork(self) -> None:
         self._shapes.after_fork()
@@ -139,11 +141,6 @@ class SpanEncoder:
             part["attributes"] = {**clean, **more}
         self._changes(opened, name, self._types.of(name, attributes), part)
         return self._encode(flow_id, opened.span_id, made_plain(part))[0]
-
-    def silent_type(self, name: str, attributes: Mapping[str, Any]) -> str | None:
-        """The type of a span that has started; None when dashboards hear of such a start."""
-        event_type = self._types.of(name, attributes)
-        return None if rings_at_start(event_type) else event_type
 
     def _changes(self, opened: OpenSpan, name: str, event_type: str, part: Part) -> int:
         """Put a new name and type into the part; returns how many values were hidden."""

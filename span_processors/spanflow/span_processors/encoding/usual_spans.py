@@ -32,7 +32,6 @@ _ATTRIBUTES: Final = b',"attributes":'
 SHARED: Final = len(_ONCE[: _ONCE.index(b'"node_id"')] % (b"f" * 32))
 #: What comes before `parent_id` in every start.
 _HEAD: Final = len(_START[: _START.index(b'"parent_id"')] % (b"f" * 32, 0))
-_BAD_TEXT: Final = b"\\u0000"
 _ABSENT: Final = object()
 _NOTHING: Final[Mapping[str, Any]] = {}
 _REMEMBERED: Final = 8192
@@ -67,7 +66,7 @@ class UsualSpans:
     def start(
         self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
     ) -> Started | None:
-        """The start event. `more` is said beside the span's own attributes and has been redacted."""
+        """The start event. `more` is said beside the span's own attributes."""
         try:
             links, parent, kind, scope = span._links, span._parent, span._kind, span._instrumentation_scope
             if links if type(links) is tuple else links._dq:
@@ -75,19 +74,15 @@ class UsualSpans:
         except AttributeError:
             return None
         _, span_id, _, flags, state, _ = span._context
-        clean, hidden, plain = self._clean(attributes)
-        if not plain or (state is not DEFAULT_TRACE_STATE and state):
+        cleaned = self._clean({**attributes, **more} if more else attributes)
+        if cleaned is None or (state is not DEFAULT_TRACE_STATE and state):
             return None
-        if more:
-            clean = {**clean, **more}
+        written, clean, hidden = cleaned
         shape = self._shapes.of(name, self._types.of(name, attributes), kind, scope, flags, span._resource)
-        hidden += shape.hidden
         parent_id = b"null" if parent is None else b'"%016x"' % parent[1]
         data = _START % (flow_id, span_id, parent_id, span._start_time or 0, shape.middle)
-        if not clean:
-            return data + b"}", shape, 0, hidden, True
-        written = _to_json(clean)
-        return None if written is None else (b"%b%b%b}" % (data, _ATTRIBUTES, written), shape, 0, hidden, True)
+        data = b"%b%b%b}" % (data, _ATTRIBUTES, written) if clean else data + b"}"
+        return data, shape, 0, hidden + shape.hidden, True
 
     def end(self, flow_id: bytes, span: Any, attributes: Mapping[str, Any], opened: OpenSpan) -> Ended | None:
         """The end event, which says what the start did not, and the whole span."""
@@ -101,19 +96,17 @@ class UsualSpans:
         if difference is None:
             return None
         shape, span_id, start = opened.shape, opened.span_id, opened.data
-        hidden = 0
+        written, hidden = b"", 0
         if difference:
-            difference, hidden, plain = self._clean(difference)
-            if not plain or self._types.of(name, attributes) != shape.event_type:
+            cleaned = self._clean(difference)
+            if cleaned is None or self._types.of(name, attributes) != shape.event_type:
                 return None
+            written, difference, hidden = cleaned
         said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
         tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, said)
         if not difference:
             data = _END % (flow_id, span_id, tail)
             return data, _MERGED % (span_id, start[_HEAD:-1], b"", tail, late), shape.rings_at_end, hidden
-        written = _to_json(difference)
-        if written is None:
-            return None
         data = _END_WITH_MORE % (flow_id, span_id, tail, written)
         if start.endswith(b"}}"):
             body, more = start[_HEAD:-2] + b",", written[1:]
@@ -130,25 +123,22 @@ class UsualSpans:
         except AttributeError:
             return None
         _, span_id, _, flags, state, _ = span._context
-        clean, _, plain = self._clean(attributes)
-        if clean is not attributes or not plain or (state is not DEFAULT_TRACE_STATE and state):
+        cleaned = self._clean(attributes)
+        if cleaned is None or cleaned[2] or (state is not DEFAULT_TRACE_STATE and state):
             return None
         difference = _difference(before, attributes)
         if difference is None or (difference and self._types.of(name, attributes) != event_type):
             return None
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, flags, span._resource)
         said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
-        written = _to_json(attributes) if attributes else b""
-        if written is None:
-            return None
         data = _ONCE % (
             flow_id,
             span_id,
             span._parent[1],
             span._start_time or 0,
             shape.middle,
-            _ATTRIBUTES if written else b"",
-            written,
+            _ATTRIBUTES if attributes else b"",
+            cleaned[0] if attributes else b"",
             span._end_time or 0,
             said,
             late,
@@ -207,12 +197,3 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[
                 difference = {}
             difference[key] = value
     return _NOTHING if difference is None else difference
-
-
-def _to_json(attributes: Mapping[str, Any]) -> bytes | None:
-    """Plain attributes as JSON; None when a text among them is no text that JSON or Postgres can keep."""
-    try:
-        written = orjson.dumps(attributes)
-    except (TypeError, ValueError):
-        return None
-    return None if _BAD_TEXT in written else written

@@ -1,0 +1,56 @@
+"""Identities that were seen before: a gateway serves the same people all day, and each flow says anew whose it is."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from spanflow.span_processors import names
+from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.ids import id_or_none
+from spanflow.span_processors.tree.flow_identity import said_in
+
+_REMEMBERED: Final = 4096
+
+#: The user, session and conversation under which a flow is found.
+Users: TypeAlias = tuple[str | None, str | None, str | None]
+
+
+class KnownIdentities:
+    """Used by the encoder's thread only."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[Any, ...], Identity] = {}
+        self._users: dict[tuple[Any, ...], Users] = {}
+
+    def said_in(self, attributes: Mapping[str, Any]) -> Identity:
+        """What a span's attributes say about its flow's owner."""
+        say = attributes.get
+        key = (
+            say(names.ATTR_USER_ID),
+            say(names.ATTR_FLOW_SESSION_ID),
+            say(names.ATTR_CONVERSATION_ID),
+            say(names.ATTR_USER_EMAIL),
+            say(names.ATTR_USER_FULL_NAME),
+            say(names.ATTR_SOURCE),
+        )
+        try:
+            known = self._said.get(key)
+        except TypeError:
+            # A list, which is no id.
+            return said_in(attributes)
+        # 1, 1.0 and True are the same key, but not the same id.
+        if known is None or not all(value is None or type(value) is str for value in key):
+            known = said_in(attributes)
+            if len(self._said) >= _REMEMBERED:
+                self._said.clear()
+            self._said[key] = known
+        return known
+
+    def users_of(self, identity: Identity) -> Users:
+        """Ids become parts of keys, so what cannot serve as an id is not indexed."""
+        key = (identity.user_id, identity.session_id or identity.conversation_id, identity.conversation_id)
+        known = self._users.get(key)
+        if known is None:
+            if len(self._users) >= _REMEMBERED:
+                self._users.clear()
+            known = self._users[key] = (id_or_none(key[0]), id_or_none(key[1]), id_or_none(key[2]))
+        return known
