@@ -1,8 +1,12 @@
 """What a forward-auth proxy says about the person, from whom it is believed, and where a request came from."""
 
+import asyncio
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import websockets
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
@@ -12,10 +16,12 @@ from spanflow.viewer_api.auth.forwarded import ForwardedHeaders
 from spanflow.viewer_api.auth.permissions import Principal, Role
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.remote import neighbourhood, remote_address
+from tests.support.live_client import LiveClient
 from tests.support.query import query
 from tests.viewer_api.conftest import MakeViewer
 
 PEERS = ProxyPeers(["10.0.0.0/8", "fd00::/8"])
+NOW = 1_772_366_400.0
 Headers = list[tuple[str, str]] | dict[str, str]
 
 
@@ -26,7 +32,7 @@ def connection(headers: Headers, peer: str | None = "10.0.0.1") -> HTTPConnectio
 
 
 def said(headers: Headers, peer: str | None = "10.0.0.1", **settings: Any) -> Principal | None:
-    return ForwardedHeaders(Settings(**settings), PEERS).principal(connection(headers, peer))
+    return ForwardedHeaders(Settings(**settings), PEERS, lambda: NOW).principal(connection(headers, peer))
 
 
 def known(headers: Headers, **settings: Any) -> tuple[str, Role, str | None, frozenset[str] | None]:
@@ -56,6 +62,27 @@ def test_a_users_header_narrows_monitors_and_its_absence_leaves_them_nobody() ->
     assert known({**monitor, "X-Users": "*"}, **setting)[3] is None
     # Off, the header is one like any other.
     assert known({**monitor, "X-Users": "8"})[3] is None
+
+
+def test_its_word_holds_for_a_while() -> None:
+    ada = said({"X-User-Id": "7"}, viewer_proxy_holds_minutes=15.0)
+    assert ada is not None
+    assert ada.expires_at == datetime.fromtimestamp(NOW + 15 * 60, UTC)
+
+
+@pytest.mark.anyio
+async def test_a_socket_that_stays_open_is_let_in_anew(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_proxy_peers=("127.0.0.1",), viewer_proxy_holds_minutes=0.02)
+    ada = {"X-User-Id": "7", "X-User-Role": "admin"}
+    for path in ("live", "ws/flows/7"):
+        async with websockets.connect(f"{viewer.ws}/api/v1/{path}", additional_headers=ada) as socket:
+            assert (await LiveClient(socket).of_type("closing"))["code"] == "sign_in_again"
+            await asyncio.wait_for(socket.wait_closed(), 5)
+            assert socket.close_code == 4410
+    # Nor does what is made from it last longer.
+    code = viewer.stranger.post("/api/v1/session/codes", headers=ada).json()["code"]
+    session = viewer.stranger.post("/api/v1/session", json={"code": code}).json()
+    assert datetime.fromisoformat(session["expires_at"]).timestamp() < time.time() + 2
 
 
 def test_headers_that_are_switched_off_are_not_read() -> None:

@@ -99,6 +99,14 @@ class SignInSettings:
         parse=text,
     )
 
+    viewer_proxy_holds_minutes: float = setting(
+        "SPANFLOW_VIEWER_PROXY_HOLDS_MINUTES",
+        60.0,
+        "How long its word holds for what stays open: live sockets connect again after so many minutes, and the proxy "
+        "decides anew. Sessions and tickets made from it end then, too.",
+        parse=decimal(0.01, 1440),
+    )
+
     # -- JSON Web Tokens that your own service signs -------------------------------------------------------------------
     viewer_jwt_issuer: str = setting(
         "SPANFLOW_VIEWER_JWT_ISSUER", "", "Issuer (iss) of the JWTs that are accepted. Empty: none are.", parse=text

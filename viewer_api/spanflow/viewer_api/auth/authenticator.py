@@ -39,7 +39,7 @@ class Authenticator:
         self._signer = signer
         self._bearers = bearers
         self._peers = ProxyPeers(settings.viewer_proxy_peers)
-        self._forwarded = ForwardedHeaders(settings, self._peers)
+        self._forwarded = ForwardedHeaders(settings, self._peers, clock)
         self._session_length = timedelta(hours=settings.viewer_session_hours)
         self._spent = spent
         self._clock = clock

@@ -1,5 +1,7 @@
 """What a forward-auth proxy says about the signed-in person, in the headers that the settings name."""
 
+from datetime import UTC, datetime, timedelta
+
 from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.settings import Settings
@@ -7,6 +9,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.role_words import RoleWords
+from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.auth.stated_names import clean_id, clean_name, clean_scope
 
 _OFF = "off"
@@ -15,8 +18,11 @@ _OFF = "off"
 class ForwardedHeaders:
     """Believed only on connections from the listed proxies. A proxy must set or remove every one of them."""
 
-    def __init__(self, settings: Settings, peers: ProxyPeers) -> None:
+    def __init__(self, settings: Settings, peers: ProxyPeers, clock: Clock) -> None:
         self._peers = peers
+        self._clock = clock
+        # Requests are decided anew each time. What stays open would otherwise outlive the person's right to it.
+        self._holds = timedelta(minutes=settings.viewer_proxy_holds_minutes)
         self._words = RoleWords(settings)
         self._name = _header(settings.viewer_proxy_header)
         self._id = _header(settings.viewer_proxy_id_header)
@@ -42,6 +48,7 @@ class ForwardedHeaders:
                 role=known,
                 user_id=clean_id(user_id) if user_id else None,
                 scope=clean_scope(_ids(users)) if self._users else None,
+                expires_at=datetime.fromtimestamp(self._clock(), UTC) + self._holds,
             )
         except Rejected:
             return None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
+from spanflow.viewer_api.auth.permissions import Principal, Right, Via, allowed
 from spanflow.viewer_api.live import connection as closing
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.connection import Closed, Connection
@@ -35,10 +35,14 @@ async def unblock(line: Line, seconds: float) -> None:
 
 
 async def recheck(line: Line, viewer: Viewer, principal: Principal) -> None:
-    """End the socket when its client has signed out, its session is over or its rights are not what they were."""
+    """End the socket when its client has signed out, its sign-in is over or its rights are not what they were."""
     while True:
         await asyncio.sleep(viewer.settings.viewer_recheck_seconds)
         now = await viewer.authenticator.renewed(principal)
+        if now is None and principal.via is Via.PROXY:
+            why = "The proxy is asked again who you are: connect again."
+            await line.close(closing.SIGN_IN_AGAIN, "sign_in_again", why)
+            raise Closed
         if now is None:
             await line.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.")
             raise Closed
