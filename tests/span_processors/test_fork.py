@@ -10,6 +10,8 @@ import pytest
 import redis
 
 from spanflow.span_processors import names
+from tests.support.forked import in_child
+from tests.support.traced_gateway import TracedGateway, flow_id_of
 
 
 def forked(redis_url: str, when: str) -> dict[str, Any]:
@@ -63,3 +65,27 @@ def test_a_span_that_is_open_at_the_fork_is_ended_by_both_and_is_one_span(
     events = events_of(redis_client, told["open"])
     assert sorted(event["phase"] for event in events) == ["end", "end", "start"]
     assert len({event["node_id"] for event in events}) == 1
+
+
+def test_what_is_open_at_the_fork_stays_the_parents(redis_url: str, redis_client: "redis.Redis") -> None:
+    with TracedGateway(redis_url, counted_ids=False) as gateway:
+        root = gateway.start("POST /ask")
+        assert gateway.pipeline.force_flush(5)
+
+        def life() -> dict[str, Any]:
+            counts = gateway.pipeline.counters
+            with gateway.span("in the child"):
+                pass
+            assert gateway.pipeline.force_flush(5)
+            own = gateway.pipeline.instance_id
+            # Now, and not when the parent's next one would have been due.
+            beats = redis.Redis.from_url(redis_url).exists(names.process_heartbeat(own), names.process_description(own))
+            gateway.pipeline.shutdown(5)
+            return {"open": [counts.open_flows, counts.open_bytes], "beats": beats}
+
+        assert in_child(life) == {"open": [0, 0], "beats": 2}
+        assert redis_client.zrange(names.OPEN_FLOWS, 0, -1) == [flow_id_of(root).encode()]
+        assert redis_client.exists(names.process_heartbeat(gateway.pipeline.instance_id))
+        gateway.end(root)
+        assert gateway.pipeline.force_flush(5)
+        assert [event["phase"] for event in events_of(redis_client, flow_id_of(root))] == ["start", "end"]

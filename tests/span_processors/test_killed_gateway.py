@@ -67,6 +67,8 @@ def test_flows_of_a_killed_process_are_archived_as_what_they_were(
         ("in its grace", "ok", "reaped", 2, "7"),
         ("in the middle", "interrupted", "reaped", 3, None),
     ]
+    said = query(postgres_dsn, "SELECT user_id, activity_data->>'message' AS message FROM omni2.user_activities")
+    assert said == [{"user_id": "7", "message": "how far is X?"}]
 
 
 async def _reap(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 from inline_snapshot import snapshot
+from opentelemetry.trace import Span
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import decode
@@ -41,7 +42,15 @@ def settled(gateway: TracedGateway) -> bool:
     return counts.waiting == 0
 
 
-@pytest.mark.parametrize("misbehave", ["cut", "half_open"])
+def check_indexed(client: "redis.Redis", all_of_them: list[str], still_open: Span) -> None:
+    """The user's flows are all in the index, and the one that runs is in that of open flows and expires one day."""
+    found: Any = client.zrange(names.user_flows("7"), 0, -1)
+    assert {flow_id.decode() for flow_id in found} == {*all_of_them, flow_id_of(still_open)}
+    assert client.zrange(names.OPEN_FLOWS, 0, -1) == [flow_id_of(still_open).encode()]
+    assert client.ttl(names.flow_stream(flow_id_of(still_open))) > 80_000  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("misbehave", ["cut", "half_open", "drip"])
 def test_a_short_outage_loses_nothing(
     misbehave: str, proxy: MakeProxy, redis_url: str, redis_client: "redis.Redis"
 ) -> None:
@@ -49,16 +58,20 @@ def test_a_short_outage_loses_nothing(
     with TracedGateway(line.url, redis_timeout=0.2) as gateway:
         first = request(gateway)
         assert gateway.pipeline.force_flush(5)
-        getattr(line, misbehave)()
+        line.drip(20) if misbehave == "drip" else getattr(line, misbehave)()
         begun = time.monotonic()
         during = [request(gateway) for _ in range(20)]
+        still_open = gateway.start("POST /ask", attributes={"user.id": "7"})
         assert time.monotonic() - begun < 1
-        assert not gateway.pipeline.force_flush(0.1)
+        assert not gateway.pipeline.force_flush(0.5)
         line.restore()
         eventually(lambda: settled(gateway), within=10)
         for flow_id in [first, *during]:
             assert [entry["phase"] for entry in entries_of(redis_client, flow_id)] == ["end"] * 3
+        eventually(lambda: redis_client.zcard(names.OPEN_FLOWS) == 1)
+        check_indexed(redis_client, [first, *during], still_open)
         assert gateway.counts().dropped == {}
+        gateway.end(still_open)
 
 
 def test_a_slow_line_is_not_taken_for_a_dead_one(proxy: MakeProxy, redis_url: str, redis_client: "redis.Redis") -> None:
@@ -117,6 +130,7 @@ def test_a_server_that_takes_no_writes_gets_them_when_it_does_again(trouble: str
         else:
             client.replicaof("127.0.0.1", "1")
         during = [request(gateway) for _ in range(5)]
+        still_open = gateway.start("POST /ask", attributes={"user.id": "7"})
         assert not gateway.pipeline.force_flush(0.2)
         assert gateway.counts().balanced
         if trouble == "out of memory":
@@ -126,7 +140,10 @@ def test_a_server_that_takes_no_writes_gets_them_when_it_does_again(trouble: str
         eventually(lambda: settled(gateway), within=10)
         for flow_id in [before, *during]:
             assert [entry["phase"] for entry in entries_of(client, flow_id)] == ["end"] * 3
+        eventually(lambda: client.zcard(names.OPEN_FLOWS) == 1)
+        check_indexed(client, [before, *during], still_open)
         assert gateway.counts().dropped == {}
+        gateway.end(still_open)
     client.close()
 
 
@@ -152,6 +169,21 @@ def test_after_a_flush_running_flows_come_back_whole_and_indexed(redis_url: str,
             ]
         )
         assert redis_client.zrange(names.user_flows("7"), 0, -1) == [flow_id.encode()]
+
+
+def test_a_flow_that_ends_just_after_a_flush_is_not_left_open(redis_url: str, redis_client: "redis.Redis") -> None:
+    with TracedGateway(redis_url) as gateway:
+        roots = [gateway.start("POST /ask") for _ in range(20)]
+        assert gateway.pipeline.force_flush(5)
+        redis_client.flushall()
+        for root in roots:
+            gateway.end(root)
+        # That they are over is said together with their ends, before anybody knows that their streams are gone.
+        assert gateway.pipeline.force_flush(5)
+        assert redis_client.zcard(names.OPEN_FLOWS) == 0
+        for root in roots:
+            assert [entry["phase"] for entry in entries_of(redis_client, flow_id_of(root))] == ["end"]
+            assert 0 < redis_client.ttl(names.flow_stream(flow_id_of(root))) <= 3600  # type: ignore[operator]
 
 
 def test_a_restart_with_nothing_in_it_is_like_a_flush(new_server_directory: Callable[[], Path]) -> None:

@@ -138,6 +138,75 @@ def test_a_full_queue_refuses_what_can_be_done_without_a_little_earlier() -> Non
     runner.shutdown(time.monotonic() + 5)
 
 
+def test_bytes_are_bounded_as_well() -> None:
+    gate = threading.Event()
+
+    def wait(batch: Sequence[int]) -> Receipt[int]:
+        gate.wait(10)
+        return Receipt(len(batch))
+
+    sink = ScriptedSink(wait)
+    runner = runner_of(sink, max_bytes=100)
+    runner.offer([0])
+    eventually(lambda: runner.counts().waiting == 1)
+    # Ten bytes each: nine find room beside the one that is on its way, fewer of those that can be refused.
+    assert runner.offer(range(1, 20), refusable=lambda number: True) == list(range(8, 20))
+    assert runner.offer([20, 21, 22]) == [22]
+    assert runner.counts().waiting_bytes == 100
+    gate.set()
+    assert runner.flush(time.monotonic() + 5)
+    assert runner.counts().dropped == {QUEUE_FULL: 13}
+    runner.shutdown(time.monotonic() + 5)
+
+
+def test_what_is_offered_again_stands_before_what_came_later() -> None:
+    more_has_come = threading.Event()
+
+    def takes_one(batch: Sequence[int]) -> Receipt[int]:
+        more_has_come.wait(10)
+        sink.received += batch[:1]
+        return Receipt(1, again=batch[1:])
+
+    sink = ScriptedSink(takes_one)
+    runner = runner_of(sink, batch_items=3)
+    runner.offer([1, 2, 3])
+    eventually(lambda: runner.counts().waiting == 3)
+    runner.offer([4, 5])
+    more_has_come.set()
+    assert runner.flush(time.monotonic() + 5)
+    assert sink.received == [1, 2, 3, 4, 5]
+    runner.shutdown(time.monotonic() + 5)
+
+
+def test_at_the_end_time_is_left_for_setting_aside_what_a_silent_server_does_not_take() -> None:
+    told = threading.Event()
+    until = 0.0
+
+    def hurry(deadline: float) -> None:
+        nonlocal until
+        until = deadline
+        told.set()
+
+    def is_silent(batch: Sequence[int]) -> Receipt[int]:
+        told.wait(10)
+        raise Unavailable("no answer")
+
+    def keep(batch: Sequence[int]) -> Receipt[int]:
+        aside.append((time.monotonic(), list(batch)))
+        return Receipt(len(batch))
+
+    aside: list[tuple[float, list[int]]] = []
+    sink = ScriptedSink(is_silent, aside=keep)
+    runner = SinkRunner(sink, limits=SinkLimits(spare=0.5), hurry=hurry)
+    runner.offer([1, 2])
+    eventually(lambda: runner.counts().waiting == 2)
+    end = time.monotonic() + 20
+    assert runner.shutdown(end)
+    assert end - 10.1 < until < end - 9
+    assert [batch for _, batch in aside] == [[1, 2]]
+    assert runner.counts().delivered == 2
+
+
 def test_what_cannot_be_delivered_by_the_end_is_counted_as_lost_to_it() -> None:
     sink = ScriptedSink(*[away] * 1000)
     runner = runner_of(sink, max_items=3)

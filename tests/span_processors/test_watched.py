@@ -270,6 +270,17 @@ def test_a_change_is_known_in_every_process_within_a_second(redis_url: str) -> N
         assert process.shutdown(time.monotonic() + 5)
 
 
+def test_a_change_that_nobody_announces_is_known_at_the_next_look(redis_url: str, redis_client: "redis.Redis") -> None:
+    watched = WatchedUsers(Settings(redis_url=redis_url, watched_refresh=0.1))
+    watched.ensure_started()
+    assert watched.wait_loaded(5)
+    redis_client.sadd(names.MONITORED_USERS, "7")  # as a dashboard older than Spanflow does
+    eventually(lambda: watched.is_watched("7"))
+    redis_client.srem(names.MONITORED_USERS, "7")
+    eventually(lambda: not watched.is_watched("7"))
+    assert watched.shutdown(time.monotonic() + 5)
+
+
 def test_a_flush_is_noticed_and_an_outage_changes_nothing(
     proxy: Callable[[str], TcpProxy], redis_url: str, redis_client: "redis.Redis", caplog: pytest.LogCaptureFixture
 ) -> None:

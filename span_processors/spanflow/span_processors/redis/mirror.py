@@ -287,6 +287,8 @@ class Mirror:
         self, batch: Sequence[MirrorItem], owners: Sequence[MirrorItem | None], replies: Sequence[Any]
     ) -> Receipt[MirrorItem]:
         again: list[MirrorItem] = []
+        #: Flows of which something is still to be written: they are not taken out of the index before that.
+        late: set[str] = set()
         refused = 0
         away = ""
         for owner, reply in zip(owners, replies, strict=True):
@@ -299,6 +301,7 @@ class Mirror:
                     if owner is not None:
                         _index_again(owner)
                         again.append(owner)
+                        late.add(_flow_of(owner))
                 elif owner is not None:
                     refused += 1
                     self._refused(owner, error)
@@ -307,6 +310,9 @@ class Mirror:
             elif reply is None and type(owner) is StreamEntry:
                 # NOMKSTREAM: the stream that we have written to is gone (flushed, evicted, restarted empty).
                 owner.stream.forget_redis()
+                again.append(owner)
+                late.add(owner.stream.flow_id)
+            elif late and type(owner) is Archived and owner.flow_id in late:
                 again.append(owner)
         dropped = {counters.REFUSED: refused} if refused else {}
         return Receipt(len(batch) - len(again) - refused, dropped, again, away)
@@ -321,6 +327,10 @@ class Mirror:
         if kind not in self._refusals:
             self._refusals.add(kind)
             _log.error("Redis refuses a command of the mirror: %s (said once)", error)
+
+
+def _flow_of(item: MirrorItem) -> str:
+    return item.stream.flow_id if isinstance(item, StreamEntry | Known) else item.flow_id
 
 
 def _index_again(item: MirrorItem) -> None:

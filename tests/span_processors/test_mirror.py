@@ -1,0 +1,91 @@
+"""What stands beside a flow's events in Redis: its expiry, its place in the indexes, and no more than is useful."""
+
+import time
+from typing import Any
+
+import redis
+
+from spanflow.span_processors import names
+from tests.support.traced_gateway import TracedGateway, flow_id_of
+
+HOUR = 3600.0
+
+
+class LaterClock:
+    """The machine's clocks, put forward by a test."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def time_ns(self) -> int:
+        return time.time_ns() + int(self.ahead * 1e9)
+
+
+def gateway_with(clock: LaterClock, redis_url: str, **settings: Any) -> TracedGateway:
+    patient: dict[str, Any] = {"flow_idle": 1000 * HOUR, "flow_max_age": 1000 * HOUR}
+    return TracedGateway(redis_url, wall_clock=clock, **patient, **settings)
+
+
+def test_the_expiry_of_a_stream_slides_while_its_flow_goes_on(redis_url: str, redis_client: "redis.Redis") -> None:
+    clock = LaterClock()
+    with gateway_with(clock, redis_url) as gateway:
+        root = gateway.start("POST /ask")
+        assert gateway.pipeline.force_flush(5)
+        key = names.flow_stream(flow_id_of(root))
+        redis_client.expire(key, 100)  # as if most of a day had gone by
+
+        def after_one_more_event() -> Any:
+            with gateway.span("tool_call", root):
+                pass
+            assert gateway.pipeline.force_flush(5)
+            return redis_client.ttl(key)
+
+        assert after_one_more_event() <= 100, "not with every event"
+        clock.ahead = 3 * HOUR
+        assert after_one_more_event() > 86_000
+        gateway.end(root)
+
+
+def test_the_index_of_open_flows_says_when_each_was_heard_of_last(redis_url: str, redis_client: "redis.Redis") -> None:
+    clock = LaterClock()
+    with gateway_with(clock, redis_url) as gateway:
+        root = gateway.start("POST /ask")
+        assert gateway.pipeline.force_flush(5)
+        before: Any = redis_client.zscore(names.OPEN_FLOWS, flow_id_of(root))
+        clock.ahead = 60
+        with gateway.span("tool_call", root):
+            pass
+        assert gateway.pipeline.force_flush(5)
+        after: Any = redis_client.zscore(names.OPEN_FLOWS, flow_id_of(root))
+        assert 59 < after - before < 65
+        gateway.end(root)
+
+
+def test_a_stream_keeps_the_newest_events_of_a_flow_without_end(redis_url: str, redis_client: "redis.Redis") -> None:
+    with TracedGateway(redis_url, stream_maxlen=100, batch_interval=0) as gateway:
+        root = gateway.start("WS /chat")
+        for _ in range(500):
+            with gateway.span("llm_thinking", root):
+                pass
+        gateway.end(root)
+        assert gateway.pipeline.force_flush(10)
+        key = names.flow_stream(flow_id_of(root))
+        # Trimmed by whole nodes of a hundred, as is cheap for the server.
+        assert 100 <= redis_client.xlen(key) <= 200
+        newest: Any = redis_client.xrevrange(key, count=1)
+        assert b'"node_id":"0000000000000001"' in newest[0][1][b"e"]
+
+
+def test_an_index_keeps_the_newest_thousand_flows_of_a_user(redis_url: str, redis_client: "redis.Redis") -> None:
+    index = names.user_flows("7")
+    redis_client.zadd(index, {f"{number:032x}": number for number in range(1500)})
+    with TracedGateway(redis_url) as gateway:
+        with gateway.span("POST /ask", attributes={"user.id": "7"}) as root:
+            pass
+        assert gateway.pipeline.force_flush(5)
+    kept: Any = redis_client.zrange(index, 0, -1)
+    assert (len(kept), kept[-1].decode()) == (1000, flow_id_of(root))
+    assert 86_000 < redis_client.ttl(index) <= 86_400  # type: ignore[operator]
