@@ -51,6 +51,7 @@ def test_what_the_page_exports_can_be_set() -> None:
     )
 
 
+DASHBOARD = "https://dashboard.example.com"
 #: Who oauth2-proxy knows by which cookie, and what it says about them.
 PEOPLE = {
     "ada": {"User": "7", "Email": "ada@example.org", "Groups": "staff,support"},
@@ -95,6 +96,8 @@ def nginx(folder: Path, viewer: str, signs_in: str) -> Iterator[str]:
     port = free_port()
     site = block("nginx").replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     site = re.sub(r"\n +ssl_certificate.*", "", site)
+    inside, _, beside = block("conf").partition("\n\n")
+    site = site.replace("    location / {\n", f"{beside}\nlocation / {{\n{inside}\n")
     site = site.replace("http://127.0.0.1:4180", signs_in).replace("http://127.0.0.1:8600", viewer)
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -127,6 +130,7 @@ async def test_behind_nginx_and_oauth2_proxy_people_are_who_they_signed_in_as(
         viewer_token="",
         viewer_proxy_peers=("127.0.0.1",),
         viewer_public_url="https://flows.example.com",
+        viewer_allowed_origins=(DASHBOARD,),
         viewer_roles=(("flow-admins", "admin"), ("support", "monitor")),
     )
     own = {"Host": "flows.example.com", "Origin": "https://flows.example.com"}
@@ -148,11 +152,16 @@ async def test_behind_nginx_and_oauth2_proxy_people_are_who_they_signed_in_as(
                 assert (ada["name"], ada["user_id"], ada["role"]) == ("ada@example.org", 7, "monitor")
                 eve = await session("eve", **headers)
                 assert (eve["name"], eve["user_id"], eve["role"]) == ("eve@example.org", 8, "viewer")
+            enable = "/api/v1/monitoring/enable/7"
+            elsewhere = {"Origin": DASHBOARD, "Access-Control-Request-Method": "POST"}
+            leave = await http.options(enable, headers=elsewhere)
+            assert (leave.status_code, leave.headers["access-control-allow-origin"]) == (200, DASHBOARD)
+            # It lets nobody in who is not asking for leave.
+            assert (await http.options(enable, headers=forged)).status_code == 401
             cookie = {"Cookie": "_oauth2_proxy=ada"}
-            enabled = await http.post("/api/v1/monitoring/enable/7", headers=cookie)
-            assert enabled.status_code == 200
-            other = {**cookie, "Origin": "https://evil.example"}
-            assert (await http.post("/api/v1/monitoring/enable/7", headers=other)).status_code == 403
+            for origin, status in ((own["Origin"], 200), (DASHBOARD, 200), ("https://evil.example", 403)):
+                enabled = await http.post(enable, headers={**cookie, "Origin": origin})
+                assert enabled.status_code == status, origin
         async with websockets.connect(
             f"ws://{front}/api/v1/live", additional_headers={**cookie, "Origin": own["Origin"]}
         ) as socket:

@@ -102,8 +102,8 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
         allow_origins=list(settings.viewer_allowed_origins),
         allow_credentials=True,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", REASON_HEADER],
-        expose_headers=["Retry-After"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", REASON_HEADER],
+        expose_headers=["Retry-After", user_routes.DEGRADED_HEADER],
         max_age=600,
     )
     app.add_middleware(Folder, path=folder_of(settings))
