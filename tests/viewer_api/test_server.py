@@ -18,9 +18,10 @@ import redis
 import websockets
 from dirty_equals import IsStr
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from spanflow.viewer_api.operations import server
 from spanflow.viewer_api.operations.server import MAX_HEAD, LimitedHttp
@@ -67,7 +68,20 @@ async def _hello(request: Request) -> Response:
     return PlainTextResponse("hi")
 
 
-APP = Starlette(routes=[Route("/", _hello)])
+async def _size(request: Request) -> Response:
+    try:
+        return PlainTextResponse(str(len(await request.body())))
+    except ClientDisconnect:
+        return Response(status_code=400)
+
+
+async def _echo(socket: WebSocket) -> None:
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text)
+
+
+APP = Starlette(routes=[Route("/", _hello), Route("/size", _size, methods=["POST"]), WebSocketRoute("/socket", _echo)])
 
 
 def said_to(address: str, *parts: bytes) -> bytes:
@@ -102,6 +116,23 @@ def test_a_head_that_takes_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
         assert time.monotonic() - began < 5
         with httpx.Client(base_url=f"http://{address}") as client:
             assert [client.get("/").text for _ in range(3)] == ["hi"] * 3
+
+
+@pytest.mark.anyio
+async def test_a_body_that_takes_for_ever_is_cut_off_and_a_socket_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_BODY_SECONDS", 0.2)
+    with serving(APP, http=LimitedHttp) as address:
+        async with websockets.connect(f"ws://{address}/socket") as socket:
+            began = time.monotonic()
+            slow = b"POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"
+            assert await asyncio.to_thread(said_to, address, slow) == b""
+            assert 0.2 < time.monotonic() - began < 5
+            await socket.send("still here")
+            assert await socket.recv() == "still here"
+        async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+            assert [(await client.post("/size", content=b"x" * 70_000)).text for _ in range(3)] == ["70000"] * 3
 
 
 # -- how it stops ------------------------------------------------------------------------------------------------------

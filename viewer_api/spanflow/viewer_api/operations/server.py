@@ -17,12 +17,13 @@ _MAX_MESSAGE: Final = 256 * 1024
 #: Address and headers of one request.
 MAX_HEAD: Final = 64 * 1024
 _HEAD_SECONDS: Final = 10.0
+_BODY_SECONDS: Final = 30.0
 #: Connections that are no live sockets.
 _OTHER_CONNECTIONS: Final = 1000
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """Requests whose head is endless, or takes for ever to arrive, end their connection: nobody is signed in yet."""
+    """Ends connections whose requests have an endless head, or take for ever to arrive: nobody is signed in yet."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -52,13 +53,21 @@ class LimitedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
-        self._stop_waiting()
+        self._wait(_BODY_SECONDS)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        # Of a socket, this is the whole of the request, too.
+        self._stop_waiting()
+        super().on_message_complete()
 
     def _wait_for_head(self) -> None:
         self._in_head = True
+        self._wait(_HEAD_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
         self._stop_waiting()
-        self._patience = asyncio.get_running_loop().call_later(_HEAD_SECONDS, self.transport.close)
+        self._patience = asyncio.get_running_loop().call_later(seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
