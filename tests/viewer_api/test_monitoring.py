@@ -432,7 +432,9 @@ def test_an_extension_while_redis_is_away_takes_effect_when_it_is_back(
 
 def test_a_time_that_nobody_will_live_to_see_does_no_harm(viewer: RunningViewer, postgres_dsn: str) -> None:
     for number, until in enumerate(("1772366400000", "1e308", "-5", "true", '"+1000000-01-01"')):
-        row = f"""('monitor_user_{number}', '{{"expires_at": {until}, "extensions": [7, {{"at": "x"}}]}}')"""
+        extended = f'[7, {{"at": "x"}}, {{"at": -{2**54}, "expires_at": {2**54}}}]'
+        other = f'"enabled_at": -1e300, "extensions": {extended}'
+        row = f"""('monitor_user_{number}', '{{"expires_at": {until}, {other}}}')"""
         script(postgres_dsn, f"INSERT INTO omni2.omni2_config (config_key, config_value) VALUES {row}")
     listed = viewer.get("/api/v1/monitoring/list")["monitored_users"]
     assert {each["user_id"]: each["expires_at"] for each in listed} == snapshot(

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live.topic import Topic
+
+#: The end of the year 9999.
+_LAST_MOMENT: Final = 253_402_300_799
 
 
 def message(kind: str, **fields: Any) -> bytes:
@@ -32,4 +35,7 @@ def snapshot(topic: Topic, flow_id: str, entries: Sequence[Event], *, truncated:
 
 def moment(seconds: float | None) -> datetime | None:
     """Seconds since 1970 as a time that is written in ISO 8601."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    if seconds is None:
+        return None
+    # Whoever can write the table of watched users may have written anything.
+    return datetime.fromtimestamp(min(max(seconds, 0), _LAST_MOMENT), UTC)

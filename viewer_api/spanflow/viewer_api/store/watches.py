@@ -163,7 +163,7 @@ def _read(row: Row) -> Watch | None:
 def _seconds(value: Any) -> float | None:
     """Epoch seconds, or the ISO 8601 text that older gateways wrote."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return min(float(value), _LAST_MOMENT)
+        return max(0.0, min(float(value), _LAST_MOMENT))
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
