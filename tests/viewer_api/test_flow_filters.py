@@ -128,6 +128,7 @@ MISTAKES = {
     "count=all": "count: one of none, exact, estimated.",
     "since=2026-01-05&since=2026-01-06": "since: give it once.",
     "&".join(f"tool=t{number}" for number in range(51)): "tool: 50 values are the most.",
+    "q=%21+%2A": "q: there is no word in it that could be looked for.",
     "model=" + "x" * 201: "model: 200 characters are the most.",
 }
 

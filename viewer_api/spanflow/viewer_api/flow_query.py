@@ -10,6 +10,7 @@ from typing import Final
 from starlette.datastructures import QueryParams
 
 from spanflow.span_processors import names
+from spanflow.span_processors.archive.search_terms import tsquery
 from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.paging import search_mark
 from spanflow.viewer_api.problems import invalid_request
@@ -71,6 +72,8 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
     text = _single(given, "q")
     if text is not None and len(text) > MAX_TEXT:
         raise invalid_request(f"q: {MAX_TEXT} characters are the most.")
+    if text is not None and tsquery(text) is None:
+        raise invalid_request("q: there is no word in it that could be looked for.")
     filters = Filters(
         user_ids=_ids(given, "user_id"),
         session_ids=_ids(given, "session_id"),
