@@ -30,8 +30,8 @@ class ScriptedSink:
         self.forked = False
         self.idle_calls = 0
 
-    def size(self, item: int) -> int:
-        return 10
+    def sizes(self, items: Sequence[int]) -> list[int]:
+        return [10] * len(items)
 
     def deliver(self, batch: Sequence[int], deadline: float) -> Receipt[int]:
         behave = self._script.pop(0) if self._script else self._well

@@ -86,8 +86,8 @@ class ArchiveSink:
         self._said: str | None = None
         self._spooled = self._poisoned = 0
 
-    def size(self, item: FlowPart) -> int:
-        return item.size
+    def sizes(self, items: Sequence[FlowPart]) -> list[int]:
+        return [item.size for item in items]
 
     @property
     def state(self) -> ArchiveState:

@@ -64,6 +64,7 @@ class Archived(NamedTuple):
 
 MirrorItem: TypeAlias = StreamEntry | Known | Said | Ring | Archived
 
+_OPEN_FLOWS: Final = names.OPEN_FLOWS.encode()
 _ENTRY_WEIGHT: Final = 160
 _REFRESH_AFTER: Final = 10.0
 _TRIM_AFTER: Final = 60.0
@@ -76,6 +77,8 @@ _MAX_SAID: Final = b"1000"
 HEARTBEAT_EVERY: Final = 5.0
 HEARTBEAT_TTL: Final = 20
 
+#: Replies that are neither errors nor the news that a stream has gone.
+_ALL_WELL: Final = frozenset({bytes, int})
 #: Errors of the server as a whole: nothing is wrong with the command, it is worth trying again.
 _SERVER_ERRORS: Final = (
     "OOM",
@@ -137,9 +140,13 @@ class Mirror:
 
     # -- Sink ----------------------------------------------------------------------------------------------------------
 
-    def size(self, item: MirrorItem) -> int:
-        if type(item) is StreamEntry:
-            return len(item[3]) + len(item[4]) + _ENTRY_WEIGHT
+    def sizes(self, items: Sequence[MirrorItem]) -> list[int]:
+        return [
+            len(item[3]) + len(item[4]) + _ENTRY_WEIGHT if type(item) is StreamEntry else self._size(item)
+            for item in items
+        ]
+
+    def _size(self, item: MirrorItem) -> int:
         if type(item) is Ring:
             return sum(map(len, item.messages)) + _ENTRY_WEIGHT
         if type(item) is Said:
@@ -148,7 +155,7 @@ class Mirror:
 
     def deliver(self, batch: Sequence[MirrorItem], deadline: float) -> Receipt[MirrorItem]:
         now = self._clock.monotonic()
-        wall = self._clock.time_ns() / 1e9
+        wall = b"%.3f" % (self._clock.time_ns() / 1e9)
         commands = self._link.commands()
         #: For every command the item whose fate its reply decides, or None.
         owners: list[MirrorItem | None] = []
@@ -157,11 +164,11 @@ class Mirror:
         for item in batch:
             if type(item) is StreamEntry:
                 stream, kind, span_id, data, whole = item
-                if kind == END and whole and stream.lacks_start(span_id):
+                if whole and kind == END and stream.lacks_start(span_id):
                     data = whole
                 add_event(stream, data)
                 owners.append(item)
-                if now >= stream.touched_at or stream.indexed != stream.users:
+                if now >= stream.touched_at or (stream.indexed is not stream.users and stream.indexed != stream.users):
                     self._write_beside(commands, owners, stream, now, wall)
             elif type(item) is Known:
                 before = len(owners)
@@ -188,6 +195,9 @@ class Mirror:
         return Receipt(0, again=batch)
 
     def idle(self, deadline: float) -> float | None:
+        if self._beaten_at < 0:
+            # The first delivery says that this process lives, and what it is, as soon as its first span has told.
+            return None
         now = self._clock.monotonic()
         commands = self._link.commands()
         owners: list[MirrorItem | None] = []
@@ -218,12 +228,12 @@ class Mirror:
     # -- one batch -----------------------------------------------------------------------------------------------------
 
     def _write_beside(
-        self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float, wall: float
+        self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float, wall: bytes
     ) -> None:
         """Beside an event and now and then: the index of open flows, the expiry, the indexes of user and session."""
         if now >= stream.touched_at:
             stream.touched_at = now + _REFRESH_AFTER
-            commands.add(b"ZADD", names.OPEN_FLOWS.encode(), b"%.3f" % wall, stream.flow_id.encode())
+            commands.add(b"ZADD", _OPEN_FLOWS, wall, stream.flow_id.encode())
             owners.append(None)
             if now >= stream.expires_at:
                 stream.expires_at = now + self._slide_after
@@ -257,7 +267,7 @@ class Mirror:
             owners += (None, None)
 
     def _close_flow(self, commands: Commands, owners: list[MirrorItem | None], item: Archived) -> None:
-        commands.add(b"ZREM", names.OPEN_FLOWS.encode(), item.flow_id.encode())
+        commands.add(b"ZREM", _OPEN_FLOWS, item.flow_id.encode())
         commands.add(b"EXPIRE", names.flow_stream(item.flow_id).encode(), self._ttl_archived)
         commands.add(b"DEL", names.flow_activities(item.flow_id).encode())
         owners += (item, None, None)
@@ -286,6 +296,12 @@ class Mirror:
     def _judge(
         self, batch: Sequence[MirrorItem], owners: Sequence[MirrorItem | None], replies: Sequence[Any]
     ) -> Receipt[MirrorItem]:
+        if _ALL_WELL.issuperset(map(type, replies)):
+            # As nearly always: ids of entries, and numbers.
+            for item in batch:
+                if type(item) is StreamEntry:
+                    item[0].created = True
+            return Receipt(len(batch))
         again: list[MirrorItem] = []
         #: Flows of which something is still to be written: they are not taken out of the index before that.
         late: set[str] = set()

@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _READ_SIZE: Final = 65_536
 _WRITE_SIZE: Final = 262_144
 _INCOMPLETE: Final = object()
+_WORD: Final = b"$%d\r\n%b\r\n"
 
 
 class Commands(Protocol):
@@ -76,8 +77,10 @@ class RawCommands:
         self.number += 1
 
     def add(self, *words: bytes) -> None:
-        self.parts.append(b"*%d\r\n" % len(words))
-        self.parts.extend(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+        arguments: list[int | bytes] = []
+        for word in words:
+            arguments += (len(word), word)
+        self.parts.append((b"*%d\r\n" % len(words) + _WORD * len(words)) % tuple(arguments))
         self.number += 1
 
     def publish(self, channel: bytes, payload: bytes) -> None:

@@ -40,7 +40,7 @@ class Receipt(Generic[T]):
 
 
 class Sink(Protocol[T]):
-    """Does the I/O for one kind of server. All methods but `size` and `after_fork` run on the runner's thread.
+    """Does the I/O for one kind of server. All methods but `sizes` and `after_fork` run on the runner's thread.
 
     That thread has an empty context in which instrumentation is suppressed.
     """
@@ -50,8 +50,8 @@ class Sink(Protocol[T]):
         """For the thread's name, metrics and log lines."""
         ...
 
-    def size(self, item: T) -> int:
-        """Bytes the item occupies while it waits."""
+    def sizes(self, items: Sequence[T]) -> list[int]:
+        """Bytes that each item occupies while it waits."""
         ...
 
     def deliver(self, batch: Sequence[T], deadline: float) -> Receipt[T]:
@@ -139,6 +139,10 @@ class SinkRunner(Generic[T]):
         self._flushing = 0
         self._idle_at = 0.0
 
+    def ensure_started(self) -> None:
+        """Start the thread unless it was."""
+        self._thread.ensure_started()
+
     # -- called by the encoder's thread --------------------------------------------------------------------------------
 
     def offer(self, items: Sequence[T], refusable: Callable[[T], bool] | None = None) -> list[T]:
@@ -148,15 +152,16 @@ class SinkRunner(Generic[T]):
         """
         if not items:
             return []
-        sizes = list(map(self.sink.size, items))
+        sizes = self.sink.sizes(items)
+        size = sum(sizes)
         with self._changed:
             self._tally.accepted += len(items)
             if self._stop_at is not None:
                 self._tally.dropped[counters.SHUTDOWN] += len(items)
                 return list(items)
-            if self._all_fit(len(items), sum(sizes)):
+            if self._all_fit(len(items), size):
                 self._queue.extend(zip(items, sizes, strict=True))
-                self._bytes += sum(sizes)
+                self._bytes += size
                 refused: list[T] = []
             else:
                 refused = self._queue_what_fits(items, sizes, refusable)
@@ -278,16 +283,25 @@ class SinkRunner(Generic[T]):
                     break
                 self._changed.wait(left)
             self._gather()
-            batch: list[T] = []
-            taken = 0
-            queue, most, most_bytes = self._queue, self._limits.batch_items, self._limits.batch_bytes
-            while queue and len(batch) < most and taken < most_bytes:
-                item, size = queue.popleft()
-                batch.append(item)
-                taken += size
+            batch, taken = self._cut()
             self._in_hand_bytes = taken
             self._in_hand = len(batch)
             return batch
+
+    def _cut(self) -> tuple[list[T], int]:
+        """What goes at once, and its size. Holds the lock."""
+        queue, most, most_bytes = self._queue, self._limits.batch_items, self._limits.batch_bytes
+        if len(queue) <= most and self._bytes <= most_bytes:
+            batch = [item for item, _ in queue]
+            queue.clear()
+            return batch, self._bytes
+        batch = []
+        taken = 0
+        while queue and len(batch) < most and taken < most_bytes:
+            item, size = queue.popleft()
+            batch.append(item)
+            taken += size
+        return batch, taken
 
     def _gather(self) -> None:
         """Let more come for the same round trip, unless it is enough already or somebody waits. Holds the lock."""
@@ -340,9 +354,10 @@ class SinkRunner(Generic[T]):
             if final:
                 self._tally.dropped[counters.SHUTDOWN] += len(receipt.again)
             else:
-                waiting = [(item, self.sink.size(item)) for item in receipt.again]
-                self._queue.extendleft(reversed(waiting))
-                self._bytes += sum(size for _, size in waiting)
+                if receipt.again:
+                    sizes = self.sink.sizes(receipt.again)
+                    self._queue.extendleft(zip(reversed(receipt.again), reversed(sizes), strict=True))
+                    self._bytes += sum(sizes)
             self._bytes -= self._in_hand_bytes
             self._in_hand = self._in_hand_bytes = 0
             self._tally.delivered += receipt.delivered
