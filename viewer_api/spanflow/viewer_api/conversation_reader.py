@@ -135,12 +135,12 @@ class ConversationReader:
             flow_ids = await self._redis.of_conversation(conversation_id)
             running = await self._redis.open_among(flow_ids)
             wanted = [flow_id for flow_id in flow_ids if flow_id in running][:_MAX_RUNNING]
-            found = [(flow_id, await self._redis.reduced(flow_id)) for flow_id in wanted]
+            found = await self._redis.reduced_all(wanted)
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running turns: %s", why)
             return []
         flows = await asyncio.to_thread(
-            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found if len(reducer)]
+            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]
         )
         return [
             self._withheld.running(flow)

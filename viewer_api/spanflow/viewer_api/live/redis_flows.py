@@ -1,6 +1,6 @@
 """Reads flows from Redis: who has which, which are open, and what their streams hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from spanflow.viewer_api.live.stream_id import BEGINNING
 
 #: Entries that one XRANGE asks for.
 PAGE: Final = 500
+#: Streams of which pages are asked for at once.
+_MAX_PAGES: Final = 40
 #: Of one user or session so many newest flows are looked at.
 MAX_FLOWS: Final = 500
 #: So many newest flows of each are looked at when several users are asked for at once.
@@ -32,8 +34,14 @@ class Entry:
     size: int = 0
 
 
+def batched(flow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many flows at a time as one answer may hold a page of: a thousand long ones at once are hundreds of MB."""
+    for first in range(0, len(flow_ids), _MAX_PAGES):
+        yield flow_ids[first : first + _MAX_PAGES]
+
+
 class RedisFlows:
-    """One shared client; every method is one round trip, whatever the number of flows."""
+    """One shared client; but for those that read whole streams, every method is one round trip."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client: Any = client
@@ -121,16 +129,21 @@ class RedisFlows:
 
     async def reduced(self, flow_id: str, until: str | None = None) -> FlowReducer:
         """Everything that a stream holds (up to the entry `until`), reduced."""
-        reducer = FlowReducer()
-        position = BEGINNING
-        while True:
-            entries = (await self.pages({flow_id: position}, {flow_id: until} if until else None))[flow_id]
-            for entry in entries:
-                if entry.event is not None:
-                    reducer.add(entry.event)
-            if len(entries) < PAGE:
-                return reducer
-            position = entries[-1].id
+        return (await self.reduced_all([flow_id], {flow_id: until} if until else None))[flow_id]
+
+    async def reduced_all(self, flow_ids: Sequence[str], until: dict[str, str] | None = None) -> dict[str, FlowReducer]:
+        """The same of many streams, in the order given, with a round trip for a few dozen of them."""
+        found = {flow_id: FlowReducer() for flow_id in flow_ids}
+        for some in batched(list(found)):
+            after = dict.fromkeys(some, BEGINNING)
+            while after:
+                pages = await self.pages(after, until)
+                for flow_id, entries in pages.items():
+                    for entry in entries:
+                        if entry.event is not None:
+                            found[flow_id].add(entry.event)
+                after = {flow_id: entries[-1].id for flow_id, entries in pages.items() if len(entries) == PAGE}
+        return found
 
     async def alive(self, processes: Iterable[str]) -> set[str]:
         """Those gateway processes whose heartbeat is there."""
