@@ -7,6 +7,7 @@ Large documents are taken apart in threads, because the live sockets need the ev
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from spanflow.viewer_api.auth.permissions import Principal
@@ -15,6 +16,7 @@ from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS, RedisFlows
 from spanflow.viewer_api.running_flows import RunningFlow, belongs, summed_up
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flow_filters import Filters
+from spanflow.viewer_api.store.flow_search import Count
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.viewer import Viewer
 from spanflow.viewer_api.withheld import Withheld
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 _MAX_RUNNING = 50
 #: Running flows that a search looks at, the newest.
 _MAX_SEARCHED = 200
+#: Running flows of which a count asks whether a part of them is stored.
+_MAX_OPEN = 20_000
 #: Of so many people a search looks for running flows.
 _MAX_PEOPLE = 500
 
@@ -51,6 +55,7 @@ class FlowReader:
         live = await self._live(lambda: self._redis.open_of_user(user_id))
         live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
         rows = await self._store.of_user(user_id, source, limit) if self._sees(user_id) else []
+        rows = await self._beside(live, rows)
         return await asyncio.to_thread(lambda: self._together(rows, live)[::-1][:limit])
 
     async def of_session(self, session_id: str, limit: int) -> list[Flow]:
@@ -59,13 +64,16 @@ class FlowReader:
         rows = await self._store.of_session(session_id, limit, self._visible)
         if not rows and not live and (row := await self._store.one(session_id, self._visible)) is not None:
             rows = [row]
+        rows = await self._beside(live, rows)
         return await asyncio.to_thread(lambda: self._together(rows, live))
 
     async def sessions_of_user(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Flow]]:
         """The flows of each of the newest sessions, the newest session first."""
         live = await self._live(lambda: self._redis.open_of_user(user_id))
         live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
-        rows = await self._store.of_newest_sessions(user_id, source, limit) if self._sees(user_id) else {}
+        stored = await self._store.of_newest_sessions(user_id, source, limit) if self._sees(user_id) else {}
+        kept = {session_id: await self._beside(live, flows) for session_id, flows in stored.items()}
+        rows = {session_id: flows for session_id, flows in kept.items() if flows}
         return await asyncio.to_thread(self._by_session, live, rows, limit)
 
     async def running(self, filters: Filters, now: datetime) -> list[RunningFlow]:
@@ -108,9 +116,32 @@ class FlowReader:
         )
         return found[0] if found and self._sees(found[0].user_id) else None
 
+    async def count(self, filters: Filters) -> Count:
+        """How many stored flows match, without those that `past` leaves out: a count tells what is in them as well."""
+        found = await self._store.search.count(filters)
+        if not found.value or not self._withheld.anybody():
+            return found
+        try:
+            running = await self._redis.newest_open(_MAX_OPEN)
+        except REDIS_ERRORS:
+            return found
+        rows = await self._store.search.among(filters, running)
+        kept_back = len(rows) - len(await self.past(rows))
+        return replace(found, value=found.value - kept_back)
+
+    async def estimate(self, filters: Filters) -> Count:
+        """How many stored flows the planner expects to match; it has looked at none."""
+        return await self._store.search.estimate(filters)
+
     async def past(self, rows: Sequence[Row]) -> list[Row]:
         """Stored rows, as far as they may be seen while their flows still run."""
         return await self._withheld.past(rows, self._redis)
+
+    async def _beside(self, live: Sequence[Flow], rows: Sequence[Row]) -> list[Row]:
+        """Stored rows that may be shown beside these running flows: more may run than one answer shows."""
+        running = {flow.flow_id for flow in live}
+        past = {row["flow_id"] for row in await self.past([row for row in rows if row["flow_id"] not in running])}
+        return [row for row in rows if row["flow_id"] in running or row["flow_id"] in past]
 
     def _together(self, rows: Iterable[Row], live: Sequence[Flow], *, running: bool = True) -> list[Flow]:
         """Stored and live parts, each flow once, in start order; of those that run, as much as may be seen.
@@ -137,11 +168,11 @@ class FlowReader:
     async def _live(self, find: Callable[[], Awaitable[list[str]]], most: int = _MAX_RUNNING) -> list[Flow]:
         try:
             flow_ids = (await find())[:most]
-            found = [(flow_id, await self._redis.reduced(flow_id)) for flow_id in flow_ids]
+            found = await self._redis.reduced_all(flow_ids)
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running flows: %s", why)
             return []
         flows = await asyncio.to_thread(
-            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found if len(reducer)]
+            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]
         )
         return [flow for flow in flows if self._sees(flow.user_id)]

@@ -99,6 +99,10 @@ class Watching:
         watch = self._running.get(user_id) if user_id is not None else None
         return self.policy.metadata_only_for(watch.metadata_only if watch else None)
 
+    def withholds_any(self) -> bool:
+        """Whether there may be anybody of whose running flows only metadata may be seen."""
+        return self.withholds(None) or any(watch.metadata_only for watch in self._running.values())
+
     async def enable(
         self,
         user_ids: Sequence[str],

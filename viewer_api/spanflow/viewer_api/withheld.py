@@ -33,6 +33,10 @@ class Withheld:
         events = [self.metadata.event(entry) for entry in flow_data.read(flow.document).entries()]
         return replace(flow, document={**flow.document, "events": events})
 
+    def anybody(self) -> bool:
+        """Whether there may be such users at all."""
+        return self.watching.withholds_any()
+
     async def past(self, rows: Sequence[Row], redis: RedisFlows) -> list[Row]:
         """Stored rows without those of flows that still run and are kept to metadata.
 

@@ -112,8 +112,7 @@ async def flows(
     if page.searched_until is not None:
         answer["searched_until"] = page.searched_until
     if query.counting is not Counting.NONE:
-        search = viewer.flows.search
-        found = await (search.count(filters) if query.counting is Counting.EXACT else search.estimate(filters))
+        found = await (reader.count(filters) if query.counting is Counting.EXACT else reader.estimate(filters))
         answer["count"] = {"value": found.value, "kind": found.kind}
     return json_response(answer)
 

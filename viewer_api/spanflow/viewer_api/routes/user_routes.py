@@ -10,6 +10,7 @@ from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.activity_documents import conversation_document
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.dates import check_range, parsed_time
+from spanflow.viewer_api.flow_reader import flow_reader
 from spanflow.viewer_api.live.own_look import known_watch
 from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.problems import Problem
@@ -74,7 +75,7 @@ async def user(
     await viewer.look(request, "user_read", user_id=user_id)
     store, conversations = UserTotals(viewer.database), ConversationStore(viewer.database)
     people, seen = await viewer.users.names_of([user_id]), await viewer.users.seen(user_id)
-    flows = await store.recent_flows(user_id, _RECENT)
+    flows = await flow_reader(viewer, principal).past(await store.recent_flows(user_id, _RECENT))
     talks = await conversations.page(ConversationFilters(user_ids=(user_id,)), None, _RECENT)
     talks = await own_totals(viewer.database, talks, principal.visible)
     running, watch = await _running(viewer, user_id), known_watch(principal, viewer.watching, user_id)

@@ -9,7 +9,7 @@ there: so every search ends in time, and each page gets further.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -122,6 +122,18 @@ class FlowSearch:
             if enough or total > cap:
                 return Count(min(total, cap), "at_least")
         return Count(total, "exact")
+
+    async def among(self, filters: Filters, flow_ids: Sequence[str]) -> list[Row]:
+        """Those of these flows that are stored and match, with their users."""
+        if filters.nothing_stored or not flow_ids:
+            return []
+        conditions = conditions_of(filters)
+        wanted = conditions.value(list(flow_ids), "text[]")
+        conditions.add(
+            f"(start_key, flow_id) IN (SELECT start_key, flow_id FROM {{s}}.flow_keys WHERE flow_id = ANY ({wanted}))"
+        )
+        text = f"SELECT flow_id, user_id FROM {{s}}.interaction_flows WHERE {conditions.sql}"
+        return await self._database.fetch(text, *conditions.values)
 
     async def estimate(self, filters: Filters) -> Count:
         """How many the planner expects: no row is read."""
