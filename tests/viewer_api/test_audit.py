@@ -5,9 +5,13 @@ from typing import Any
 from dirty_equals import IsInt, IsStr
 from inline_snapshot import snapshot
 
-from tests.support.query import script, value
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.identity import Identity
+from tests.support.flow_parts import NOON, part, span
+from tests.support.query import query, script, value
 from tests.support.viewer_server import RunningViewer
-from tests.viewer_api.conftest import MakeViewer
+from tests.viewer_api.conftest import MakeViewer, Store
 
 ISO = IsStr(regex=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -82,8 +86,8 @@ def test_pages_stay_as_they_are_while_entries_are_added(viewer: RunningViewer, p
 
 
 def test_what_makes_no_sense_is_refused(viewer: RunningViewer) -> None:
-    for query in ("since=soon", "before=0", "before=x", "limit=0", "user_id=a%2Fb", "text=" + "x" * 201):
-        assert viewer.http.get(f"/api/v1/audit?{query}").status_code == 422, query
+    for asked_for in ("since=soon", "before=0", "before=x", "limit=0", "user_id=a%2Fb", "text=" + "x" * 201):
+        assert viewer.http.get(f"/api/v1/audit?{asked_for}").status_code == 422, asked_for
 
 
 def test_the_address_is_the_clients_own_behind_trusted_proxies_only(make_viewer: MakeViewer) -> None:
@@ -110,6 +114,51 @@ def test_searches_say_what_was_searched(viewer: RunningViewer) -> None:
         ]
     )
     assert len(viewer.get("/api/v1/audit", params={"text": "plan b"})["entries"]) == 1
+
+
+def test_several_users_are_named_in_a_search_and_in_what_they_share(
+    viewer: RunningViewer, store: Store, postgres_dsn: str
+) -> None:
+    viewer.get("/api/v1/conversations", params={"user_id": ["7", "8"], "tool": ["a", "b"], "min_tokens": 0})
+    (entry,) = viewer.get("/api/v1/audit", params={"action": "conversations_listed"})["entries"]
+    assert entry["detail"]["searched"] == {"user_id": "7, 8", "tool": "a, b", "min_tokens": 0}
+    store(*(said(number, user_id) for number, user_id in enumerate(("7", "8"), 1)))
+    for path in ("conversations/shared", "activities/conversation/shared", "flows/session/s1"):
+        viewer.get(f"/api/v1/{path}")
+        viewer.get(f"/api/v1/{path}")
+    looks = "SELECT action, target_user, target FROM omni2.audit_log WHERE target IS NOT NULL ORDER BY id"
+    assert [tuple(row.values()) for row in query(postgres_dsn, looks)] == [
+        ("conversation_read", "7", "shared"),
+        ("conversation_read", "8", "shared"),
+        ("session_read", "7", "s1"),
+        ("session_read", "8", "s1"),
+    ]
+
+
+def said(number: int, user_id: str) -> FlowPart:
+    """A flow of a user with something that they said, in a conversation and a session that others have, too."""
+    whose: dict[str, Any] = {"user_id": user_id, "session_id": "s1", "conversation_id": "shared"}
+    message = Activity("user_message", NOON, {"message": f"question {number}"}, activity_id=f"a{number}", **whose)
+    return part(number, [span(number)], activities=(message.to_bytes(),), identity=Identity(**whose))
+
+
+def test_reading_the_log_and_the_list_of_the_watched_is_in_the_log(viewer: RunningViewer) -> None:
+    viewer.get("/api/v1/monitoring/list")
+    viewer.get("/api/v1/monitoring/list")
+    viewer.get("/api/v1/audit", params={"user_id": "7", "actor": "ann", "text": "divorce"})
+    entries = viewer.get("/api/v1/audit")["entries"]
+    assert [(each["action"], each["user_id"], each["detail"].get("searched")) for each in entries] == [
+        ("audit_read", 7, {"actor": "ann", "text": "divorce"}),
+        ("monitoring_listed", None, None),
+    ]
+
+
+def test_who_reads_the_log_cannot_be_hidden(viewer: RunningViewer, postgres_dsn: str) -> None:
+    add(postgres_dsn, 1, target="private")
+    script(postgres_dsn, "ALTER TABLE omni2.audit_log ADD CHECK (action <> 'audit_read')")
+    response = viewer.http.get("/api/v1/audit")
+    assert response.status_code >= 500
+    assert "private" not in response.text
 
 
 def test_filters_are_answered_from_an_index(viewer: RunningViewer, postgres_dsn: str) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 REASON_HEADER: Final = "x-spanflow-reason"
 _MAX_SEARCHED: Final = 500
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], ())
 _MAX_TARGET: Final = 256
 
 
@@ -79,6 +80,14 @@ class Viewer:
         if searched:
             entry = replace(entry, searched=_said(searched))
         await self.audit.look(entry)
+
+    async def look_at(
+        self, connection: HTTPConnection, action: str, user_ids: Iterable[str | None], *, target: str
+    ) -> None:
+        """The same for what several users have a part in: a row for each of them."""
+        known = [user for user in dict.fromkeys(user_ids) if user is not None]
+        entries = [self.entry(connection, action, user_id=user, target=target) for user in known]
+        await self.audit.look(*entries or [self.entry(connection, action, target=target)])
 
     async def must_see(self, connection: HTTPConnection, action: str, user_id: str | None) -> None:
         """A problem when somebody asks for a user whom they may not see; None asks for everybody they may see."""
@@ -130,11 +139,14 @@ class Viewer:
 
 def _said(searched: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """What was searched, in a form that two equal looks have in common."""
-    return tuple(
-        (name, value if isinstance(value, int | float) else str(value)[:_MAX_SEARCHED].replace("\0", ""))
-        for name, value in searched.items()
-        if value is not None and value != "" and value != []
-    )
+    return tuple((name, _word(value)) for name, value in searched.items() if value not in _NOTHING)
+
+
+def _word(value: Any) -> int | float | str:
+    if isinstance(value, int | float):
+        return value
+    text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
+    return text[:_MAX_SEARCHED].replace("\0", "")
 
 
 def viewer_of(connection: HTTPConnection) -> Viewer:

@@ -59,8 +59,9 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
     if row is None:
         await viewer.missed(request, "conversation_read", conversation_id)
         raise Problem(404, "conversation_not_found", "There is no conversation with this id.")
-    await viewer.look(request, "conversation_read", user_id=row["user_id"], target=conversation_id)
     activities = await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible)
+    users = [row["user_id"], *(activity["user_id"] for activity in activities)]
+    await viewer.look_at(request, "conversation_read", users, target=conversation_id)
     summary = _conversation(row, await viewer.users.names_of([row["user_id"]]))
     del summary["first_message"]
     return json_response(

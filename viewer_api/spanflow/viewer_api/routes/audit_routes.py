@@ -45,7 +45,12 @@ async def entries(
         until=parsed_time(until, "until", end=True),
         text=_plain(text),
     )
-    rows = await viewer_of(request).audit.page(wanted, before, limit)
+    viewer = viewer_of(request)
+    rows = await viewer.audit.page(wanted, before, limit)
+    # After that: the page is what it would have been without this look.
+    searched = {"actor": wanted.actor, "action": wanted.action, "outcome": wanted.outcome, "text": wanted.text}
+    searched |= {"since": since, "until": until}
+    await viewer.look(request, "audit_read", user_id=wanted.user_id, searched=searched)
     shown = [
         {
             "id": row["id"],

@@ -1,6 +1,6 @@
 """Conversations: the list, and one of them as it was said and as it was done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -66,8 +66,18 @@ async def conversations(
     user_ids = _chosen(user_id, checked_id)
     for each in user_ids or ():
         await viewer.must_see(request, "conversations_listed", each)
-    searched = {"user": user, "q": q, "since": since, "until": until, "mcp_server": mcp_server, "tool": tool}
     one = user_ids[0] if user_ids and len(user_ids) == 1 else None
+    searched = {
+        "user_id": None if one else user_ids,
+        "user": user,
+        "q": q,
+        "since": since,
+        "until": until,
+        "mcp_server": mcp_server,
+        "tool": tool,
+        "min_tool_calls": min_tool_calls,
+        "min_tokens": min_tokens,
+    }
     await viewer.look(request, "conversations_listed", user_id=one, searched=searched)
     if user and (person := _plain(user).strip()):
         found = await viewer.users.ids_matching(person, MAX_PEOPLE + 1, visible)
@@ -123,12 +133,13 @@ async def conversation(
     if head is None and not turns.summaries:
         await viewer.missed(request, "conversation_read", conversation_id)
         raise Problem(404, "conversation_not_found", "There is no conversation with this id.")
-    user_id = head["user_id"] if head is not None else _user_of(turns)
-    await viewer.look(request, "conversation_read", user_id=user_id, target=conversation_id)
+    user_id = head["user_id"] if head is not None else _first_owner(turns.summaries)
     outline = await reader.outline(conversation_id)
     first = outline.first_of(at) if at and after is None else outline.after(after)
     limit = min(limit, MAX_ITEMS)
     items = await reader.items(outline, first, limit)
+    users = [user_id, *(_owner(each) for each in (*turns.summaries, *items))]
+    await viewer.look_at(request, "conversation_read", users, target=conversation_id)
     rest = len(outline.rows) > first + limit
     told = _told_by_flow(outline)
     return json_response(
@@ -152,8 +163,7 @@ async def activities_of_flow(request: Request, principal: MayRead, reader: Reade
     outline = await reader.outline_of_flow(flow_id)
     items = await reader.items(outline, 0, MAX_ITEMS)
     if items:
-        user_id = next((row["user_id"] for row in items if row["user_id"] is not None), None)
-        owner = str(user_id) if user_id is not None else None
+        owner = _first_owner(items)
         conversation_id = items[0]["conversation_id"]
     else:
         flow = await flow_reader(viewer, principal).one(flow_id)
@@ -206,9 +216,13 @@ def _told_by_flow(outline: Outline) -> Mapping[str, dict[str, Any]]:
     return told
 
 
-def _user_of(turns: Turns) -> str | None:
-    user_id = next((turn["user_id"] for turn in turns.summaries if turn["user_id"] is not None), None)
-    return str(user_id) if user_id is not None else None
+def _first_owner(shown: Sequence[Mapping[str, Any]]) -> str | None:
+    return next((owner for each in shown if (owner := _owner(each)) is not None), None)
+
+
+def _owner(shown: Mapping[str, Any]) -> str | None:
+    """Whose a turn or an activity is; what is shown may have a number there."""
+    return None if shown["user_id"] is None else str(shown["user_id"])
 
 
 def _chosen(values: list[str] | None, clean: Any) -> tuple[str, ...] | None:

@@ -108,8 +108,8 @@ async def _session(request: Request, reader: FlowReader, session_id: str) -> lis
     if not flows:
         await viewer_of(request).missed(request, "session_read", session_id)
         raise Problem(404, "session_not_found", "There is no session with this id.")
-    for user_id in dict.fromkeys(flow.user_id for flow in flows):
-        await viewer_of(request).look(request, "session_read", user_id=user_id, target=session_id)
+    users = [flow.user_id for flow in flows]
+    await viewer_of(request).look_at(request, "session_read", users, target=session_id)
     return flows
 
 

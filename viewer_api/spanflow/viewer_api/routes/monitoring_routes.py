@@ -132,6 +132,7 @@ async def disable_several(request: Request, principal: MayMonitor, body: Annotat
 async def watched(request: Request, principal: MayMonitor) -> Response:
     """Everybody who is watched now, the newest watch first."""
     viewer = viewer_of(request)
+    await viewer.look(request, "monitoring_listed")
     await viewer.watching.refresh()
     watches = [watch for watch in viewer.watching.running() if principal.sees(watch.user_id)]
     return json_response({"monitored_users": await watch_documents(viewer.users, watches, viewer.clock())})

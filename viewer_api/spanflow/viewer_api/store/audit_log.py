@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any, Final
 
 import orjson
@@ -79,22 +80,25 @@ class AuditLog:
         self.written = 0
         self.failed = 0
 
-    async def look(self, entry: Entry) -> None:
+    async def look(self, *entries: Entry) -> None:
         """Somebody reads; the same look within a minute is one row."""
         now = self._monotonic()
-        seen = self._looks.get(entry)
-        if seen is not None and now - seen < _SAME_LOOK_SECONDS:
-            return
-        await self.write(entry)
-        self._looks[entry] = now
-        self._looks.move_to_end(entry)
+        new = [entry for entry in dict.fromkeys(entries) if self._looks.get(entry, -inf) <= now - _SAME_LOOK_SECONDS]
+        if new:
+            await self._write(new)
+        for entry in new:
+            self._looks[entry] = now
+            self._looks.move_to_end(entry)
         while len(self._looks) > _MAX_REMEMBERED:
             self._looks.popitem(last=False)
 
     async def write(self, entry: Entry, detail: dict[str, Any] | None = None) -> None:
+        await self._write([entry], detail)
+
+    async def _write(self, entries: Collection[Entry], detail: dict[str, Any] | None = None) -> None:
         try:
             async with self._database.transaction() as connection:
-                await self.write_in(connection, [entry], detail)
+                await self.write_in(connection, entries, detail)
         except Problem:
             self.failed += 1
             raise
