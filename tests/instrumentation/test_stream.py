@@ -13,6 +13,7 @@ from opentelemetry import trace
 
 from spanflow.instrumentation import checkpoint, checkpoint_stream, current_checkpoint, flow
 from tests.instrumentation.conftest import Recorded
+from tests.support.poll import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +54,7 @@ async def test_a_consumer_that_breaks_off_leaves_nothing_current(
     with checkpoint("llm_complete"):
         pass
     gc.collect()
-    await asyncio.sleep(0.01)
+    await eventually_async(lambda: len(recorded.outline()) == 3)
     assert recorded.outline() == snapshot(["llm_thinking [cancelled]", "  tools/call t0 [ok]", "llm_complete [ok]"])
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -72,9 +73,12 @@ async def test_each_step_in_a_task_of_its_own(recorded: Recorded, caplog: pytest
 
 
 async def test_a_cancelled_stream_ends_as_cancelled_with_what_was_open_in_it(recorded: Recorded) -> None:
+    called = asyncio.Event()
+
     async def endless() -> AsyncIterator[str]:
         yield "first"
         with checkpoint("tool_call"):
+            called.set()
             await asyncio.Event().wait()
         yield "never"
 
@@ -83,7 +87,7 @@ async def test_a_cancelled_stream_ends_as_cancelled_with_what_was_open_in_it(rec
             pass
 
     task = asyncio.create_task(consume())
-    await asyncio.sleep(0.01)
+    await called.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -146,7 +150,8 @@ async def test_a_plain_with_around_a_yield_does_not_adopt_what_comes_after_a_bre
     with checkpoint("tool_filter"):
         async for _ in naive():
             break
-        await asyncio.sleep(0.01)
+        # The event loop closes what was left behind.
+        await eventually_async(lambda: recorded.spans)
         with checkpoint("tool_call"):
             pass
     assert recorded.outline() == snapshot(["tool_filter [ok]", "  llm_thinking [cancelled]", "  tool_call [ok]"])

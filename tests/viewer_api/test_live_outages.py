@@ -19,8 +19,23 @@ Proxy = Callable[[str], TcpProxy]
 
 @pytest.mark.parametrize("how", ["cut", pytest.param("half_open", marks=pytest.mark.long)])
 async def test_live_data_is_back_soon_after_both_servers_were_away(
-    how: str, make_viewer: MakeViewer, make_flow: MakeFlow, proxy: Proxy, redis_url: str, postgres_dsn: str
+    how: str,
+    make_viewer: MakeViewer,
+    make_flow: MakeFlow,
+    proxy: Proxy,
+    redis_url: str,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    tries = 0
+    listen = Bells._listen
+
+    async def counted(bells: Bells) -> None:
+        nonlocal tries
+        tries += 1
+        await listen(bells)
+
+    monkeypatch.setattr(Bells, "_listen", counted)
     to_redis, to_postgres = proxy(redis_url), proxy(postgres_dsn)
     viewer = make_viewer(dsn=to_postgres.url, url=to_redis.url, redis_timeout=0.5)
     viewer.post("/api/v1/monitoring/enable/7")
@@ -30,8 +45,9 @@ async def test_live_data_is_back_soon_after_both_servers_were_away(
             await asyncio.to_thread(getattr(line, how))
         await client.until(lambda: client.of("state"), within=10)
         flow.start("meanwhile")
-        # Long enough for every pause to have grown.
-        await asyncio.sleep(3)
+        # Until the pauses between two tries are the longest.
+        before = tries
+        await eventually_async(lambda: tries >= before + 5, within=30)
         for line in (to_redis, to_postgres):
             await asyncio.to_thread(line.restore)
         back = time.monotonic()
