@@ -1,13 +1,17 @@
 """Who watched, read or searched what: found again, page by page, whatever happens meanwhile."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from dirty_equals import IsInt, IsStr
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
+from spanflow.viewer_api.store.audit_log import AuditLog, Entry
 from tests.support.flow_parts import NOON, part, span
 from tests.support.query import query, script, value
 from tests.support.viewer_server import RunningViewer
@@ -151,6 +155,40 @@ def test_reading_the_log_and_the_list_of_the_watched_is_in_the_log(viewer: Runni
         ("audit_read", 7, {"actor": "ann", "text": "divorce"}),
         ("monitoring_listed", None, None),
     ]
+
+
+class Rows:
+    """In place of the database: counts the rows that are written."""
+
+    written = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Rows"]:
+        yield self
+
+    def sql(self, text: str) -> str:
+        return text
+
+    async def execute(self, text: str, *columns: list[Any]) -> None:
+        self.written += len(columns[0])
+
+
+@pytest.mark.anyio
+async def test_the_same_look_is_one_row_for_as_long_as_is_said() -> None:
+    now = 0.0
+    rows: Any = Rows()
+    audit = AuditLog(rows, lambda: now)
+    flow, other = (Entry("ann", "token", "flow_read", target=target) for target in ("one", "other"))
+    listed = Entry("ann", "token", "monitoring_listed")
+    seen = []
+    for moment in (0.0, 59.0, 60.0, 3599.0, 3600.0):
+        now = moment
+        await audit.look(flow, flow)
+        await audit.look(listed, once_in=3600.0)
+        seen.append(rows.written)
+    assert seen == [2, 2, 3, 4, 5]
+    await audit.look(flow, other)
+    assert rows.written == 6
 
 
 def test_who_reads_the_log_cannot_be_hidden(viewer: RunningViewer, postgres_dsn: str) -> None:

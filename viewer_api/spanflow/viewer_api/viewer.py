@@ -26,7 +26,7 @@ from spanflow.viewer_api.live.redis_flows import RedisFlows
 from spanflow.viewer_api.operations.readiness import Readiness
 from spanflow.viewer_api.problems import Problem, forbidden, invalid_id, not_signed_in
 from spanflow.viewer_api.store.activities import ActivityStore
-from spanflow.viewer_api.store.audit_log import MAX_REASON, AuditLog, Entry
+from spanflow.viewer_api.store.audit_log import MAX_REASON, SAME_LOOK_SECONDS, AuditLog, Entry
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.users import UserStore
@@ -73,13 +73,14 @@ class Viewer:
         target: str | None = None,
         reason: str | None = None,
         searched: Mapping[str, Any] | None = None,
+        once_in: float = SAME_LOOK_SECONDS,
     ) -> None:
-        """Write down that somebody reads or watches, before they get to see anything. `searched`: what they asked for,
-        by name; what is None or empty was not asked."""
+        """Write down that somebody reads or watches, before they get to see anything; the same again only after so many
+        seconds. `searched`: what they asked for, by name; what is None or empty was not asked."""
         entry = self.entry(connection, action, user_id=user_id, target=target, reason=reason)
         if searched:
             entry = replace(entry, searched=_said(searched))
-        await self.audit.look(entry)
+        await self.audit.look(entry, once_in=once_in)
 
     async def look_at(
         self, connection: HTTPConnection, action: str, user_ids: Iterable[str | None], *, target: str

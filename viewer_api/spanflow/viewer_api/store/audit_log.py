@@ -14,7 +14,7 @@ from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.store.database import Connection, Database, Row
 
 #: A page that is reloaded, or a dashboard that asks every few seconds, is one look, not hundreds.
-_SAME_LOOK_SECONDS: Final = 60.0
+SAME_LOOK_SECONDS: Final = 60.0
 _MAX_REMEMBERED: Final = 10_000
 MAX_REASON: Final = 1000
 
@@ -80,10 +80,10 @@ class AuditLog:
         self.written = 0
         self.failed = 0
 
-    async def look(self, *entries: Entry) -> None:
-        """Somebody reads; the same look within a minute is one row."""
+    async def look(self, *entries: Entry, once_in: float = SAME_LOOK_SECONDS) -> None:
+        """Somebody reads; the same look within a minute, or within so many seconds, is one row."""
         now = self._monotonic()
-        new = [entry for entry in dict.fromkeys(entries) if self._looks.get(entry, -inf) <= now - _SAME_LOOK_SECONDS]
+        new = [entry for entry in dict.fromkeys(entries) if self._looks.get(entry, -inf) <= now - once_in]
         if new:
             await self._write(new)
         for entry in new:
