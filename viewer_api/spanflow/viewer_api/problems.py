@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from spanflow.viewer_api import invalid_input
+
 _CODES = {404: "route_not_found", 405: "method_not_allowed", 400: "invalid_request", 413: "body_too_large"}
 
 
@@ -24,7 +26,7 @@ class Problem(HTTPException):
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
-        errors: list[dict[str, Any]] | None = None,
+        errors: list[dict[str, str]] | None = None,
     ) -> None:
         super().__init__(status, detail, dict(headers) if headers else None)
         self.code = code
@@ -124,10 +126,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # The refused value is not repeated: it may be a secret that was sent to the wrong place.
-    errors = [
-        {"where": ".".join(str(part) for part in each["loc"]), "why": str(each["msg"])} for each in error.errors()
-    ]
+    errors = invalid_input.told(error)
     detail = "; ".join(f"{each['where']}: {each['why']}" for each in errors) or "The request cannot be understood."
     return Problem(422, "invalid_request", detail, errors=errors).response()
 
