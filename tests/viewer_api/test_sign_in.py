@@ -179,7 +179,8 @@ def test_another_site_cannot_use_a_browsers_cookie(viewer: RunningViewer) -> Non
 
 
 def test_a_listed_origin_may_call_with_a_bearer_token_or_a_cookie(make_viewer: MakeViewer) -> None:
-    viewer = make_viewer(viewer_allowed_origins=("https://dash.example",))
+    # Browsers write neither capitals nor the usual port.
+    viewer = make_viewer(viewer_allowed_origins=("https://Dash.example:443",))
     asked = viewer.stranger.options(
         LIST,
         headers={
@@ -248,7 +249,8 @@ def test_on_a_loopback_address_a_fresh_token_is_made(host: str) -> None:
     [
         ({"viewer_token": "short"}, "at least 16"),
         ({"viewer_token": "ü" * 20}, "ASCII"),
-        ({"viewer_proxy_peers": ("proxy.example",)}, "neither an address nor a network"),
+        ({"viewer_proxy_peers": ("proxy.example",)}, "PROXY_PEERS: 'proxy.example' is neither an address nor"),
+        ({"viewer_metrics_peers": ("prometheus",)}, "METRICS_PEERS: 'prometheus' is neither an address nor"),
         ({"viewer_allowed_origins": ("*",)}, "not an origin"),
         ({"viewer_allowed_origins": ("https://dash.example/",)}, "not an origin"),
     ],

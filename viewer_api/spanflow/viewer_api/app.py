@@ -17,6 +17,7 @@ from spanflow.viewer_api.application import Application
 from spanflow.viewer_api.auth.doors import Doors, Everybody
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.gate import Gate
+from spanflow.viewer_api.auth.origins import as_sent
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.dashboard_files import DashboardFiles, built_dashboard
@@ -99,7 +100,7 @@ def create_app(settings: Settings | None = None, *, dashboard: Path | None = Non
     app.add_middleware(Mistakes)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=list(settings.viewer_allowed_origins),
+        allow_origins=as_sent(settings.viewer_allowed_origins),
         allow_credentials=True,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Last-Event-ID", REASON_HEADER],

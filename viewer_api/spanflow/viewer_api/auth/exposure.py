@@ -24,6 +24,7 @@ def settled(settings: Settings) -> Settings:
     to have decided who gets in.
     """
     ProxyPeers(settings.viewer_proxy_peers)
+    ProxyPeers(settings.viewer_metrics_peers, "SPANFLOW_VIEWER_METRICS_PEERS")
     check_origins(settings.viewer_allowed_origins)
     check_public_url(settings.viewer_public_url)
     TokenBook.at(settings.viewer_tokens_file)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.settings import SettingsError
-from spanflow.viewer_api.auth.own_address import OwnAddress
+from spanflow.viewer_api.auth.own_address import OwnAddress, without_port
 
 
 def check_origins(origins: Sequence[str]) -> None:
@@ -24,11 +24,17 @@ def check_origins(origins: Sequence[str]) -> None:
             )
 
 
+def as_sent(origins: Sequence[str]) -> tuple[str, ...]:
+    """The listed origins as browsers write them."""
+    listed = [urlsplit(origin.lower()) for origin in origins]
+    return tuple(f"{parts.scheme}://{without_port(parts.netloc, parts.scheme)}" for parts in listed)
+
+
 class Origins:
     """The viewer's own origin and the listed ones."""
 
     def __init__(self, allowed: Sequence[str], own: OwnAddress) -> None:
-        self._allowed = frozenset(origin.lower() for origin in allowed)
+        self._allowed = frozenset(as_sent(allowed))
         self._own = own
 
     def allow(self, connection: HTTPConnection) -> bool:

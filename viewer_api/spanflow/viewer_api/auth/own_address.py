@@ -42,13 +42,10 @@ class OwnAddress:
         """Its own origin. Without a public address both schemes count: a proxy that ends TLS need not say so."""
         if self._public:
             parts = urlsplit(self._public)
-            return {f"{parts.scheme}://{_without_port(parts.netloc.lower(), parts.scheme)}"}
+            return {f"{parts.scheme}://{without_port(parts.netloc.lower(), parts.scheme)}"}
         hosts = (connection.headers.get("host", ""), self._forwarded(connection, "x-forwarded-host"))
         return {
-            f"{scheme}://{_without_port(host.lower(), scheme)}"
-            for scheme in ("https", "http")
-            for host in hosts
-            if host
+            f"{scheme}://{without_port(host.lower(), scheme)}" for scheme in ("https", "http") for host in hosts if host
         }
 
     def is_secure(self, connection: HTTPConnection) -> bool:
@@ -63,5 +60,6 @@ class OwnAddress:
         return connection.headers.get(header, "").strip() if peer in self._peers else ""
 
 
-def _without_port(host: str, scheme: str) -> str:
+def without_port(host: str, scheme: str) -> str:
+    """As browsers write a host in an origin: they leave out the port that the scheme has anyway."""
     return host.removesuffix(":443" if scheme == "https" else ":80")

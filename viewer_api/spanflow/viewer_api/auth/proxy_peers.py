@@ -7,16 +7,16 @@ from spanflow.span_processors.settings import SettingsError
 
 
 class ProxyPeers:
-    """Addresses and networks of trusted proxies."""
+    """Addresses and networks of trusted proxies, or of others that a setting names."""
 
-    def __init__(self, peers: Sequence[str]) -> None:
+    def __init__(self, peers: Sequence[str], setting: str = "SPANFLOW_VIEWER_PROXY_PEERS") -> None:
         self._networks = []
         for peer in peers:
             try:
                 self._networks.append(ip_network(peer))
             except ValueError:
                 raise SettingsError(
-                    f"SPANFLOW_VIEWER_PROXY_PEERS: {peer!r} is neither an address nor a network such as 10.0.0.0/8."
+                    f"{setting}: {peer!r} is neither an address nor a network such as 10.0.0.0/8."
                 ) from None
 
     def __contains__(self, host: str | None) -> bool:

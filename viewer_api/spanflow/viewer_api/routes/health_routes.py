@@ -21,12 +21,13 @@ class MetricsReader(Declaration):
     is_open = True
 
     async def __call__(self, connection: HTTPConnection) -> None:
-        peers = ProxyPeers(connection.app.state.settings.viewer_metrics_peers)
+        viewer = viewer_of(connection)
+        peers = ProxyPeers(viewer.settings.viewer_metrics_peers)
         # What a proxy passes on comes from anywhere.
         passed_on = any(name in connection.headers for name in ("x-forwarded-for", "forwarded", "via"))
         if connection.client is not None and connection.client.host in peers and not passed_on:
             return
-        principal = await viewer_of(connection).authenticator.principal_of(connection)
+        principal = await viewer.authenticator.principal_of(connection)
         if principal is None:
             raise not_signed_in()
         if not allowed(principal, Right.MONITOR):
