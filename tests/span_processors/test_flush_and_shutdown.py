@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -116,6 +117,15 @@ def test_a_process_that_ends_without_a_word_delivers_all_the_same(
     (flow_id,) = stored(postgres_dsn)
     assert redis_client.zrange(names.user_flows("7"), 0, -1) == [flow_id.encode()]
     assert redis_client.zcard(names.OPEN_FLOWS) == 0
+
+
+def test_all_threads_start_with_the_first_span(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    with TracedGateway(redis_url, **both(postgres_dsn, tmp_path)) as gateway:
+        before = set(threading.enumerate())
+        with gateway.span("POST /ask"):
+            # From Python 3.12 on a process that ends cannot start any more.
+            started = {thread.name for thread in set(threading.enumerate()) - before}
+            assert started == {f"spanflow-{name}" for name in ("encoder", "mirror", "postgres", "watched")}
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -88,4 +88,4 @@ def test_an_index_keeps_the_newest_thousand_flows_of_a_user(redis_url: str, redi
         assert gateway.pipeline.force_flush(5)
     kept: Any = redis_client.zrange(index, 0, -1)
     assert (len(kept), kept[-1].decode()) == (1000, flow_id_of(root))
-    assert 86_000 < redis_client.ttl(index) <= 86_400  # type: ignore[operator]
+    assert 86_000 < redis_client.ttl(index) <= 86_400

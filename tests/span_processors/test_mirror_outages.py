@@ -47,7 +47,7 @@ def check_indexed(client: "redis.Redis", all_of_them: list[str], still_open: Spa
     found: Any = client.zrange(names.user_flows("7"), 0, -1)
     assert {flow_id.decode() for flow_id in found} == {*all_of_them, flow_id_of(still_open)}
     assert client.zrange(names.OPEN_FLOWS, 0, -1) == [flow_id_of(still_open).encode()]
-    assert client.ttl(names.flow_stream(flow_id_of(still_open))) > 80_000  # type: ignore[operator]
+    assert client.ttl(names.flow_stream(flow_id_of(still_open))) > 80_000
 
 
 @pytest.mark.parametrize("misbehave", ["cut", "half_open", "drip"])
@@ -183,7 +183,7 @@ def test_a_flow_that_ends_just_after_a_flush_is_not_left_open(redis_url: str, re
         assert redis_client.zcard(names.OPEN_FLOWS) == 0
         for root in roots:
             assert [entry["phase"] for entry in entries_of(redis_client, flow_id_of(root))] == ["end"]
-            assert 0 < redis_client.ttl(names.flow_stream(flow_id_of(root))) <= 3600  # type: ignore[operator]
+            assert 0 < redis_client.ttl(names.flow_stream(flow_id_of(root))) <= 3600
 
 
 def test_a_restart_with_nothing_in_it_is_like_a_flush(new_server_directory: Callable[[], Path]) -> None:

@@ -197,7 +197,7 @@ class Mirror:
     def idle(self, deadline: float) -> float | None:
         if self._beaten_at < 0:
             # The first delivery says that this process lives, and what it is, as soon as its first span has told.
-            return None
+            return HEARTBEAT_EVERY
         now = self._clock.monotonic()
         commands = self._link.commands()
         owners: list[MirrorItem | None] = []
