@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import ROOT, SOURCE_ROOTS, files, shown
+from tests.support.query import query
 
 pytestmark = pytest.mark.long
 
@@ -224,9 +225,34 @@ def other_python(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     yield version, path
 
 
+#: Migrates a database, and has a flow archived in it and told to Redis.
+ONE_FLOW = """
+import sys
+from opentelemetry.sdk.trace import TracerProvider
+from spanflow.migrations.run import upgrade
+from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.settings import Settings
+
+dsn, redis_url, data_dir = sys.argv[1:]
+upgrade(dsn)
+pipeline = build_pipeline(Settings(redis_url=redis_url, postgres_dsn=dsn, data_dir=data_dir))
+provider = TracerProvider()
+provider.add_span_processor(FlowSpanProcessor(pipeline))
+with provider.get_tracer("gateway").start_as_current_span("POST /ask"):
+    pass
+assert pipeline.force_flush(30) and pipeline.counters.spool_bytes == 0, pipeline.counters
+"""
+
+
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_the_oldest_and_newest_allowed_packages_work(
-    wheel: Path, tmp_path: Path, other_python: tuple[str, str], resolution: str
+    wheel: Path,
+    tmp_path: Path,
+    other_python: tuple[str, str],
+    resolution: str,
+    redis_url: str,
+    empty_postgres_dsn: str,
 ) -> None:
     """What pip may pick for a user, from the oldest to the newest, on every Python."""
     version, python = other_python
@@ -242,6 +268,9 @@ def test_the_oldest_and_newest_allowed_packages_work(
     rooms = ["spanflow.span_processors", "spanflow.instrumentation", "spanflow.viewer_api", "spanflow.migrations"]
     outcome = json.loads(run([environment / "bin" / "python", "-c", IMPORT_ALL, *rooms], tmp_path).stdout)
     assert outcome["broken"] == {}
+    run([environment / "bin" / "python", "-c", ONE_FLOW, empty_postgres_dsn, redis_url, tmp_path / "data"], tmp_path)
+    stored = query(empty_postgres_dsn, "SELECT span_count FROM omni2.interaction_flows")
+    assert [row["span_count"] for row in stored] == [1]
     run([environment / "bin" / "python", "-m", "pytest", "-q", "-m", "not long", *pure_tests()], ROOT)
 
 
