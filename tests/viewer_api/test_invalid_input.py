@@ -26,6 +26,9 @@ def test_it_is_said_in_words_of_the_api(viewer: RunningViewer) -> None:
         "an object without users": told(b"{}"),
         "something that is no user": told(b'{"user_ids": [1, {"a": "secret"}]}'),
         "a list of it": told(b"[1, 1.5]"),
+        # It would be user 1.
+        "yes": told(b"[true]"),
+        "no": told(b'{"user_ids": [false]}'),
         "hours that are none": told(b'{"user_ids": [1], "ttl_hours": true}'),
         "another route": told(b'{"code": "secret", "token": "secret"}', path="/api/v1/session"),
         "a query": told(b"[1]", path=f"{enable}?ttl_hours=secret"),
@@ -47,7 +50,9 @@ def test_it_is_said_in_words_of_the_api(viewer: RunningViewer) -> None:
                     "Input should be a valid string",
                 )
             ],
-            "hours that are none": [("body.ttl_hours", "must be a number")],
+            "yes": [("body.0", "must not be true or false")],
+            "no": [("body.user_ids.0", "must not be true or false")],
+            "hours that are none": [("body.ttl_hours", "must not be true or false")],
             "another route": [("body", "send a code or a token")],
             "a query": [("query.ttl_hours", "Input should be a valid number, unable to parse string as a number")],
             "until": [("body.until", "Input should be a valid string, or: Input should be a valid number")],

@@ -29,14 +29,15 @@ _SAME_LIST_SECONDS = 3600.0
 
 
 def _no_flag(value: Any) -> Any:
-    """`true` is no number of hours."""
+    """`true` is no number of hours, and not user 1 either."""
     if isinstance(value, bool):
-        raise ValueError("must be a number")
+        raise ValueError("must not be true or false")
     return value
 
 
 Number = Annotated[float, BeforeValidator(_no_flag)]
-Ids = Annotated[list[int | str], Field(max_length=MAX_USERS)]
+Id = Annotated[int | str, BeforeValidator(_no_flag)]
+Ids = Annotated[list[Id], Field(max_length=MAX_USERS)]
 
 
 class Why(BaseModel):
