@@ -25,7 +25,8 @@ from spanflow.viewer_api.live.frames import (
     process_notice,
     snapshots,
 )
-from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows
+from spanflow.viewer_api.live.positions import Positions
+from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, batched
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import COMPLETE, Subscription
 from spanflow.viewer_api.live.tail import Tail
@@ -74,7 +75,7 @@ class Feed:
         self._looked = False
         self._rung: set[str] = set()
         self._wake = asyncio.Event()
-        self._read_ms = 0
+        self._positions = Positions()
         self._look_closely = True
         self._told_usual: dict[str, int] = {}
         #: The flows that the index had at the last look: any other is new, even if it is complete already.
@@ -96,19 +97,20 @@ class Feed:
         return self._looked
 
     def position(self) -> Cursor:
-        return Cursor(self._read_ms, {flow_id: tail.last_id for flow_id, tail in self.tails.items()})
+        return self._positions.cursor()
 
     def catch_up(self, subscription: Subscription) -> AsyncIterator[Frame]:
         return catch_up(self, subscription)
 
     async def run(self) -> None:
         """Read until cancelled. Redis may go away and come back at any time."""
-        next_tick = 0.0
+        next_tick = self._monotonic()
         while True:
             try:
-                if self._monotonic() >= next_tick or self._look_closely:
+                if (due := min(next_tick, self._monotonic())) == next_tick or self._look_closely:
                     await self._look()
-                    next_tick = self._monotonic() + _TICK_SECONDS
+                    # As often, however long a look takes, unless there is hardly time for anything else.
+                    next_tick = max(due + _TICK_SECONDS, self._monotonic() + _TICK_SECONDS / 4)
                 began = self._monotonic()
                 await self._read_rung()
             except REDIS_ERRORS as why:
@@ -151,7 +153,7 @@ class Feed:
         self._newest = frozenset(newest)
         if self.topic.kind is Kind.FLOW and self.topic.id not in self.tails:
             # Complete before anybody looked: it is shown, and that is all.
-            self.tails[self.topic.id] = Tail(open=False, closed_at=self._monotonic() - self._linger)
+            self._track(self.topic.id, Tail(open=False, closed_at=self._monotonic() - self._linger))
         for flow_id, tail in self.tails.items():
             if flow_id in running and not tail.open:
                 tail.open = True
@@ -161,7 +163,7 @@ class Feed:
             # As a whole: it may only have come into the index late, and a client that was here before may know it.
             await self._send_again(flow_id)
             self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
-        self._read_ms = read_ms
+        self._positions.read_ms = read_ms
         self._close(running)
         await self._check_processes()
         self._judge(read_ms * 1_000_000)
@@ -181,6 +183,7 @@ class Feed:
             elif not tail.open and now - tail.closed_at >= self._linger:
                 if self.topic.kind is not Kind.FLOW:
                     del self.tails[flow_id]
+                    self._positions.forget(flow_id)
                     continue
                 for subscription in self.subscribers:
                     subscription.finish(COMPLETE)
@@ -204,9 +207,22 @@ class Feed:
             self._rung |= rung
             raise
 
+    def _track(self, flow_id: str, tail: Tail) -> None:
+        self.tails[flow_id] = tail
+        self._positions.move(flow_id, tail.last_id)
+
+    def _move(self, flow_id: str, last_id: str) -> None:
+        self.tails[flow_id].last_id = last_id
+        self._positions.move(flow_id, last_id)
+
+    def _known_rung(self) -> set[str]:
+        rung = {flow_id for flow_id in self._rung if flow_id in self.tails}
+        self._rung -= rung
+        return rung
+
     def _follow(self, flow_id: str) -> None:
         if flow_id not in self.tails:
-            self.tails[flow_id] = Tail()
+            self._track(flow_id, Tail())
             self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
 
     async def _send_again(self, flow_id: str) -> None:
@@ -215,17 +231,19 @@ class Feed:
         if last is None:
             return
         entries = (await self.redis.reduced(flow_id, last)).entries()
-        self.tails[flow_id] = Tail(last, open=False, closed_at=self._monotonic())
+        self._track(flow_id, Tail(last, open=False, closed_at=self._monotonic()))
         for frame in snapshots(self.topic, flow_id, entries, self.position()):
             self._hand_out(frame)
 
     async def _read(self, flow_ids: set[str]) -> None:
         """Hand out what is new in these flows."""
-        while flow_ids:
-            after = {flow_id: self.tails[flow_id].last_id for flow_id in flow_ids}
-            pages = await self.redis.pages(after)
-            await self._hand_out_entries(pages)
-            flow_ids = {flow_id for flow_id, entries in pages.items() if len(entries) == PAGE}
+        for some in batched(list(flow_ids)):
+            # Who is rung for need not wait until all that are looked at have been read.
+            left = {*some, *self._known_rung()}
+            while left:
+                pages = await self.redis.pages({flow_id: self.tails[flow_id].last_id for flow_id in left})
+                await self._hand_out_entries(pages)
+                left = {flow_id for flow_id, entries in pages.items() if len(entries) == PAGE}
 
     async def _hand_out_entries(self, pages: dict[str, list[Entry]]) -> None:
         found: list[Event] = []
@@ -234,17 +252,19 @@ class Feed:
         for flow_id, entries in pages.items():
             tail = self.tails[flow_id]
             for entry in entries:
-                tail.last_id = entry.id
                 if entry.event is not None:
                     tail.spans.note(entry.event)
                     found.append(entry.event)
                     ids.append(entry.id)
                     size += entry.size
                 if size > MAX_FRAME_BYTES:
+                    self._move(flow_id, entry.id)
                     self._hand_out(EventsFrame(self.topic, found, self.position(), ids))
                     found, ids, size = [], [], 0
                     # Position and frames agree at this moment, so subscribers may have their turn.
                     await asyncio.sleep(0)
+            if entries:
+                self._move(flow_id, entries[-1].id)
         if found:
             self._hand_out(EventsFrame(self.topic, found, self.position(), ids))
 
@@ -259,7 +279,7 @@ class Feed:
             last = last_ids.get(flow_id)
             if last is None or stream_key(last) < stream_key(tail.last_id):
                 lost = lost or tail.open
-                tail.last_id = BEGINNING
+                self._move(flow_id, BEGINNING)
         if lost:
             for subscription in self.subscribers:
                 subscription.had.clear()

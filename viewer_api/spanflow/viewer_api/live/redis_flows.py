@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from spanflow.span_processors import names
@@ -45,6 +46,8 @@ class RedisFlows:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client: Any = client
+        # One command cannot read from several nodes.
+        self._reads_many = not isinstance(client, AsyncRedisCluster)
 
     async def of_user(self, user_id: str) -> list[str]:
         """A user's newest flows, newest first."""
@@ -101,6 +104,8 @@ class RedisFlows:
         """The next page of each stream behind the given entry ids (up to `until`, included)."""
         if not after:
             return {}
+        if until is None and self._reads_many:
+            return await self._news(after)
         pipe = self._client.pipeline(transaction=False)
         for flow_id, entry_id in after.items():
             low = "-" if entry_id == BEGINNING else f"({entry_id}"
@@ -110,6 +115,13 @@ class RedisFlows:
         return {
             flow_id: [_entry(flow_id, raw) for raw in answer] for flow_id, answer in zip(after, answers, strict=True)
         }
+
+    async def _news(self, after: dict[str, str]) -> dict[str, list[Entry]]:
+        """The same by one command, whose answer only has those streams in which there is something new."""
+        keys = {names.flow_stream(flow_id): flow_id for flow_id in after}
+        answer = await self._client.xread({key: after[flow_id] for key, flow_id in keys.items()}, count=PAGE)
+        found = {keys[_text(key)]: entries for key, entries in answer}
+        return {flow_id: [_entry(flow_id, raw) for raw in found.get(flow_id, ())] for flow_id in after}
 
     async def last_ids(self, flow_ids: Iterable[str]) -> dict[str, str]:
         """The newest entry of each stream that is there."""
