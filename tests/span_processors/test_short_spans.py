@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import orjson
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.event.event import Event, decode
 from spanflow.span_processors.identity import NOBODY, Identity, with_identity
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.mirror import StreamEntry
+from spanflow.span_processors.redis.mirror import Ring, StreamEntry
 from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of
@@ -60,12 +61,21 @@ attributes = st.dictionaries(keys, values, max_size=4)
     later=attributes,
     extras=st.sets(st.sampled_from(["renamed", "logged", "linked", "said why"]), max_size=1),
     status=st.sampled_from(list(StatusCode)),
+    identity=st.sampled_from([NOBODY, Identity(user_id="7", email="ada@example.com")]),
+    begins_flow=st.booleans(),
 )
 def test_one_event_says_the_same_as_two(
-    name: str, at_start: dict[str, Any], later: dict[str, Any], extras: set[str], status: StatusCode
+    name: str,
+    at_start: dict[str, Any],
+    later: dict[str, Any],
+    extras: set[str],
+    status: StatusCode,
+    identity: Identity,
+    begins_flow: bool,
 ) -> None:
     root: Any = TRACER.start_span("POST /ask", Context())
-    span: Any = TRACER.start_span(name, set_span_in_context(root, Context()), attributes=at_start)
+    context = Context() if begins_flow else set_span_in_context(root, Context())
+    span: Any = TRACER.start_span(name, context, attributes=at_start)
     before = attributes_of(span)
     span.set_attributes(later)
     if "renamed" in extras:
@@ -80,13 +90,14 @@ def test_one_event_says_the_same_as_two(
 
     in_two, in_one = new_encoder(), new_encoder()
     for encoder in (in_two, in_one):
-        encoder.started(root, root.name, attributes_of(root), NOBODY, 0.0)
-    event_type = in_one.silent_type(name, before)
-    if event_type is None or not in_one.short(ended, event_type, name, before, NOBODY, 0.0):
+        if not begins_flow:
+            encoder.started(root, root.name, attributes_of(root), identity, 0.0)
+    put_off = in_one.put_off(span, name, before, identity, 0.0)
+    if put_off is None or not in_one.short(ended, span.context, put_off, name, before, identity, 0.0):
         # Something about it is unusual, and nothing of it has been told yet.
-        in_one.started(span, name, before, NOBODY, 0.0)
+        in_one.started(span, name, before, identity, 0.0)
         in_one.ended(ended, final_attributes_of(ended), 0.0)
-    in_two.started(span, name, before, NOBODY, 0.0)
+    in_two.started(span, name, before, identity, 0.0)
     in_two.ended(ended, attributes_of(ended), 0.0)
 
     assert told_by(in_one) == told_by(in_two)
@@ -105,11 +116,8 @@ def test_under_load_short_checkpoints_are_one_event_each(redis_url: str, redis_c
                         call.set_attribute("flow.data.rows", 3)
             flows.append(flow_id_of(root))
         assert gateway.pipeline.force_flush(10)
-        # Where a flow begins, and where dashboards are told of the start, there are two.
-        assert phases_of(redis_client, flows[0]) == snapshot(
-            [("1", "start"), ("2", "end"), ("3", "start"), ("4", "end"), ("3", "end"), ("1", "end")]
-        )
-        assert stream_of(redis_client, flows[0])[1] == snapshot(
+        assert phases_of(redis_client, flows[0]) == snapshot([("2", "end"), ("4", "end"), ("3", "end"), ("1", "end")])
+        assert stream_of(redis_client, flows[0])[0] == snapshot(
             {
                 "node_id": "0000000000000002",
                 "parent_id": "0000000000000001",
@@ -128,9 +136,62 @@ def test_under_load_short_checkpoints_are_one_event_each(redis_url: str, redis_c
             }
         )
         for flow_id in flows:
-            assert Counter(phase for _, phase in phases_of(redis_client, flow_id)) == {"start": 2, "end": 4}
+            assert Counter(phase for _, phase in phases_of(redis_client, flow_id)) == {"end": 4}
+            assert redis_client.zscore(names.user_flows("7"), flow_id) is not None
         counts = gateway.pipeline.counters.intake
         assert (counts.accepted, counts.delivered) == (96, 96)
+
+
+class Watching:
+    """Everybody is watched from a certain moment on."""
+
+    version = 0
+
+    def anybody(self) -> bool:
+        return bool(self.version)
+
+    def is_watched(self, user_id: str) -> bool:
+        return bool(self.version)
+
+    def is_metadata_only(self, user_id: str) -> bool:
+        return False
+
+
+def test_dashboards_hear_of_short_checkpoints_in_the_order_in_which_they_would_have() -> None:
+    watching = Watching()
+    encoder = Encoder(Settings(), process=PROCESS, watched=watching, redactor=REDACTOR)
+    root: Any = TRACER.start_span("POST /ask", Context(), attributes={"user.id": "7"})
+    encoder.started(root, root.name, attributes_of(root), NOBODY, 0.0)
+    waiting: list[tuple[Any, ...]] = []
+
+    def begin(name: str, parent: Any) -> Any:
+        span: Any = TRACER.start_span(name, set_span_in_context(parent, Context()))
+        put_off = encoder.put_off(span, name, attributes_of(span), NOBODY, 0.0)
+        assert put_off is not None
+        waiting.append((span, put_off, attributes_of(span)))
+        return span
+
+    def end(span: Any) -> None:
+        (found,) = [one for one in waiting if one[0] is span]
+        span.end()
+        ended = span._readable_span()
+        assert encoder.short(ended, span.context, found[1], span.name, found[2], NOBODY, 0.0)
+
+    end(begin("auth_check", root))
+    thinking = begin("llm_thinking", root)
+    end(begin("tool_call", thinking))
+    end(begin("tool_call", thinking))
+    end(thinking)
+    end(begin("llm_complete", root))
+    watching.version = 1
+    encoder.ring()
+    (ring,) = [item for item in encoder.events if isinstance(item, Ring)]
+    assert [orjson.loads(message)["event_type"] for message in ring.messages] == snapshot(
+        ["auth_check", "llm_thinking", "tool_call", "tool_call", "llm_complete"]
+    )
+    # From now on somebody hears of it when it starts.
+    again: Any = TRACER.start_span("llm_thinking", set_span_in_context(root, Context()))
+    assert encoder.put_off(again, "llm_thinking", {}, NOBODY, 0.0) is None
 
 
 def test_few_events_are_told_one_by_one(redis_url: str, redis_client: "redis.Redis") -> None:

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.clock import Clock, SystemClock
-from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.encoder import Encoder, PutOff
 from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
@@ -317,8 +317,8 @@ class Pipeline:
         now = self._clock.monotonic()
         faults = 0
         updates: dict[int, ReadableSpan] = {}
-        # Starts of spans whose end waits here as well, and what they are.
-        begun: dict[int, tuple[tuple[Any, ...], str]] = {}
+        # Starts of spans whose end waits here as well, and what is known of them.
+        begun: dict[int, tuple[tuple[Any, ...], PutOff]] = {}
         ending = _ending(entries) if len(entries) >= _BUSY else _NONE
         encoder = self._encoder
         for entry in entries:
@@ -326,24 +326,23 @@ class Pipeline:
             try:
                 kind, key = entry[0], entry[1]
                 if kind == _START:
+                    _, _, span, name, before, identity, _ = entry
                     if (
                         key in ending
                         and key not in begun
-                        and (event_type := encoder.silent_type(entry[3], entry[4])) is not None
+                        and (put_off := encoder.put_off(span, name, before, identity, now)) is not None
                     ):
-                        begun[key] = (entry, event_type)
+                        begun[key] = (entry, put_off)
                     else:
-                        encoder.started(entry[2], entry[3], entry[4], entry[5], now)
+                        encoder.started(span, name, before, identity, now)
                 elif kind == _END:
                     if updates:
                         # The end says all that an update still waiting here would have said.
                         updates.pop(key, None)
                     span = entry[2]
                     if begun and (known := begun.pop(key, None)) is not None:
-                        (_, _, begun_span, name, before, identity, _), event_type = known
-                        # Ids of spans are only unique within their trace: another flow's span may have the same.
-                        is_same = begun_span.context is span.context
-                        if is_same and encoder.short(span, event_type, name, before, identity, now):
+                        (_, _, begun_span, name, before, identity, _), put_off = known
+                        if encoder.short(span, begun_span.context, put_off, name, before, identity, now):
                             continue
                         encoder.started(begun_span, name, before, identity, now)
                     encoder.ended(span, final_attributes_of(span), now)
@@ -411,8 +410,8 @@ class Pipeline:
 
 
 def _ending(entries: list[tuple[Any, ...]]) -> set[int]:
-    """The spans that end among these entries. Roots are not meant: with their start a flow begins."""
-    return {entry[1] for entry in entries if entry[0] == _END and entry[2].parent is not None}
+    """The spans that end among these entries."""
+    return {entry[1] for entry in entries if entry[0] == _END}
 
 
 class _Flush:

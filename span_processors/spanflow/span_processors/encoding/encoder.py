@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext
 
 from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.activity import Activity
@@ -13,6 +14,7 @@ from spanflow.span_processors.encoding.completion import Completion, CompletionL
 from spanflow.span_processors.encoding.known_identities import KnownIdentities
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.encoding.rings import ring_for
+from spanflow.span_processors.encoding.shapes import rings_at_start
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
 from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
 from spanflow.span_processors.encoding.this_process import ThisProcess
@@ -31,6 +33,9 @@ from spanflow.span_processors.settings import Settings
 _log = logging.getLogger(__name__)
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+#: What is known of a span whose start is not written before its end: its type, and where its moment belongs among the
+#: flow's moments if dashboards hear of its start.
+PutOff: TypeAlias = tuple[str, int | None]
 #: Makes a named tuple without the detour over its constructor.
 _entry: Final = tuple.__new__
 
@@ -57,8 +62,6 @@ class Encoder:
         self._metadata = Metadata.from_settings(settings)
         self._redactor = redactor
         self._spans = SpanEncoder(process, redactor, classifier)
-        #: What a span is, as far as its start says; None when dashboards are to hear of that start.
-        self.silent_type = self._spans.silent_type
         self._max_spans = settings.max_flow_spans
         self._max_bytes = settings.max_flow_bytes
         self._archiving = archiving
@@ -104,7 +107,7 @@ class Encoder:
         parent = span.parent
         is_root = parent is None or parent.is_remote
         more = _NOTHING
-        if is_root and flow.root is None:
+        if is_root and (flow.root is None or flow.root == span_id):
             flow.root = span_id
             flow.joined = parent is not None
             if flow.last_identity is not NOBODY:
@@ -170,38 +173,78 @@ class Encoder:
         if not flow.open:
             self._completion.touched(flow, now)
 
-    def short(
-        self, span: ReadableSpan, event_type: str, name: str, before: Mapping[str, Any], identity: Identity, now: float
-    ) -> bool:
-        """A span that has ended before its start was written: one entry instead of two.
+    def put_off(
+        self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], identity: Identity, now: float
+    ) -> PutOff | None:
+        """A span has started, and its end waits already: nothing need be written before `short` is told of that.
 
-        `event_type`, `name`, `before` and `identity` are what its start had. False when it has to be told in two steps
+        None when dashboards are to hear of its start.
+        """
+        event_type = self._spans.event_type(name, attributes)
+        parent = span.parent
+        is_root = parent is None or parent.is_remote
+        tells = rings_at_start(event_type)
+        if not is_root and not tells:
+            return event_type, None
+        context = span.context
+        if context is None or (tells and self._ringing):
+            return None
+        trace_id, span_id, *_ = context
+        flow = self._flows.get(trace_id) or self._open(trace_id, now)
+        if is_root and flow.root is None:
+            flow.root = span_id
+            flow.joined = parent is not None
+            self._learn(flow, identity, attributes)
+        return event_type, len(flow.moments) if tells else None
+
+    def short(
+        self,
+        span: ReadableSpan,
+        context: SpanContext | None,
+        put_off: PutOff,
+        name: str,
+        before: Mapping[str, Any],
+        identity: Identity,
+        now: float,
+    ) -> bool:
+        """A span has ended whose start was put off: one entry instead of two.
+
+        `context`, `name`, `before` and `identity` are what its start had. False when it has to be told in two steps
         after all.
         """
-        context = span.context
-        parent = span.parent
-        if context is None or parent is None or parent.is_remote:
+        try:
+            parent, start_ns, end_ns = span._parent, span._start_time or 0, span._end_time or 0
+            attributes = span._attributes._dict  # type: ignore[union-attr]
+        except AttributeError:
             return False
-        trace_id, span_id, *_ = context
-        flow = self._flows.get(trace_id)
-        once = None if flow is None else self._spans.once(flow.id_bytes, span, event_type, name, before)
-        if flow is None or once is None:
+        # Ids of spans are only unique within their trace: another flow's span may have the same.
+        flow = None if context is None or context is not span._context else self._flows.get(context[0])
+        if context is None or flow is None:
             return False
-        data, shape, attributes = once
         if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
             self._learn(flow, identity, attributes)
+        is_root = parent is None or parent.is_remote
+        more = identity_beyond(flow.identity, attributes) if is_root and flow.last_identity is not NOBODY else _NOTHING
+        event_type, moment = put_off
+        once = self._spans.once(flow.id_bytes, span, attributes, event_type, name, before, more)
+        if once is None:
+            return False
+        data, shape = once
         flow.touched_at = now
         if shape.hidden:
             flow.redacted += shape.hidden
-        start_ns = span.start_time or 0
         if start_ns < flow.started_ns or not flow.started_ns:
             flow.started_ns = start_ns
             flow.stream.started_s = start_ns / 1e9
-        self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, b"")))
-        self._keep(flow, b"{" + data[SHARED:], shape.rings_at_end)
-        end_ns = span.end_time or 0
+        self.events.append(_entry(StreamEntry, (flow.stream, END, context[1], data, b"")))
+        whole = b"{" + data[SHARED:]
+        self._keep(flow, whole, shape.rings_at_end)
+        if moment is not None and len(flow.moments) < self._max_spans:
+            flow.moments.insert(moment, whole)
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns
+        if is_root:
+            flow.root_ended = True
         if not flow.open:
             self._completion.touched(flow, now)
         return True

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spanflow.span_processors import names
-from spanflow.span_processors.encoding.shapes import rings_at_start
 from spanflow.span_processors.encoding.span_events import Classifier
 from spanflow.span_processors.event.json_safe import safe_text
 from spanflow.span_processors.redaction.redaction import Redactor
@@ -20,9 +19,8 @@ class EventTypes:
         self._classify = classifier
         self._redactor = redactor
         self._shown: dict[str, str] = {}
-        #: Types that spans said of themselves, which every classifier believes; and those whose start is silent.
+        #: Types that spans said of themselves, which every classifier believes.
         self._believed: dict[str, str] = {}
-        self._silent: dict[str, str] = {}
 
     def of(self, name: str, attributes: Mapping[str, Any]) -> str:
         """The type of a span with this name and these attributes."""
@@ -35,19 +33,8 @@ class EventTypes:
             if len(self._shown) >= _REMEMBERED:
                 self._shown.clear()
                 self._believed.clear()
-                self._silent.clear()
             shown = safe_text(self._redactor.text(classified)[0])[:_LONGEST] or names.PLAIN_SPAN
             self._shown[classified] = shown
         if shown == said:
             self._believed[shown] = shown
-            if not rings_at_start(shown):
-                self._silent[shown] = shown
         return shown
-
-    def silent(self, name: str, attributes: Mapping[str, Any]) -> str | None:
-        """The type of a span that has started; None when dashboards hear of such a start."""
-        said = attributes.get(names.ATTR_CHECKPOINT_TYPE)
-        if type(said) is str and (known := self._silent.get(said)) is not None:
-            return known
-        event_type = self.of(name, attributes)
-        return None if rings_at_start(event_type) else event_type

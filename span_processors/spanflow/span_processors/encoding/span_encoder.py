@@ -46,8 +46,8 @@ class SpanEncoder:
         self._usual = UsualSpans(CleanAttributes(redactor), self._types, self._shapes)
         #: A span that has ended already, in one entry; None when something about it is unusual.
         self.once = self._usual.once
-        #: The type of a span that has started; None when dashboards hear of such a start.
-        self.silent_type = self._types.silent
+        #: The type of a span.
+        self.event_type = self._types.of
 
     def after_fork(self) -> None:
         self._shapes.after_fork()

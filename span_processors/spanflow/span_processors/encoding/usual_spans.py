@@ -24,7 +24,7 @@ _END: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b}'
 _END_WITH_MORE: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b,"attributes":%b}'
 _MERGED: Final = b'{"node_id":"%016x",%b%b,%b,"late":%b}'
 _ONCE: Final = (
-    b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":"%016x","start_ns":"%d",%b%b%b,'
+    b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b%b%b,'
     b'"phase":"end","end_ns":"%d","status":%b,"late":%b}'
 )
 _ATTRIBUTES: Final = b',"attributes":'
@@ -50,8 +50,8 @@ _ERROR: Final = StatusCode.ERROR
 Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
 #: The end event, the whole span as one merged entry, whether dashboards hear of it now, how many values were hidden.
 Ended: TypeAlias = tuple[bytes, bytes, bool, int]
-#: Start and end in one entry as it goes into the stream, the shape, and the span's attributes.
-Once: TypeAlias = tuple[bytes, Shape, Mapping[str, Any]]
+#: Start and end in one entry as it goes into the stream, and the shape.
+Once: TypeAlias = tuple[bytes, Shape]
 
 
 class UsualSpans:
@@ -114,27 +114,35 @@ class UsualSpans:
             body, more = start[_HEAD:-1] + _ATTRIBUTES, written
         return data, _MERGED % (span_id, body, more, tail, late), shape.rings_at_end, hidden
 
-    def once(self, flow_id: bytes, span: Any, event_type: str, name: str, before: Mapping[str, Any]) -> Once | None:
+    def once(
+        self,
+        flow_id: bytes,
+        span: Any,
+        attributes: Mapping[str, Any],
+        event_type: str,
+        name: str,
+        before: Mapping[str, Any],
+        more: Mapping[str, Any],
+    ) -> Once | None:
         """A span that has ended already, in one entry. `event_type`, `name` and `before` are what its start had."""
-        try:
-            status, attributes = span._status, span._attributes._dict
-            if span._name != name or _says_more(span, status):
-                return None
-        except AttributeError:
-            return None
+        status, parent = span._status, span._parent
         _, span_id, _, flags, state, _ = span._context
-        cleaned = self._clean(attributes)
-        if cleaned is None or cleaned[2] or (state is not DEFAULT_TRACE_STATE and state):
+        if span._name != name or _says_more(span, status) or (state is not DEFAULT_TRACE_STATE and state):
             return None
         difference = _difference(before, attributes)
         if difference is None or (difference and self._types.of(name, attributes) != event_type):
+            return None
+        if more:
+            attributes = {**attributes, **more}
+        cleaned = self._clean(attributes)
+        if cleaned is None or cleaned[2]:
             return None
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, flags, span._resource)
         said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
         data = _ONCE % (
             flow_id,
             span_id,
-            span._parent[1],
+            b"null" if parent is None else b'"%016x"' % parent[1],
             span._start_time or 0,
             shape.middle,
             _ATTRIBUTES if attributes else b"",
@@ -143,7 +151,7 @@ class UsualSpans:
             said,
             late,
         )
-        return data, shape, attributes
+        return data, shape
 
     def _said_at_end(self, code: StatusCode, difference: Mapping[str, Any], is_checkpoint: bool) -> tuple[bytes, bytes]:
         """Status and outcome, and the names of the fields that only the end says."""
@@ -184,6 +192,8 @@ def _says_more(span: Any, status: Any) -> bool:
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The attributes that are new; None when one of them was there before with another value."""
+    if after is before:
+        return _NOTHING
     difference: dict[str, Any] | None = None
     for key, value in after.items():
         old = before.get(key, _ABSENT)

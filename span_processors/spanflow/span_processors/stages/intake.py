@@ -9,6 +9,7 @@ Fork: a child gets an empty one (`reset`); what waited in the parent is the pare
 import threading
 from collections import deque
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, Final
 
 from spanflow.span_processors.stages import counters
@@ -16,6 +17,7 @@ from spanflow.span_processors.stages.counters import StageCounts, Tally
 
 #: A waker and the sleeper may just miss each other where there is no interpreter lock; then this is the delay.
 _LONGEST_SLEEP: Final = 1.0
+_weight: Final = itemgetter(-1)
 
 
 class Intake:
@@ -129,7 +131,7 @@ class Intake:
         popleft = entries.popleft
         taken = [popleft() for _ in range(min(most, len(entries)))]
         self._taken = len(taken)
-        self._taken_bytes = sum(entry[-1] for entry in taken)
+        self._taken_bytes = sum(map(_weight, taken))
         return taken
 
     def settle(self, faults: int = 0) -> None:
