@@ -1,9 +1,10 @@
 """The row of a flow: its document, and the columns that lists and filters read instead of it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from spanflow.span_processors import names
@@ -56,64 +57,25 @@ def flow_row(
 ) -> FlowRow:
     """The row of a document. `started_ns` is for a flow without spans, `source` for one whose spans tell none."""
     state = state_of(document)
-    summary = summary_in_order(document["events"], prices)
+    events = document["events"]
+    summary = summary_in_order(events, prices)
     owner = flow_data.identity_in_document(document)
-    values: Columns = {
-        **_times(document, summary, state, started_ns),
-        **_summary(summary, state),
-        "flow_id": document["flow_id"],
-        "user_id": owner.user_id,
-        "session_id": owner.session_id,
-        "conversation_id": owner.conversation_id,
-        "source": _short(_source(document, source)),
-        "processes": array(sorted(map(safe_text, document["processes"]))),
-        "redacted_count": str(state.redacted),
-        "cut_spans": str(state.cut_spans),
-        "cut_bytes": str(state.cut_bytes),
-        "complete": str(state.complete),
-        "complete_why": state.why,
-        "search": tsvector(index_terms(searched_texts(document["events"]))),
-        "flow_bytes": str(len(encoded)),
-    }
-    return FlowRow(owner, [values[name] for name in _COLUMNS], storable(encoded))
-
-
-def storable(encoded: bytes) -> bytes:
-    """JSON as JSONB takes it: without NUL, should an event have come from somewhere that does not keep our rules."""
-    return _NUL.sub(rb"\1\\ufffd", encoded) if b"\\" in encoded and b"\\u0000" in encoded else encoded
-
-
-def _times(document: FlowData, summary: FlowSummary, state: FlowState, started_ns: int) -> Columns:
     started = started_ns if summary.started_ns is None else summary.started_ns
-    ended = None
-    if state.complete:
-        ended = summary.ended_ns if summary.ended_ns is not None else _last_moment(document["events"], started)
+    ended = _ended(events, summary, state, started)
     begun = moment_text(started)
     over = moment_text(ended) if ended is not None else None
-    return {
+    values: Columns = {
+        "flow_id": document["flow_id"],
         "started_at": begun,
-        "created_at": begun,
         "ended_at": over,
+        "created_at": begun,
         "completed_at": over,
-        "duration_ms": repr(max(0, ended - started) / NS_PER_MS) if ended is not None else None,
-    }
-
-
-def _last_moment(events: Iterable[Event], started: int) -> int:
-    """The last that was heard of a flow whose root never ended."""
-    moments = (time_of(event, name) for event in events for name in ("start_ns", "updated_ns", "end_ns"))
-    return max((at for at in moments if at is not None), default=started)
-
-
-def _source(document: FlowData, source: str | None) -> str | None:
-    if any(names.ATTR_SOURCE in event.get("attributes", _NOTHING) for event in document["events"]):
-        return identity_of_flow(document["events"]).source or source
-    return source
-
-
-def _summary(summary: FlowSummary, state: FlowState) -> Columns:
-    return {
+        "session_id": owner.session_id,
+        "user_id": owner.user_id,
+        "conversation_id": owner.conversation_id,
+        "source": _short(_source(events, source)),
         "name": _short(summary.name),
+        "duration_ms": repr(max(0, ended - started) / NS_PER_MS) if ended is not None else None,
         "outcome": names.OUTCOME_INTERRUPTED if state.interrupted else _short(summary.outcome),
         "gate": _short(summary.gate),
         "reason": _short(summary.reason),
@@ -130,11 +92,49 @@ def _summary(summary: FlowSummary, state: FlowState) -> Columns:
         "tools": _list(summary.tools),
         "mcp_servers": _list(summary.mcp_servers),
         "models": _list(summary.models),
+        "processes": array(sorted(map(safe_text, document["processes"]))),
+        "redacted_count": str(state.redacted),
+        "cut_spans": str(state.cut_spans),
+        "cut_bytes": str(state.cut_bytes),
+        "complete": str(state.complete),
+        "complete_why": state.why,
+        "search": tsvector(index_terms(searched_texts(events))),
+        "flow_bytes": str(len(encoded)),
     }
+    return FlowRow(owner, [values[name] for name in _COLUMNS], storable(encoded))
+
+
+def storable(encoded: bytes) -> bytes:
+    """JSON as JSONB takes it: without NUL, should an event have come from somewhere that does not keep our rules."""
+    return _NUL.sub(rb"\1\\ufffd", encoded) if b"\\" in encoded and b"\\u0000" in encoded else encoded
+
+
+def _ended(events: Sequence[Event], summary: FlowSummary, state: FlowState, started: int) -> int | None:
+    if not state.complete:
+        return None
+    return summary.ended_ns if summary.ended_ns is not None else _last_moment(events, started)
+
+
+def _last_moment(events: Iterable[Event], started: int) -> int:
+    """The last that was heard of a flow whose root never ended."""
+    moments = (time_of(event, name) for event in events for name in ("start_ns", "updated_ns", "end_ns"))
+    return max((at for at in moments if at is not None), default=started)
+
+
+def _source(events: Sequence[Event], source: str | None) -> str | None:
+    if any([names.ATTR_SOURCE in event.get("attributes", _NOTHING) for event in events]):
+        return identity_of_flow(events).source or source
+    return source
 
 
 def _list(values: tuple[str, ...]) -> str:
     """Bounded, because an index entry is: a tree of damaged data may name ten thousand «tools»."""
+    return _array_of(values) if values else "{}"
+
+
+@lru_cache(maxsize=1024)
+def _array_of(values: tuple[str, ...]) -> str:
+    """Flows of one kind use the same tools and models."""
     return array([value[:_MAX_NAME] for value in values[:_MAX_LISTED]])
 
 

@@ -5,13 +5,14 @@ however often, the row ends up the same.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypedDict, cast
 
 from spanflow.span_processors.event.canonical import canonical
 from spanflow.span_processors.event.event import Event, EventError
-from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none, shown_id
-from spanflow.span_processors.tree.flow_identity import identity_of_flow
+from spanflow.span_processors.tree.flow_identity import identity_of_flow, made_identity
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import in_start_order
 
@@ -35,6 +36,7 @@ _MERGE_DEPTH: Final = 5
 _IDS: Final = ("session_id", "user_id", "conversation_id")
 _OWN_KEYS: Final = (*_IDS, "flow_id", "processes", "stated", "events")
 _NOT_STORED: Final = frozenset({"v", "flow_id"})
+_shown: Final = lru_cache(maxsize=4096)(shown_id)
 
 
 def build(
@@ -45,7 +47,7 @@ def build(
     processes: Mapping[str, Any] | None = None,
 ) -> FlowData:
     """The document of one flow. `identity` is what is known beside the spans' own attributes, which count more."""
-    return _built(flow_id, entries, _ids_of(identity or Identity()), processes or {})
+    return _built(flow_id, entries, _ids_of(identity or NOBODY), processes or {})
 
 
 def _built(
@@ -54,15 +56,15 @@ def _built(
     events = in_start_order(entries)
     if not all(map(_NOT_STORED.isdisjoint, events)):
         events = [_stored(entry) for entry in events]
-    whose = Identity(**stated).merged(identity_of_flow(events))
-    document = FlowData(
-        session_id=shown_id(whose.session_id),
-        user_id=shown_id(whose.user_id),
-        conversation_id=shown_id(whose.conversation_id),
-        flow_id=flow_id,
-        processes=dict(processes),
-        events=events,
-    )
+    said = identity_of_flow(events)
+    document: FlowData = {
+        "session_id": _shown(said.session_id or stated.get("session_id")),
+        "user_id": _shown(said.user_id or stated.get("user_id")),
+        "conversation_id": _shown(said.conversation_id or stated.get("conversation_id")),
+        "flow_id": flow_id,
+        "processes": dict(processes),
+        "events": events,
+    }
     if stated:
         document["stated"] = dict(stated)
     return document
@@ -100,11 +102,10 @@ def events_in(document: object) -> list[Event]:
 
 def identity_in_document(document: Mapping[str, Any]) -> Identity:
     """The flow's owner as the document states it."""
-    return Identity(
-        user_id=id_or_none(document.get("user_id")),
-        session_id=id_or_none(document.get("session_id")),
-        conversation_id=id_or_none(document.get("conversation_id")),
+    user_id, session_id, conversation_id = map(
+        id_or_none, (document.get("user_id"), document.get("session_id"), document.get("conversation_id"))
     )
+    return made_identity(user_id, None, None, session_id, conversation_id, None)
 
 
 def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> FlowData:

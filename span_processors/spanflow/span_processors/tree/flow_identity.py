@@ -1,6 +1,7 @@
 """Whose flow it is, read from the flow's own spans."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from spanflow.span_processors import names
@@ -8,17 +9,20 @@ from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none
 
-#: Where the spans carry it, and whether it is an id.
-_FIELDS: Final = (
-    ("user_id", names.ATTR_USER_ID, True),
-    ("session_id", names.ATTR_FLOW_SESSION_ID, True),
-    ("conversation_id", names.ATTR_CONVERSATION_ID, True),
-    ("email", names.ATTR_USER_EMAIL, False),
-    ("full_name", names.ATTR_USER_FULL_NAME, False),
-    ("source", names.ATTR_SOURCE, False),
+#: Where the spans carry it, in the order of `Identity`'s fields.
+_PLACES: Final = (
+    names.ATTR_USER_ID,
+    names.ATTR_USER_EMAIL,
+    names.ATTR_USER_FULL_NAME,
+    names.ATTR_FLOW_SESSION_ID,
+    names.ATTR_CONVERSATION_ID,
+    names.ATTR_SOURCE,
 )
-_PLACES: Final = tuple(name for _, name, _ in _FIELDS)
 _NAMES: Final = frozenset(_PLACES)
+_IDS: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
+_NOTHING: Final[tuple[str | None, ...]] = (None,) * len(_PLACES)
+#: Most flows belong to somebody whose flows have come before.
+made_identity: Final = lru_cache(maxsize=4096)(Identity)
 
 
 def identity_in(entry: Event) -> Identity:
@@ -46,8 +50,7 @@ def identity_of_flow(entries: Iterable[Event]) -> Identity:
     The root hears of a late `identify` in its update or end; spans that had ended by then do not. `entries` are in
     start order; of several roots the first counts.
     """
-    by_any: dict[str, str] = {}
-    by_root: dict[str, str] = {}
+    by_any = by_root = _NOTHING
     last: tuple[Any, ...] = ()
     for entry in entries:
         attributes = entry.get("attributes")
@@ -58,15 +61,22 @@ def identity_of_flow(entries: Iterable[Event]) -> Identity:
         if said == last and not is_root:  # most spans of a flow repeat it
             continue
         last = said
-        for (field, _, is_id_field), value in zip(_FIELDS, said, strict=True):
-            if value is None or value == by_any.get(field) and not is_root:
-                continue
-            known = id_or_none(value) if is_id_field else _text(value)
-            if known is not None:
-                by_any[field] = known
-                if is_root:
-                    by_root.setdefault(field, known)
-    return Identity(**{**by_any, **by_root})
+        known = _known(said)
+        by_any = _first_of(known, by_any)
+        if is_root:
+            by_root = _first_of(by_root, known)
+    return made_identity(*_first_of(by_root, by_any))
+
+
+def _known(said: Iterable[Any]) -> tuple[str | None, ...]:
+    return tuple([(_id if place in _IDS else _text)(value) for place, value in zip(_PLACES, said, strict=True)])
+
+
+def _first_of(one: tuple[str | None, ...], other: tuple[str | None, ...]) -> tuple[str | None, ...]:
+    """Field by field what the one knows, else what the other knows."""
+    if one is _NOTHING or other is _NOTHING:
+        return other if one is _NOTHING else one
+    return tuple([second if first is None else first for first, second in zip(one, other, strict=True)])
 
 
 def _id(value: object) -> str | None:

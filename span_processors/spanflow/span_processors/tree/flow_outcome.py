@@ -10,9 +10,10 @@ from spanflow.span_processors.tree.tree import time_of
 
 #: What a checkpoint can do to its flow, the strongest first.
 _DECISIVE: Final = (names.OUTCOME_DENIED, names.OUTCOME_CANCELLED, names.OUTCOME_ERROR)
+_IS_DECISIVE: Final = frozenset(_DECISIVE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """The outcome, and for a denial the gate and the reason. All None while the flow is open."""
 
@@ -59,9 +60,9 @@ def _decisive_checkpoint(outline: Outline) -> Event | None:
 
     So a tool that fails or is refused inside a model call that goes on does not make the flow a failed one.
     """
-    entries = outline.entries
-    if not {_word(entry) for entry in entries if entry is not None}.intersection(_DECISIVE):
+    if _IS_DECISIVE.isdisjoint(outline.outcomes) and names.ERROR not in outline.event_types:
         return None
+    entries = outline.entries
     last_begun = 0
     wrong: list[Event] = []
     went_well: list[bool] = []  # whether each is, or stands within, a step that went well

@@ -3,8 +3,9 @@
 It is far less work than a `Tree`, and every flow that a gateway archives is summed up once, beside the requests.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.tree import Tree, build_tree
@@ -13,7 +14,7 @@ from spanflow.span_processors.tree.tree import Tree, build_tree
 NO_PARENT = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outline:
     """Parents stand before their children, siblings in start order; what is below a place follows it at once."""
 
@@ -21,27 +22,30 @@ class Outline:
     entries: list[Event | None]
     #: The place of each one's parent.
     parents: list[int]
+    #: The entries that have come, and two columns of them: it takes half the time to ask all spans one thing as it
+    #: takes to ask each span many.
+    known: list[Event]
+    event_types: list[str | None] = field(init=False)
+    outcomes: list[str | None] = field(init=False)
 
-    def below(self, place: int) -> Iterator[Event | None]:
+    def __post_init__(self) -> None:
+        self.event_types = [entry.get("event_type") for entry in self.known]
+        self.outcomes = [entry.get("outcome") for entry in self.known]
+
+    def below(self, place: int) -> list[Event | None]:
         """The entry at this place, and all below it."""
-        yield self.entries[place]
-        for after in range(place + 1, len(self.entries)):
-            if self.parents[after] < place:
-                return
-            yield self.entries[after]
+        after = place + 1
+        while after < len(self.parents) and self.parents[after] >= place:
+            after += 1
+        return self.entries[place:after]
 
 
 def outline_of(in_order: Sequence[Event]) -> Outline:
     """The outline of merged entries, one per span, that stand in start order: as their tree is read."""
-    children: dict[str | None, list[Event]] = {}
+    children: defaultdict[str | None, list[Event]] = defaultdict(list)
     for entry in in_order:
-        parent_id = entry.get("parent_id")
-        siblings = children.get(parent_id)
-        if siblings is None:
-            children[parent_id] = [entry]
-        else:
-            siblings.append(entry)
-    found: list[Event | None] = []
+        children[entry.get("parent_id")].append(entry)
+    found: list[Event] = []
     parents: list[int] = []
     stack = [(entry, NO_PARENT) for entry in reversed(children.pop(None, ()))]
     while stack:
@@ -54,14 +58,15 @@ def outline_of(in_order: Sequence[Event]) -> Outline:
         parents.append(parent)
     if children:  # parents that have not come, or that are their own descendants
         return _outline_of_tree(build_tree(in_order))
-    return Outline(found, parents)
+    return Outline([*found], parents, found)
 
 
 def _outline_of_tree(tree: Tree) -> Outline:
     places: dict[str, int] = {}
-    outline = Outline([], [])
+    entries: list[Event | None] = []
+    parents: list[int] = []
     for node in tree.walk():
-        places[node.node_id] = len(outline.entries)
-        outline.entries.append(node.entry)
-        outline.parents.append(NO_PARENT if node.parent is None else places[node.parent.node_id])
-    return outline
+        places[node.node_id] = len(entries)
+        entries.append(node.entry)
+        parents.append(NO_PARENT if node.parent is None else places[node.parent.node_id])
+    return Outline(entries, parents, [entry for entry in entries if entry is not None])

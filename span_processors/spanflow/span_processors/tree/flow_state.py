@@ -26,7 +26,7 @@ _SHOWN_FIRST: Final = (
 _LAST_WORDS: Final = (flow_part.SHUTDOWN, flow_part.REAPED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FlowState:
     """How far a flow has come, as far as the archive has heard."""
 

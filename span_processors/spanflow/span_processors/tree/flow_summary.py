@@ -1,8 +1,8 @@
 """What lists, filters and columns say about a flow, computed from its tree."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
@@ -27,6 +27,7 @@ _TOTAL_TOKENS: Final = (names.ATTR_DATA_PREFIX + "tokens", names.ATTR_DATA_PREFI
 _USED: Final = frozenset({*_TOOLS, *_MCP_SERVERS, *_MODELS})
 _NAME_A_MODEL: Final = frozenset(_MODELS)
 _COUNTED: Final = frozenset({INPUT_TOKENS, OUTPUT_TOKENS})
+_TELLS_A_TOTAL: Final = frozenset(_TOTAL_TOKENS)
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -70,7 +71,8 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
     root = main_root(outline)
     verdict = verdict_of(outline, root)
     usage = _usage(outline, prices)
-    seen = _seen(outline.entries)
+    used = _used(outline)
+    event_types = outline.event_types
     return FlowSummary(
         name=root.get("name") if root else None,
         status=root.get("status") if root else None,
@@ -78,68 +80,46 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
         outcome=verdict.outcome,
         gate=verdict.gate,
         reason=verdict.reason,
-        started_ns=seen.started_ns,
+        started_ns=first_start(events),
         ended_ns=time_of(root, "end_ns") if root and root["phase"] == names.END else None,
-        span_count=seen.spans,
-        checkpoint_count=seen.checkpoints,
-        error_count=seen.errors,
-        denied_count=seen.denied,
+        span_count=len(outline.known),
+        checkpoint_count=len(event_types) - event_types.count(None) - event_types.count(names.PLAIN_SPAN),
+        error_count=[entry.get("status") for entry in outline.known].count(names.STATUS_ERROR),
+        denied_count=outline.outcomes.count(names.OUTCOME_DENIED),
         tokens_in=usage.tokens_in,
         tokens_out=usage.tokens_out,
         cost=usage.cost,
-        event_types=tuple(seen.event_types),
-        tools=tuple(seen.tools),
-        mcp_servers=tuple(seen.mcp_servers),
-        models=tuple(seen.models),
+        event_types=tuple(dict.fromkeys(filter(None, event_types))),
+        tools=tuple(used.tools),
+        mcp_servers=tuple(used.mcp_servers),
+        models=tuple(used.models),
     )
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What is counted and listed span by span. The dicts are ordered sets."""
-
-    started_ns: int | None = None
-    spans: int = 0
-    checkpoints: int = 0
-    errors: int = 0
-    denied: int = 0
-    event_types: dict[str, None] = field(default_factory=dict)
-    tools: dict[str, None] = field(default_factory=dict)
-    mcp_servers: dict[str, None] = field(default_factory=dict)
-    models: dict[str, None] = field(default_factory=dict)
+def first_start(in_order: Iterable[Event]) -> int | None:
+    """The earliest start of events in start order, None when there is none."""
+    return next((int(start) for event in in_order if (start := event.get("start_ns")) is not None), None)
 
 
-def _seen(entries: Iterable[Event | None]) -> _Seen:
-    seen = _Seen()
-    event_types = seen.event_types
-    starts: list[str] = []
-    spans = checkpoints = 0
-    for entry in entries:
-        if entry is None:
-            continue
-        spans += 1
-        event_type = entry.get("event_type")
-        if event_type is not None:
-            if event_type:
-                event_types[event_type] = None
-            checkpoints += event_type != names.PLAIN_SPAN
-        if entry.get("status") == names.STATUS_ERROR:
-            seen.errors += 1
-        if entry.get("outcome") == names.OUTCOME_DENIED:
-            seen.denied += 1
-        start = entry.get("start_ns")
-        if start is not None:
-            starts.append(start)
+class _Used(NamedTuple):
+    """What was used, as sets that keep the order of first use."""
+
+    tools: dict[str, None]
+    mcp_servers: dict[str, None]
+    models: dict[str, None]
+
+
+def _used(outline: Outline) -> _Used:
+    used = _Used({}, {}, {})
+    for entry, event_type in zip(outline.known, outline.event_types, strict=True):
         attributes = entry.get("attributes")
         if attributes and not _USED.isdisjoint(attributes):
             if event_type == names.TOOL_CALL or _TOOLS[0] in attributes:
-                _note(attributes, _TOOLS, seen.tools)
-            _note(attributes, _MCP_SERVERS, seen.mcp_servers)
+                _note(attributes, _TOOLS, used.tools)
+            _note(attributes, _MCP_SERVERS, used.mcp_servers)
             if not _NAME_A_MODEL.isdisjoint(attributes):
-                _note(attributes, _MODELS, seen.models)
-    seen.spans, seen.checkpoints = spans, checkpoints
-    seen.started_ns = min(map(int, starts), default=None)
-    return seen
+                _note(attributes, _MODELS, used.models)
+    return used
 
 
 def _note(attributes: Mapping[str, Any], places: Iterable[str], found: dict[str, None]) -> None:
@@ -162,8 +142,7 @@ def main_root(outline: Outline) -> Event | None:
     return first_top or next((entry for entry in outline.entries if entry is not None), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Usage:
+class _Usage(NamedTuple):
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None
@@ -173,32 +152,31 @@ def _usage(outline: Outline, prices: PriceTable) -> _Usage:
     """Tokens of the outermost spans that count any: a model call often has a second span beneath that repeats them."""
     tokens_in = tokens_out = 0
     cost: float | None = 0.0
-    within: set[int] = set()  # places that count, or are below one that does
+    covered = 0  # so far the places count, or are below one that does
     for place, entry in enumerate(outline.entries):
-        if within and outline.parents[place] in within:
-            within.add(place)
+        attributes = entry.get("attributes") if entry is not None else None
+        if not attributes or _COUNTED.isdisjoint(attributes) or place < covered:
             continue
-        attributes = _NOTHING if entry is None else entry.get("attributes", _NOTHING)
-        counts = None if _COUNTED.isdisjoint(attributes) else _counts(attributes)
+        counts = _counts(attributes)
         if counts is None:
             continue
-        within.add(place)
+        call = outline.below(place)
+        covered = place + len(call)
         tokens_in += counts[0]
         tokens_out += counts[1]
-        price = _price(outline.below(place), prices)
+        price = _price(call, prices) if prices else None
         cost = None if cost is None or price is None else cost + price.cost(*counts)
-    if within:
+    if covered:
         return _Usage(tokens_in, tokens_out, cost)
     # Gateways older than Spanflow only tell a total.
-    totals = (_whole(_attributes(entry), _TOTAL_TOKENS) for entry in outline.entries)
-    return _Usage(tokens_out=sum(total for total in totals if total is not None))
+    return _Usage(tokens_out=sum([_total(entry) for entry in outline.known]))
 
 
 def _counts(attributes: Mapping[str, Any]) -> tuple[int, int, int] | None:
-    into, out = _whole(attributes, (INPUT_TOKENS,)), _whole(attributes, (OUTPUT_TOKENS,))
+    into, out = _number(attributes.get(INPUT_TOKENS)), _number(attributes.get(OUTPUT_TOKENS))
     if into is None and out is None:
         return None
-    return into or 0, out or 0, _whole(attributes, (CACHED_TOKENS,)) or 0
+    return into or 0, out or 0, _number(attributes.get(CACHED_TOKENS)) or 0
 
 
 def _price(entries: Iterable[Event | None], prices: PriceTable) -> Price | None:
@@ -215,9 +193,12 @@ def _attributes(entry: Event | None) -> Mapping[str, Any]:
     return entry.get("attributes", _NOTHING) if entry is not None else _NOTHING
 
 
-def _whole(attributes: Mapping[str, Any], places: Iterable[str]) -> int | None:
-    for place in places:
-        value = attributes.get(place)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-    return None
+def _total(entry: Event) -> int:
+    attributes = entry.get("attributes")
+    if not attributes or _TELLS_A_TOTAL.isdisjoint(attributes):
+        return 0
+    return next((total for place in _TOTAL_TOKENS if (total := _number(attributes.get(place))) is not None), 0)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -43,6 +43,10 @@ class PriceTable:
     exact: Mapping[str, Price] = field(default_factory=dict)
     prefixes: tuple[tuple[str, Price], ...] = ()
 
+    def __bool__(self) -> bool:
+        """Whether it has any price at all."""
+        return bool(self.exact or self.prefixes)
+
     def price_of(self, model: str) -> Price | None:
         """The price of a model's tokens, None when it is not known."""
         found = self.exact.get(model)

