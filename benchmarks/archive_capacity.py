@@ -8,6 +8,7 @@ import asyncio
 import random
 import statistics
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -17,20 +18,20 @@ from typing import Any, Final
 import orjson
 
 from spanflow.span_processors import names
+from spanflow.span_processors.archive.archive import BATCH, BATCHES, ArchiveSink, build_archive
 from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql
-from spanflow.span_processors.archive.archive_writer import ArchiveWriter
-from spanflow.span_processors.archive.flow_draft import Drafter
+from spanflow.span_processors.archive.flow_draft import Drafter, Drafting
 from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.archive.postgres import UntracedConnection, begin, connect
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.stages.sink import Receipt
 from spanflow.span_processors.tree.prices import NO_PRICES
 
 RAW: Final = "raw COPY, same table"
 READY: Final = "idempotent insert, rows ready"
 FROM_PARTS: Final = "archive, from encoded parts"
-BATCH: Final = 200
 CHECKPOINTS: Final = 11
 _WORDS: Final = (
     "list show snapshot volume schedule pool health of the last week failed backup copy restore usage".split()
@@ -77,20 +78,20 @@ def make_part(choose: random.Random) -> FlowPart:
 
 
 def rendered(parts: list[FlowPart], start_key: datetime) -> bytes:
-    made, _ = Drafter(FlowLimits(), NO_PRICES).drafts(parts)
-    return b"".join(draft.row.copied(start_key) for draft in made)
+    drafting = Drafting(Drafter(FlowLimits(), NO_PRICES), parts)
+    drafting.finish()
+    return b"".join(draft.row.copied(start_key) for draft in drafting.made)
 
 
 async def _copy(connection: UntracedConnection, schema: str, data: bytes) -> None:
     await connection.copy_to_table(names.TABLE_FLOWS, schema_name=schema, columns=COLUMN_NAMES, source=memoryview(data))
 
 
-def cases(schema: str) -> dict[str, Case]:
+def cases(schema: str, archive: ArchiveSink) -> dict[str, Case]:
     sql = ArchiveSql(schema)
-    writer = ArchiveWriter(schema)
 
-    def batches(parts: list[FlowPart]) -> list[list[FlowPart]]:
-        return [parts[start : start + BATCH] for start in range(0, len(parts), BATCH)]
+    def batches(parts: list[FlowPart], size: int = BATCH) -> list[list[FlowPart]]:
+        return [parts[start : start + size] for start in range(0, len(parts), size)]
 
     async def raw_copy(connection: UntracedConnection, parts: list[FlowPart]) -> float:
         now = datetime.now(UTC)
@@ -112,11 +113,13 @@ def cases(schema: str) -> dict[str, Case]:
         return time.perf_counter() - begun
 
     async def from_parts(connection: UntracedConnection, parts: list[FlowPart]) -> float:
-        begun = time.perf_counter()
-        for batch in batches(parts):
-            written = await writer.write(connection, batch)
-            assert len(written.stored) == len(batch)
-        return time.perf_counter() - begun
+        def deliver() -> float:
+            begun = time.perf_counter()
+            for batch in batches(parts, BATCHES * BATCH):  # as its runner hands them over when so many wait
+                assert archive.deliver(batch, time.monotonic() + 10) == Receipt(len(batch))
+            return time.perf_counter() - begun
+
+        return await asyncio.to_thread(deliver)  # it has a thread and a connection of its own
 
     return {
         RAW: raw_copy,
@@ -125,13 +128,14 @@ def cases(schema: str) -> dict[str, Case]:
     }
 
 
-async def measure(dsn: str, flows: int, rounds: int) -> dict[str, Any]:
-    settings = Settings(postgres_dsn=dsn)
+async def measure(dsn: str, flows: int, rounds: int, data_dir: str) -> dict[str, Any]:
+    settings = Settings(postgres_dsn=dsn, data_dir=data_dir)
     connection = await connect(settings, "benchmark")
     choose = random.Random(1)
     rates: dict[str, list[float]] = {}
     cpu: dict[str, list[float]] = {}
-    every_case = list(cases(settings.schema).items())
+    archive = build_archive(settings, lambda: "benchmark")
+    every_case = list(cases(settings.schema, archive).items())
     try:
         for number in range(rounds + 1):
             choose.shuffle(every_case)
@@ -151,6 +155,7 @@ async def measure(dsn: str, flows: int, rounds: int) -> dict[str, Any]:
         )
     finally:
         await connection.close()
+        await asyncio.to_thread(archive.close, time.monotonic() + 5)
     per_s = {name: statistics.median(values) for name, values in rates.items()}
     return {
         "raw_copy_per_s": per_s[RAW],
@@ -164,7 +169,8 @@ async def measure(dsn: str, flows: int, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     given = orjson.loads(sys.argv[1])
-    found = asyncio.run(measure(given["dsn"], given.get("flows", 2000), given.get("rounds", 5)))
+    with tempfile.TemporaryDirectory() as data_dir:
+        found = asyncio.run(measure(given["dsn"], given.get("flows", 2000), given.get("rounds", 5), data_dir))
     sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks.workload import CHECKPOINTS, traced
 from spanflow.span_processors.archive.archive_sql import moment
-from spanflow.span_processors.archive.flow_draft import Drafter
+from spanflow.span_processors.archive.flow_draft import Drafter, Drafting
 from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.this_process import ThisProcess
@@ -112,8 +112,9 @@ def _one_round() -> dict[str, float]:
         encoding += encoded - begun
     assert len(parts) == _REQUESTS
     begun = time.thread_time()
-    drafts, _ = Drafter(FlowLimits(), NO_PRICES).drafts(parts)
-    lines = [draft.row.copied(moment(draft.started_ns)) for draft in drafts]
+    drafting = Drafting(Drafter(FlowLimits(), NO_PRICES), parts)
+    drafting.finish()
+    lines = [draft.row.copied(moment(draft.started_ns)) for draft in drafting.made]
     archiving = time.thread_time() - begun
     assert len(lines) == _REQUESTS
     gc.unfreeze()

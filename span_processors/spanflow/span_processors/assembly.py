@@ -1,6 +1,6 @@
 """The one place where the pipeline's parts are put together."""
 
-from spanflow.span_processors.archive.archive import BATCH, LINGER, ArchiveSink, build_archive
+from spanflow.span_processors.archive.archive import BATCH, BATCH_BYTES, BATCHES, LINGER, ArchiveSink, build_archive
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.mapping import SpanMapping
@@ -39,7 +39,8 @@ def build_pipeline(
         limits = SinkLimits(
             max_items=settings.open_flows,
             max_bytes=settings.queue_bytes,
-            batch_items=BATCH,
+            batch_items=BATCHES * BATCH,
+            batch_bytes=BATCHES * BATCH_BYTES,
             linger=LINGER,
             timeout=settings.postgres_timeout,
             spare=0.3,

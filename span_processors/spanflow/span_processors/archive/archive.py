@@ -3,13 +3,16 @@
 import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
 
 from spanflow.span_processors.archive.archive_writer import ArchiveWriter, Written
+from spanflow.span_processors.archive.flow_draft import Drafting
 from spanflow.span_processors.archive.flow_limits import FlowLimits
+from spanflow.span_processors.archive.meanwhile import meanwhile
 from spanflow.span_processors.archive.poison import Poison
 from spanflow.span_processors.archive.postgres import UntracedConnection, connect
 from spanflow.span_processors.archive.postgres_line import PostgresLine
@@ -34,7 +37,9 @@ SPOOL_FAILED: Final = "spool_failed"
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: One transaction takes so much.
 BATCH: Final = 200
-BATCH_BYTES: Final = 8 * MIB
+BATCH_BYTES: Final = 2 * MIB
+#: So many transactions are made of what is taken from the queue at once: while one is written, the next is made ready.
+BATCHES: Final = 5
 #: Seconds for which finished flows are gathered, so that a busy process shares a transaction among many.
 LINGER: Final = 0.25
 
@@ -95,18 +100,26 @@ class ArchiveSink:
 
     def deliver(self, batch: Sequence[FlowPart], deadline: float) -> Receipt[FlowPart]:
         self._deadline = deadline
+        # Whatever is begun has half of the time at least: what is not begun by then is better offered again.
+        begin_by = (self._clock.monotonic() + deadline) / 2
         delivered = refused = 0
         rest = list(batch)
-        for chunk in _chunks(batch):
+        chunks = map(self._writer.drafting, _chunks(batch))
+        chunk = next(chunks, None)
+        while chunk is not None:
+            following = next(chunks, None)
             try:
-                written = self._write(chunk, suspicious=False)
+                written = self._write(chunk, following)
             except Unavailable as why:
                 if not delivered and not refused:
                     raise
                 return Receipt(delivered, _by_reason(POISON, refused), rest, away=str(why))
             delivered += len(written.stored)
             refused += len(written.refused)
-            rest = rest[len(chunk) :]
+            rest = rest[len(chunk.parts) :]
+            if rest and self._clock.monotonic() > begin_by:
+                return Receipt(delivered, _by_reason(POISON, refused), rest)
+            chunk = following
         if self._spool.size:
             self._step_of_replay()
         return Receipt(delivered, _by_reason(POISON, refused))
@@ -163,11 +176,14 @@ class ArchiveSink:
 
     def _replay_batch(self, batch: Sequence[FlowPart], suspicious: bool) -> None:
         for chunk in _chunks(batch):
-            self._write(chunk, suspicious=suspicious)
+            self._write(self._writer.drafting(chunk), suspicious=suspicious)
 
-    def _write(self, parts: Sequence[FlowPart], *, suspicious: bool) -> Written:
+    def _write(self, parts: Drafting, following: Drafting | None = None, *, suspicious: bool = False) -> Written:
+        """Write the parts; while the server has something to do, the drafts of those that follow are made."""
+
         async def work(connection: UntracedConnection) -> Written:
-            return await self._writer.write(connection, parts, suspicious=suspicious)
+            with meanwhile(following.step) if following is not None else nullcontext():
+                return await self._writer.write(connection, parts, suspicious=suspicious)
 
         self._answered = False
         written = self._line.run(work, self._deadline)

@@ -13,7 +13,7 @@ import orjson
 
 from spanflow.span_processors.archive.activity_rows import ActivityRow, write_activities
 from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, moment
-from spanflow.span_processors.archive.flow_draft import Drafter, FlowDraft
+from spanflow.span_processors.archive.flow_draft import Drafter, Drafting, FlowDraft
 from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.archive.poison import ACTIVITY, USER, Poison
 from spanflow.span_processors.archive.postgres import UntracedConnection, begin
@@ -59,21 +59,20 @@ class ArchiveWriter:
         self._users = users or UserMemory()
         self._begin = begin(timeout)
 
-    async def write(
-        self, connection: UntracedConnection, parts: Sequence[FlowPart], *, suspicious: bool = False
-    ) -> Written:
-        """Store the parts. What is at fault itself is isolated and comes back as poison; when the server is at fault
-        the error is raised, and writing everything again does no harm.
+    def drafting(self, parts: Sequence[FlowPart]) -> Drafting:
+        """The first half of writing parts: all that can be done without the server."""
+        return Drafting(self._drafter, parts)
+
+    async def write(self, connection: UntracedConnection, drafting: Drafting, *, suspicious: bool = False) -> Written:
+        """The second half: store them. What is at fault itself is isolated and comes back as poison; when the server is
+        at fault the error is raised, and writing everything again does no harm.
 
         `suspicious`: this very batch has failed several times while the server was there, so any refusal counts as the
         record's own fault now.
         """
-        written = Written()
-        batch, poison = self._drafter.drafts(parts)
-        written.poison += poison
-        in_batch = {id(part) for draft in batch for part in draft.parts}
-        written.refused += [part for part in parts if id(part) not in in_batch]
-        await self._store(connection, batch, written, suspicious)
+        drafting.finish()
+        written = Written(refused=list(drafting.refused), poison=list(drafting.poison))
+        await self._store(connection, drafting.made, written, suspicious)
         return written
 
     async def keep_aside(self, connection: UntracedConnection, poison: Iterable[Poison]) -> None:

@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -22,6 +22,7 @@ from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import MAX_ID_LENGTH, id_or_none, is_id
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_data import FlowData
+from spanflow.span_processors.tree.flow_summary import first_start
 from spanflow.span_processors.tree.prices import PriceTable
 from spanflow.span_processors.tree.reducer import FlowReducer
 
@@ -44,7 +45,8 @@ class FlowDraft:
 
 #: After so many flows, a millisecond, a request that waits for the interpreter gets it. Without this it would wait
 #: until Python takes it away from a busy thread, which is five times as long.
-_GIVE_WAY_AFTER: Final = 8
+_STEP: Final = 8
+_PHASES: Final = frozenset(names.PHASES)
 #: How the entries of a part are read.
 _Reading = Callable[[FlowPart], Iterable[Event]]
 
@@ -56,24 +58,15 @@ class Drafter:
         self._limits = limits
         self._prices = prices
 
-    def drafts(self, parts: Iterable[FlowPart]) -> tuple[list[FlowDraft], list[Poison]]:
-        """A draft per flow, ordered by flow id as everybody's locks are, and what in the parts cannot be used."""
-        by_flow: dict[str, list[FlowPart]] = defaultdict(list)
-        poison: list[Poison] = []
-        for part in parts:
-            if is_id(part.flow_id):
-                by_flow[part.flow_id].append(part)
-            else:
-                poison.append(Poison.of_part(part, "the flow id cannot be used"))
-        made: list[FlowDraft] = []
-        for number, flow_id in enumerate(sorted(by_flow)):
-            if number and number % _GIVE_WAY_AFTER == 0:
-                time.sleep(0)
-            try:
-                made.append(self._draft(flow_id, by_flow[flow_id], poison))
-            except Exception as why:  # whatever a record brings, it must not keep the others from being stored
-                poison += [Poison.of_part(part, f"{type(why).__name__}: {why}") for part in by_flow[flow_id]]
-        return made, poison
+    def draft(self, flow_id: str, parts: list[FlowPart], poison: list[Poison]) -> FlowDraft:
+        """The draft of one flow; what in its parts cannot be used is added to `poison`."""
+        try:
+            draft = self._made(flow_id, parts, _trusted)
+        except Exception:  # something is not as our encoder makes it: look at every entry, and name those at fault
+            draft = self._made(flow_id, parts, partial(_examined, poison))
+            draft.plain = False
+        draft.activities = [activity for part in parts if part.activities for activity in _activities(part, poison)]
+        return draft
 
     def merged(self, before: FlowData, draft: FlowDraft) -> tuple[FlowData, bytes]:
         """What is stored of the flow and what the draft brings as one document, within the limits; and its JSON."""
@@ -88,28 +81,59 @@ class Drafter:
     def _limited(self, document: FlowData) -> tuple[FlowData, bytes]:
         return self._limits.applied(document, orjson.dumps(document))
 
-    def _draft(self, flow_id: str, parts: list[FlowPart], poison: list[Poison]) -> FlowDraft:
-        try:
-            draft = self._made(flow_id, parts, _trusted)
-        except Exception:  # something is not as our encoder makes it: look at every entry, and name those at fault
-            draft = self._made(flow_id, parts, partial(_examined, poison))
-            draft.plain = False
-        draft.activities = [activity for part in parts for activity in _activities(part, poison)]
-        return draft
-
     def _made(self, flow_id: str, parts: list[FlowPart], entries_of: _Reading) -> FlowDraft:
         document = _joined(parts, entries_of)
         identity = NOBODY
         for part in sorted(parts, key=lambda part: part.identity.source or ""):
             identity = identity.merged(_clean(part.identity))
         starts = [part.started_ns for part in parts if part.started_ns]
-        # They stand in start order.
-        first = next((event["start_ns"] for event in document["events"] if event.get("start_ns")), None)
+        first = first_start(document["events"])
         if first is not None:
-            starts.append(int(first))
+            starts.append(first)
         started_ns = min(starts, default=0)
         document, encoded = self._limited(document)
         return FlowDraft(flow_id, started_ns, self.row(document, encoded, started_ns, identity.source), identity, parts)
+
+
+class Drafting:
+    """The drafts of a batch in the making: a few at a time, so that it can be done while Postgres writes another
+    batch."""
+
+    def __init__(self, drafter: Drafter, parts: Sequence[FlowPart]) -> None:
+        self.parts = parts
+        #: A draft per flow, ordered by flow id as everybody's locks are.
+        self.made: list[FlowDraft] = []
+        #: What in the parts cannot be used, and the parts of which nothing is.
+        self.poison: list[Poison] = []
+        self.refused: list[FlowPart] = []
+        self._drafter = drafter
+        by_flow: dict[str, list[FlowPart]] = defaultdict(list)
+        for part in parts:
+            if is_id(part.flow_id):
+                by_flow[part.flow_id].append(part)
+            else:
+                self._refuse([part], "the flow id cannot be used")
+        #: What is left, the last one first.
+        self._left = sorted(by_flow.items(), reverse=True)
+
+    def step(self) -> bool:
+        """Make the next few; False when there are no more."""
+        for _ in range(min(_STEP, len(self._left))):
+            flow_id, parts = self._left.pop()
+            try:
+                self.made.append(self._drafter.draft(flow_id, parts, self.poison))
+            except Exception as why:  # whatever a record brings, it must not keep the others from being stored
+                self._refuse(parts, f"{type(why).__name__}: {why}")
+        return bool(self._left)
+
+    def finish(self) -> None:
+        """Make what is left."""
+        while self.step():
+            time.sleep(0)
+
+    def _refuse(self, parts: list[FlowPart], why: str) -> None:
+        self.refused += parts
+        self.poison += [Poison.of_part(part, why) for part in parts]
 
 
 def _joined(parts: list[FlowPart], entries_of: _Reading) -> FlowData:
@@ -129,15 +153,15 @@ def _document(part: FlowPart, entries: Iterable[Event]) -> FlowData:
 
 def _trusted(part: FlowPart) -> Iterable[Event]:
     """The entries as they are, when they look as our encoder makes them: merged, one per span, in plain JSON."""
-    events: list[Event] = [orjson.loads(raw) for raw in part.entries]
+    events: list[Event] = list(map(orjson.loads, part.entries))
     if not events:
         return events
-    node_ids = [event["node_id"] for event in events]
-    if len(set(node_ids)) < len(node_ids):
+    ids = {event["node_id"] for event in events}
+    if len(ids) < len(events):
         raise ValueError("spans that come twice have to be merged")
-    ids = [*node_ids, *(parent_id for event in events if (parent_id := event.get("parent_id")) is not None)]
-    plain = "".join(ids).isalnum() and 0 < min(map(len, ids)) and max(map(len, ids)) <= MAX_ID_LENGTH
-    if not plain or not {event["phase"] for event in events}.issubset(names.PHASES) or _has_nul(part.entries):
+    ids.update([parent_id for event in events if (parent_id := event.get("parent_id")) is not None])
+    plain = "".join(ids).isalnum() and max(map(len, ids)) <= MAX_ID_LENGTH and "" not in ids
+    if not plain or not {event["phase"] for event in events} <= _PHASES or _has_nul(part.entries):
         raise ValueError("not made by our encoder")
     return events
 
