@@ -212,6 +212,23 @@ def test_behind_a_proxy_in_a_folder_everything_has_its_public_address(
     assert all("Secure" in line for line in answer.headers.get_list("set-cookie") if "spanflow_session" in line)
 
 
+def test_a_sign_in_that_a_neighbouring_site_has_begun_is_nobodys(
+    make_viewer: MakeViewer, idp: IdentityProvider
+) -> None:
+    """It could set the cookie of its own sign-in, and so have others work in its name."""
+    viewer = make_viewer(**idp.settings, viewer_public_url="https://flows.example.com")
+    for taken in (True, False):
+        begun = viewer.stranger.get(START)
+        cookie = begun.headers["set-cookie"]
+        assert cookie.startswith("__Host-spanflow_login_")
+        assert "Path=/;" in cookie and "Secure" in cookie and "Domain" not in cookie
+        back = urlsplit(httpx.get(begun.headers["location"]).headers["location"])
+        sent = cookie.partition(";")[0].removeprefix("" if taken else "__Host-")
+        with httpx.Client(base_url=viewer.origin, headers={"Cookie": sent}) as browser:
+            answer = browser.get(f"{CALLBACK}?{back.query}")
+        assert answer.headers["location"] == ("/" if taken else "/#sign_in=failed")
+
+
 # -- tokens of the provider --------------------------------------------------------------------------------------------
 
 

@@ -48,11 +48,20 @@ class Authenticator:
         self.origins = Origins(settings.viewer_allowed_origins, self.address)
 
     def cookie_name(self, connection: HTTPConnection) -> str:
-        """The session's cookie. Where its name can, it makes browsers refuse one that a neighbouring subdomain has set:
-        on an encrypted line, at an address of the viewer's own."""
-        name = self._signer.cookie_name
-        alone = self.address.is_secure(connection) and not self.address.path(connection)
-        return _PREFIX + name if alone else name
+        """The session's cookie."""
+        return self.own_cookie(self._signer.cookie_name, connection)
+
+    def own_cookie(self, name: str, connection: HTTPConnection) -> str:
+        """The name of a cookie. Where it can, it makes browsers refuse one that a neighbouring subdomain has set: on an
+        encrypted line, at an address of the viewer's own. Such a cookie has the path `/`."""
+        return _PREFIX + name if self._is_alone(connection) else name
+
+    def own_path(self, path: str, connection: HTTPConnection) -> str:
+        """The path of such a cookie. Where its name allows it, what else is served at the same host does not get it."""
+        return "/" if self._is_alone(connection) else self.address.path(connection) + path or "/"
+
+    def _is_alone(self, connection: HTTPConnection) -> bool:
+        return self.address.is_secure(connection) and not self.address.path(connection)
 
     @property
     def problem(self) -> str | None:

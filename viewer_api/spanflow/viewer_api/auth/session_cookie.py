@@ -14,7 +14,7 @@ def set_session(
         authenticator.cookie_name(request),
         cookie,
         expires=principal.expires_at,
-        path=_folder(request, authenticator),
+        path=authenticator.own_path("", request),
         httponly=True,
         samesite="strict",
         secure=authenticator.address.is_secure(request),
@@ -23,12 +23,7 @@ def set_session(
 
 def delete_session(response: Response, request: Request, authenticator: Authenticator) -> None:
     secure = authenticator.address.is_secure(request)
-    path = _folder(request, authenticator)
+    path = authenticator.own_path("", request)
     response.delete_cookie(
         authenticator.cookie_name(request), path=path, httponly=True, samesite="strict", secure=secure
     )
-
-
-def _folder(request: Request, authenticator: Authenticator) -> str:
-    """What else is served at the same host does not get the cookie."""
-    return authenticator.address.path(request) or "/"

@@ -45,15 +45,16 @@ async def start(request: Request, page: Annotated[str, Query(max_length=512, des
     """Send the browser to the identity provider, to come back to the callback. Open to everybody."""
     viewer = viewer_of(request)
     oidc = _oidc_of(viewer)
-    address = viewer.authenticator.address
+    authenticator = viewer.authenticator
+    address = authenticator.address
     location, cookie = await oidc.begin(address.base(request) + CALLBACK, page)
     response = RedirectResponse(location, 303, {"Cache-Control": "no-store"})
     # Not «strict»: the callback comes by a redirect from another site.
     response.set_cookie(
-        oidc.cookie_name,
+        authenticator.own_cookie(oidc.cookie_name, request),
         cookie,
         max_age=LOGIN_SECONDS,
-        path=address.path(request) + _FOLDER,
+        path=authenticator.own_path(_FOLDER, request),
         httponly=True,
         samesite="lax",
         secure=address.is_secure(request),
@@ -70,7 +71,8 @@ async def callback(request: Request) -> Response:
     remote = authenticator.remote_of(request)
     authenticator.doorkeeper.check(remote, "")
     address = authenticator.address
-    cookie = request.cookies.get(oidc.cookie_name, "")
+    cookie_name = authenticator.own_cookie(oidc.cookie_name, request)
+    cookie = request.cookies.get(cookie_name, "")
     try:
         owner, page = await oidc.finish(cookie, _answer(request), address.base(request) + CALLBACK)
     except Rejected as why:
@@ -83,7 +85,8 @@ async def callback(request: Request) -> Response:
         await viewer.audit.write(entry, {"by": "oidc"})
         response = RedirectResponse(address.path(request) + page, 303, {"Cache-Control": "no-store"})
         set_session(response, request, authenticator, session, principal)
-    response.delete_cookie(oidc.cookie_name, path=address.path(request) + _FOLDER, httponly=True)
+    path = authenticator.own_path(_FOLDER, request)
+    response.delete_cookie(cookie_name, path=path, httponly=True, secure=address.is_secure(request))
     return response
 
 
