@@ -1,5 +1,6 @@
 """Signing in at an OpenID Connect provider: browsers by its login page, programs by its tokens."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,10 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from dirty_equals import IsStr
+from jwt.algorithms import RSAAlgorithm
 
 from spanflow.span_processors.settings import Settings, SettingsError
 from spanflow.viewer_api.auth.exposure import settled
+from spanflow.viewer_api.auth.oidc_provider import OidcProvider
 from tests.support.identity_provider import CLIENT_SECRET, IdentityProvider, identity_provider
 from tests.support.poll import eventually
 from tests.support.query import query
@@ -283,6 +287,40 @@ def test_while_the_provider_is_away_what_is_known_holds(make_viewer: MakeViewer,
     assert fresh.http.get(SESSION).status_code == 200
     idp.becomes(faults=[])
     eventually(lambda: bearer(fresh, token).status_code == 200)
+
+
+@pytest.mark.anyio
+async def test_a_provider_that_does_not_answer_holds_up_nobody_whose_key_is_known() -> None:
+    issuer, now = "https://id.example", 0.0
+    key = {**RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True), "kid": "k1"}
+    answers = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await answers.wait()
+        if request.url.path == "/jwks":
+            return httpx.Response(200, json={"keys": [key]})
+        endpoints = ("authorization_endpoint", "token_endpoint")
+        document = {"issuer": issuer, "jwks_uri": f"{issuer}/jwks", **{each: f"{issuer}/x" for each in endpoints}}
+        return httpx.Response(200, json=document)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        provider = OidcProvider(issuer, 30.0, http, lambda: now)
+        answers.set()
+        assert (await provider.key("k1", "RS256")).key_id == "k1"
+        answers.clear()
+        asked.clear()
+        now = 4000.0
+        first = asyncio.create_task(provider.key("k1", "RS256"))
+        await asked.wait()
+        async with asyncio.timeout(1):
+            assert (await provider.key("k1", "RS256")).key_id == "k1"
+            assert (await provider.endpoints()).token == f"{issuer}/x"
+        assert not first.done()
+        answers.set()
+        assert (await first).key_id == "k1"
+        assert provider.fetches == 2
 
 
 def test_a_document_of_another_issuer_is_not_believed(make_viewer: MakeViewer, idp: IdentityProvider) -> None:

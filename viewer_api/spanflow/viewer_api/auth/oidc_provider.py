@@ -67,7 +67,8 @@ class OidcProvider:
     async def endpoints(self) -> Endpoints:
         """`ProviderUnavailable` when they were never learnt."""
         if self._endpoints is None or self._is_old():
-            await self._refresh(lambda: self._endpoints is not None and not self._is_old())
+            known = self._endpoints is not None
+            await self._refresh(lambda: self._endpoints is not None and not self._is_old(), known=known)
         if self._endpoints is None:
             raise ProviderUnavailable("not reached yet")
         return self._endpoints
@@ -76,8 +77,9 @@ class OidcProvider:
         """The key that a token names; `Rejected` when the provider has no such key for this algorithm."""
         if algorithm not in KEY_ALGORITHMS:
             raise Rejected("of another algorithm")
-        if self._is_old() or self._find(key_id, algorithm) is None:
-            await self._refresh(lambda: not self._is_old() and self._find(key_id, algorithm) is not None)
+        known = self._find(key_id, algorithm) is not None
+        if self._is_old() or not known:
+            await self._refresh(lambda: not self._is_old() and self._find(key_id, algorithm) is not None, known=known)
         if self._fetched_at is None:
             raise ProviderUnavailable("its keys were not fetched yet")
         found = self._find(key_id, algorithm)
@@ -97,8 +99,11 @@ class OidcProvider:
     def _is_old(self) -> bool:
         return self._fetched_at is None or self._monotonic() - self._fetched_at > _HOLDS_SECONDS
 
-    async def _refresh(self, done: Callable[[], bool]) -> None:
+    async def _refresh(self, done: Callable[[], bool], *, known: bool) -> None:
         """Fetch everything, once for all who wait for it. What was known holds when that fails."""
+        if known and self._lock.locked():
+            # Somebody is asking already. A provider that does not answer holds up nobody else.
+            return
         async with self._lock:
             now = self._monotonic()
             if done() or (self._tried_at is not None and now - self._tried_at < self._refetch_seconds):
