@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
@@ -25,6 +25,10 @@ _NOT_MIGRATED = (
     asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
 )
+#: To begin a transaction is no work: a server that does not do it within this time does not answer at all.
+_ANSWER_SECONDS: Final = 5.0
+#: A server that does not even take a transaction back within this time is not waited for.
+_ROLLBACK_SECONDS: Final = 1.0
 Connection: TypeAlias = Any
 #: A record of asyncpg: `row["column"]`.
 Row: TypeAlias = Any
@@ -58,16 +62,12 @@ class Database:
         milliseconds = max(1, round(limit * 1000))
         try:
             # A little more than the server's own limit, for a server that does not answer at all.
-            if readonly:
-                async with (
-                    self._connection(self._reader, limit + 1) as connection,
-                    _reading(connection, milliseconds, options),
-                ):
-                    yield connection
-            else:
-                async with self._connection(self._pool, limit + 1) as connection, connection.transaction():
-                    await connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
-                    yield connection
+            pool = self._reader if readonly else self._pool
+            # Compiling (`jit`) costs more than statements that read do.
+            begin = f"BEGIN READ ONLY; SET LOCAL jit = off; {options}" if readonly else "BEGIN"
+            begin = f"{begin}; SET LOCAL statement_timeout = {milliseconds}"
+            async with self._connection(pool, limit + 1) as connection, _in_transaction(connection, begin):
+                yield connection
         except _NOT_MIGRATED as why:
             raise not_migrated() from why
         except asyncpg.QueryCanceledError as why:
@@ -134,19 +134,21 @@ class Database:
 
 
 @asynccontextmanager
-async def _reading(connection: Connection, milliseconds: int, options: str) -> AsyncIterator[None]:
-    """A transaction that cannot write, opened with its settings in one round trip: pgbouncer in transaction mode keeps
-    none between transactions. Compiling (`jit`) costs more than these statements do."""
-    await connection.execute(
-        f"BEGIN READ ONLY; SET LOCAL statement_timeout = {milliseconds}; SET LOCAL jit = off; {options}"
-    )
+async def _in_transaction(connection: Connection, begin: str) -> AsyncIterator[None]:
+    """A transaction that is opened with its settings in one round trip: pgbouncer in transaction mode keeps none
+    between transactions."""
     try:
+        await connection.execute(begin, timeout=_ANSWER_SECONDS)
         yield
         await connection.execute("COMMIT")
+    except TimeoutError:
+        # The server does not answer: whatever else it is told would be waited for as long again.
+        connection.terminate()
+        raise
     except BaseException:
         if not connection.is_closed():
             try:
-                await connection.execute("ROLLBACK")
+                await connection.execute("ROLLBACK", timeout=_ROLLBACK_SECONDS)
             except BaseException:
                 # What is still open in it is not for the next one to find.
                 connection.terminate()
