@@ -13,6 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, get_current_span, set_span_in_context
 
 from spanflow.instrumentation.activation import activate, deactivate
+from spanflow.instrumentation.collecting import Freezer
 from spanflow.instrumentation.edge import Edge, edge_of, with_edge
 from spanflow.instrumentation.exporting import flush_exporters
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
@@ -32,6 +33,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Marks a scope that has been here: a mounted application is part of the same request.
 _SEEN: Final = "spanflow.edge"
+_STARTED: Final = "lifespan.startup.complete"
 _STOPPED: Final = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
 
 
@@ -44,13 +46,14 @@ class EdgeGuard:
         self._join_caller = settings.join_caller
         self._websocket_turns = settings.websocket_turns
         self._flush_timeout = settings.flush_timeout
+        self._freezer = Freezer(settings)
 
     async def __call__(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if _SEEN in scope:
             await app(scope, receive, send)
         elif kind == "lifespan":
-            await app(scope, receive, self._flushing(send))
+            await app(scope, receive, self._watching(send))
         elif kind in ("http", "websocket"):
             await self._guard(app, scope, receive, send)
         else:
@@ -74,6 +77,9 @@ class EdgeGuard:
                 await app(scope, receive, send)
         finally:
             deactivate(token)
+            if self._freezer.wanted:
+                # A server that does not ask whether the application has started.
+                self._freeze()
 
     def _open(self, scope: Scope) -> tuple[Edge, Context]:
         guard_propagator(self._join_caller)  # the application may have set another one since
@@ -84,15 +90,17 @@ class EdgeGuard:
         scope[_SEEN] = edge
         return edge, with_edge(edge, with_identity(edge.identity, _clean(otel_context.get_current())))
 
-    def _flushing(self, send: Send) -> Send:
+    def _watching(self, send: Send) -> Send:
         """Wait for the last flows while the application stops. At exit it would be too late: no thread starts then.
 
         The same goes for what is exported: uvicorn ends by the signal that stopped it, and no exit handler runs.
         """
 
-        async def flush_first(message: Message) -> None:
+        async def settle_first(message: Message) -> None:
             pipeline = runtime().pipeline
-            if message["type"] in _STOPPED and pipeline is not None:
+            if message["type"] == _STARTED:
+                self._freeze()
+            elif message["type"] in _STOPPED and pipeline is not None:
                 try:
                     await asyncio.to_thread(pipeline.force_flush, self._flush_timeout)
                     await asyncio.to_thread(flush_exporters, self._flush_timeout)
@@ -100,7 +108,13 @@ class EdgeGuard:
                     say_once("flush", "The last flows could not be flushed", exc_info=True)
             await send(message)
 
-        return flush_first
+        return settle_first
+
+    def _freeze(self) -> None:
+        try:
+            self._freezer.application_started()
+        except Exception:
+            say_once("freeze", "What the application has loaded could not be frozen", exc_info=True)
 
 
 class EdgeMiddleware:

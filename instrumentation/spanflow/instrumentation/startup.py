@@ -13,6 +13,7 @@ from opentelemetry import metrics, propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanflow.instrumentation import runtime as runtimes
+from spanflow.instrumentation.collecting import Threshold
 from spanflow.instrumentation.fastapi_tracing import FastApiTracing
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.mcp_propagation import McpPropagation
@@ -128,7 +129,12 @@ def start(settings: Settings) -> Started | None:
         )
     )
     fastapi = FastApiTracing(settings)
-    parts: tuple[Part, ...] = (fastapi, ReplacedTrackers(settings), McpPropagation(settings.mcp_baggage))
+    parts: tuple[Part, ...] = (
+        fastapi,
+        ReplacedTrackers(settings),
+        McpPropagation(settings.mcp_baggage),
+        Threshold(settings),
+    )
     _started = Started(settings, usable, pipeline, fastapi, parts, before)
     for part in parts:
         try:

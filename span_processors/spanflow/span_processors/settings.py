@@ -306,6 +306,19 @@ class Settings(ViewerSettings):
         "Make the SDK's spans in a cheaper way of our own where `opentelemetry-instrument` or `configure` started us.",
         parse=flag,
     )
+    gc_freeze: bool = setting(
+        "SPANFLOW_GC_FREEZE",
+        False,
+        "When the gateway's application has started, collect garbage once and leave out of all later collections what "
+        "is there then. For gateways whose slowest requests matter.",
+        parse=flag,
+    )
+    gc_threshold: int = setting(
+        "SPANFLOW_GC_THRESHOLD",
+        0,
+        "New objects after which Python looks for garbage in a gateway, such as 50000. 0 leaves it as it is.",
+        parse=whole(0, 100_000_000),
+    )
     watched_refresh: float = setting(
         "SPANFLOW_WATCHED_REFRESH",
         3.0,
