@@ -1,11 +1,11 @@
 """A FastAPI application whose routes do nothing but be traced.
 
-Run as `python -m benchmarks.http_app '{"variant": …, "servers": {…}, "port": …, "gc": 0}'`. `GET /ask` answers at once,
-`GET /wait` after 20 ms, as if a model had been asked; `GET /counts` tells what was lost and what is still on its way.
+Run as `python -m benchmarks.http_app '{"variant": …, "servers": {…}, "port": …, "gc": 0, "freeze": false}'`.
+`GET /ask` answers at once, `GET /wait` after 20 ms, as if a model had been asked; `GET /counts` tells what was lost and
+what is still on its way.
 """
 
 import asyncio
-import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,14 +17,17 @@ import uvicorn
 from fastapi import FastAPI
 
 from benchmarks.variants import VARIANTS, Servers, Variant
+from spanflow.instrumentation.collecting import Freezer, Threshold
+from spanflow.span_processors.settings import Settings
 
 _ANSWER = {"answer": "yes"}
 _MODEL_TAKES = 0.02
 
 
-def app_for(variant: Variant) -> FastAPI:
+def app_for(variant: Variant, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        Freezer(settings).application_started()
         yield
         variant.close()
 
@@ -67,10 +70,10 @@ def progress(variant: Variant) -> dict[str, int]:
 
 def main() -> None:
     job = orjson.loads(sys.argv[1])
-    if job["gc"]:
-        gc.set_threshold(job["gc"], 20, 50)
+    settings = Settings(gc_threshold=job["gc"], gc_freeze=job["freeze"])
+    Threshold(settings).install()
     variant = VARIANTS[job["variant"]](Servers(**job["servers"]))
-    uvicorn.run(app_for(variant), host="127.0.0.1", port=job["port"], log_level="warning", access_log=False)
+    uvicorn.run(app_for(variant, settings), host="127.0.0.1", port=job["port"], log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -26,26 +26,35 @@ _LOOK_EVERY = 0.05
 _PATIENCE = 30.0
 
 
-def full_load(variant: str, servers: Servers, seconds: float, gc_threshold: int = 0) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Collecting:
+    """How a server's garbage collector is set: as `SPANFLOW_GC_THRESHOLD` and `SPANFLOW_GC_FREEZE` do it."""
+
+    threshold: int = 0
+    freeze: bool = False
+
+
+def full_load(variant: str, servers: Servers, seconds: float, collecting: Collecting) -> dict[str, Any]:
     """As many requests as the server can answer; afterwards, how long until everything has arrived."""
-    with _server(variant, servers, gc_threshold) as port:
+    with _server(variant, servers, collecting) as port:
         _load(port, 0.5, "/ask", _CONNECTIONS)
         result = _load(port, seconds, "/ask", _CONNECTIONS)
         result.update(_drained(port))
         return result
 
 
-def with_a_model(variant: str, servers: Servers, seconds: float, gc_threshold: int = 0) -> dict[str, Any]:
+def with_a_model(variant: str, servers: Servers, seconds: float, collecting: Collecting) -> dict[str, Any]:
     """Requests that wait 20 ms for somebody else, as those of a gateway do."""
-    with _server(variant, servers, gc_threshold) as port:
+    with _server(variant, servers, collecting) as port:
         _load(port, 0.5, "/wait", _WAITING_CONNECTIONS)
         return _load(port, seconds, "/wait", _WAITING_CONNECTIONS)
 
 
 @contextmanager
-def _server(variant: str, servers: Servers, gc_threshold: int) -> Iterator[int]:
+def _server(variant: str, servers: Servers, collecting: Collecting) -> Iterator[int]:
     port = free_port()
-    job = {"variant": variant, "servers": asdict(servers), "port": port, "gc": gc_threshold}
+    job = {"variant": variant, "servers": asdict(servers), "port": port}
+    job |= {"gc": collecting.threshold, "freeze": collecting.freeze}
     command = [sys.executable, "-m", "benchmarks.http_app", orjson.dumps(job).decode()]
     server = subprocess.Popen(command)
 

@@ -1,5 +1,6 @@
 """A viewer in a process of its own, for measurements of live clients: `python -m benchmarks.live_viewer <job>`."""
 
+import gc
 import socket
 import subprocess
 import sys
@@ -54,6 +55,9 @@ def main() -> None:
     many["viewer_heartbeat_seconds"] = 300.0
     settings = Settings(**job, **many, viewer_token=TOKEN, viewer_port=port)
     with socket.create_server(("127.0.0.1", port), backlog=1000) as listener:
+        # As `spanflow serve` does.
+        gc.collect()
+        gc.freeze()
         ViewerServer(configured(create_app(settings), settings), 2).run(sockets=[listener])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from benchmarks.children import ChildFailed
+from benchmarks.http_load import Collecting
 from benchmarks.servers import running_servers
 from benchmarks.suites import FIRST_ROUNDS_ONLY, SUITES, Effort, Results, add
 from benchmarks.tables import tables
@@ -26,13 +27,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--requests", type=int, default=Effort.requests, help="requests per burst")
     parser.add_argument("--seconds", type=float, default=Effort.seconds, help="load per variant and round")
     parser.add_argument("--gc", type=int, default=0, help="first threshold of the garbage collector in loaded servers")
+    parser.add_argument("--gc-freeze", action="store_true", help="their heap is frozen when they have started")
     parser.add_argument("--only", choices=list(SUITES), action="append", help="one suite (repeatable)")
     parser.add_argument("--minutes", type=float, default=14.0, help="begin no round that would end later")
     parser.add_argument("--output", type=Path, default=Path(".cache/benchmarks"), help="for .json and .md")
     options = parser.parse_args(arguments)
     # Servers and measurements end with us also when we are told to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    effort = Effort(options.requests, options.seconds, options.gc)
+    effort = Effort(options.requests, options.seconds, Collecting(options.gc, options.gc_freeze))
     results: Results = {}
     failures: list[str] = []
     began = time.monotonic()
@@ -74,9 +76,11 @@ def _about(rounds: int, effort: Effort) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
-        "gc_threshold": effort.gc_threshold,
+        "gc_threshold": effort.collecting.threshold,
+        "gc_freeze": effort.collecting.freeze,
     }
-    gc = f", garbage collector's threshold {effort.gc_threshold}" if effort.gc_threshold else ""
+    gc = f", garbage collector's threshold {effort.collecting.threshold}" if effort.collecting.threshold else ""
+    gc += ", heap frozen" if effort.collecting.freeze else ""
     text = f"{rounds} rounds, Python {facts['python']}, {facts['cores']} cores, load {load} at the end{gc}"
     return {**facts, "text": text}
 

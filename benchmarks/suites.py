@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from benchmarks import http_load
 from benchmarks.children import run, run_job
+from benchmarks.http_load import Collecting
 from benchmarks.variants import VARIANTS, Servers
 
 #: By case, what one round has measured.
@@ -21,8 +22,8 @@ class Effort:
     requests: int = 3000
     #: Seconds of load on a server.
     seconds: float = 3.0
-    #: The first threshold of Python's garbage collector in servers under load; 0 leaves it alone.
-    gc_threshold: int = 0
+    #: Python's garbage collector in servers under load.
+    collecting: Collecting = Collecting()
     #: Flows per case of the archive.
     flows: int = 1000
     #: Flows in the database whose reading is measured.
@@ -35,14 +36,12 @@ def request(servers: Servers, effort: Effort) -> Measured:
 
 
 def http(servers: Servers, effort: Effort) -> Measured:
-    return {
-        name: http_load.full_load(name, servers, effort.seconds, effort.gc_threshold) for name in http_load.FULL_LOAD
-    }
+    return {name: http_load.full_load(name, servers, effort.seconds, effort.collecting) for name in http_load.FULL_LOAD}
 
 
 def model(servers: Servers, effort: Effort) -> Measured:
     return {
-        name: http_load.with_a_model(name, servers, effort.seconds, effort.gc_threshold)
+        name: http_load.with_a_model(name, servers, effort.seconds, effort.collecting)
         for name in http_load.WITH_A_MODEL
     }
 

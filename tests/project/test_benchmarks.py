@@ -6,12 +6,16 @@ import pytest
 
 from benchmarks.children import ChildFailed, run
 from benchmarks.http_load import FULL_LOAD, WITH_A_MODEL
+from benchmarks.live_listener import Listener
 from benchmarks.report import overhead_ratio, ratio_to, table
 from benchmarks.suites import SUITES, Results, add
 from benchmarks.tables import tables
 from benchmarks.targets import verdicts
 from benchmarks.variants import VARIANTS
+from spanflow.viewer_api.live.frames import NoticeFrame
+from spanflow.viewer_api.live.topic import Kind, Topic
 
+TOPIC = Topic(Kind.USER, "7", "7")
 CASES = {"request": VARIANTS, "http": FULL_LOAD, "model": WITH_A_MODEL}
 
 
@@ -71,3 +75,21 @@ def test_a_measurement_that_hangs_is_ended_with_all_that_it_started() -> None:
     with pytest.raises(ChildFailed, match="timeit.*: not ready after 1 s"):
         run("timeit", "-n", "1", "-r", "1", program, timeout=1)
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.anyio
+async def test_each_event_is_heard_when_its_last_byte_came() -> None:
+    listener = Listener(b"")
+    events = [
+        NoticeFrame(TOPIC, "events", {"events": [{"phase": "start", "start_ns": "1", "text": "x" * size}]}).wire
+        for size in (0, 60, 300, 70_000)
+    ]
+    stream = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n" + b"".join(events)
+    stream += NoticeFrame(TOPIC, "events", {"events": [{"phase": "end", "start_ns": "1", "end_ns": "2"}]}).wire
+    for first in range(0, len(stream), 999):
+        listener.data_received(stream[first : first + 999])
+    heard = listener.heard()
+    assert [one.made_ns for one in heard] == [1, 1, 1, 1, 2]
+    assert listener.ended() == 1
+    assert heard == sorted(heard, key=lambda one: one.heard_ns)
+    assert heard[0].heard_ns < heard[3].heard_ns

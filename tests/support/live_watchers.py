@@ -56,17 +56,22 @@ async def until_all_have(watchers: list[Watcher], events: int) -> None:
             await asyncio.sleep(0.002)
 
 
+def handshake(address: str, token: str) -> bytes:
+    """What opens a live socket."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (
+        f"GET /api/v1/live HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    ).encode()
+
+
 @asynccontextmanager
 async def watching(
     address: str, number: int, token: str, user_id: str, *, reads: bool = True
 ) -> AsyncIterator[list[Watcher]]:
     """So many sockets that follow the user."""
     host, _, port = address.partition(":")
-    key = base64.b64encode(os.urandom(16)).decode()
-    hello = (
-        f"GET /api/v1/live HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nAuthorization: Bearer {token}\r\n\r\n"
-    ).encode()
+    hello = handshake(address, token)
     loop = asyncio.get_running_loop()
     watchers: list[Watcher] = []
     try:
