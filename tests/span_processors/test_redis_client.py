@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from spanflow.span_processors.redis.redis_client import RedisAddress, async_client, sync_client
 from spanflow.span_processors.settings import Settings, SettingsError
+from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
 
@@ -69,7 +70,14 @@ def test_over_a_unix_socket(new_server_directory: Callable[[], Any]) -> None:
     directory = new_server_directory()
     server = RedisServer(directory, "--unixsocket", f"{directory}/r.sock", "--unixsocketperm", "777").start()
     client: Any = sync_client(Settings(redis_url=f"unix://{directory}/r.sock"))
-    assert client.ping()
+
+    def answers() -> bool:
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False  # it listens on its port a moment earlier
+
+    eventually(answers)
     client.close()
     server.kill()
 

@@ -21,6 +21,7 @@ from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.flow_parts import span
 from tests.support.poll import eventually
 from tests.support.query import query, value
+from tests.support.redis_builds import SOURCES, built_server
 from tests.support.redis_server import RedisServer
 from tests.support.redis_topologies import redis_cluster, redis_with_sentinels
 from tests.support.traced_gateway import NOON, TracedGateway, flow_id_of
@@ -120,11 +121,23 @@ def test_on_a_single_server(
     found = shutil.which(name)
     if found is None and name != "embedded":
         pytest.skip(f"there is no {name} on PATH")
-    server = RedisServer(new_server_directory(), program=Path(found) if found else None).start()
+    holds_on(Path(found) if found else None, new_server_directory(), postgres_dsn, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SOURCES)
+def test_on_a_server_built_from_source(
+    name: str, new_server_directory: Callable[[], Path], postgres_dsn: str, tmp_path: Path
+) -> None:
+    holds_on(built_server(name), new_server_directory(), postgres_dsn, tmp_path)
+
+
+def holds_on(program: Path | None, directory: Path, postgres_dsn: str, data_dir: Path) -> None:
+    server = RedisServer(directory, program=program).start()
     client = sync_client(Settings(redis_url=server.url))
     try:
         with TracedGateway(server.url) as gateway:
-            contract(gateway, client, postgres_dsn, tmp_path)
+            contract(gateway, client, postgres_dsn, data_dir)
     finally:
         close_client(client)
         server.kill()
