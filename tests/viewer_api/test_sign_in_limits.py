@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import websockets
@@ -17,6 +18,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rates import Rates
 from spanflow.viewer_api.auth.signed_tokens import Signer
 from spanflow.viewer_api.auth.token_file import Entry, digest, new_token, written
+from spanflow.viewer_api.auth.turns import NoTurn, Turns
 from spanflow.viewer_api.problems import Problem
 from tests.support.live_client import BEARER, live
 from tests.support.poll import eventually, eventually_async
@@ -273,7 +275,7 @@ def test_the_memory_of_buckets_is_bounded() -> None:
 
 
 def test_places_for_sockets_come_back_whatever_happens() -> None:
-    rates = Rates(1.0, 1)
+    rates = Rates(1.0, 1, 1)
     ada = Principal("ada", Via.TOKEN, Role.ADMIN)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), rates.socket(ada):
@@ -282,6 +284,59 @@ def test_places_for_sockets_come_back_whatever_happens() -> None:
             raise ZeroDivisionError
     with rates.socket(ada), rates.socket(Principal("eve", Via.TOKEN, Role.ADMIN)):
         pass
+
+
+@pytest.mark.anyio
+async def test_turns_are_taken_in_order_and_nothing_is_left_of_them() -> None:
+    turns = Turns(2, patience=0.05)
+    running, most = 0, 0
+    order: list[int] = []
+
+    async def work(number: int, who: str = "ada") -> None:
+        nonlocal running, most
+        async with turns.turn(who):
+            running += 1
+            order.append(number)
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+
+    await asyncio.gather(*map(work, range(20)))
+    assert (most, order, len(turns)) == (2, list(range(20)), 0)
+    async with turns.turn("ada"), turns.turn("ada"):
+        with pytest.raises(NoTurn):
+            await work(20)
+        # Nobody else waits for her, and who gives up leaves the line.
+        await work(21, "eve")
+        waiting = asyncio.ensure_future(work(22))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert len(turns) == 1
+    assert len(turns) == 0
+
+
+@pytest.mark.anyio
+async def test_what_one_person_has_running_leaves_room_for_others(
+    make_viewer: MakeViewer, tmp_path: Any, postgres_dsn: str
+) -> None:
+    token = new_token()
+    path = tmp_path / "tokens.toml"
+    path.write_text(written(Entry(digest(token), Principal("eve", Via.TOKEN, Role.ADMIN))))
+    viewer = make_viewer(viewer_tokens_file=str(path))
+    eve = {"Authorization": f"Bearer {token}"}
+    locking = await asyncpg.connect(postgres_dsn)
+    async with httpx.AsyncClient(base_url=viewer.origin, timeout=30) as http:
+        async with locking.transaction():
+            # Whoever looks for people now has to wait.
+            await locking.execute("LOCK TABLE omni2.user_directory IN ACCESS EXCLUSIVE MODE")
+            asked = [asyncio.ensure_future(http.get("/api/v1/monitoring/users", headers=eve)) for _ in range(25)]
+            began = time.monotonic()
+            others = [http.get("/api/v1/activities/user/7", headers=BEARER) for _ in range(3)]
+            assert [answer.status_code for answer in await asyncio.gather(*others)] == [200] * 3
+            assert time.monotonic() - began < 5
+        assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200] * 25
+    await locking.close()
 
 
 def test_a_session_ends_within_a_moment_after_its_token_was_taken_out(make_viewer: MakeViewer, tmp_path: Any) -> None:

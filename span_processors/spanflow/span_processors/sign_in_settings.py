@@ -206,6 +206,13 @@ class SignInSettings:
         "Requests that one signed-in person or token may make on average; ten seconds' worth may come at once.",
         parse=decimal(0.1, 1_000_000),
     )
+    viewer_requests_at_once: int = setting(
+        "SPANFLOW_VIEWER_REQUESTS_AT_ONCE",
+        6,
+        "Requests of one signed-in person or token that one viewer process works on at once; more wait for their turn. "
+        "A process has ten connections to Postgres for all of them.",
+        parse=whole(1, 1000),
+    )
     viewer_max_range_days: int = setting(
         "SPANFLOW_VIEWER_MAX_RANGE_DAYS",
         400,

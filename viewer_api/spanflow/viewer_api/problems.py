@@ -62,6 +62,10 @@ def too_many_requests(wait: float) -> Problem:
     return _wait("too_many_requests", "You ask more often than SPANFLOW_VIEWER_REQUESTS_PER_SECOND allows.", wait)
 
 
+def too_many_at_once() -> Problem:
+    return _wait("too_many_requests", "Your earlier requests (SPANFLOW_VIEWER_REQUESTS_AT_ONCE) are not done.", 1.0)
+
+
 def too_many_sockets(most: int) -> Problem:
     detail = f"You have {most} sockets open, and SPANFLOW_VIEWER_SOCKETS_PER_PERSON allows no more."
     return Problem(429, "too_many_sockets", detail, headers={"Retry-After": "10"})

@@ -48,5 +48,9 @@ async def signing_in(settings: Settings, spent: SpentTokens, audit: AuditLog, cl
         bearers = Bearers(settings.viewer_token, TokenBook.at(settings.viewer_tokens_file), readers, clock)
         doorkeeper = Doorkeeper(settings.viewer_failed_sign_ins, audit)
         authenticator = Authenticator(settings, signer, bearers, doorkeeper, spent, clock)
-        rates = Rates(settings.viewer_requests_per_second, settings.viewer_sockets_per_person)
+        rates = Rates(
+            settings.viewer_requests_per_second,
+            settings.viewer_sockets_per_person,
+            settings.viewer_requests_at_once,
+        )
         yield SignIn(authenticator, rates, oidc)

@@ -3,6 +3,7 @@
 It stands before routing and before a body is read. A route that does not say who may use it is served to nobody.
 """
 
+from contextlib import AsyncExitStack
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -10,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.doors import Declaration, Doors, inner_path, is_api
-from spanflow.viewer_api.auth.permissions import Principal, Via
+from spanflow.viewer_api.auth.permissions import Principal, Right, Via
 from spanflow.viewer_api.auth.rates import Rates
 from spanflow.viewer_api.auth.secret_query import hide_secrets
 from spanflow.viewer_api.problems import Problem, no_such_address, not_signed_in
@@ -85,7 +86,16 @@ class Gate:
         if problem is not None:
             await problem.response()(scope, receive, send)
             return
-        await self._app(scope, _limited(receive), send)
+        async with AsyncExitStack() as stack:
+            # An endless answer has a limit of its own, as sockets have.
+            if principal is not None and not (declared is not None and declared.right is Right.LIVE):
+                rates: Rates = scope["app"].state.viewer.rates
+                try:
+                    await stack.enter_async_context(rates.turn(principal))
+                except Problem as why:
+                    await why.response()(scope, receive, send)
+                    return
+            await self._app(scope, _limited(receive), send)
 
 
 def _leads_here(scope: Scope) -> bool:
