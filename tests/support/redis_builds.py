@@ -19,7 +19,7 @@ _BUILD_TIMEOUT = 900.0
 
 
 def built_server(name: str) -> Path:
-    """The server, from the cache if it was built before. Where it cannot be built the test is skipped, with the reason."""
+    """The server, from the cache if it was built before; where it cannot be built the test is skipped."""
     program, version, repository = SOURCES[name]
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     cached = Path(home) / "spanflow-tests" / f"{program}-{version}"
