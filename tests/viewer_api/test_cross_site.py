@@ -193,7 +193,7 @@ def test_a_token_in_an_address_is_taken_out_before_anybody_can_log_it(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for path in ("/api/v1/session", "/", "/healthz", "/api/v1/flows", "/api/v1/nothing"):
-        for name in ("token", "access_token", "Token", "ticket", "%74oken"):
+        for name in ("token", "access_token", "Token", "ticket", "code", "%74oken"):
             viewer.stranger.get(f"{path}?limit=5&{name}={TOKEN}")
     said = [record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
     # What is no secret is still there: the server's own access log is on in this test.

@@ -10,7 +10,20 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.types import Scope
 
 CALLBACK: Final = "/api/v1/session/oidc/callback"
-_SECRET: Final = frozenset({"token", "access_token", "id_token", "refresh_token", "authorization", "ticket", "jwt"})
+_SECRET: Final = frozenset(
+    {
+        "token",
+        "access_token",
+        "id_token",
+        "refresh_token",
+        "authorization",
+        "ticket",
+        "jwt",
+        "code",
+        "password",
+        "api_key",
+    }
+)
 
 
 def hide_secrets(scope: Scope, path: str) -> None:
