@@ -48,7 +48,19 @@ def link_in(text: str) -> tuple[str, int, str]:
     return match[1], int(match[2]), match[3]
 
 
-def test_its_link_signs_in_once_and_ctrl_c_stops_all_of_it(data: Path, settings: dict[str, str]) -> None:
+@pytest.fixture
+def in_a_folder_of_misleading_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files have the names of libraries, and nothing of ours may import them."""
+    for library in ("click", "alembic", "redis"):
+        (tmp_path / f"{library}.py").write_text("raise SystemExit('the wrong file')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tests.support.spanflow_command.COMMAND", [sys.executable, "-P", "-m", "spanflow.cli.main"])
+
+
+@pytest.mark.usefixtures("in_a_folder_of_misleading_files")
+def test_its_link_signs_in_once_other_commands_find_it_and_ctrl_c_stops_all_of_it(
+    data: Path, settings: dict[str, str]
+) -> None:
     with running("up", settings=settings) as up:
         address, port, code = link_in(up.wait_for("#code="))
         with httpx.Client(base_url=address) as browser:
@@ -58,8 +70,13 @@ def test_its_link_signs_in_once_and_ctrl_c_stops_all_of_it(data: Path, settings:
             assert signed_in.is_success, signed_in.text
             assert browser.get("api/v1/monitoring/list").json() == {"monitored_users": []}
             assert not browser.post("api/v1/session", json={"code": code}, headers=headers).is_success
-        # Commands on this machine find the viewer, and may sign in, by the data directory.
+        # Commands on this machine find the viewer, and may sign in, by the data directory; and they find the servers.
         assert spanflow("monitor", "list", **settings).stderr == "Nobody is watched.\n"
+        migrated = spanflow("migrate", **settings)
+        assert (migrated.returncode, migrated.stdout) == (0, "Schema omni2: revision 0002.\n"), migrated.stderr
+        second = spanflow("up", **settings)
+        assert second.returncode == 1
+        assert f"{data} is in use by process {up.process.pid} (spanflow up, since " in second.stderr
         assert up.end(signal.SIGINT) == 0
         assert up.said.splitlines()[-3:] == ["  stopped viewer", "  stopped Redis", "  stopped PostgreSQL"]
     assert nothing_is_left(data, port)
@@ -92,20 +109,6 @@ def ask(data: Path, query: str) -> object:
     return asyncio.run(run())
 
 
-def test_a_second_one_is_told_who_is_there_and_other_commands_find_the_servers(
-    data: Path, settings: dict[str, str]
-) -> None:
-    with running("up", settings=settings) as up:
-        _, port, _ = link_in(up.wait_for("#code="))
-        second = spanflow("up", **settings)
-        assert second.returncode == 1
-        assert f"{data} is in use by process {up.process.pid} (spanflow up, since " in second.stderr
-        migrated = spanflow("migrate", **settings)
-        assert (migrated.returncode, migrated.stdout) == (0, "Schema omni2: revision 0002.\n"), migrated.stderr
-        assert up.end(signal.SIGTERM) == 0
-    assert nothing_is_left(data, port)
-
-
 def test_when_a_part_ends_by_itself_the_others_are_stopped_and_its_log_is_shown(
     data: Path, settings: dict[str, str]
 ) -> None:
@@ -127,18 +130,6 @@ def test_ctrl_c_while_it_starts_leaves_nothing(data: Path, settings: dict[str, s
         assert up.end(signal.SIGINT) == 130
     assert processes_of(data) == []
     assert [path.name for folder in ("run", "records") for path in (data / folder).iterdir()] == []
-
-
-def test_files_in_the_current_folder_do_not_hide_libraries(
-    data: Path, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for library in ("click", "alembic", "redis"):
-        (tmp_path / f"{library}.py").write_text("raise SystemExit('the wrong file')")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tests.support.spanflow_command.COMMAND", [sys.executable, "-P", "-m", "spanflow.cli.main"])
-    with running("up", settings=settings) as up:
-        link_in(up.wait_for("#code="))
-        assert up.end(signal.SIGINT) == 0
 
 
 def test_servers_that_the_settings_name_are_used_instead_of_embedded_ones(
@@ -170,7 +161,7 @@ def test_the_demo_shows_live_and_past_flows_and_leaves_no_process_of_its_gateway
         assert {"session_id", "flow_data", "created_at", "completed_at"} <= set(flows[0])
         tools = children_of(pid_of("gateway", data))
         assert len(tools) == 1
-        assert up.end(signal.SIGINT) == 0
+        assert up.end(signal.SIGTERM) == 0
     assert nothing_is_left(data, port)
     assert [pid for pid in tools if launcher.identity(pid)] == []
 
