@@ -175,3 +175,45 @@ def test_without_contents_a_watcher_sees_what_happens_for_an_hour_longer(
     for text in ("between you and me", "nobody must know"):
         expect(signed_in.locator("body")).not_to_contain_text(text)
     turn.end()
+
+
+def test_one_flow_of_somebody_who_is_not_watched_goes_on_once_it_is_said_why(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    turn = running_request()
+    gateway.force_flush(10)
+    signed_in.goto(f"{viewer.origin}/#/history?user=42&flow={turn.flow_id}")
+    view = signed_in.get_by_test_id("flow-view")
+    expect(view.get_by_test_id("node")).to_have_count(1)
+    expect(view.get_by_role("row", name="chat turn")).to_contain_text("running")
+    view.get_by_test_id("look-reason").fill("ticket 4711")
+    view.get_by_role("button", name="Follow").click()
+    expect(view.get_by_test_id("look-form")).to_have_count(0)
+    tool = start_checkpoint("tool_call", parent=turn, tool="list_snapshots")
+    row = view.get_by_role("row", name="tool_call · list_snapshots")
+    expect(row).to_contain_text("running")
+    tool.end()
+    turn.end()
+    expect(row).to_contain_text("ok")
+    expect(view.get_by_test_id("flow")).to_have_attribute("data-open", "false")
+    # Another flow of the same user is not a part of it, and it stands in the log why somebody looked.
+    assert len(viewer.get("/api/v1/flows?user_id=42")["flows"]) == 2
+    looks = viewer.get("/api/v1/audit?action=live_opened")["entries"]
+    assert [(each["target"], each["reason"]) for each in looks] == [(turn.flow_id, "ticket 4711")]
+
+
+def test_a_long_address_in_the_list_of_watched_users_takes_one_line(signed_in: Page, viewer: RunningViewer) -> None:
+    user_id = "a.person.with.a.remarkably.long.name@subsidiary.example.com"
+    viewer.post("/api/v1/monitoring/enable", {"user_ids": [user_id], "reason": "ticket"})
+    entry = signed_in.get_by_test_id("watched-user")
+    name = entry.locator(".name")
+    expect(name).to_have_attribute("title", f"user {user_id}")
+    height, line_height = name.evaluate(
+        "element => [element.getBoundingClientRect().height, parseFloat(getComputedStyle(element).lineHeight)]"
+    )
+    assert height < 1.5 * line_height
+    button = entry.get_by_role("button", name="Stop").bounding_box()
+    box = name.bounding_box()
+    assert button is not None and box is not None
+    assert button["y"] >= box["y"] + box["height"]

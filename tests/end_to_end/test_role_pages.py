@@ -49,7 +49,7 @@ def viewer(postgres_dsn: str, redis_url: str, tmp_path: Path, tokens: Path) -> I
 
 
 @pytest.fixture
-def left(page: Page) -> Iterator[Page]:
+def left(page: Page, viewer: RunningViewer) -> Iterator[Page]:
     yield page
     page.goto("about:blank")  # the viewer goes first, and a page that misses it would say so
 

@@ -40,7 +40,9 @@ export function WatchedList({ users, shown, mayChange, onToggle, onChanged }: Pr
           <li key={user.userId} data-testid="watched-user" data-user-id={user.userId}>
             <label>
               <input type="checkbox" checked={shown.includes(user.userId)} onChange={() => onToggle(user.userId)} />
-              <span className="name">{nameOf(user)}</span>
+              <span className="name" title={nameOf(user)}>
+                {nameOf(user)}
+              </span>
             </label>
             <span className="quiet">
               {user.expiresAt === null ? "until ended" : `${countdown(user.expiresAt, now)} left`}

@@ -1,7 +1,8 @@
-import { createContext, useContext, useEffect, useSyncExternalStore } from "react";
+import { createContext, useContext, useEffect, useMemo, useSyncExternalStore } from "react";
 import { apiUrl } from "../api/http";
 import type { LiveFlows } from "../live/liveFlows";
 import { LiveStore, type LiveSnapshot } from "../live/liveStore";
+import { userTopic } from "../live/topic";
 
 /** The live store of this browser tab. */
 export function browserStore(): LiveStore {
@@ -36,9 +37,10 @@ export function useLiveSnapshot(): LiveSnapshot {
 }
 
 /** Follow a user while the component is shown. */
-export function useFollowed(userId: string, wanted = true): LiveFlows {
+export function useFollowed(userId: string): LiveFlows {
   const store = useLiveStore();
   useLiveSnapshot();
-  useEffect(() => (wanted ? store.follow(userId) : undefined), [store, userId, wanted]);
-  return store.flowsOf(userId);
+  const topic = useMemo(() => userTopic(userId), [userId]);
+  useEffect(() => store.follow(topic), [store, topic]);
+  return store.flowsOf(topic);
 }

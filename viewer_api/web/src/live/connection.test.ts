@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { LiveConnection, type Socket } from "./connection";
 import type { ConnectionState, ServerMessage } from "./messages";
+import { flowTopic, userTopic } from "./topic";
 
 /** Time that passes when the test says so. */
 class Clock {
@@ -81,11 +82,11 @@ beforeEach(() => {
 describe("the live connection", () => {
   it("opens one socket for all users, when the first is followed", () => {
     expect(sockets).toHaveLength(0);
-    connection.follow("7");
-    connection.follow("neo");
+    connection.follow(userTopic("7"));
+    connection.follow(userTopic("neo"));
     socket().says(HELLO);
-    connection.follow("8");
-    connection.follow("8");
+    connection.follow(userTopic("8"));
+    connection.follow(userTopic("8"));
     expect(sockets).toHaveLength(1);
     expect(socket().sent.map((message) => [message["type"], message["user_id"]])).toEqual([
       ["subscribe", "7"],
@@ -96,7 +97,7 @@ describe("the live connection", () => {
   });
 
   it("goes on from the newest cursor after it was cut", () => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     socket().says(HELLO);
     socket().says({ type: "events", user_id: 7, events: [], cursor: "c1" });
     socket().says({ type: "events", user_id: 7, events: [], cursor: "c2" });
@@ -108,8 +109,25 @@ describe("the live connection", () => {
     expect(states).toEqual(["connecting", "live", "reconnecting", "live"]);
   });
 
+  it("follows one flow, with the reason for it, and goes on from its own cursor", () => {
+    connection.follow(userTopic("7"));
+    connection.follow(flowTopic("f", "ticket"));
+    socket().says(HELLO);
+    socket().says({ type: "snapshot", user_id: 7, flow_id: "f", events: [], truncated: false, cursor: "c1" });
+    socket().says({ type: "events", flow_id: "f", events: [], cursor: "c2" });
+    socket().breaks();
+    clock.pass(250);
+    socket().says(HELLO);
+    expect(socket().sent).toEqual([
+      { type: "subscribe", user_id: "7", cursor: "c1" },
+      { type: "subscribe", flow_id: "f", reason: "ticket", cursor: "c2" },
+    ]);
+    connection.unfollow(flowTopic("f"));
+    expect(socket().sent.at(-1)).toEqual({ type: "unsubscribe", flow_id: "f" });
+  });
+
   it("waits longer after each failure, and not after a success", () => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     const pauses: number[] = [];
     for (let i = 0; i < 8; i++) {
       socket().breaks();
@@ -126,7 +144,7 @@ describe("the live connection", () => {
   });
 
   it("answers heartbeats, and takes silence for a dead line", () => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     socket().says(HELLO);
     clock.pass(20_000);
     socket().says({ type: "ping" });
@@ -140,13 +158,13 @@ describe("the live connection", () => {
   });
 
   it("gives up a socket that never says hello", () => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     clock.pass(10_000 + 250);
     expect(sockets).toHaveLength(2);
   });
 
   it("says when the viewer's Redis is away", () => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     socket().says({ ...HELLO, redis: "down" });
     socket().says({ type: "state", redis: "up" });
     expect(states).toEqual(["connecting", "interrupted", "live"]);
@@ -157,7 +175,7 @@ describe("the live connection", () => {
     [4403, "refused"],
     [4409, "rights-changed"],
   ])("does not knock again after %d: %s", (code, state) => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     socket().says(HELLO);
     socket().breaks(code);
     clock.pass(60_000);
@@ -166,21 +184,21 @@ describe("the live connection", () => {
   });
 
   it("closes when nobody is followed any more, and opens again", () => {
-    connection.follow("7");
-    connection.follow("8");
+    connection.follow(userTopic("7"));
+    connection.follow(userTopic("8"));
     socket().says(HELLO);
-    connection.unfollow("7");
+    connection.unfollow(userTopic("7"));
     expect(socket().sent.at(-1)).toEqual({ type: "unsubscribe", user_id: "7" });
-    connection.unfollow("8");
+    connection.unfollow(userTopic("8"));
     expect(socket().closed).toBe(true);
     expect(states.at(-1)).toBe("idle");
     clock.pass(60_000);
-    connection.follow("8");
+    connection.follow(userTopic("8"));
     expect(sockets).toHaveLength(2);
   });
 
   it("hears nothing from a socket it has left", () => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     const old = socket();
     old.says(HELLO);
     old.breaks();
@@ -192,7 +210,7 @@ describe("the live connection", () => {
   });
 
   it("is not disturbed by what it does not understand", () => {
-    connection.follow("7");
+    connection.follow(userTopic("7"));
     socket().onmessage?.({ data: "{" } as MessageEvent);
     socket().onmessage?.({ data: new ArrayBuffer(1) } as MessageEvent);
     socket().says(null);

@@ -1,4 +1,5 @@
 import type { ConnectionState, ServerMessage } from "./messages";
+import { keyIn, keyOf, type Topic } from "./topic";
 
 /** The part of a WebSocket that is used; tests bring their own. */
 export interface Socket {
@@ -35,7 +36,7 @@ const FINAL: Readonly<Record<number, ConnectionState>> = {
 };
 
 /**
- * The one live socket, for any number of users. It reconnects by itself and goes on from each user's newest cursor, so
+ * The one live socket, for any number of topics. It reconnects by itself and goes on from each one's newest cursor, so
  * that nothing is missing and nothing comes twice.
  */
 export class LiveConnection {
@@ -44,33 +45,34 @@ export class LiveConnection {
   private pauseMs = FIRST_PAUSE_MS;
   private heartbeatMs = 15_000;
   private cancelTimer = () => {};
-  private readonly cursors = new Map<string, string | undefined>();
+  private readonly topics = new Map<string, { readonly topic: Topic; cursor?: string }>();
 
   constructor(
     private readonly surroundings: Surroundings,
     private readonly listener: Listener,
   ) {}
 
-  follow(userId: string): void {
-    if (this.cursors.has(userId)) return;
-    this.cursors.set(userId, undefined);
+  follow(topic: Topic): void {
+    const key = keyOf(topic);
+    if (this.topics.has(key)) return;
+    this.topics.set(key, { topic });
     if (this.state === "idle") this.connect();
-    else if (this.isOpen()) this.subscribe(userId);
+    else if (this.isOpen()) this.subscribe(key);
   }
 
-  unfollow(userId: string): void {
-    if (!this.cursors.delete(userId)) return;
-    if (this.cursors.size === 0) this.stop("idle");
-    else if (this.isOpen()) this.send({ type: "unsubscribe", user_id: userId });
+  unfollow(topic: Topic): void {
+    if (!this.topics.delete(keyOf(topic))) return;
+    if (this.topics.size === 0) this.stop("idle");
+    else if (this.isOpen()) this.send({ type: "unsubscribe", [topic.field]: topic.id });
   }
 
-  /** Follow the user again, after the server ended the subscription. */
-  renew(userId: string): void {
-    if (this.cursors.has(userId) && this.isOpen()) this.subscribe(userId);
+  /** Follow again, after the server ended the subscription. */
+  renew(key: string): void {
+    if (this.topics.has(key) && this.isOpen()) this.subscribe(key);
   }
 
   close(): void {
-    this.cursors.clear();
+    this.topics.clear();
     this.stop("idle");
   }
 
@@ -101,7 +103,7 @@ export class LiveConnection {
         this.pauseMs = FIRST_PAUSE_MS;
         this.listener.onMessage(message);
         this.setState(message.redis === "up" ? "live" : "interrupted");
-        for (const userId of this.cursors.keys()) this.subscribe(userId);
+        for (const key of this.topics.keys()) this.subscribe(key);
         return;
       case "ping":
         this.send({ type: "pong" });
@@ -110,11 +112,11 @@ export class LiveConnection {
         this.setState(message.redis === "up" ? "live" : "interrupted");
         return;
       case "events":
-      case "snapshot":
-        if (this.cursors.has(String(message.user_id)) && typeof message.cursor === "string") {
-          this.cursors.set(String(message.user_id), message.cursor);
-        }
+      case "snapshot": {
+        const followed = this.topics.get(keyIn(message) ?? "");
+        if (followed !== undefined && typeof message.cursor === "string") followed.cursor = message.cursor;
         break;
+      }
     }
     this.listener.onMessage(message);
   }
@@ -155,9 +157,16 @@ export class LiveConnection {
     socket?.close();
   }
 
-  private subscribe(userId: string): void {
-    const cursor = this.cursors.get(userId);
-    this.send({ type: "subscribe", user_id: userId, ...(cursor === undefined ? {} : { cursor }) });
+  private subscribe(key: string): void {
+    const followed = this.topics.get(key);
+    if (followed === undefined) return;
+    const { topic, cursor } = followed;
+    this.send({
+      type: "subscribe",
+      [topic.field]: topic.id,
+      ...(topic.reason === undefined ? {} : { reason: topic.reason }),
+      ...(cursor === undefined ? {} : { cursor }),
+    });
   }
 
   private send(message: unknown): void {

@@ -68,7 +68,7 @@ export class FlowModel {
   }
 }
 
-/** The flows of one followed user. `version` changes with every change. */
+/** The flows of one topic that is followed. `version` changes with every change. */
 export class LiveFlows {
   readonly flows = new Map<string, FlowModel>();
   /** By step, from the viewer's history: what takes longer is slow. */

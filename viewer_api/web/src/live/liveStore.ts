@@ -1,6 +1,7 @@
 import { LiveConnection, type Surroundings } from "./connection";
 import { LiveFlows } from "./liveFlows";
 import type { ConnectionState, ServerMessage } from "./messages";
+import { keyIn, keyOf, type Topic } from "./topic";
 
 /** What a component sees; a new object whenever something changed. */
 export interface LiveSnapshot {
@@ -10,10 +11,10 @@ export interface LiveSnapshot {
   readonly problem: string | null;
 }
 
-/** Everything live on the page: one connection, and the flows of each followed user. Components subscribe to it. */
+/** Everything live on the page: one connection, and the flows of each topic that is followed. Components subscribe to it. */
 export class LiveStore {
   private readonly connection: LiveConnection;
-  private readonly users = new Map<string, LiveFlows>();
+  private readonly topics = new Map<string, LiveFlows>();
   private readonly followers = new Map<string, number>();
   private readonly listeners = new Set<() => void>();
   private snapshot: LiveSnapshot = { state: "idle", version: 0, problem: null };
@@ -42,108 +43,105 @@ export class LiveStore {
   /** Now, by the viewer's clock: spans are timed by servers, whatever this computer's clock says. */
   readonly nowMs = (): number => this.surroundings.now() + this.clockOffsetMs;
 
-  flowsOf(userId: string): LiveFlows {
-    let flows = this.users.get(userId);
-    if (flows === undefined) {
-      flows = new LiveFlows();
-      this.users.set(userId, flows);
-    }
-    return flows;
+  flowsOf(topic: Topic): LiveFlows {
+    return this.flowsAt(keyOf(topic));
   }
 
-  /** Follow a user as long as somebody on the page wants it; gives the function that stops. */
-  follow(userId: string): () => void {
-    this.followers.set(userId, (this.followers.get(userId) ?? 0) + 1);
-    this.connection.follow(userId);
+  /** Follow as long as somebody on the page wants it; gives the function that stops. */
+  follow(topic: Topic): () => void {
+    const key = keyOf(topic);
+    this.followers.set(key, (this.followers.get(key) ?? 0) + 1);
+    this.connection.follow(topic);
     return () => {
-      const left = (this.followers.get(userId) ?? 1) - 1;
-      this.followers.set(userId, left);
+      const left = (this.followers.get(key) ?? 1) - 1;
+      this.followers.set(key, left);
       if (left > 0) return;
-      this.followers.delete(userId);
-      this.users.delete(userId);
-      this.connection.unfollow(userId);
+      this.followers.delete(key);
+      this.topics.delete(key);
+      this.connection.unfollow(topic);
     };
   }
 
   /** Entries that were read from the archive merge with live events in any order. */
-  addEntries(userId: string, flowId: string, entries: readonly unknown[], open: boolean): void {
-    const flow = this.flowsOf(userId).flow(flowId);
+  addEntries(topic: Topic, flowId: string, entries: readonly unknown[], open: boolean): void {
+    const flow = this.flowsOf(topic).flow(flowId);
     flow.addAll(entries);
     flow.open = open;
-    this.changed(userId);
+    this.changed(keyOf(topic));
   }
 
   close(): void {
     this.connection.close();
-    this.users.clear();
+    this.topics.clear();
     this.followers.clear();
   }
 
+  private flowsAt(key: string): LiveFlows {
+    let flows = this.topics.get(key);
+    if (flows === undefined) {
+      flows = new LiveFlows();
+      this.topics.set(key, flows);
+    }
+    return flows;
+  }
+
   private take(message: ServerMessage): void {
+    if (message.type === "hello") {
+      this.clockOffsetMs = message.server_time_ms - this.surroundings.now();
+      return;
+    }
+    if (message.type === "error") this.change({ problem: message.detail });
+    const key = keyIn(message);
+    // Else it was under way when nobody wanted it any more.
+    if (key === undefined || !this.followers.has(key)) return;
+    const flows = this.flowsAt(key);
     switch (message.type) {
-      case "hello":
-        this.clockOffsetMs = message.server_time_ms - this.surroundings.now();
-        return;
       case "events":
-        for (const event of message.events) this.addEvent(String(message.user_id), event);
+        for (const event of message.events) addEvent(flows, event);
         break;
       case "snapshot": {
-        const flow = this.flowsOf(String(message.user_id)).flow(message.flow_id);
+        const flow = flows.flow(message.flow_id);
         flow.addAll(message.events);
         flow.truncated ||= message.truncated;
         break;
       }
       case "flow":
-        this.flowsOf(String(message.user_id)).flow(message.flow_id).open = message.open;
+        flows.flow(message.flow_id).open = message.open;
         break;
       case "process":
-        this.flowsOf(String(message.user_id)).flow(message.flow_id).setProcess(message.process, message.alive);
+        flows.flow(message.flow_id).setProcess(message.process, message.alive);
         break;
       case "resync":
         // What came until now lacked what was said, and everything comes anew.
         if (message.reason !== "contents_shown") return;
-        this.flowsOf(String(message.user_id)).flows.clear();
+        flows.flows.clear();
         break;
-      case "usual": {
-        const usual = this.flowsOf(String(message.user_id)).usualP95Ns;
-        for (const [step, p95Ns] of Object.entries(message.p95_ns)) usual.set(step, p95Ns);
+      case "usual":
+        for (const [step, p95Ns] of Object.entries(message.p95_ns)) flows.usualP95Ns.set(step, p95Ns);
         break;
-      }
       case "subscribed":
-        this.flowsOf(String(message.user_id)).ended = undefined;
+        flows.ended = undefined;
         break;
       case "unsubscribed":
-        this.flowsOf(String(message.user_id)).ended = message.reason;
+        flows.ended = message.reason;
         this.onWatchChanged();
         break;
       case "watch":
-        if (message.watched && this.users.get(String(message.user_id))?.ended !== undefined) {
-          this.connection.renew(String(message.user_id));
-        }
+        if (message.watched && flows.ended !== undefined) this.connection.renew(key);
         this.onWatchChanged();
         return;
       case "error":
-        if (message.user_id !== undefined) this.flowsOf(String(message.user_id)).ended = message.code;
-        this.change({ problem: message.detail });
+        flows.ended = message.code;
         break;
       default:
         return;
     }
-    if ("user_id" in message && message.user_id !== undefined) this.changed(String(message.user_id));
+    this.changed(key);
   }
 
-  private addEvent(userId: string, event: unknown): void {
-    const flowId = typeof event === "object" && event !== null && "flow_id" in event ? event.flow_id : undefined;
-    if (typeof flowId === "string") this.flowsOf(userId).flow(flowId).addAll([event]);
-  }
-
-  private changed(userId: string): void {
-    if (!this.followers.has(userId)) {
-      // A message that was under way when nobody wanted it any more.
-      this.users.delete(userId);
-      return;
-    }
-    this.flowsOf(userId).version++;
+  private changed(key: string): void {
+    if (!this.followers.has(key)) return;
+    this.flowsAt(key).version++;
     if (this.announced) return;
     this.announced = true;
     // Many events come within one frame of the screen: the page is drawn once for all of them.
@@ -157,4 +155,9 @@ export class LiveStore {
     this.snapshot = { ...this.snapshot, ...part };
     for (const listener of this.listeners) listener();
   }
+}
+
+function addEvent(flows: LiveFlows, event: unknown): void {
+  const flowId = typeof event === "object" && event !== null && "flow_id" in event ? event.flow_id : undefined;
+  if (typeof flowId === "string") flows.flow(flowId).addAll([event]);
 }
