@@ -48,7 +48,12 @@ def test_nor_by_a_socket_that_somebody_else_has_opened_to_them() -> None:
 
 
 def test_a_socket_without_a_port_is_served_without_a_link(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    there = {"SPANFLOW_REDIS_URL": redis_url, "SPANFLOW_POSTGRES_DSN": postgres_dsn, "SPANFLOW_VIEWER_TOKEN": TOKEN}
+    there = {
+        "SPANFLOW_REDIS_URL": redis_url,
+        "SPANFLOW_POSTGRES_DSN": postgres_dsn,
+        "SPANFLOW_VIEWER_TOKEN": TOKEN,
+        "SPANFLOW_VIEWER_PROXY_PEERS": "unix",
+    }
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "viewer.sock"))
         listener.listen()
@@ -60,7 +65,12 @@ def test_a_socket_without_a_port_is_served_without_a_link(redis_url: str, postgr
                 asked = client.get("http://viewer/api/v1/session", headers={"Authorization": f"Bearer {TOKEN}"})
                 assert asked.json()["name"] == "operator"
                 assert client.get("http://viewer/api/v1/session").status_code == 401
+                # Its proxy is known by its way.
+                ada = {"X-User-Id": "7", "X-User-Role": "monitor", "X-Forwarded-For": "192.0.2.1"}
+                assert client.get("http://viewer/api/v1/session", headers=ada).json()["user_id"] == 7
+                assert client.post("http://viewer/api/v1/session/tickets", headers=ada).status_code == 200
             viewer.end(signal.SIGTERM)
+            assert "remote=192.0.2.1" in viewer.said
 
 
 def test_a_number_that_is_no_socket_is_said() -> None:

@@ -113,6 +113,26 @@ def test_what_cannot_be_a_name_or_an_id_signs_nobody_in(headers: dict[str, str])
     assert said(headers) is None
 
 
+@pytest.mark.parametrize(
+    ("server", "listed", "believed"),
+    [
+        (("/run/spanflow.sock", None), ["unix"], True),
+        (("/run/spanflow.sock", None), ["127.0.0.1"], False),
+        # Of a client that is gone already there is no address left, whichever way it came.
+        (("127.0.0.1", 8600), ["unix"], False),
+        (None, ["unix"], False),
+    ],
+)
+def test_a_proxy_without_an_address_is_known_by_its_way(
+    server: tuple[str, int | None] | None, listed: list[str], believed: bool
+) -> None:
+    headers = [(b"x-user-id", b"7"), (b"x-forwarded-for", b"192.0.2.1")]
+    request = HTTPConnection({"type": "http", "headers": headers, "client": None, "server": server})
+    peers = ProxyPeers(listed)
+    assert (ForwardedHeaders(Settings(), peers, lambda: NOW).principal(request) is not None) == believed
+    assert (remote_address(request, peers) == "192.0.2.1") == believed
+
+
 @pytest.mark.parametrize("peer", [None, "11.0.0.1", "127.0.0.1", "::1", "testclient", ""])
 def test_from_anybody_else_they_mean_nothing(peer: str | None) -> None:
     assert said({"X-User-Id": "7", "X-User-Role": "admin", "X-Forwarded-For": "10.0.0.1"}, peer) is None

@@ -70,7 +70,8 @@ class SignInSettings:
     viewer_proxy_peers: tuple[str, ...] = setting(
         "SPANFLOW_VIEWER_PROXY_PEERS",
         (),
-        "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose headers are believed; comma-separated.",
+        "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose headers are believed; comma-separated. unix: "
+        "whoever comes by a Unix socket.",
         parse=names,
     )
     viewer_proxy_header: str = setting(

@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.permissions import Principal, Via
-from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.role_words import RoleWords
 from spanflow.viewer_api.auth.signed_tokens import Clock
@@ -31,7 +31,7 @@ class ForwardedHeaders:
 
     def principal(self, connection: HTTPConnection) -> Principal | None:
         """Who the proxy says it is; None when it says nothing, or nothing that can be believed."""
-        if connection.client is None or connection.client.host not in self._peers:
+        if peer_of(connection) not in self._peers:
             return None
         try:
             name, user_id, role, users = (

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.settings import SettingsError
-from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
 
 _SECURE = {"https", "wss"}
 
@@ -56,8 +56,7 @@ class OwnAddress:
         return (said.lower() if said else connection.url.scheme) in _SECURE
 
     def _forwarded(self, connection: HTTPConnection, header: str) -> str:
-        peer = connection.client.host if connection.client else None
-        return connection.headers.get(header, "").strip() if peer in self._peers else ""
+        return connection.headers.get(header, "").strip() if peer_of(connection) in self._peers else ""
 
 
 def without_port(host: str, scheme: str) -> str:

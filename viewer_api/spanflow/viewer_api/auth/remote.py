@@ -5,14 +5,14 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
 
 _MOST_HOPS: Final = 32
 
 
 def remote_address(connection: HTTPConnection, peers: ProxyPeers) -> str | None:
     """The nearest address that is no trusted proxy: what stands before it in `X-Forwarded-For` may be invented."""
-    nearest = connection.client.host if connection.client else None
+    nearest = peer_of(connection)
     if nearest not in peers:
         return nearest
     said = ",".join(connection.headers.getlist("x-forwarded-for")).split(",")

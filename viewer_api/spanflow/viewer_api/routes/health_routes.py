@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from spanflow.viewer_api.auth.doors import Declaration, Everybody
 from spanflow.viewer_api.auth.permissions import Principal, Right, Role, allowed
-from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.problems import Problem, forbidden, not_signed_in
 from spanflow.viewer_api.responses import json_response
@@ -25,7 +25,7 @@ class MetricsReader(Declaration):
         peers = ProxyPeers(viewer.settings.viewer_metrics_peers)
         # What a proxy passes on comes from anywhere.
         passed_on = any(name in connection.headers for name in ("x-forwarded-for", "forwarded", "via"))
-        if connection.client is not None and connection.client.host in peers and not passed_on:
+        if peer_of(connection) in peers and not passed_on:
             return
         principal = await viewer.authenticator.principal_of(connection)
         if principal is None:
