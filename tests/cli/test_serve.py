@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.ports import free_port
-from tests.support.spanflow_command import running, spanflow
+from tests.support.spanflow_command import running, spanflow, spanflow_given
 from tests.support.viewer_server import TOKEN
 
 
@@ -42,7 +42,7 @@ def test_it_refuses_to_be_open_to_other_machines_without_a_way_to_sign_in() -> N
 
 def test_nor_by_a_socket_that_somebody_else_has_opened_to_them() -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
-        refused = spanflow("serve", "--fd", str(listener.fileno()), pass_fds=[listener.fileno()])
+        refused = spanflow_given([listener.fileno()], "serve", "--fd", str(listener.fileno()))
     assert refused.returncode == 2
     assert "'0.0.0.0' can be reached from other machines" in refused.stderr
 

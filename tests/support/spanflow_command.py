@@ -17,8 +17,13 @@ def environment(**settings: str) -> dict[str, str]:
     return {**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **settings}
 
 
-def spanflow(*arguments: str, pass_fds: Sequence[int] = (), **settings: str) -> subprocess.CompletedProcess[str]:
+def spanflow(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
+    return spanflow_given((), *arguments, **settings)
+
+
+def spanflow_given(pass_fds: Sequence[int], /, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The same with these file descriptors of ours."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env=environment(**settings),
