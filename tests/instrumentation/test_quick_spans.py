@@ -38,6 +38,7 @@ from opentelemetry.trace import (
 from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.instrumentation.quick.quick_span import QuickSpan
 from spanflow.instrumentation.sampler import record_everything
+from spanflow.span_processors.span_attributes import first_attributes_of
 
 
 class CountedIds(IdGenerator):
@@ -281,3 +282,23 @@ def test_somebody_elses_provider_is_left_alone() -> None:
     assert not quicken(made)
     assert type(made) is Own
     assert not quicken(object())
+
+
+def test_attributes_kept_from_the_start_do_not_change_with_the_span() -> None:
+    made, _ = provider(True, ALWAYS_ON)
+    kept: list[dict[str, Any]] = []
+
+    class Keeper(SpanProcessor):
+        def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+            kept.append(first_attributes_of(span))
+
+    made.add_span_processor(Keeper())
+    tracer = made.get_tracer("library")
+    root = tracer.start_span("root", Context())
+    span: Any = tracer.start_span("child", set_span_in_context(root, Context()), attributes={"a": 1, "b": 2})
+    span.set_attribute("a", 3)
+    span.set_attributes({"c": [4]})
+    span.end()
+    assert type(span) is QuickSpan
+    assert kept == [{}, {"a": 1, "b": 2}]
+    assert span.attributes == {"b": 2, "a": 3, "c": (4,)}

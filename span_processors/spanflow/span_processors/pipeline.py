@@ -24,7 +24,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redis.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
 from spanflow.span_processors.redis.watched import WatchedUsers
-from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of
+from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of, first_attributes_of
 from spanflow.span_processors.stages.counters import StageCounts
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.own_thread import OwnThread
@@ -115,7 +115,7 @@ class Pipeline:
     # -- the requests' threads: append and go on -----------------------------------------------------------------------
 
     def span_started(self, span: ReadableSpan, identity: Identity) -> None:
-        """A span has started. Its attributes are copied: they change until it ends.
+        """A span has started. Its attributes are kept as they are now: they change until it ends.
 
         They weigh nothing yet: as long as the span is open it is the application that keeps their values alive.
         """
@@ -123,7 +123,7 @@ class Pipeline:
         if context is None:
             return
         span_id = context.span_id
-        entry = (_START, span_id, span, span.name, attributes_of(span), identity, BASE_WEIGHT)
+        entry = (_START, span_id, span, span.name, first_attributes_of(span), identity, BASE_WEIGHT)
         if self._append_start(span_id, entry) and not self._running:
             self._start_threads()
 

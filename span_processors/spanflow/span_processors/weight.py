@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan
+
+from spanflow.span_processors.span_attributes import final_attributes_of
 
 #: What an entry occupies beside its texts: the span, its dictionaries, a context.
 BASE_WEIGHT: Final = 1024
@@ -13,11 +14,7 @@ _SMALL: Final = frozenset({int, float, bool, type(None)})
 
 def weight_of_span(span: ReadableSpan) -> int:
     """The weight of an ended span."""
-    own = getattr(span, "_attributes", None)
-    if type(own) is BoundedAttributes:
-        # Frozen by now, so its dictionary may be looked at as it is.
-        return weight_of(own._dict)
-    return weight_of(span.attributes or {})
+    return weight_of(final_attributes_of(span))
 
 
 def weight_of(attributes: Mapping[str, Any]) -> int:

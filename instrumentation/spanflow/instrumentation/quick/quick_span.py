@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, Tracer, _Spa
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status
 from opentelemetry.util.types import AnyValue
 
+from spanflow.span_processors.span_attributes import LendingAttributes
+
 _make: Final = object.__new__
 #: Values that the SDK would keep as they are.
 _PLAIN: Final = frozenset({str, int, bool, float})
@@ -113,7 +115,7 @@ def _bounded(attributes: Mapping[str, AnyValue] | None, limits: SpanLimits) -> B
     longest: int | None = limits.max_span_attribute_length
     if most is None or longest is not None or (attributes is not None and not _is_plain(attributes, most)):
         return BoundedAttributes(most, attributes, immutable=False, max_value_len=longest)
-    bounded: Any = _make(BoundedAttributes)
+    bounded: Any = _make(LendingAttributes)
     bounded._dict = {} if attributes is None else dict(attributes)
     bounded.maxlen = most
     bounded.dropped = 0

@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from spanflow.span_processors import names
 from spanflow.span_processors.event.json_safe import is_plain
 from spanflow.span_processors.ids import MAX_SAFE_INTEGER
 from spanflow.span_processors.redaction.redaction import Redactor
@@ -19,8 +20,11 @@ _BAD_TEXT: Final = b"\\u0000"
 #: None, but also NaN.
 _NOTHING: Final = b"null"
 
-#: Attributes as JSON, the same as a mapping, and how many values were hidden.
-Clean: TypeAlias = tuple[bytes, Mapping[str, Any], int]
+#: Attributes as JSON, the same as a mapping, how many values were hidden, and whether they say whose flow it is.
+Clean: TypeAlias = tuple[bytes, Mapping[str, Any], int, bool]
+
+#: Attributes that say whose flow it is; one of these is among them whenever it is said at all.
+_WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
 
 
 class CleanAttributes:
@@ -33,7 +37,7 @@ class CleanAttributes:
         self._kept_keys: set[str] = set()
         self._number_keys: set[str] = set()
         #: Whole sets of attributes as JSON: many checkpoints say the same every time.
-        self._sets: set[bytes] = set()
+        self._sets: dict[bytes, Clean] = {}
 
     def __call__(self, attributes: Mapping[str, Any]) -> Clean | None:
         """The attributes as they may be seen; None when some value cannot be written just as it is."""
@@ -41,8 +45,9 @@ class CleanAttributes:
             written = orjson.dumps(attributes)
         except (TypeError, ValueError):
             return None
-        if written in self._sets:
-            return written, attributes, 0
+        known = self._sets.get(written)
+        if known is not None:
+            return known
         if self._all_known(attributes):
             clean, hidden = attributes, 0
         else:
@@ -55,11 +60,12 @@ class CleanAttributes:
                 written = orjson.dumps(clean)
         if _BAD_TEXT in written:
             return None
+        cleaned = written, clean, hidden, says_who(attributes)
         if not hidden and len(written) <= _REMEMBERED_SET_LENGTH and _NOTHING not in written:
             if len(self._sets) >= _REMEMBERED_SETS:
                 self._sets.clear()
-            self._sets.add(written)
-        return written, clean, hidden
+            self._sets[written] = cleaned
+        return cleaned
 
     def _all_known(self, attributes: Mapping[str, Any]) -> bool:
         texts = self._texts
@@ -93,3 +99,8 @@ class CleanAttributes:
                     self._texts.add((key, value))
             elif kind is int or kind is float or kind is bool:
                 self._number_keys.add(key)
+
+
+def says_who(attributes: Mapping[str, Any]) -> bool:
+    """Whether attributes say whose flow it is."""
+    return not _WHO.isdisjoint(attributes)

@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanContext
 
 from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.encoding.clean_attributes import says_who
 from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
 from spanflow.span_processors.encoding.known_identities import KnownIdentities
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
@@ -102,7 +103,7 @@ class Encoder:
         trace_id, span_id, *_ = context
         flow = self._flows.get(trace_id) or self._open(trace_id, now)
         flow.touched_at = now
-        if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
+        if identity is not flow.last_identity or (attributes and says_who(attributes)):
             self._learn(flow, identity, attributes)
         parent = span.parent
         is_root = parent is None or parent.is_remote
@@ -110,9 +111,7 @@ class Encoder:
         if is_root and (flow.root is None or flow.root == span_id):
             flow.root = span_id
             flow.joined = parent is not None
-            if flow.last_identity is not NOBODY:
-                # Otherwise all that is known stands in attributes already; other spans' are theirs to tell.
-                more = identity_beyond(flow.identity, attributes)
+            more = _said_beside(flow, attributes)
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
         if hidden:
             flow.redacted += hidden
@@ -153,7 +152,7 @@ class Encoder:
         if opened is None:
             data, whole, rings, hidden = self._ended_without_start(flow, span, attributes)
         else:
-            if len(attributes) != len(opened.attributes) and not _SAYS_WHO.isdisjoint(attributes):
+            if len(attributes) != len(opened.attributes) and says_who(attributes):
                 self._learn(flow, NOBODY, attributes)
             more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
             data, whole, rings, hidden = self._spans.end(flow.id_bytes, span, attributes, opened, more)
@@ -200,7 +199,7 @@ class Encoder:
     def short(
         self,
         span: ReadableSpan,
-        context: SpanContext | None,
+        context: SpanContext,
         put_off: PutOff,
         name: str,
         before: Mapping[str, Any],
@@ -218,18 +217,20 @@ class Encoder:
         except AttributeError:
             return False
         # Ids of spans are only unique within their trace: another flow's span may have the same.
-        flow = None if context is None or context is not span._context else self._flows.get(context[0])
-        if context is None or flow is None:
+        flow = self._flows.get(context[0]) if context is span._context else None
+        if flow is None:
             return False
-        if identity is not flow.last_identity or (attributes and not _SAYS_WHO.isdisjoint(attributes)):
-            self._learn(flow, identity, attributes)
-        is_root = parent is None or parent.is_remote
-        more = identity_beyond(flow.identity, attributes) if is_root and flow.last_identity is not NOBODY else _NOTHING
         event_type, moment = put_off
+        is_root = parent is None or parent.is_remote
+        more = _said_beside(flow, before) if is_root else _NOTHING
+        if more and not more.keys().isdisjoint(attributes):
+            return False
         once = self._spans.once(flow.id_bytes, span, attributes, event_type, name, before, more)
         if once is None:
             return False
-        data, shape = once
+        data, shape, tells_who = once
+        if tells_who or identity is not flow.last_identity:
+            self._learn(flow, identity, attributes)
         flow.touched_at = now
         if shape.hidden:
             flow.redacted += shape.hidden
@@ -457,9 +458,15 @@ class Encoder:
             self._hand_over(flow, flow_part.PRESSURE)
 
 
-#: Attributes that say whose flow it is; one of these is among them whenever it is said at all.
-_SAYS_WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
 _SILENT: Final = (None, None, None)
+
+
+def _said_beside(flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the root says of the identity beside its own attributes."""
+    if flow.last_identity is NOBODY:
+        # All that is known stands in attributes already; other spans' are theirs to tell.
+        return _NOTHING
+    return identity_beyond(flow.identity, attributes)
 
 
 def _is_local_root(span: ReadableSpan) -> bool:

@@ -50,8 +50,8 @@ _ERROR: Final = StatusCode.ERROR
 Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
 #: The end event, the whole span as one merged entry, whether dashboards hear of it now, how many values were hidden.
 Ended: TypeAlias = tuple[bytes, bytes, bool, int]
-#: Start and end in one entry as it goes into the stream, and the shape.
-Once: TypeAlias = tuple[bytes, Shape]
+#: Start and end in one entry as it goes into the stream, the shape, and whether it says whose flow it is.
+Once: TypeAlias = tuple[bytes, Shape, bool]
 
 
 class UsualSpans:
@@ -77,7 +77,7 @@ class UsualSpans:
         cleaned = self._clean({**attributes, **more} if more else attributes)
         if cleaned is None or (state is not DEFAULT_TRACE_STATE and state):
             return None
-        written, clean, hidden = cleaned
+        written, clean, hidden, _ = cleaned
         shape = self._shapes.of(name, self._types.of(name, attributes), kind, scope, flags, span._resource)
         parent_id = b"null" if parent is None else b'"%016x"' % parent[1]
         data = _START % (flow_id, span_id, parent_id, span._start_time or 0, shape.middle)
@@ -101,7 +101,7 @@ class UsualSpans:
             cleaned = self._clean(difference)
             if cleaned is None or self._types.of(name, attributes) != shape.event_type:
                 return None
-            written, difference, hidden = cleaned
+            written, difference, hidden, _ = cleaned
         said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
         tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, said)
         if not difference:
@@ -151,7 +151,7 @@ class UsualSpans:
             said,
             late,
         )
-        return data, shape
+        return data, shape, cleaned[3]
 
     def _said_at_end(self, code: StatusCode, difference: Mapping[str, Any], is_checkpoint: bool) -> tuple[bytes, bytes]:
         """Status and outcome, and the names of the fields that only the end says."""

@@ -244,19 +244,26 @@ class Mirror:
 
     def _index(self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float) -> None:
         user_id, session_id, conversation_id = stream.users
+        score = b"%.6f" % stream.started_s
         known_user, known_session, known_conversation = stream.indexed
         if user_id is not None and user_id != known_user:
-            self._index_under(commands, owners, names.user_flows(user_id).encode(), stream, now)
+            self._index_under(commands, owners, names.user_flows(user_id).encode(), stream, score, now)
         if session_id is not None and session_id != known_session:
-            self._index_under(commands, owners, names.session_flows(session_id).encode(), stream, now)
+            self._index_under(commands, owners, names.session_flows(session_id).encode(), stream, score, now)
         if conversation_id is not None and conversation_id != known_conversation:
-            self._index_under(commands, owners, names.conversation_flows(conversation_id).encode(), stream, now)
+            self._index_under(commands, owners, names.conversation_flows(conversation_id).encode(), stream, score, now)
         stream.indexed = stream.users
 
     def _index_under(
-        self, commands: Commands, owners: list[MirrorItem | None], key: bytes, stream: StreamState, now: float
+        self,
+        commands: Commands,
+        owners: list[MirrorItem | None],
+        key: bytes,
+        stream: StreamState,
+        score: bytes,
+        now: float,
     ) -> None:
-        commands.add(b"ZADD", key, b"%.6f" % stream.started_s, stream.flow_id.encode())
+        commands.add(b"ZADD", key, score, stream.flow_id.encode())
         owners.append(None)
         if now >= self._trimmed.get(key, 0.0):
             if len(self._trimmed) >= _REMEMBERED_INDEXES:
