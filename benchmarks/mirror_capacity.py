@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks.variants import Servers
 from benchmarks.workload import CHECKPOINTS, traced
+from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.span_processors.assembly import build_pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
 from spanflow.span_processors.redis.mirror import START, Mirror, MirrorItem, Ring, StreamEntry
@@ -122,6 +123,7 @@ def whole_path_from_spans(url: str, requests: int) -> float:
     )
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(FlowSpanProcessor(pipeline))
+    quicken(provider)  # as in a gateway that was started under Spanflow
     request = traced(provider.get_tracer("benchmark"))
 
     async def serve() -> None:
