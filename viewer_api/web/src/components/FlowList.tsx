@@ -53,7 +53,7 @@ export function FlowList({ flows, chosen, onChoose, onMore }: Props) {
                     {flow.name ?? flow.flow_id}
                   </button>
                 </td>
-                <td>{flow.started_at === null ? "–" : dateTime(flow.started_at)}</td>
+                <td className="moment">{flow.started_at === null ? "–" : dateTime(flow.started_at)}</td>
                 <td className="number">{flow.duration_ms === null ? "–" : duration(flow.duration_ms)}</td>
                 <td className="number">{flow.checkpoint_count}</td>
                 <td className="number">{flow.error_count}</td>
