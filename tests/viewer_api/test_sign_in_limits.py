@@ -283,7 +283,8 @@ def test_places_for_sockets_come_back_whatever_happens() -> None:
                 pass
             raise ZeroDivisionError
     with rates.socket(ada), rates.socket(Principal("eve", Via.TOKEN, Role.ADMIN)):
-        pass
+        with rates.socket(Principal("ada", Via.TOKEN, Role.ADMIN, user_id="another Ada")):
+            pass
 
 
 @pytest.mark.anyio

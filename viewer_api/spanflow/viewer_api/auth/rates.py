@@ -66,4 +66,5 @@ class Rates:
 
 
 def _who(principal: Principal) -> Hashable:
-    return principal.origin, principal.name
+    # A name alone may be that of several people.
+    return principal.origin, principal.name, principal.user_id
