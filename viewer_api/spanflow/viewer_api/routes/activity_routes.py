@@ -16,6 +16,7 @@ from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.activities import Period
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.person import Person
+from spanflow.viewer_api.texts import filter_text
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1/activities", tags=["activities"])
@@ -39,7 +40,7 @@ async def conversations(
     """Conversations that have a part in the period, the latest first."""
     viewer = viewer_of(request)
     user = checked_id(user_id) if user_id else None
-    server = mcp_server.replace("\0", "") or None if mcp_server else None
+    server = filter_text(mcp_server)
     await viewer.must_see(request, "conversations_listed", user)
     searched = {"date_from": date_from, "date_to": date_to, "mcp_server": server}
     await viewer.look(request, "conversations_listed", user_id=user, searched=searched)

@@ -11,6 +11,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.dates import parsed_time
 from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.audit_log import Filters
+from spanflow.viewer_api.texts import filter_text
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
@@ -38,12 +39,12 @@ async def entries(
     limit = min(limit, 500)
     wanted = Filters(
         user_id=checked_id(user_id) if user_id else None,
-        actor=_plain(actor),
-        action=_plain(action),
-        outcome=_plain(outcome),
+        actor=_trimmed(actor),
+        action=_trimmed(action),
+        outcome=_trimmed(outcome),
         since=parsed_time(since, "since"),
         until=parsed_time(until, "until", end=True),
-        text=_plain(text),
+        text=_trimmed(text),
     )
     viewer = viewer_of(request)
     rows = await viewer.audit.page(wanted, before, limit)
@@ -70,6 +71,5 @@ async def entries(
     return json_response({"entries": shown, "next": rows[-1]["id"] if len(rows) == limit else None})
 
 
-def _plain(value: str | None) -> str | None:
-    """A filter's text; an empty one filters nothing, and Postgres knows no NUL."""
-    return value.replace("\0", "").strip() or None if value else None
+def _trimmed(value: str | None) -> str | None:
+    return filter_text(value.strip()) if value else None

@@ -18,6 +18,7 @@ from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.own_totals import own_totals
+from spanflow.viewer_api.texts import plain
 from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["conversations"])
@@ -79,18 +80,18 @@ async def conversations(
         "min_tokens": min_tokens,
     }
     await viewer.look(request, "conversations_listed", user_id=one, searched=searched)
-    if user and (person := _plain(user).strip()):
+    if user and (person := plain(user).strip()):
         found = await viewer.users.ids_matching(person, MAX_PEOPLE + 1, visible)
         if len(found) > MAX_PEOPLE:
             raise invalid_request(f"user: more than {MAX_PEOPLE} people match; write more of the name.")
         user_ids = tuple(found if user_ids is None else (each for each in found if each in user_ids))
     wanted = ConversationFilters(
         user_ids=user_ids,
-        mcp_servers=_chosen(mcp_server, _plain),
-        tools=_chosen(tool, _plain),
+        mcp_servers=_chosen(mcp_server, plain),
+        tools=_chosen(tool, plain),
         since=parsed_time(since, "since"),
         until=parsed_time(until, "until", end=True),
-        text=_plain(q).strip() or None,
+        text=plain(q).strip() or None,
         min_tool_calls=min_tool_calls,
         min_tokens=min_tokens,
         visible=visible,
@@ -229,8 +230,3 @@ def _chosen(values: list[str] | None, clean: Any) -> tuple[str, ...] | None:
     """The values of a filter that was given, once or several times; empty ones filter nothing."""
     chosen = tuple(dict.fromkeys(clean(value) for value in values or () if value))
     return tuple(value for value in chosen if value) or None
-
-
-def _plain(value: str) -> str:
-    """Postgres knows no NUL."""
-    return value.replace("\0", "")

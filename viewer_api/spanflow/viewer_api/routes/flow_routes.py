@@ -13,6 +13,7 @@ from spanflow.viewer_api.flow_reader import FlowReader, flow_reader
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.responses import json_response, raw_json_response
 from spanflow.viewer_api.seeds_answers import as_seeds_row, as_session_document, as_session_row, session_tree_json
+from spanflow.viewer_api.texts import filter_text
 from spanflow.viewer_api.viewer import Needs, checked_id, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -65,7 +66,7 @@ async def sessions_of_user(
     user_id = checked_id(user_id)
     await viewer_of(request).must_see(request, "sessions_read", user_id)
     await viewer_of(request).look(request, "sessions_read", user_id=user_id)
-    sessions = await reader.sessions_of_user(user_id, _plain(source), min(limit, MAX_FLOWS))
+    sessions = await reader.sessions_of_user(user_id, filter_text(source), min(limit, MAX_FLOWS))
 
     def body() -> Response:
         shown = [as_session_row(session_id, flows) for session_id, flows in sessions.items()]
@@ -111,8 +112,3 @@ async def _session(request: Request, reader: FlowReader, session_id: str) -> lis
     users = [flow.user_id for flow in flows]
     await viewer_of(request).look_at(request, "session_read", users, target=session_id)
     return flows
-
-
-def _plain(value: str | None) -> str | None:
-    """A filter's text; an empty one filters nothing, and Postgres knows no NUL."""
-    return value.replace("\0", "") or None if value else None
