@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,20 @@ def test_flows_are_listed_by_filters(here: dict[str, str], stored: None) -> None
         "✓ 2026-03-01 11:00:00  0af7651916cd43dd8448eb211c80319c  user 7  ok  1.23 s  POST /ask\n"
     )
     assert [flow["flow_id"] for flow in lines_of(spanflow("flows", "--json", **here))] == [f"{FLOW:032x}"]
+
+
+def test_it_is_said_when_nobody_knows_what_runs(
+    here: dict[str, str], stored: None, postgres_dsn: str, redis_url: str, tmp_path: Path, proxy: Callable[..., Any]
+) -> None:
+    line = proxy(redis_url)
+    with running_viewer(postgres_dsn, line.url, tmp_path / "other", redis_timeout=0.5) as viewer:
+        assert "without_running" not in viewer.get("/api/v1/flows")
+        line.cut()
+        assert viewer.get("/api/v1/flows")["without_running"] is True
+        done = spanflow("flows", "--json", **{**here, "SPANFLOW_URL": viewer.origin})
+        line.restore()
+    assert [flow["flow_id"] for flow in lines_of(done)] == [f"{FLOW:032x}"]
+    assert done.stderr == "Redis is away: what runs now is not known, and not among them.\n"
 
 
 def test_a_long_list_comes_page_by_page(here: dict[str, str], redis_url: str) -> None:

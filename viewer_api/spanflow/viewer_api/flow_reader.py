@@ -49,6 +49,8 @@ class FlowReader:
         self._redis = redis
         self._visible = visible
         self._withheld = withheld
+        #: Redis was asked and did not answer: what runs is not among what was read.
+        self.without_running = False
 
     async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Flow]:
         """Newest first."""
@@ -171,6 +173,7 @@ class FlowReader:
             found = await self._redis.reduced_all(flow_ids)
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running flows: %s", why)
+            self.without_running = True
             return []
         flows = await asyncio.to_thread(
             lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]

@@ -51,7 +51,7 @@ def run(arguments: Arguments, console: Console) -> int:
 
     limit = max(1, arguments.limit)
     filters = {name: getattr(arguments, name) for name in _FILTERS}
-    found = _found(client(arguments, os.environ, console), filters, limit)
+    found = _found(client(arguments, os.environ, console), filters, limit, console)
     shown = [flow for flow, _ in zip(found, range(limit), strict=False)]
     if arguments.json:
         for flow in shown:
@@ -70,11 +70,15 @@ def run(arguments: Arguments, console: Console) -> int:
     return 0
 
 
-def _found(viewer: "ViewerClient", filters: dict[str, str | None], limit: int) -> Iterator[dict[str, Any]]:
+def _found(
+    viewer: "ViewerClient", filters: dict[str, str | None], limit: int, console: Console
+) -> Iterator[dict[str, Any]]:
     """Page by page, the newest first."""
     cursor: str | None = None
     while True:
         page = viewer.get("/api/v1/flows", {**filters, "limit": min(_PAGE, limit), "cursor": cursor})
+        if page.get("without_running"):
+            console.note("Redis is away: what runs now is not known, and not among them.")
         yield from page["flows"]
         cursor = page.get("next")
         if not cursor:

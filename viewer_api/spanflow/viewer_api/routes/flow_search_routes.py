@@ -75,8 +75,9 @@ async def flows(
 ) -> Response:
     """Flows that match every filter. A filter that is given several times asks for any of its values.
 
-    What runs stands on the first page. A flow is in a time range when any moment of it is. `next` is the cursor of the
-    next page; `searched_until` says that a search ran out of time, and that the next page goes on from there.
+    What runs stands on the first page; `without_running` says that Redis is away, so that nobody knows what does. A
+    flow is in a time range when any moment of it is. `next` is the cursor of the next page; `searched_until` says that
+    a search ran out of time, and that the next page goes on from there.
     """
     viewer = viewer_of(request)
     query = flow_query(request.query_params, principal.visible)
@@ -109,6 +110,8 @@ async def flows(
     ]
     await _add_names(viewer, shown)
     answer: dict[str, Any] = {"flows": shown, "next": _written(page, query, shown_before | {_word(id) for id in known})}
+    if reader.without_running:
+        answer["without_running"] = True
     if page.searched_until is not None:
         answer["searched_until"] = page.searched_until
     if query.counting is not Counting.NONE:
