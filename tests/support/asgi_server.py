@@ -1,7 +1,6 @@
 """An ASGI application behind a real uvicorn in a thread of this process: real sockets, and spans within reach."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from tests.support.poll import eventually
+from tests.support.ports import quick_listener
 
 
 class Told:
@@ -42,8 +42,7 @@ def serving(
     app: Any, *, make_server: Callable[[uvicorn.Config], uvicorn.Server] = uvicorn.Server, **options: Any
 ) -> Iterator[str]:
     """The address, like `127.0.0.1:4711`, while the application is served."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = quick_listener(0)
     config = uvicorn.Config(
         app, log_config=None, lifespan="on", timeout_graceful_shutdown=2, ws="websockets-sansio", **options
     )

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.support.ports import quick_listener
+
 
 class TcpProxy:
     """Forwards one loopback port to `upstream`, a URL such as `redis://127.0.0.1:6379/0` or plain `host:port`.
@@ -105,7 +107,7 @@ class TcpProxy:
     # Not asyncio's own server: closed at the wrong moment, it forgets connections that it has accepted.
     def _listen(self) -> None:
         if self._listener is None:
-            self._listener = socket.create_server((self.host, self.port))
+            self._listener = quick_listener(self.port)
             self._listener.setblocking(False)
             self.port = self._listener.getsockname()[1]
             self._loop.add_reader(self._listener, self._accept, self._listener)
