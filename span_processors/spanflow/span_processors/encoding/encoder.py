@@ -15,7 +15,7 @@ from spanflow.span_processors.encoding.completion import Completion, CompletionL
 from spanflow.span_processors.encoding.known_identities import KnownIdentities
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.encoding.rings import ring_for
-from spanflow.span_processors.encoding.shapes import rings_at_start
+from spanflow.span_processors.encoding.shapes import RING_AT_START
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
 from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
 from spanflow.span_processors.encoding.this_process import ThisProcess
@@ -63,6 +63,7 @@ class Encoder:
         self._metadata = Metadata.from_settings(settings)
         self._redactor = redactor
         self._spans = SpanEncoder(process, redactor, classifier)
+        self._event_type = self._spans.event_type
         self._max_spans = settings.max_flow_spans
         self._max_bytes = settings.max_flow_bytes
         self._archiving = archiving
@@ -179,10 +180,10 @@ class Encoder:
 
         None when dashboards are to hear of its start.
         """
-        event_type = self._spans.event_type(name, attributes)
+        event_type = self._event_type(name, attributes)
         parent = span.parent
         is_root = parent is None or parent.is_remote
-        tells = rings_at_start(event_type)
+        tells = event_type in RING_AT_START
         if not is_root and not tells:
             return event_type, None
         context = span.context

@@ -11,6 +11,8 @@ from spanflow.span_processors.encoding.span_events import KINDS, Part, to_json
 from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.redaction.redaction import Redactor
 
+#: Checkpoints of which dashboards hear when they start.
+RING_AT_START: Final = frozenset({names.LLM_THINKING})
 _REMEMBERED: Final = 4096
 
 
@@ -78,17 +80,12 @@ class Shapes:
             written[1:-1],
             event_type,
             event_type != names.PLAIN_SPAN,
-            rings_at_start(event_type),
+            event_type in RING_AT_START,
             rings_at_end(event_type),
             hidden,
         )
 
 
-def rings_at_start(event_type: str) -> bool:
-    """Dashboards hear of `llm_thinking` when it starts."""
-    return event_type == names.LLM_THINKING
-
-
 def rings_at_end(event_type: str) -> bool:
     """Dashboards hear of every other checkpoint when it ends."""
-    return event_type != names.LLM_THINKING and event_type != names.PLAIN_SPAN
+    return event_type != names.PLAIN_SPAN and event_type not in RING_AT_START
