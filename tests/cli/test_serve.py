@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,20 @@ def test_it_serves_on_a_free_port_and_prints_a_link_that_signs_in(redis_url: str
             assert browser.get("api/v1/session").json()["via"] == "session"
         viewer.end(signal.SIGTERM)
         assert "Application shutdown complete" in viewer.said
+
+
+def test_answers_do_not_wait_for_the_client_where_there_is_no_uvloop(redis_url: str, postgres_dsn: str) -> None:
+    there = {"SPANFLOW_REDIS_URL": redis_url, "SPANFLOW_POSTGRES_DSN": postgres_dsn}
+    without = "import sys; sys.modules['uvloop'] = None; from spanflow.cli.main import main; main()"
+    with running("serve", "--port", "0", settings=there, command=[sys.executable, "-c", without]) as viewer:
+        said = viewer.wait_for("Application startup complete")
+        link = re.search(r"Open (http://127\.0\.0\.1:\d+/)", said)
+        assert link is not None, said
+        with httpx.Client(base_url=link[1]) as browser:
+            quickest = min(browser.get("api/v1/session").elapsed for _ in range(20))
+            # Nagle's algorithm beside delayed acknowledgements: 40 ms, every time.
+            assert quickest.total_seconds() < 0.03
+        viewer.end(signal.SIGTERM)
 
 
 def test_its_older_name_still_works() -> None:
