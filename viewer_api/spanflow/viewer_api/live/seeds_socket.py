@@ -76,7 +76,7 @@ class SeedsSocket:
                     self._receive,
                     self._follow,
                     lambda: unblock(self._connection, PATIENCE * viewer.settings.viewer_heartbeat_seconds),
-                    lambda: recheck(self._connection, viewer, self._principal),
+                    lambda: recheck(self._connection, viewer, self._principal, announced=False),
                 )
         finally:
             watching.listeners.remove(self._watch_changed)

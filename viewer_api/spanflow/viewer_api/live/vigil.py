@@ -34,23 +34,25 @@ async def unblock(line: Line, seconds: float) -> None:
             raise Closed
 
 
-async def recheck(line: Line, viewer: Viewer, principal: Principal) -> None:
-    """End the socket when its client has signed out, its sign-in is over or its rights are not what they were."""
+async def recheck(line: Line, viewer: Viewer, principal: Principal, *, announced: bool = True) -> None:
+    """End the socket when its client has signed out, its sign-in is over or its rights are not what they were. Older
+    clients are not told by a message of their own (`announced`), only by the code."""
     while True:
         await asyncio.sleep(viewer.settings.viewer_recheck_seconds)
         now = await viewer.authenticator.renewed(principal)
         if now is None and principal.via is Via.PROXY:
             why = "The proxy is asked again who you are: connect again."
-            await line.close(closing.SIGN_IN_AGAIN, "sign_in_again", why)
+            await line.close(closing.SIGN_IN_AGAIN, "sign_in_again", why, announced=announced)
             raise Closed
         if now is None:
-            await line.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.")
+            await line.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.", announced=announced)
             raise Closed
         if not allowed(now, Right.LIVE):
-            await line.close(closing.FORBIDDEN, "forbidden", "The right «live» was taken away.")
+            await line.close(closing.FORBIDDEN, "forbidden", "The right «live» was taken away.", announced=announced)
             raise Closed
         if now.role is not principal.role or now.visible != principal.visible:
-            await line.close(closing.RIGHTS_CHANGED, "rights_changed", "Your rights have changed: connect again.")
+            why = "Your rights have changed: connect again."
+            await line.close(closing.RIGHTS_CHANGED, "rights_changed", why, announced=announced)
             raise Closed
 
 
