@@ -24,6 +24,7 @@ from spanflow.viewer_api.store.flow_statements import (
 )
 from spanflow.viewer_api.store.stretches import Stretch, stretches_of
 from tests.support.history import Unreliable, filled_database, run_with
+from tests.support.plans import explained
 from tests.support.postgres_server import PostgresServer
 from tests.support.query import query, script
 
@@ -228,6 +229,24 @@ def test_a_search_that_runs_out_of_time_says_how_far_it_came_and_goes_on_from_th
     assert times == sorted(filter(None, times), reverse=True)
     assert times
     assert pages[-1].searched_until is None
+
+
+def test_a_few_flows_are_narrowed_by_every_filter_and_nothing_else_is_read(dsn: str, known: Known) -> None:
+    some = [flow["flow_id"] for flow in random.Random(1).sample(known, 300)] + [f"{n:032x}" for n in range(300)]
+
+    async def run() -> dict[str, str]:
+        wrong = {}
+        async with explained(dsn) as database:
+            for name, filters in CASES.items():
+                database.readings.clear()
+                found = {row["flow_id"] for row in await FlowSearch(database).among(filters, some)}
+                if found != set(expected(known, filters)) & set(some):
+                    wrong[name] = f"{len(found)} found"
+                if database.readings.rows > 5000 or database.readings.whole:
+                    wrong[name] = str(database.readings)
+        return wrong
+
+    assert asyncio.run(run()) == {}
 
 
 def test_a_count_goes_so_far_and_then_says_at_least(dsn: str) -> None:

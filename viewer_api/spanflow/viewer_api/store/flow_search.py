@@ -33,6 +33,7 @@ from spanflow.viewer_api.store.stretches import Stretch, stretches_of
 #: An exact count goes no further.
 MAX_COUNT: Final = 100_000
 _EDGES = "SELECT min(start_key) AS oldest, max(start_key) AS newest FROM {s}.interaction_flows"
+_KEYS: Final = "SELECT flow_id, start_key FROM {s}.flow_keys WHERE flow_id = ANY ($1::text[])"
 _FIRST_SLICE: Final = timedelta(days=1)
 _WIDE_SLICE: Final = timedelta(days=7)
 _MOST_SLICE: Final = timedelta(days=56)
@@ -124,15 +125,19 @@ class FlowSearch:
         return Count(total, "exact")
 
     async def among(self, filters: Filters, flow_ids: Sequence[str]) -> list[Row]:
-        """Those of these flows that are stored and match, with their users."""
+        """Those of these flows that are stored and match, with their users. Of flows that run, few are."""
         if filters.nothing_stored or not flow_ids:
             return []
+        keys = await self._database.fetch(_KEYS, list(flow_ids))
+        if not keys:
+            return []
         conditions = conditions_of(filters)
-        wanted = conditions.value(list(flow_ids), "text[]")
-        conditions.add(
-            f"(start_key, flow_id) IN (SELECT start_key, flow_id FROM {{s}}.flow_keys WHERE flow_id = ANY ({wanted}))"
-        )
-        text = f"SELECT flow_id, user_id FROM {{s}}.interaction_flows WHERE {conditions.sql}"
+        places = conditions.value([row["start_key"] for row in keys], "timestamptz[]")
+        ids = conditions.value([row["flow_id"] for row in keys], "text[]")
+        conditions.add("start_key = place.key AND flow_id = place.id")
+        # Each by its key, whatever the planner thinks of the filters.
+        one = f"SELECT flow_id, user_id FROM {{s}}.interaction_flows WHERE {conditions.sql} OFFSET 0"
+        text = f"SELECT flow.* FROM unnest({places}, {ids}) AS place (key, id) CROSS JOIN LATERAL ({one}) AS flow"
         return await self._database.fetch(text, *conditions.values)
 
     async def estimate(self, filters: Filters) -> Count:
