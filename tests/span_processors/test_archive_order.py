@@ -53,6 +53,10 @@ def parts_of(flow: int, share: Sequence[tuple[str, list[Event], dict[str, Any]]]
 def row_of(dsn: str, flow: int) -> dict[str, Any]:
     """The row without what may differ between two flows and between two ways to the same row."""
     [row] = query(dsn, "SELECT * FROM omni2.interaction_flows WHERE flow_id = $1", f"{flow:032x}")
+    return comparable(row)
+
+
+def comparable(row: dict[str, Any]) -> dict[str, Any]:
     row["flow_data"] = orjson.loads(row["flow_data"])
     row["tree"] = flow_data.read(row["flow_data"]).tree().rows()
     for name in ("flow_id", "revision", "updated_at", "flow_bytes"):
@@ -151,9 +155,16 @@ def test_with_kills_in_between_every_flow_is_one_row_with_every_span(postgres_ds
             process.wait()
     with archives_in(postgres_dsn, tmp_path) as archives:
         replay(archives.make("heir"))
-    rows = query(postgres_dsn, "SELECT flow_id, span_count, processes FROM omni2.interaction_flows ORDER BY flow_id")
-    assert [row["flow_id"] for row in rows] == [f"{flow:032x}" for flow in range(60)]
-    assert {(row["span_count"], tuple(row["processes"])) for row in rows} == {(6, ("1", "2", "3"))}
+        at_once = [
+            part(60, [span(number, number - 1 or None), span(number + 10, number)], process=str(number))
+            for number in (1, 2, 3)
+        ]
+        deliver(archives.make("undisturbed"), *at_once)
+    rows = query(postgres_dsn, "SELECT * FROM omni2.interaction_flows ORDER BY flow_id")
+    assert [row["flow_id"] for row in rows] == [f"{flow:032x}" for flow in range(61)]
+    *pieced_together, undisturbed = map(comparable, rows)
+    assert (undisturbed["span_count"], undisturbed["processes"]) == (6, ["1", "2", "3"])
+    assert [row for row in pieced_together if row != undisturbed] == []
 
 
 @pytest.mark.parametrize("spans", [10_000])

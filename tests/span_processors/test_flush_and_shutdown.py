@@ -50,6 +50,22 @@ def test_a_flush_brings_finished_flows_into_postgres_without_waiting_for_their_g
         assert stored(postgres_dsn) == made
 
 
+def test_a_flush_keeps_its_time_while_postgres_is_silent_and_says_that_not_all_has_left(
+    redis_url: str, postgres_dsn: str, tmp_path: Path, proxy: MakeProxy
+) -> None:
+    line = proxy(postgres_dsn)
+    line.half_open()
+    with TracedGateway(redis_url, counted_ids=False, **both(line.url, tmp_path)) as gateway:
+        made = {request(gateway)}
+        begun = time.monotonic()
+        assert gateway.pipeline.force_flush(0.3) is False
+        assert time.monotonic() - begun < 0.8
+        line.restore()
+        assert gateway.pipeline.force_flush(20)
+        # On the way it may have gone over the disk.
+        eventually(lambda: stored(postgres_dsn) == made, within=20)
+
+
 def test_a_silent_postgres_leaves_the_mirror_its_time_at_the_end(
     redis_url: str, redis_client: "redis.Redis", postgres_dsn: str, tmp_path: Path, proxy: MakeProxy
 ) -> None:
