@@ -1,7 +1,7 @@
 """Running requests as trees that grow on the screen; where there is no screen, a line for each step that ended."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol, TextIO
@@ -26,8 +26,16 @@ class Flow:
     user_id: Any
     reducer: FlowReducer = field(default_factory=FlowReducer)
     open: bool = True
+    #: Open steps that are slow, stalled or lost, as far as the viewer has said so.
+    states: dict[str, str] = field(default_factory=dict)
     #: Steps whose end was told.
     told: set[str] = field(default_factory=set)
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """Its tree, each step with its state."""
+        for row in self.reducer.tree().rows():
+            told = self.states.get(row["node_id"])
+            yield row if told is None or row.get("state") == names.NODE_ENDED else {**row, "state": told}
 
     def ended_steps(self) -> Iterator[Event]:
         """Steps that have ended and were not told yet, in the order of their ends."""
@@ -41,8 +49,8 @@ class Flow:
 class View(Protocol):
     """Shows flows while they change."""
 
-    def changed(self, flows: dict[str, Flow], news: set[str]) -> None:
-        """`news` are the ids of flows about which a message said something."""
+    def changed(self, flows: dict[str, Flow], news: Collection[str]) -> None:
+        """`news` are the ids of flows about which a message said something, in its order."""
         ...
 
     def close(self) -> None: ...
@@ -58,17 +66,21 @@ class Flows:
     def take(self, message: dict[str, Any]) -> None:
         """One message of the stream."""
         kind = message.get("type")
-        news: set[str] = set()
+        news: dict[str, None] = {}
         if kind in {"events", "snapshot"}:
             found: list[Event] = message.get("events", [])
             for event in found:
                 flow_id = str(message.get("flow_id") or event.get("flow_id"))
                 self._flow(flow_id, message).reducer.add({**event, "flow_id": flow_id})
-                news.add(flow_id)
+                news[flow_id] = None
         elif kind == "flow":
             flow = self._flow(str(message.get("flow_id")), message)
             flow.open = bool(message.get("open"))
-            news.add(flow.flow_id)
+            news[flow.flow_id] = None
+        elif kind == "states":
+            flow = self._flow(str(message.get("flow_id")), message)
+            flow.states.update(message.get("nodes", {}))
+            news[flow.flow_id] = None
         if news:
             self._view.changed(self._flows, news)
             self._forget()
@@ -91,7 +103,7 @@ class LineView:
         self._write = write
         self._paint = paint
 
-    def changed(self, flows: dict[str, Flow], news: set[str]) -> None:
+    def changed(self, flows: dict[str, Flow], news: Collection[str]) -> None:
         for flow_id in news:
             for entry in flows[flow_id].ended_steps():
                 self._write(self._line(flows[flow_id], entry))
@@ -121,7 +133,7 @@ class TreeView:
         self._clock_ns = clock_ns
         self._shown: set[str] = set()
 
-    def changed(self, flows: dict[str, Flow], news: set[str]) -> None:
+    def changed(self, flows: dict[str, Flow], news: Collection[str]) -> None:
         style = Style(self._paint, self._screen.columns(), self._clock_ns())
         done: list[str] = []
         running: list[str] = []
@@ -142,4 +154,4 @@ class TreeView:
         who = "" if flow.user_id is None else f"user {flow.user_id}  "
         yield ""
         yield self._paint(clean(f"{who}{flow.flow_id}"), "bold")
-        yield from tree_lines(flow.reducer.tree().rows(), style)
+        yield from tree_lines(list(flow.rows()), style)

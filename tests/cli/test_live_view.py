@@ -1,0 +1,54 @@
+"""Running requests in a terminal."""
+
+import io
+from typing import Any
+
+from inline_snapshot import snapshot
+
+from spanflow.cli.terminal.live_view import Flows, LineView, TreeView
+from spanflow.cli.terminal.wording import Paint
+
+PLAIN = Paint(on=False)
+
+
+def event(phase: str, flow_id: str, node_id: str, parent_id: str | None = None, **more: Any) -> dict[str, Any]:
+    times = {"start": {"start_ns": "0"}, "end": {"start_ns": "0", "end_ns": "2000000"}}[phase]
+    return {"phase": phase, "flow_id": flow_id, "node_id": node_id, "parent_id": parent_id, **times, **more}
+
+
+def test_a_step_that_is_slow_or_lost_says_so_until_it_has_ended() -> None:
+    drawn: list[str] = []
+    screen = io.StringIO()
+    flows = Flows(TreeView(screen, PLAIN, clock_ns=lambda: 5_000_000_000))
+
+    def says(message: dict[str, Any]) -> None:
+        screen.truncate(0)
+        screen.seek(0)
+        flows.take({"user_id": 7, **message})
+        drawn.append(screen.getvalue().splitlines()[-1].rstrip())
+
+    tool = {"event_type": "tool_call", "name": "list"}
+    says({"type": "events", "events": [event("start", "f", "a", name="ask"), event("start", "f", "b", "a", **tool)]})
+    says({"type": "states", "flow_id": "f", "state": "slow", "nodes": {"b": "slow"}})
+    says({"type": "states", "flow_id": "f", "state": "lost", "nodes": {"b": "lost"}})
+    says({"type": "states", "flow_id": "f", "state": "running", "nodes": {"b": "running"}})
+    says({"type": "events", "events": [event("end", "f", "b", "a", outcome="ok")]})
+    says({"type": "states", "flow_id": "f", "state": "lost", "nodes": {"b": "lost"}})
+    assert [" ".join(line.split()) for line in drawn] == snapshot(
+        [
+            "└─ ● tool_call list 5.00 s",
+            "└─ ● tool_call list slow 5.00 s",
+            "└─ ? tool_call list lost 5.00 s",
+            "└─ ● tool_call list 5.00 s",
+            "└─ ✓ tool_call list 2.0 ms",
+            "└─ ✓ tool_call list 2.0 ms",
+        ]
+    )
+
+
+def test_lines_of_several_flows_keep_the_order_in_which_they_came() -> None:
+    lines: list[str] = []
+    flows = Flows(LineView(lines.append, PLAIN))
+    ids = [f"{number:032x}" for number in (5, 3, 9, 1, 7)]
+    flows.take({"type": "events", "user_id": 7, "events": [event("end", id, id[-8:], name=id[-1]) for id in ids]})
+    assert [line.split()[-3] for line in lines] == ["5", "3", "9", "1", "7"]
