@@ -44,6 +44,8 @@ _PAUSE_PER_SUBSCRIBER: Final = 0.00004
 #: Without a bell the streams are read so often; who is not watched has no bell.
 _TICK_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 0.5
+#: A few hundred microseconds' worth.
+_JUDGED_AT_ONCE: Final = 40
 
 
 @dataclass(slots=True)
@@ -139,7 +141,9 @@ class Feed:
         """Look at the index, and at every flow that is open or was a moment ago."""
         read_ms = await self.redis.now_ms()
         newest = await self.flows.newest()
+        await self._answer_bells()
         running = await self.redis.open_among(list({*newest, *self.tails}))
+        await self._answer_bells()
         if self._look_closely:
             await self._find_lost_streams()
             self._look_closely = False
@@ -166,7 +170,7 @@ class Feed:
         self._positions.read_ms = read_ms
         self._close(running)
         await self._check_processes()
-        self._judge(read_ms * 1_000_000)
+        await self._judge(read_ms * 1_000_000)
         if not self._looked:
             self._looked = True
             for subscription in self.subscribers:
@@ -214,6 +218,14 @@ class Feed:
     def _move(self, flow_id: str, last_id: str) -> None:
         self.tails[flow_id].last_id = last_id
         self._positions.move(flow_id, last_id)
+
+    async def _answer_bells(self) -> None:
+        """In the middle of a look at many flows: what is new to a watcher does not wait for its end."""
+        # Bells come by way of the event loop.
+        await asyncio.sleep(0)
+        # A stream that may be another one by now is not read on.
+        if self._looked and not self._look_closely and (rung := self._known_rung()):
+            await self._read(rung)
 
     def _known_rung(self) -> set[str]:
         rung = {flow_id for flow_id in self._rung if flow_id in self.tails}
@@ -296,10 +308,12 @@ class Feed:
                     tail.lost ^= {process}
                     self._hand_out(process_notice(self.topic, flow_id, process, alive=process in alive))
 
-    def _judge(self, now_ns: int) -> None:
+    async def _judge(self, now_ns: int) -> None:
         """Tell how long the steps that run usually take, and which open spans have become slow, stalled or lost."""
         usual = self._usual()
-        for flow_id, tail in self.tails.items():
+        for number, (flow_id, tail) in enumerate(list(self.tails.items())):
+            if not number % _JUDGED_AT_ONCE:
+                await self._answer_bells()
             if not tail.open:
                 continue
             news = {

@@ -162,7 +162,7 @@ class Subscription:
                 frame = self._next()
                 yield frame
                 self._note(frame)
-            elif self._last:
+            elif self._last and not self._behind:
                 self._ended = self._last
             else:
                 self._news.clear()
