@@ -94,6 +94,26 @@ async def test_who_signs_in_by_the_first_message_takes_a_place_like_anybody(make
         assert two.socket.close_code == 4429
 
 
+async def test_silent_strangers_keep_nobody_out(viewer: RunningViewer) -> None:
+    lobby = viewer.app.state.viewer.hub.lobby
+    async with contextlib.AsyncExitStack() as stack:
+        strangers = [await stack.enter_async_context(live(viewer, additional_headers={})) for _ in range(50)]
+        await eventually_async(lambda: len(lobby) == 50)
+        for stranger in strangers[:2]:
+            async with live(viewer, additional_headers={}) as known:
+                await known.send(type="auth", token=TOKEN)
+                assert (await known.next())["type"] == "hello"
+            # Whoever said nothing for longest had to go, and may come back.
+            assert (await stranger.next())["code"] == "too_many_sockets"
+            await asyncio.wait_for(stranger.socket.wait_closed(), 5)
+            assert stranger.socket.close_code == 4429
+            await stack.enter_async_context(live(viewer, additional_headers={}))
+            await eventually_async(lambda: len(lobby) == 50)
+        await strangers[2].send(type="auth", token=TOKEN)
+        assert (await strangers[2].next())["type"] == "hello"
+    await eventually_async(lambda: len(lobby) == 0)
+
+
 async def test_who_is_let_in_while_the_viewer_stops_is_told_so_at_once(
     make_viewer: MakeViewer, postgres_dsn: str
 ) -> None:

@@ -1,6 +1,5 @@
 """Lets a client into a socket: accepts it, finds out who it is, and says no in a way that clients can tell apart."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Final
@@ -11,6 +10,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.live import connection as closing
 from spanflow.viewer_api.live.connection import Closed, Connection, Refused
 from spanflow.viewer_api.live.hub import STOPPING
+from spanflow.viewer_api.live.lobby import Crowded
 from spanflow.viewer_api.problems import Problem
 from spanflow.viewer_api.viewer import Viewer, viewer_of
 
@@ -18,8 +18,6 @@ from spanflow.viewer_api.viewer import Viewer, viewer_of
 PROTOCOL: Final = "spanflow.live.v1"
 _SIGN_IN_SECONDS: Final = 10.0
 _TICKET_PREFIX: Final = "t."
-#: Sockets that have not said who they are.
-_MAX_ARRIVING: Final = 50
 
 
 class _TurnedAway(Exception):
@@ -80,19 +78,16 @@ async def _let_in(
 
 async def _introduced(connection: Connection, viewer: Viewer, offered: list[str], websocket: WebSocket) -> Principal:
     """Somebody who says only now who they are."""
-    hub = viewer.hub
-    if hub.stopping:
+    if viewer.hub.stopping:
         raise _TurnedAway(closing.RESTARTING, STOPPING, "The viewer stops: connect again.")
-    if hub.arriving >= _MAX_ARRIVING:
-        raise _TurnedAway(closing.TOO_MANY, "too_many_sockets", "Too many sockets wait to sign in already.")
-    hub.arriving += 1
     try:
         principal = await _signed_in(connection, viewer, offered, websocket)
+    except Crowded:
+        detail = "Too many sockets wait to sign in, and this one has said nothing yet."
+        raise _TurnedAway(closing.TOO_MANY, "too_many_sockets", detail) from None
     except Problem as why:
         close_code = closing.TOO_MANY if why.status_code == 429 else closing.TRY_LATER
         raise _TurnedAway(close_code, why.code, str(why.detail)) from None
-    finally:
-        hub.arriving -= 1
     if principal is None:
         raise _TurnedAway(closing.NOT_SIGNED_IN, "not_signed_in", "Sign in first.")
     return principal
@@ -106,7 +101,8 @@ async def _signed_in(
     try:
         if ticket is not None:
             return await viewer.authenticator.by_ticket(ticket, websocket)
-        first = await asyncio.wait_for(connection.receive(), _SIGN_IN_SECONDS)
+        async with viewer.hub.lobby.place(_SIGN_IN_SECONDS):
+            first = await connection.receive()
         token = first.get("token")
         if first.get("type") != "auth" or not isinstance(token, str):
             return None

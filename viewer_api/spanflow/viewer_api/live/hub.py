@@ -12,6 +12,7 @@ from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.viewer_api.live.bells import Bells
 from spanflow.viewer_api.live.feed import Feed, Surroundings
 from spanflow.viewer_api.live.frames import Frame, NoticeFrame
+from spanflow.viewer_api.live.lobby import Lobby
 from spanflow.viewer_api.live.subscription import (
     CONTENTS_SHOWN,
     DISABLED,
@@ -32,6 +33,8 @@ StateListener = Callable[[bool], None]
 Goodbye = Callable[[], Awaitable[None]]
 #: Clients that do not take their leave within this time are cut off.
 _GOODBYE_SECONDS: Final = 2.0
+#: Sockets that have not said who they are.
+_MAX_ARRIVING: Final = 50
 #: What a client is told that comes, or is sent away, while the viewer stops.
 STOPPING: Final = "restarting"
 
@@ -55,8 +58,8 @@ class Hub:
         self.stopping = False
         #: How many sockets and event streams are open.
         self.sockets = 0
-        #: How many of those that were just accepted have not signed in yet.
-        self.arriving = 0
+        #: Those that were just accepted and have not signed in yet.
+        self.lobby = Lobby(_MAX_ARRIVING)
         #: Times that a client was sent everything anew, by reason.
         self.resyncs: Counter[str] = Counter()
         self._up: bool | None = None

@@ -33,7 +33,7 @@ class ViewerCollector(Collector):
         hub = self.viewer.hub
         yield _gauge("redis_up", "Whether news from Redis can arrive.", hub.redis_up)
         yield _gauge("sockets", "Live sockets and event streams that are open.", hub.sockets)
-        yield _gauge("sockets_arriving", "Sockets that have not signed in yet.", hub.arriving)
+        yield _gauge("sockets_arriving", "Sockets that have not signed in yet.", len(hub.lobby))
         yield _gauge("feeds", "Users, flows and conversations that are followed.", hub.feeds())
         yield _gauge("subscriptions", "Followings: one per client and feed.", hub.subscriptions())
         yield _gauge("watched_users", "Users who are watched.", len(self.viewer.watching.running()))
