@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 
 from spanflow.span_processors import names
@@ -129,13 +128,7 @@ def _source(events: Sequence[Event], source: str | None) -> str | None:
 
 def _list(values: tuple[str, ...]) -> str:
     """Bounded, because an index entry is: a tree of damaged data may name ten thousand «tools»."""
-    return _array_of(values) if values else "{}"
-
-
-@lru_cache(maxsize=1024)
-def _array_of(values: tuple[str, ...]) -> str:
-    """Flows of one kind use the same tools and models."""
-    return array([value[:_MAX_NAME] for value in values[:_MAX_LISTED]])
+    return array([value[:_MAX_NAME] for value in values[:_MAX_LISTED]]) if values else "{}"
 
 
 def _whole(number: int) -> str:

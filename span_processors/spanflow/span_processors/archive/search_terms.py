@@ -43,18 +43,18 @@ _ASCII_WORDS: Final = bytes(
 _PAIRS: Final = re.compile(rf"[{_WRITTEN_WITHOUT_SPACES}]+")
 
 
-def searched_texts(events: Iterable[Event]) -> list[str]:
-    """What a person may look for: names, messages and the texts among the attributes."""
-    texts: list[str] = []
+def searched_texts(events: Iterable[Event]) -> Iterable[str]:
+    """What a person may look for, once each: names, messages and the texts among the attributes."""
+    texts: dict[str, None] = {}
     for event in events:
-        texts.append(event.get("name", ""))
+        texts[event.get("name", "")] = None
         if message := event.get("status_message"):
-            texts.append(message[:_SEARCHED])
+            texts[message[:_SEARCHED]] = None
         for value in event.get("attributes", _NO_ATTRIBUTES).values():
             if type(value) is str:
-                texts.append(value[:_SEARCHED])
+                texts[value if len(value) <= _SHORT else value[:_SEARCHED]] = None
             elif type(value) is list:
-                texts += [member[:_SEARCHED] for member in value if isinstance(member, str)]
+                texts.update((member[:_SEARCHED], None) for member in value if isinstance(member, str))
     return texts
 
 
@@ -81,7 +81,10 @@ def _terms_of_short(text: str) -> dict[str, None]:
 def _terms(text: str) -> dict[str, None]:
     found: dict[str, None] = {}
     if text.isascii():
-        for word in dict.fromkeys(text.encode().translate(_ASCII_WORDS).decode().split()):
+        words = dict.fromkeys(text.encode().translate(_ASCII_WORDS).decode().split())
+        if "".join(words).isalnum() and max(map(len, words)) <= MAX_TERM:
+            return words
+        for word in words:
             if word.isalnum():
                 found[word[:MAX_TERM]] = None
             elif word := word.strip(_JOINTS):

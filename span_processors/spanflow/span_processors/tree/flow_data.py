@@ -11,7 +11,7 @@ from typing import Any, Final, TypedDict, cast
 from spanflow.span_processors.event.canonical import canonical
 from spanflow.span_processors.event.event import Event, EventError
 from spanflow.span_processors.identity import NOBODY, Identity
-from spanflow.span_processors.ids import id_or_none, shown_id
+from spanflow.span_processors.ids import MAX_ID_LENGTH, id_or_none, shown_id
 from spanflow.span_processors.tree.flow_identity import identity_of_flow, made_identity
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import in_start_order
@@ -36,7 +36,9 @@ _MERGE_DEPTH: Final = 5
 _IDS: Final = ("session_id", "user_id", "conversation_id")
 _OWN_KEYS: Final = (*_IDS, "flow_id", "processes", "stated", "events")
 _NOT_STORED: Final = frozenset({"v", "flow_id"})
+#: The same people, sessions and conversations come again and again. Only what is short is remembered.
 _shown: Final = lru_cache(maxsize=4096)(shown_id)
+_read_id: Final = lru_cache(maxsize=4096)(id_or_none)
 
 
 def build(
@@ -54,7 +56,7 @@ def _built(
     flow_id: str | None, entries: Iterable[Event], stated: Mapping[str, str], processes: Mapping[str, Any]
 ) -> FlowData:
     events = in_start_order(entries)
-    if not all(map(_NOT_STORED.isdisjoint, events)):
+    if any(["v" in entry or "flow_id" in entry for entry in events]):
         events = [_stored(entry) for entry in events]
     said = identity_of_flow(events)
     document: FlowData = {
@@ -103,9 +105,14 @@ def events_in(document: object) -> list[Event]:
 def identity_in_document(document: Mapping[str, Any]) -> Identity:
     """The flow's owner as the document states it."""
     user_id, session_id, conversation_id = map(
-        id_or_none, (document.get("user_id"), document.get("session_id"), document.get("conversation_id"))
+        _id_or_none, (document.get("user_id"), document.get("session_id"), document.get("conversation_id"))
     )
-    return made_identity(user_id, None, None, session_id, conversation_id, None)
+    return made_identity((user_id, None, None, session_id, conversation_id, None))
+
+
+def _id_or_none(value: object) -> str | None:
+    known = type(value) is int or (type(value) is str and len(value) <= MAX_ID_LENGTH)
+    return None if value is None else _read_id(value) if known else id_or_none(value)
 
 
 def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> FlowData:

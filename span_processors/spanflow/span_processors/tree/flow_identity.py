@@ -20,9 +20,8 @@ _PLACES: Final = (
 )
 _NAMES: Final = frozenset(_PLACES)
 _IDS: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
+_REMEMBERED_LENGTH: Final = 512
 _NOTHING: Final[tuple[str | None, ...]] = (None,) * len(_PLACES)
-#: Most flows belong to somebody whose flows have come before.
-made_identity: Final = lru_cache(maxsize=4096)(Identity)
 
 
 def identity_in(entry: Event) -> Identity:
@@ -65,7 +64,15 @@ def identity_of_flow(entries: Iterable[Event]) -> Identity:
         by_any = _first_of(known, by_any)
         if is_root:
             by_root = _first_of(by_root, known)
-    return made_identity(*_first_of(by_root, by_any))
+    return made_identity(_first_of(by_root, by_any))
+
+
+def made_identity(known: tuple[str | None, ...]) -> Identity:
+    """The identity with these fields. Most flows belong to somebody whose flows have come before."""
+    return _remembered(*known) if len("".join(filter(None, known))) <= _REMEMBERED_LENGTH else Identity(*known)
+
+
+_remembered: Final = lru_cache(maxsize=4096)(Identity)
 
 
 def _known(said: Iterable[Any]) -> tuple[str | None, ...]:
