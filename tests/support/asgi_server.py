@@ -2,9 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -13,28 +12,19 @@ from tests.support.poll import eventually
 from tests.support.ports import quick_listener
 
 
-class Told:
-    """Wakes a server that is to stop. uvicorn would look for itself, ten times a second."""
+class QuickAsyncio:
+    """asyncio as uvicorn's server sees it. It looks whether it is to stop ten times a second, and waits as long again
+    when it is; over all tests that is more than a minute."""
 
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop = asyncio.Event()
+    @staticmethod
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.01))
 
-    def now(self) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            with suppress(RuntimeError):  # it has just ended
-                self._loop.call_soon_threadsafe(self._stop.set)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
 
-    def main_loop_of(self, server: uvicorn.Server) -> Callable[[], Coroutine[Any, Any, None]]:
-        async def main_loop() -> None:
-            self._loop = asyncio.get_running_loop()
-            for tick in count():
-                if await server.on_tick(tick):
-                    return
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), 0.1)
 
-        return main_loop
+setattr(uvicorn.server, "asyncio", QuickAsyncio())  # noqa: B010
 
 
 @contextmanager
@@ -47,13 +37,9 @@ def serving(
         app, log_config=None, lifespan="on", timeout_graceful_shutdown=2, ws="websockets-sansio", **options
     )
     server = make_server(config)
-    told = Told()
-
-    async def serve() -> None:
-        server.main_loop = told.main_loop_of(server)  # type: ignore[method-assign]
-        await server.serve(sockets=[listener])
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="test-uvicorn", daemon=True)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve(sockets=[listener])), name="test-uvicorn", daemon=True
+    )
     thread.start()
     try:
         eventually(lambda: server.started or not thread.is_alive())
@@ -61,6 +47,5 @@ def serving(
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        told.now()
         thread.join(10)
         listener.close()
