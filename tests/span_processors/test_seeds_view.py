@@ -1,6 +1,5 @@
 from typing import Any, cast
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
@@ -8,7 +7,7 @@ from inline_snapshot import snapshot
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.tree.reducer import FlowReducer
-from spanflow.span_processors.tree.seeds_view import CheckpointAncestry, flow_event, flow_events, is_due
+from spanflow.span_processors.tree.seeds_view import CheckpointAncestry, flow_event, flow_events
 from tests.support.event_strategies import events
 
 
@@ -64,23 +63,6 @@ def test_a_denial_says_why() -> None:
     denied = entry(event_type="block_check", outcome="denied", attributes={"flow.denied.reason": "blocked"})
     message = flow_event(denied, None, Identity())
     assert (message["status"], message["reason"]) == ("denied", "blocked")
-
-
-@pytest.mark.parametrize(
-    ("event_type", "phase", "due"),
-    [
-        ("llm_thinking", "start", True),
-        ("llm_thinking", "update", False),
-        ("llm_thinking", "end", False),
-        ("tool_call", "start", False),
-        ("tool_call", "update", False),
-        ("tool_call", "end", True),
-        ("our_own_check", "end", True),
-        ("span", "end", False),
-    ],
-)
-def test_thinking_is_told_when_it_starts_and_all_else_when_it_ends(event_type: str, phase: str, due: bool) -> None:
-    assert is_due(entry(event_type=event_type, phase=phase)) is due
 
 
 def test_the_parent_is_the_nearest_checkpoint_above() -> None:

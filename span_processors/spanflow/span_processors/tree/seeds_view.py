@@ -23,14 +23,6 @@ _ALSO: Final = {
 _TOKEN_COUNTS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
 
 
-def is_due(entry: Event) -> bool:
-    """Whether the message of this checkpoint is sent now, given everything known about the span: `llm_thinking` when
-    it starts, every other checkpoint when it ends."""
-    if entry.get("event_type") == names.LLM_THINKING:
-        return entry["phase"] == names.START
-    return entry["phase"] == names.END and is_checkpoint(entry)
-
-
 def flow_event(entry: Event, parent_id: str | None, identity: Identity) -> dict[str, Any]:
     """The message of one checkpoint. `parent_id` is its nearest checkpoint ancestor, `identity` the flow's owner."""
     whose = identity_in(entry).merged(identity)

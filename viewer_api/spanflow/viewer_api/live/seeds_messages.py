@@ -1,7 +1,7 @@
 """Turns the events of a user's flows into the messages that existing dashboards know, each checkpoint once."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from spanflow.span_processors import names
@@ -22,12 +22,15 @@ class _FlowMessages:
         self._records: dict[str, SpanRecord] = {}
         self._sent: set[str] = set()
 
-    def add(self, event: Event) -> dict[str, Any] | None:
-        """The message that is due now, if one is."""
-        node_id = event["node_id"]
+    def learn(self, event: Event) -> None:
+        """Who is above it, and whose it is."""
         self._ancestry.add(event)
         known = identity_in(event)
         self._identity = known.merged(self._identity) if self._identity != NOBODY else known
+
+    def add(self, event: Event) -> dict[str, Any] | None:
+        """The message that is due now, if one is."""
+        node_id = event["node_id"]
         if node_id in self._sent:
             return None
         record = self._records.get(node_id)
@@ -49,18 +52,36 @@ class SeedsMessages:
         self._user_id = user_id
         self._flows: OrderedDict[str, _FlowMessages] = OrderedDict()
 
-    def of(self, events: Sequence[Event]) -> Iterator[dict[str, Any]]:
+    def of(self, events: Sequence[Event]) -> list[dict[str, Any]]:
+        """What these events let the client know, in an order in which nothing comes before what is above it."""
+        for event in events:
+            # A span that was told at once, when it had ended, stands after what is below it.
+            self._flow(event["flow_id"]).learn(event)
+        due: list[tuple[str, dict[str, Any]]] = []
         for event in events:
             flow_id = event["flow_id"]
-            flow = self._flows.get(flow_id)
-            if flow is None:
-                flow = self._flows[flow_id] = _FlowMessages(self._user_id)
-                if len(self._flows) > _MAX_FLOWS:
-                    self._flows.popitem(last=False)
-            self._flows.move_to_end(flow_id)
-            message = flow.add(event)
+            message = self._flow(flow_id).add(event)
             if message is not None:
-                yield message
+                due.insert(_place(due, flow_id, message), (flow_id, message))
+        return [message for _, message in due]
+
+    def _flow(self, flow_id: str) -> _FlowMessages:
+        flow = self._flows.get(flow_id)
+        if flow is None:
+            flow = self._flows[flow_id] = _FlowMessages(self._user_id)
+            if len(self._flows) > _MAX_FLOWS:
+                self._flows.popitem(last=False)
+        self._flows.move_to_end(flow_id)
+        return flow
+
+
+def _place(due: Sequence[tuple[str, dict[str, Any]]], flow_id: str, message: dict[str, Any]) -> int:
+    """At the end; `llm_thinking`, of which clients hear when it starts, before what has started since in its flow."""
+    if message["event_type"] == names.LLM_THINKING and message["timestamp"] is not None:
+        for position, (other, told) in enumerate(due):
+            if other == flow_id and (told["timestamp"] or 0) >= message["timestamp"]:
+                return position
+    return len(due)
 
 
 def _is_due(entry: Event) -> bool:
