@@ -35,7 +35,7 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
     make_viewer: MakeViewer, make_flow: MakeFlow
 ) -> None:
     """It even answers heartbeats: what counts is that it takes nothing."""
-    viewer = make_viewer(viewer_heartbeat_seconds=0.5, viewer_client_queue_bytes=2 * MB)
+    viewer = make_viewer(viewer_heartbeat_seconds=1.5, viewer_client_queue_bytes=2 * MB)
     viewer.post("/api/v1/monitoring/enable/7")
     hub = viewer.app.state.viewer.hub
     flow = make_flow()
@@ -55,13 +55,20 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
 
         async with asyncio.TaskGroup() as group:
             answering = group.create_task(answer_for_ever())
-            group.create_task(quick.until(lambda: len(quick.nodes()) == 300, within=20))
+            # It goes on answering heartbeats as well, until the other one is gone.
+            reading = group.create_task(quick.until(lambda: False, within=60))
             group.create_task(asyncio.to_thread(write))
+            await eventually_async(lambda: len(quick.nodes()) == 300, within=20)
             await eventually_async(lambda: hub.subscriptions() == 1 and hub.sockets == 1, within=15)
             answering.cancel()
-        with pytest.raises(websockets.ConnectionClosedError):
+            reading.cancel()
+        await quick.send(type="ping")
+        await quick.of_type("pong")
+        with pytest.raises(websockets.ConnectionClosedError) as dropped:
             while True:
                 await stuck.socket.recv()
+        # Not for want of an answer: then the viewer says so.
+        assert dropped.value.rcvd is None
 
 
 async def test_an_event_stream_that_nobody_reads_is_dropped_too(make_viewer: MakeViewer, make_flow: MakeFlow) -> None:
