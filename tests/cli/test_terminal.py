@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,23 @@ def test_a_long_list_comes_page_by_page(here: dict[str, str], redis_url: str) ->
 
 
 # -- who is watched ----------------------------------------------------------------------------------------------------
+
+
+def test_a_watch_is_extended_and_may_leave_contents_out(here: dict[str, str]) -> None:
+    assert spanflow("monitor", "enable", "7", "--hours", "2", "--metadata-only", **here).returncode == 0
+    (before,) = lines_of(spanflow("monitor", "list", "--json", **here))
+    done = spanflow("monitor", "extend", "7", "--hours", "0.5", "--reason", "not done yet", **here)
+    assert re.fullmatch(r"Watched until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: 7\n", done.stdout), done.stderr
+    (after,) = lines_of(spanflow("monitor", "list", "--json", **here))
+    assert (before["metadata_only"], after["metadata_only"]) == (True, True)
+    assert datetime.fromisoformat(after["expires_at"]) - datetime.fromisoformat(before["expires_at"]) == timedelta(
+        minutes=30
+    )
+    assert after["extensions"] == [IsPartialDict(reason="not done yet")]
+    assert "(without contents)" in spanflow("monitor", "list", **here).stdout
+    done = spanflow("monitor", "extend", "8", **here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Not watched" in done.stderr
 
 
 def test_users_are_watched_listed_and_not_watched_any_more(here: dict[str, str]) -> None:

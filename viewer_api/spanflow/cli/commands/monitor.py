@@ -14,10 +14,16 @@ from spanflow.span_processors.ids import IdError, as_id
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("action", choices=["enable", "disable", "list"], help="enable, disable or list")
-    parser.add_argument("user", nargs="*", help="ids of users to watch, or not to watch any more")
-    parser.add_argument("--hours", type=float, help="hours after which the watch ends by itself")
+    actions = ["enable", "extend", "disable", "list"]
+    parser.add_argument("action", choices=actions, help="enable, extend, disable or list")
+    parser.add_argument("user", nargs="*", help="ids of users to watch, to watch longer, or not to watch any more")
+    parser.add_argument(
+        "--hours", type=float, help="hours after which the watch ends by itself; to extend: so many more than until now"
+    )
     parser.add_argument("--reason", help="why, for the audit log")
+    parser.add_argument(
+        "--metadata-only", action="store_true", help="show watchers what happens, but not what is said (enable)"
+    )
     where.add_arguments(parser)
 
 
@@ -32,19 +38,26 @@ def run(arguments: Arguments, console: Console) -> int:
     if arguments.action == "list":
         _list(viewer.get("/api/v1/monitoring/list"), arguments.json, console)
         return 0
-    body: dict[str, Any] = {"user_ids": _ids(arguments.user)}
-    if arguments.action == "enable":
-        body |= {
-            name: value
-            for name, value in {"ttl_hours": arguments.hours, "reason": arguments.reason}.items()
-            if value is not None
-        }
-    answer = viewer.post(f"/api/v1/monitoring/{arguments.action}", body)
+    answer = viewer.post(f"/api/v1/monitoring/{arguments.action}", _body(arguments))
     if arguments.json:
         console.result(json.dumps(answer, ensure_ascii=False))
     else:
         _tell(arguments.action, answer, console)
     return 0
+
+
+def _body(arguments: Arguments) -> dict[str, Any]:
+    """What is sent: only what was said."""
+    said: dict[str, Any] = {"user_ids": _ids(arguments.user), "reason": arguments.reason}
+    if arguments.action == "enable":
+        said |= {"ttl_hours": arguments.hours, "metadata_only": arguments.metadata_only or None}
+    elif arguments.metadata_only:
+        raise WrongUse("--metadata-only is for `enable`: enable those who are watched already anew.")
+    elif arguments.action == "extend":
+        said["hours"] = arguments.hours
+    elif arguments.hours is not None:
+        raise WrongUse("`disable` takes no --hours: the watch ends now.")
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _ids(users: list[str]) -> list[str]:
@@ -60,6 +73,9 @@ def _tell(action: str, answer: dict[str, Any], console: Console) -> None:
     users = ", ".join(clean(user) for user in answer["user_ids"])
     if action == "enable":
         console.result(f"Watched until {moment(answer['expires_at'])}: {users}")
+    elif action == "extend":
+        for watch in answer["monitored_users"]:
+            console.result(f"Watched until {moment(watch['expires_at'])}: {clean(watch['user_id'])}")
     else:
         console.result(f"Not watched any more: {users}")
     if answer.get("live") is False:
@@ -83,7 +99,7 @@ def _list(answer: dict[str, Any], as_json: bool, console: Console) -> None:
             clean(user.get("full_name") or user.get("email") or ""),
             f"until {moment(user['expires_at'])}" if user.get("expires_at") else "without an end",
             f"by {clean(user['by'])}" if user.get("by") else "",
-            clean(user.get("reason") or ""),
+            clean(user.get("reason") or "") + ("  (without contents)" if user.get("metadata_only") else ""),
         ]
         for user in watched
     ]
@@ -94,9 +110,9 @@ def _list(answer: dict[str, Any], as_json: bool, console: Console) -> None:
 
 COMMAND = Command(
     name="monitor",
-    help="watch users, stop watching them, list who is watched",
-    description="Watch users, stop watching them, or list who is watched, by whom and until when. Gateways publish "
-    "what watched users do as it happens.",
+    help="watch users, for longer or not any more, list who is watched",
+    description="Watch users, for longer or not any more, or list who is watched, by whom and until when. Gateways "
+    "publish what watched users do as it happens.",
     run=run,
     add_arguments=add_arguments,
 )
