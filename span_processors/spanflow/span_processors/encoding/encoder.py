@@ -37,6 +37,8 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 #: What is known of a span whose start is not written before its end: its type, and where its moment belongs among the
 #: flow's moments if dashboards hear of its start.
 PutOff: TypeAlias = tuple[str, int | None]
+#: Where a span's context says that it came from another process; its property costs a call.
+_IS_REMOTE: Final = 2
 #: Makes a named tuple without the detour over its constructor.
 _entry: Final = tuple.__new__
 
@@ -182,7 +184,7 @@ class Encoder:
         """
         event_type = self._event_type(name, attributes)
         parent = span.parent
-        is_root = parent is None or parent.is_remote
+        is_root = parent is None or parent[_IS_REMOTE]
         tells = event_type in RING_AT_START
         if not is_root and not tells:
             return event_type, None
@@ -222,7 +224,7 @@ class Encoder:
         if flow is None:
             return False
         event_type, moment = put_off
-        is_root = parent is None or parent.is_remote
+        is_root = parent is None or parent[_IS_REMOTE]
         more = _said_beside(flow, before) if is_root else _NOTHING
         if more and not more.keys().isdisjoint(attributes):
             return False

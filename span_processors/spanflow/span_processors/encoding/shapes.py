@@ -1,6 +1,7 @@
 """What is the same for all spans of one name, type, kind and scope: found once, written once."""
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -16,7 +17,8 @@ RING_AT_START: Final = frozenset({names.LLM_THINKING})
 _REMEMBERED: Final = 4096
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shape:
     """What all spans of one name, type, kind and scope have in common."""
 
     #: From `event_type` to `scope`, as it stands in a start.
