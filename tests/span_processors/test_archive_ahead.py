@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spanflow.span_processors.archive.archive import BATCH, ArchiveSink, build_archive
+from spanflow.span_processors.archive.archive import FIRST_BATCH, ArchiveSink, build_archive
 from spanflow.span_processors.archive.archive_writer import ArchiveWriter, Written
 from spanflow.span_processors.archive.flow_draft import Drafting
 from spanflow.span_processors.archive.postgres import UntracedConnection, connect
@@ -61,8 +61,15 @@ class Watched(ArchiveWriter):
         self.begun.append(made)
         return made
 
-    async def write(self, connection: UntracedConnection, drafting: Drafting, *, suspicious: bool = False) -> Written:
-        written = await super().write(connection, drafting, suspicious=suspicious)
+    async def write(
+        self,
+        connection: UntracedConnection,
+        drafting: Drafting,
+        following: Drafting | None = None,
+        *,
+        suspicious: bool = False,
+    ) -> Written:
+        written = await super().write(connection, drafting, following, suspicious=suspicious)
         self.ready.append([len(batch.made) for batch in self.begun])
         return written
 
@@ -74,37 +81,36 @@ def test_the_next_batch_is_made_ready_while_postgres_writes(archives: Archives, 
     spool = Spool(tmp_path / "spool", lambda: "p1", max_bytes=0, reserve_bytes=0)
     archive = ArchiveSink(line, writer, spool)
     try:
-        assert deliver(archive, *flows(2 * BATCH + 50)) == Receipt(2 * BATCH + 50)
+        assert deliver(archive, *flows(400)) == Receipt(400)
     finally:
         archive.close(0)
-    (first, second), (_, _, third), _ = writer.ready
-    assert (first, third) == (BATCH, 50)
-    assert second > 0
-    assert stored(archives) == 2 * BATCH + 50
+    assert [ready[at] for at, ready in enumerate(writer.ready)] == [50, 100, 200, 50]
+    assert all(ready[at + 1] > 0 for at, ready in enumerate(writer.ready[:-1]))
+    assert stored(archives) == 400
 
 
 def test_a_server_that_fails_in_the_second_batch_has_the_first_and_is_offered_the_rest_again(
     archives: Archives,
 ) -> None:
     refused(archives, "53100")
-    parts = flows(3 * BATCH, BATCH + 7)
+    parts = flows(400, FIRST_BATCH + 7)
     archive = archives.make()
     receipt = deliver(archive, *parts)
-    assert receipt == Receipt(BATCH, {}, parts[BATCH:], away=receipt.away)
+    assert receipt == Receipt(FIRST_BATCH, {}, parts[FIRST_BATCH:], away=receipt.away)
     assert receipt.away.startswith("DiskFull")
-    assert stored(archives) == BATCH
-    assert sorted(archives.safe) == [flow.flow_id for flow in parts[:BATCH]]
+    assert stored(archives) == FIRST_BATCH
+    assert sorted(archives.safe) == [flow.flow_id for flow in parts[:FIRST_BATCH]]
     script(archives.dsn, "DROP TRIGGER refuse ON omni2.interaction_flows")
-    assert deliver(archive, *parts[BATCH:]) == Receipt(2 * BATCH)
-    assert stored(archives) == 3 * BATCH
+    assert deliver(archive, *parts[FIRST_BATCH:]) == Receipt(400 - FIRST_BATCH)
+    assert stored(archives) == 400
 
 
 def test_what_is_poison_in_one_batch_is_isolated_there(archives: Archives) -> None:
     refused(archives, "22P05")
-    bad = (3, BATCH - 1, BATCH, 2 * BATCH + 1)
-    parts = [*flows(2 * BATCH + 2, *bad), FlowPart("a/b", "p1", ())]
-    assert deliver(archives.make(), *parts) == Receipt(2 * BATCH - 2, {"poison": 5})
-    assert stored(archives) == 2 * BATCH - 2
+    bad = (3, FIRST_BATCH - 1, FIRST_BATCH, 399)
+    parts = [*flows(400, *bad), FlowPart("a/b", "p1", ())]
+    assert deliver(archives.make(), *parts) == Receipt(396, {"poison": 5})
+    assert stored(archives) == 396
     kept = query(archives.dsn, "SELECT flow_id FROM omni2.poison_records ORDER BY flow_id")
     assert [row["flow_id"] for row in kept] == [*(f"{flow:032x}" for flow in bad), "a/b"]
 
@@ -121,11 +127,11 @@ class Hurried(SystemClock):
 
 
 def test_what_cannot_be_begun_in_half_of_the_time_is_offered_again(archives: Archives) -> None:
-    parts = flows(3 * BATCH)
+    parts = flows(250)
     archive = build_archive(archives.settings(), lambda: "p1", clock=Hurried())
     try:
-        assert archive.deliver(parts, 20.0) == Receipt(2 * BATCH, {}, parts[2 * BATCH :])
-        assert archive.deliver(parts[2 * BATCH :], 40.0) == Receipt(BATCH)
+        assert archive.deliver(parts, 20.0) == Receipt(150, {}, parts[150:])
+        assert archive.deliver(parts[150:], 40.0) == Receipt(100)
     finally:
         archive.close(0)
-    assert stored(archives) == 3 * BATCH
+    assert stored(archives) == 250

@@ -3,7 +3,6 @@
 import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +11,6 @@ import asyncpg
 from spanflow.span_processors.archive.archive_writer import ArchiveWriter, Written
 from spanflow.span_processors.archive.flow_draft import Drafting
 from spanflow.span_processors.archive.flow_limits import FlowLimits
-from spanflow.span_processors.archive.meanwhile import meanwhile
 from spanflow.span_processors.archive.poison import Poison
 from spanflow.span_processors.archive.postgres import UntracedConnection, connect
 from spanflow.span_processors.archive.postgres_line import PostgresLine
@@ -35,8 +33,9 @@ DISK_FULL: Final = "disk_full"
 SPOOL_FAILED: Final = "spool_failed"
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-#: One transaction takes so much.
+#: One transaction takes so much, the first of several less.
 BATCH: Final = 200
+FIRST_BATCH: Final = 50
 BATCH_BYTES: Final = 2 * MIB
 #: So many transactions are made of what is taken from the queue at once: while one is written, the next is made ready.
 BATCHES: Final = 5
@@ -179,11 +178,8 @@ class ArchiveSink:
             self._write(self._writer.drafting(chunk), suspicious=suspicious)
 
     def _write(self, parts: Drafting, following: Drafting | None = None, *, suspicious: bool = False) -> Written:
-        """Write the parts; while the server has something to do, the drafts of those that follow are made."""
-
         async def work(connection: UntracedConnection) -> Written:
-            with meanwhile(following.step) if following is not None else nullcontext():
-                return await self._writer.write(connection, parts, suspicious=suspicious)
+            return await self._writer.write(connection, parts, following, suspicious=suspicious)
 
         self._answered = False
         written = self._line.run(work, self._deadline)
@@ -283,12 +279,15 @@ def _by_reason(reason: str, number: int) -> dict[str, int]:
 
 
 def _chunks(parts: Sequence[FlowPart]) -> Iterator[list[FlowPart]]:
+    """What goes into a transaction each. Postgres waits while the first is made ready; so of several the first is
+    small, and each of the next twice as large."""
     chunk: list[FlowPart] = []
     taken = 0
+    most = BATCH if len(parts) <= BATCH else FIRST_BATCH
     for part in parts:
-        if chunk and (len(chunk) >= BATCH or taken + part.size > BATCH_BYTES):
+        if chunk and (len(chunk) >= most or taken + part.size > BATCH_BYTES):
             yield chunk
-            chunk, taken = [], 0
+            chunk, taken, most = [], 0, min(2 * most, BATCH)
         chunk.append(part)
         taken += part.size
     if chunk:

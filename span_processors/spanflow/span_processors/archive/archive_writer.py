@@ -5,6 +5,7 @@ for each other and never for ever.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,6 +16,7 @@ from spanflow.span_processors.archive.activity_rows import ActivityRow, write_ac
 from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, moment
 from spanflow.span_processors.archive.flow_draft import Drafter, Drafting, FlowDraft
 from spanflow.span_processors.archive.flow_limits import FlowLimits
+from spanflow.span_processors.archive.meanwhile import meanwhile
 from spanflow.span_processors.archive.poison import ACTIVITY, USER, Poison
 from spanflow.span_processors.archive.postgres import UntracedConnection, begin
 from spanflow.span_processors.archive.postgres_line import described
@@ -58,20 +60,30 @@ class ArchiveWriter:
         self._drafter = Drafter(limits or FlowLimits(), prices)
         self._users = users or UserMemory()
         self._begin = begin(timeout)
+        self._following: Drafting | None = None
 
     def drafting(self, parts: Sequence[FlowPart]) -> Drafting:
         """The first half of writing parts: all that can be done without the server."""
         return Drafting(self._drafter, parts)
 
-    async def write(self, connection: UntracedConnection, drafting: Drafting, *, suspicious: bool = False) -> Written:
+    async def write(
+        self,
+        connection: UntracedConnection,
+        drafting: Drafting,
+        following: Drafting | None = None,
+        *,
+        suspicious: bool = False,
+    ) -> Written:
         """The second half: store them. What is at fault itself is isolated and comes back as poison; when the server is
         at fault the error is raised, and writing everything again does no harm.
 
-        `suspicious`: this very batch has failed several times while the server was there, so any refusal counts as the
-        record's own fault now.
+        While the server is busy with the rows, the drafts of those that are `following` are made. `suspicious`: this
+        very batch has failed several times while the server was there, so any refusal counts as the record's own fault
+        now.
         """
         drafting.finish()
         written = Written(refused=list(drafting.refused), poison=list(drafting.poison))
+        self._following = following
         await self._store(connection, drafting.made, written, suspicious)
         return written
 
@@ -176,9 +188,12 @@ class ArchiveWriter:
                 changed.append(row.values(record["start_key"]))
         if new:
             # As a buffer: a file would be read by a thread of a pool.
-            await connection.copy_to_table(
-                TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=memoryview(b"".join(new))
-            )
+            rows = memoryview(b"".join(new))
+            # Of all that a transaction waits for this takes by far the longest; what else it asks is answered at once.
+            with meanwhile(self._following.step) if self._following is not None else nullcontext():
+                await connection.copy_to_table(
+                    TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=rows
+                )
         if changed:
             await connection.execute(self._sql.update, *map(list, zip(*changed, strict=True)))
         return owners
