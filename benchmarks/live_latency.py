@@ -20,6 +20,7 @@ from benchmarks.live_listener import listening
 from benchmarks.live_viewer import TOKEN, running_viewer
 from benchmarks.report import median_of
 from benchmarks.variants import Servers
+from spanflow.span_processors.settings import Settings
 from tests.support.poll import eventually_async
 
 _SECONDS: Final = 3.0
@@ -144,6 +145,7 @@ async def measure(servers: Servers) -> dict[str, float]:
         "first_ms": slowly.first_ms,
         "watched_2000_events": quickly.events,
         "unwatched_interval_ms": _TICK_MS,
+        "unwatched_collected_ms": Settings().batch_interval * 1000,
     }
 
 

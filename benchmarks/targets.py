@@ -51,11 +51,12 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         found.at_most("T9 last 50 of a user / SELECT 1", last, 3.0)
     if live := results.get("live"):
         rounds = live["live"]
-        interval = rounds[0]["unwatched_interval_ms"]
+        # Of somebody who is not watched, a gateway collects events first, and then the viewer looks so often.
+        interval, collected = rounds[0]["unwatched_interval_ms"], rounds[0]["unwatched_collected_ms"]
         found.at_most("T10 watched, 2,000 events/s, p50 ms", median_of(rounds, "watched_2000_p50_ms"), 1.5)
         found.at_most("T10 watched, 2,000 events/s, p99 ms", median_of(rounds, "watched_2000_p99_ms"), 3.0)
-        found.at_most("T10 not watched, p50 ms", median_of(rounds, "unwatched_p50_ms"), interval / 2 + 1)
-        found.at_most("T10 not watched, p99 ms", median_of(rounds, "unwatched_p99_ms"), interval + 3)
+        found.at_most("T10 not watched, p50 ms", median_of(rounds, "unwatched_p50_ms"), interval / 2 + collected + 1)
+        found.at_most("T10 not watched, p99 ms", median_of(rounds, "unwatched_p99_ms"), interval + collected + 3)
     if fanout := results.get("fanout"):
         rounds = fanout["fanout"]
         found.at_least("T11 backlog of 500 watchers / floor", median_of(rounds, "backlog_of_floor"), 10.0)
