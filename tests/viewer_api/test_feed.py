@@ -1,0 +1,76 @@
+"""A feed: one reader of a topic's streams for everybody who looks at it."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from spanflow.span_processors.event.event import Event
+from spanflow.viewer_api.live.feed import Feed, Surroundings
+from spanflow.viewer_api.live.frames import Frame
+from spanflow.viewer_api.live.redis_flows import RedisFlows
+from spanflow.viewer_api.live.topic import Topic
+from tests.support.flow_writer import FlowWriter
+from tests.support.poll import eventually_async
+
+pytestmark = pytest.mark.anyio
+
+
+class Listener:
+    """Stands where a subscription does."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def offer(self, frame: Frame) -> None:
+        self.events.extend(frame.events)
+
+    def restart(self, why: str | None = None) -> None:
+        """It wants nothing of before."""
+
+
+class Observed(RedisFlows):
+    """Something happens in a flow while the feed looks through the index."""
+
+    def __init__(self, client: Any, flow: FlowWriter) -> None:
+        super().__init__(client)
+        self._flow = flow
+        self.feed: Feed | None = None
+        self.looks = 0
+        self.had: list[int] = []
+
+    async def of_user(self, user_id: str) -> list[str]:
+        found = await super().of_user(user_id)
+        self.looks += 1
+        if self.feed is not None and self.looks == 2:
+            self._flow.start("late", "root")
+            self.feed.ring(self._flow.flow_id)
+        return found
+
+    async def open_among(self, flow_ids: Any) -> set[str]:
+        if self.feed is not None and self.looks == 2:
+            self.had = [len(subscriber.events) for subscriber in self.feed.subscribers]  # type: ignore[attr-defined]
+        return await super().open_among(flow_ids)
+
+
+async def test_a_bell_is_answered_in_the_middle_of_a_look(redis_url: str) -> None:
+    async def nothing(flow_id: str) -> None:
+        return None
+
+    client = redis.asyncio.Redis.from_url(redis_url)
+    with FlowWriter(redis_url) as flow:
+        flow.start("root")
+        flows = Observed(client, flow)
+        feed = flows.feed = Feed(Topic.of_user("7"), Surroundings(flows, nothing))
+        listener = Listener()
+        feed.subscribers.add(listener)  # type: ignore[arg-type]
+        running = asyncio.create_task(feed.run())
+        await eventually_async(lambda: flows.had, within=10)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    await client.aclose()
+    assert flows.had == [2]
+    assert [event["node_id"] for event in listener.events] == ["root", "late"]
