@@ -293,7 +293,7 @@ PARTS: list[tuple[type, str]] = [
 BEHIND: list[tuple[type, str]] = [
     (ArchiveSink, "deliver"),
     (ArchiveSink, "idle"),
-    (ArchiveSink, "size"),
+    (ArchiveSink, "sizes"),
     (Encoder, "activity"),
     (Encoder, "complete"),
     (Encoder, "end_flow"),
@@ -304,7 +304,7 @@ BEHIND: list[tuple[type, str]] = [
     (Encoder, "updated"),
     (Mirror, "deliver"),
     (Mirror, "idle"),
-    (Mirror, "size"),
+    (Mirror, "sizes"),
     (Pipeline, "force_flush"),
     (RedactingExporter, "export"),
     (SpanMapping, "__call__"),
