@@ -80,7 +80,7 @@ def make_part(choose: random.Random) -> FlowPart:
 def rendered(parts: list[FlowPart], start_key: datetime) -> bytes:
     drafting = Drafting(Drafter(FlowLimits(), NO_PRICES), parts)
     drafting.finish()
-    return b"".join(draft.row.copied(start_key) for draft in drafting.made)
+    return b"".join(b"%b\t%b" % (str(start_key).encode(), draft.line) for draft in drafting.made)
 
 
 async def _copy(connection: UntracedConnection, schema: str, data: bytes) -> None:

@@ -85,7 +85,7 @@ def array(values: Sequence[str]) -> str:
 
 
 def copy_line(values: Sequence[str | None], document: bytes) -> bytes:
-    """A row in COPY's text format, with a JSON document as its last value."""
+    """A row, or the end of one, in COPY's text format, with a JSON document as its last value."""
     known = [value for value in values if value is not None]
     together = "\t".join(known)
     if "\\" in together or "\n" in together or "\r" in together or together.count("\t") >= len(known):

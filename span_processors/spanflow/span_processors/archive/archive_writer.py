@@ -174,8 +174,8 @@ class ArchiveWriter:
         for draft in batch:
             record = stored.get(draft.flow_id)
             if record is None:
-                new.append(draft.row.copied(keys[draft.flow_id]))
-                owners[draft.flow_id] = draft.row.owner
+                new += (str(keys[draft.flow_id]).encode(), b"\t", draft.line)
+                owners[draft.flow_id] = draft.owner
                 continue
             before = orjson.loads(record["flow_data"])
             document, encoded = self._drafter.merged(before, draft)

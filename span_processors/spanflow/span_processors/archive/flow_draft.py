@@ -34,8 +34,11 @@ class FlowDraft:
 
     flow_id: str
     started_ns: int
-    #: The row, should the flow be new: made before the transaction begins, so that no lock waits for it.
-    row: FlowRow
+    #: Whose it is, and its row as a line for COPY but for the start key, should the flow be new: made before the
+    #: transaction begins, so that no lock waits for it.
+    owner: Identity
+    line: bytes
+    #: What the parts say beside the spans.
     identity: Identity
     parts: list[FlowPart]
     #: Whether every entry is as our encoder makes it.
@@ -92,7 +95,8 @@ class Drafter:
             starts.append(first)
         started_ns = min(starts, default=0)
         document, encoded = self._limited(document)
-        return FlowDraft(flow_id, started_ns, self.row(document, encoded, started_ns, identity.source), identity, parts)
+        row = self.row(document, encoded, started_ns, identity.source)
+        return FlowDraft(flow_id, started_ns, row.owner, row.line(), identity, parts)
 
 
 class Drafting:

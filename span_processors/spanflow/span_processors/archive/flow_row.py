@@ -42,9 +42,9 @@ class FlowRow:
     #: The document as JSON. It may be shorter than what was seen, if limits have cut it.
     flow_data: bytes
 
-    def copied(self, start_key: datetime) -> bytes:
-        """As a line for COPY."""
-        return copy_line([str(start_key), *self.columns], self.flow_data)
+    def line(self) -> bytes:
+        """As a line for COPY, but for the start key and the tab after it."""
+        return copy_line(self.columns, self.flow_data)
 
     def values(self, start_key: datetime) -> list[str | None]:
         """As parameters of a statement."""
