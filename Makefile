@@ -13,7 +13,7 @@ CHECKED := $(SOURCES) examples benchmarks scripts hatch_build.py tests
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: env web ## Start everything with an example gateway and its traffic, and print one address to open
@@ -72,6 +72,10 @@ wheel-check: env
 .PHONY: bench
 bench: env ## Run the benchmarks
 	@$(BIN)/python -m benchmarks
+
+.PHONY: bench-million
+bench-million: env ## Ask every question of the history among a million flows, and judge what is read for it (5 minutes)
+	@$(BIN)/python -m benchmarks.million_flows
 
 .PHONY: lock
 lock: env ## Resolve the contributors' packages anew into requirements/dev.txt

@@ -1,6 +1,6 @@
 """What Postgres reads for a statement: its plan, with the rows that were really looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,3 +53,28 @@ def _looked_at(node: dict[str, Any]) -> int:
         return 0
     kept = node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
     return int(kept * node["Actual Loops"])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was read for one question that a client can ask, with all statements that this takes."""
+
+    question: str
+    #: Rows of tables that were looked at.
+    rows: int
+    #: As many as may be.
+    allowed: int
+    whole_tables: tuple[str, ...]
+    milliseconds: float
+
+    @property
+    def fault(self) -> str | None:
+        """Why this is not as it should be; None when it is."""
+        if self.whole_tables:
+            return f"reads from beginning to end: {', '.join(sorted(set(self.whole_tables)))}"
+        return f"{self.rows} rows, {self.allowed} allowed" if self.rows > self.allowed else None
+
+
+def faults(answers: Iterable[Answer]) -> dict[str, str]:
+    """By question, what is wrong."""
+    return {answer.question: answer.fault for answer in answers if answer.fault is not None}

@@ -20,11 +20,14 @@ class Readings:
     indexes: set[str] = field(default_factory=set)
     #: Tables that were read from beginning to end.
     whole: set[str] = field(default_factory=set)
+    #: As the server says, the planning included.
+    milliseconds: float = 0.0
 
     def clear(self) -> None:
         self.rows = 0
         self.indexes.clear()
         self.whole.clear()
+        self.milliseconds = 0.0
 
 
 class ExplainedDatabase(Database):
@@ -45,7 +48,9 @@ class ExplainedDatabase(Database):
         return rows[0] if rows else None
 
     def _add(self, explained: str) -> None:
-        for node in _nodes(orjson.loads(explained)[0]["Plan"]):
+        (told,) = orjson.loads(explained)
+        self.readings.milliseconds += told["Planning Time"] + told["Execution Time"]
+        for node in _nodes(told["Plan"]):
             kind = node["Node Type"]
             if "Scan" not in kind or not node["Actual Loops"]:
                 continue

@@ -2,86 +2,25 @@
 
 import asyncio
 import random
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
-from benchmarks.history_plans import Reading, reading
+from benchmarks.history_plans import faults
+from benchmarks.history_searches import CASES, searches
 from spanflow.viewer_api.problems import query_timeout
 from spanflow.viewer_api.store.database import Database
-from spanflow.viewer_api.store.flow_filters import Bounds, Filters
+from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flow_search import FlowSearch, Page
-from spanflow.viewer_api.store.flow_statements import (
-    BY_FILTERS,
-    IN_ORDER,
-    Order,
-    Position,
-    needs_two_looks,
-    page_statement,
-    sorted_statement,
-)
-from spanflow.viewer_api.store.stretches import Stretch, stretches_of
+from spanflow.viewer_api.store.flow_statements import Order, Position
 from tests.support.history import Unreliable, filled_database, run_with
 from tests.support.plans import explained
 from tests.support.postgres_server import PostgresServer
 from tests.support.query import query, script
 
 FLOWS = 24_000
-NOW = datetime.now(UTC)
-THEN = NOW - timedelta(weeks=6)
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 Known = list[dict[str, Any]]
-
-CASES: dict[str, Filters] = {
-    "everything": Filters(),
-    "one person": Filters(user_ids=("5",)),
-    "somebody who is hardly ever there": Filters(user_ids=("900",)),
-    "three people": Filters(user_ids=("1", "500", "900")),
-    "visible people": Filters(visible=frozenset(map(str, range(600, 700)))),
-    "a visible and an invisible one": Filters(user_ids=("1", "650"), visible=frozenset(map(str, range(600, 700)))),
-    "nobody": Filters(user_ids=("1",), visible=frozenset({"2"})),
-    "a session": Filters(session_ids=("s777",)),
-    "two sessions of visible people": Filters(session_ids=("s777", "s778"), visible=frozenset(map(str, range(1, 50)))),
-    "a conversation": Filters(conversation_ids=("c777",)),
-    "a source": Filters(sources=("mcp",)),
-    "a rare source": Filters(sources=("rare_source",)),
-    "what went well": Filters(outcomes=("ok",)),
-    "what went wrong": Filters(outcomes=("error", "denied")),
-    "what was cut short": Filters(outcomes=("interrupted",)),
-    "what runs": Filters(outcomes=("running",)),
-    "a gate": Filters(gates=("usage_check",)),
-    "a checkpoint": Filters(event_types=("tool_call",)),
-    "a rare checkpoint": Filters(event_types=("rare_step",)),
-    "a tool": Filters(tools=("tool_30",)),
-    "a rare tool or another": Filters(tools=("rare_tool", "tool_39")),
-    "a rare server": Filters(mcp_servers=("rare_mcp",)),
-    "a model": Filters(models=("model-1",)),
-    "a rare model": Filters(models=("rare-model",)),
-    "a word": Filters(text="w200"),
-    "a rare word": Filters(text="needle"),
-    "a word that is nowhere": Filters(text="nosuchword"),
-    "the beginning of a word": Filters(text="nee"),
-    "hours long": Filters(duration_ms=Bounds(3.6e6)),
-    "very short": Filters(duration_ms=Bounds(None, 41)),
-    "many tokens": Filters(tokens=Bounds(9000.5)),
-    "no tokens": Filters(tokens=Bounds(0, 0)),
-    "expensive": Filters(cost=Bounds(0.019)),
-    "an hour": Filters(since=THEN, until=THEN + HOUR),
-    "a day": Filters(since=THEN, until=THEN + DAY),
-    "since": Filters(since=NOW - timedelta(weeks=3)),
-    "until": Filters(until=NOW - timedelta(weeks=12)),
-    "errors of a day": Filters(outcomes=("error",), since=THEN, until=THEN + DAY),
-    "a tool of one person": Filters(user_ids=("1",), tools=("tool_30",)),
-    "a rare tool of one person": Filters(user_ids=("1",), tools=("rare_tool",)),
-    "a word of somebody": Filters(user_ids=("30",), text="w5"),
-    "two that never meet": Filters(event_types=("block_check",), tools=("tool_0",)),
-    "long ones of a server in three weeks": Filters(
-        mcp_servers=("mcp_1",), duration_ms=Bounds(20e3), since=THEN - 21 * DAY, until=THEN
-    ),
-}
 
 
 @pytest.fixture(scope="module")
@@ -285,65 +224,11 @@ def test_pages_stay_what_they_were_while_flows_arrive_and_change(postgres_dsn: s
 # -- what is read for it -----------------------------------------------------------------------------------------------
 
 
-async def readings(
-    connection: asyncpg.Connection, filters: Filters, order: Order, after: Position | None
-) -> list[Reading]:
-    """What the statements of one page read, in the order in which a search tries them."""
-    done: list[Reading] = []
-
-    async def ask(statement: tuple[str, list[Any]], options: str = "") -> int:
-        text, values = statement
-        done.append(await reading(connection, text.replace("{s}", '"omni2"'), values, options))
-        return int(done[-1].plan["Actual Rows"])
-
-    two_looks = needs_two_looks(filters, order)
-    if order is not Order.NEWEST:
-        first = page_statement(filters, Stretch(), order, after, 50, near=True)
-        found = await ask(first, IN_ORDER) if two_looks else 0
-        if found < 50:
-            await ask(sorted_statement(filters, order, after, 50), BY_FILTERS if two_looks else "")
-        return done
-    left = 50
-    for stretch in stretches_of(filters):
-        if after is not None and not stretch.below(after.start_key):
-            continue
-        near = two_looks and not stretch.outliers_only
-        found = await ask(page_statement(filters, stretch, order, after, left, near=near), IN_ORDER if near else "")
-        if near and found < left:
-            found = await ask(page_statement(filters, stretch, order, after, left), BY_FILTERS)
-        left -= found
-        if left <= 0:
-            break
-    return done
-
-
-async def judge(dsn: str, most: int, *orders: Order) -> dict[str, str]:
-    """The cases for which too much is read, or a table from beginning to end."""
-    wrong: dict[str, str] = {}
-    connection = await asyncpg.connect(dsn, statement_cache_size=0)
-    try:
-        for name, filters in CASES.items():
-            if filters.nothing_stored:
-                continue
-            for order in orders:
-                for after in (None, Position(THEN, "0", None if order is Order.NEWEST else 3000.0)):
-                    done = await readings(connection, filters, order, after)
-                    rows = sum(each.rows for each in done)
-                    tables = [table for each in done for table in each.whole_tables]
-                    if rows > most or tables:
-                        wrong[f"{name}, {order}, {'deep' if after else 'first'}"] = f"{rows} rows, {tables}"
-    finally:
-        await connection.close()
-    return wrong
-
-
 def test_no_search_reads_a_table_or_more_than_a_few_thousand_flows(dsn: str) -> None:
-    assert asyncio.run(judge(dsn, 10_000, Order.NEWEST, Order.DURATION)) == {}
+    assert faults(asyncio.run(searches(dsn, Order.NEWEST, Order.DURATION))) == {}
 
 
 @pytest.mark.long
 def test_no_search_reads_more_among_five_times_as_many(shared_postgres: PostgresServer, migrated_template: str) -> None:
     dsn = filled_database(shared_postgres, migrated_template, 200_000)
-    assert asyncio.run(judge(dsn, 16_000, Order.NEWEST)) == {}
-    # Sorted by something that has to do with what is asked for, everything that matches is read at worst.
-    assert asyncio.run(judge(dsn, 40_000, Order.DURATION, Order.TOKENS, Order.COST)) == {}
+    assert faults(asyncio.run(searches(dsn, *Order))) == {}
