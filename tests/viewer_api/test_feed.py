@@ -74,3 +74,49 @@ async def test_a_bell_is_answered_in_the_middle_of_a_look(redis_url: str) -> Non
     await client.aclose()
     assert flows.had == [2]
     assert [event["node_id"] for event in listener.events] == ["root", "late"]
+
+
+class Breaking(RedisFlows):
+    """A flow comes and goes before the second look of the feed, and the line is cut in the middle of that look."""
+
+    def __init__(self, client: Any, flow: FlowWriter) -> None:
+        super().__init__(client)
+        self._flow = flow
+        self.looks = 0
+        self.cuts = 0
+
+    async def of_user(self, user_id: str) -> list[str]:
+        self.looks += 1
+        if self.looks == 2:
+            self._flow.start("root")
+            self._flow.end("root")
+            self._flow.close()
+        return await super().of_user(user_id)
+
+    async def last_ids(self, flow_ids: Any) -> dict[str, str]:
+        if self.looks == 2:
+            self.cuts += 1
+            raise ConnectionError("cut")
+        return await super().last_ids(flow_ids)
+
+
+async def test_a_flow_that_came_and_went_without_a_bell_is_not_lost_when_the_look_that_finds_it_is_cut_off(
+    redis_url: str,
+) -> None:
+    async def nothing(flow_id: str) -> None:
+        return None
+
+    client = redis.asyncio.Redis.from_url(redis_url)
+    with FlowWriter(redis_url, watched=False) as flow:
+        flows = Breaking(client, flow)
+        feed = Feed(Topic.of_user("7"), Surroundings(flows, nothing))
+        listener = Listener()
+        feed.subscribers.add(listener)  # type: ignore[arg-type]
+        running = asyncio.create_task(feed.run())
+        await eventually_async(lambda: flows.looks >= 4, within=10)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    await client.aclose()
+    assert flows.cuts == 1
+    assert [(event["phase"], event["node_id"]) for event in listener.events] == [("end", "root")]

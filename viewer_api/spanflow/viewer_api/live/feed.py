@@ -154,7 +154,6 @@ class Feed:
                 self._follow(flow_id)
             elif self._looked and flow_id not in self._newest and flow_id not in self.tails:
                 over.append(flow_id)
-        self._newest = frozenset(newest)
         if self.topic.kind is Kind.FLOW and self.topic.id not in self.tails:
             # Complete before anybody looked: it is shown, and that is all.
             self._track(self.topic.id, Tail(open=False, closed_at=self._monotonic() - self._linger))
@@ -167,6 +166,8 @@ class Feed:
             # As a whole: it may only have come into the index late, and a client that was here before may know it.
             await self._send_again(flow_id)
             self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
+        # Not before: when Redis goes away in the middle, the next look finds those that are over once more.
+        self._newest = frozenset(newest)
         self._positions.read_ms = read_ms
         self._close(running)
         await self._check_processes()
