@@ -120,3 +120,30 @@ async def test_a_flow_that_came_and_went_without_a_bell_is_not_lost_when_the_loo
     await client.aclose()
     assert flows.cuts == 1
     assert [(event["phase"], event["node_id"]) for event in listener.events] == [("end", "root")]
+
+
+class Swallowing(RedisFlows):
+    """Tells a cancellation as a broken line."""
+
+    asked = False
+
+    async def now_ms(self) -> int:
+        self.asked = True
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("cut") from None
+        return 0
+
+
+async def test_a_feed_ends_when_its_cancellation_is_told_as_a_broken_line() -> None:
+    async def nothing(flow_id: str) -> None:
+        return None
+
+    flows = Swallowing(redis.asyncio.Redis())
+    running = asyncio.create_task(Feed(Topic.of_user("7"), Surroundings(flows, nothing)).run())
+    await eventually_async(lambda: flows.asked)
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=3)
+    running.cancel()
+    assert done

@@ -16,7 +16,7 @@ from spanflow.viewer_api.live.frames import (
     flow_notice,
     snapshots,
 )
-from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows
+from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, unless_cancelled
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import Subscription
 from spanflow.viewer_api.live.tail import Tail
@@ -91,6 +91,7 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
                 yield frame
             subscription.returning = False
     except REDIS_ERRORS:
+        unless_cancelled()
         # Redis went away in the middle: the rest is read from where the client now is when it has come back.
         await asyncio.sleep(_RETRY_SECONDS)
         subscription.restart()

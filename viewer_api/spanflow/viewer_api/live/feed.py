@@ -26,7 +26,7 @@ from spanflow.viewer_api.live.frames import (
     snapshots,
 )
 from spanflow.viewer_api.live.positions import Positions
-from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, batched
+from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, batched, unless_cancelled
 from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import COMPLETE, Subscription
 from spanflow.viewer_api.live.tail import Tail
@@ -116,6 +116,7 @@ class Feed:
                 began = self._monotonic()
                 await self._read_rung()
             except REDIS_ERRORS as why:
+                unless_cancelled()
                 log.debug("The flows of %s cannot be read: %s", self.topic, why)
                 self._look_closely = True
                 self._wake.clear()

@@ -1,5 +1,6 @@
 """Reads flows from Redis: who has which, which are open, and what their streams hold."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,6 +34,13 @@ class Entry:
     event: Event | None
     #: Bytes of the event as it is stored.
     size: int = 0
+
+
+def unless_cancelled() -> None:
+    """Where an error of Redis is met: a cancellation that comes while a line breaks is told as that error only."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def batched(flow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
