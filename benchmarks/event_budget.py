@@ -96,6 +96,7 @@ def _one_round() -> dict[str, float]:
     while len(intake):
         begun = time.thread_time()
         pipeline._encode(intake.take(256))
+        pipeline._hand_on()
         encoded = time.thread_time()
         encoder.complete(time.monotonic() + settings.flow_grace + 1)
         between = time.thread_time()

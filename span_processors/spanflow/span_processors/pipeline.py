@@ -40,11 +40,13 @@ _IDENTIFY: Final = 3
 _ACTIVITY: Final = 4
 _END_FLOW: Final = 5
 
-#: Entries that are encoded before the sinks get them, and before requests get the interpreter: under a millisecond.
-_SLICE: Final = 128
+#: Entries that are encoded before requests get the interpreter: a millisecond.
+_SLICE: Final = 256
+#: So many events are handed on to the mirror without waiting for the rest: it can be writing them meanwhile.
+_HANDFUL: Final = 500
 #: With so many entries at once a span that starts and ends among them is told in one event instead of two: half the
 #: work where there is much of it. Nobody could see it between the two: they would leave in the same round trip.
-_BUSY: Final = 64
+_BUSY: Final = 32
 _NONE: Final[Set[int]] = frozenset()
 #: With so many entries waiting there is no point in collecting more, nor in giving way to who makes them.
 _PLENTY: Final = 4096
@@ -288,6 +290,9 @@ class Pipeline:
             while left > 0 and (entries := intake.take(min(left, _SLICE))):
                 left -= len(entries)
                 self._encode(entries)
+                if len(self._encoder.events) >= _HANDFUL:
+                    self._encoder.ring()
+                    self._hand_on()
                 if 0 < left < _PLENTY:
                     # Otherwise a request would wait until the interpreter takes turns by itself, five milliseconds.
                     time.sleep(0)
@@ -359,8 +364,6 @@ class Pipeline:
         for span in updates.values():
             faults += not self._encode_update(span, now)
         self._intake.settle(faults)
-        encoder.ring()
-        self._hand_on()
 
     def _encode_start(self, entry: tuple[Any, ...], now: float) -> bool:
         try:
