@@ -208,7 +208,8 @@ def test_a_long_address_in_the_list_of_watched_users_takes_one_line(signed_in: P
     viewer.post("/api/v1/monitoring/enable", {"user_ids": [user_id], "reason": "ticket"})
     entry = signed_in.get_by_test_id("watched-user")
     name = entry.locator(".name")
-    expect(name).to_have_attribute("title", f"user {user_id}")
+    # The page asks every ten seconds who is watched.
+    expect(name).to_have_attribute("title", f"user {user_id}", timeout=15_000)
     height, line_height = name.evaluate(
         "element => [element.getBoundingClientRect().height, parseFloat(getComputedStyle(element).lineHeight)]"
     )
