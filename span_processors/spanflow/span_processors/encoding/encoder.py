@@ -225,7 +225,7 @@ class Encoder:
             return False
         event_type, moment = put_off
         is_root = parent is None or parent[_IS_REMOTE]
-        more = _said_beside(flow, before) if is_root else _NOTHING
+        more = _said_beside(flow, before) if context[1] == flow.root else _NOTHING
         if more and not more.keys().isdisjoint(attributes):
             return False
         once = self._spans.once(flow.id_bytes, span, attributes, event_type, name, before, more)
