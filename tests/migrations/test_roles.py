@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from spanflow.migrations.roles import grants
+from spanflow.migrations.run import downgrade, upgrade
 from tests.support.gateway_process import CHECKOUT
 from tests.support.query import query, script, value
 
@@ -102,13 +103,79 @@ def test_even_the_owner_of_the_audit_log_removes_old_entries_only(dsn: str) -> N
     assert value(dsn, "SELECT count(*) FROM omni2.audit_log") == 1
 
 
-def test_a_viewer_archives_and_erases(dsn: str) -> None:
+def test_a_viewer_archives(dsn: str) -> None:
     viewer = as_role(dsn, "viewer")
     query(viewer, CLAIM)
     script(viewer, WRITE)
-    script(
-        viewer, "DELETE FROM omni2.interaction_flows; DELETE FROM omni2.flow_keys; DELETE FROM omni2.user_activities"
-    )
+    script(viewer, "UPDATE omni2.interaction_flows SET user_id = '7'")
+    script(viewer, "INSERT INTO omni2.poison_records (kind, error, payload) VALUES ('flow', 'why', '')")
+
+
+def test_a_viewer_deletes_from_no_table(dsn: str) -> None:
+    tables = query(dsn, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'omni2'")
+    assert len(tables) > 10
+    for table in tables:
+        for statement in ("DELETE FROM omni2.{}", "TRUNCATE omni2.{} CASCADE"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                script(as_role(dsn, "viewer"), statement.format(table["tablename"]))
+
+
+def test_a_viewer_forgets_only_tokens_that_are_too_old_anyway(dsn: str) -> None:
+    """Whoever could remove the others would undo sign-outs."""
+    for token, end in (("old", "now() - interval '61 minutes'"), ("new", "now() + interval '1 hour'")):
+        script(dsn, f"INSERT INTO omni2.spent_tokens VALUES ('{token}', 's', {end})")
+    viewer = as_role(dsn, "viewer")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        script(viewer, "UPDATE omni2.spent_tokens SET expires_at = '-infinity'")
+    assert value(viewer, "SELECT omni2.expire_spent_tokens()") == 1
+    assert value(dsn, "SELECT string_agg(token_hash::text, ',') FROM omni2.spent_tokens") == "\\x6e6577"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        value(as_role(dsn, "gateway"), "SELECT omni2.expire_spent_tokens()")
+
+
+@pytest.mark.parametrize("column", ["at", "id", "written_by"])
+def test_a_viewer_cannot_choose_when_or_by_which_role_an_entry_of_the_audit_log_was_written(
+    dsn: str, column: str
+) -> None:
+    forged = {"at": "now() - interval '1 year'", "id": "1", "written_by": "'some_gateway'"}[column]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        script(
+            as_role(dsn, "viewer"),
+            f"INSERT INTO omni2.audit_log (actor, action, {column}) OVERRIDING SYSTEM VALUE "
+            f"VALUES ('ann', 'read', {forged})",
+        )
+    script(as_role(dsn, "viewer"), "INSERT INTO omni2.audit_log (actor, action) VALUES ('ann', 'read')")
+    assert value(dsn, "SELECT written_by FROM omni2.audit_log") == "some_viewer"
+
+
+def test_migrating_narrows_the_rights_that_a_viewer_was_given_before(empty_postgres_dsn: str) -> None:
+    dsn, everything = empty_postgres_dsn, "some_admin"
+    upgrade(dsn)
+    downgrade(dsn, to="0002")
+    script(dsn, f"CREATE ROLE some_viewer LOGIN; CREATE ROLE {everything} LOGIN")
+    try:
+        script(
+            dsn,
+            "GRANT USAGE ON SCHEMA omni2 TO some_viewer; GRANT SELECT ON ALL TABLES IN SCHEMA omni2 TO some_viewer;"
+            "GRANT INSERT, UPDATE, DELETE ON omni2.interaction_flows, omni2.flow_keys, omni2.user_activities, "
+            "omni2.user_directory, omni2.poison_records, omni2.omni2_config, omni2.spent_tokens TO some_viewer;"
+            "GRANT INSERT ON omni2.audit_log TO some_viewer;"
+            "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA omni2 TO some_viewer;"
+            f"GRANT USAGE ON SCHEMA omni2 TO {everything}; GRANT ALL ON ALL TABLES IN SCHEMA omni2 TO {everything}",
+        )
+        script(as_role(dsn, "viewer"), "DELETE FROM omni2.interaction_flows")
+        upgrade(dsn)
+        test_a_viewer_archives(dsn)
+        test_a_viewer_deletes_from_no_table(dsn)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            script(as_role(dsn, "viewer"), "INSERT INTO omni2.audit_log (actor, action, at) VALUES ('a', 'b', now())")
+        assert value(as_role(dsn, "viewer"), "SELECT omni2.expire_spent_tokens()") == 0
+        script(as_role(dsn, "admin"), "DELETE FROM omni2.user_activities")
+        downgrade(dsn, to="0002")
+        script(as_role(dsn, "viewer"), "DELETE FROM omni2.spent_tokens")
+    finally:
+        for role in ("some_viewer", everything):
+            script(dsn, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def test_a_reader_reads_also_from_partitions_that_come_later(dsn: str) -> None:

@@ -17,15 +17,17 @@ GRANT EXECUTE ON FUNCTION
 """
 
 _VIEWER = """\
--- {role}: the viewer. Reads all, archives what a dead gateway left, erases a person; appends to the audit log only.
+-- {role}: the viewer. Reads all, archives what a dead gateway left, deletes nothing; appends to the audit log only.
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
-GRANT INSERT, UPDATE, DELETE ON
+GRANT INSERT, UPDATE ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.user_directory,
-    {schema}.poison_records, {schema}.omni2_config, {schema}.spent_tokens TO {role};
-GRANT INSERT ON {schema}.audit_log TO {role};
+    {schema}.omni2_config TO {role};
+GRANT INSERT ON {schema}.poison_records, {schema}.spent_tokens TO {role};
+GRANT INSERT (actor, actor_role, action, target_user, target, reason, remote, outcome, detail)
+    ON {schema}.audit_log TO {role};
 GRANT EXECUTE ON FUNCTION
-    {schema}.expire_audit_log(integer, integer, boolean),
+    {schema}.expire_audit_log(integer, integer, boolean), {schema}.expire_spent_tokens(),
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
     {schema}.expire_poison_records(integer, boolean) TO {role};

@@ -40,6 +40,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             "viewer/flow_indexes_down.sql",
         ),
     ),
+    "0003": (("rights/narrow.sql",), ("rights/narrow_down.sql",)),
 }
 
 #: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.

@@ -53,7 +53,7 @@ class SpentTokens:
 
     async def forget_expired(self) -> None:
         """Delete what is refused by its age anyway."""
-        await self._database.execute("DELETE FROM {s}.spent_tokens WHERE expires_at < now() - interval '1 hour'")
+        await self._database.execute("SELECT {s}.expire_spent_tokens()")
 
     def _remember(self, fingerprint: bytes, spent: bool) -> None:
         self._known[fingerprint] = (spent, self._monotonic())

@@ -1,0 +1,23 @@
+"""Narrows the rights of the viewer's role.
+
+Revision ID: 0003
+"""
+
+from alembic import context
+
+from spanflow.migrations.scripts import down, up
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for script in up(revision, context.config.attributes["schema"]):
+        context.config.attributes["execute"](script)
+
+
+def downgrade() -> None:
+    for script in down(revision, context.config.attributes["schema"]):
+        context.config.attributes["execute"](script)
