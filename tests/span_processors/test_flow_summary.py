@@ -14,7 +14,7 @@ from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.event_strategies import events
 from tests.support.vectors import expanded, vectors
 
-PRICES = PriceTable(exact={"stand-in-1": Price(0.25, 0.5, 0.125)})
+PRICES = PriceTable(exact={"stand-in-1": Price(0.25, 0.5, 0.125, 0.25)})
 
 
 def summary(vector: str) -> FlowSummary:
@@ -147,6 +147,103 @@ def test_an_agent_that_sums_up_its_calls_is_priced_by_their_model() -> None:
     agent = call("agent", "root", 10, 0)
     inner = call("inner", "agent", 10, 0, **{"gen_ai.request.model": "stand-in-1"})
     assert usage(server(), agent, inner) == (10, 0, 2.5)
+
+
+TWO_MODELS = PriceTable(exact={"big": Price(10, 100, 1, 20), "small": Price(1, 10, 0.1, 2)})
+
+
+def counting(node_id: str, parent: str, operation: str | None, into: int, out: int, **more: Any) -> Event:
+    """A span as an instrumentation makes it."""
+    operations = {} if operation is None else {"gen_ai.operation.name": operation}
+    attributes = {**operations, "gen_ai.usage.input_tokens": into, "gen_ai.usage.output_tokens": out, **more}
+    return step(node_id, "span", 5, 9, parent, attributes=attributes)
+
+
+def priced(*entries: Event) -> tuple[int, int, float | None]:
+    made = summary_of(entries, TWO_MODELS)
+    return made.tokens_in, made.tokens_out, made.cost
+
+
+def test_an_agents_sum_does_not_hide_the_calls_of_two_models() -> None:
+    agent = counting("agent", "root", "invoke_agent", 1000, 100)
+    big = counting("big", "agent", "chat", 500, 50, **{"gen_ai.request.model": "big"})
+    cached = {"gen_ai.usage.cache_read.input_tokens": 400}
+    small = counting("small", "agent", "chat", 500, 50, **{"gen_ai.request.model": "small"}, **cached)
+    assert priced(server(), agent, big, small) == (1000, 100, 10_640)
+
+
+def test_an_agent_counts_where_none_of_its_calls_does() -> None:
+    agent = counting("agent", "root", "invoke_agent", 10, 1, **{"gen_ai.request.model": "big"})
+    inner = step("inner", "llm_thinking", 5, 9, "agent", attributes={"gen_ai.operation.name": "chat"})
+    assert priced(server(), agent, inner) == (10, 1, 200.0)
+    outer = counting("outer", "root", "invoke_workflow", 10, 1)
+    assert priced(server(), outer, counting("a", "outer", "invoke_agent", 10, 1, **{"gen_ai.request.model": "big"})) == (
+        10,
+        1,
+        200.0,
+    )
+
+
+def test_of_two_nested_calls_the_inner_counts() -> None:
+    outer = counting("outer", "root", "chat", 12, 3, **{"gen_ai.request.model": "alias"})
+    inner = counting("inner", "outer", "chat", 10, 2, **{"gen_ai.response.model": "big"})
+    raw = counting("raw", "inner", None, 10, 2, **{"gen_ai.response.model": "big"})
+    assert priced(server(), outer, inner, raw) == (10, 2, 300.0)
+
+
+def test_a_call_within_a_tool_of_another_call_is_one_of_its_own() -> None:
+    outer = counting("outer", "root", "chat", 10, 1, **{"gen_ai.request.model": "big"})
+    tool = step("tool", "tool_call", 5, 9, "outer")
+    inner = counting("inner", "tool", "chat", 10, 1, **{"gen_ai.request.model": "small"})
+    assert priced(server(), outer, tool, inner) == (20, 2, 220.0)
+
+
+def test_steps_in_a_chain_count_each() -> None:
+    """Older gateways name the step before as the parent, which has ended by then."""
+    model = {"gen_ai.request.model": "big"}
+    first = call("first", "root", 10, 1, **model)
+    second = cast(Event, {**call("second", "first", 10, 1, **model), "start_ns": "9", "end_ns": "20"})
+    assert priced(server(), first, second) == (20, 2, 400.0)
+
+
+def test_fetching_an_answer_once_more_costs_nothing() -> None:
+    model = {"gen_ai.request.model": "big"}
+    made = counting("made", "root", "chat", 10, 1, **model)
+    assert priced(server(), made, counting("again", "root", "fetch_response", 10, 1, **model)) == (10, 1, 200.0)
+    assert priced(server(), counting("again", "root", "fetch_response", 10, 1, **model)) == (0, 0, None)
+
+
+def test_an_inner_call_that_names_no_model_has_the_one_around_it() -> None:
+    outer = counting("outer", "root", "chat", 10, 1, **{"gen_ai.request.model": "big"})
+    assert priced(server(), outer, counting("inner", "outer", "chat", 10, 1)) == (10, 1, 200.0)
+
+
+@pytest.mark.parametrize(
+    ("read", "write"),
+    [
+        ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens"),
+        ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens"),
+        ("gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_creation_input_tokens"),
+        ("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_write"),
+    ],
+)
+def test_what_goes_into_the_cache_and_comes_out_of_it_has_prices_of_its_own(read: str, write: str) -> None:
+    entry = counting("a", "root", "chat", 10, 0, **{"gen_ai.request.model": "big", read: 4, write: 3})
+    assert priced(server(), entry) == (10, 0, 3 * 10 + 4 * 1 + 3 * 20)
+
+
+@pytest.mark.parametrize(
+    ("model", "into", "out"),
+    [
+        ("llm.model_name", "llm.token_count.prompt", "llm.token_count.completion"),
+        ("gen_ai.request.model", "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
+        ("llm.request.model", "llm.usage.prompt_tokens", "llm.usage.completion_tokens"),
+    ],
+)
+def test_tokens_and_models_are_read_from_older_and_other_names(model: str, into: str, out: str) -> None:
+    entry = step("a", "llm_thinking", 5, 9, attributes={model: "big", into: 10, out: 1})
+    assert priced(server(), entry) == (10, 1, 200.0)
+    assert summary_of([server(), entry]).models == ("big",)
 
 
 def test_a_flow_of_an_older_gateway_tells_only_a_total() -> None:

@@ -9,7 +9,7 @@ from spanflow.span_processors.tree.prices import NO_PRICES, Price, PricesError, 
 TABLE = {
     "models": {
         "gpt-5*": {"input": 2, "output": 10},
-        "gpt-5-mini*": {"input": 1, "output": 4, "cached_input": 0.5},
+        "gpt-5-mini*": {"input": 1, "output": 4, "cached_input": 0.5, "cache_write": 1.25},
         "gpt-5-mini-exact": {"input": 3, "output": 3},
     }
 }
@@ -17,16 +17,18 @@ TABLE = {
 
 def test_the_exact_name_counts_and_then_the_longest_beginning() -> None:
     table = parse_prices(json.dumps(TABLE).encode())
-    assert table.price_of("gpt-5-mini-exact") == Price(3e-6, 3e-6, 3e-6)
-    assert table.price_of("gpt-5-mini-2026") == Price(1e-6, 4e-6, 0.5e-6)
-    assert table.price_of("gpt-5.1") == Price(2e-6, 10e-6, 2e-6)
+    assert table.price_of("gpt-5-mini-exact") == Price(3e-6, 3e-6, 3e-6, 3e-6)
+    assert table.price_of("gpt-5-mini-2026") == Price(1e-6, 4e-6, 0.5e-6, 1.25e-6)
+    assert table.price_of("gpt-5.1") == Price(2e-6, 10e-6, 2e-6, 2e-6)
     assert table.price_of("other") is None
 
 
 def test_cached_tokens_are_part_of_the_input() -> None:
-    price = Price(input=2, output=10, cached_input=1)
+    price = Price(input=2, output=10, cached_input=1, cache_write=3)
     assert price.cost(10, 1, 4) == 6 * 2 + 4 * 1 + 10
     assert price.cost(10, 0, 99) == 10
+    assert price.cost(10, 0, 4, 5) == 1 * 2 + 4 * 1 + 5 * 3
+    assert price.cost(10, 0, 4, 99) == 4 * 1 + 6 * 3
 
 
 def test_no_file_means_no_prices(tmp_path: Path) -> None:
@@ -36,7 +38,7 @@ def test_no_file_means_no_prices(tmp_path: Path) -> None:
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "prices.json").write_text(json.dumps({"per": 1000, **TABLE}))
-    assert load_prices(str(tmp_path / "prices.json")).price_of("gpt-5-mini-exact") == Price(3e-3, 3e-3, 3e-3)
+    assert load_prices(str(tmp_path / "prices.json")).price_of("gpt-5-mini-exact") == Price(3e-3, 3e-3, 3e-3, 3e-3)
 
 
 @pytest.mark.parametrize(

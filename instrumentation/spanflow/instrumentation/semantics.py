@@ -71,6 +71,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
             "input_tokens": ("gen_ai.usage.input_tokens",),
             "output_tokens": ("gen_ai.usage.output_tokens",),
             "cached_tokens": ("gen_ai.usage.cache_read.input_tokens",),
+            "cache_write_tokens": ("gen_ai.usage.cache_write.input_tokens",),
             "finish_reason": (_FINISH_REASONS,),
             "finish_reasons": (_FINISH_REASONS,),
             "temperature": ("gen_ai.request.temperature",),

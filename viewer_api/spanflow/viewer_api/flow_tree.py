@@ -9,7 +9,9 @@ from typing import Any
 from spanflow.span_processors import names
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.facts import NodeFacts, critical_path, facts_of
-from spanflow.span_processors.tree.flow_summary import INPUT_TOKENS, OUTPUT_TOKENS, summary_of
+from spanflow.span_processors.tree.flow_outline import NO_PARENT
+from spanflow.span_processors.tree.flow_summary import summary_of
+from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls
 from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree
 from spanflow.viewer_api.documents import Flow
 from spanflow.viewer_api.responses import encode
@@ -103,6 +105,7 @@ def _states(tree: Tree) -> dict[str, int]:
 
 
 def _sums(tree: Tree) -> dict[str, Below]:
+    counted = _counted(tree)
     found: dict[str, Below] = {}
     for node in reversed(list(tree.walk())):  # children before their parents
         sums = Below()
@@ -117,14 +120,17 @@ def _sums(tree: Tree) -> dict[str, Below]:
             sums.spans += 1
             sums.errors += node.entry.get("status") == names.STATUS_ERROR
             sums.denials += node.entry.get("outcome") == names.OUTCOME_DENIED
-            # A model call often has a second span beneath that repeats its tokens: the outer one counts.
-            into, out = _whole(node, INPUT_TOKENS), _whole(node, OUTPUT_TOKENS)
-            if into is not None or out is not None:
-                sums.tokens_input, sums.tokens_output = into or 0, out or 0
+        if (counts := counted.get(node.node_id)) is not None:
+            sums.tokens_input += counts.input
+            sums.tokens_output += counts.output
         found[node.node_id] = sums
     return found
 
 
-def _whole(node: Node, name: str) -> int | None:
-    value = node.entry.get("attributes", {}).get(name) if node.entry is not None else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def _counted(tree: Tree) -> dict[str, TokenCounts]:
+    """The nodes whose tokens count, by node id."""
+    nodes = list(tree.walk())
+    places = {node.node_id: place for place, node in enumerate(nodes)}
+    parents = [NO_PARENT if node.parent is None else places[node.parent.node_id] for node in nodes]
+    calls = counted_calls([node.entry for node in nodes], parents)
+    return {nodes[place].node_id: counts for place, counts in calls.items()}

@@ -10,25 +10,12 @@ from fnmatch import translate
 from typing import Any, Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.event.conventions import type_by_convention
 from spanflow.span_processors.setting_parsers import parse_rule
 from spanflow.span_processors.settings import Settings
 
 _LONGEST_TYPE: Final = 64
 _REMEMBERED: Final = 4096
-
-_LLM: Final = names.LLM_THINKING
-_TOOL: Final = names.TOOL_CALL
-#: Attribute → its values → type. The values are compared in lower case.
-_CONVENTIONS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
-    (
-        "gen_ai.operation.name",
-        {"chat": _LLM, "text_completion": _LLM, "generate_content": _LLM, "execute_tool": _TOOL},
-    ),
-    ("mcp.method.name", {"tools/call": _TOOL}),
-    ("openinference.span.kind", {"llm": _LLM, "tool": _TOOL, "guardrail": names.SECURITY_CHECK}),
-    ("llm.request.type", {"chat": _LLM, "completion": _LLM}),
-    ("traceloop.span.kind", {"tool": _TOOL}),
-)
 
 
 class SpanMapping:
@@ -61,7 +48,7 @@ class SpanMapping:
         named = self._named_type(name)
         if named is not None:
             return named
-        found = _by_convention(attributes)
+        found = type_by_convention(attributes)
         if found is None or found == attributes.get(names.ATTR_WITHIN):
             # Inside a checkpoint that says the same, an instrumentation's own span is a detail of it.
             return names.PLAIN_SPAN
@@ -83,13 +70,3 @@ class SpanMapping:
                 return event_type
         plain = re.sub(r"[\s.\-/:]+", "_", name.strip().lower())
         return plain if plain in names.CHECKPOINT_TYPES else None
-
-
-def _by_convention(attributes: Mapping[str, Any]) -> str | None:
-    for attribute, meanings in _CONVENTIONS:
-        value = attributes.get(attribute)
-        if type(value) is str:
-            found = meanings.get(value.lower())
-            if found is not None:
-                return found
-    return None

@@ -113,6 +113,7 @@ _WORDS: Final = frozenset(
         "available",
         "blocked",
         "bytes",
+        "cache_write_tokens",
         "cached",
         "cached_tokens",
         "call_id",

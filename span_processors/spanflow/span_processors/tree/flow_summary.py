@@ -1,6 +1,6 @@
 """What lists, filters and columns say about a flow, computed from its tree."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -9,13 +9,18 @@ from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.flow_outcome import verdict_of
 from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline, outline_of
 from spanflow.span_processors.tree.prices import NO_PRICES, Price, PriceTable
+from spanflow.span_processors.tree.token_usage import counted_calls, total_usage, whole_number
 from spanflow.span_processors.tree.tree import in_start_order, time_of
 
-INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
-OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
-CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 #: Where a value may stand, the best place first.
-_MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model", names.ATTR_DATA_PREFIX + "model")
+_MODELS: Final = (
+    "gen_ai.response.model",
+    "gen_ai.request.model",
+    names.ATTR_DATA_PREFIX + "model",
+    "llm.model_name",
+    "llm.response.model",
+    "llm.request.model",
+)
 _TOOLS: Final = ("gen_ai.tool.name", names.ATTR_DATA_PREFIX + "tool", names.ATTR_DATA_PREFIX + "tool_name")
 _MCP_SERVERS: Final = (
     names.ATTR_DATA_PREFIX + "mcp",
@@ -26,7 +31,6 @@ _TOTAL_TOKENS: Final = (names.ATTR_DATA_PREFIX + "tokens", names.ATTR_DATA_PREFI
 #: Most spans have none of these, which one look tells.
 _USED: Final = frozenset({*_TOOLS, *_MCP_SERVERS, *_MODELS})
 _NAME_A_MODEL: Final = frozenset(_MODELS)
-_COUNTED: Final = frozenset({INPUT_TOKENS, OUTPUT_TOKENS})
 _TELLS_A_TOTAL: Final = frozenset(_TOTAL_TOKENS)
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -149,38 +153,29 @@ class _Usage(NamedTuple):
 
 
 def _usage(outline: Outline, prices: PriceTable) -> _Usage:
-    """Tokens of the outermost spans that count any: a model call often has a second span beneath that repeats them."""
-    tokens_in = tokens_out = 0
+    calls = counted_calls(outline.entries, outline.parents)
+    if not calls:
+        # Gateways older than Spanflow only tell a total.
+        return _Usage(tokens_out=sum([_total(entry) for entry in outline.known]))
+    tokens_in, tokens_out = total_usage(calls.values())
     cost: float | None = 0.0
-    covered = 0  # so far the places count, or are below one that does
-    for place, entry in enumerate(outline.entries):
-        attributes = entry.get("attributes") if entry is not None else None
-        if not attributes or _COUNTED.isdisjoint(attributes) or place < covered:
-            continue
-        counts = _counts(attributes)
-        if counts is None:
-            continue
-        call = outline.below(place)
-        covered = place + len(call)
-        tokens_in += counts[0]
-        tokens_out += counts[1]
-        price = _price(call, prices) if prices else None
+    for place, counts in calls.items():
+        price = _price(_namers(outline, place), prices) if prices else None
         cost = None if cost is None or price is None else cost + price.cost(*counts)
-    if covered:
-        return _Usage(tokens_in, tokens_out, cost)
-    # Gateways older than Spanflow only tell a total.
-    return _Usage(tokens_out=sum([_total(entry) for entry in outline.known]))
+    return _Usage(tokens_in, tokens_out, cost)
 
 
-def _counts(attributes: Mapping[str, Any]) -> tuple[int, int, int] | None:
-    into, out = _number(attributes.get(INPUT_TOKENS)), _number(attributes.get(OUTPUT_TOKENS))
-    if into is None and out is None:
-        return None
-    return into or 0, out or 0, _number(attributes.get(CACHED_TOKENS)) or 0
+def _namers(outline: Outline, place: int) -> Iterator[Event | None]:
+    """Where the model of a call may be named: by the call, by a span below it, or by one around it."""
+    yield from outline.below(place)
+    parent = outline.parents[place]
+    while parent != NO_PARENT:
+        yield outline.entries[parent]
+        parent = outline.parents[parent]
 
 
 def _price(entries: Iterable[Event | None], prices: PriceTable) -> Price | None:
-    """The price for the model of a call; an agent that sums up its calls names it only in the spans below."""
+    """The price for the first model that is named."""
     for entry in entries:
         attributes = _attributes(entry)
         models = [model for name in _MODELS if isinstance(model := attributes.get(name), str)]
@@ -197,8 +192,4 @@ def _total(entry: Event) -> int:
     attributes = entry.get("attributes")
     if not attributes or _TELLS_A_TOTAL.isdisjoint(attributes):
         return 0
-    return next((total for place in _TOTAL_TOKENS if (total := _number(attributes.get(place))) is not None), 0)
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return next((total for place in _TOTAL_TOKENS if (total := whole_number(attributes.get(place))) is not None), 0)

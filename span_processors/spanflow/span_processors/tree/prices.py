@@ -2,7 +2,7 @@
 
 The table is a JSON file named by `SPANFLOW_PRICES`:
 
-    {"per": 1000000, "models": {"gpt-5*": {"input": 1.25, "output": 10, "cached_input": 0.125}}}
+    {"per": 1000000, "models": {"claude*": {"input": 3, "output": 15, "cached_input": 0.3, "cache_write": 3.75}}}
 
 A `*` at the end of a name matches every model that begins so; the longest match counts. Spanflow brings no prices of
 its own, and a flow whose model has no price has no cost, rather than a wrong one.
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-_KINDS: Final = ("input", "output", "cached_input")
+_KINDS: Final = ("input", "output", "cached_input", "cache_write")
 
 
 class PricesError(ValueError):
@@ -24,16 +24,22 @@ class PricesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The price of one token of each kind. What comes from the provider's cache costs `cached_input`."""
+    """The price of one token of each kind. Input read from the provider's cache costs `cached_input`, input written to
+    it `cache_write`."""
 
     input: float
     output: float
     cached_input: float
+    cache_write: float
 
-    def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
-        """`cached_tokens` are part of `input_tokens`, as in OpenTelemetry's conventions."""
-        cached = min(max(cached_tokens, 0), input_tokens)
-        return (input_tokens - cached) * self.input + cached * self.cached_input + output_tokens * self.output
+    def cost(self, input_tokens: int, output_tokens: int, cache_read: int = 0, cache_write: int = 0) -> float:
+        """Cache counts are part of `input_tokens`, as in OpenTelemetry's conventions."""
+        read = min(max(cache_read, 0), input_tokens)
+        written = min(max(cache_write, 0), input_tokens - read)
+        plain = input_tokens - read - written
+        return (
+            plain * self.input + read * self.cached_input + written * self.cache_write + output_tokens * self.output
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,8 @@ def _price(model: str, prices: Any, per: float) -> Price:
     if unknown := sorted(set(prices).difference(_KINDS)):
         raise PricesError(f'the model "{model}" has "{unknown[0]}"; known are {", ".join(_KINDS)}')
     values = {kind: _number(price, f'"{kind}" of the model "{model}"') / per for kind, price in prices.items()}
-    return Price(values["input"], values["output"], values.get("cached_input", values["input"]))
+    full = values["input"]
+    return Price(full, values["output"], values.get("cached_input", full), values.get("cache_write", full))
 
 
 def _number(value: Any, what: str) -> float:
