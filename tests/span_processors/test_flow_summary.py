@@ -177,7 +177,9 @@ def test_an_agent_counts_where_none_of_its_calls_does() -> None:
     inner = step("inner", "llm_thinking", 5, 9, "agent", attributes={"gen_ai.operation.name": "chat"})
     assert priced(server(), agent, inner) == (10, 1, 200.0)
     outer = counting("outer", "root", "invoke_workflow", 10, 1)
-    assert priced(server(), outer, counting("a", "outer", "invoke_agent", 10, 1, **{"gen_ai.request.model": "big"})) == (
+    assert priced(
+        server(), outer, counting("a", "outer", "invoke_agent", 10, 1, **{"gen_ai.request.model": "big"})
+    ) == (
         10,
         1,
         200.0,

@@ -37,9 +37,7 @@ class Price:
         read = min(max(cache_read, 0), input_tokens)
         written = min(max(cache_write, 0), input_tokens - read)
         plain = input_tokens - read - written
-        return (
-            plain * self.input + read * self.cached_input + written * self.cache_write + output_tokens * self.output
-        )
+        return plain * self.input + read * self.cached_input + written * self.cache_write + output_tokens * self.output
 
 
 @dataclass(frozen=True, slots=True)
