@@ -187,8 +187,8 @@ def test_odd_arguments_never_reach_the_gateway_as_errors(recorded: Recorded) -> 
 
     async def request() -> list[object]:
         return [
-            len(await tracker.log_event(Unreadable(), 42, "auth_check")),  # type: ignore[arg-type]
-            len(await tracker.log_event("s", {"not": "an id"}, "auth_check", data=Unreadable())),  # type: ignore[arg-type]
+            len(await tracker.log_event(Unreadable(), 42, "auth_check")),
+            len(await tracker.log_event("s", {"not": "an id"}, "auth_check", data=Unreadable())),
             len(await tracker.log_event("s", 42, "tool_call", parent_id="unknown", duration_ms="soon")),
             len(await tracker.log_event("s", 42, "tool_call", duration_ms=float("nan"))),
             await tracker.save_to_db("never seen", 42),

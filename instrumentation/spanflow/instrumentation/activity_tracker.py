@@ -1,6 +1,7 @@
 """`ActivityTracker` as gateways written before Spanflow know it: change the import and keep the calls.
 
-The `db` argument is accepted and not used: nothing is written on the request's time.
+A database session, in first place or as `db`, is accepted and not used: nothing is written on the request's time.
+Anything may be passed to any of the methods; what is no plain data is left out.
 """
 
 from typing import Any, Final
@@ -11,99 +12,46 @@ from spanflow.instrumentation.activities import (
     record_tool_response,
     record_user_message,
 )
-from spanflow.instrumentation.identify import Id
+from spanflow.instrumentation.call_arguments import given, plain_data
+from spanflow.instrumentation.runtime import say_once
+
+_WHOSE: Final = ("db", "conversation_id", "session_id", "user_id", "sequence_num")
 
 
 class ActivityTracker:
-    """Records the four activities of a conversation. Returns each one's id, or None while tracking is off."""
+    """Records the four activities of a conversation. Returns each one's id, or None while tracking is off.
 
-    async def record_user_message(
-        self,
-        db: object = None,
-        conversation_id: Id | None = None,
-        session_id: Id | None = None,
-        user_id: Id | None = None,
-        sequence_num: int | None = None,
-        message: str = "",
-        **data: Any,
-    ) -> str | None:
-        return record_user_message(
-            message,
-            conversation_id=conversation_id,
-            session_id=session_id,
-            user_id=user_id,
-            sequence_num=sequence_num,
-            **data,
-        )
+    All methods begin with `db, conversation_id, session_id, user_id, sequence_num`.
+    """
 
-    async def record_tool_call(
-        self,
-        db: object = None,
-        conversation_id: Id | None = None,
-        session_id: Id | None = None,
-        user_id: Id | None = None,
-        sequence_num: int | None = None,
-        mcp_server: str = "",
-        tool_name: str = "",
-        parameters: Any = None,
-        **data: Any,
-    ) -> str | None:
-        return record_tool_call(
-            mcp_server,
-            tool_name,
-            parameters,
-            conversation_id=conversation_id,
-            session_id=session_id,
-            user_id=user_id,
-            sequence_num=sequence_num,
-            **data,
-        )
+    def __init__(self, *unused: object, **also_unused: object) -> None:
+        pass
 
-    async def record_tool_response(
-        self,
-        db: object = None,
-        conversation_id: Id | None = None,
-        session_id: Id | None = None,
-        user_id: Id | None = None,
-        sequence_num: int | None = None,
-        mcp_server: str = "",
-        tool_name: str = "",
-        status: str = "success",
-        duration_ms: float | None = None,
-        **data: Any,
-    ) -> str | None:
-        return record_tool_response(
-            mcp_server,
-            tool_name,
-            status,
-            duration_ms,
-            conversation_id=conversation_id,
-            session_id=session_id,
-            user_id=user_id,
-            sequence_num=sequence_num,
-            **data,
-        )
+    async def record_user_message(self, /, *args: Any, **data: Any) -> str | None:
+        """`record_user_message(…, message)`"""
+        return _recorded(record_user_message, ("message",), args, data)
 
-    async def record_assistant_response(
-        self,
-        db: object = None,
-        conversation_id: Id | None = None,
-        session_id: Id | None = None,
-        user_id: Id | None = None,
-        sequence_num: int | None = None,
-        message: str = "",
-        tokens_used: int | None = None,
-        **data: Any,
-    ) -> str | None:
-        return record_assistant_response(
-            message,
-            tokens_used,
-            conversation_id=conversation_id,
-            session_id=session_id,
-            user_id=user_id,
-            sequence_num=sequence_num,
-            **data,
-        )
+    async def record_tool_call(self, /, *args: Any, **data: Any) -> str | None:
+        """`record_tool_call(…, mcp_server, tool_name, parameters)`"""
+        return _recorded(record_tool_call, ("mcp_server", "tool_name", "parameters"), args, data)
+
+    async def record_tool_response(self, /, *args: Any, **data: Any) -> str | None:
+        """`record_tool_response(…, mcp_server, tool_name, status, duration_ms, result_summary=None)`"""
+        names = ("mcp_server", "tool_name", "status", "duration_ms", "result_summary")
+        return _recorded(record_tool_response, names, args, data)
+
+    async def record_assistant_response(self, /, *args: Any, **data: Any) -> str | None:
+        """`record_assistant_response(…, message, tokens_used, model=None)`"""
+        return _recorded(record_assistant_response, ("message", "tokens_used", "model"), args, data)
+
+
+def _recorded(record: Any, names: tuple[str, ...], args: tuple[Any, ...], data: dict[str, Any]) -> str | None:
+    try:
+        said: str | None = record(**plain_data(given((*_WHOSE, *names), args, data)))
+        return said
+    except Exception:
+        say_once("activity call", "An activity could not be recorded", exc_info=True)
+        return None
 
 
 _tracker: Final = ActivityTracker()

@@ -9,16 +9,19 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import get_current_span, set_span_in_context
+from opentelemetry.trace import Span, get_current_span, set_span_in_context
 
+from spanflow.instrumentation.call_arguments import given, is_plain, plain_data
 from spanflow.instrumentation.checkpoint import Checkpoint
 from spanflow.instrumentation.flow import Flow, flow
-from spanflow.instrumentation.identify import Id, identify
+from spanflow.instrumentation.identify import clean_identity, identify, tell_flow
 from spanflow.instrumentation.runtime import runtime, say_once
+from spanflow.instrumentation.values import short_text
 from spanflow.span_processors import names
 from spanflow.span_processors.ids import id_or_none
 
@@ -32,6 +35,30 @@ _FAILED: Final = frozenset({"error", "failed", "failure"})
 _NS_PER_MS: Final = 1_000_000
 
 _Key = tuple[str, str, int]
+_REPORTED: Final = ("session_id", "user_id", "event_type")
+_SAVED: Final = ("session_id", "user_id", "db", "conversation_id", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """One call of `log_event`."""
+
+    session_id: object
+    user_id: object
+    event_type: str
+    parent_id: object
+    data: dict[str, Any]
+
+
+def _reported(args: tuple[Any, ...], keywords: dict[str, Any]) -> _Reported:
+    said = given(_REPORTED, args, keywords)
+    # After the event's type stands the parent, or the database session and then the parent.
+    parent = next((value for value in args[len(_REPORTED) :] if value is not None and is_plain(value)), None)
+    session_id, user_id, event_type = (said.pop(name, None) for name in _REPORTED)
+    parent = said.pop("parent_id", parent)
+    return _Reported(
+        session_id, user_id, "event" if event_type is None else short_text(event_type), parent, plain_data(said)
+    )
 
 
 class _TrackedFlow:
@@ -63,6 +90,15 @@ class _TrackedFlow:
             return max(self.started_ns, now - int(duration * _NS_PER_MS))
         return min(self.last_ns, now)
 
+    def belongs_to(self, *, conversation_id: Any, source: Any) -> None:
+        """What a call tells of the whole request beside its session and user."""
+        if conversation_id is not None or source is not None:
+            tell_flow(self.span, clean_identity(conversation_id=conversation_id, source=source))
+
+    @property
+    def span(self) -> Span:
+        return get_current_span(self.context)
+
     def stop_thinking(self, now: int) -> None:
         if self.thinking is not None:
             self.thinking.end(now)
@@ -76,33 +112,40 @@ class FlowTracker:
         self._clock = clock
         self._flows: dict[_Key, _TrackedFlow] = {}
 
-    async def is_monitored(self, user_id: Id) -> bool:
-        """Whether somebody is watching this user now. Known in this process; nothing is asked over the network."""
+    async def is_monitored(self, /, *args: Any, **keywords: Any) -> bool:
+        """`is_monitored(user_id)`: whether this user is watched now. Known in this process; nothing is asked over the
+        network."""
         try:
             pipeline = runtime().pipeline
-            user = id_or_none(user_id)
+            user = id_or_none(given(("user_id",), args, keywords).get("user_id"))
             return pipeline is not None and user is not None and pipeline.is_watched(user)
         except Exception:
             say_once("is_monitored", "Whether a user is watched could not be told", exc_info=True)
             return False
 
-    async def log_event(
-        self, session_id: Id, user_id: Id, event_type: str, parent_id: object = None, **data: Any
-    ) -> str:
-        """Report a moment of a request; gives back the node's id for children to name as their parent."""
+    async def log_event(self, /, *args: Any, **data: Any) -> str:
+        """`log_event(session_id, user_id, event_type, parent_id=None, **data)`: report a moment of a request. Gives
+        back the node's id for children to name as their parent.
+
+        A database session may be passed as `db`, or in the place before `parent_id`.
+        """
         try:
-            return self._log_event(session_id, user_id, str(event_type), parent_id, data)
+            return self._log_event(_reported(args, data))
         except Exception:
             say_once("log_event", "An event could not be recorded", exc_info=True)
             return secrets.token_hex(8)
 
-    async def save_to_db(self, session_id: Id, user_id: Id, db: object = None) -> int:
-        """The request is over. Gives back how many events it had; the archive is written later, on nobody's time."""
+    async def save_to_db(self, /, *args: Any, **keywords: Any) -> int:
+        """`save_to_db(session_id, user_id, db=None, conversation_id=None, source=None)`: the request is over. Gives
+        back how many events it had; the archive is written later, outside of the request."""
         try:
+            said = given(_SAVED, args, keywords)
+            session_id, user_id = said.get("session_id"), said.get("user_id")
             key = self._key(session_id, user_id)
             tracked = self._flows.pop(key, None) if key is not None else None
             if tracked is None:
                 return 0
+            tracked.belongs_to(conversation_id=said.get("conversation_id"), source=said.get("source"))
             self._finish(tracked)
             log.info("saved %d events of session %s", tracked.events, session_id)
             return tracked.events
@@ -110,13 +153,15 @@ class FlowTracker:
             say_once("save_to_db", "A flow could not be ended", exc_info=True)
             return 0
 
-    def _log_event(self, session_id: Id, user_id: Id, event_type: str, parent_id: object, data: dict[str, Any]) -> str:
+    def _log_event(self, said: "_Reported") -> str:
         now = self._clock()
-        tracked = self._find(session_id, user_id, now)
+        event_type, data = said.event_type, said.data
+        tracked = self._find(said.session_id, said.user_id, now)
+        tracked.belongs_to(conversation_id=data.get("conversation_id"), source=data.get("source"))
         if event_type in (names.LLM_THINKING, names.LLM_COMPLETE, names.ERROR):
             tracked.stop_thinking(now)
         step = Checkpoint(event_type, None, data).begin(
-            tracked.parent_of(parent_id, event_type), tracked.started_at(event_type, data, now)
+            tracked.parent_of(said.parent_id, event_type), tracked.started_at(event_type, data, now)
         )
         if event_type == names.LLM_THINKING:
             tracked.thinking = step
@@ -130,7 +175,7 @@ class FlowTracker:
             tracked.nodes[node_id] = step.context
         return node_id
 
-    def _find(self, session_id: Id, user_id: Id, now: int) -> _TrackedFlow:
+    def _find(self, session_id: Any, user_id: Any, now: int) -> _TrackedFlow:
         key = self._key(session_id, user_id)
         tracked = self._flows.get(key) if key is not None else None
         if tracked is not None:
@@ -150,7 +195,7 @@ class FlowTracker:
             self._finish(self._flows.pop(next(iter(self._flows))))
         return tracked
 
-    def _key(self, session_id: Id, user_id: Id) -> _Key | None:
+    def _key(self, session_id: object, user_id: object) -> _Key | None:
         """The open flow that a call means: the one of the current trace, else the newest of that session.
 
         Two requests of one session may run at the same time; where each has a trace of its own they are told apart.

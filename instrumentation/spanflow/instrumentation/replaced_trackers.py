@@ -69,7 +69,8 @@ class ReplacedTrackers:
             self._set(module, attribute, give_out)
         else:
             self._set(module, attribute, give_out())
-        logger.info("%s.%s is Spanflow's now", module.__name__, attribute)
+        # Not an "info": most gateways show none of other libraries, and their operator must know.
+        logger.warning("Replaced %s.%s with Spanflow's %s", module.__name__, attribute, ours.__name__)
 
     def _set(self, module: ModuleType, name: str, value: Any) -> None:
         self._before.append((module, name, getattr(module, name)))
