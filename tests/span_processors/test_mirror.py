@@ -6,6 +6,9 @@ from typing import Any
 import redis
 
 from spanflow.span_processors import names
+from spanflow.span_processors.identity import Identity
+from tests.support.poll import eventually
+from tests.support.redis_server import RedisServer
 from tests.support.traced_gateway import TracedGateway, flow_id_of
 
 HOUR = 3600.0
@@ -89,3 +92,45 @@ def test_an_index_keeps_the_newest_thousand_flows_of_a_user(redis_url: str, redi
     kept: Any = redis_client.zrange(index, 0, -1)
     assert (len(kept), kept[-1].decode()) == (1000, flow_id_of(root))
     assert 86_000 < redis_client.ttl(index) <= 86_400
+
+
+def test_a_flow_whose_user_is_corrected_leaves_the_indexes_of_the_one_before(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    def indexed(root: Any) -> list[str]:
+        keys = [
+            make(id)
+            for make in (names.user_flows, names.session_flows, names.conversation_flows)
+            for id in ("1", "2", "one", "two")
+        ]
+        return [key for key in keys if redis_client.zscore(key, flow_id_of(root)) is not None]
+
+    with TracedGateway(redis_url) as gateway:
+        root = gateway.start("POST /ask")
+        trace_id = root.get_span_context().trace_id
+
+        def identify(user_id: str, session_id: str) -> list[str]:
+            gateway.pipeline.identify(trace_id, Identity(user_id=user_id, session_id=session_id))
+            assert gateway.pipeline.force_flush(5)
+            return indexed(root)
+
+        assert identify("2", "two") == ["flows:user:2", "flows:session:two"]
+        assert identify("1", "one") == ["flows:user:1", "flows:session:one"]
+        assert identify("2", "one") == ["flows:user:2", "flows:session:one"]
+        gateway.end(root)
+
+
+def test_a_correction_that_redis_did_not_take_is_made_when_it_is_back(redis_server: RedisServer) -> None:
+    with TracedGateway(redis_server.url) as gateway, redis.Redis.from_url(redis_server.url) as client:
+        root = gateway.start("POST /ask")
+        trace_id, flow_id = root.get_span_context().trace_id, flow_id_of(root)
+        gateway.pipeline.identify(trace_id, Identity(user_id="2"))
+        assert gateway.pipeline.force_flush(5)
+        assert client.zscore(names.user_flows("2"), flow_id) is not None
+        redis_server.kill()
+        gateway.pipeline.identify(trace_id, Identity(user_id="1"))
+        gateway.pipeline.force_flush(1)
+        redis_server.start()
+        eventually(lambda: client.zscore(names.user_flows("1"), flow_id) is not None)
+        assert client.zscore(names.user_flows("2"), flow_id) is None
+        gateway.end(root)

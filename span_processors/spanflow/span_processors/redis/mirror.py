@@ -72,6 +72,10 @@ _TRIM_AFTER: Final = 60.0
 INDEX_LENGTH: Final = 1000
 #: Keys whose expiry was set lately, remembered so that a busy user's index is not trimmed at every flow.
 _REMEMBERED_INDEXES: Final = 10_000
+#: What a flow is found by, in the order of `StreamState.users`.
+_INDEXES: Final = (names.user_flows, names.session_flows, names.conversation_flows)
+#: Of a flow whose user, session or conversation is corrected again and again, the last indexes are remembered.
+_MAX_OUTDATED: Final = 8
 #: Activities that are kept of a flow that is not archived yet.
 _MAX_SAID: Final = b"1000"
 HEARTBEAT_EVERY: Final = 5.0
@@ -243,16 +247,21 @@ class Mirror:
             self._index(commands, owners, stream, now)
 
     def _index(self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float) -> None:
-        user_id, session_id, conversation_id = stream.users
+        users, indexed = stream.users, stream.indexed
         score = b"%.6f" % stream.started_s
-        known_user, known_session, known_conversation = stream.indexed
-        if user_id is not None and user_id != known_user:
-            self._index_under(commands, owners, names.user_flows(user_id).encode(), stream, score, now)
-        if session_id is not None and session_id != known_session:
-            self._index_under(commands, owners, names.session_flows(session_id).encode(), stream, score, now)
-        if conversation_id is not None and conversation_id != known_conversation:
-            self._index_under(commands, owners, names.conversation_flows(conversation_id).encode(), stream, score, now)
-        stream.indexed = stream.users
+        keys = [None if id is None else of(id).encode() for of, id in zip(_INDEXES, users, strict=True)]
+        for of, known, key in zip(_INDEXES, indexed, keys, strict=True):
+            if known is not None and (before := of(known).encode()) != key:
+                stream.outdated = (*stream.outdated, before)[-_MAX_OUTDATED:]
+        # Until it is known that Redis took it, again with every change.
+        for before in stream.outdated:
+            if before not in keys:
+                commands.add(b"ZREM", before, stream.flow_id.encode())
+                owners.append(None)
+        for key, id, known in zip(keys, users, indexed, strict=True):
+            if key is not None and id != known:
+                self._index_under(commands, owners, key, stream, score, now)
+        stream.indexed = users
 
     def _index_under(
         self,

@@ -17,6 +17,7 @@ class StreamState:
         "indexed",
         "key",
         "_lost_starts",
+        "outdated",
         "started_s",
         "touched_at",
         "users",
@@ -45,6 +46,8 @@ class StreamState:
         #: Its user, session and conversation.
         self.users: tuple[str | None, str | None, str | None] = (None, None, None)
         self.indexed: tuple[str | None, str | None, str | None] = (None, None, None)
+        #: Keys of indexes that it may still be in although its user, session or conversation was corrected.
+        self.outdated: tuple[bytes, ...] = ()
 
     def lose_start(self, span_id: int) -> None:
         """The span's start does not reach the stream."""
