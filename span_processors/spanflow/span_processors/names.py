@@ -75,6 +75,26 @@ ATTR_USER_FULL_NAME: Final = "user.full_name"
 #: The conversation if there is one, else the session: Langfuse and Phoenix group turns by it.
 ATTR_SESSION_ID: Final = "session.id"
 ATTR_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+#: Where other instrumentations and gateways put the same, the best place first. They fill in what none of our own
+#: attributes says. Places of keys and their hashes are not among them: whoever holds a key is not named by it.
+USER_ID_ALIASES: Final = (
+    "enduser.id",
+    "langfuse.user.id",
+    "litellm.metadata.user_api_key_user_id",
+    "metadata.user_api_key_user_id",
+    "litellm.end_user.id",
+    "metadata.user_api_key_end_user_id",
+)
+USER_EMAIL_ALIASES: Final = (
+    "litellm.metadata.user_api_key_user_email",
+    "metadata.user_api_key_user_email",
+)
+SESSION_ID_ALIASES: Final = (
+    "langfuse.session.id",
+    "litellm.session.id",
+    "litellm.metadata.session_id",
+    "metadata.session_id",
+)
 ATTR_CHECKPOINT_TYPE: Final = "flow.checkpoint.type"
 #: On a span directly inside a checkpoint that an instrumentation may describe a second time: that checkpoint's type.
 ATTR_WITHIN: Final = "flow.checkpoint.within"

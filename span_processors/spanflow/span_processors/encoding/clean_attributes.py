@@ -9,6 +9,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event.json_safe import is_plain
 from spanflow.span_processors.ids import MAX_SAFE_INTEGER
 from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.tree.identity_aliases import ALIASES
 
 _REMEMBERED: Final = 8192
 _REMEMBERED_LENGTH: Final = 128
@@ -24,7 +25,7 @@ _NOTHING: Final = b"null"
 Clean: TypeAlias = tuple[bytes, Mapping[str, Any], int, bool]
 
 #: Attributes that say whose flow it is; one of these is among them whenever it is said at all.
-_WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
+_WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID}) | ALIASES
 
 
 class CleanAttributes:

@@ -30,6 +30,7 @@ from spanflow.span_processors.redis.mirror import END, START, UPDATE, Known, Mir
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.tree.identity_aliases import ALIASES, alias_values, identity_by_alias, joined_aliases
 
 _log = logging.getLogger(__name__)
 
@@ -349,6 +350,8 @@ class Encoder:
 
     def _learn(self, flow: OpenFlow, identity: Identity, attributes: Mapping[str, Any]) -> None:
         """Identity from the context or a call, and from attributes that some other library has set."""
+        if attributes and not ALIASES.isdisjoint(attributes):
+            self._learn_aliases(flow, attributes)
         said = (
             attributes.get(names.ATTR_USER_ID),
             attributes.get(names.ATTR_FLOW_SESSION_ID),
@@ -356,15 +359,25 @@ class Encoder:
         )
         if identity is flow.last_identity and (said == flow.last_said or said == _SILENT):
             return
-        known = flow.identity
+        known = flow.stated
         if said != flow.last_said and said != _SILENT:
             flow.last_said = said
             known = known.merged(self._known.said_in(attributes))
         if identity is not NOBODY:
             flow.last_identity = identity
             known = known.merged(identity)
-        flow.identity = known
-        flow.stream.users = self._known.users_of(known)
+        flow.stated = known
+        self._identified(flow)
+
+    def _learn_aliases(self, flow: OpenFlow, attributes: Mapping[str, Any]) -> None:
+        aliases = joined_aliases(flow.aliases, alias_values(attributes))
+        if aliases != flow.aliases:
+            flow.aliases = aliases
+            self._identified(flow)
+
+    def _identified(self, flow: OpenFlow) -> None:
+        flow.identity = identity_by_alias(flow.aliases).merged(flow.stated)
+        flow.stream.users = self._known.users_of(flow.identity)
 
     def _hold(self, flow: OpenFlow, opened: OpenSpan) -> None:
         """A span that has started is remembered until it ends."""
@@ -414,15 +427,13 @@ class Encoder:
         if flow.last_identity is NOBODY and not opened.more:
             return _NOTHING
         said = opened.more
-        return {
-            key: value for key, value in identity_beyond(flow.identity, attributes).items() if said.get(key) != value
-        }
+        return {key: value for key, value in identity_beyond(flow.stated, attributes).items() if said.get(key) != value}
 
     def _ended_without_start(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> Ended:
         assert span.context is not None
         self._learn(flow, NOBODY, attributes)
         is_root = _is_local_root(span)
-        more = identity_beyond(flow.identity, attributes) if is_root else _NOTHING
+        more = identity_beyond(flow.stated, attributes) if is_root else _NOTHING
         ended = self._spans.whole_end(flow.id_bytes, span, attributes, more)
         if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
             flow.started_ns = span.start_time
@@ -469,7 +480,7 @@ def _said_beside(flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, 
     if flow.last_identity is NOBODY:
         # All that is known stands in attributes already; other spans' are theirs to tell.
         return _NOTHING
-    return identity_beyond(flow.identity, attributes)
+    return identity_beyond(flow.stated, attributes)
 
 
 def _is_local_root(span: ReadableSpan) -> bool:

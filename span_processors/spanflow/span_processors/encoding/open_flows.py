@@ -8,6 +8,7 @@ from spanflow.span_processors.encoding.shapes import Shape
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redis.stream_state import StreamState
+from spanflow.span_processors.tree.identity_aliases import NO_ALIASES, AliasValues
 from spanflow.span_processors.tree.seeds_view import CheckpointAncestry
 
 #: Ends without a start that are remembered per flow, should their starts come yet.
@@ -67,6 +68,7 @@ class OpenFlow:
 
     __slots__ = (
         "activities",
+        "aliases",
         "bytes",
         "cut_bytes",
         "cut_spans",
@@ -88,6 +90,7 @@ class OpenFlow:
         "root_ended",
         "joined",
         "started_ns",
+        "stated",
         "stream",
         "touched_at",
         "trace_id",
@@ -99,6 +102,9 @@ class OpenFlow:
         self.id_bytes = stream.flow_id.encode()
         self.stream = stream
         self.identity: Identity = NOBODY
+        #: What of it the gateway itself said, and what other instrumentations said in attributes of their own.
+        self.stated: Identity = NOBODY
+        self.aliases: AliasValues = NO_ALIASES
         #: What the identity was learned from last, to see at a glance that there is nothing new.
         self.last_identity: Identity = NOBODY
         self.last_said: tuple[Any, Any, Any] = (None, None, None)

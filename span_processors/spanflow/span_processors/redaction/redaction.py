@@ -19,6 +19,9 @@ from spanflow.span_processors.names import (
     ATTR_USER_EMAIL,
     ATTR_USER_FULL_NAME,
     ATTR_USER_ID,
+    SESSION_ID_ALIASES,
+    USER_EMAIL_ALIASES,
+    USER_ID_ALIASES,
 )
 from spanflow.span_processors.redaction.secret_patterns import EMAIL, hide_secrets
 from spanflow.span_processors.settings import Settings
@@ -45,6 +48,9 @@ _NEVER_SECRET: Final = frozenset(
         "gen_ai.token.type",
     }
 )
+
+#: Other gateways' names for the same; LiteLLM's contain `api_key`.
+_IDENTITY_ALIASES: Final = frozenset({*USER_ID_ALIASES, *USER_EMAIL_ALIASES, *SESSION_ID_ALIASES})
 
 #: Attributes that carry what people and models said.
 CONTENT_KEYS: Final = frozenset(
@@ -261,6 +267,8 @@ class Redactor:
         lower = key.lower()
         if lower in self._kept_keys:
             return "kept"
+        if lower in _IDENTITY_ALIASES:
+            return "plain"  # the key's name is no reason; a text that looks like a secret still is one
         if lower in self._secret_keys or lower.rsplit(".", 1)[-1] in self._secret_keys:
             return "secret"
         words = [word.lower() for word in _WORDS.findall(key)]

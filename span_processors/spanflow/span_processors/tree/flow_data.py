@@ -58,11 +58,11 @@ def _built(
     events = in_start_order(entries)
     if any(["v" in entry or "flow_id" in entry for entry in events]):
         events = [_stored(entry) for entry in events]
-    said = identity_of_flow(events)
+    whose = identity_of_flow(events, Identity(**stated) if stated else NOBODY)
     document: FlowData = {
-        "session_id": _shown(said.session_id or stated.get("session_id")),
-        "user_id": _shown(said.user_id or stated.get("user_id")),
-        "conversation_id": _shown(said.conversation_id or stated.get("conversation_id")),
+        "session_id": _shown(whose.session_id),
+        "user_id": _shown(whose.user_id),
+        "conversation_id": _shown(whose.conversation_id),
         "flow_id": flow_id,
         "processes": dict(processes),
         "events": events,

@@ -8,6 +8,13 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none
+from spanflow.span_processors.tree.identity_aliases import (
+    ALIASES,
+    NO_ALIASES,
+    alias_values,
+    identity_by_alias,
+    joined_aliases,
+)
 
 #: Where the spans carry it, in the order of `Identity`'s fields.
 _PLACES: Final = (
@@ -27,7 +34,7 @@ _NOTHING: Final[tuple[str | None, ...]] = (None,) * len(_PLACES)
 def identity_in(entry: Event) -> Identity:
     """What one span says about its flow's owner."""
     attributes = entry.get("attributes")
-    return said_in(attributes) if attributes else NOBODY
+    return identity_by_alias(alias_values(attributes)).merged(said_in(attributes)) if attributes else NOBODY
 
 
 def said_in(attributes: Mapping[str, Any]) -> Identity:
@@ -43,17 +50,23 @@ def said_in(attributes: Mapping[str, Any]) -> Identity:
     )
 
 
-def identity_of_flow(entries: Iterable[Event]) -> Identity:
-    """The flow's owner: what its root says counts most, then what the span that started last says.
+def identity_of_flow(entries: Iterable[Event], stated: Identity = NOBODY) -> Identity:
+    """The flow's owner: what its root says counts most, then what the span that started last says, then what is
+    `stated` beside the spans, then what other instrumentations say in attributes of their own.
 
     The root hears of a late `identify` in its update or end; spans that had ended by then do not. `entries` are in
     start order; of several roots the first counts.
     """
     by_any = by_root = _NOTHING
+    by_alias = NO_ALIASES
     last: tuple[Any, ...] = ()
     for entry in entries:
         attributes = entry.get("attributes")
-        if not attributes or _NAMES.isdisjoint(attributes):
+        if not attributes:
+            continue
+        if not ALIASES.isdisjoint(attributes):
+            by_alias = joined_aliases(by_alias, alias_values(attributes))
+        if _NAMES.isdisjoint(attributes):
             continue
         is_root = entry.get("parent_id") is None
         said = tuple(map(attributes.get, _PLACES))
@@ -64,7 +77,10 @@ def identity_of_flow(entries: Iterable[Event]) -> Identity:
         by_any = _first_of(known, by_any)
         if is_root:
             by_root = _first_of(by_root, known)
-    return made_identity(_first_of(by_root, by_any))
+    by_spans = made_identity(_first_of(by_root, by_any))
+    if by_alias is NO_ALIASES and stated is NOBODY:
+        return by_spans
+    return identity_by_alias(by_alias).merged(stated).merged(by_spans)
 
 
 def made_identity(known: tuple[str | None, ...]) -> Identity:
