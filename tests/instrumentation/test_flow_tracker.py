@@ -52,8 +52,8 @@ def test_a_chain_of_events_becomes_a_tree_with_sensible_durations(recorded: Reco
     assert timeline(recorded) == snapshot(
         [
             "auth_check < request: 0..0 ok",
-            "block_check < auth_check: 0..10 ok",
             "request < -: 0..60 ok",
+            "block_check < auth_check: 0..10 ok",
             "usage_check < block_check: 10..20 ok",
             "tools/call list_snapshots < chat m-1: 25..40 ok",
             "chat m-1 < usage_check: 30..50 ok",
@@ -75,8 +75,8 @@ def test_events_without_parents_hang_in_time_order(recorded: Recorded) -> None:
         [
             "auth_check < request: 0..0 ok",
             "request < -: 0..40 ok",
-            "tool_call < llm_thinking: 10..20 ok",
             "llm_thinking < request: 10..30 ok",
+            "tool_call < llm_thinking: 20..20 ok",
             "llm_complete < request: 30..30 ok",
         ]
     )
@@ -90,9 +90,11 @@ def test_events_carry_the_user_and_their_data(recorded: Recorded) -> None:
             "flow.checkpoint.type": "tool_call",
             "gen_ai.operation.name": "execute_tool",
             "mcp.method.name": "tools/call",
+            "flow.reported": True,
             "flow.data.mcp": "qa_mcp",
             "flow.data.tool": "list_snapshots",
             "flow.data.duration_ms": 15,
+            "flow.source": "chat",
             "gen_ai.tool.name": "list_snapshots",
             "user.id": "42",
             "session.id": "s-1",
@@ -176,6 +178,71 @@ def test_a_refusal_and_a_failure_are_outcomes(recorded: Recorded) -> None:
             }
         ]
     )
+
+
+def test_the_own_words_for_a_check_are_kept_and_a_flagged_one_is_not_ok(recorded: Recorded) -> None:
+    tracker = FlowTracker()
+
+    async def request() -> None:
+        await tracker.log_event("s-1", 42, "auth_check", status="passed")
+        await tracker.log_event("s-1", 42, "security_check", status="flagged", score=0.93, safe=False)
+        await tracker.log_event("s-1", 42, "security_check", safe=False)
+        await tracker.save_to_db("s-1", 42)
+
+    asyncio.run(request())
+    checks = [span.attributes or {} for span in recorded.spans if "_check" in span.name]
+    assert [
+        (each.get("flow.data.status"), each["flow.outcome"], each.get("flow.denied.reason")) for each in checks
+    ] == [
+        ("passed", "ok", None),
+        ("flagged", "denied", "flagged"),
+        (None, "denied", "flagged"),
+    ]
+
+
+def test_events_of_one_moment_start_in_the_order_in_which_they_were_reported(recorded: Recorded) -> None:
+    reported = ["auth_check", "block_check", "usage_check", "llm_thinking", "tool_call", "llm_complete", "usage_check"]
+    tracker = FlowTracker(clock=lambda: _SECOND)
+
+    async def request() -> None:
+        for event_type in reported:
+            await tracker.log_event("s-1", 42, event_type)
+        await tracker.save_to_db("s-1", 42)
+
+    asyncio.run(request())
+    steps = [span for span in recorded.spans if span.name != "request"]
+    starts = {span.start_time or 0: span.name for span in steps}
+    assert [starts[start] for start in sorted(starts)] == reported
+    assert all((span.start_time or 0) <= (span.end_time or 0) < _SECOND + 1_000 for span in steps)
+
+
+def test_a_tool_call_that_names_no_duration_does_not_take_the_time_of_the_model(recorded: Recorded) -> None:
+    tracker = FlowTracker(clock=MillisecondClock())
+
+    async def request() -> None:
+        await tracker.log_event("s-1", 42, "llm_thinking")
+        await tracker.log_event("s-1", 42, "tool_call", mcp="qa_mcp", tool="list_snapshots")
+        await tracker.save_to_db("s-1", 42)
+
+    asyncio.run(request())
+    assert "tools/call list_snapshots < llm_thinking: 10..10 ok" in timeline(recorded)
+
+
+def test_a_flow_has_the_source_that_an_event_names_or_else_chat(recorded: Recorded) -> None:
+    tracker = FlowTracker()
+
+    async def requests() -> None:
+        await tracker.log_event("s-1", 42, "auth_check")
+        await tracker.log_event("s-2", 42, "tool_call", mcp="qa_mcp", tool="list", source="mcp_gateway")
+        await tracker.save_to_db("s-1", 42)
+        await tracker.save_to_db("s-2", 42)
+
+    asyncio.run(requests())
+    roots = [span.attributes or {} for span in recorded.spans if span.name == "request"]
+    assert [(each["flow.session_id"], each["flow.source"]) for each in roots] == [
+        ("s-1", "chat"),
+        ("s-2", "mcp_gateway"),
+    ]
 
 
 def test_odd_arguments_never_reach_the_gateway_as_errors(recorded: Recorded) -> None:

@@ -179,6 +179,7 @@ def test_an_event_of_an_older_gateway_is_translated() -> None:
             "attributes": {
                 "user.id": "123",
                 "flow.session_id": "s-1",
+                "flow.data.status": "success",
                 "flow.data.mcp": "qa_mcp",
                 "flow.data.tool": "list_snapshots",
             },

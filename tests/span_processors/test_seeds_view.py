@@ -25,7 +25,6 @@ TOOL_CALL = entry(
         "user.id": "123",
         "flow.data.mcp": "qa_mcp",
         "flow.data.tool": "list_snapshots",
-        "flow.data.status": "must not win",
         "gen_ai.usage.input_tokens": 10,
         "gen_ai.usage.output_tokens": 5,
     },
@@ -51,6 +50,48 @@ def test_one_flat_message_per_checkpoint() -> None:
             "tokens": 15,
         }
     )
+
+
+def test_the_words_of_the_gateway_are_shown_as_it_said_them() -> None:
+    def shown(outcome: str, **said: Any) -> tuple[Any, ...]:
+        data = {f"flow.data.{word}": value for word, value in said.items()}
+        message = flow_event(entry(event_type="security_check", outcome=outcome, attributes=data), None, Identity())
+        return message["status"], message["source"], message.get("safe")
+
+    assert shown("ok", status="passed") == ("passed", "chat", None)
+    assert shown("denied", status="flagged", safe=False) == ("flagged", "chat", False)
+    assert shown("ok", status="", source="mcp_gateway") == ("ok", "mcp_gateway", None)
+    assert shown("ok", status=200) == ("ok", "chat", None)
+
+
+def test_a_step_that_was_reported_without_a_status_has_none() -> None:
+    reported = {"flow.reported": True}
+    for phase in ("start", "end"):
+        message = flow_event(entry(phase=phase, event_type="llm_thinking", attributes=reported), None, Identity())
+        assert "status" not in message
+    passed = entry(event_type="auth_check", attributes={**reported, "flow.data.status": "passed"})
+    assert flow_event(passed, None, Identity())["status"] == "passed"
+
+
+def test_where_the_gateway_reports_its_steps_they_are_all_that_is_shown() -> None:
+    def reported(node_id: str, parent_id: str | None, event_type: str) -> Event:
+        attributes = {"flow.checkpoint.type": event_type, "flow.reported": True}
+        return entry(node_id=node_id, parent_id=parent_id, event_type=event_type, attributes=attributes)
+
+    own = {"flow.checkpoint.type": "tool_filter"}
+    flow = [
+        entry(node_id="server", parent_id=None, event_type="span"),
+        reported("auth", "server", "auth_check"),
+        entry(node_id="filter", parent_id="server", event_type="tool_filter", attributes=own),
+        reported("think", "server", "llm_thinking"),
+        entry(node_id="sdk", parent_id="think", event_type="llm_thinking"),
+        entry(node_id="mcp", parent_id="sdk", event_type="tool_call"),
+        reported("tool", "mcp", "tool_call"),
+    ]
+    steps = [(message["node_id"], message["parent_id"]) for message in flow_events(flow)]
+    assert steps == [("auth", None), ("filter", None), ("think", None), ("tool", "think")]
+    seen_only = [message["node_id"] for message in flow_events(flow[4:6])]
+    assert seen_only == ["sdk", "mcp"]
 
 
 def test_a_message_reads_back_as_the_same_checkpoint() -> None:

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -19,10 +19,11 @@ from opentelemetry.trace import Span, get_current_span, set_span_in_context
 from spanflow.instrumentation.call_arguments import given, is_plain, plain_data
 from spanflow.instrumentation.checkpoint import Checkpoint
 from spanflow.instrumentation.flow import Flow, flow
-from spanflow.instrumentation.identify import clean_identity, identify, tell_flow
+from spanflow.instrumentation.identify import clean_identity, identify, inherited_identity, tell_flow
 from spanflow.instrumentation.runtime import runtime, say_once
 from spanflow.instrumentation.values import short_text
 from spanflow.span_processors import names
+from spanflow.span_processors.event.reported import outcome_in, refusal_in
 from spanflow.span_processors.ids import id_or_none
 
 log = logging.getLogger(__name__)
@@ -30,9 +31,10 @@ log = logging.getLogger(__name__)
 #: Sessions that were never saved are ended when this many newer ones have come.
 MAX_OPEN_FLOWS: Final = 4096
 MAX_NODES: Final = 10_000
-_REFUSED: Final = frozenset({"denied", "blocked", "rejected", "forbidden"})
-_FAILED: Final = frozenset({"error", "failed", "failure"})
 _NS_PER_MS: Final = 1_000_000
+#: Events that mark a moment, whatever duration they name; and those that do so unless they name one.
+_MARKS: Final = frozenset({names.LLM_THINKING, names.LLM_COMPLETE, names.ERROR})
+_MOMENTS: Final = _MARKS | {names.TOOL_CALL}
 
 _Key = tuple[str, str, int]
 _REPORTED: Final = ("session_id", "user_id", "event_type")
@@ -61,6 +63,13 @@ def _reported(args: tuple[Any, ...], keywords: dict[str, Any]) -> _Reported:
     )
 
 
+class _ReportedStep(Checkpoint):
+    """A step as the gateway reports it. Its span says so: the same step may also be seen by an instrumentation."""
+
+    def _first_attributes(self) -> dict[str, Any]:
+        return {**super()._first_attributes(), names.ATTR_REPORTED: True}
+
+
 class _TrackedFlow:
     """One request of one session, as the calls report it."""
 
@@ -69,6 +78,8 @@ class _TrackedFlow:
         self.context = context
         self.started_ns = now
         self.last_ns = now
+        #: Where the newest event starts. Each starts later, be it by a nanosecond: trees are read in order of starts.
+        self.last_start_ns = now - 1
         self.events = 0
         self.thinking: Checkpoint | None = None
         self.nodes: dict[str, Context] = {}
@@ -83,12 +94,14 @@ class _TrackedFlow:
         return self.context
 
     def started_at(self, event_type: str, data: dict[str, Any], now: int) -> int:
-        if event_type in (names.LLM_THINKING, names.LLM_COMPLETE, names.ERROR):
-            return now
+        """When an event began that is reported now. One that is told with its duration may have begun before others."""
         duration = data.get("duration_ms")
-        if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < 1e12:
+        if event_type not in _MARKS and _is_duration(duration):
             return max(self.started_ns, now - int(duration * _NS_PER_MS))
-        return min(self.last_ns, now)
+        # The time before a tool call is the model's, not the tool's.
+        start = now if event_type in _MOMENTS else min(self.last_ns, now)
+        self.last_start_ns = max(start, self.last_start_ns + 1)
+        return self.last_start_ns
 
     def belongs_to(self, *, conversation_id: Any, source: Any) -> None:
         """What a call tells of the whole request beside its session and user."""
@@ -158,17 +171,17 @@ class FlowTracker:
         event_type, data = said.event_type, said.data
         tracked = self._find(said.session_id, said.user_id, now)
         tracked.belongs_to(conversation_id=data.get("conversation_id"), source=data.get("source"))
-        if event_type in (names.LLM_THINKING, names.LLM_COMPLETE, names.ERROR):
+        now = max(now, tracked.last_ns)
+        if event_type in _MARKS:
             tracked.stop_thinking(now)
-        step = Checkpoint(event_type, None, data).begin(
-            tracked.parent_of(said.parent_id, event_type), tracked.started_at(event_type, data, now)
-        )
+        start = tracked.started_at(event_type, data, now)
+        step = _ReportedStep(event_type, None, data).begin(tracked.parent_of(said.parent_id, event_type), start)
+        tracked.last_ns = max(now, start)
         if event_type == names.LLM_THINKING:
             tracked.thinking = step
         else:
             _judge(step, data)
-            step.end(now)
-        tracked.last_ns = now
+            step.end(tracked.last_ns)
         tracked.events += 1
         node_id = f"{step.span.get_span_context().span_id or secrets.randbits(64):016x}"
         if len(tracked.nodes) < MAX_NODES:
@@ -180,13 +193,14 @@ class FlowTracker:
         tracked = self._flows.get(key) if key is not None else None
         if tracked is not None:
             return tracked
+        source = inherited_identity(otel_context.get_current()).source or names.DEFAULT_SOURCE
         around = get_current_span()
         if around.is_recording():
             # The request's own span, where the gateway is traced anyway: its events belong into that flow.
-            identify(user_id=user_id, session_id=session_id)
+            identify(user_id=user_id, session_id=session_id, source=source)
             tracked = _TrackedFlow(None, set_span_in_context(around, otel_context.get_current()), now)
         else:
-            root = flow("request", user_id=user_id, session_id=session_id)
+            root = flow("request", user_id=user_id, session_id=session_id, source=source)
             root.begin(start_ns=now)
             tracked = _TrackedFlow(root, root.context, now)
         new_key = (str(session_id), str(user_id), around.get_span_context().trace_id if around.is_recording() else 0)
@@ -209,7 +223,7 @@ class FlowTracker:
         return next((key for key in reversed(self._flows) if key[:2] == (session, user)), None)
 
     def _finish(self, tracked: _TrackedFlow) -> None:
-        now = self._clock()
+        now = max(self._clock(), tracked.last_ns)
         tracked.stop_thinking(now)
         if tracked.own_root is None:
             return  # the server span ends by itself, and with it the flow
@@ -221,12 +235,15 @@ class FlowTracker:
 
 def _judge(step: Checkpoint, data: dict[str, Any]) -> None:
     """Read the outcome from the data, as these gateways put it there."""
-    word = str(data.get("status", "")).lower()
-    reason = str(data.get("reason") or data.get("message") or data.get("error") or word or "refused")
-    if word in _REFUSED or data.get("allowed") is False or data.get("passed") is False:
-        step.deny(reason)
-    elif word in _FAILED or (data.get("error") and step.span.is_recording()):
-        step.fail(reason)
+    outcome = outcome_in(data)
+    if outcome == names.OUTCOME_DENIED:
+        step.deny(refusal_in(data))
+    elif outcome == names.OUTCOME_ERROR or (data.get("error") and step.span.is_recording()):
+        step.fail(refusal_in(data))
+
+
+def _is_duration(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
 
 
 _tracker: Final = FlowTracker()

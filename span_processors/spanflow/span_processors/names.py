@@ -98,12 +98,16 @@ SESSION_ID_ALIASES: Final = (
 ATTR_CHECKPOINT_TYPE: Final = "flow.checkpoint.type"
 #: On a span directly inside a checkpoint that an instrumentation may describe a second time: that checkpoint's type.
 ATTR_WITHIN: Final = "flow.checkpoint.within"
+#: On a span that the gateway itself reported as a step of its request, through a tracker older than Spanflow.
+ATTR_REPORTED: Final = "flow.reported"
 ATTR_FLOW_SESSION_ID: Final = "flow.session_id"
 ATTR_SOURCE: Final = "flow.source"
 ATTR_OUTCOME: Final = "flow.outcome"
 ATTR_DENIED_REASON: Final = "flow.denied.reason"
 ATTR_MONITORED: Final = "flow.monitored"
 ATTR_REDACTED: Final = "flow.redacted"
+#: The source of what a gateway reports that names none, as such gateways store it.
+DEFAULT_SOURCE: Final = "chat"
 #: Prefix of a checkpoint's own data (`checkpoint("tool_call", mcp="qa")` sets `flow.data.mcp`).
 ATTR_DATA_PREFIX: Final = "flow.data."
 

@@ -35,6 +35,8 @@ def _messages(flow: OpenFlow, metadata: Metadata | None) -> Iterator[bytes]:
             flow.ancestry.add(decode(opened.data))
     for data in flow.moments:
         entry = decode(data)
+        if not flow.ancestry.shows(entry["node_id"]):
+            continue
         if metadata is not None:
             entry = metadata.event(entry)
         yield orjson.dumps(flow_event(entry, flow.ancestry.nearest(entry["node_id"]), flow.identity))

@@ -8,6 +8,7 @@ import re
 from typing import Any, Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.event.reported import outcome_in, refusal_in, status_in
 from spanflow.span_processors.ids import id_or_none
 
 _NS_PER_US: Final = 1000
@@ -21,9 +22,6 @@ _IDENTITY: Final = {
     "session_id": names.ATTR_FLOW_SESSION_ID,
     "conversation_id": names.ATTR_CONVERSATION_ID,
 }
-#: The words for «it went well» and «it did not» that such gateways used.
-_GOOD: Final = frozenset({"ok", "success", "passed", "pass", "allowed", "completed", "complete"})
-_BAD: Final = frozenset({"error", "failed", "failure"})
 
 
 def from_seeds(old: dict[str, Any]) -> dict[str, Any]:
@@ -42,11 +40,15 @@ def from_seeds(old: dict[str, Any]) -> dict[str, Any]:
     if start_us is not None:
         event["start_ns"] = str(start_us * _NS_PER_US)
         event["end_ns"] = str((start_us + (_microseconds(old.get("duration_ms"), 1e3) or 0)) * _NS_PER_US)
-    _add_result(event, old.get("status"))
+    _add_result(event, old)
     attributes: dict[str, Any] = {}
     for field, attribute in _IDENTITY.items():
         if (value := id_or_none(old.get(field))) is not None:
             attributes[attribute] = value
+    if event.get("outcome") == names.OUTCOME_DENIED:
+        attributes[names.ATTR_DENIED_REASON] = refusal_in(old)
+    if (word := status_in(old)) and word not in names.OUTCOMES:
+        attributes[names.ATTR_DATA_PREFIX + "status"] = word
     if isinstance(source := old.get("source"), str):
         attributes[names.ATTR_SOURCE] = source
     for key, value in old.items():
@@ -57,18 +59,11 @@ def from_seeds(old: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
-def _add_result(event: dict[str, Any], status: object) -> None:
-    word = status.lower() if isinstance(status, str) else ""
-    if event["event_type"] == names.ERROR or word in _BAD:
-        event["status"], event["outcome"] = names.STATUS_ERROR, names.OUTCOME_ERROR
-    elif word in names.OUTCOMES:
-        event["status"], event["outcome"] = names.STATUS_UNSET, word
-    elif word in _GOOD:
-        event["status"], event["outcome"] = names.STATUS_UNSET, names.OUTCOME_OK
-    else:
-        event["status"] = names.STATUS_UNSET
-        if word:
-            event["status_message"] = status
+def _add_result(event: dict[str, Any], old: dict[str, Any]) -> None:
+    outcome = names.OUTCOME_ERROR if event["event_type"] == names.ERROR else outcome_in(old)
+    event["status"] = names.STATUS_ERROR if outcome == names.OUTCOME_ERROR else names.STATUS_UNSET
+    if outcome is not None:
+        event["outcome"] = outcome
 
 
 def _microseconds(value: object, factor: float) -> int | None:

@@ -3,7 +3,7 @@
 The Redis channel, the live socket and the routes all show what `flow_event` makes, so they cannot disagree.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from spanflow.span_processors import names
@@ -26,6 +26,7 @@ _TOKEN_COUNTS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens
 def flow_event(entry: Event, parent_id: str | None, identity: Identity) -> dict[str, Any]:
     """The message of one checkpoint. `parent_id` is its nearest checkpoint ancestor, `identity` the flow's owner."""
     whose = identity_in(entry).merged(identity)
+    data = _data(entry)
     message: dict[str, Any] = {
         "type": "flow_event",
         "user_id": shown_id(whose.user_id),
@@ -35,10 +36,12 @@ def flow_event(entry: Event, parent_id: str | None, identity: Identity) -> dict[
         "parent_id": parent_id,
         "timestamp": _seconds(entry),
         "duration_ms": _duration_ms(entry),
-        "status": _status(entry),
-        "source": whose.source,
+        "status": _own_word(data, "status") or _status(entry),
+        "source": _own_word(data, "source") or whose.source or names.DEFAULT_SOURCE,
     }
-    for key, value in _data(entry).items():
+    if message["status"] is None:
+        del message["status"]
+    for key, value in data.items():
         message.setdefault(key, value)
     return message
 
@@ -48,15 +51,23 @@ def flow_events(entries: Iterable[Event], identity: Identity | None = None) -> l
     known = list(entries)
     whose = identity_of_flow(known).merged(identity or Identity())
     ancestry = CheckpointAncestry(known)
-    return [flow_event(entry, ancestry.nearest(entry["node_id"]), whose) for entry in known if is_checkpoint(entry)]
+    steps = [entry for entry in known if ancestry.shows(entry["node_id"])]
+    return [flow_event(entry, ancestry.nearest(entry["node_id"]), whose) for entry in steps]
 
 
 class CheckpointAncestry:
-    """Finds the nearest checkpoint above a span. Feed it what becomes known, in any order."""
+    """Which spans older dashboards see, and the nearest of them above a span. Feed it what becomes known, in any order.
+
+    Where a gateway reports its own steps, they are all that is shown: what instrumentations of its libraries see
+    besides are the same calls once more.
+    """
 
     def __init__(self, entries: Iterable[Event] = ()) -> None:
         self._parents: dict[str, str | None] = {}
         self._checkpoints: set[str] = set()
+        #: Those of which the gateway itself says that they are steps.
+        self._own: set[str] = set()
+        self._reported = False
         for entry in entries:
             self.add(entry)
 
@@ -66,13 +77,21 @@ class CheckpointAncestry:
             self._parents[node_id] = event["parent_id"]
         if is_checkpoint(event):
             self._checkpoints.add(node_id)
+            attributes = event.get("attributes", {})
+            if names.ATTR_CHECKPOINT_TYPE in attributes:
+                self._own.add(node_id)
+                self._reported = self._reported or names.ATTR_REPORTED in attributes
+
+    def shows(self, node_id: str) -> bool:
+        """Whether this span is a step that older dashboards see."""
+        return node_id in (self._own if self._reported else self._checkpoints)
 
     def nearest(self, node_id: str) -> str | None:
         """The node id of the nearest checkpoint above `node_id`, None when there is none."""
         step = self._parents.get(node_id)
         passed = {node_id}
         while step is not None and step not in passed:
-            if step in self._checkpoints:
+            if self.shows(step):
                 return step
             passed.add(step)
             step = self._parents.get(step)
@@ -108,8 +127,17 @@ def _duration_ms(entry: Event) -> float | None:
     return round(max(end - start, 0) / NS_PER_MS, 3)
 
 
-def _status(entry: Event) -> str:
-    """The outcome in one word; a span that says nothing of it went well."""
+def _own_word(data: Mapping[str, Any], name: str) -> str | None:
+    """What the gateway itself says: such dashboards know its words, not ours."""
+    word = data.get(name)
+    return word if isinstance(word, str) and word else None
+
+
+def _status(entry: Event) -> str | None:
+    """The outcome in one word; a span that says nothing of it went well. None for a step that the gateway reported
+    without a status: dashboards take any word but their own for a failure."""
+    if names.ATTR_REPORTED in entry.get("attributes", {}):
+        return None
     if entry["phase"] != names.END:
         return names.NODE_RUNNING
     status = entry.get("status", names.STATUS_UNSET)

@@ -38,7 +38,7 @@ class _FlowMessages:
             record = self._records[node_id] = SpanRecord(node_id)
         record.add(event)
         entry = record.entry()
-        if not _is_due(entry):
+        if not _is_due(entry) or not self._ancestry.shows(node_id):
             return None
         self._sent.add(node_id)
         del self._records[node_id]

@@ -10,8 +10,14 @@ const IDENTITY = [
   ["conversation_id", "gen_ai.conversation.id"],
 ] as const;
 const OUTCOMES = new Set(["ok", "denied", "error", "cancelled", "interrupted"]);
-const GOOD = new Set(["ok", "success", "passed", "pass", "allowed", "completed", "complete"]);
-const BAD = new Set(["error", "failed", "failure"]);
+const WORDS = new Map([
+  ...[...OUTCOMES].map((outcome) => [outcome, outcome] as const),
+  ...["success", "passed", "pass", "allowed", "completed", "complete"].map((word) => [word, "ok"] as const),
+  ...["blocked", "rejected", "forbidden", "flagged", "refused"].map((word) => [word, "denied"] as const),
+  ...["failed", "failure"].map((word) => [word, "error"] as const),
+]);
+/** Answers of a check; false is a refusal. */
+const ANSWERS = ["allowed", "passed", "safe"];
 const DECIMAL = /^[0-9]{1,20}(?:\.[0-9]{1,20})?$/;
 
 type Fields = Record<string, unknown>;
@@ -34,18 +40,23 @@ export function fromSeeds(old: Readonly<Fields>): Fields {
     event["start_ns"] = String(BigInt(start) * 1000n);
     event["end_ns"] = String(BigInt(end) * 1000n);
   }
-  Object.assign(event, result(type, old["status"]));
-  const attributes = dataOf(old);
+  const outcome = type === "error" ? "error" : outcomeIn(old);
+  event["status"] = outcome === "error" ? "error" : "unset";
+  if (outcome !== undefined) event["outcome"] = outcome;
+  const attributes = dataOf(old, outcome);
   if (attributes.length > 0) event["attributes"] = Object.fromEntries(attributes);
   return event;
 }
 
-function dataOf(old: Readonly<Fields>): [string, unknown][] {
+function dataOf(old: Readonly<Fields>, outcome: string | undefined): [string, unknown][] {
   const attributes: [string, unknown][] = [];
   for (const [field, attribute] of IDENTITY) {
     const id = asId(old[field]);
     if (id !== null) attributes.push([attribute, id]);
   }
+  if (outcome === "denied") attributes.push(["flow.denied.reason", refusalIn(old)]);
+  const status = old["status"];
+  if (typeof status === "string" && status !== "" && !OUTCOMES.has(status)) attributes.push(["flow.data.status", status]);
   if (typeof old["source"] === "string") attributes.push(["flow.source", old["source"]]);
   for (const [key, value] of Object.entries(old)) {
     if (!OWN_FIELDS.has(key)) attributes.push([`flow.data.${key}`, value]);
@@ -53,12 +64,22 @@ function dataOf(old: Readonly<Fields>): [string, unknown][] {
   return attributes;
 }
 
-function result(type: string, status: unknown): Fields {
-  const word = typeof status === "string" ? status.toLowerCase() : "";
-  if (type === "error" || BAD.has(word)) return { status: "error", outcome: "error" };
-  if (OUTCOMES.has(word)) return { status: "unset", outcome: word };
-  if (GOOD.has(word)) return { status: "unset", outcome: "ok" };
-  return word === "" ? { status: "unset" } : { status: "unset", status_message: status };
+function outcomeIn(old: Readonly<Fields>): string | undefined {
+  if (ANSWERS.some((answer) => isFalse(old[answer]))) return "denied";
+  const status = old["status"];
+  return typeof status === "string" ? WORDS.get(status.toLowerCase()) : undefined;
+}
+
+function refusalIn(old: Readonly<Fields>): string {
+  for (const word of ["reason", "message", "error", "status"]) {
+    const said = old[word];
+    if (typeof said === "string" && said !== "") return said;
+  }
+  return isFalse(old["safe"]) ? "flagged" : "refused";
+}
+
+function isFalse(value: unknown): boolean {
+  return value === false || (typeof value === "string" && value.toLowerCase() === "false");
 }
 
 function asId(value: unknown): string | null {
