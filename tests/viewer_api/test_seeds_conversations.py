@@ -185,7 +185,7 @@ async def test_one_message_per_checkpoint(dashboard: RunningViewer, make_flow: M
                 "parent_id": None,
                 "duration_ms": 1.0,
                 "status": "ok",
-                "source": None,
+                "source": "chat",
             },
             {
                 "type": "flow_event",
@@ -196,7 +196,7 @@ async def test_one_message_per_checkpoint(dashboard: RunningViewer, make_flow: M
                 "parent_id": None,
                 "duration_ms": None,
                 "status": "running",
-                "source": None,
+                "source": "chat",
             },
             {
                 "type": "flow_event",
@@ -207,7 +207,7 @@ async def test_one_message_per_checkpoint(dashboard: RunningViewer, make_flow: M
                 "parent_id": "llm",
                 "duration_ms": 1.0,
                 "status": "ok",
-                "source": None,
+                "source": "chat",
                 "mcp": "qa_mcp",
                 "tool": "list_snapshots",
             },
@@ -220,7 +220,7 @@ async def test_one_message_per_checkpoint(dashboard: RunningViewer, make_flow: M
                 "parent_id": None,
                 "duration_ms": 1.0,
                 "status": "ok",
-                "source": None,
+                "source": "chat",
                 "tokens": 150,
             },
         ]

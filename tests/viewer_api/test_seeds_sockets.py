@@ -72,7 +72,7 @@ async def test_one_message_per_checkpoint_thinking_at_its_start(watched: Running
                 "timestamp": IsFloat(),
                 "duration_ms": 1.0,
                 "status": "ok",
-                "source": None,
+                "source": "chat",
                 "mcp": "qa_mcp",
                 "tool": "list_snapshots",
             }
