@@ -45,15 +45,15 @@ def running_viewer(servers: Servers, *watched: str) -> Iterator[Viewer]:
 
 
 def main() -> None:
-    from spanflow.span_processors.settings import Settings
     from spanflow.viewer_api.app import create_app
     from spanflow.viewer_api.operations.server import ViewerServer, configured
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
     job, port = orjson.loads(sys.argv[1])
     many: dict[str, Any] = {"viewer_max_sockets": 2000, "viewer_sockets_per_person": 2000}
     # The counting watchers of `live_fanout` answer no heartbeats.
     many["viewer_heartbeat_seconds"] = 300.0
-    settings = Settings(**job, **many, viewer_token=TOKEN, viewer_port=port)
+    settings = ViewerSettings(**job, **many, viewer_token=TOKEN, viewer_port=port)
     with socket.create_server(("127.0.0.1", port), backlog=1000) as listener:
         # As `spanflow serve` does.
         gc.collect()

@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 STAMP = Path(__file__).resolve().parent.parent / ".cache" / "chromium"
 #: Where an executable may be named by hand.
-VARIABLE = "SPANFLOW_TEST_CHROMIUM"
+VARIABLE = "TEST_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -26,7 +26,7 @@ def main() -> int:
     if found is None:
         sys.stderr.write(
             "\nThe browser tests need a Chromium, and none could be found or installed here.\n"
-            "As root: apt-get install chromium. Or name one: SPANFLOW_TEST_CHROMIUM=/path/to/chromium make test\n"
+            "As root: apt-get install chromium. Or name one: TEST_CHROMIUM=/path/to/chromium make test\n"
         )
         return 1
     STAMP.parent.mkdir(exist_ok=True)

@@ -10,15 +10,17 @@ import pytest
 from inline_snapshot import snapshot
 
 from spanflow.cli.checks.examination import CHECKS
-from spanflow.cli.checks.finding import Finding, Situation
+from spanflow.cli.checks.finding import Finding
 from spanflow.cli.checks.servers import RedisMemory, RedisServer, Schema, UsersView, judged, skew
 from spanflow.cli.checks.startup_report import StartupReport
 from spanflow.cli.checks.tracing import Exporters
 from spanflow.span_processors.archive.postgres import connect
 from spanflow.span_processors.redis.redis_client import async_client
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support import redis_server
 from tests.support.ports import free_port
+from tests.support.situations import situation
 from tests.support.spanflow_command import spanflow
 
 Findings = list[tuple[str, str, str | None]]
@@ -36,20 +38,6 @@ def doctor(*arguments: str, **settings: str) -> tuple[int, dict[str, Findings]]:
 
 def levels(findings: Findings) -> list[str]:
     return [level for level, _, _ in findings]
-
-
-def situation(**known: Any) -> Situation:
-    blank: dict[str, Any] = {
-        "settings": Settings(),
-        "environ": {},
-        "redis": None,
-        "redis_problem": "no answer",
-        "postgres": None,
-        "postgres_problem": "no answer",
-        "startup": None,
-        "startup_problem": "not asked",
-    }
-    return Situation(**{**blank, **known})
 
 
 def test_a_sound_installation_has_no_problem_and_a_flow_arrives_everywhere(
@@ -105,7 +93,7 @@ def test_an_exporter_that_nobody_listens_to_is_named() -> None:
 
 
 def test_a_schema_that_is_not_there_is_made_by_migrate(empty_postgres_dsn: str) -> None:
-    settings = Settings(postgres_dsn=empty_postgres_dsn)
+    settings = SharedSettings(postgres_dsn=empty_postgres_dsn)
 
     async def look() -> list[Finding]:
         connection = await connect(settings, "test")
@@ -121,11 +109,11 @@ def test_a_schema_that_is_not_there_is_made_by_migrate(empty_postgres_dsn: str) 
 def test_a_users_view_that_cannot_be_read_is_named_with_what_is_wrong(postgres_dsn: str) -> None:
     async def look(view: tuple[str, ...], *columns: str) -> list[Finding]:
         given: dict[str, Any] = {"users_columns": columns} if columns else {}
-        settings = Settings(postgres_dsn=postgres_dsn, users_view=view, **given)
+        settings = ViewerSettings(postgres_dsn=postgres_dsn, users_view=view, **given)
         connection = await connect(settings, "doctor")
         try:
             await connection.execute("CREATE TABLE IF NOT EXISTS public.people (id integer, mail text)")
-            return [found async for found in UsersView().look(situation(settings=settings, postgres=connection))]
+            return [found async for found in UsersView().look(situation(viewer=settings, postgres=connection))]
         finally:
             await connection.close()
 
@@ -143,7 +131,7 @@ def test_a_users_view_that_cannot_be_read_is_named_with_what_is_wrong(postgres_d
 
 def test_a_redis_that_evicts_is_a_warning(new_server_directory: Callable[[], Path]) -> None:
     server = redis_server.RedisServer(new_server_directory(), "--maxmemory-policy", "allkeys-lru").start()
-    settings = Settings(redis_url=server.url)
+    settings = SharedSettings(redis_url=server.url)
 
     async def look() -> list[str]:
         client = async_client(settings)
@@ -186,3 +174,26 @@ def test_the_way_to_a_slow_server_does_not_look_like_a_wrong_clock() -> None:
         return answer
 
     assert asyncio.run(skew(server_time, clock=lambda: now)) == 7.0
+
+
+def test_mistakes_of_each_role_are_named_and_what_else_can_be_checked_is(redis_url: str, tmp_path: Path) -> None:
+    code, found = doctor(
+        SPANFLOW_REDIS_URL=redis_url,
+        SPANFLOW_DATA_DIR=str(tmp_path),
+        SPANFLOW_VIEWER_PORT="http",
+        SPANFLOW_QUEUE_SPANS="many",
+    )
+    assert code == 1
+    assert found["settings"][:2] == [
+        (
+            "problem",
+            "a gateway runs untraced with these settings",
+            "SPANFLOW_QUEUE_SPANS: 'many' cannot be used; use a whole number from 16 to 10000000.",
+        ),
+        (
+            "problem",
+            "the viewer does not start with these settings",
+            "SPANFLOW_VIEWER_PORT: 'http' cannot be used; use a whole number from 0 to 65535.",
+        ),
+    ]
+    assert levels(found["Redis"]) == ["ok"]

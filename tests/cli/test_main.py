@@ -72,7 +72,7 @@ def test_settings_and_doctor_work_in_a_bare_install() -> None:
 
 
 def test_settings_that_cannot_be_used_are_all_named() -> None:
-    done = spanflow("migrate", SPANFLOW_VIEWER_PORT="many", SPANFLOW_SCHEMA="1st")
+    done = spanflow("retention", SPANFLOW_VIEWER_PORT="many", SPANFLOW_SCHEMA="1st")
     assert done.returncode == 2
     assert done.stderr == snapshot("""\
 spanflow: these settings cannot be used:

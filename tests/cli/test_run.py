@@ -59,6 +59,13 @@ def test_a_command_that_is_not_there_or_not_given_is_said_so() -> None:
     )
 
 
+def test_a_mistake_in_a_viewers_setting_does_not_untrace_a_gateway(tmp_path: Path) -> None:
+    others = {"SPANFLOW_VIEWER_PORT": "http", "SPANFLOW_VIEWER_DEFAULT_ROLE": "boss", "SPANFLOW_LOG_LEVEL": "loud"}
+    done = spanflow("run", "--", sys.executable, "-c", TELL_TRACING, SPANFLOW_DATA_DIR=str(tmp_path), **others)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "'FlowSpanProcessor'" in done.stdout
+
+
 def test_a_wrong_setting_is_named_and_the_gateway_still_starts(tmp_path: Path) -> None:
     done = spanflow("run", "--", "echo", "serving", SPANFLOW_QUEUE_SPANS="many", SPANFLOW_DATA_DIR=str(tmp_path))
     assert (done.returncode, done.stdout) == (0, "serving\n")

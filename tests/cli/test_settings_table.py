@@ -1,15 +1,42 @@
 """`spanflow settings`: every setting, what it is now, and never a secret."""
 
+from dataclasses import MISSING
+
+from inline_snapshot import snapshot
+
 from spanflow.cli import settings_table
-from spanflow.span_processors.settings import rows
+from spanflow.cli.setting_roles import all_rows
 from tests.support.spanflow_command import spanflow
 
 
 def test_every_setting_is_in_both_forms() -> None:
     plain, page = settings_table.plain({}), settings_table.markdown()
-    for row in rows():
+    for row in all_rows():
         assert f"  {row.metadata['env']} = " in plain
         assert f"| `{row.metadata['env']}` |" in page
+
+
+def test_every_row_has_a_name_of_its_own_and_a_help_text() -> None:
+    rows = all_rows()
+    names = [row.metadata["env"] for row in rows]
+    assert len(rows) > 110
+    assert len(names) == len(set(names))
+    assert all(name.startswith("SPANFLOW_") for name in names)
+    assert all(row.metadata["help"].endswith(".") for row in rows)
+    assert all(row.default is not MISSING for row in rows)
+
+
+def test_the_page_tells_whose_each_setting_is() -> None:
+    told: dict[str, str] = {}
+    for line in settings_table.markdown().splitlines():
+        if line.startswith("## "):
+            role = line[3:]
+        elif line.startswith("| `"):
+            told[line.split("`")[1]] = role
+    wanted = ("SPANFLOW_REDIS_URL", "SPANFLOW_CONTENT", "SPANFLOW_VIEWER_PORT", "SPANFLOW_VIEWER_TOKEN", "SPANFLOW_URL")
+    assert [told[name] for name in wanted] == snapshot(
+        ["Gateways and viewers", "Gateways", "Viewers", "Viewers", "Terminal"]
+    )
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -1,23 +1,22 @@
 """What `spanflow doctor` says about who may sign in to the viewer."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
 
-from spanflow.cli.checks.finding import Situation
 from spanflow.cli.checks.sign_in import SignIn
-from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
+from tests.support.situations import situation
 
 
 def found(**changes: Any) -> list[tuple[str, str]]:
-    situation = Situation(replace(Settings(), **changes), {}, None, "", None, "", None, "")
+    there = situation(viewer=ViewerSettings(**changes))
 
     async def look() -> list[tuple[str, str]]:
-        return [(finding.level.value, finding.message) async for finding in SignIn().look(situation)]
+        return [(finding.level.value, finding.message) async for finding in SignIn().look(there)]
 
     return asyncio.run(look())
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from spanflow.cli.checks.finding import Check, Finding, Level, Situation
+from spanflow.cli.checks.finding import Check, Finding, Level
 from spanflow.cli.checks.startup_report import Processor, StartupReport
 from spanflow.cli.checks.tracing import Exporters, Processors, Propagators, Sampler
-from spanflow.span_processors.settings import Settings
+from tests.support.situations import situation
 
 OURS = Processor("spanflow.span_processors.processor.FlowSpanProcessor", "", False, "")
 SOUND = StartupReport(
@@ -24,10 +24,8 @@ SOUND = StartupReport(
 
 
 def findings(check: Check, report: StartupReport) -> list[Finding]:
-    situation = Situation(Settings(), {}, None, "", None, "", report, "")
-
     async def look() -> list[Finding]:
-        return [finding async for finding in check.look(situation)]
+        return [finding async for finding in check.look(situation(startup=report))]
 
     return asyncio.run(look())
 

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from spanflow.instrumentation import flow
 from spanflow.instrumentation.asgi import EdgeMiddleware
 from spanflow.instrumentation.trusted_peers import TrustedPeers
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.settings import Settings
 from tests.instrumentation.conftest import Recorded
 
 Start = Callable[..., Recorded]

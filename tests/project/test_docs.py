@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spanflow.span_processors.settings import rows
+from spanflow.cli.setting_roles import all_rows
 from tests.support.checkout import ROOT, files, shown
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<image>[^)\s]+)\)")
@@ -55,13 +55,13 @@ def test_generated_pages_are_up_to_date() -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    names = [name for row in rows() for name in (row.metadata["env"], row.metadata["also"]) if name]
+    names = [name for row in all_rows() for name in (row.metadata["env"], row.metadata["also"]) if name]
     assert [name for name in names if f"`{name}`" not in page] == []
-    assert [row.metadata["env"] for row in rows() if not row.metadata["help"].endswith(".")] == []
+    assert [row.metadata["env"] for row in all_rows() if not row.metadata["help"].endswith(".")] == []
 
 
 def test_every_setting_that_pages_and_sources_name_exists() -> None:
-    known = {row.metadata["env"] for row in rows()} | {"SPANFLOW_TEST_CHROMIUM"}
+    known = {row.metadata["env"] for row in all_rows()}
     wrong = {
         f"{shown(page)}: {name}"
         for page in files(".md", ".yaml", ".yml")

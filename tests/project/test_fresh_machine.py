@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 
 SUITE = "bookworm"
 #: Without one, debootstrap takes the mirror that it takes by default.
-MIRROR = [os.environ["SPANFLOW_TEST_DEBIAN_MIRROR"]] if "SPANFLOW_TEST_DEBIAN_MIRROR" in os.environ else []
+MIRROR = [os.environ["TEST_DEBIAN_MIRROR"]] if "TEST_DEBIAN_MIRROR" in os.environ else []
 USER = "tester"
 #: `make test` is the same command here; the whole suite would take ten minutes each time.
 SELECTION = ["tests/project/test_support.py", "tests/cli/test_embedded_stack.py", "tests/project/test_browser.py"]

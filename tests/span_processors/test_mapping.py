@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from spanflow.span_processors.encoding.mapping import SpanMapping
 from spanflow.span_processors.names import CHECKPOINT_TYPES
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.settings import Settings
 
 
 @pytest.mark.parametrize("known", CHECKPOINT_TYPES)

@@ -10,7 +10,8 @@ import redis
 from redis.exceptions import RedisError
 
 from spanflow.span_processors.redis.redis_client import RedisAddress, async_client, sync_client
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.settings import Settings
 from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer

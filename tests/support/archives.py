@@ -8,7 +8,7 @@ from typing import Any
 
 from spanflow.span_processors.archive.archive import ArchiveSink, build_archive
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages.sink import Receipt
 
 
@@ -21,9 +21,9 @@ class Archives:
         self.safe: list[str] = []
         self._made: list[ArchiveSink] = []
 
-    def settings(self, **more: Any) -> Settings:
+    def settings(self, **more: Any) -> SharedSettings:
         given = {"postgres_dsn": self.dsn, "data_dir": str(self.data_dir), "spool_reserve_bytes": 0, **more}
-        return Settings(**given)
+        return SharedSettings(**given)
 
     def make(self, instance: str = "p1", **more: Any) -> ArchiveSink:
         archive = build_archive(self.settings(**more), lambda: instance, on_safe=self.safe.extend)

@@ -20,7 +20,7 @@ if _node is not None and _node.origin is not None:
 
 def executable() -> str:
     """The one that `make test` found or installed."""
-    named = os.environ.get("SPANFLOW_TEST_CHROMIUM")
+    named = os.environ.get("TEST_CHROMIUM")
     if named:
         return named
     if not _FOUND.exists():

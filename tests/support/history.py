@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from benchmarks.history_flows import fill
 from spanflow.span_processors.archive.postgres import make_pool
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.viewer_api.store.database import Database, Row
 from tests.support.postgres_server import PostgresServer
 
@@ -28,7 +28,7 @@ def run_with(dsn: str, use: Callable[[Database], Awaitable[T]]) -> T:
     """Run a coroutine that is given the viewer's way to the database."""
 
     async def run() -> T:
-        settings = Settings(postgres_dsn=dsn)
+        settings = SharedSettings(postgres_dsn=dsn)
         async with make_pool(settings, "test", command_timeout=60) as pool:
             return await use(Database(pool, settings.schema, 60))
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import uvicorn
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.app import create_app
 from spanflow.viewer_api.operations.server import ViewerServer
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.asgi_server import serving
 
 TOKEN = "a-token-for-tests-0123456789"
@@ -23,7 +23,7 @@ class RunningViewer:
     """Where it is. `http` sends the access token, `stranger` sends nothing."""
 
     address: str
-    settings: Settings
+    settings: ViewerSettings
     http: httpx.Client
     stranger: httpx.Client
     app: Any
@@ -59,7 +59,7 @@ def running_viewer(
     **changes: Any,
 ) -> Iterator[RunningViewer]:
     settings = dataclasses.replace(
-        Settings(
+        ViewerSettings(
             postgres_dsn=postgres_dsn,
             redis_url=redis_url,
             data_dir=str(data_dir),

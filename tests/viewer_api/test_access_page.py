@@ -13,8 +13,9 @@ import httpx
 import pytest
 import websockets
 
-from spanflow.span_processors.settings import Settings, rows
+from spanflow.cli.setting_roles import all_rows
 from spanflow.viewer_api.auth.token_file import parsed
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support import child
 from tests.support.checkout import ROOT
 from tests.support.poll import eventually
@@ -42,10 +43,10 @@ def test_the_entry_of_a_token_is_one() -> None:
 def test_what_the_page_exports_can_be_set() -> None:
     exported = re.findall(r"export (SPANFLOW_\w+)=('[^']*'|\"[^\"]*\"|\S+)", PAGE)
     assert len(exported) > 15
-    known = {row.metadata["env"]: row for row in rows()}
+    known = {row.metadata["env"]: row for row in all_rows()}
     for name, value in exported:
         known[name].metadata["parse"](value.strip("'\""))
-    assert Settings.from_environ({"SPANFLOW_VIEWER_ROLES": "flow-admins=admin,support=monitor"}).viewer_roles == (
+    assert ViewerSettings.from_environ({"SPANFLOW_VIEWER_ROLES": "flow-admins=admin,support=monitor"}).viewer_roles == (
         ("flow-admins", "admin"),
         ("support", "monitor"),
     )

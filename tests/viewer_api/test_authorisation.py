@@ -7,13 +7,13 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api import app as app_module
 from spanflow.viewer_api.app import create_app
 from spanflow.viewer_api.auth import permissions
 from spanflow.viewer_api.auth.doors import Declaration, Doors, Everybody, Undeclared, every_route
 from spanflow.viewer_api.auth.permissions import Right
 from spanflow.viewer_api.routes.health_routes import MetricsReader
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.viewer import Needs
 from tests.support.checkout import ROOT
 from tests.support.viewer_server import RunningViewer
@@ -106,14 +106,14 @@ def a_path(template: str) -> str:
 
 def test_every_route_and_socket_asks_for_its_right() -> None:
     asked: dict[tuple[str, str], object] = {}
-    for key, declaration in declared(create_app(Settings())).items():
+    for key, declaration in declared(create_app(ViewerSettings())).items():
         metrics = isinstance(declaration, MetricsReader)
         asked[key] = METRICS if metrics else OPEN if declaration.is_open else declaration.right
     assert asked == RIGHTS
 
 
 def test_the_list_of_routes_is_the_whole_application() -> None:
-    app = create_app(Settings())
+    app = create_app(ViewerSettings())
     assert len(list(every_route(app.routes))) == len(list(app.state.doors.all()))
     assert {route.path for route in every_route(app.routes)} == {path for _, path in RIGHTS}
 
@@ -138,7 +138,7 @@ def test_a_viewer_with_a_route_that_declares_nothing_does_not_start(
 ) -> None:
     monkeypatch.setattr(app_module, "ROUTERS", (*app_module.ROUTERS, APIRouter(routes=[route])))
     with pytest.raises(Undeclared, match="/api/v1/new"):
-        create_app(Settings())
+        create_app(ViewerSettings())
 
 
 def test_a_route_that_declares_two_things_is_refused() -> None:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from spanflow.span_processors.archive.postgres import make_pool
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.database import Database
 from tests.support.proxy import TcpProxy
 
@@ -19,7 +19,7 @@ PATIENCE = 1.5
 
 @asynccontextmanager
 async def database_behind(line: TcpProxy) -> AsyncIterator[Database]:
-    async with make_pool(Settings(postgres_dsn=line.url), "test", command_timeout=PATIENCE, max_size=1) as pool:
+    async with make_pool(ViewerSettings(postgres_dsn=line.url), "test", command_timeout=PATIENCE, max_size=1) as pool:
         yield Database(pool, "omni2", 1.0)
 
 

@@ -17,13 +17,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.claims import ClaimReader, claim
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.own_tokens import OwnTokens
 from spanflow.viewer_api.auth.permissions import Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.verification import verified
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.live_client import live
 from tests.viewer_api.conftest import MakeViewer
 
@@ -44,9 +45,9 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> ViewerSettings:
     return replace(
-        Settings(viewer_jwt_issuer=ISSUER, viewer_jwt_algorithm="HS256", viewer_jwt_secret=SECRET), **changes
+        ViewerSettings(viewer_jwt_issuer=ISSUER, viewer_jwt_algorithm="HS256", viewer_jwt_secret=SECRET), **changes
     )
 
 

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from dirty_equals import IsStr
 from jwt.algorithms import RSAAlgorithm
 
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.oidc_provider import OidcProvider
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.identity_provider import CLIENT_SECRET, IdentityProvider, identity_provider
 from tests.support.poll import eventually
 from tests.support.query import query
@@ -353,7 +354,7 @@ def test_without_a_provider_its_routes_say_so(make_viewer: MakeViewer) -> None:
 )
 def test_settings_that_leave_something_open_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        settled(Settings(**changes))
+        settled(ViewerSettings(**changes))
 
 
 def test_a_session_outlives_the_id_token(viewer: RunningViewer) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api import openapi
 from spanflow.viewer_api.app import api_routes, create_app
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.api_examples import alike, collected
 from tests.support.api_page import answered, fill
 from tests.support.viewer_server import TOKEN, RunningViewer
@@ -18,7 +18,7 @@ AGAIN = "; run `python -m scripts.generate_api_examples`"
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    return create_app(Settings(viewer_token=TOKEN)).openapi()
+    return create_app(ViewerSettings(viewer_token=TOKEN)).openapi()
 
 
 def test_every_operation_is_explained(described: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.forwarded import ForwardedHeaders
 from spanflow.viewer_api.auth.permissions import Principal, Role
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.remote import neighbourhood, remote_address
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.query import query
 from tests.viewer_api.conftest import MakeViewer
 
@@ -32,7 +32,7 @@ def connection(headers: Headers, peer: str | None = "10.0.0.1") -> HTTPConnectio
 
 
 def said(headers: Headers, peer: str | None = "10.0.0.1", **settings: Any) -> Principal | None:
-    return ForwardedHeaders(Settings(**settings), PEERS, lambda: NOW).principal(connection(headers, peer))
+    return ForwardedHeaders(ViewerSettings(**settings), PEERS, lambda: NOW).principal(connection(headers, peer))
 
 
 def known(headers: Headers, **settings: Any) -> tuple[str, Role, str | None, frozenset[str] | None]:
@@ -132,7 +132,7 @@ def test_a_proxy_without_an_address_is_known_by_its_way(
     headers = [(b"x-user-id", b"7"), (b"x-forwarded-for", b"192.0.2.1")]
     request = HTTPConnection({"type": "http", "headers": headers, "client": None, "server": server})
     peers = ProxyPeers(listed)
-    assert (ForwardedHeaders(Settings(), peers, lambda: NOW).principal(request) is not None) == believed
+    assert (ForwardedHeaders(ViewerSettings(), peers, lambda: NOW).principal(request) is not None) == believed
     assert (remote_address(request, peers) == "192.0.2.1") == believed
 
 

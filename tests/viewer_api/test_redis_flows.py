@@ -3,8 +3,8 @@
 import pytest
 
 from spanflow.span_processors.redis.redis_client import async_client
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.live.redis_flows import Entry, RedisFlows
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.viewer_api.conftest import MakeFlow
 
 pytestmark = pytest.mark.anyio
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 class Counting(RedisFlows):
     """Counts round trips, and the streams that each asks for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ViewerSettings) -> None:
         self.connection = async_client(settings)
         super().__init__(self.connection)
         self.asked: list[int] = []
@@ -30,7 +30,7 @@ async def test_many_running_flows_are_read_in_a_few_round_trips_of_bearable_size
     for number, flow in enumerate(flows):
         for step in range(1100 if number == 50 else 2):
             flow.start(f"n{step}")
-    redis_flows = Counting(Settings(redis_url=redis_url))
+    redis_flows = Counting(ViewerSettings(redis_url=redis_url))
     try:
         found = await redis_flows.reduced_all([flow.flow_id for flow in flows])
         assert list(found) == [flow.flow_id for flow in flows]

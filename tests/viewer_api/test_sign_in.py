@@ -15,12 +15,13 @@ from dirty_equals import IsStr
 from inline_snapshot import snapshot
 from websockets.exceptions import InvalidStatus
 
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.app import create_app
 from spanflow.viewer_api.auth.authenticator import one_time_code
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.signed_tokens import Kind, Signer
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.live_client import live
 from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
@@ -232,14 +233,14 @@ def test_a_proxy_that_ends_tls_gets_a_secure_cookie(make_viewer: MakeViewer) -> 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "viewer.example"])
 def test_it_does_not_start_where_others_can_reach_it_without_a_way_to_sign_in(host: str) -> None:
     with pytest.raises(SettingsError, match="SPANFLOW_VIEWER_HOST.*SPANFLOW_VIEWER_TOKEN"):
-        create_app(Settings(viewer_host=host))
-    create_app(Settings(viewer_host=host, viewer_token=TOKEN))
-    create_app(Settings(viewer_host=host, viewer_proxy_peers=("10.0.0.1",)))
+        create_app(ViewerSettings(viewer_host=host))
+    create_app(ViewerSettings(viewer_host=host, viewer_token=TOKEN))
+    create_app(ViewerSettings(viewer_host=host, viewer_proxy_peers=("10.0.0.1",)))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.8.8.8"])
 def test_on_a_loopback_address_a_fresh_token_is_made(host: str) -> None:
-    one, two = settled(Settings(viewer_host=host)), settled(Settings(viewer_host=host))
+    one, two = settled(ViewerSettings(viewer_host=host)), settled(ViewerSettings(viewer_host=host))
     assert len(one.viewer_token) >= 32
     assert one.viewer_token != two.viewer_token
 
@@ -257,7 +258,7 @@ def test_on_a_loopback_address_a_fresh_token_is_made(host: str) -> None:
 )
 def test_settings_that_cannot_be_meant_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        create_app(dataclasses.replace(Settings(), **change))
+        create_app(dataclasses.replace(ViewerSettings(), **change))
 
 
 # -- sockets -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanflow.span_processors.ids import is_id
-from spanflow.span_processors.settings import SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.stated_names import clean_name

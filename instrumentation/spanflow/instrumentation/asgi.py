@@ -23,7 +23,8 @@ from spanflow.instrumentation.trusted_peers import TrustedPeers
 from spanflow.instrumentation.turns import Turns
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import with_identity
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.settings import Settings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

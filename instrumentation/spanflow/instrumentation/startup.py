@@ -23,7 +23,8 @@ from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import SCOPE, GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.settings import Settings
 
 ENABLED: Final = "SPANFLOW_ENABLED"
 

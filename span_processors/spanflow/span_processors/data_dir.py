@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 
 
-def data_directory(settings: Settings) -> Path:
+def data_directory(settings: SharedSettings) -> Path:
     """The configured data directory, else the platform's."""
     return Path(settings.data_dir).expanduser().absolute() if settings.data_dir else default_data_directory()
 

@@ -79,22 +79,6 @@ def one_of(*words: str) -> Parser:
     return parse
 
 
-def mapping(*meanings: str) -> Parser:
-    """`word=meaning` pairs, separated by commas; words are compared without regard to case."""
-
-    def parse(raw: str) -> tuple[tuple[str, str], ...]:
-        found: dict[str, str] = {}
-        for part in names(raw):
-            word, _, meaning = (half.strip() for half in part.partition("="))
-            if not word or meaning not in meanings:
-                raise ValueError(f"{part!r} is no pair; write word=meaning, with one of {', '.join(meanings)}")
-            if found.setdefault(word.casefold(), meaning) != meaning:
-                raise ValueError(f"{word!r} has two meanings")
-        return tuple(found.items())
-
-    return parse
-
-
 def url_with(*schemes: str) -> Parser:
     def parse(raw: str) -> str:
         value = raw.strip()
@@ -105,48 +89,11 @@ def url_with(*schemes: str) -> Parser:
     return parse
 
 
-def folder(raw: str) -> str:
-    """The path of a folder in an address, without a slash at its end."""
-    path = raw.strip().rstrip("/")
-    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
-        raise ValueError("write it like /tools/spanflow: letters, digits and . _ ~ - between slashes")
-    return path
-
-
 def identifier(raw: str) -> str:
     value = raw.strip()
     if not value.isidentifier() or not value.isascii() or len(value) > 63:
         raise ValueError("use letters, digits and underscores, at most 63, not starting with a digit")
     return value
-
-
-_SQL_NAME = r'(?:"(?:[^"\0]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)'
-
-
-def _stored_name(word: str) -> str:
-    """A name as it stands in SQL → as Postgres stores it: in lower case unless it is quoted."""
-    return word[1:-1].replace('""', '"') if word.startswith('"') else word.lower()
-
-
-def relation(raw: str) -> tuple[str, ...]:
-    """A table or view as it stands in SQL, with its schema or without → the parts of its name."""
-    words = re.findall(_SQL_NAME, raw)
-    if not 1 <= len(words) <= 2 or ".".join(words) != raw.strip():
-        raise ValueError("write a table or view as in SQL, such as auth_service.users")
-    return tuple(_stored_name(word) for word in words)
-
-
-def user_columns(raw: str) -> tuple[str, str, str]:
-    """`id=…, email=…, full_name=…` → the three columns; what is not named is called so, an empty name is none."""
-    columns = {"id": "id", "email": "email", "full_name": "full_name"}
-    for pair in names(raw):
-        what, sign, column = (part.strip() for part in pair.partition("="))
-        if what not in columns or not sign or (column and not re.fullmatch(_SQL_NAME, column)):
-            raise ValueError("write id=column, email=column, full_name=column, separated by commas")
-        columns[what] = _stored_name(column)
-    if not columns["id"]:
-        raise ValueError("name a column for id")
-    return columns["id"], columns["email"], columns["full_name"]
 
 
 def parse_rule(rule: str) -> tuple[str | None, str, str]:

@@ -1,120 +1,30 @@
-"""The one table of settings: each row is a typed field with its environment variable, default and help.
+"""The settings of a gateway: what a process that is traced reads beside the shared ones.
 
-`Settings.from_environ` validates all of them at once, so that a person sees every mistake in one go, with what to
-change. The page `docs/settings.md` and `spanflow settings` are generated from the same rows.
+The viewer has a table of its own, so that a mistake in one of its variables never keeps a gateway from being traced.
 """
 
-import os
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass
 
-from spanflow.span_processors.operation_settings import OperationSettings
-from spanflow.span_processors.setting_parsers import (
-    days_or_for_ever,
-    flag,
-    identifier,
-    names,
-    one_of,
-    peers,
-    redis_url,
-    rules,
-    seconds,
-    text,
-    url_with,
-    whole,
-)
-from spanflow.span_processors.setting_row import MIB, setting
-from spanflow.span_processors.sign_in_settings import SignInSettings
-from spanflow.span_processors.viewer_settings import ViewerSettings
-
-
-class SettingsError(ValueError):
-    """One or more settings cannot be used. The message has a line per setting that says what to change."""
+from spanflow.span_processors.setting_parsers import flag, names, one_of, peers, rules, seconds, text, whole
+from spanflow.span_processors.setting_table import MIB, setting
+from spanflow.span_processors.shared_settings import SharedSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(ViewerSettings):
-    """Everything that can be configured. Build it with `from_environ` at a process's start, or by hand in tests."""
+class Settings(SharedSettings):
+    """Everything that a gateway's tracing reads. Build it with `from_environ` when a process starts, or by hand."""
 
-    # -- switched on, and where the servers are ------------------------------------------------------------------------
+    # -- switched on ---------------------------------------------------------------------------------------------------
     enabled: bool = setting(
         "SPANFLOW_ENABLED",
         False,
         "Trace this process. Off by default, because installing a package must not change a running gateway.",
         parse=flag,
     )
-    redis_url: str = setting(
-        "SPANFLOW_REDIS_URL",
-        "redis://127.0.0.1:6379/0",
-        "Redis 6.2 or newer: redis://, rediss://, unix://, redis+sentinel://host:port,host:port/service, "
-        "redis+cluster://host:port (and rediss+ forms).",
-        parse=redis_url,
-        secret=True,
-    )
-    postgres_dsn: str = setting(
-        "SPANFLOW_POSTGRES_DSN",
-        "postgresql://127.0.0.1:5432/spanflow",
-        "PostgreSQL 14 or newer, also behind pgbouncer in transaction mode.",
-        parse=url_with("postgresql", "postgres"),
-        secret=True,
-    )
-    schema: str = setting("SPANFLOW_SCHEMA", "omni2", "Postgres schema of all tables.", parse=identifier)
-    data_dir: str = setting(
-        "SPANFLOW_DATA_DIR",
-        "",
-        "Where the embedded servers and the spool keep their files. Empty: the platform's data directory "
-        "(/var/lib/spanflow as root).",
-        parse=text,
-    )
     mirror_enabled: bool = setting(
         "SPANFLOW_REDIS_ENABLED", True, "Mirror events into Redis.", parse=flag, also="REDIS_ENABLED"
     )
     archive_enabled: bool = setting("SPANFLOW_ARCHIVE_ENABLED", True, "Write completed flows to Postgres.", parse=flag)
-
-    # -- the archive and its spool -------------------------------------------------------------------------------------
-    postgres_connect_timeout: float = setting(
-        "SPANFLOW_POSTGRES_CONNECT_TIMEOUT",
-        5.0,
-        "Seconds that opening a connection to Postgres may take.",
-        parse=seconds(0.1, 300),
-    )
-    postgres_timeout: float = setting(
-        "SPANFLOW_POSTGRES_TIMEOUT",
-        10.0,
-        "Seconds that one statement, or waiting for a lock, may take before Postgres counts as away.",
-        parse=seconds(0.1, 3600),
-    )
-    max_flow_spans: int = setting(
-        "SPANFLOW_MAX_FLOW_SPANS",
-        20_000,
-        "Spans that are kept of one flow; what comes later in it is counted as cut.",
-        parse=whole(1, 1_000_000),
-    )
-    max_flow_bytes: int = setting(
-        "SPANFLOW_MAX_FLOW_BYTES",
-        32 * MIB,
-        "Bytes of JSON that are kept of one flow; what comes later in it is counted as cut.",
-        parse=whole(1024, 200 * MIB),
-    )
-    prices: str = setting(
-        "SPANFLOW_PRICES",
-        "",
-        "A JSON file with what tokens cost, by model. Empty: flows have no cost.",
-        parse=text,
-    )
-    spool_max_bytes: int = setting(
-        "SPANFLOW_SPOOL_MAX_BYTES",
-        1024 * MIB,
-        "Bytes of finished flows that one process keeps on disk while Postgres is away.",
-        parse=whole(0, 1024 * 1024 * MIB),
-    )
-    spool_reserve_bytes: int = setting(
-        "SPANFLOW_SPOOL_RESERVE_BYTES",
-        256 * MIB,
-        "Bytes that the spool leaves free on its disk.",
-        parse=whole(0, 1024 * 1024 * MIB),
-    )
 
     # -- what is recorded ----------------------------------------------------------------------------------------------
     content: str = setting(
@@ -258,29 +168,11 @@ class Settings(ViewerSettings):
     )
 
     # -- from a span to Redis ------------------------------------------------------------------------------------------
-    redis_timeout: float = setting(
-        "SPANFLOW_REDIS_TIMEOUT",
-        1.0,
-        "Longest wait for Redis to accept a connection or to answer, in seconds.",
-        parse=seconds(0.05, 60),
-    )
     stream_maxlen: int = setting(
         "SPANFLOW_STREAM_MAXLEN",
         10_000,
         "Events kept in the Redis stream of one flow, approximately; older ones are trimmed.",
         parse=whole(100, 10_000_000),
-    )
-    stream_ttl: float = setting(
-        "SPANFLOW_STREAM_TTL",
-        86_400.0,
-        "Seconds that a flow stays in Redis after its last event.",
-        parse=seconds(60, 30 * 86_400),
-    )
-    stream_ttl_archived: float = setting(
-        "SPANFLOW_STREAM_TTL_ARCHIVED",
-        3600.0,
-        "Seconds that a flow stays in Redis once it is safe in Postgres.",
-        parse=seconds(1, 30 * 86_400),
     )
     queue_spans: int = setting(
         "SPANFLOW_QUEUE_SPANS",
@@ -357,64 +249,3 @@ class Settings(ViewerSettings):
         "Bytes that all open flows of one process may hold; beyond, the quietest is archived as it is.",
         parse=whole(64 * 1024, 64 * 1024 * MIB),
     )
-
-    # -- how long things are kept --------------------------------------------------------------------------------------
-    flow_retention_days: int = setting(
-        "SPANFLOW_FLOW_RETENTION_DAYS",
-        90,
-        "Days that flows are kept. They go by whole weeks, so some stay up to a week longer.",
-        parse=whole(1, 36_500),
-    )
-    activity_retention_days: int = setting(
-        "SPANFLOW_ACTIVITY_RETENTION_DAYS",
-        365,
-        "Days that activities are kept.",
-        parse=whole(1, 36_500),
-        also="ACTIVITY_TRACKING_RETENTION_DAYS",
-    )
-    audit_retention_days: int = setting(
-        "SPANFLOW_AUDIT_RETENTION_DAYS",
-        0,
-        "Days that entries of the audit log are kept, 30 at least; 0 keeps them for ever.",
-        parse=days_or_for_ever(30, 36_500),
-    )
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read and validate every setting; raise one `SettingsError` that names all that is wrong."""
-        source = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
-        mistakes: list[str] = []
-        for row in rows():
-            name, raw = _lookup(row, source)
-            if raw is None:
-                continue
-            try:
-                values[row.name] = row.metadata["parse"](raw)
-            except ValueError as why:
-                shown = "its value" if row.metadata["secret"] else repr(raw)
-                mistakes.append(f"{name}: {shown} cannot be used; {why}.")
-        if mistakes:
-            raise SettingsError("\n".join(mistakes))
-        return cls(**values)
-
-
-def _lookup(row: "Field[Any]", source: Mapping[str, str]) -> tuple[str, str | None]:
-    """The variable that counts for a row and its text; an empty variable counts as not set."""
-    for name in (row.metadata["env"], row.metadata["also"]):
-        if name and source.get(name, "").strip():
-            return name, source[name]
-    return row.metadata["env"], None
-
-
-#: The parts of the table, in the order in which people read them.
-PARTS: Final = (Settings, ViewerSettings, OperationSettings, SignInSettings)
-
-
-def rows() -> tuple["Field[Any]", ...]:
-    """The table itself, for `--help`, the documentation page and its test."""
-    found = fields(Settings)
-    for row in found:
-        assert row.default is not MISSING
-    inherited = [{row.name for row in fields(part)} for part in PARTS[1:]]
-    return tuple(sorted(found, key=lambda row: sum(row.name in part for part in inherited)))

@@ -25,7 +25,7 @@ from spanflow.cli.commands import (
 from spanflow.cli.console import Console
 from spanflow.cli.extras import require
 from spanflow.cli.problem import Problem
-from spanflow.span_processors.settings import SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 
 COMMANDS: tuple[Command, ...] = (
     up.COMMAND,

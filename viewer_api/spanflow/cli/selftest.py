@@ -23,7 +23,7 @@ from spanflow.span_processors.archive.postgres import connect
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.redis.watched_store import unwatch, watch
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.tree.reducer import FlowReducer
 
 #: All its flows belong to this user, so that they are easy to tell from real ones.
@@ -33,7 +33,7 @@ _ARRIVES_WITHIN: Final = 30.0
 _CHECKPOINTS: Final = ("auth_check", "tool_call", "llm_complete")
 
 
-async def run_selftest(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
+async def run_selftest(settings: SharedSettings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Send the flow and say for each place whether it came. Its row stays, as proof, until retention takes it."""
     try:
         async with AsyncExitStack() as opened:

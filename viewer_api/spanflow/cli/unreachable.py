@@ -7,11 +7,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from spanflow.cli.problem import Problem
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 
 
 @contextmanager
-def explained(settings: Settings) -> Iterator[None]:
+def explained(settings: SharedSettings) -> Iterator[None]:
     """Turn Postgres's refusals in the block into a `Problem`."""
     try:
         yield

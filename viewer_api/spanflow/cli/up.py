@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spanflow.cli.account import my_account, server_account
 from spanflow.cli.child import Child, ChildError, end_recorded
@@ -20,7 +21,9 @@ from spanflow.cli.embedded_redis import EmbeddedRedis
 from spanflow.cli.ports import LOOPBACK, listener
 from spanflow.cli.problem import Problem
 from spanflow.cli.stop_signals import StopSignals
-from spanflow.span_processors.settings import Settings
+
+if TYPE_CHECKING:
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 _MIGRATE_WITHIN = 3600.0  # adopting a large table that was there before takes its time
 _VIEWER_WITHIN = 60.0
@@ -33,7 +36,7 @@ class Running:
     viewer_host: str
     viewer_port: int
     token: str
-    #: Settings that let a gateway find the servers.
+    #: ViewerSettings that let a gateway find the servers.
     environ: dict[str, str]
 
     @property
@@ -47,7 +50,7 @@ class Up:
     """Use `start`, then `watch`, inside `with up:`; leaving the block stops what was started."""
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], path: Path, console: Console, signals: StopSignals
+        self, settings: "ViewerSettings", environ: Mapping[str, str], path: Path, console: Console, signals: StopSignals
     ) -> None:
         self._settings = settings
         self._environ = dict(environ)

@@ -11,7 +11,6 @@ from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api import openapi, problems
 from spanflow.viewer_api.application import Application
 from spanflow.viewer_api.auth.doors import Doors, Everybody
@@ -41,6 +40,7 @@ from spanflow.viewer_api.routes import (
     user_routes,
 )
 from spanflow.viewer_api.security_headers import SecurityHeaders
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.viewer import REASON_HEADER, Needs
 
 OPENAPI_URL: Final = "/api/v1/openapi.json"
@@ -62,12 +62,14 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 
 
-def create_app(settings: Settings | None = None, *, dashboard: Path | None = None, clock: Clock = time.time) -> FastAPI:
+def create_app(
+    settings: ViewerSettings | None = None, *, dashboard: Path | None = None, clock: Clock = time.time
+) -> FastAPI:
     """The application. `SettingsError` when the settings would leave it open to everybody.
 
     It works for as long as its lifespan runs; `app.state.settings` are the settings with the access token that holds.
     """
-    settings = settled(settings or Settings.from_environ())
+    settings = settled(settings or ViewerSettings.from_environ())
     metrics = Metrics()
 
     @asynccontextmanager

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from spanflow.span_processors.archive.postgres import make_pool
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import async_client
-from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.assembly import signing_in
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
@@ -28,6 +27,7 @@ from spanflow.viewer_api.monitoring_policy import MonitoringPolicy
 from spanflow.viewer_api.operations.collector import ViewerCollector
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.operations.readiness import Readiness
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.database import Database
@@ -46,7 +46,7 @@ _KEEP_AFTER = 20.0
 
 
 @asynccontextmanager
-async def started(settings: Settings, metrics: Metrics, clock: Clock = time.time) -> AsyncIterator[Viewer]:
+async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = time.time) -> AsyncIterator[Viewer]:
     """A viewer with everything around it running. It starts without Postgres and Redis, and waits for them."""
     async with AsyncExitStack() as stack:
         # Our own limit is the statement timeout; the connection's is for a server that does not answer at all.

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.watches import Watch
 
 #: A watch shorter than this would be over before anybody heard of it.
@@ -32,7 +32,7 @@ class MonitoringPolicy:
     metadata_only: str
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "MonitoringPolicy":
+    def from_settings(cls, settings: ViewerSettings) -> "MonitoringPolicy":
         return cls(
             reason_required=settings.monitoring_reason_required,
             reason_length=settings.monitoring_reason_length,

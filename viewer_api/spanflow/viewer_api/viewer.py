@@ -12,7 +12,6 @@ from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.ids import IdError, as_id
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.doors import Declaration
 from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
@@ -25,6 +24,7 @@ from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.redis_flows import RedisFlows
 from spanflow.viewer_api.operations.readiness import Readiness
 from spanflow.viewer_api.problems import Problem, forbidden, invalid_id, not_signed_in
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import MAX_REASON, SAME_LOOK_SECONDS, AuditLog, Entry
 from spanflow.viewer_api.store.database import Database
@@ -44,7 +44,7 @@ _MAX_TARGET: Final = 256
 class Viewer:
     """Composed once per process, in `lifespan.py`."""
 
-    settings: Settings
+    settings: ViewerSettings
     authenticator: Authenticator
     rates: Rates
     #: None without an identity provider.

@@ -18,8 +18,8 @@ from spanflow.span_processors.archive.replay import Replay
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.data_dir import data_directory
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.setting_row import MIB
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.setting_table import MIB
+from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.spool.spool import Spool, SpoolFull
 from spanflow.span_processors.stages.sink import Receipt, Unavailable
 from spanflow.span_processors.tree.prices import NO_PRICES, PricesError, PriceTable, load_prices
@@ -230,7 +230,7 @@ class ArchiveSink:
 
 
 def build_archive(
-    settings: Settings,
+    settings: SharedSettings,
     instance_id: Callable[[], str],
     *,
     on_safe: Callable[[Sequence[str]], None] = lambda flow_ids: None,
@@ -252,7 +252,7 @@ def build_archive(
     )
 
 
-def build_writer(settings: Settings) -> ArchiveWriter:
+def build_writer(settings: SharedSettings) -> ArchiveWriter:
     """What writes flow parts, as the settings say."""
     return ArchiveWriter(
         settings.schema,

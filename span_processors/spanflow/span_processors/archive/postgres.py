@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 
 
 class UntracedConnection(asyncpg.Connection):  # type: ignore[misc]
@@ -26,7 +26,7 @@ class UntracedConnection(asyncpg.Connection):  # type: ignore[misc]
     fetchrow = inspect.unwrap(asyncpg.Connection.fetchrow)
 
 
-def connection_options(settings: Settings, purpose: str) -> dict[str, Any]:
+def connection_options(settings: SharedSettings, purpose: str) -> dict[str, Any]:
     """What every connection of ours is opened with. `purpose` is shown to a DBA in `pg_stat_activity`."""
     return {
         "dsn": settings.postgres_dsn,
@@ -38,14 +38,14 @@ def connection_options(settings: Settings, purpose: str) -> dict[str, Any]:
     }
 
 
-async def connect(settings: Settings, purpose: str) -> UntracedConnection:
+async def connect(settings: SharedSettings, purpose: str) -> UntracedConnection:
     """One connection. It belongs to the running event loop and does not survive a fork."""
     options = connection_options(settings, purpose)
     connection: UntracedConnection = await asyncpg.connect(**options, connection_class=UntracedConnection)
     return connection
 
 
-def make_pool(settings: Settings, purpose: str, *, max_size: int = 10, **options: Any) -> asyncpg.Pool:
+def make_pool(settings: SharedSettings, purpose: str, *, max_size: int = 10, **options: Any) -> asyncpg.Pool:
     """A pool that opens its first connection when it is needed. Enter it (`async with`) in the loop that uses it."""
     return asyncpg.create_pool(
         **{**connection_options(settings, purpose), **options}, min_size=0, max_size=max_size, reset=_keep_as_it_is

@@ -25,7 +25,7 @@ from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.event.event import EventError, decode
 from spanflow.span_processors.flow_part import REAPED, FlowPart
 from spanflow.span_processors.redis.redis_client import async_client, close_async_client
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages.sink import Unavailable
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.span_processors.tree.reducer import FlowReducer
@@ -75,7 +75,7 @@ class Reaper:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SharedSettings,
         *,
         redis: Any = None,
         archive: ArchiveSink | None = None,

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 
 #: Names of things are short; whatever is longer says something.
 MAX_TEXT: Final = 200
@@ -205,7 +205,7 @@ class Metadata:
         self._keys = _ATTRIBUTES | added | data
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Metadata":
+    def from_settings(cls, settings: SharedSettings) -> "Metadata":
         return cls(settings.metadata_keys)
 
     def holds(self, key: str, value: Any) -> bool:

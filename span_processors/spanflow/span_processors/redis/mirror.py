@@ -12,7 +12,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.redis.redis_link import Commands, RedisLink
 from spanflow.span_processors.redis.stream_state import StreamState
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages import counters
 from spanflow.span_processors.stages.sink import Receipt, SinkRunner, Unavailable
 
@@ -123,7 +123,7 @@ class Mirror:
     def __init__(
         self,
         link: RedisLink,
-        settings: Settings,
+        settings: SharedSettings,
         *,
         instance_id: Callable[[], str],
         process: Callable[[], bytes],

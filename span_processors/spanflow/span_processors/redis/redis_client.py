@@ -21,7 +21,8 @@ from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.shared_settings import SharedSettings
 
 SyncClient: TypeAlias = redis.Redis | RedisCluster
 AsyncClient: TypeAlias = redis.asyncio.Redis | AsyncRedisCluster
@@ -62,7 +63,7 @@ class RedisAddress:
         return cls(SINGLE, url)
 
 
-def sync_client(settings: Settings, **options: Any) -> SyncClient:
+def sync_client(settings: SharedSettings, **options: Any) -> SyncClient:
     """A client for threads. It connects at its first command."""
     address = RedisAddress.parse(settings.redis_url)
     common = {**connection_options(settings), "retry": Retry(NoBackoff(), 0), **options}
@@ -76,7 +77,7 @@ def sync_client(settings: Settings, **options: Any) -> SyncClient:
     return redis.Redis.from_url(address.url, **common)
 
 
-def async_client(settings: Settings, **options: Any) -> AsyncClient:
+def async_client(settings: SharedSettings, **options: Any) -> AsyncClient:
     """A client for one event loop. It connects at its first command."""
     address = RedisAddress.parse(settings.redis_url)
     common = {**connection_options(settings), "retry": AsyncRetry(NoBackoff(), 0), **options}
@@ -110,7 +111,7 @@ def _sentinels_of(client: Any) -> list[Any]:
     return list(manager.sentinels) if manager is not None else []
 
 
-def connection_options(settings: Settings) -> dict[str, Any]:
+def connection_options(settings: SharedSettings) -> dict[str, Any]:
     """What every connection of ours has in common. RESP2 has one shape of answers in all versions of redis-py."""
     return {
         "protocol": 2,
@@ -119,12 +120,12 @@ def connection_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def sentinel_of(settings: Settings, address: RedisAddress) -> Sentinel:
+def sentinel_of(settings: SharedSettings, address: RedisAddress) -> Sentinel:
     """The Sentinels of an address, to ask which server is the master now."""
     return Sentinel(list(address.nodes), sentinel_kwargs=_sentinel_kwargs(settings, address))  # type: ignore[no-untyped-call]
 
 
-def _sentinel_kwargs(settings: Settings, address: RedisAddress) -> dict[str, Any]:
+def _sentinel_kwargs(settings: SharedSettings, address: RedisAddress) -> dict[str, Any]:
     return {**connection_options(settings), **address.sentinel_options}
 
 

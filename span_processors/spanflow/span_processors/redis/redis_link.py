@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from spanflow.span_processors.redis.redis_client import CLUSTER, SENTINEL, RedisAddress, connection_options, sentinel_of
 from spanflow.span_processors.redis.redis_client import sync_client as cluster_client
 from spanflow.span_processors.redis.stream_state import StreamState
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages.sink import Unavailable
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class RedisLink(Protocol):
         ...
 
 
-def link_to(settings: Settings) -> RedisLink:
+def link_to(settings: SharedSettings) -> RedisLink:
     """The link for the configured Redis."""
     address = RedisAddress.parse(settings.redis_url)
     return ClusterLink(settings) if address.kind == CLUSTER else RawLink(settings, address)
@@ -90,7 +90,7 @@ class RawCommands:
 class RawLink:
     """A single server: plain, TLS or Unix socket, with or without ACL user; or the master that Sentinels name."""
 
-    def __init__(self, settings: Settings, address: RedisAddress) -> None:
+    def __init__(self, settings: SharedSettings, address: RedisAddress) -> None:
         self._settings = settings
         self._address = address
         self._connection: redis.Connection | None = None
@@ -193,7 +193,7 @@ class ClusterCommands:
 class ClusterLink:
     """A Redis Cluster. Bells go in a second round trip: other nodes know nothing of the order in the first."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SharedSettings) -> None:
         self._settings = settings
         self._client: RedisCluster | None = None
 

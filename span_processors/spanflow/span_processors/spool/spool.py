@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from spanflow.span_processors.setting_row import MIB
+from spanflow.span_processors.setting_table import MIB
 from spanflow.span_processors.spool.spool_folder import SpoolFolder, folders
 from spanflow.span_processors.spool.spool_segment import SegmentWriter, framed_size
 

@@ -3,13 +3,17 @@
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import asyncpg
 
 from spanflow.cli.checks.startup_report import StartupReport
 from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
+
+if TYPE_CHECKING:
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
 class Level(StrEnum):
@@ -34,7 +38,11 @@ class Finding:
 class Situation:
     """What every check looks at. What could not be had is None, and then `…_problem` says why."""
 
-    settings: Settings
+    settings: SharedSettings
+    gateway: Settings | None
+    gateway_problem: str
+    viewer: "ViewerSettings | None"
+    viewer_problem: str
     environ: Mapping[str, str]
     redis: AsyncClient | None
     redis_problem: str

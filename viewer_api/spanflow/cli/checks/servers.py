@@ -151,14 +151,16 @@ class UsersView:
     title = "users view"
 
     async def look(self, situation: Situation) -> AsyncIterator[Finding]:
-        if not situation.settings.users_view:
+        if situation.viewer is None:
+            return
+        if not situation.viewer.users_view:
             yield ok("none is set; people are known from gateways")
             return
         if situation.postgres is None or not installed(VIEWER):
             return
         from spanflow.viewer_api.store.own_users import problem_of, view_of
 
-        view = view_of(situation.settings)
+        view = view_of(situation.viewer)
         assert view is not None
         why = await problem_of(situation.postgres, view)
         if why is None:

@@ -1,21 +1,25 @@
 """Who may sign in to the viewer, and whether that was thought through to the end."""
 
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
 from spanflow.cli.extras import VIEWER, installed
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+
+if TYPE_CHECKING:
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
 class SignIn:
     title = "signing in"
 
     async def look(self, situation: Situation) -> AsyncIterator[Finding]:
-        if not installed(VIEWER):
+        settings = situation.viewer
+        if settings is None or not installed(VIEWER):
             return
         from spanflow.viewer_api.auth.exposure import settled, ways_in
 
-        settings = situation.settings
         try:
             settled(settings)
         except SettingsError as why:
@@ -30,7 +34,7 @@ class SignIn:
             yield finding
 
 
-def _thoughts(settings: Settings) -> list[Finding]:
+def _thoughts(settings: "ViewerSettings") -> list[Finding]:
     """What works, and may surprise somebody."""
     found = []
     with_sessions = settings.viewer_tokens_file or settings.viewer_jwt_issuer or settings.viewer_oidc_issuer
@@ -59,7 +63,7 @@ def _thoughts(settings: Settings) -> list[Finding]:
     return found
 
 
-def _proxy_headers(settings: Settings) -> tuple[str, ...]:
+def _proxy_headers(settings: "ViewerSettings") -> tuple[str, ...]:
     return (
         settings.viewer_proxy_header,
         settings.viewer_proxy_id_header,
@@ -68,5 +72,5 @@ def _proxy_headers(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def _others_say_roles(settings: Settings) -> bool:
+def _others_say_roles(settings: "ViewerSettings") -> bool:
     return bool(settings.viewer_proxy_peers or settings.viewer_jwt_issuer or settings.viewer_oidc_issuer)

@@ -16,7 +16,9 @@ class SwitchedOn:
     title = "switched on"
 
     async def look(self, situation: Situation) -> AsyncIterator[Finding]:
-        if situation.settings.enabled:
+        if situation.gateway is None:
+            return
+        if situation.gateway.enabled:
             yield ok("SPANFLOW_ENABLED is true here")
         else:
             repair = "Start it with `spanflow run -- …`, or set SPANFLOW_ENABLED=true in its environment."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.running_stack import with_running_stack
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 
 if TYPE_CHECKING:  # the clients of both servers take half a second to import, and every command imports this module
     from spanflow.cli.checks.finding import Finding
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    environ = with_running_stack(os.environ)
-    settings = Settings.from_environ(environ)
+    environ = with_running_stack(os.environ, SharedSettings)
+    settings = SharedSettings.from_environ(environ)
     found = asyncio.run(_find_all(settings, environ, arguments.selftest))
     problems = sum(finding.level == "problem" for _, finding in found)
     if arguments.json:
@@ -41,7 +41,9 @@ def run(arguments: Arguments, console: Console) -> int:
     return 1 if problems else 0
 
 
-async def _find_all(settings: Settings, environ: Mapping[str, str], selftest: bool) -> list[tuple[str, "Finding"]]:
+async def _find_all(
+    settings: SharedSettings, environ: Mapping[str, str], selftest: bool
+) -> list[tuple[str, "Finding"]]:
     from spanflow.cli.checks.examination import examine
 
     found = [(check.title, finding) async for check, finding in examine(settings, environ)]

@@ -8,7 +8,7 @@ from spanflow.cli.console import Console
 from spanflow.cli.extras import VIEWER
 from spanflow.cli.problem import Problem
 from spanflow.cli.running_stack import with_running_stack
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    settings = Settings.from_environ(with_running_stack(os.environ))
+    settings = SharedSettings.from_environ(with_running_stack(os.environ, SharedSettings))
 
     from spanflow.cli.unreachable import explained
     from spanflow.migrations import run as migrations

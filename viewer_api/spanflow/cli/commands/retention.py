@@ -8,7 +8,6 @@ from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.extras import VIEWER
 from spanflow.cli.running_stack import with_running_stack
-from spanflow.span_processors.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +18,9 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.unreachable import explained
     from spanflow.migrations.retention import Report, run_retention
     from spanflow.span_processors.archive.postgres import connect
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
-    settings = Settings.from_environ(with_running_stack(os.environ))
+    settings = ViewerSettings.from_environ(with_running_stack(os.environ, ViewerSettings))
 
     async def once() -> Report:
         connection = await connect(settings, "retention")

@@ -10,7 +10,8 @@ from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.problem import Problem
 from spanflow.cli.running_stack import with_running_stack
-from spanflow.span_processors.settings import SettingsError
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def environment_of_gateway(environ: Mapping[str, str]) -> dict[str, str]:
     """Switched on, with our distro: with several installed, OpenTelemetry takes whichever it happens to find first."""
     ours = {"OTEL_PYTHON_DISTRO": "spanflow", "OTEL_PYTHON_CONFIGURATOR": "spanflow"}
-    return {**ours, **with_running_stack(environ), "SPANFLOW_ENABLED": "true"}
+    return {**ours, **environ, "SPANFLOW_ENABLED": "true"}
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -35,7 +36,7 @@ def run(arguments: Arguments, console: Console) -> int:
     if shutil.which(command[0]) is None:
         raise Problem(f"there is no program {command[0]!r} on PATH.")
     try:
-        os.environ.update(environment_of_gateway(os.environ))
+        os.environ.update(environment_of_gateway(with_running_stack(os.environ, Settings)))
     except SettingsError as mistakes:
         # A gateway that serves people untraced is better than one that does not start.
         console.problem(f"these settings cannot be used, so {command[0]} runs untraced:\n{mistakes}")

@@ -13,7 +13,6 @@ from spanflow.cli.console import Console
 from spanflow.cli.extras import VIEWER
 from spanflow.cli.problem import Problem
 from spanflow.cli.running_stack import with_running_stack
-from spanflow.span_processors.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
@@ -41,11 +40,12 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.viewer_api.auth.exposure import is_loopback, settled
     from spanflow.viewer_api.operations import logs
     from spanflow.viewer_api.operations.server import ViewerServer, configured
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
     # A viewer that traces itself would fill the data it shows with its own requests, whatever instruments it.
     os.environ["SPANFLOW_ENABLED"] = "false"
     context.attach(suppressed_context())
-    settings = Settings.from_environ(with_running_stack(os.environ))
+    settings = ViewerSettings.from_environ(with_running_stack(os.environ, ViewerSettings))
     if arguments.host is not None:
         settings = dataclasses.replace(settings, viewer_host=arguments.host)
     if arguments.port is not None:

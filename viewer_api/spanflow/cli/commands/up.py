@@ -12,7 +12,6 @@ from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.extras import DEMO, EMBEDDED, VIEWER, require
 from spanflow.span_processors.data_dir import data_directory
-from spanflow.span_processors.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +28,9 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.stop_signals import StopSignals
     from spanflow.cli.up import Up
     from spanflow.viewer_api.auth.exposure import settled
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
-    settings = settled(Settings.from_environ())
+    settings = settled(ViewerSettings.from_environ())
     demo = Demo.find() if arguments.demo else None
     with StopSignals() as signals, Up(settings, os.environ, data_directory(settings), console, signals) as up:
         console.note("Starting Spanflow. Ctrl-C stops all of it.")

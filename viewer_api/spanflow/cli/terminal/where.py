@@ -9,8 +9,9 @@ from spanflow.cli.console import Console
 from spanflow.cli.data_directory import DataDirectory
 from spanflow.cli.problem import Problem
 from spanflow.cli.terminal.client import ViewerClient
+from spanflow.cli.terminal.terminal_settings import TerminalSettings
 from spanflow.span_processors.data_dir import data_directory
-from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.shared_settings import SharedSettings
 
 _LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 
@@ -23,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def client(arguments: argparse.Namespace, environ: Mapping[str, str], console: Console) -> ViewerClient:
     """The viewer that is named; else the one that `spanflow up` runs here, with its token; else the default address."""
-    settings = Settings.from_environ(environ)
+    settings = TerminalSettings.from_environ(environ)
     url, token = arguments.url or settings.client_url, _token(arguments, settings)
     if not url:
         # The token of `spanflow up` is only for its own viewer.
-        here = DataDirectory(data_directory(settings)).viewer()
-        url, token = (here[0], token or here[1]) if here else (f"http://127.0.0.1:{settings.viewer_port}", token)
+        here = DataDirectory(data_directory(SharedSettings.from_environ(environ))).viewer()
+        url, token = (here[0], token or here[1]) if here else (_default_address(environ), token)
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise Problem(f"{url!r} is not the address of a viewer; write it like https://viewer.example.com.")
@@ -37,7 +38,13 @@ def client(arguments: argparse.Namespace, environ: Mapping[str, str], console: C
     return ViewerClient(url, token)
 
 
-def _token(arguments: argparse.Namespace, settings: Settings) -> str:
+def _default_address(environ: Mapping[str, str]) -> str:
+    from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
+
+    return f"http://127.0.0.1:{ViewerSettings.from_environ(environ).viewer_port}"
+
+
+def _token(arguments: argparse.Namespace, settings: TerminalSettings) -> str:
     name = arguments.token_file or settings.client_token_file
     if not name or (settings.client_token and not arguments.token_file):
         return settings.client_token

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.bearers import Bearers, JwtReader
 from spanflow.viewer_api.auth.doorkeeper import Doorkeeper
@@ -17,6 +16,7 @@ from spanflow.viewer_api.auth.own_tokens import OwnTokens
 from spanflow.viewer_api.auth.rates import Rates
 from spanflow.viewer_api.auth.signed_tokens import Clock, Signer
 from spanflow.viewer_api.auth.token_book import TokenBook
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 
@@ -32,7 +32,9 @@ class SignIn:
 
 
 @asynccontextmanager
-async def signing_in(settings: Settings, spent: SpentTokens, audit: AuditLog, clock: Clock) -> AsyncIterator[SignIn]:
+async def signing_in(
+    settings: ViewerSettings, spent: SpentTokens, audit: AuditLog, clock: Clock
+) -> AsyncIterator[SignIn]:
     """Works for as long as the context is open. No server is asked before somebody signs in."""
     async with AsyncExitStack() as stack:
         signer = Signer(settings.viewer_secret or settings.viewer_token)

@@ -6,7 +6,6 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.bearers import Bearers, operator
 from spanflow.viewer_api.auth.doorkeeper import Doorkeeper
 from spanflow.viewer_api.auth.forwarded import ForwardedHeaders
@@ -18,6 +17,7 @@ from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.remote import remote_address
 from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Clock, Kind, Signer, TooLong
 from spanflow.viewer_api.problems import Problem, forbidden
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 
 #: Browsers take a cookie of such a name only from this very host, and only with `Secure`.
@@ -29,7 +29,7 @@ class Authenticator:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ViewerSettings,
         signer: Signer,
         bearers: Bearers,
         doorkeeper: Doorkeeper,

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.role_words import RoleWords
 from spanflow.viewer_api.auth.stated_names import clean_id, clean_name, clean_scope
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 Claims = Mapping[str, Any]
 _EMAIL: Final = "email"
@@ -18,7 +18,7 @@ _NAMES: Final = (_EMAIL, "preferred_username", "name", "sub")
 class ClaimReader:
     """Reads the claims that the settings name."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ViewerSettings) -> None:
         self._words = RoleWords(settings)
         self._name = settings.viewer_jwt_name_claim
         self._user = settings.viewer_jwt_user_claim

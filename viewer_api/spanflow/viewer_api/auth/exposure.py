@@ -5,19 +5,20 @@ import secrets
 from ipaddress import ip_address
 from typing import Final
 
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.oidc_provider import is_safe
 from spanflow.viewer_api.auth.origins import check_origins
 from spanflow.viewer_api.auth.own_address import check_public_url
 from spanflow.viewer_api.auth.own_tokens import OwnTokens
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.token_book import TokenBook
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 MIN_TOKEN_LENGTH: Final = 16
 _MIN_SECRET_LENGTH: Final = 32
 
 
-def settled(settings: Settings) -> Settings:
+def settled(settings: ViewerSettings) -> ViewerSettings:
     """The settings with a way to sign in; `SettingsError` when they would leave the viewer open.
 
     On a loopback address a viewer without a token gets a fresh one. Elsewhere a way must be configured: a person has
@@ -46,7 +47,7 @@ def settled(settings: Settings) -> Settings:
     return dataclasses.replace(settings, viewer_token=secrets.token_urlsafe(32))
 
 
-def ways_in(settings: Settings) -> list[str]:
+def ways_in(settings: ViewerSettings) -> list[str]:
     """The configured ways to sign in, in words."""
     ways = (
         (settings.viewer_token, "the access token"),
@@ -58,7 +59,7 @@ def ways_in(settings: Settings) -> list[str]:
     return [words for configured, words in ways if configured]
 
 
-def _check_secrets(settings: Settings) -> None:
+def _check_secrets(settings: ViewerSettings) -> None:
     token, secret = settings.viewer_token, settings.viewer_secret
     if token and (len(token) < MIN_TOKEN_LENGTH or not token.isascii()):
         raise SettingsError(
@@ -69,7 +70,7 @@ def _check_secrets(settings: Settings) -> None:
         raise SettingsError(f"SPANFLOW_VIEWER_SECRET: use at least {_MIN_SECRET_LENGTH} characters.")
 
 
-def _check_oidc(settings: Settings) -> None:
+def _check_oidc(settings: ViewerSettings) -> None:
     if not settings.viewer_oidc_issuer:
         if settings.viewer_oidc_client_id or settings.viewer_oidc_client_secret:
             raise SettingsError("SPANFLOW_VIEWER_OIDC_ISSUER: say which identity provider this client belongs to.")

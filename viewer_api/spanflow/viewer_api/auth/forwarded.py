@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.requests import HTTPConnection
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.role_words import RoleWords
 from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.auth.stated_names import clean_id, clean_name, clean_scope
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 _OFF = "off"
 
@@ -18,7 +18,7 @@ _OFF = "off"
 class ForwardedHeaders:
     """Believed only on connections from the listed proxies. A proxy must set or remove every one of them."""
 
-    def __init__(self, settings: Settings, peers: ProxyPeers, clock: Clock) -> None:
+    def __init__(self, settings: ViewerSettings, peers: ProxyPeers, clock: Clock) -> None:
         self._peers = peers
         self._clock = clock
         # Requests are decided anew each time. What stays open would otherwise outlive the person's right to it.

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.oidc_http import ProviderRefused, ProviderUnavailable, ask
 from spanflow.viewer_api.auth.oidc_provider import Endpoints, OidcProvider
 from spanflow.viewer_api.auth.oidc_tokens import OidcTokens
 from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.rejected import Rejected
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 #: How long somebody may take to sign in over there.
 LOGIN_SECONDS: Final = 600
@@ -36,7 +36,7 @@ class Answer:
 class OidcLogin:
     """Leads a browser through one sign-in, which `number` stands for."""
 
-    def __init__(self, settings: Settings, provider: OidcProvider, tokens: OidcTokens, secret: bytes) -> None:
+    def __init__(self, settings: ViewerSettings, provider: OidcProvider, tokens: OidcTokens, secret: bytes) -> None:
         self._client_id = settings.viewer_oidc_client_id
         self._client_secret = settings.viewer_oidc_client_secret
         self._scopes = settings.viewer_oidc_scopes

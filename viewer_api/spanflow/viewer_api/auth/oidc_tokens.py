@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.claims import ClaimReader
 from spanflow.viewer_api.auth.oidc_http import ProviderUnavailable
 from spanflow.viewer_api.auth.oidc_provider import OidcProvider
@@ -10,12 +9,13 @@ from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.verification import header_of, verified
 from spanflow.viewer_api.problems import identity_provider_unavailable
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
 class OidcTokens:
     """Checks them with the keys that the provider publishes."""
 
-    def __init__(self, settings: Settings, provider: OidcProvider) -> None:
+    def __init__(self, settings: ViewerSettings, provider: OidcProvider) -> None:
         self._provider = provider
         self._audience = settings.viewer_oidc_audience or settings.viewer_oidc_client_id
         self._leeway = settings.viewer_jwt_leeway

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from spanflow.span_processors.settings import SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
 
 _SECURE = {"https", "wss"}

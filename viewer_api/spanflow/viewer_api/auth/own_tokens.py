@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 
-from spanflow.span_processors.settings import Settings, SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.claims import ClaimReader
 from spanflow.viewer_api.auth.jwt_key import KEY_ALGORITHMS, SECRET_ALGORITHMS, PublicKey, public_key
 from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.verification import verified
 from spanflow.viewer_api.auth.watched_file import WatchedFile
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
 class OwnTokens:
     """One issuer, one audience, one algorithm, one key; `SettingsError` when the settings leave one of them out."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ViewerSettings) -> None:
         self._issuer = settings.viewer_jwt_issuer
         self._audience = settings.viewer_jwt_audience
         self._algorithm = settings.viewer_jwt_algorithm
@@ -36,7 +37,7 @@ class OwnTokens:
         return self._claims.principal(claims, Via.JWT)
 
 
-def _key(settings: Settings) -> Callable[[], bytes | PublicKey]:
+def _key(settings: ViewerSettings) -> Callable[[], bytes | PublicKey]:
     algorithm, path = settings.viewer_jwt_algorithm, settings.viewer_jwt_key_file
     secret = settings.viewer_jwt_secret.encode()
     if secret and path:

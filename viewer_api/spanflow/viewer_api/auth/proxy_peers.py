@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from spanflow.span_processors.settings import SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 
 #: Who comes by a socket of this machine that has no port. Its file's mode says who may.
 UNIX: Final = "unix"

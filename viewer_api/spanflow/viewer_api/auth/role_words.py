@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.auth.permissions import Role
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 _RANK = {Role.VIEWER: 0, Role.MONITOR: 1, Role.ADMIN: 2}
 _NONE = "none"
@@ -12,7 +12,7 @@ _NONE = "none"
 class RoleWords:
     """The mapping of the settings, and the default for whom no known word is said."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ViewerSettings) -> None:
         self._meanings: dict[str, Role | None] = {role.value: role for role in Role}
         for word, meaning in settings.viewer_roles:
             self._meanings[word.casefold()] = None if meaning == _NONE else Role(meaning)

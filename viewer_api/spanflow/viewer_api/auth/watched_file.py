@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from spanflow.span_processors.settings import SettingsError
+from spanflow.span_processors.setting_table import SettingsError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

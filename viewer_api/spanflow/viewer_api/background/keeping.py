@@ -4,12 +4,12 @@ import logging
 
 from spanflow.migrations.retention import run_retention
 from spanflow.span_processors.archive.postgres import connect
-from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 log = logging.getLogger(__name__)
 
 
-async def keep_tables(settings: Settings) -> None:
+async def keep_tables(settings: ViewerSettings) -> None:
     """Run it once. Each of its steps is bounded and may be repeated by anybody."""
     connection = await connect(settings, "retention")
     try:

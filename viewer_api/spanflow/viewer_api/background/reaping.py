@@ -1,13 +1,13 @@
 """Archives what gateways that are gone have left open, as a job of the viewer."""
 
 from spanflow.span_processors.archive.reaper import Reaper
-from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
 class Reaping:
     """A reaper that ended has let go of its connections: each run has a new one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ViewerSettings) -> None:
         self._settings = settings
         self._reaper: Reaper | None = None
         self._before = 0

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
-def folder_of(settings: Settings) -> str:
+def folder_of(settings: ViewerSettings) -> str:
     """Its path without the last slash; empty when the viewer has an address of its own."""
     return settings.viewer_root_path or urlsplit(settings.viewer_public_url).path.rstrip("/")
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 #: The largest message that a dashboard has reason to send.
 _MAX_MESSAGE: Final = 256 * 1024
@@ -75,7 +75,7 @@ class LimitedHttp(HttpToolsProtocol):
             self._patience = None
 
 
-def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def configured(app: FastAPI, settings: ViewerSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=settings.viewer_host,

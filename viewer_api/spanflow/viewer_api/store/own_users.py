@@ -14,8 +14,8 @@ from typing import Any, Final
 import asyncpg
 
 from spanflow.span_processors.ids import is_id
-from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.person import Person
 
@@ -58,12 +58,12 @@ class UsersView:
         return [column for column in (self.id, self.email, self.full_name) if column]
 
 
-def view_of(settings: Settings) -> UsersView | None:
+def view_of(settings: ViewerSettings) -> UsersView | None:
     """The one that is configured."""
     return UsersView(settings.users_view, *settings.users_columns) if settings.users_view else None
 
 
-def own_users(settings: Settings, database: Database) -> "OwnUsers | None":
+def own_users(settings: ViewerSettings, database: Database) -> "OwnUsers | None":
     view = view_of(settings)
     return OwnUsers(database, view) if view is not None else None
 

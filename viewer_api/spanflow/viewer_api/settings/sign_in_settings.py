@@ -1,13 +1,15 @@
-"""The rows of the table of settings that say who may sign in to the viewer, and what they may do there."""
+"""The settings that say who may sign in to a viewer, and what they may do there."""
 
 from dataclasses import dataclass
 
-from spanflow.span_processors.setting_parsers import decimal, mapping, names, one_of, seconds, text, whole
-from spanflow.span_processors.setting_row import setting
+from spanflow.span_processors.setting_parsers import decimal, names, one_of, seconds, text, whole
+from spanflow.span_processors.setting_table import setting
+from spanflow.span_processors.shared_settings import SharedSettings
+from spanflow.viewer_api.settings.parsers import mapping
 
 
 @dataclass(frozen=True, slots=True)
-class SignInSettings:
+class SignInSettings(SharedSettings):
     """What decides who gets in."""
 
     # -- signing in to the viewer --------------------------------------------------------------------------------------

@@ -1,26 +1,26 @@
-"""The viewer's rows of the table of settings; `settings.py` has the others and reads them all."""
+"""The settings of a viewer: what `spanflow serve` reads beside those of signing in and the shared ones."""
 
 from dataclasses import dataclass
 
-from spanflow.span_processors.operation_settings import OperationSettings
 from spanflow.span_processors.setting_parsers import (
+    days_or_for_ever,
     decimal,
     flag,
     names,
     one_of,
-    relation,
     seconds,
     text,
     url_with,
-    user_columns,
     whole,
 )
-from spanflow.span_processors.setting_row import MIB, setting
+from spanflow.span_processors.setting_table import MIB, setting
+from spanflow.viewer_api.settings.parsers import folder, relation, user_columns
+from spanflow.viewer_api.settings.sign_in_settings import SignInSettings
 
 
 @dataclass(frozen=True, slots=True)
-class ViewerSettings(OperationSettings):
-    """What only the viewer reads."""
+class ViewerSettings(SignInSettings):
+    """Everything that a viewer reads. Build it with `from_environ` when a process starts, or by hand."""
 
     # -- the viewer ----------------------------------------------------------------------------------------------------
     viewer_host: str = setting(
@@ -124,10 +124,58 @@ class ViewerSettings(OperationSettings):
         "a watch says nothing else, always allows nothing else. Set it for every viewer alike.",
         parse=one_of("off", "default", "always"),
     )
-    metadata_keys: tuple[str, ...] = setting(
-        "SPANFLOW_METADATA_KEYS",
+
+    # -- operating the viewer ------------------------------------------------------------------------------------------
+    viewer_root_path: str = setting(
+        "SPANFLOW_VIEWER_ROOT_PATH",
+        "",
+        "Folder at which a reverse proxy serves the viewer, such as /tools/spanflow. It works whether or not the proxy "
+        "removes it from the path.",
+        parse=folder,
+    )
+    viewer_metrics_peers: tuple[str, ...] = setting(
+        "SPANFLOW_VIEWER_METRICS_PEERS",
         (),
-        "More attributes (or words of checkpoints) that hold no contents, separated by commas. Set it for gateways and "
-        "viewers alike.",
+        "Addresses or networks (10.0.0.0/8) that may read /metrics without signing in, not through a proxy. Others "
+        "need a monitor's or admin's token.",
         parse=names,
+    )
+    viewer_stop_seconds: float = setting(
+        "SPANFLOW_VIEWER_STOP_SECONDS",
+        5.0,
+        "How long a viewer that is told to stop lets requests and sockets come to their end, in seconds.",
+        parse=seconds(0.1, 300),
+    )
+    log_format: str = setting(
+        "SPANFLOW_LOG_FORMAT",
+        "text",
+        "How the viewer writes its log: text for people, or json, one object per line.",
+        parse=one_of("text", "json"),
+    )
+    log_level: str = setting(
+        "SPANFLOW_LOG_LEVEL",
+        "info",
+        "From which level on the viewer logs: debug, info, warning or error. Health checks and files are debug.",
+        parse=one_of("debug", "info", "warning", "error"),
+    )
+
+    # -- how long things are kept --------------------------------------------------------------------------------------
+    flow_retention_days: int = setting(
+        "SPANFLOW_FLOW_RETENTION_DAYS",
+        90,
+        "Days that flows are kept. They go by whole weeks, so some stay up to a week longer.",
+        parse=whole(1, 36_500),
+    )
+    activity_retention_days: int = setting(
+        "SPANFLOW_ACTIVITY_RETENTION_DAYS",
+        365,
+        "Days that activities are kept.",
+        parse=whole(1, 36_500),
+        also="ACTIVITY_TRACKING_RETENTION_DAYS",
+    )
+    audit_retention_days: int = setting(
+        "SPANFLOW_AUDIT_RETENTION_DAYS",
+        0,
+        "Days that entries of the audit log are kept, 30 at least; 0 keeps them for ever.",
+        parse=days_or_for_ever(30, 36_500),
     )

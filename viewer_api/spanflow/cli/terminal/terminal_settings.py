@@ -1,0 +1,34 @@
+"""The settings of the commands that look at flows from a terminal."""
+
+from dataclasses import dataclass
+
+from spanflow.span_processors.setting_parsers import text
+from spanflow.span_processors.setting_table import SettingTable, setting
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalSettings(SettingTable):
+    """Which viewer `spanflow tail` and its siblings ask, and as whom."""
+
+    # -- looking from a terminal ---------------------------------------------------------------------------------------
+    client_url: str = setting(
+        "SPANFLOW_URL",
+        "",
+        "Address of the viewer that commands such as `spanflow tail` ask. Empty: the one that `spanflow up` runs here, "
+        "or this machine's.",
+        parse=text,
+    )
+    client_token: str = setting(
+        "SPANFLOW_TOKEN",
+        "",
+        "Access token with which these commands sign in.",
+        parse=text,
+        secret=True,
+        also="SPANFLOW_VIEWER_TOKEN",
+    )
+    client_token_file: str = setting(
+        "SPANFLOW_TOKEN_FILE",
+        "",
+        "File that holds this token instead.",
+        parse=text,
+    )
