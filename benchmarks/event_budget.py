@@ -18,7 +18,7 @@ from benchmarks.workload import CHECKPOINTS, traced
 from spanflow.span_processors.archive.flow_draft import Drafter, Drafting
 from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.encoding.encoder import Encoder
-from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
@@ -77,7 +77,7 @@ def budget(rounds: int = 7) -> dict[str, float]:
 def _one_round() -> dict[str, float]:
     settings = Settings()
     redactor = Redactor(RedactionPolicy.from_settings(settings))
-    process = ThisProcess(redactor)
+    process = ProcessInfo(redactor)
     intake = Intake(10**7, 2**40)
     encoder = Encoder(settings, process=process, watched=NobodyWatched(), redactor=redactor)
     mirror = Mirror(NoRedis(), settings, instance_id=lambda: "benchmark", process=process.description)

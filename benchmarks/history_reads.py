@@ -22,7 +22,7 @@ from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flow_statements import Order, page_statement
 from spanflow.viewer_api.store.flows import BY_ID, FlowStore
-from spanflow.viewer_api.store.stretches import Stretch
+from spanflow.viewer_api.store.time_windows import TimeWindow
 
 READS: Final = 300
 LIMIT: Final = 50
@@ -44,7 +44,7 @@ async def measured(dsn: str, rounds: int) -> dict[str, Any]:
         connection = await asyncpg.connect(dsn)
         try:
             await connection.execute("SET jit = off")
-            list_text, (_, *place) = page_statement(Filters(user_ids=("1",)), Stretch(), Order.NEWEST, None, LIMIT)
+            list_text, (_, *place) = page_statement(Filters(user_ids=("1",)), TimeWindow(), Order.NEWEST, None, LIMIT)
             nothing = await connection.prepare("SELECT 1")
             by_id = await connection.prepare(database.sql(BY_ID))
             listed = await connection.prepare(database.sql(list_text))

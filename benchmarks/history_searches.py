@@ -19,7 +19,7 @@ from spanflow.viewer_api.store.flow_statements import (
     page_statement,
     sorted_statement,
 )
-from spanflow.viewer_api.store.stretches import Stretch, stretches_of
+from spanflow.viewer_api.store.time_windows import TimeWindow, time_windows_of
 
 NOW: Final = datetime.now(UTC)
 THEN: Final = NOW - timedelta(weeks=6)
@@ -95,13 +95,13 @@ async def readings(
 
     two_looks = needs_two_looks(filters, order)
     if order is not Order.NEWEST:
-        first = page_statement(filters, Stretch(), order, after, 50, near=True)
+        first = page_statement(filters, TimeWindow(), order, after, 50, near=True)
         found = await ask(first, IN_ORDER) if two_looks else 0
         if found < 50:
             await ask(sorted_statement(filters, order, after, 50), BY_FILTERS if two_looks else "")
         return done
     left = 50
-    for stretch in stretches_of(filters):
+    for stretch in time_windows_of(filters):
         if after is not None and not stretch.below(after.start_key):
             continue
         near = two_looks and not stretch.outliers_only

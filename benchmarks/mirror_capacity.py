@@ -23,7 +23,7 @@ from benchmarks.workload import CHECKPOINTS, traced
 from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.span_processors.assembly import build_pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
-from spanflow.span_processors.redis.mirror import START, Mirror, MirrorItem, Ring, StreamEntry
+from spanflow.span_processors.redis.mirror import START, Mirror, MirrorItem, Notification, StreamEntry
 from spanflow.span_processors.redis.redis_link import link_to
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.settings import Settings
@@ -105,7 +105,7 @@ def mirror_of_watched_users(url: str, number: int) -> float:
         stream.users = (f"{flow % 100}", f"s{flow % 500}", None)
         batches[-1] += [StreamEntry(stream, START, 1, _EVENT)] * _EVENTS_PER_FLOW
         if flow % 10 == 0:
-            batches[-1].append(Ring(f"{flow % 100}", stream.flow_id, (_MESSAGE,) * CHECKPOINTS))
+            batches[-1].append(Notification(f"{flow % 100}", stream.flow_id, (_MESSAGE,) * CHECKPOINTS))
         if len(batches[-1]) >= _STREAMS:
             batches.append([])
     begun = time.perf_counter()

@@ -83,10 +83,10 @@ def test_what_does_not_work_comes_with_its_repair_and_an_exit_code(tmp_path: Pat
 def test_an_exporter_that_nobody_listens_to_is_named() -> None:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
 
-    async def look() -> list[Finding]:
-        return [finding async for finding in Exporters().look(situation(startup=StartupReport.ask(environ)))]
+    async def run() -> list[Finding]:
+        return [finding async for finding in Exporters().run(situation(startup=StartupReport.ask(environ)))]
 
-    [finding] = asyncio.run(look())
+    [finding] = asyncio.run(run())
     assert finding.level == "warning"
     assert finding.message.startswith("OTLPSpanExporter to http://127.0.0.1:")
     assert finding.message.endswith("nothing listens there, so those spans are lost")
@@ -95,37 +95,37 @@ def test_an_exporter_that_nobody_listens_to_is_named() -> None:
 def test_a_schema_that_is_not_there_is_made_by_migrate(empty_postgres_dsn: str) -> None:
     settings = SharedSettings(postgres_dsn=empty_postgres_dsn)
 
-    async def look() -> list[Finding]:
+    async def run() -> list[Finding]:
         connection = await connect(settings, "test")
         try:
-            return [finding async for finding in Schema().look(situation(settings=settings, postgres=connection))]
+            return [finding async for finding in Schema().run(situation(settings=settings, postgres=connection))]
         finally:
             await connection.close()
 
-    [finding] = asyncio.run(look())
+    [finding] = asyncio.run(run())
     assert (finding.level, finding.repair) == ("problem", "spanflow migrate")
 
 
 def test_a_users_view_that_cannot_be_read_is_named_with_what_is_wrong(postgres_dsn: str) -> None:
-    async def look(view: tuple[str, ...], *columns: str) -> list[Finding]:
+    async def run(view: tuple[str, ...], *columns: str) -> list[Finding]:
         given: dict[str, Any] = {"users_columns": columns} if columns else {}
         settings = ViewerSettings(postgres_dsn=postgres_dsn, users_view=view, **given)
         connection = await connect(settings, "doctor")
         try:
             await connection.execute("CREATE TABLE IF NOT EXISTS public.people (id integer, mail text)")
-            return [found async for found in UsersView().look(situation(viewer=settings, postgres=connection))]
+            return [found async for found in UsersView().run(situation(viewer=settings, postgres=connection))]
         finally:
             await connection.close()
 
-    (found,) = asyncio.run(look(()))
+    (found,) = asyncio.run(run(()))
     assert (found.level, found.message) == ("ok", "none is set; people are known from gateways")
-    (found,) = asyncio.run(look(("people",), "id", "mail", ""))
+    (found,) = asyncio.run(run(("people",), "id", "mail", ""))
     assert (found.level, found.message) == ("ok", '"people" can be read')
-    (found,) = asyncio.run(look(("people",)))
+    (found,) = asyncio.run(run(("people",)))
     assert (found.level, found.message) == snapshot(
         ("problem", '"people" has no column "email", "full_name"; it has id, mail')
     )
-    (found,) = asyncio.run(look(("nowhere", "people")))
+    (found,) = asyncio.run(run(("nowhere", "people")))
     assert found.message == snapshot('there is no table or view "nowhere"."people" in this database')
 
 
@@ -133,18 +133,18 @@ def test_a_redis_that_evicts_is_a_warning(new_server_directory: Callable[[], Pat
     server = redis_server.RedisServer(new_server_directory(), "--maxmemory-policy", "allkeys-lru").start()
     settings = SharedSettings(redis_url=server.url)
 
-    async def look() -> list[str]:
+    async def run() -> list[str]:
         client = async_client(settings)
         try:
             there = situation(settings=settings, redis=client)
-            found = [finding async for finding in RedisServer().look(there)]
-            found += [finding async for finding in RedisMemory().look(there)]
+            found = [finding async for finding in RedisServer().run(there)]
+            found += [finding async for finding in RedisMemory().run(there)]
             return [finding.level for finding in found]
         finally:
             await client.aclose()
 
     try:
-        assert asyncio.run(look()) == ["ok", "warning"]
+        assert asyncio.run(run()) == ["ok", "warning"]
     finally:
         server.stop()
 

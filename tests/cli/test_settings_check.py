@@ -8,10 +8,10 @@ from tests.support.situations import situation
 
 
 def findings(**environ: str) -> list[Finding]:
-    async def look() -> list[Finding]:
-        return [finding async for finding in SettingNames().look(situation(environ=environ))]
+    async def run() -> list[Finding]:
+        return [finding async for finding in SettingNames().run(situation(environ=environ))]
 
-    return asyncio.run(look())
+    return asyncio.run(run())
 
 
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant() -> None:

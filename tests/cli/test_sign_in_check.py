@@ -15,10 +15,10 @@ from tests.support.situations import situation
 def found(**changes: Any) -> list[tuple[str, str]]:
     there = situation(viewer=ViewerSettings(**changes))
 
-    async def look() -> list[tuple[str, str]]:
-        return [(finding.level.value, finding.message) async for finding in SignIn().look(there)]
+    async def run() -> list[tuple[str, str]]:
+        return [(finding.level.value, finding.message) async for finding in SignIn().run(there)]
 
-    return asyncio.run(look())
+    return asyncio.run(run())
 
 
 def test_without_anything_configured_it_is_this_machine_only() -> None:

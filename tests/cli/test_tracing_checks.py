@@ -24,10 +24,10 @@ SOUND = StartupReport(
 
 
 def findings(check: Check, report: StartupReport) -> list[Finding]:
-    async def look() -> list[Finding]:
-        return [finding async for finding in check.look(situation(startup=report))]
+    async def run() -> list[Finding]:
+        return [finding async for finding in check.run(situation(startup=report))]
 
-    return asyncio.run(look())
+    return asyncio.run(run())
 
 
 @pytest.mark.parametrize("check", [Exporters(), Processors(), Propagators(), Sampler()])

@@ -33,6 +33,38 @@ GROUND_FLOOR: dict[str, set[str]] = {
     "encoding": {"event", "tree", "redaction", "redis"},
     "archive": {"event", "tree", "stages", "redis", "spool"},
 }
+#: The rooms of the viewer and the modules that put them together, likewise. All may import the clock and the settings.
+VIEWER_ROOMS: dict[str, set[str]] = {
+    "clock": set(),
+    "settings": set(),
+    "http": set(),
+    "store": {"http"},
+    "auth": {"http", "store"},
+    "monitoring": {"http", "store", "auth"},
+    "live": {"http", "store", "monitoring"},
+    "background": {"http", "store", "live"},
+    "viewer": {"http", "store", "auth", "monitoring", "live", "background"},
+    "flows": {"http", "store", "auth", "monitoring", "viewer"},
+    "conversations": {"http", "store", "auth", "flows", "viewer"},
+    "sockets": {"http", "store", "auth", "monitoring", "live", "viewer"},
+    "operations": {"http", "auth", "background", "viewer"},
+    "asgi": {"http", "auth", "operations"},
+    "routes": {
+        "http",
+        "store",
+        "auth",
+        "monitoring",
+        "live",
+        "viewer",
+        "flows",
+        "conversations",
+        "sockets",
+        "operations",
+    },
+    "openapi": set(),
+    "lifespan": {"http", "store", "auth", "monitoring", "live", "background", "viewer", "flows", "operations"},
+    "app": {"http", "auth", "sockets", "operations", "asgi", "routes", "viewer", "lifespan", "openapi"},
+}
 COMPOSING = {"assembly", "pipeline", "processor", "self_metrics"}
 
 #: The import names of what `pip install spanflow` brings, and nothing of the extras.
@@ -123,6 +155,25 @@ def test_the_rooms_of_the_ground_floor_know_only_those_below_them() -> None:
                 ):
                     wrong.append(f"{shown(path)} imports {name}")
     assert wrong == []
+
+
+def test_the_rooms_of_the_viewer_know_only_those_below_them() -> None:
+    viewer = ROOT / "viewer_api" / "spanflow" / "viewer_api"
+    there = {path.name for path in viewer.iterdir() if (path / "__init__.py").exists()}
+    there |= {path.stem for path in viewer.glob("*.py")} - {"__init__"}
+    assert there == set(VIEWER_ROOMS)
+    TopologicalSorter(VIEWER_ROOMS).prepare()
+    wrong = []
+    for path in modules():
+        room = module_name(path).split(".")[2:3]
+        if room_of(path) != "viewer_api" or not room or room[0] not in VIEWER_ROOMS:
+            continue
+        allowed = VIEWER_ROOMS[room[0]] | {room[0], "clock", "settings"}
+        for name in imports(parsed(path)):
+            parts = name.split(".")
+            if name.startswith("spanflow.viewer_api.") and parts[2] not in allowed:
+                wrong.append(f"{shown(path)} imports {name}")
+    assert sorted(set(wrong)) == []
 
 
 def test_imports_are_absolute() -> None:

@@ -11,7 +11,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags,
 from spanflow.span_processors import flow_part
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.encoding.encoder import Encoder
-from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
@@ -31,7 +31,7 @@ class Desk:
         given = {"flow_grace": 2.0, "flow_idle": 100.0, "flow_max_age": 1000.0}
         self.encoder = Encoder(
             Settings(**{**given, **settings}),
-            process=ThisProcess(redactor),
+            process=ProcessInfo(redactor),
             watched=NobodyWatched(),
             redactor=redactor,
         )

@@ -74,8 +74,8 @@ def test_flows_of_a_killed_process_are_archived_as_what_they_were(
 async def _reap(settings: Settings) -> None:
     reaper = Reaper(settings, patience=Patience(quiet=0, missing=0))
     try:
-        await eventually_async(reaper.look, within=10)
-        await reaper.look()
+        await eventually_async(reaper.scan, within=10)
+        await reaper.scan()
     finally:
         await reaper.close()
 

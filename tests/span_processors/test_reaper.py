@@ -88,9 +88,9 @@ async def make_reaper(redis_url: str, postgres_dsn: str, tmp_path: Path, clock: 
 async def looks_until_gone(reaper: Reaper, clock: Hours) -> int:
     """Look, wait long enough for a missing heartbeat to count, and look again."""
     clock.now += 21
-    found = await reaper.look()
+    found = await reaper.scan()
     clock.now += 16
-    return found + await reaper.look()
+    return found + await reaper.scan()
 
 
 async def stored(dsn: str) -> list[tuple[Any, ...]]:
@@ -133,7 +133,7 @@ async def test_a_long_quiet_call_of_a_living_process_is_left_alone(
     reaper = make_reaper()
     for _ in range(100):
         clock.now += 900
-        assert await reaper.look() == 0
+        assert await reaper.scan() == 0
     assert await stored(postgres_dsn) == []
     assert client.zcard(names.OPEN_FLOWS) == 1
 
@@ -147,10 +147,10 @@ async def test_a_heartbeat_that_was_missed_for_a_moment_is_no_death(
     clock.now += 21
     for _ in range(5):
         gateway.dies()
-        assert await reaper.look() == 0
+        assert await reaper.scan() == 0
         clock.now += 10
         gateway.beat()
-        assert await reaper.look() == 0
+        assert await reaper.scan() == 0
         clock.now += 10
     assert await stored(postgres_dsn) == []
 
@@ -164,9 +164,9 @@ async def test_two_viewers_archive_a_flow_once(
     gateway.dies()
     one, two = make_reaper(), make_reaper()
     clock.now += 21
-    assert sum(await asyncio.gather(one.look(), two.look())) == 0
+    assert sum(await asyncio.gather(one.scan(), two.scan())) == 0
     clock.now += 16
-    found = await asyncio.gather(one.look(), two.look())
+    found = await asyncio.gather(one.scan(), two.scan())
     assert sum(found) == 30
     revisions = await asyncio.to_thread(query, postgres_dsn, "SELECT revision FROM omni2.interaction_flows")
     assert [row["revision"] for row in revisions] == [1] * 30
@@ -203,7 +203,7 @@ async def test_the_share_of_a_dead_process_is_archived_while_another_goes_on(
     assert await stored(postgres_dsn) == [("interrupted", True, "reaped", 2, None, ["dead"])]
     assert client.zcard(names.OPEN_FLOWS) == 1, "the living process has still to hand over its share"
     clock.now += 100
-    assert await reaper.look() == 0
+    assert await reaper.scan() == 0
     alive.dies()
     assert await looks_until_gone(reaper, clock) == 1
     assert await stored(postgres_dsn) == [("interrupted", True, "reaped", 3, None, ["alive", "dead"])]
@@ -216,9 +216,9 @@ async def test_a_finished_flow_that_its_living_process_could_not_archive_is_arch
     Gateway(client, clock).writes(span(1), span(2, 1))
     reaper = make_reaper()
     clock.now += 500
-    assert await reaper.look() == 0
+    assert await reaper.scan() == 0
     clock.now += 200
-    assert await reaper.look() == 1
+    assert await reaper.scan() == 1
     assert await stored(postgres_dsn) == [("ok", True, "reaped", 2, None, ["p1"])]
     assert client.zcard(names.OPEN_FLOWS) == 0
 
@@ -229,11 +229,11 @@ async def test_an_index_entry_without_a_stream_goes_in_the_end(
     client.zadd(names.OPEN_FLOWS, {FLOW: clock.time_ns() / 1e9})
     reaper = make_reaper()
     clock.now += 60
-    await reaper.look()
+    await reaper.scan()
     assert client.zcard(names.OPEN_FLOWS) == 1
     clock.now += 3600
     reaper = make_reaper()
-    await reaper.look()
+    await reaper.scan()
     assert client.zcard(names.OPEN_FLOWS) == 0
 
 
@@ -251,18 +251,18 @@ async def test_while_a_server_is_away_nothing_is_lost_and_nobody_is_declared_dea
     to_redis, to_postgres = proxy(redis_url), proxy(postgres_dsn)
     reaper = make_reaper(redis_url=to_redis.url, postgres_dsn=to_postgres.url)
     clock.now += 21
-    assert await reaper.look() == 0
+    assert await reaper.scan() == 0
     to_redis.cut()
     clock.now += 100
-    assert await reaper.look() == 0
+    assert await reaper.scan() == 0
     to_redis.restore()
-    assert await reaper.look() == 0, "the heartbeat was not seen missing all that time"
+    assert await reaper.scan() == 0, "the heartbeat was not seen missing all that time"
     clock.now += 16
     to_postgres.cut()
-    assert await reaper.look() == 0
+    assert await reaper.scan() == 0
     assert client.zcard(names.OPEN_FLOWS) == 1
     to_postgres.restore()
-    assert await reaper.look() == 1
+    assert await reaper.scan() == 1
     assert await stored(postgres_dsn) == [("interrupted", True, "reaped", 1, None, ["p1"])]
 
 
@@ -273,5 +273,5 @@ async def test_what_a_dead_process_has_spooled_is_replayed(
     gateway = build_archive(settings, lambda: "p1")
     gateway.set_aside([part(1, [span(1)]), part(2, [span(1)])], "away", final=True)
     gateway.close(0)
-    await make_reaper().look()
+    await make_reaper().scan()
     assert len(await stored(postgres_dsn)) == 2

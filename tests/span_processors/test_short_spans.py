@@ -14,11 +14,11 @@ from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
 from spanflow.span_processors import names
 from spanflow.span_processors.encoding.encoder import Encoder
-from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.event.event import Event, decode
 from spanflow.span_processors.identity import NOBODY, Identity, with_identity
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.mirror import Ring, StreamEntry
+from spanflow.span_processors.redis.mirror import Notification, StreamEntry
 from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of
@@ -27,7 +27,7 @@ from tests.support.traced_gateway import TracedGateway, flow_id_of, phases_of, s
 
 TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("test", "1")
 REDACTOR = Redactor(RedactionPolicy())
-PROCESS = ThisProcess(REDACTOR)
+PROCESS = ProcessInfo(REDACTOR)
 
 
 def new_encoder() -> Encoder:
@@ -92,8 +92,8 @@ def test_one_event_says_the_same_as_two(
     for encoder in (in_two, in_one):
         if not begins_flow:
             encoder.started(root, root.name, attributes_of(root), identity, 0.0)
-    put_off = in_one.put_off(span, name, before, identity, 0.0)
-    if put_off is None or not in_one.short(ended, span.context, put_off, name, before, identity, 0.0):
+    defer_start = in_one.defer_start(span, name, before, identity, 0.0)
+    if defer_start is None or not in_one.encode_complete(ended, span.context, defer_start, name, before, identity, 0.0):
         # Something about it is unusual, and nothing of it has been told yet.
         in_one.started(span, name, before, identity, 0.0)
         in_one.ended(ended, final_attributes_of(ended), 0.0)
@@ -166,16 +166,16 @@ def test_dashboards_hear_of_short_checkpoints_in_the_order_in_which_they_would_h
 
     def begin(name: str, parent: Any) -> Any:
         span: Any = TRACER.start_span(name, set_span_in_context(parent, Context()))
-        put_off = encoder.put_off(span, name, attributes_of(span), NOBODY, 0.0)
-        assert put_off is not None
-        waiting.append((span, put_off, attributes_of(span)))
+        defer_start = encoder.defer_start(span, name, attributes_of(span), NOBODY, 0.0)
+        assert defer_start is not None
+        waiting.append((span, defer_start, attributes_of(span)))
         return span
 
     def end(span: Any) -> None:
         (found,) = [one for one in waiting if one[0] is span]
         span.end()
         ended = span._readable_span()
-        assert encoder.short(ended, span.context, found[1], span.name, found[2], NOBODY, 0.0)
+        assert encoder.encode_complete(ended, span.context, found[1], span.name, found[2], NOBODY, 0.0)
 
     end(begin("auth_check", root))
     thinking = begin("llm_thinking", root)
@@ -185,13 +185,13 @@ def test_dashboards_hear_of_short_checkpoints_in_the_order_in_which_they_would_h
     end(begin("llm_complete", root))
     watching.version = 1
     encoder.ring()
-    (ring,) = [item for item in encoder.events if isinstance(item, Ring)]
+    (ring,) = [item for item in encoder.events if isinstance(item, Notification)]
     assert [orjson.loads(message)["event_type"] for message in ring.messages] == snapshot(
         ["auth_check", "llm_thinking", "tool_call", "tool_call", "llm_complete"]
     )
     # From now on somebody hears of it when it starts.
     again: Any = TRACER.start_span("llm_thinking", set_span_in_context(root, Context()))
-    assert encoder.put_off(again, "llm_thinking", {}, NOBODY, 0.0) is None
+    assert encoder.defer_start(again, "llm_thinking", {}, NOBODY, 0.0) is None
 
 
 def test_few_events_are_told_one_by_one(redis_url: str, redis_client: "redis.Redis") -> None:

@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 
 from spanflow.span_processors import names
 from spanflow.span_processors.encoding.encoder import Encoder
-from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.event.event import decode, restored
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY
@@ -27,7 +27,7 @@ POLICY = RedactionPolicy(content="full")
 
 def new_encoder() -> Encoder:
     redactor = Redactor(POLICY)
-    return Encoder(Settings(), process=ThisProcess(redactor), watched=NobodyWatched(), redactor=redactor)
+    return Encoder(Settings(), process=ProcessInfo(redactor), watched=NobodyWatched(), redactor=redactor)
 
 
 def entries_and_parts(encoder: Encoder) -> tuple[list[StreamEntry], FlowPart]:

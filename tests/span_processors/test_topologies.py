@@ -85,7 +85,7 @@ async def _look_once(redis_url: str, postgres_dsn: str, data_dir: Path) -> int:
     settings = Settings(redis_url=redis_url, postgres_dsn=postgres_dsn, data_dir=str(data_dir), spool_reserve_bytes=0)
     reaper = Reaper(settings, patience=Patience(missing=0))
     try:
-        return await reaper.look()
+        return await reaper.scan()
     finally:
         await reaper.close()
 

@@ -10,7 +10,7 @@ from tests.support.vectors import expanded, outlook_of, vectors
 
 VECTORS = vectors()
 NEEDED = {
-    "seeds_events",
+    "legacy_events",
     "out_of_order",
     "duplicated",
     "late_identity",

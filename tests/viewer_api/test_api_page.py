@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spanflow.viewer_api import problems
+from spanflow.viewer_api.http import problems
 from tests.support.api_page import PAGE, answered, examples, fill, shape
 from tests.support.viewer_server import RunningViewer
 

@@ -183,11 +183,11 @@ async def test_the_same_look_is_one_row_for_as_long_as_is_said() -> None:
     seen = []
     for moment in (0.0, 59.0, 60.0, 3599.0, 3600.0):
         now = moment
-        await audit.look(flow, flow)
-        await audit.look(listed, once_in=3600.0)
+        await audit.record_access(flow, flow)
+        await audit.record_access(listed, once_in=3600.0)
         seen.append(rows.written)
     assert seen == [2, 2, 3, 4, 5]
-    await audit.look(flow, other)
+    await audit.record_access(flow, other)
     assert rows.written == 6
 
 

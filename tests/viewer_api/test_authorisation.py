@@ -10,8 +10,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from spanflow.viewer_api import app as app_module
 from spanflow.viewer_api.app import create_app
 from spanflow.viewer_api.auth import permissions
-from spanflow.viewer_api.auth.doors import Declaration, Doors, Everybody, Undeclared, every_route
 from spanflow.viewer_api.auth.permissions import Right
+from spanflow.viewer_api.auth.route_access import AccessRule, Public, RouteAccess, UndeclaredRoute, every_route
 from spanflow.viewer_api.routes.health_routes import MetricsReader
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.viewer import Needs
@@ -91,8 +91,8 @@ def a_row(method: str, path: str, right: object) -> str:
     return f"| `{name}` | {' | '.join(_ROLES[right])} |"  # type: ignore[index]
 
 
-def declared(app: FastAPI) -> dict[tuple[str, str], Declaration]:
-    doors: Doors = app.state.doors
+def declared(app: FastAPI) -> dict[tuple[str, str], AccessRule]:
+    doors: RouteAccess = app.state.doors
     found = {}
     for route, declaration in doors.all():
         methods = {SOCKET} if isinstance(route, WebSocketRoute) else set(route.methods or ()) - {"HEAD"}
@@ -137,18 +137,18 @@ def test_a_viewer_with_a_route_that_declares_nothing_does_not_start(
     route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app_module, "ROUTERS", (*app_module.ROUTERS, APIRouter(routes=[route])))
-    with pytest.raises(Undeclared, match="/api/v1/new"):
+    with pytest.raises(UndeclaredRoute, match="/api/v1/new"):
         create_app(ViewerSettings())
 
 
 def test_a_route_that_declares_two_things_is_refused() -> None:
     router = APIRouter()
 
-    @router.get("/two", dependencies=[Depends(Everybody()), Depends(Needs(Right.READ))])
+    @router.get("/two", dependencies=[Depends(Public()), Depends(Needs(Right.READ))])
     def two() -> None: ...
 
-    with pytest.raises(Undeclared, match="2 are declared"):
-        Doors(router.routes, {})
+    with pytest.raises(UndeclaredRoute, match="2 are declared"):
+        RouteAccess(router.routes, {})
 
 
 def test_a_route_that_is_added_later_is_served_to_nobody(viewer: RunningViewer) -> None:

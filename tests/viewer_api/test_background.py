@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from spanflow.span_processors import names
-from spanflow.viewer_api.background.keeping import keep_tables
+from spanflow.viewer_api.background.maintenance import keep_tables
 from spanflow.viewer_api.background.supervisor import every, running
 from tests.support.poll import eventually, eventually_async
 from tests.support.proxy import TcpProxy

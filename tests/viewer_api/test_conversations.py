@@ -257,7 +257,7 @@ def test_one_conversation_with_its_turns(told: RunningViewer) -> None:
     assert back["activities"] == activities[:3]
 
 
-def test_the_seeds_page_of_it_stays_flat(told: RunningViewer) -> None:
+def test_the_legacy_page_of_it_stays_flat(told: RunningViewer) -> None:
     flat = told.get("/api/v1/activities/conversation/c1")["activities"]
     assert [each["sequence_num"] for each in flat] == [1, 2, 3, 4, 5, 6]
     assert all("response" not in each for each in flat)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spanflow.span_processors.ids import is_id
 from spanflow.viewer_api.live.cursor import MAX_FLOWS, Cursor, decoded, separated, together
-from spanflow.viewer_api.live.positions import Positions
+from spanflow.viewer_api.live.feed_state import Positions
 from spanflow.viewer_api.live.topic import Kind
 
 FLOWS = [f"{number:032x}" for number in range(MAX_FLOWS * 2)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spanflow.viewer_api.security_headers import CONTENT_SECURITY_POLICY
+from spanflow.viewer_api.asgi.security_headers import CONTENT_SECURITY_POLICY
 from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import MakeViewer
 

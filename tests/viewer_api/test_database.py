@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from spanflow.span_processors.archive.postgres import make_pool
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.database import Database
 from tests.support.proxy import TcpProxy

@@ -8,7 +8,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.identity import Identity
-from spanflow.viewer_api.paging import packed, unpacked
+from spanflow.viewer_api.http.paging import packed, unpacked
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.people import VIEWER_7, write_tokens
 from tests.support.query import query, script

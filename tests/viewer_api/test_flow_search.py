@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.history_plans import faults
 from benchmarks.history_searches import CASES, searches
-from spanflow.viewer_api.problems import query_timeout
+from spanflow.viewer_api.http.problems import query_timeout
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flow_search import FlowSearch, Page

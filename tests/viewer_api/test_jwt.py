@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.claims import ClaimReader, claim
 from spanflow.viewer_api.auth.exposure import settled
+from spanflow.viewer_api.auth.jwt_verification import verified
 from spanflow.viewer_api.auth.own_tokens import OwnTokens
 from spanflow.viewer_api.auth.permissions import Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.verification import verified
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.live_client import live
 from tests.viewer_api.conftest import MakeViewer

@@ -9,7 +9,7 @@ import redis
 
 from spanflow.migrations.roles import grants
 from spanflow.viewer_api.auth.authenticator import one_time_code
-from spanflow.viewer_api.background.keeping import keep_tables
+from spanflow.viewer_api.background.maintenance import keep_tables
 from tests.support.live_client import following
 from tests.support.query import script
 from tests.support.redis_server import RedisServer

@@ -205,7 +205,7 @@ def test_each_request_is_a_line_without_its_query(viewer: RunningViewer, log_lin
     common = {
         "time": IsStr,
         "level": "info",
-        "logger": "spanflow.viewer_api.operations.request_watch",
+        "logger": "spanflow.viewer_api.asgi.access_log",
         "message": "request",
         "method": "GET",
         "path": "/api/v1/flows",

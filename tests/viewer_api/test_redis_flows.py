@@ -3,8 +3,8 @@
 import pytest
 
 from spanflow.span_processors.redis.redis_client import async_client
-from spanflow.viewer_api.live.redis_flows import Entry, RedisFlows
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
+from spanflow.viewer_api.store.redis_flows import Entry, RedisFlows
 from tests.viewer_api.conftest import MakeFlow
 
 pytestmark = pytest.mark.anyio

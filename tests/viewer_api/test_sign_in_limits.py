@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from spanflow.viewer_api.auth.authenticator import one_time_code
-from spanflow.viewer_api.auth.buckets import Buckets
+from spanflow.viewer_api.auth.limits import ConcurrencyLimiter, RateLimits, TokenBuckets, TooManyConcurrent
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
-from spanflow.viewer_api.auth.rates import Rates
 from spanflow.viewer_api.auth.signed_tokens import Signer
 from spanflow.viewer_api.auth.token_file import Entry, digest, new_token, written
-from spanflow.viewer_api.auth.turns import NoTurn, Turns
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from tests.support.live_client import BEARER, live
 from tests.support.poll import eventually, eventually_async
 from tests.support.query import query, value
@@ -253,7 +251,7 @@ def test_never_more_than_the_burst_and_what_came_back_since(
     rate: float, burst: float, steps: list[tuple[str, float]]
 ) -> None:
     now = [0.0]
-    buckets = Buckets(rate, burst, lambda: now[0])
+    buckets = TokenBuckets(rate, burst, lambda: now[0])
     taken = {"a": 0, "b": 0}
     for key, pause in steps:
         now[0] += pause
@@ -268,14 +266,14 @@ def test_never_more_than_the_burst_and_what_came_back_since(
 
 
 def test_the_memory_of_buckets_is_bounded() -> None:
-    buckets = Buckets(1.0, 1.0, lambda: 0.0)
+    buckets = TokenBuckets(1.0, 1.0, lambda: 0.0)
     for number in range(20_000):
         buckets.take(number)
     assert len(buckets) == 10_000
 
 
 def test_places_for_sockets_come_back_whatever_happens() -> None:
-    rates = Rates(1.0, 1, 1)
+    rates = RateLimits(1.0, 1, 1)
     ada = Principal("ada", Via.TOKEN, Role.ADMIN)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), rates.socket(ada):
@@ -289,7 +287,7 @@ def test_places_for_sockets_come_back_whatever_happens() -> None:
 
 @pytest.mark.anyio
 async def test_turns_are_taken_in_order_and_nothing_is_left_of_them() -> None:
-    turns = Turns(2, patience=0.05)
+    turns = ConcurrencyLimiter(2, patience=0.05)
     running, most = 0, 0
     order: list[int] = []
 
@@ -305,7 +303,7 @@ async def test_turns_are_taken_in_order_and_nothing_is_left_of_them() -> None:
     await asyncio.gather(*map(work, range(20)))
     assert (most, order, len(turns)) == (2, list(range(20)), 0)
     async with turns.turn("ada"), turns.turn("ada"):
-        with pytest.raises(NoTurn):
+        with pytest.raises(TooManyConcurrent):
             await work(20)
         # Nobody else waits for her, and who gives up leaves the line.
         await work(21, "eve")

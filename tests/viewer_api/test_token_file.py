@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from spanflow.span_processors.ids import is_id
 from spanflow.span_processors.setting_table import SettingsError
+from spanflow.viewer_api.auth.claims import clean_name
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.stated_names import clean_name
-from spanflow.viewer_api.auth.token_book import TokenBook
-from spanflow.viewer_api.auth.token_file import Entry, digest, new_token, origin_of, parsed, written
+from spanflow.viewer_api.auth.token_file import Entry, TokenBook, digest, new_token, origin_of, parsed, written
 from spanflow.viewer_api.auth.watched_file import WatchedFile
 
 HASH = "sha256:" + "ab" * 32

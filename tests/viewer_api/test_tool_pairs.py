@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanflow.viewer_api.tool_pairs import paired
+from spanflow.viewer_api.conversations.tool_pairs import paired
 
 CALL, RESPONSE, MESSAGE = "mcp_tool_call", "mcp_tool_response", "user_message"
 

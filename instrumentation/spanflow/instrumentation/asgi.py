@@ -20,7 +20,7 @@ from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
 from spanflow.instrumentation.propagation import guard_propagator
 from spanflow.instrumentation.runtime import runtime, say_once
 from spanflow.instrumentation.trusted_peers import TrustedPeers
-from spanflow.instrumentation.turns import Turns
+from spanflow.instrumentation.turns import ConcurrencyLimiter
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import with_identity
 from spanflow.span_processors.setting_table import SettingsError
@@ -185,7 +185,7 @@ def _mark_cancelled(edge: Edge) -> None:
 
 
 async def _in_turns(app: App, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
-    turns = Turns(edge, scope, receive)
+    turns = ConcurrencyLimiter(edge, scope, receive)
     try:
         await app(scope, turns.receive, send)
     except BaseException as error:

@@ -27,7 +27,7 @@ _CONNECT: Final = "websocket.connect"
 _MESSAGE: Final = "websocket.receive"
 
 
-class Turns:
+class ConcurrencyLimiter:
     """The turns of one connection, seen from its `receive`."""
 
     def __init__(self, edge: Edge, scope: MutableMapping[str, Any], receive: Receive) -> None:

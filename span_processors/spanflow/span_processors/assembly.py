@@ -4,8 +4,8 @@ from spanflow.span_processors.archive.archive import BATCH, BATCH_BYTES, BATCHES
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.mapping import SpanMapping
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.encoding.span_events import Classifier
-from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
@@ -27,7 +27,7 @@ def build_pipeline(
     """A pipeline for this process. It opens nothing and starts no thread before the first span."""
     clock = clock or SystemClock()
     redactor = redactor or Redactor(RedactionPolicy.from_settings(settings))
-    process = ThisProcess(redactor)
+    process = ProcessInfo(redactor)
     intake = Intake(settings.queue_spans, settings.queue_bytes)
     mirror = _mirror(settings, process, clock) if settings.mirror_enabled else None
     watched = _watched(settings, intake, clock) if settings.mirror_enabled else None
@@ -71,7 +71,7 @@ def _watched(settings: Settings, intake: Intake, clock: Clock) -> WatchedUsers:
     return WatchedUsers(settings, changed=intake.wake, wall_clock=lambda: clock.time_ns() / 1e9)
 
 
-def _mirror(settings: Settings, process: ThisProcess, clock: Clock) -> SinkRunner[MirrorItem]:
+def _mirror(settings: Settings, process: ProcessInfo, clock: Clock) -> SinkRunner[MirrorItem]:
     sink = Mirror(
         link_to(settings), settings, instance_id=lambda: process.instance_id, process=process.description, clock=clock
     )

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.encoder import Encoder, PutOff
-from spanflow.span_processors.encoding.this_process import ThisProcess
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redis.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
@@ -80,7 +80,7 @@ class Pipeline:
         *,
         intake: Intake,
         encoder: Encoder,
-        process: ThisProcess,
+        process: ProcessInfo,
         mirror: SinkRunner[MirrorItem] | None = None,
         archive: SinkRunner[FlowPart] | None = None,
         watched: WatchedUsers | None = None,
@@ -335,9 +335,9 @@ class Pipeline:
                     if (
                         key in ending
                         and key not in begun
-                        and (put_off := encoder.put_off(span, name, before, identity, now)) is not None
+                        and (defer_start := encoder.defer_start(span, name, before, identity, now)) is not None
                     ):
-                        begun[key] = (entry, put_off)
+                        begun[key] = (entry, defer_start)
                     else:
                         encoder.started(span, name, before, identity, now)
                 elif kind == _END:
@@ -346,8 +346,8 @@ class Pipeline:
                         updates.pop(key, None)
                     span = entry[2]
                     if begun and (known := begun.pop(key, None)) is not None:
-                        (_, _, begun_span, name, before, identity, _), put_off = known
-                        if encoder.short(span, begun_span.context, put_off, name, before, identity, now):
+                        (_, _, begun_span, name, before, identity, _), defer_start = known
+                        if encoder.encode_complete(span, begun_span.context, defer_start, name, before, identity, now):
                             continue
                         encoder.started(begun_span, name, before, identity, now)
                     encoder.ended(span, final_attributes_of(span), now)

@@ -11,20 +11,21 @@ from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from spanflow.viewer_api import openapi, problems
-from spanflow.viewer_api.application import Application
-from spanflow.viewer_api.auth.doors import Doors, Everybody
+from spanflow.viewer_api import openapi
+from spanflow.viewer_api.asgi.access_log import AccessLogMiddleware
+from spanflow.viewer_api.asgi.dashboard_files import DashboardFiles, built_dashboard
+from spanflow.viewer_api.asgi.error_handler import Mistakes
+from spanflow.viewer_api.asgi.root_path import RootPathMiddleware, root_path_of
+from spanflow.viewer_api.asgi.security_headers import SecurityHeaders
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.gate import Gate
 from spanflow.viewer_api.auth.origins import as_sent
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
-from spanflow.viewer_api.auth.signed_tokens import Clock
-from spanflow.viewer_api.dashboard_files import DashboardFiles, built_dashboard
+from spanflow.viewer_api.auth.route_access import Public, RouteAccess
+from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.http import problems
 from spanflow.viewer_api.lifespan import started
-from spanflow.viewer_api.mistakes import Mistakes
-from spanflow.viewer_api.operations.folder import Folder, folder_of
 from spanflow.viewer_api.operations.metrics import Metrics
-from spanflow.viewer_api.operations.request_watch import RequestWatch
 from spanflow.viewer_api.routes import (
     activity_routes,
     audit_routes,
@@ -39,8 +40,8 @@ from spanflow.viewer_api.routes import (
     session_routes,
     user_routes,
 )
-from spanflow.viewer_api.security_headers import SecurityHeaders
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
+from spanflow.viewer_api.sockets.application import Application
 from spanflow.viewer_api.viewer import REASON_HEADER, Needs
 
 OPENAPI_URL: Final = "/api/v1/openapi.json"
@@ -96,7 +97,7 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     _serve_dashboard(app, DashboardFiles(dashboard or built_dashboard()))
-    app.state.doors = Doors(app.routes, {OPENAPI_URL: Needs(None)})
+    app.state.doors = RouteAccess(app.routes, {OPENAPI_URL: Needs(None)})
     # The last one added is the outermost.
     app.add_middleware(Gate)
     app.add_middleware(Mistakes)
@@ -109,9 +110,9 @@ def create_app(
         expose_headers=["Retry-After", user_routes.DEGRADED_HEADER],
         max_age=600,
     )
-    app.add_middleware(Folder, path=folder_of(settings))
+    app.add_middleware(RootPathMiddleware, path=root_path_of(settings))
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestWatch, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))
+    app.add_middleware(AccessLogMiddleware, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))
     return app
 
 
@@ -121,8 +122,6 @@ def api_routes() -> list[APIRoute]:
 
 
 def _serve_dashboard(app: FastAPI, files: DashboardFiles) -> None:
-    @app.api_route(
-        "/{path:path}", methods=["GET", "HEAD"], include_in_schema=False, dependencies=[Depends(Everybody())]
-    )
+    @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False, dependencies=[Depends(Public())])
     def page(request: Request, path: str) -> Response:
         return files.serve(request, path)

@@ -11,33 +11,32 @@ from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.assembly import signing_in
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
-from spanflow.viewer_api.auth.signed_tokens import Clock
 from spanflow.viewer_api.background.jobs import JobBook
-from spanflow.viewer_api.background.keeping import keep_tables
-from spanflow.viewer_api.background.reaping import Reaping
+from spanflow.viewer_api.background.maintenance import Reaping, keep_tables
+from spanflow.viewer_api.background.readiness import Readiness
 from spanflow.viewer_api.background.supervisor import every, running
-from spanflow.viewer_api.documents import from_row
+from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.flows.documents import from_row
 from spanflow.viewer_api.live.catch_up import Archived
-from spanflow.viewer_api.live.feed import Surroundings
+from spanflow.viewer_api.live.feed import FeedContext
 from spanflow.viewer_api.live.hub import Hub
-from spanflow.viewer_api.live.redis_flows import RedisFlows
 from spanflow.viewer_api.live.subscription import Limits
 from spanflow.viewer_api.live.usual_times import UsualTimes
-from spanflow.viewer_api.monitoring_policy import MonitoringPolicy
+from spanflow.viewer_api.monitoring.policy import MonitoringPolicy
+from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.operations.collector import ViewerCollector
 from spanflow.viewer_api.operations.metrics import Metrics
-from spanflow.viewer_api.operations.readiness import Readiness
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.own_users import own_users
+from spanflow.viewer_api.store.redis_flows import RedisFlows
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 from spanflow.viewer_api.store.users import UserStore
 from spanflow.viewer_api.store.watches import WatchStore
 from spanflow.viewer_api.viewer import Viewer
-from spanflow.viewer_api.watching import Watching
 
 _HOUR = 3600.0
 _MINUTE = 60.0
@@ -74,7 +73,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         usual = UsualTimes(database)
         hub = Hub(
             redis,
-            Surroundings(redis_flows, lambda flow_id: _archived(flows, flow_id), usual.p95_ns),
+            FeedContext(redis_flows, lambda flow_id: _archived(flows, flow_id), usual.p95_ns),
             watching,
             Limits(settings.viewer_client_queue, settings.viewer_client_queue_bytes),
             metadata,

@@ -13,24 +13,24 @@ from starlette.requests import HTTPConnection
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.ids import IdError, as_id
 from spanflow.viewer_api.auth.authenticator import Authenticator
-from spanflow.viewer_api.auth.doors import Declaration
+from spanflow.viewer_api.auth.limits import RateLimits
 from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
-from spanflow.viewer_api.auth.rates import Rates
 from spanflow.viewer_api.auth.remote import remote_address
-from spanflow.viewer_api.auth.signed_tokens import Clock
+from spanflow.viewer_api.auth.route_access import AccessRule
+from spanflow.viewer_api.background.readiness import Readiness
+from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_id, not_signed_in
 from spanflow.viewer_api.live.hub import Hub
-from spanflow.viewer_api.live.redis_flows import RedisFlows
-from spanflow.viewer_api.operations.readiness import Readiness
-from spanflow.viewer_api.problems import Problem, forbidden, invalid_id, not_signed_in
+from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import MAX_REASON, SAME_LOOK_SECONDS, AuditLog, Entry
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flows import FlowStore
+from spanflow.viewer_api.store.redis_flows import RedisFlows
 from spanflow.viewer_api.store.users import UserStore
-from spanflow.viewer_api.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Viewer:
 
     settings: ViewerSettings
     authenticator: Authenticator
-    rates: Rates
+    rates: RateLimits
     #: None without an identity provider.
     oidc: OidcSessions | None
     database: Database
@@ -64,7 +64,7 @@ class Viewer:
     proxies: ProxyPeers
     clock: Clock = time.time
 
-    async def look(
+    async def record_access(
         self,
         connection: HTTPConnection,
         action: str,
@@ -80,15 +80,15 @@ class Viewer:
         entry = self.entry(connection, action, user_id=user_id, target=target, reason=reason)
         if searched:
             entry = replace(entry, searched=_said(searched))
-        await self.audit.look(entry, once_in=once_in)
+        await self.audit.record_access(entry, once_in=once_in)
 
-    async def look_at(
+    async def record_access_to(
         self, connection: HTTPConnection, action: str, user_ids: Iterable[str | None], *, target: str
     ) -> None:
         """The same for what several users have a part in: a row for each of them."""
         known = [user for user in dict.fromkeys(user_ids) if user is not None]
         entries = [self.entry(connection, action, user_id=user, target=target) for user in known]
-        await self.audit.look(*entries or [self.entry(connection, action, target=target)])
+        await self.audit.record_access(*entries or [self.entry(connection, action, target=target)])
 
     async def must_see(self, connection: HTTPConnection, action: str, user_id: str | None) -> None:
         """A problem when somebody asks for a user whom they may not see; None asks for everybody they may see."""
@@ -110,7 +110,7 @@ class Viewer:
         """Write down what was refused. It is refused as well when it cannot be written."""
         entry = self.entry(connection, "denied", user_id=user_id, target=target)
         try:
-            await self.audit.look(dataclasses.replace(entry, outcome="denied", detail=(("asked", action),)))
+            await self.audit.record_access(dataclasses.replace(entry, outcome="denied", detail=(("asked", action),)))
         except Problem as why:
             log.warning("%s was refused to %s, which could not be written down: %s", action, entry.actor, why.code)
 
@@ -164,7 +164,7 @@ def principal_of(connection: HTTPConnection) -> Principal:
     return principal
 
 
-class Needs(Declaration):
+class Needs(AccessRule):
     """A route's dependency: the right that it asks for. Towards whom somebody has it says `Viewer.must_see`."""
 
     def __init__(self, right: Right | None) -> None:
@@ -179,7 +179,7 @@ class Needs(Declaration):
         return principal
 
 
-class SocketNeeds(Declaration):
+class SocketNeeds(AccessRule):
     """The same for a socket, which may sign in by its first message: `entered` checks the right after that."""
 
     def __init__(self, right: Right) -> None:

@@ -104,12 +104,12 @@ class Reaper:
         """Look every few seconds, until cancelled."""
         try:
             while True:
-                await self.look()
+                await self.scan()
                 await asyncio.sleep(self._every)
         finally:
             await self.close()
 
-    async def look(self) -> int:
+    async def scan(self) -> int:
         """Look once; how many flows were archived. Servers that are away are waited for, and said once."""
         try:
             await self._in_thread(self._replay_spools)

@@ -12,21 +12,29 @@ from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.encoding.clean_attributes import says_who
 from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
+from spanflow.span_processors.encoding.fast_path import SHARED, Ended
 from spanflow.span_processors.encoding.known_identities import KnownIdentities
+from spanflow.span_processors.encoding.notifications import notification_for
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
-from spanflow.span_processors.encoding.rings import ring_for
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.encoding.shapes import RING_AT_START
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
 from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
-from spanflow.span_processors.encoding.this_process import ThisProcess
-from spanflow.span_processors.encoding.usual_spans import SHARED, Ended
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.event.json_safe import SafeValues
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import Redactor
-from spanflow.span_processors.redis.mirror import END, START, UPDATE, Known, MirrorItem, Said, StreamEntry
+from spanflow.span_processors.redis.mirror import (
+    END,
+    START,
+    UPDATE,
+    ActivityItem,
+    IdentityItem,
+    MirrorItem,
+    StreamEntry,
+)
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
@@ -54,7 +62,7 @@ class Encoder:
         self,
         settings: Settings,
         *,
-        process: ThisProcess,
+        process: ProcessInfo,
         watched: Watched,
         redactor: Redactor,
         classifier: Classifier = classify,
@@ -176,10 +184,10 @@ class Encoder:
         if not flow.open:
             self._completion.touched(flow, now)
 
-    def put_off(
+    def defer_start(
         self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], identity: Identity, now: float
     ) -> PutOff | None:
-        """A span has started, and its end waits already: nothing need be written before `short` is told of that.
+        """A span has started and its end is queued already: nothing is written until `encode_complete` is called.
 
         None when dashboards are to hear of its start.
         """
@@ -200,11 +208,11 @@ class Encoder:
             self._learn(flow, identity, attributes)
         return event_type, len(flow.moments) if tells else None
 
-    def short(
+    def encode_complete(
         self,
         span: ReadableSpan,
         context: SpanContext,
-        put_off: PutOff,
+        defer_start: PutOff,
         name: str,
         before: Mapping[str, Any],
         identity: Identity,
@@ -224,7 +232,7 @@ class Encoder:
         flow = self._flows.get(context[0]) if context is span._context else None
         if flow is None:
             return False
-        event_type, moment = put_off
+        event_type, moment = defer_start
         is_root = parent is None or parent[_IS_REMOTE]
         more = _said_beside(flow, before) if context[1] == flow.root else _NOTHING
         if more and not more.keys().isdisjoint(attributes):
@@ -265,7 +273,7 @@ class Encoder:
         if root is not None and flow.root is not None:
             self._write_update(flow, flow.root, root, root.now_name, root.now_attributes, now_ns)
         else:
-            self.events.append(Known(flow.stream))
+            self.events.append(IdentityItem(flow.stream))
         self._completion.touched(flow, now)
 
     def activity(self, trace_id: int, activity: Activity, now: float) -> None:
@@ -282,7 +290,7 @@ class Encoder:
         flow.redacted += hidden
         data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
         flow.add_activity(data)
-        self.events.append(Said(flow.flow_id, data))
+        self.events.append(ActivityItem(flow.flow_id, data))
         self._grow(flow, len(data))
         self._completion.touched(flow, now)
 
@@ -305,7 +313,7 @@ class Encoder:
         if not self._ringing:
             return
         for flow in news.values():
-            ring = ring_for(flow, self._watched, self._metadata)
+            ring = notification_for(flow, self._watched, self._metadata)
             if ring is not None:
                 self.events.append(ring)
 
@@ -453,7 +461,7 @@ class Encoder:
         self._bytes -= flow.bytes
         self._memory.remember(flow)
         if self._news.pop(flow.trace_id, None) is not None:
-            ring = ring_for(flow, self._watched, self._metadata)
+            ring = notification_for(flow, self._watched, self._metadata)
             if ring is not None:
                 self.events.append(ring)
         if self._archiving:

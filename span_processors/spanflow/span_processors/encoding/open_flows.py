@@ -9,7 +9,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.tree.identity_aliases import NO_ALIASES, AliasValues
-from spanflow.span_processors.tree.seeds_view import CheckpointAncestry
+from spanflow.span_processors.tree.legacy_view import CheckpointAncestry
 
 #: Ends without a start that are remembered per flow, should their starts come yet.
 _MOST_EARLY_ENDS: Final = 10_000

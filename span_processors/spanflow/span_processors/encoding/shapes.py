@@ -8,8 +8,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind
 
 from spanflow.span_processors import names
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.encoding.span_events import KINDS, Part, to_json
-from spanflow.span_processors.encoding.this_process import ThisProcess
 from spanflow.span_processors.redaction.redaction import Redactor
 
 #: Checkpoints of which dashboards hear when they start.
@@ -35,7 +35,7 @@ class Shape:
 class Shapes:
     """The shapes of this process's spans. Used by the encoder's thread only."""
 
-    def __init__(self, process: ThisProcess, redactor: Redactor) -> None:
+    def __init__(self, process: ProcessInfo, redactor: Redactor) -> None:
         self._process = process
         self._redactor = redactor
         self._known: dict[tuple[str, str, int, int, int], Shape] = {}

@@ -12,7 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from spanflow.span_processors import names
 from spanflow.span_processors.encoding.clean_attributes import CleanAttributes
 from spanflow.span_processors.encoding.event_types import EventTypes
+from spanflow.span_processors.encoding.fast_path import Ended, FastPath, Started
 from spanflow.span_processors.encoding.open_flows import OpenSpan
+from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.encoding.shapes import Shapes, rings_at_end
 from spanflow.span_processors.encoding.span_events import (
     Classifier,
@@ -25,8 +27,6 @@ from spanflow.span_processors.encoding.span_events import (
     start_part,
     to_json,
 )
-from spanflow.span_processors.encoding.this_process import ThisProcess
-from spanflow.span_processors.encoding.usual_spans import Ended, Started, UsualSpans
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.tree.span_record import merged
 
@@ -38,12 +38,12 @@ _SHARED: Final = frozenset({"v", "flow_id", "node_id"})
 class SpanEncoder:
     """Knows what is the same for all spans of this process. Used by the encoder's thread only."""
 
-    def __init__(self, process: ThisProcess, redactor: Redactor, classifier: Classifier) -> None:
+    def __init__(self, process: ProcessInfo, redactor: Redactor, classifier: Classifier) -> None:
         self._process = process
         self._redactor = redactor
         self._types = EventTypes(classifier, redactor)
         self._shapes = Shapes(process, redactor)
-        self._usual = UsualSpans(CleanAttributes(redactor), self._types, self._shapes)
+        self._usual = FastPath(CleanAttributes(redactor), self._types, self._shapes)
         #: A span that has ended already, in one entry; None when something about it is unusual.
         self.once = self._usual.once
         #: The type of a span.

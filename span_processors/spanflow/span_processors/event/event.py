@@ -10,7 +10,7 @@ import orjson
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.json_safe import SafeValues, TypeSpec, is_plain, restored_attributes
-from spanflow.span_processors.event.seeds_event import from_seeds
+from spanflow.span_processors.event.legacy_event import from_legacy
 from spanflow.span_processors.ids import is_id
 
 
@@ -138,7 +138,7 @@ def checked(value: Any) -> Event:
     if not isinstance(value, dict):
         raise EventError(f"an event is an object, not {type(value).__name__}")
     if "phase" not in value:
-        value = from_seeds(value)
+        value = from_legacy(value)
     if not is_id(value.get("node_id")):
         raise EventError("node_id must be a string of 1 to 128 characters without control characters, braces or '/'")
     for field, content in value.items():

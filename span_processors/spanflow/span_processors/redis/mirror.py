@@ -34,20 +34,20 @@ class StreamEntry(NamedTuple):
     whole: bytes = b""
 
 
-class Known(NamedTuple):
+class IdentityItem(NamedTuple):
     """The flow's user or session became known: it goes into their indexes."""
 
     stream: StreamState
 
 
-class Said(NamedTuple):
+class ActivityItem(NamedTuple):
     """What a person saw: kept beside the stream until the flow is archived, should this process die before that."""
 
     flow_id: str
     data: bytes
 
 
-class Ring(NamedTuple):
+class Notification(NamedTuple):
     """A watched user's flow has news."""
 
     user_id: str
@@ -62,7 +62,7 @@ class Archived(NamedTuple):
     flow_id: str
 
 
-MirrorItem: TypeAlias = StreamEntry | Known | Said | Ring | Archived
+MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | Archived
 
 _OPEN_FLOWS: Final = names.OPEN_FLOWS.encode()
 _ENTRY_WEIGHT: Final = 160
@@ -151,9 +151,9 @@ class Mirror:
         ]
 
     def _size(self, item: MirrorItem) -> int:
-        if type(item) is Ring:
+        if type(item) is Notification:
             return sum(map(len, item.messages)) + _ENTRY_WEIGHT
-        if type(item) is Said:
+        if type(item) is ActivityItem:
             return len(item.data) + _ENTRY_WEIGHT
         return _ENTRY_WEIGHT
 
@@ -174,13 +174,13 @@ class Mirror:
                 owners.append(item)
                 if now >= stream.touched_at or (stream.indexed is not stream.users and stream.indexed != stream.users):
                     self._write_beside(commands, owners, stream, now, wall)
-            elif type(item) is Known:
+            elif type(item) is IdentityItem:
                 before = len(owners)
                 self._index(commands, owners, item.stream, now)
                 owners[before : before + 1] = [item] if len(owners) > before else []
-            elif type(item) is Said:
+            elif type(item) is ActivityItem:
                 self._keep(commands, owners, item)
-            elif type(item) is Ring:
+            elif type(item) is Notification:
                 _ring(commands, owners, item)
             elif type(item) is Archived:
                 self._close_flow(commands, owners, item)
@@ -288,7 +288,7 @@ class Mirror:
         commands.add(b"DEL", names.flow_activities(item.flow_id).encode())
         owners += (item, None, None)
 
-    def _keep(self, commands: Commands, owners: list[MirrorItem | None], item: Said) -> None:
+    def _keep(self, commands: Commands, owners: list[MirrorItem | None], item: ActivityItem) -> None:
         key = names.flow_activities(item.flow_id).encode()
         commands.add(b"XADD", key, b"MAXLEN", b"~", _MAX_SAID, b"*", names.STREAM_FIELD.encode(), item.data)
         commands.add(b"EXPIRE", key, self._ttl)
@@ -362,19 +362,19 @@ class Mirror:
 
 
 def _flow_of(item: MirrorItem) -> str:
-    return item.stream.flow_id if isinstance(item, StreamEntry | Known) else item.flow_id
+    return item.stream.flow_id if isinstance(item, StreamEntry | IdentityItem) else item.flow_id
 
 
 def _index_again(item: MirrorItem) -> None:
     """The item was not written, so neither were the index entries beside it."""
-    if type(item) is StreamEntry or type(item) is Known:
+    if type(item) is StreamEntry or type(item) is IdentityItem:
         stream = item.stream
         stream.touched_at = 0.0
         stream.expires_at = 0.0
         stream.indexed = (None, None, None)
 
 
-def _ring(commands: Commands, owners: list[MirrorItem | None], ring: Ring) -> None:
+def _ring(commands: Commands, owners: list[MirrorItem | None], ring: Notification) -> None:
     channel = names.flow_events(ring.user_id).encode()
     for message in ring.messages:
         commands.publish(channel, message)

@@ -53,7 +53,7 @@ async def examine(settings: SharedSettings, environ: Mapping[str, str]) -> Async
         situation = await _situation(settings, environ, opened)
         for check in CHECKS:
             try:
-                async for finding in check.look(situation):
+                async for finding in check.run(situation):
                     yield check, finding
             except (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as why:
                 yield check, problem(f"could not be checked: {why or type(why).__name__}", "Look at the server's log.")

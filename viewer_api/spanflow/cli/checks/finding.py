@@ -55,7 +55,7 @@ class Situation:
 class Check(Protocol):
     title: str
 
-    def look(self, situation: Situation) -> AsyncIterator[Finding]: ...
+    def run(self, situation: Situation) -> AsyncIterator[Finding]: ...
 
 
 def ok(message: str) -> Finding:

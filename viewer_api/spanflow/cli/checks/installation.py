@@ -17,7 +17,7 @@ class Versions:
 
     title = "versions"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         yield ok(f"Spanflow {version('spanflow')}, Python {platform.python_version()} on {platform.system()}")
         for line in requires("spanflow") or []:
             wanted = Requirement(line)
@@ -40,7 +40,7 @@ class OpenTelemetrySet:
 
     title = "OpenTelemetry packages"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         api, sdk = version("opentelemetry-api"), version("opentelemetry-sdk")
         if api != sdk:
             repair = f"pip install 'opentelemetry-api=={sdk}' 'opentelemetry-sdk=={sdk}'"
@@ -54,7 +54,7 @@ class Extras:
 
     title = "extras"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         for extra in (VIEWER, EMBEDDED):
             if installed(extra):
                 yield ok(f"{extra} is installed")
@@ -67,7 +67,7 @@ class Dashboard:
 
     title = "dashboard"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if not installed(VIEWER):
             return
         spec = importlib.util.find_spec("spanflow.viewer_api")

@@ -21,7 +21,7 @@ OLDEST_POSTGRES = 140_000
 class RedisServer:
     title = "Redis"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         shown = without_password(situation.settings.redis_url)
         if situation.redis is None:
             repair = "Start it, set SPANFLOW_REDIS_URL, or run `spanflow up`, which brings one."
@@ -41,7 +41,7 @@ class RedisMemory:
 
     title = "Redis memory"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.redis is None:
             return
         info = await situation.redis.info("memory")
@@ -58,7 +58,7 @@ class RedisMemory:
 class RedisClock:
     title = "Redis clock"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         client = situation.redis
         if client is None:
             return
@@ -73,7 +73,7 @@ class RedisClock:
 class PostgresServer:
     title = "PostgreSQL"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         shown = without_password(situation.settings.postgres_dsn)
         if situation.postgres is None:
             repair = "Start it, set SPANFLOW_POSTGRES_DSN, or run `spanflow up`, which brings one."
@@ -92,7 +92,7 @@ class Schema:
 
     title = "schema"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.postgres is None:
             return
         name = situation.settings.schema
@@ -127,7 +127,7 @@ class Partitions:
 
     title = "partitions"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.postgres is None:
             return
         schema = situation.settings.schema
@@ -150,7 +150,7 @@ class UsersView:
 
     title = "users view"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.viewer is None:
             return
         if not situation.viewer.users_view:
@@ -173,7 +173,7 @@ class UsersView:
 class PostgresClock:
     title = "PostgreSQL clock"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         connection = situation.postgres
         if connection is None:
             return

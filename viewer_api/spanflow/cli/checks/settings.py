@@ -14,7 +14,7 @@ class SettingValues:
 
     title = "settings"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.gateway_problem:
             yield problem("a gateway runs untraced with these settings", situation.gateway_problem)
         if situation.viewer_problem:
@@ -26,7 +26,7 @@ class SettingValues:
 class SettingNames:
     title = "settings"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         known = {row.metadata["env"] for row in all_rows()}
         given = {name for name in situation.environ if name.startswith(_PREFIX)}
         for name in sorted(given - known):

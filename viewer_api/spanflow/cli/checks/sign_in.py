@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class SignIn:
     title = "signing in"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         settings = situation.viewer
         if settings is None or not installed(VIEWER):
             return

@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 class DataFolder:
     title = "data directory"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         folder = data_directory(situation.settings)
         there = folder
         while not there.exists():

@@ -15,7 +15,7 @@ _ALL_TRACES = ("AlwaysOn", "AlwaysRecord", "ParentBased{root:AlwaysOnSampler")
 class SwitchedOn:
     title = "switched on"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.gateway is None:
             return
         if situation.gateway.enabled:
@@ -30,7 +30,7 @@ class EntryPoints:
 
     title = "entry points"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         for group, variable in (
             ("opentelemetry_distro", "OTEL_PYTHON_DISTRO"),
             ("opentelemetry_configurator", "OTEL_PYTHON_CONFIGURATOR"),
@@ -56,7 +56,7 @@ class Processors:
 
     title = "our processor"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         report = situation.startup
         if report is None:
             yield problem(situation.startup_problem, "The lines above name the cause.")
@@ -76,7 +76,7 @@ class Processors:
 class Sampler:
     title = "sampler"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.startup is None or not situation.startup.sampler:
             return
         sampler = situation.startup.sampler
@@ -92,7 +92,7 @@ class Sampler:
 class Propagators:
     title = "propagators"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         report = situation.startup
         if report is None:
             return
@@ -113,7 +113,7 @@ class Exporters:
 
     title = "exporters"
 
-    async def look(self, situation: Situation) -> AsyncIterator[Finding]:
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         if situation.startup is None:
             return
         exporting = [processor for processor in situation.startup.processors if processor.exporter]

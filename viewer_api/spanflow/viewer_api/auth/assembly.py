@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.bearers import Bearers, JwtReader
-from spanflow.viewer_api.auth.doorkeeper import Doorkeeper
+from spanflow.viewer_api.auth.limits import RateLimits
+from spanflow.viewer_api.auth.login_throttle import LoginThrottle
 from spanflow.viewer_api.auth.oidc_http import client
 from spanflow.viewer_api.auth.oidc_login import OidcLogin
 from spanflow.viewer_api.auth.oidc_provider import OidcProvider
 from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
 from spanflow.viewer_api.auth.oidc_tokens import OidcTokens
 from spanflow.viewer_api.auth.own_tokens import OwnTokens
-from spanflow.viewer_api.auth.rates import Rates
-from spanflow.viewer_api.auth.signed_tokens import Clock, Signer
-from spanflow.viewer_api.auth.token_book import TokenBook
+from spanflow.viewer_api.auth.signed_tokens import Signer
+from spanflow.viewer_api.auth.token_file import TokenBook
+from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
@@ -26,7 +27,7 @@ class SignIn:
     """What a viewer process lets people in with."""
 
     authenticator: Authenticator
-    rates: Rates
+    rates: RateLimits
     #: None without an identity provider.
     oidc: OidcSessions | None
 
@@ -48,9 +49,9 @@ async def signing_in(
             login = OidcLogin(settings, provider, tokens, signer.secret_for("oidc"))
             oidc = OidcSessions(login, signer, spent, clock)
         bearers = Bearers(settings.viewer_token, TokenBook.at(settings.viewer_tokens_file), readers, clock)
-        doorkeeper = Doorkeeper(settings.viewer_failed_sign_ins, audit)
+        doorkeeper = LoginThrottle(settings.viewer_failed_sign_ins, audit)
         authenticator = Authenticator(settings, signer, bearers, doorkeeper, spent, clock)
-        rates = Rates(
+        rates = RateLimits(
             settings.viewer_requests_per_second,
             settings.viewer_sockets_per_person,
             settings.viewer_requests_at_once,

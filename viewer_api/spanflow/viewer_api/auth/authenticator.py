@@ -7,16 +7,17 @@ from typing import Final
 from starlette.requests import HTTPConnection
 
 from spanflow.viewer_api.auth.bearers import Bearers, operator
-from spanflow.viewer_api.auth.doorkeeper import Doorkeeper
 from spanflow.viewer_api.auth.forwarded import ForwardedHeaders
+from spanflow.viewer_api.auth.login_throttle import LoginThrottle
 from spanflow.viewer_api.auth.origins import Origins
 from spanflow.viewer_api.auth.own_address import OwnAddress
 from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.remote import remote_address
-from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Clock, Kind, Signer, TooLong
-from spanflow.viewer_api.problems import Problem, forbidden
+from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Kind, Signer, TooLong
+from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.http.problems import Problem, forbidden
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 
@@ -32,7 +33,7 @@ class Authenticator:
         settings: ViewerSettings,
         signer: Signer,
         bearers: Bearers,
-        doorkeeper: Doorkeeper,
+        doorkeeper: LoginThrottle,
         spent: SpentTokens,
         clock: Clock,
     ) -> None:

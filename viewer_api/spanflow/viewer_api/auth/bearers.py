@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from spanflow.viewer_api.auth.jwt_verification import looks_like_jwt
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.signed_tokens import Clock
-from spanflow.viewer_api.auth.token_book import TokenBook
-from spanflow.viewer_api.auth.token_file import digest, origin_of
-from spanflow.viewer_api.auth.verification import looks_like_jwt
+from spanflow.viewer_api.auth.token_file import TokenBook, digest, origin_of
+from spanflow.viewer_api.clock import Clock
 
 #: The one name that the access token signs in.
 OPERATOR: Final = "operator"

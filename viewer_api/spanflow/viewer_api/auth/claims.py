@@ -1,14 +1,67 @@
-"""What the claims of a verified token say about somebody."""
+"""From the claims of a verified token to a principal: name, id, role and scope."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spanflow.viewer_api.auth.permissions import Principal, Via
+from spanflow.span_processors.ids import IdError, as_id
+from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.role_words import RoleWords
-from spanflow.viewer_api.auth.stated_names import clean_id, clean_name, clean_scope
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
+
+_RANK = {Role.VIEWER: 0, Role.MONITOR: 1, Role.ADMIN: 2}
+_NONE = "none"
+
+
+class RoleMapping:
+    """The mapping of the settings, and the default for whom no known word is said."""
+
+    def __init__(self, settings: ViewerSettings) -> None:
+        self._meanings: dict[str, Role | None] = {role.value: role for role in Role}
+        for word, meaning in settings.viewer_roles:
+            self._meanings[word.casefold()] = None if meaning == _NONE else Role(meaning)
+        default = settings.viewer_default_role
+        self._default = None if default == _NONE else Role(default)
+
+    def role(self, words: Iterable[str]) -> Role | None:
+        """The highest role that one of `words` means; None when they let nobody in."""
+        known = [key for word in words if (key := word.strip().casefold()) in self._meanings]
+        if not known:
+            return self._default
+        roles = [role for key in known if (role := self._meanings[key]) is not None]
+        return max(roles, key=_RANK.__getitem__, default=None)
+
+
+EVERYBODY: Final = "*"
+_MAX_NAME: Final = 128
+_MAX_USERS: Final = 1000
+
+
+def clean_name(text: str) -> str:
+    """A name as the audit log keeps it."""
+    name = text.strip()
+    if not name or len(name) > _MAX_NAME or any(unicodedata.category(char).startswith("C") for char in name):
+        raise Rejected("a name that cannot be shown")
+    return name
+
+
+def clean_id(value: object) -> str:
+    try:
+        return as_id(value)
+    except (IdError, ValueError):
+        raise Rejected("a user id that cannot be one") from None
+
+
+def clean_scope(values: Iterable[object]) -> frozenset[str] | None:
+    """The users whom a monitor may see; None for everybody."""
+    listed = list(values)
+    if EVERYBODY in listed:
+        return None
+    if len(listed) > _MAX_USERS:
+        raise Rejected(f"more than {_MAX_USERS} users")
+    return frozenset(clean_id(value) for value in listed)
+
 
 Claims = Mapping[str, Any]
 _EMAIL: Final = "email"
@@ -19,7 +72,7 @@ class ClaimReader:
     """Reads the claims that the settings name."""
 
     def __init__(self, settings: ViewerSettings) -> None:
-        self._words = RoleWords(settings)
+        self._words = RoleMapping(settings)
         self._name = settings.viewer_jwt_name_claim
         self._user = settings.viewer_jwt_user_claim
         self._role = settings.viewer_jwt_role_claim

@@ -11,7 +11,7 @@ from spanflow.viewer_api.auth.origins import check_origins
 from spanflow.viewer_api.auth.own_address import check_public_url
 from spanflow.viewer_api.auth.own_tokens import OwnTokens
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
-from spanflow.viewer_api.auth.token_book import TokenBook
+from spanflow.viewer_api.auth.token_file import TokenBook
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 MIN_TOKEN_LENGTH: Final = 16

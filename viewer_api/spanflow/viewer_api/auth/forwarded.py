@@ -4,12 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.requests import HTTPConnection
 
+from spanflow.viewer_api.auth.claims import RoleMapping, clean_id, clean_name, clean_scope
 from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.role_words import RoleWords
-from spanflow.viewer_api.auth.signed_tokens import Clock
-from spanflow.viewer_api.auth.stated_names import clean_id, clean_name, clean_scope
+from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 _OFF = "off"
@@ -23,7 +22,7 @@ class ForwardedHeaders:
         self._clock = clock
         # Requests are decided anew each time. What stays open would otherwise outlive the person's right to it.
         self._holds = timedelta(minutes=settings.viewer_proxy_holds_minutes)
-        self._words = RoleWords(settings)
+        self._words = RoleMapping(settings)
         self._name = _header(settings.viewer_proxy_header)
         self._id = _header(settings.viewer_proxy_id_header)
         self._role = _header(settings.viewer_proxy_role_header)

@@ -10,11 +10,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spanflow.viewer_api.auth.authenticator import Authenticator
-from spanflow.viewer_api.auth.doors import Declaration, Doors, inner_path, is_api
+from spanflow.viewer_api.auth.limits import RateLimits
 from spanflow.viewer_api.auth.permissions import Principal, Right, Via
-from spanflow.viewer_api.auth.rates import Rates
+from spanflow.viewer_api.auth.route_access import AccessRule, RouteAccess, inner_path, is_api
 from spanflow.viewer_api.auth.secret_query import hide_secrets
-from spanflow.viewer_api.problems import Problem, no_such_address, not_signed_in
+from spanflow.viewer_api.http.problems import Problem, no_such_address, not_signed_in
 
 MAX_BODY: Final = 256 * 1024
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -34,7 +34,7 @@ class Gate:
             return
         if scope["type"] == "http":
             hide_secrets(scope, inner_path(scope))
-        doors: Doors = scope["app"].state.doors
+        doors: RouteAccess = scope["app"].state.doors
         declared = doors.of(scope)
         if declared is not None and declared.is_open and not is_api(scope):
             await self._app(scope, receive, send)
@@ -53,13 +53,13 @@ class Gate:
     async def _signed_in(scope: Scope) -> None:
         # Made when the application starts, which is after this middleware.
         authenticator: Authenticator = scope["app"].state.viewer.authenticator
-        rates: Rates = scope["app"].state.viewer.rates
+        rates: RateLimits = scope["app"].state.viewer.rates
         principal = await authenticator.principal_of(HTTPConnection(scope))
         scope.setdefault("state", {})["principal"] = principal
         if principal is not None:
             rates.request(principal)
 
-    async def _socket(self, declared: Declaration | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _socket(self, declared: AccessRule | None, scope: Scope, receive: Receive, send: Send) -> None:
         # No socket takes parameters, and the server logs the address: a token that somebody put there must not be.
         scope["query_string"] = b""
         if not _origin_allowed(scope):
@@ -69,7 +69,7 @@ class Gate:
         else:
             await self._app(scope, receive, send)
 
-    async def _request(self, declared: Declaration | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _request(self, declared: AccessRule | None, scope: Scope, receive: Receive, send: Send) -> None:
         principal: Principal | None = scope["state"]["principal"]
         by_bearer = principal is not None and principal.via in _BEARERS
         problem = None
@@ -89,7 +89,7 @@ class Gate:
         async with AsyncExitStack() as stack:
             # An endless answer has a limit of its own, as sockets have.
             if principal is not None and not (declared is not None and declared.right is Right.LIVE):
-                rates: Rates = scope["app"].state.viewer.rates
+                rates: RateLimits = scope["app"].state.viewer.rates
                 try:
                     await stack.enter_async_context(rates.turn(principal))
                 except Problem as why:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 
-from spanflow.viewer_api.auth.jwt_key import KEY_ALGORITHMS
+from spanflow.viewer_api.auth.jwt_verification import KEY_ALGORITHMS
 from spanflow.viewer_api.auth.oidc_http import ProviderUnavailable, ask
 from spanflow.viewer_api.auth.rejected import Rejected
 

@@ -10,8 +10,9 @@ from spanflow.viewer_api.auth.oidc_http import ProviderUnavailable
 from spanflow.viewer_api.auth.oidc_login import LOGIN_SECONDS, Answer, OidcLogin
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.signed_tokens import Clock, Kind, Signer
-from spanflow.viewer_api.problems import identity_provider_unavailable
+from spanflow.viewer_api.auth.signed_tokens import Kind, Signer
+from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.http.problems import identity_provider_unavailable
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 
 #: A page of the dashboard, below the folder that it is served at: never another site, nor a one-time code of somebody

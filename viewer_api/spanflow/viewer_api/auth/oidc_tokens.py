@@ -3,12 +3,12 @@
 from typing import Any
 
 from spanflow.viewer_api.auth.claims import ClaimReader
+from spanflow.viewer_api.auth.jwt_verification import header_of, verified
 from spanflow.viewer_api.auth.oidc_http import ProviderUnavailable
 from spanflow.viewer_api.auth.oidc_provider import OidcProvider
 from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.verification import header_of, verified
-from spanflow.viewer_api.problems import identity_provider_unavailable
+from spanflow.viewer_api.http.problems import identity_provider_unavailable
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 

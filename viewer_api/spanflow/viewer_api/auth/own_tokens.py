@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.claims import ClaimReader
-from spanflow.viewer_api.auth.jwt_key import KEY_ALGORITHMS, SECRET_ALGORITHMS, PublicKey, public_key
+from spanflow.viewer_api.auth.jwt_verification import KEY_ALGORITHMS, SECRET_ALGORITHMS, PublicKey, public_key, verified
 from spanflow.viewer_api.auth.permissions import Principal, Via
-from spanflow.viewer_api.auth.verification import verified
 from spanflow.viewer_api.auth.watched_file import WatchedFile
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,7 +17,6 @@ import orjson
 
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 
-Clock = Callable[[], float]
 #: A cookie may have 4,096 bytes with its name and attributes.
 MAX_LENGTH: Final = 3600
 

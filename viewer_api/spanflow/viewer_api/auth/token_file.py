@@ -5,17 +5,20 @@ and which can be guessed. A token of 256 random bits cannot be guessed, so its h
 """
 
 import hashlib
+import hmac
 import json
 import re
 import secrets
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
+from spanflow.viewer_api.auth.claims import clean_id, clean_name, clean_scope
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.stated_names import clean_id, clean_name, clean_scope
+from spanflow.viewer_api.auth.watched_file import WatchedFile
 
 #: So that scanners for leaked secrets can tell what it is.
 PREFIX: Final = "spanflow_"
@@ -131,3 +134,37 @@ def _moment(value: Any) -> datetime | None:
 def _text(value: str) -> str:
     """A string of TOML's: JSON's are, too, but for their way with characters beyond 16 bits."""
     return json.dumps(value, ensure_ascii=False)
+
+
+class TokenBook:
+    """Who has which token, as the file says now."""
+
+    def __init__(self, file: WatchedFile[tuple[Entry, ...]] | None) -> None:
+        self._file = file
+
+    @classmethod
+    def at(cls, path: str) -> "TokenBook":
+        """The book of a file; `SettingsError` when it cannot be used. Without a file, an empty one."""
+        return cls(WatchedFile("SPANFLOW_VIEWER_TOKENS_FILE", path, parsed) if path else None)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file as it is now does not count."""
+        return self._file.problem if self._file is not None else None
+
+    def owner(self, token: str) -> Principal | None:
+        """Whose token this is."""
+        wanted = digest(token)
+        found: Principal | None = None
+        # Every entry is compared, so that the time that it takes says nothing about any of them.
+        for entry in self._entries():
+            if hmac.compare_digest(entry.digest, wanted):
+                found = entry.owner
+        return found
+
+    def owner_now(self, origin: str) -> Principal | None:
+        """Who has by now what `origin` names; None when it was taken out of the file."""
+        return next((entry.owner for entry in self._entries() if entry.owner.origin == origin), None)
+
+    def _entries(self) -> Sequence[Entry]:
+        return self._file.value if self._file is not None else ()

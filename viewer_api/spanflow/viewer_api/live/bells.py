@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.redis.redis_client import AsyncClient
-from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
+from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,9 @@ from typing import Final, Protocol
 
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.feed_state import Tail, TopicFlows
 from spanflow.viewer_api.live.frames import (
     MAX_FRAME_BYTES,
     EventsFrame,
@@ -16,13 +18,10 @@ from spanflow.viewer_api.live.frames import (
     flow_notice,
     snapshots,
 )
-from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, unless_cancelled
-from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import Subscription
-from spanflow.viewer_api.live.tail import Tail
 from spanflow.viewer_api.live.topic import Kind, Topic
-from spanflow.viewer_api.live.topic_flows import TopicFlows
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.store.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, unless_cancelled
+from spanflow.viewer_api.store.stream_id import BEGINNING, stream_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Final
 import orjson
 
 from spanflow.span_processors.ids import is_id
-from spanflow.viewer_api.live.stream_id import is_stream_id, stream_key
 from spanflow.viewer_api.live.topic import Kind
+from spanflow.viewer_api.store.stream_id import is_stream_id, stream_key
 
 #: A flow that is not in the cursor is sent again from its beginning, which merges; so a cursor may leave flows out.
 MAX_FLOWS: Final = 100

@@ -16,6 +16,7 @@ from typing import Final
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live.catch_up import Archive, catch_up
 from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.feed_state import Positions, Tail, TopicFlows
 from spanflow.viewer_api.live.frames import (
     MAX_FRAME_BYTES,
     EventsFrame,
@@ -25,13 +26,10 @@ from spanflow.viewer_api.live.frames import (
     process_notice,
     snapshots,
 )
-from spanflow.viewer_api.live.positions import Positions
-from spanflow.viewer_api.live.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, batched, unless_cancelled
-from spanflow.viewer_api.live.stream_id import BEGINNING, stream_key
 from spanflow.viewer_api.live.subscription import COMPLETE, Subscription
-from spanflow.viewer_api.live.tail import Tail
 from spanflow.viewer_api.live.topic import Kind, Topic
-from spanflow.viewer_api.live.topic_flows import TopicFlows
+from spanflow.viewer_api.store.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, batched, unless_cancelled
+from spanflow.viewer_api.store.stream_id import BEGINNING, stream_key
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +47,7 @@ _JUDGED_AT_ONCE: Final = 40
 
 
 @dataclass(slots=True)
-class Surroundings:
+class FeedContext:
     """What every feed of a process works with."""
 
     redis: RedisFlows
@@ -64,7 +62,7 @@ class Surroundings:
 class Feed:
     """Lives as long as it has subscribers."""
 
-    def __init__(self, topic: Topic, surroundings: Surroundings) -> None:
+    def __init__(self, topic: Topic, surroundings: FeedContext) -> None:
         self.topic = topic
         self.tails: dict[str, Tail] = {}
         self.subscribers: set[Subscription] = set()

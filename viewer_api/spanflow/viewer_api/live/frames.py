@@ -10,8 +10,8 @@ import orjson
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.cursor import Cursor
-from spanflow.viewer_api.live.stream_id import stream_key
 from spanflow.viewer_api.live.topic import Topic
+from spanflow.viewer_api.store.stream_id import stream_key
 
 #: Beyond so many bytes of events, another frame is begun: a client need not take in megabytes at once.
 MAX_FRAME_BYTES: Final = 256 * 1024

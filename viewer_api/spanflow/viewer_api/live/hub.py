@@ -9,10 +9,11 @@ from typing import Final
 
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import AsyncClient
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.live.bells import Bells
-from spanflow.viewer_api.live.feed import Feed, Surroundings
+from spanflow.viewer_api.live.feed import Feed, FeedContext
 from spanflow.viewer_api.live.frames import Frame, NoticeFrame
-from spanflow.viewer_api.live.lobby import Lobby
+from spanflow.viewer_api.live.pending_sockets import PendingSockets
 from spanflow.viewer_api.live.subscription import (
     CONTENTS_SHOWN,
     DISABLED,
@@ -24,8 +25,7 @@ from spanflow.viewer_api.live.subscription import (
 )
 from spanflow.viewer_api.live.topic import Kind, Topic
 from spanflow.viewer_api.live.without_contents import Shown
-from spanflow.viewer_api.problems import Problem
-from spanflow.viewer_api.watching import Change, Watching
+from spanflow.viewer_api.monitoring.watching import Change, Watching
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Hub:
     """Made in the event loop that uses it. Enter `run` as a task."""
 
     def __init__(
-        self, client: AsyncClient, surroundings: Surroundings, watching: Watching, limits: Limits, metadata: Metadata
+        self, client: AsyncClient, surroundings: FeedContext, watching: Watching, limits: Limits, metadata: Metadata
     ) -> None:
         self.surroundings = surroundings
         self._metadata = metadata
@@ -59,7 +59,7 @@ class Hub:
         #: How many sockets and event streams are open.
         self.sockets = 0
         #: Those that were just accepted and have not signed in yet.
-        self.lobby = Lobby(_MAX_ARRIVING)
+        self.lobby = PendingSockets(_MAX_ARRIVING)
         #: Times that a client was sent everything anew, by reason.
         self.resyncs: Counter[str] = Counter()
         self._up: bool | None = None

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.store.database import Database
 
 log = logging.getLogger(__name__)

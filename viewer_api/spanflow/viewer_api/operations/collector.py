@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from spanflow.viewer_api.background.jobs import JobBook
-from spanflow.viewer_api.background.reaping import Reaping
+from spanflow.viewer_api.background.maintenance import Reaping
 from spanflow.viewer_api.operations.metrics import PREFIX
 from spanflow.viewer_api.viewer import Viewer
 

@@ -7,16 +7,15 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
-from spanflow.viewer_api.activity_documents import activity_document, seconds_between
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.dates import parsed_time
-from spanflow.viewer_api.paging import cursor_of, read_cursor
-from spanflow.viewer_api.problems import Problem
-from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.conversations.activity_documents import activity_document, seconds_between
+from spanflow.viewer_api.http.paging import cursor_of, read_cursor
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.query_values import filter_text, parsed_time
+from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.activities import Period
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.person import Person
-from spanflow.viewer_api.texts import filter_text
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1/activities", tags=["activities"])
@@ -43,7 +42,7 @@ async def conversations(
     server = filter_text(mcp_server)
     await viewer.must_see(request, "conversations_listed", user)
     searched = {"date_from": date_from, "date_to": date_to, "mcp_server": server}
-    await viewer.look(request, "conversations_listed", user_id=user, searched=searched)
+    await viewer.record_access(request, "conversations_listed", user_id=user, searched=searched)
     rows = await viewer.activities.conversations(
         user, _period(date_from, date_to), server, min(limit, MAX_ROWS), principal.visible
     )
@@ -62,7 +61,7 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
         raise Problem(404, "conversation_not_found", "There is no conversation with this id.")
     activities = await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible)
     users = [row["user_id"], *(activity["user_id"] for activity in activities)]
-    await viewer.look_at(request, "conversation_read", users, target=conversation_id)
+    await viewer.record_access_to(request, "conversation_read", users, target=conversation_id)
     summary = _conversation(row, await viewer.users.names_of([row["user_id"]]))
     del summary["first_message"]
     return json_response(
@@ -89,7 +88,7 @@ async def activities_of_user(
     user_id = checked_id(user_id)
     limit = min(limit, MAX_ROWS)
     await viewer.must_see(request, "activities_read", user_id)
-    await viewer.look(request, "activities_read", user_id=user_id)
+    await viewer.record_access(request, "activities_read", user_id=user_id)
     rows = await viewer.activities.of_user(user_id, _period(date_from, date_to), read_cursor(cursor), limit)
     more = cursor_of(rows[-1]["created_at"], rows[-1]["activity_id"]) if len(rows) == limit else None
     return json_response(
@@ -106,7 +105,7 @@ async def activity(request: Request, principal: MayRead, activity_id: str) -> Re
     if row is None:
         await viewer.missed(request, "activity_read", activity_id)
         raise Problem(404, "activity_not_found", "There is no activity with this id.")
-    await viewer.look(request, "activity_read", user_id=row["user_id"], target=row["activity_id"])
+    await viewer.record_access(request, "activity_read", user_id=row["user_id"], target=row["activity_id"])
     return json_response(activity_document(row))
 
 

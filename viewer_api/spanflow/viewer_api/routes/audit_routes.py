@@ -8,10 +8,9 @@ from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.dates import parsed_time
-from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.http.query_values import filter_text, parsed_time
+from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.audit_log import Filters
-from spanflow.viewer_api.texts import filter_text
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
@@ -51,7 +50,7 @@ async def entries(
     # After that: the page is what it would have been without this look.
     searched = {"actor": wanted.actor, "action": wanted.action, "outcome": wanted.outcome, "text": wanted.text}
     searched |= {"since": since, "until": until}
-    await viewer.look(request, "audit_read", user_id=wanted.user_id, searched=searched)
+    await viewer.record_access(request, "audit_read", user_id=wanted.user_id, searched=searched)
     shown = [
         {
             "id": row["id"],

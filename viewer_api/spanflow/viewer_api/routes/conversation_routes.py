@@ -7,18 +7,23 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
-from spanflow.viewer_api.activity_documents import conversation_document, seconds_between
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.conversation_reader import ConversationReader, Outline, Turns, conversation_reader, place_of
-from spanflow.viewer_api.dates import parsed_time
-from spanflow.viewer_api.flow_reader import flow_reader
-from spanflow.viewer_api.paging import cursor_of, place_cursor, read_cursor, read_place
-from spanflow.viewer_api.problems import Problem, invalid_request
-from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.conversations.activity_documents import conversation_document, seconds_between
+from spanflow.viewer_api.conversations.conversation_reader import (
+    ConcurrencyLimiter,
+    ConversationReader,
+    Outline,
+    conversation_reader,
+    place_of,
+)
+from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.http.paging import cursor_of, place_cursor, read_cursor, read_place
+from spanflow.viewer_api.http.problems import Problem, invalid_request
+from spanflow.viewer_api.http.query_values import parsed_time, plain
+from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.own_totals import own_totals
-from spanflow.viewer_api.texts import plain
 from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["conversations"])
@@ -79,7 +84,7 @@ async def conversations(
         "min_tool_calls": min_tool_calls,
         "min_tokens": min_tokens,
     }
-    await viewer.look(request, "conversations_listed", user_id=one, searched=searched)
+    await viewer.record_access(request, "conversations_listed", user_id=one, searched=searched)
     if user and (person := plain(user).strip()):
         found = await viewer.users.ids_matching(person, MAX_PEOPLE + 1, visible)
         if len(found) > MAX_PEOPLE:
@@ -140,7 +145,7 @@ async def conversation(
     limit = min(limit, MAX_ITEMS)
     items = await reader.items(outline, first, limit)
     users = [user_id, *(_owner(each) for each in (*turns.summaries, *items))]
-    await viewer.look_at(request, "conversation_read", users, target=conversation_id)
+    await viewer.record_access_to(request, "conversation_read", users, target=conversation_id)
     rest = len(outline.rows) > first + limit
     told = _told_by_flow(outline)
     return json_response(
@@ -172,12 +177,12 @@ async def activities_of_flow(request: Request, principal: MayRead, reader: Reade
             await viewer.missed(request, "flow_read", flow_id)
             raise Problem(404, "flow_not_found", "There is no flow with this id.")
         owner, conversation_id = flow.user_id, shown_id(flow.conversation_id)
-    await viewer.look(request, "flow_read", user_id=owner, target=flow_id)
+    await viewer.record_access(request, "flow_read", user_id=owner, target=flow_id)
     return json_response({"flow_id": flow_id, "conversation_id": conversation_id, "activities": items})
 
 
 async def _head(
-    viewer: Viewer, conversation_id: str, user_id: str | None, head: Row | None, turns: Turns
+    viewer: Viewer, conversation_id: str, user_id: str | None, head: Row | None, turns: ConcurrencyLimiter
 ) -> dict[str, Any]:
     """Its totals. Of a conversation of which nothing was recorded but its flows, what these say."""
     people = await viewer.users.names_of([user_id])

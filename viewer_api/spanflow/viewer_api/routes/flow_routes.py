@@ -8,12 +8,17 @@ from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.documents import Flow
-from spanflow.viewer_api.flow_reader import FlowReader, flow_reader
-from spanflow.viewer_api.problems import Problem
-from spanflow.viewer_api.responses import json_response, raw_json_response
-from spanflow.viewer_api.seeds_answers import as_seeds_row, as_session_document, as_session_row, session_tree_json
-from spanflow.viewer_api.texts import filter_text
+from spanflow.viewer_api.flows.documents import Flow
+from spanflow.viewer_api.flows.flow_reader import FlowReader, flow_reader
+from spanflow.viewer_api.flows.legacy_answers import (
+    as_legacy_row,
+    as_session_document,
+    as_session_row,
+    session_tree_json,
+)
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.query_values import filter_text
+from spanflow.viewer_api.http.responses import json_response, raw_json_response
 from spanflow.viewer_api.viewer import Needs, checked_id, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -47,9 +52,9 @@ async def flows_of_user(
     """A user's flows, newest first."""
     user_id = checked_id(user_id)
     await viewer_of(request).must_see(request, "flows_read", user_id)
-    await viewer_of(request).look(request, "flows_read", user_id=user_id)
+    await viewer_of(request).record_access(request, "flows_read", user_id=user_id)
     flows = await reader.of_user(user_id, None, min(limit, MAX_FLOWS))
-    return await asyncio.to_thread(lambda: json_response({"flows": [as_seeds_row(flow) for flow in flows]}))
+    return await asyncio.to_thread(lambda: json_response({"flows": [as_legacy_row(flow) for flow in flows]}))
 
 
 @router.get("/flows/user/{user_id}/sessions")
@@ -65,7 +70,7 @@ async def sessions_of_user(
     """A user's sessions, newest first, each with its checkpoints."""
     user_id = checked_id(user_id)
     await viewer_of(request).must_see(request, "sessions_read", user_id)
-    await viewer_of(request).look(request, "sessions_read", user_id=user_id)
+    await viewer_of(request).record_access(request, "sessions_read", user_id=user_id)
     sessions = await reader.sessions_of_user(user_id, filter_text(source), min(limit, MAX_FLOWS))
 
     def body() -> Response:
@@ -91,7 +96,7 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
     if flow is None:
         await viewer_of(request).missed(request, "flow_read", flow_id)
         raise Problem(404, "flow_not_found", "There is no flow with this id.")
-    await viewer_of(request).look(request, "flow_read", user_id=flow.user_id, target=flow_id)
+    await viewer_of(request).record_access(request, "flow_read", user_id=flow.user_id, target=flow_id)
     shown = {
         **flow.ids(),
         "open": flow.open,
@@ -110,5 +115,5 @@ async def _session(request: Request, reader: FlowReader, session_id: str) -> lis
         await viewer_of(request).missed(request, "session_read", session_id)
         raise Problem(404, "session_not_found", "There is no session with this id.")
     users = [flow.user_id for flow in flows]
-    await viewer_of(request).look_at(request, "session_read", users, target=session_id)
+    await viewer_of(request).record_access_to(request, "session_read", users, target=session_id)
     return flows

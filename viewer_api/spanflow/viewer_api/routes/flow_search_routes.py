@@ -11,16 +11,16 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.flow_query import MAX_TEXT, Counting, FlowQuery, flow_query
-from spanflow.viewer_api.flow_reader import flow_reader
-from spanflow.viewer_api.paging import MAX_CURSOR, cursor_of_another_search, packed, unpacked, unreadable_cursor
-from spanflow.viewer_api.problems import invalid_request
-from spanflow.viewer_api.responses import json_response
-from spanflow.viewer_api.running_flows import RunningFlow
+from spanflow.viewer_api.flows.flow_query import MAX_TEXT, Counting, FlowQuery, flow_query
+from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.flows.running_flows import RunningFlow
+from spanflow.viewer_api.flows.summaries import stored_summary
+from spanflow.viewer_api.http.paging import MAX_CURSOR, cursor_of_another_search, packed, unpacked, unreadable_cursor
+from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.flow_filters import RUNNING, Filters
 from spanflow.viewer_api.store.flow_search import Page
 from spanflow.viewer_api.store.flow_statements import Order, Position
-from spanflow.viewer_api.summaries import stored_summary
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -87,7 +87,7 @@ async def flows(
     for wanted in asked.user_ids or ():
         await viewer.must_see(request, "flows_listed", wanted)
     targets = asked.session_ids or asked.conversation_ids or ()
-    await viewer.look(
+    await viewer.record_access(
         request,
         "flows_listed",
         user_id=asked.user_ids[0] if asked.user_ids and len(asked.user_ids) == 1 else None,

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from spanflow.span_processors.tree.tree import NS_PER_S, Outlook
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.documents import Flow
-from spanflow.viewer_api.flow_reader import flow_reader
-from spanflow.viewer_api.flow_tree import FlowTree, open_processes, tree_of
-from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
-from spanflow.viewer_api.problems import Problem
-from spanflow.viewer_api.responses import raw_json_response
+from spanflow.viewer_api.flows.documents import Flow
+from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.flows.flow_tree import FlowTree, open_processes, tree_of
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.responses import raw_json_response
+from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -42,7 +42,7 @@ async def _shown(request: Request, principal: Principal, flow_id: str, write: Ca
     if flow is None:
         await viewer.missed(request, "flow_read", flow_id)
         raise Problem(404, "flow_not_found", "There is no flow with this id.")
-    await viewer.look(request, "flow_read", user_id=flow.user_id, target=flow_id)
+    await viewer.record_access(request, "flow_read", user_id=flow.user_id, target=flow_id)
     outlook = await _outlook(viewer, flow)
     return raw_json_response(await asyncio.to_thread(lambda: write(tree_of(flow, outlook))))
 

@@ -4,18 +4,18 @@ from fastapi import APIRouter, Depends, Request
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from spanflow.viewer_api.auth.doors import Declaration, Everybody
 from spanflow.viewer_api.auth.permissions import Principal, Right, Role, allowed
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers, peer_of
+from spanflow.viewer_api.auth.route_access import AccessRule, Public
+from spanflow.viewer_api.http.problems import Problem, forbidden, not_signed_in
+from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.operations.metrics import Metrics
-from spanflow.viewer_api.problems import Problem, forbidden, not_signed_in
-from spanflow.viewer_api.responses import json_response
 from spanflow.viewer_api.viewer import viewer_of
 
 router = APIRouter(include_in_schema=False)
 
 
-class MetricsReader(Declaration):
+class MetricsReader(AccessRule):
     """Whoever has the right to watch users, or asks from an address that is named for it."""
 
     is_open = True
@@ -34,13 +34,13 @@ class MetricsReader(Declaration):
             raise forbidden("A monitor or an admin may read this.")
 
 
-@router.get("/healthz", dependencies=[Depends(Everybody())])
+@router.get("/healthz", dependencies=[Depends(Public())])
 async def alive() -> Response:
     """The process serves."""
     return json_response({"status": "ok"})
 
 
-@router.get("/readyz", dependencies=[Depends(Everybody())])
+@router.get("/readyz", dependencies=[Depends(Public())])
 async def ready(request: Request) -> Response:
     """Postgres and its tables are needed for everything; without the rest only a part is missing."""
     report = await viewer_of(request).readiness.report()

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
 from starlette.responses import Response
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.live.event_stream import MAX_TOPICS, EventStream
-from spanflow.viewer_api.live.live_socket import serve_live
-from spanflow.viewer_api.live.seeds_socket import serve_all, serve_user
+from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.live.topic import Kind
-from spanflow.viewer_api.live.wishes import wishes
-from spanflow.viewer_api.problems import invalid_request
+from spanflow.viewer_api.sockets.event_stream import MAX_TOPICS, EventStream
+from spanflow.viewer_api.sockets.legacy_socket import serve_all, serve_user
+from spanflow.viewer_api.sockets.live_socket import serve_live
+from spanflow.viewer_api.sockets.subscription_requests import subscription_requests
 from spanflow.viewer_api.viewer import Needs, SocketNeeds, checked_id, stated_reason, viewer_of
 
 MayLook = Annotated[Principal, Depends(Needs(Right.LIVE))]
@@ -46,7 +46,7 @@ async def live_events(
 ) -> Response:
     """The messages of the live socket as server-sent events; every parameter may be given several times."""
     named = {Kind.USER: user_id or (), Kind.FLOW: flow_id or (), Kind.CONVERSATION: conversation_id or ()}
-    wanted = wishes(named, last_event_id or None)
+    wanted = subscription_requests(named, last_event_id or None)
     if len(wanted) > MAX_TOPICS:
         raise invalid_request(f"One stream follows at most {MAX_TOPICS} users, flows and conversations.")
     reason = stated_reason(request)

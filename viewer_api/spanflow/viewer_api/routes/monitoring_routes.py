@@ -10,14 +10,14 @@ from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.dates import parsed_time
-from spanflow.viewer_api.problems import invalid_request
-from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.query_values import parsed_time
+from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.monitoring.watch_documents import watch_documents
+from spanflow.viewer_api.monitoring.watching import EntryOf
 from spanflow.viewer_api.store.audit_log import MAX_REASON, Entry
 from spanflow.viewer_api.store.watches import Watch
 from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, clean_reason, stated_reason, viewer_of
-from spanflow.viewer_api.watch_documents import watch_documents
-from spanflow.viewer_api.watching import EntryOf
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1/monitoring", tags=["monitoring"])
@@ -135,7 +135,7 @@ async def disable_several(request: Request, principal: MayMonitor, body: Annotat
 async def watched(request: Request, principal: MayMonitor) -> Response:
     """Everybody who is watched now, the newest watch first."""
     viewer = viewer_of(request)
-    await viewer.look(request, "monitoring_listed", once_in=_SAME_LIST_SECONDS)
+    await viewer.record_access(request, "monitoring_listed", once_in=_SAME_LIST_SECONDS)
     await viewer.watching.refresh()
     watches = [watch for watch in viewer.watching.running() if principal.sees(watch.user_id)]
     return json_response({"monitored_users": await watch_documents(viewer.users, watches, viewer.clock())})

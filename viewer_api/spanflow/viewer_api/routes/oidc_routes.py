@@ -7,13 +7,13 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from spanflow.viewer_api.auth.doors import Everybody
 from spanflow.viewer_api.auth.oidc_login import LOGIN_SECONDS, Answer
 from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
 from spanflow.viewer_api.auth.rejected import Rejected
+from spanflow.viewer_api.auth.route_access import Public
 from spanflow.viewer_api.auth.secret_query import CALLBACK
 from spanflow.viewer_api.auth.session_cookie import set_session
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.store.audit_log import Entry
 from spanflow.viewer_api.viewer import Viewer, viewer_of
 
@@ -28,7 +28,7 @@ _FAILED: Final = "/#sign_in=failed"
 _REDIRECTS: Final[dict[str, Any]] = {
     "status_code": 303,
     "response_class": RedirectResponse,
-    "dependencies": [Depends(Everybody())],
+    "dependencies": [Depends(Public())],
     "openapi_extra": {"security": []},
     "responses": {404: {"description": "This viewer has no identity provider."}},
 }

@@ -7,13 +7,13 @@ from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
-from spanflow.viewer_api.auth.doors import Everybody
+from spanflow.viewer_api.auth.jwt_verification import MAX_LENGTH as MAX_TOKEN
 from spanflow.viewer_api.auth.permissions import Principal, rights_of
+from spanflow.viewer_api.auth.route_access import Public
 from spanflow.viewer_api.auth.session_cookie import delete_session, set_session
 from spanflow.viewer_api.auth.signed_tokens import MAX_LENGTH
-from spanflow.viewer_api.auth.verification import MAX_LENGTH as MAX_TOKEN
-from spanflow.viewer_api.problems import Problem
-from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.audit_log import Entry
 from spanflow.viewer_api.viewer import Needs, viewer_of
 
@@ -46,7 +46,7 @@ def _shown(principal: Principal) -> dict[str, Any]:
     }
 
 
-@router.post("", dependencies=[Depends(Everybody())], openapi_extra={"security": []})
+@router.post("", dependencies=[Depends(Public())], openapi_extra={"security": []})
 async def sign_in(request: Request, body: Credential) -> Response:
     """Exchange a one-time code, or a token, for a session cookie. Open to everybody."""
     viewer = viewer_of(request)
@@ -69,7 +69,7 @@ async def sign_in(request: Request, body: Credential) -> Response:
     return response
 
 
-@router.get("/methods", dependencies=[Depends(Everybody())], openapi_extra={"security": []})
+@router.get("/methods", dependencies=[Depends(Public())], openapi_extra={"security": []})
 async def methods(request: Request) -> Response:
     """How a browser can sign in here. Open to everybody."""
     oidc = ["oidc"] if viewer_of(request).oidc is not None else []

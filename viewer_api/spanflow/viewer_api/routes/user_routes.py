@@ -7,21 +7,21 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
-from spanflow.viewer_api.activity_documents import conversation_document
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
-from spanflow.viewer_api.dates import check_range, parsed_time
-from spanflow.viewer_api.flow_reader import flow_reader
-from spanflow.viewer_api.live.own_look import known_watch
-from spanflow.viewer_api.live.redis_flows import REDIS_ERRORS
-from spanflow.viewer_api.problems import Problem
-from spanflow.viewer_api.responses import json_response
+from spanflow.viewer_api.conversations.activity_documents import conversation_document
+from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.flows.summaries import stored_summary
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.query_values import check_range, parsed_time
+from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.monitoring.own_access import known_watch
+from spanflow.viewer_api.monitoring.watch_documents import watch_documents
 from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
 from spanflow.viewer_api.store.own_totals import own_totals
 from spanflow.viewer_api.store.person import Person
+from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.store.user_totals import UserTotals
-from spanflow.viewer_api.summaries import stored_summary
 from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
-from spanflow.viewer_api.watch_documents import watch_documents
 
 router = APIRouter(prefix="/api/v1", tags=["users"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -46,7 +46,7 @@ async def users(
     Without `q` everybody, as dashboards ask that fill a list of their own.
     """
     viewer = viewer_of(request)
-    await viewer.look(request, "users_searched", searched={"q": q})
+    await viewer.record_access(request, "users_searched", searched={"q": q})
     most = limit or (50 if q.strip() else MAX_PEOPLE)
     found = await viewer.users.search(q, min(most, MAX_PEOPLE), principal.visible)
     response = json_response({"users": [person.shown() for person in found]})
@@ -72,7 +72,7 @@ async def user(
     end = parsed_time(until, "until", end=True) or datetime.fromtimestamp(viewer.clock(), UTC)
     begin = parsed_time(since, "since") or max(end, _EPOCH + _USUAL_RANGE) - _USUAL_RANGE
     check_range(begin, end, viewer.settings.viewer_max_range_days)
-    await viewer.look(request, "user_read", user_id=user_id)
+    await viewer.record_access(request, "user_read", user_id=user_id)
     store, conversations = UserTotals(viewer.database), ConversationStore(viewer.database)
     people, seen = await viewer.users.names_of([user_id]), await viewer.users.seen(user_id)
     flows = await flow_reader(viewer, principal).past(await store.recent_flows(user_id, _RECENT))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.store.database import Connection, Database, Row
 
 #: A page that is reloaded, or a dashboard that asks every few seconds, is one look, not hundreds.
@@ -80,7 +80,7 @@ class AuditLog:
         self.written = 0
         self.failed = 0
 
-    async def look(self, *entries: Entry, once_in: float = SAME_LOOK_SECONDS) -> None:
+    async def record_access(self, *entries: Entry, once_in: float = SAME_LOOK_SECONDS) -> None:
         """Somebody reads; the same look within a minute, or within so many seconds, is one row."""
         now = self._monotonic()
         new = [entry for entry in dict.fromkeys(entries) if self._looks.get(entry, -inf) <= now - once_in]

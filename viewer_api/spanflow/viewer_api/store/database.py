@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from spanflow.viewer_api.problems import not_migrated, query_timeout, storage_unavailable
+from spanflow.viewer_api.http.problems import not_migrated, query_timeout, storage_unavailable
 
 _UNREACHABLE = (
     OSError,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from spanflow.viewer_api.problems import Problem, query_timeout
+from spanflow.viewer_api.http.problems import Problem, query_timeout
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Conditions, Filters, conditions_of
 from spanflow.viewer_api.store.flow_statements import (
@@ -28,7 +28,7 @@ from spanflow.viewer_api.store.flow_statements import (
     page_statement,
     sorted_statement,
 )
-from spanflow.viewer_api.store.stretches import Stretch, stretches_of
+from spanflow.viewer_api.store.time_windows import TimeWindow, time_windows_of
 
 #: An exact count goes no further.
 MAX_COUNT: Final = 100_000
@@ -85,7 +85,7 @@ class FlowSearch:
             return await self._sorted_page(filters, order, after, limit)
         deadline = _now() + self._patience
         rows: list[Row] = []
-        for stretch in stretches_of(filters):
+        for stretch in time_windows_of(filters):
             if after is not None and not stretch.below(after.start_key):
                 continue
             found, walk = await self._in_stretch(filters, stretch, after, limit - len(rows), deadline)
@@ -105,9 +105,9 @@ class FlowSearch:
         deadline = _now() + self._patience
         conditions = conditions_of(filters)
         total = 0
-        for stretch in stretches_of(filters):
+        for stretch in time_windows_of(filters):
 
-            async def read(part: Stretch, within: float) -> bool:
+            async def read(part: TimeWindow, within: float) -> bool:
                 nonlocal total
                 text, values = _counted(conditions, part, cap + 1 - total)
                 total += (await self._database.fetch(text, *values, within=within))[0]["found"]
@@ -152,7 +152,7 @@ class FlowSearch:
         return Count(round(plan[0]["Plan"]["Plan Rows"]), "estimated")
 
     async def _in_stretch(
-        self, filters: Filters, stretch: Stretch, after: Position | None, limit: int, deadline: float
+        self, filters: Filters, stretch: TimeWindow, after: Position | None, limit: int, deadline: float
     ) -> tuple[list[Row], _Walk | None]:
         walk = _Walk(_MOST_SLICE, by_filters=needs_two_looks(filters) and not stretch.outliers_only)
         if after is not None and after.slice_seconds is not None:
@@ -172,7 +172,7 @@ class FlowSearch:
                 walk.width = _WIDE_SLICE
         rows: list[Row] = []
 
-        async def read(part: Stretch, within: float) -> bool:
+        async def read(part: TimeWindow, within: float) -> bool:
             text, values = page_statement(filters, part, Order.NEWEST, after, limit - len(rows))
             options = BY_FILTERS if walk.by_filters else ""
             rows.extend(await self._database.fetch(text, *values, within=within, options=options))
@@ -184,10 +184,10 @@ class FlowSearch:
     async def _walk(
         self,
         walk: _Walk,
-        stretch: Stretch,
+        stretch: TimeWindow,
         after: Position | None,
         deadline: float,
-        read: Callable[[Stretch, float], Awaitable[bool]],
+        read: Callable[[TimeWindow, float], Awaitable[bool]],
     ) -> None:
         """Read slices of a stretch, newest first, until `read` has enough, or the end, or the deadline."""
         edges = (await self._database.fetch(_EDGES))[0]
@@ -226,7 +226,7 @@ class FlowSearch:
         rows: list[Row] = []
         two_looks = needs_two_looks(filters, order)
         if two_looks:
-            text, values = page_statement(filters, Stretch(), order, after, limit, near=True)
+            text, values = page_statement(filters, TimeWindow(), order, after, limit, near=True)
             rows = await self._database.fetch(text, *values, within=self._patience / 2, options=IN_ORDER)
         if len(rows) < limit:
             text, values = sorted_statement(filters, order, after, limit)
@@ -238,7 +238,7 @@ class FlowSearch:
         return Page(rows, Position(last["start_key"], last["flow_id"], float(last["sort_key"])))
 
 
-def _counted(conditions: Conditions, stretch: Stretch, cap: int) -> tuple[str, list[Any]]:
+def _counted(conditions: Conditions, stretch: TimeWindow, cap: int) -> tuple[str, list[Any]]:
     conditions = conditions.copy()
     stretch.add_to(conditions)
     text = (

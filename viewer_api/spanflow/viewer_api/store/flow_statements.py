@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from spanflow.viewer_api.store.flow_filters import COST, DURATION, TOKENS, Conditions, Filters, split_conditions
-from spanflow.viewer_api.store.stretches import Stretch, stretches_of
+from spanflow.viewer_api.store.time_windows import TimeWindow, time_windows_of
 
 #: What a list says about a flow.
 SUMMARY: Final = """
@@ -68,7 +68,7 @@ def needs_two_looks(filters: Filters, order: Order = Order.NEWEST) -> bool:
 
 def page_statement(
     filters: Filters,
-    stretch: Stretch,
+    stretch: TimeWindow,
     order: Order,
     after: Position | None,
     limit: int,
@@ -78,7 +78,7 @@ def page_statement(
 ) -> tuple[str, list[Any]]:
     """One page of one stretch; `near`: only from the next few thousand flows. `before` are the values of a statement
     that this one becomes a part of."""
-    if order is Order.NEWEST and stretch == Stretch() and (person := _only_person(filters)) is not None:
+    if order is Order.NEWEST and stretch == TimeWindow() and (person := _only_person(filters)) is not None:
         place = (after.start_key, after.flow_id) if after is not None else (_AFTER_ALL, "")
         return _OF_PERSON, [person, *place, limit]
     apart = order is Order.NEWEST and _person_by_person(filters)
@@ -125,7 +125,7 @@ def sorted_statement(filters: Filters, order: Order, after: Position | None, lim
     """One page of a list that is sorted by something else than time."""
     values: list[Any] = []
     parts = []
-    for stretch in stretches_of(filters):
+    for stretch in time_windows_of(filters):
         text, values = page_statement(filters, stretch, order, after, limit, values)
         parts.append(text)
     return (parts[0] if len(parts) == 1 else _united(parts, limit)), values

@@ -14,7 +14,7 @@ from typing import Any, Final
 import asyncpg
 
 from spanflow.span_processors.ids import is_id
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.person import Person

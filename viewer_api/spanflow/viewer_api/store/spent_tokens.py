@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.store.database import Database
 
 #: How long an answer is believed before Postgres is asked again; other viewer processes sign people out, too.

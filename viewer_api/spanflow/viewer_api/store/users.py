@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from spanflow.span_processors.ids import is_id
-from spanflow.viewer_api.problems import Problem
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.own_users import OwnUsers
 from spanflow.viewer_api.store.person import Person

@@ -1,6 +1,6 @@
 import { isObject } from "./canonical";
 import { isId } from "./ids";
-import { fromSeeds } from "./seedsEvent";
+import { fromLegacy } from "./legacyEvent";
 
 export type Phase = "start" | "update" | "end";
 export type Attributes = Readonly<Record<string, unknown>>;
@@ -60,7 +60,7 @@ const CHECKS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
 /** `value` as an event: itself when it is one, translated when it is one of a gateway older than Spanflow. */
 export function checked(value: unknown): SpanEvent {
   if (!isObject(value)) throw new EventError("an event is an object");
-  const event = Object.hasOwn(value, "phase") ? value : fromSeeds(value);
+  const event = Object.hasOwn(value, "phase") ? value : fromLegacy(value);
   if (!isId(event["node_id"])) throw new EventError("node_id is no id");
   for (const [field, content] of Object.entries(event)) {
     if (CHECKS.get(field)?.(content) === false) throw new EventError(`${field} has a value it cannot have`);

@@ -1,0 +1,209 @@
+"""The events of spans about which nothing is unusual, written straight into bytes; all others are `SpanEncoder`'s.
+
+Three things make it quick. A span is read through the SDK's own fields: each public property costs a call, some a copy
+under a lock; a span without these fields is unusual. What is the same for all spans of a shape is written once. And the
+merged entry of an ended span is spliced together from the bytes of its start and of its end, which is why `attributes`
+stand last in a start.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+from opentelemetry.trace import StatusCode
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
+
+from spanflow.span_processors import names
+from spanflow.span_processors.encoding.clean_attributes import CleanAttributes
+from spanflow.span_processors.encoding.event_types import EventTypes
+from spanflow.span_processors.encoding.open_flows import OpenSpan
+from spanflow.span_processors.encoding.shapes import Shape, Shapes
+
+_START: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x","phase":"start","parent_id":%b,"start_ns":"%d",%b'
+_END: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b}'
+_END_WITH_MORE: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b,"attributes":%b}'
+_MERGED: Final = b'{"node_id":"%016x",%b%b,%b,"late":%b}'
+_ONCE: Final = (
+    b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b%b%b,'
+    b'"phase":"end","end_ns":"%d","status":%b,"late":%b}'
+)
+_ATTRIBUTES: Final = b',"attributes":'
+#: What comes before `node_id` in a span told once: the fields that all entries of a flow share.
+SHARED: Final = len(_ONCE[: _ONCE.index(b'"node_id"')] % (b"f" * 32))
+#: What comes before `parent_id` in every start.
+_HEAD: Final = len(_START[: _START.index(b'"parent_id"')] % (b"f" * 32, 0))
+_ABSENT: Final = object()
+_NOTHING: Final[Mapping[str, Any]] = {}
+_REMEMBERED: Final = 8192
+_OUTCOMES: Final = {outcome: outcome.encode() for outcome in names.OUTCOMES}
+_LATE: Final = ("end_ns", "status")
+_LATE_WITH_OUTCOME: Final = ("end_ns", "outcome", "status")
+#: What nearly every end says: its status and outcome, and the names of the fields that only the end says.
+_USUAL: Final = (b'"unset"', orjson.dumps(_LATE))
+_USUAL_CHECKPOINT: Final = (b'"unset","outcome":"ok"', orjson.dumps(_LATE_WITH_OUTCOME))
+# Compared by identity: hashing an enumeration's member costs a call.
+_UNSET: Final = StatusCode.UNSET
+_ERROR: Final = StatusCode.ERROR
+
+#: The start event, its shape, how many links it tells, how many values were hidden, and whether an end may be spliced
+#: onto it. Plain tuples, as these are made for every span.
+Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
+#: The end event, the whole span as one merged entry, whether dashboards hear of it now, how many values were hidden.
+Ended: TypeAlias = tuple[bytes, bytes, bool, int]
+#: Start and end in one entry as it goes into the stream, the shape, and whether it says whose flow it is.
+Once: TypeAlias = tuple[bytes, Shape, bool]
+
+
+class FastPath:
+    """Every method gives None when something about the span is unusual. Used by the encoder's thread only."""
+
+    def __init__(self, clean: CleanAttributes, types: EventTypes, shapes: Shapes) -> None:
+        self._clean = clean
+        self._types = types
+        self._shapes = shapes
+        self._late: dict[tuple[str, ...], bytes] = {}
+
+    def start(
+        self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
+    ) -> Started | None:
+        """The start event. `more` is said beside the span's own attributes."""
+        try:
+            links, parent, kind, scope = span._links, span._parent, span._kind, span._instrumentation_scope
+            if links if type(links) is tuple else links._dq:
+                return None
+        except AttributeError:
+            return None
+        _, span_id, _, flags, state, _ = span._context
+        cleaned = self._clean({**attributes, **more} if more else attributes)
+        if cleaned is None or (state is not DEFAULT_TRACE_STATE and state):
+            return None
+        written, clean, hidden, _ = cleaned
+        shape = self._shapes.of(name, self._types.of(name, attributes), kind, scope, flags, span._resource)
+        parent_id = b"null" if parent is None else b'"%016x"' % parent[1]
+        data = _START % (flow_id, span_id, parent_id, span._start_time or 0, shape.middle)
+        data = b"%b%b%b}" % (data, _ATTRIBUTES, written) if clean else data + b"}"
+        return data, shape, 0, hidden + shape.hidden, True
+
+    def end(self, flow_id: bytes, span: Any, attributes: Mapping[str, Any], opened: OpenSpan) -> Ended | None:
+        """The end event, which says what the start did not, and the whole span."""
+        try:
+            name, status = span._name, span._status
+            if not opened.usual or name != opened.name or _says_more(span, status):
+                return None
+        except AttributeError:
+            return None
+        difference = _difference(opened.attributes, attributes)
+        if difference is None:
+            return None
+        shape, span_id, start = opened.shape, opened.span_id, opened.data
+        written, hidden = b"", 0
+        if difference:
+            cleaned = self._clean(difference)
+            if cleaned is None or self._types.of(name, attributes) != shape.event_type:
+                return None
+            written, difference, hidden, _ = cleaned
+        said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
+        tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, said)
+        if not difference:
+            data = _END % (flow_id, span_id, tail)
+            return data, _MERGED % (span_id, start[_HEAD:-1], b"", tail, late), shape.rings_at_end, hidden
+        data = _END_WITH_MORE % (flow_id, span_id, tail, written)
+        if start.endswith(b"}}"):
+            body, more = start[_HEAD:-2] + b",", written[1:]
+        else:
+            body, more = start[_HEAD:-1] + _ATTRIBUTES, written
+        return data, _MERGED % (span_id, body, more, tail, late), shape.rings_at_end, hidden
+
+    def once(
+        self,
+        flow_id: bytes,
+        span: Any,
+        attributes: Mapping[str, Any],
+        event_type: str,
+        name: str,
+        before: Mapping[str, Any],
+        more: Mapping[str, Any],
+    ) -> Once | None:
+        """A span that has ended already, in one entry. `event_type`, `name` and `before` are what its start had."""
+        status, parent = span._status, span._parent
+        _, span_id, _, flags, state, _ = span._context
+        if span._name != name or _says_more(span, status) or (state is not DEFAULT_TRACE_STATE and state):
+            return None
+        difference = _difference(before, attributes)
+        if difference is None or (difference and self._types.of(name, attributes) != event_type):
+            return None
+        if more:
+            attributes = {**attributes, **more}
+        cleaned = self._clean(attributes)
+        if cleaned is None or cleaned[2]:
+            return None
+        shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, flags, span._resource)
+        said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
+        data = _ONCE % (
+            flow_id,
+            span_id,
+            b"null" if parent is None else b'"%016x"' % parent[1],
+            span._start_time or 0,
+            shape.middle,
+            _ATTRIBUTES if attributes else b"",
+            cleaned[0] if attributes else b"",
+            span._end_time or 0,
+            said,
+            late,
+        )
+        return data, shape, cleaned[3]
+
+    def _said_at_end(self, code: StatusCode, difference: Mapping[str, Any], is_checkpoint: bool) -> tuple[bytes, bytes]:
+        """Status and outcome, and the names of the fields that only the end says."""
+        if code is _UNSET and not difference:
+            return _USUAL_CHECKPOINT if is_checkpoint else _USUAL
+        status = b"unset" if code is _UNSET else b"error" if code is _ERROR else b"ok"
+        said = difference.get(names.ATTR_OUTCOME)
+        outcome = _OUTCOMES.get(said) if type(said) is str else None
+        if outcome is None:
+            if not is_checkpoint:
+                return b'"%b"' % status, self._late_fields(_LATE, difference)
+            outcome = b"error" if code is _ERROR else b"ok"
+        return b'"%b","outcome":"%b"' % (status, outcome), self._late_fields(_LATE_WITH_OUTCOME, difference)
+
+    def _late_fields(self, fields: tuple[str, ...], difference: Mapping[str, Any]) -> bytes:
+        key = (*fields, *difference)
+        late = self._late.get(key)
+        if late is None:
+            if len(self._late) > _REMEMBERED:
+                self._late.clear()
+            late = self._late[key] = orjson.dumps(sorted([*fields, *(f"attributes/{name}" for name in difference)]))
+        return late
+
+
+def _says_more(span: Any, status: Any) -> bool:
+    """Whether the end has to say more than status, outcome and attributes. Raises `AttributeError` for a strange span.
+
+    The SDK keeps events and links in lists of its own kind, quick spans an empty tuple while there are none.
+    """
+    events, links = span._events, span._links
+    return bool(
+        status._description
+        or (events if type(events) is tuple else events._dq)
+        or (links if type(links) is tuple else links._dq)
+        or span._attributes.dropped
+    )
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The attributes that are new; None when one of them was there before with another value."""
+    if after is before:
+        return _NOTHING
+    difference: dict[str, Any] | None = None
+    for key, value in after.items():
+        old = before.get(key, _ABSENT)
+        # Values that nobody touched are the same objects, so this is quick.
+        if old is not value:
+            if old is not _ABSENT:
+                if type(old) is type(value) and old == value:
+                    continue
+                return None
+            if difference is None:
+                difference = {}
+            difference[key] = value
+    return _NOTHING if difference is None else difference

@@ -1,0 +1,40 @@
+"""The viewer's own mistakes, answered inside the other layers.
+
+The framework's own handler stands outside of all of them: its answer would come without the headers that keep browsers
+careful, could not be read by dashboards of other origins, and would be counted as if the client had gone.
+"""
+
+import logging
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from spanflow.viewer_api.http.problems import internal_error
+
+log = logging.getLogger(__name__)
+
+
+class Mistakes:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception:
+            # What has begun cannot become another answer: the server cuts it off, so that it is not taken for whole.
+            if begun:
+                raise
+            log.exception("A request failed by a mistake of the viewer: %s %s", scope["method"], scope["path"])
+            await internal_error().response()(scope, receive, send)

@@ -1,0 +1,152 @@
+"""One conversation: what was said in it, and the flows that were its turns, stored or still running."""
+
+import asyncio
+import logging
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from spanflow.span_processors import names
+from spanflow.viewer_api.auth.permissions import Principal
+from spanflow.viewer_api.conversations.activity_documents import activity_document
+from spanflow.viewer_api.conversations.tool_pairs import paired
+from spanflow.viewer_api.flows.documents import Flow, from_stream
+from spanflow.viewer_api.flows.summaries import live_summary, stored_summary
+from spanflow.viewer_api.flows.withheld import Withheld
+from spanflow.viewer_api.store.conversations import MAX_OUTLINE, ConversationStore
+from spanflow.viewer_api.store.database import Row
+from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.viewer import Viewer
+
+log = logging.getLogger(__name__)
+
+#: Running turns that one answer shows.
+_MAX_RUNNING: Final = 50
+
+#: The place of an activity in its conversation.
+Place = tuple[int, datetime, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The activities of a conversation in their order, a call and its response as one."""
+
+    rows: Sequence[Row]
+    #: Ids of calls → ids of their responses.
+    responses: Mapping[str, str]
+    #: There are more activities than are read.
+    truncated: bool
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "Outline":
+        kept = rows[:MAX_OUTLINE]
+        pairs = paired(kept)
+        answered = set(pairs.values())
+        return cls([row for row in kept if row["activity_id"] not in answered], pairs, len(rows) > MAX_OUTLINE)
+
+    def after(self, place: Place | None) -> int:
+        """The index of the first activity behind a place."""
+        return 0 if place is None else bisect_right(self.rows, place, key=place_of)
+
+    def first_of(self, wanted: str) -> int:
+        """The index of an activity (or of the call that it answers), or of the first one of a flow; 0 if neither."""
+        call = next((call for call, response in self.responses.items() if response == wanted), wanted)
+        return next((index for index, row in enumerate(self.rows) if call in (row["activity_id"], row["flow_id"])), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyLimiter:
+    summaries: list[dict[str, Any]]
+    #: The last stored one of a full page.
+    end: tuple[datetime, str] | None
+
+
+def _took(call: Row, response: Row) -> float:
+    """As the gateway measured it, or else the time between the two."""
+    if response["duration_ms"] is not None:
+        return float(response["duration_ms"])
+    apart: timedelta = response["created_at"] - call["created_at"]
+    return max(0.0, round(apart.total_seconds() * 1000, 3))
+
+
+def place_of(row: Row) -> Place:
+    return row["sequence_num"], row["created_at"], row["activity_id"]
+
+
+def conversation_reader(viewer: Viewer, principal: Principal) -> "ConversationReader":
+    """Reads what `principal` may see."""
+    withheld = Withheld(viewer.watching, viewer.metadata, principal)
+    return ConversationReader(ConversationStore(viewer.database), viewer.redis_flows, principal.visible, withheld)
+
+
+class ConversationReader:
+    """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
+
+    def __init__(
+        self, store: ConversationStore, redis: RedisFlows, visible: Collection[str] | None, withheld: Withheld
+    ) -> None:
+        self._store = store
+        self._redis = redis
+        self._visible = visible
+        self._withheld = withheld
+
+    async def head(self, conversation_id: str) -> Row | None:
+        return await self._store.one(conversation_id, self._visible)
+
+    async def outline(self, conversation_id: str) -> Outline:
+        rows = await self._store.outline(conversation_id, self._visible)
+        return await asyncio.to_thread(Outline.of, rows)
+
+    async def outline_of_flow(self, flow_id: str) -> Outline:
+        rows = await self._store.outline_of_flow(flow_id, self._visible)
+        return await asyncio.to_thread(Outline.of, rows)
+
+    async def items(self, outline: Outline, first: int, limit: int) -> list[dict[str, Any]]:
+        """Activities with their contents, each call with its response."""
+        page = [row["activity_id"] for row in outline.rows[first : first + limit]]
+        answers = [outline.responses[call] for call in page if call in outline.responses]
+        rows = await self._store.activities([*page, *answers])
+        return [self._item(activity_id, outline, rows) for activity_id in page if activity_id in rows]
+
+    def _item(self, activity_id: str, outline: Outline, rows: Mapping[str, Row]) -> dict[str, Any]:
+        item = {**activity_document(rows[activity_id]), "source": rows[activity_id]["source"]}
+        if item["activity_type"] == names.MCP_TOOL_CALL:
+            response = rows.get(outline.responses.get(activity_id, ""))
+            item["response"] = activity_document(response) if response is not None else None
+            item["duration_ms"] = _took(rows[activity_id], response) if response is not None else None
+        return item
+
+    async def turns(self, conversation_id: str, after: tuple[datetime, str] | None, limit: int) -> ConcurrencyLimiter:
+        """The flows of a conversation in the order they began. What still runs stands on the last page."""
+        running = await self._running(conversation_id)
+        rows = await self._store.turns(conversation_id, self._visible, after, limit + 1)
+        more, rows = len(rows) > limit, rows[:limit]
+        live = {} if more else {flow.flow_id: live_summary(flow) for flow in running}
+        seen = await self._withheld.past(rows, self._redis)
+        stored = [stored_summary(row) for row in seen if row["flow_id"] not in live]
+        summaries = stored + list(live.values())
+        summaries.sort(key=lambda turn: (turn["started_at"] is None, turn["started_at"], turn["flow_id"]))
+        return ConcurrencyLimiter(summaries, (rows[-1]["start_key"], rows[-1]["flow_id"]) if more else None)
+
+    async def _running(self, conversation_id: str) -> list[Flow]:
+        try:
+            flow_ids = await self._redis.of_conversation(conversation_id)
+            running = await self._redis.open_among(flow_ids)
+            wanted = [flow_id for flow_id in flow_ids if flow_id in running][:_MAX_RUNNING]
+            found = await self._redis.reduced_all(wanted)
+        except REDIS_ERRORS as why:
+            log.debug("Redis cannot be asked for running turns: %s", why)
+            return []
+        flows = await asyncio.to_thread(
+            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]
+        )
+        return [
+            self._withheld.running(flow)
+            for flow in flows
+            if flow.conversation_id == conversation_id and self._sees(flow.user_id)
+        ]
+
+    def _sees(self, user_id: str | None) -> bool:
+        return self._visible is None or (user_id is not None and user_id in self._visible)

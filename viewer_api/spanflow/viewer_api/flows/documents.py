@@ -1,0 +1,143 @@
+"""Flows as the API shows them: rows of Postgres and what is still only in Redis, put together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from spanflow.span_processors import names
+from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.flow_identity import identity_of_flow
+from spanflow.span_processors.tree.legacy_view import flow_events
+from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.viewer_api.store.database import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow, wherever it is kept."""
+
+    flow_id: str
+    session_id: str | None
+    user_id: str | None
+    conversation_id: str | None
+    source: str | None
+    created_at: datetime | None
+    completed_at: datetime | None
+    open: bool
+    document: Mapping[str, Any]
+    #: As it is stored; None while nothing is, or when a model has no price.
+    cost: float | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Not a row of a gateway that was written before Spanflow; those are shown as they were stored."""
+        return "flow_id" in self.document
+
+    def legacy_events(self) -> list[Any]:
+        """One flat entry per checkpoint, as existing dashboards read them."""
+        if not self.is_ours:
+            return list(flow_data.events_in(self.document))
+        identity = Identity(
+            user_id=self.user_id,
+            session_id=self.session_id,
+            conversation_id=self.conversation_id,
+            source=self.source,
+        )
+        return list(flow_events(flow_data.read(self.document).entries(), identity))
+
+    def legacy_document(self) -> dict[str, Any]:
+        """`flow_data` as existing dashboards read it."""
+        if not self.is_ours:
+            return dict(self.document)
+        own = {key: value for key, value in self.document.items() if key not in {"events", "processes", "stated"}}
+        return {**own, "events": self.legacy_events()}
+
+    def ids(self) -> dict[str, Any]:
+        return {
+            "flow_id": self.flow_id,
+            "session_id": shown_id(self.session_id),
+            "user_id": shown_id(self.user_id),
+            "conversation_id": shown_id(self.conversation_id),
+        }
+
+
+def from_row(row: Row) -> Flow:
+    document = orjson.loads(row["flow_data"] or "{}")
+    if not isinstance(document, dict):
+        document = {"events": document if isinstance(document, list) else []}
+    return Flow(
+        flow_id=row["flow_id"],
+        session_id=row["session_id"],
+        user_id=row["user_id"],
+        conversation_id=row["conversation_id"],
+        source=row["source"],
+        created_at=row["created_at"] or row["started_at"],
+        completed_at=row["completed_at"],
+        open=False,
+        document=document,
+        cost=row.get("cost"),
+    )
+
+
+def from_stream(flow_id: str, reducer: FlowReducer) -> Flow:
+    """A flow that Redis still has: running, or complete and not yet stored."""
+    entries = reducer.entries()
+    identity = identity_of_flow(entries)
+    starts = [int(entry["start_ns"]) for entry in entries if "start_ns" in entry]
+    ends = [int(entry["end_ns"]) for entry in entries if "end_ns" in entry]
+    running = any(entry["phase"] != names.END for entry in entries)
+    return Flow(
+        flow_id=flow_id,
+        session_id=identity.session_id,
+        user_id=identity.user_id,
+        conversation_id=identity.conversation_id,
+        source=identity.source,
+        created_at=_moment(min(starts)) if starts else None,
+        completed_at=_moment(max(ends)) if ends and not running else None,
+        open=running,
+        document=flow_data.build(flow_id, entries, identity=identity),
+    )
+
+
+def merged(stored: Flow, live: Flow) -> Flow:
+    """A flow that is in both places: parts of it were stored while others still run."""
+    document: Mapping[str, Any] = live.document
+    if stored.is_ours:
+        document = flow_data.merge(stored.document, live.document)
+    starts = [moment for moment in (stored.created_at, live.created_at) if moment is not None]
+    ends = [moment for moment in (stored.completed_at, live.completed_at) if moment is not None]
+    return Flow(
+        flow_id=stored.flow_id,
+        session_id=stored.session_id or live.session_id,
+        user_id=stored.user_id or live.user_id,
+        conversation_id=stored.conversation_id or live.conversation_id,
+        source=stored.source or live.source,
+        created_at=min(starts, default=None),
+        completed_at=None if live.open else max(ends, default=None),
+        open=live.open,
+        document=document,
+        cost=stored.cost,
+    )
+
+
+def together(stored: Iterable[Flow], live: Iterable[Flow]) -> list[Flow]:
+    """Both, each flow once, in start order."""
+    flows = {flow.flow_id: flow for flow in stored}
+    for flow in live:
+        known = flows.get(flow.flow_id)
+        flows[flow.flow_id] = merged(known, flow) if known else flow
+    return sorted(flows.values(), key=lambda flow: (flow.created_at or _NEVER, flow.flow_id))
+
+
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def _moment(ns: int) -> datetime:
+    """To the microsecond, without the rounding of a float."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)

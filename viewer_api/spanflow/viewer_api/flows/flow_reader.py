@@ -1,0 +1,181 @@
+"""Reads flows from wherever they are: Postgres, and Redis for what still runs or was not stored yet.
+
+Redis is asked first: a flow that leaves it in between is in Postgres by then. Without Redis the past is still served.
+Large documents are taken apart in threads, because the live sockets need the event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from spanflow.viewer_api.auth.permissions import Principal
+from spanflow.viewer_api.flows.documents import Flow, from_row, from_stream, together
+from spanflow.viewer_api.flows.running_flows import RunningFlow, belongs, summed_up
+from spanflow.viewer_api.flows.withheld import Withheld
+from spanflow.viewer_api.store.database import Row
+from spanflow.viewer_api.store.flow_filters import Filters
+from spanflow.viewer_api.store.flow_search import Count
+from spanflow.viewer_api.store.flows import FlowStore
+from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.viewer import Viewer
+
+log = logging.getLogger(__name__)
+
+#: Running flows that one answer shows, the newest.
+_MAX_RUNNING = 50
+#: Running flows that a search looks at, the newest.
+_MAX_SEARCHED = 200
+#: Running flows of which a count asks whether a part of them is stored.
+_MAX_OPEN = 20_000
+#: Of so many people a search looks for running flows.
+_MAX_PEOPLE = 500
+
+
+def flow_reader(viewer: Viewer, principal: Principal) -> "FlowReader":
+    """Reads what `principal` may see."""
+    withheld = Withheld(viewer.watching, viewer.metadata, principal)
+    return FlowReader(viewer.flows, viewer.redis_flows, principal.visible, withheld)
+
+
+class FlowReader:
+    """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
+
+    def __init__(
+        self, store: FlowStore, redis: RedisFlows, visible: Collection[str] | None, withheld: Withheld
+    ) -> None:
+        self._store = store
+        self._redis = redis
+        self._visible = visible
+        self._withheld = withheld
+        #: Redis was asked and did not answer: what runs is not among what was read.
+        self.without_running = False
+
+    async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Flow]:
+        """Newest first."""
+        live = await self._live(lambda: self._redis.open_of_user(user_id))
+        live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
+        rows = await self._store.of_user(user_id, source, limit) if self._sees(user_id) else []
+        rows = await self._beside(live, rows)
+        return await asyncio.to_thread(lambda: self._together(rows, live)[::-1][:limit])
+
+    async def of_session(self, session_id: str, limit: int) -> list[Flow]:
+        """In start order. A flow without a session is found by its own id."""
+        live = await self._live(lambda: self._redis.open_of_session(session_id))
+        rows = await self._store.of_session(session_id, limit, self._visible)
+        if not rows and not live and (row := await self._store.one(session_id, self._visible)) is not None:
+            rows = [row]
+        rows = await self._beside(live, rows)
+        return await asyncio.to_thread(lambda: self._together(rows, live))
+
+    async def sessions_of_user(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Flow]]:
+        """The flows of each of the newest sessions, the newest session first."""
+        live = await self._live(lambda: self._redis.open_of_user(user_id))
+        live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
+        stored = await self._store.of_newest_sessions(user_id, source, limit) if self._sees(user_id) else {}
+        kept = {session_id: await self._beside(live, flows) for session_id, flows in stored.items()}
+        rows = {session_id: flows for session_id, flows in kept.items() if flows}
+        return await asyncio.to_thread(self._by_session, live, rows, limit)
+
+    async def running(self, filters: Filters, now: datetime) -> list[RunningFlow]:
+        """Flows that are not stored yet and match, newest first, as far as they are among the newest of all."""
+        live = await self._live(lambda: self._candidates(filters), _MAX_SEARCHED)
+
+        def matching() -> list[RunningFlow]:
+            # Before they are searched: what may not be seen may not be found either.
+            flows = map(summed_up, self._together((), live)[::-1])
+            return [running for running in flows if belongs(running, filters, now)]
+
+        return await asyncio.to_thread(matching)
+
+    async def _candidates(self, filters: Filters) -> list[str]:
+        """Running flows that the narrowest index of Redis names."""
+        people = filters.people
+        if filters.session_ids is not None:
+            indexes = [await self._redis.open_of_session(session_id) for session_id in filters.session_ids]
+        elif filters.conversation_ids is not None:
+            indexes = [await self._redis.of_conversation(each) for each in filters.conversation_ids]
+            indexes = [list(await self._redis.open_among(found)) for found in indexes]
+        elif people is not None:
+            indexes = [await self._redis.open_of_users(people[:_MAX_PEOPLE])]
+        else:
+            indexes = [await self._redis.newest_open(_MAX_SEARCHED)]
+        return list(dict.fromkeys(flow_id for index in indexes for flow_id in index))
+
+    async def one(self, flow_id: str) -> Flow | None:
+        live: Flow | None = None
+        try:
+            reducer = await self._redis.reduced(flow_id)
+            live = from_stream(flow_id, reducer) if len(reducer) else None
+        except REDIS_ERRORS as why:
+            log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
+        # What is stored may not know yet whose it is, or not any more: with a live part, both together decide.
+        row = await self._store.one(flow_id, self._visible if live is None else None)
+        running = live is not None and (row is None or live.open)
+        found = await asyncio.to_thread(
+            lambda: self._together([row] if row else [], [live] if live else [], running=running)
+        )
+        return found[0] if found and self._sees(found[0].user_id) else None
+
+    async def count(self, filters: Filters) -> Count:
+        """How many stored flows match, without those that `past` leaves out: a count tells what is in them as well."""
+        found = await self._store.search.count(filters)
+        if not found.value or not self._withheld.anybody():
+            return found
+        try:
+            running = await self._redis.newest_open(_MAX_OPEN)
+        except REDIS_ERRORS:
+            return found
+        rows = await self._store.search.among(filters, running)
+        kept_back = len(rows) - len(await self.past(rows))
+        return replace(found, value=found.value - kept_back)
+
+    async def estimate(self, filters: Filters) -> Count:
+        """How many stored flows the planner expects to match; it has looked at none."""
+        return await self._store.search.estimate(filters)
+
+    async def past(self, rows: Sequence[Row]) -> list[Row]:
+        """Stored rows, as far as they may be seen while their flows still run."""
+        return await self._withheld.past(rows, self._redis)
+
+    async def _beside(self, live: Sequence[Flow], rows: Sequence[Row]) -> list[Row]:
+        """Stored rows that may be shown beside these running flows: more may run than one answer shows."""
+        running = {flow.flow_id for flow in live}
+        past = {row["flow_id"] for row in await self.past([row for row in rows if row["flow_id"] not in running])}
+        return [row for row in rows if row["flow_id"] in running or row["flow_id"] in past]
+
+    def _together(self, rows: Iterable[Row], live: Sequence[Flow], *, running: bool = True) -> list[Flow]:
+        """Stored and live parts, each flow once, in start order; of those that run, as much as may be seen.
+
+        A flow runs until it is stored for good: then it is the past, which roles decide about.
+        """
+        ids = {flow.flow_id for flow in live} if running else set()
+        flows = together(map(from_row, rows), live)
+        return [self._withheld.running(flow) if flow.flow_id in ids else flow for flow in flows]
+
+    def _by_session(self, live: Sequence[Flow], rows: Mapping[str, Sequence[Row]], limit: int) -> dict[str, list[Flow]]:
+        """Sessions with a running flow come first."""
+        running: dict[str, list[Flow]] = {}
+        for flow in reversed(live):
+            running.setdefault(flow.session_id or flow.flow_id, []).append(flow)
+        sessions: dict[str, list[Flow]] = {}
+        for session_id in [*running, *(session_id for session_id in rows if session_id not in running)][:limit]:
+            sessions[session_id] = self._together(rows.get(session_id, ()), running.get(session_id, ()))
+        return sessions
+
+    def _sees(self, user_id: str | None) -> bool:
+        return self._visible is None or (user_id is not None and user_id in self._visible)
+
+    async def _live(self, find: Callable[[], Awaitable[list[str]]], most: int = _MAX_RUNNING) -> list[Flow]:
+        try:
+            flow_ids = (await find())[:most]
+            found = await self._redis.reduced_all(flow_ids)
+        except REDIS_ERRORS as why:
+            log.debug("Redis cannot be asked for running flows: %s", why)
+            self.without_running = True
+            return []
+        flows = await asyncio.to_thread(
+            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]
+        )
+        return [flow for flow in flows if self._sees(flow.user_id)]

@@ -1,0 +1,141 @@
+"""Errors as problem details (RFC 9457): each has a code that never changes and a sentence for people."""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from spanflow.viewer_api.http import validation_errors
+
+_CODES = {404: "route_not_found", 405: "method_not_allowed", 400: "invalid_request", 413: "body_too_large"}
+
+
+class Problem(HTTPException):
+    """An error to be told to the client."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[dict[str, str]] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.code = code
+        self.errors = errors
+
+    def response(self) -> Response:
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status_code).phrase,
+            "status": self.status_code,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.errors is not None:
+            body["errors"] = self.errors
+        return Response(orjson.dumps(body), self.status_code, self.headers, "application/problem+json")
+
+
+def not_signed_in() -> Problem:
+    return Problem(
+        401,
+        "not_signed_in",
+        "Sign in first: send the access token as `Authorization: Bearer …`, or open the link from `spanflow up`.",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def too_many_attempts(wait: float) -> Problem:
+    return _wait("too_many_attempts", "Too many sign-ins from this address have failed.", wait)
+
+
+def too_many_requests(wait: float) -> Problem:
+    return _wait("too_many_requests", "You ask more often than SPANFLOW_VIEWER_REQUESTS_PER_SECOND allows.", wait)
+
+
+def too_many_at_once() -> Problem:
+    return _wait("too_many_requests", "Your earlier requests (SPANFLOW_VIEWER_REQUESTS_AT_ONCE) are not done.", 1.0)
+
+
+def too_many_sockets(most: int) -> Problem:
+    detail = f"You have {most} sockets open, and SPANFLOW_VIEWER_SOCKETS_PER_PERSON allows no more."
+    return Problem(429, "too_many_sockets", detail, headers={"Retry-After": "10"})
+
+
+def _wait(code: str, detail: str, seconds: float) -> Problem:
+    whole = max(1, math.ceil(seconds))
+    return Problem(429, code, f"{detail} Try again in {whole} s.", headers={"Retry-After": str(whole)})
+
+
+def identity_provider_unavailable() -> Problem:
+    detail = "The identity provider cannot be reached, so nobody can prove who they are."
+    return Problem(503, "identity_provider_unavailable", detail, headers={"Retry-After": "5"})
+
+
+def no_such_address() -> Problem:
+    return Problem(404, "route_not_found", "There is nothing at this address.")
+
+
+def forbidden(detail: str) -> Problem:
+    return Problem(403, "forbidden", detail)
+
+
+def invalid_id(detail: str) -> Problem:
+    return Problem(422, "invalid_id", detail)
+
+
+def invalid_request(detail: str) -> Problem:
+    return Problem(422, "invalid_request", detail)
+
+
+def range_too_long(most_days: int) -> Problem:
+    detail = f"The time range may have at most {most_days} days (SPANFLOW_VIEWER_MAX_RANGE_DAYS)."
+    return Problem(422, "range_too_long", detail)
+
+
+def storage_unavailable() -> Problem:
+    return Problem(503, "storage_unavailable", "Postgres cannot be reached.", headers={"Retry-After": "2"})
+
+
+def not_migrated() -> Problem:
+    return Problem(503, "not_migrated", "The tables are missing or of another version: run `spanflow migrate`.")
+
+
+def query_timeout() -> Problem:
+    return Problem(
+        503, "query_timeout", "The query took too long. Ask for less: a shorter time range or a lower limit."
+    )
+
+
+def internal_error() -> Problem:
+    return Problem(500, "internal_error", "The viewer made a mistake; its log says which.")
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, Problem):
+        return error.response()
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal_error")
+    return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = validation_errors.told(error)
+    detail = "; ".join(f"{each['where']}: {each['why']}" for each in errors) or "The request cannot be understood."
+    return Problem(422, "invalid_request", detail, errors=errors).response()
+
+
+def install(app: FastAPI) -> None:
+    """Make every refusal of `app` a problem. Its mistakes are `mistakes.py`'s."""
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)

@@ -1,0 +1,232 @@
+"""One live client, whatever its transport: what it follows, each with a task that sends, and what it is told beside."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection
+
+from spanflow.viewer_api.auth.permissions import Principal
+from spanflow.viewer_api.clock import moment
+from spanflow.viewer_api.http.problems import Problem, forbidden
+from spanflow.viewer_api.live import messages
+from spanflow.viewer_api.live.cursor import Cursor, together
+from spanflow.viewer_api.live.feed import STALLED_SECONDS
+from spanflow.viewer_api.live.frames import Frame
+from spanflow.viewer_api.live.subscription import REQUESTED, Subscription
+from spanflow.viewer_api.live.topic import Kind, Topic
+from spanflow.viewer_api.monitoring.own_access import known_watch, knows_watches, own_reason
+from spanflow.viewer_api.monitoring.watching import NOTICE_SECONDS, Change
+from spanflow.viewer_api.sockets.connection import RESTARTING, Closed
+from spanflow.viewer_api.sockets.owners import Owners
+from spanflow.viewer_api.sockets.subscription_requests import SubscriptionRequest
+from spanflow.viewer_api.sockets.transport import Transport
+from spanflow.viewer_api.sockets.watchdog import PATIENCE, recheck, unblock, until_closed
+from spanflow.viewer_api.store.flow_owners import FlowOwners
+from spanflow.viewer_api.store.watches import Watch
+from spanflow.viewer_api.viewer import Viewer
+
+MAX_TOPICS: Final = 100
+_MAX_NOTICES: Final = 1000
+_NOT_FOUND: Final = {
+    Kind.FLOW: ("flow_not_found", "There is no flow with this id."),
+    Kind.CONVERSATION: ("conversation_not_found", "There is no conversation with this id."),
+}
+
+
+class Client:
+    def __init__(self, connection: HTTPConnection, line: Transport, viewer: Viewer, principal: Principal) -> None:
+        self._connection = connection
+        self._line = line
+        self._viewer = viewer
+        self._principal = principal
+        self._owners = Owners(viewer.redis_flows, FlowOwners(viewer.database))
+        self._following: dict[tuple[Kind, str], tuple[Subscription, asyncio.Task[None]]] = {}
+        self._notices: asyncio.Queue[bytes] = asyncio.Queue(_MAX_NOTICES)
+        self._nothing_left = asyncio.Event()
+
+    async def run(self, *jobs: Callable[[], Awaitable[None]]) -> None:
+        """Greet, and do `jobs` until the first of them ends or the client is gone."""
+        hub, settings = self._viewer.hub, self._viewer.settings
+        hub.state_listeners.add(self._redis_changed)
+        hub.watching.listeners.append(self._watch_changed)
+        try:
+            with hub.parting(self._leave) as stopping:
+                if stopping:
+                    await self._leave()
+                    return
+                await self._line.send(
+                    messages.message(
+                        "hello",
+                        v=1,
+                        name=self._principal.name,
+                        heartbeat_seconds=settings.viewer_heartbeat_seconds,
+                        server_time_ms=int(self._viewer.clock() * 1000),
+                        stalled_after_seconds=STALLED_SECONDS,
+                        redis="up" if hub.redis_up else "down",
+                    )
+                )
+                await until_closed(
+                    *jobs,
+                    self._send_notices,
+                    lambda: unblock(self._line, PATIENCE * settings.viewer_heartbeat_seconds),
+                    lambda: recheck(self._line, self._viewer, self._principal),
+                )
+        finally:
+            hub.state_listeners.discard(self._redis_changed)
+            hub.watching.listeners.remove(self._watch_changed)
+            tasks = [task for _, task in self._following.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def until_nothing_is_left(self) -> None:
+        """Until everything that the client followed has ended."""
+        await self._nothing_left.wait()
+
+    async def admitted(self, wish: SubscriptionRequest, reason: str | None) -> Subscription:
+        """A place for what the client wants, written down in the audit log; `Problem` says why not."""
+        viewer = self._viewer
+        topic = await self._owners.topic(wish.kind, wish.id, self._principal)
+        if topic is None:
+            if wish.kind is Kind.USER:
+                await viewer.denied(self._connection, "live_opened", user_id=wish.id)
+                raise forbidden("You may not see what this user does.")
+            await viewer.missed(self._connection, "live_opened", wish.id)
+            raise Problem(404, *_NOT_FOUND[wish.kind])
+        watch = self._watch_of(topic)
+        own = own_reason(self._principal, topic.owner) if topic.owner is not None else None
+        if reason is None and watch is None and own is None:
+            raise Problem(422, "reason_required", "This user is not watched: say why you look.")
+        reason = viewer.watching.policy.reason(reason, required=False) or own
+        why = reason or (watch.reason if watch else None)
+        target = None if topic.kind is Kind.USER else topic.id
+        await viewer.record_access(self._connection, "live_opened", user_id=topic.owner, target=target, reason=why)
+        # What somebody may see anyway does not end with a watch.
+        subscription = Subscription(
+            topic,
+            viewer.hub.limits,
+            reason=reason if own or watch is None else None,
+            cursor=wish.cursor,
+            own=own is not None,
+        )
+        if wish.cursor_is_useless:
+            subscription.restart("cursor_expired")
+        return subscription
+
+    async def follow(self, subscription: Subscription) -> None:
+        """Say that it begins, and send everything from then on."""
+        topic = subscription.topic
+        await self._stop(topic.key, None)
+        watch = self._watch_of(topic)
+        expires_at = _until(watch.expires_at) if watch else None
+        known = {"watched": watch is not None, "expires_at": expires_at}
+        withheld = self._viewer.hub.withholds(subscription)
+        await self._line.send(messages.about("subscribed", topic, **known, metadata_only=withheld))
+        if watch is not None and watch.expires_at - self._viewer.clock() <= NOTICE_SECONDS:
+            self._notify(self._watch_message(topic, Change(watch.user_id, watch, expiring=True)))
+        task = asyncio.create_task(self._send_frames(subscription), name=f"spanflow live of {topic}")
+        self._following[topic.key] = (subscription, task)
+        self._nothing_left.clear()
+
+    def has_room_for(self, wish: SubscriptionRequest) -> bool:
+        return wish.key in self._following or len(self._following) < MAX_TOPICS
+
+    async def leave(self, wish: SubscriptionRequest) -> None:
+        """Stop following, if it was followed."""
+        await self._stop(wish.key, REQUESTED)
+
+    def _watch_of(self, topic: Topic) -> Watch | None:
+        """The watch on its user, as far as the client may know of it."""
+        return known_watch(self._principal, self._viewer.watching, topic.owner) if topic.owner is not None else None
+
+    async def _stop(self, key: tuple[Kind, str], why: str | None) -> None:
+        """End a subscription and wait until nothing more of it is sent."""
+        known = self._following.pop(key, None)
+        if known is None:
+            return
+        subscription, task = known
+        task.cancel()
+        # Not awaited itself: its cancellation could not be told from one that is meant for the caller.
+        await asyncio.wait({task})
+        if why is not None:
+            await self._line.send(messages.about("unsubscribed", subscription.topic, reason=why))
+
+    async def _send_frames(self, subscription: Subscription) -> None:
+        topic = subscription.topic
+        try:
+            async with aclosing(self._viewer.hub.follow(subscription, self._line.send_at_once)) as frames:
+                async for frame in frames:
+                    await self._line.send(frame.data, self._after(topic, frame) if frame.cursor else None)
+            del self._following[topic.key]
+            why = subscription.ended or REQUESTED
+            await self._line.send(messages.about("unsubscribed", topic, reason=why))
+            if not self._following:
+                self._nothing_left.set()
+        except Closed:
+            return
+        except Exception:
+            await self._line.fail()
+
+    def _after(self, topic: Topic, frame: Frame) -> Callable[[], str]:
+        def position() -> str:
+            cursors = self._cursors()
+            if frame.cursor is not None:
+                cursors[topic.key] = frame.cursor
+            return together(cursors)
+
+        return position
+
+    def _cursors(self) -> dict[tuple[Kind, str], Cursor]:
+        """Where the client is in everything that it follows."""
+        return {key: subscription.at for key, (subscription, _) in self._following.items() if subscription.at}
+
+    async def _leave(self) -> None:
+        """The viewer stops."""
+        cursors = [
+            {**subscription.topic.fields, "cursor": subscription.at.encoded() if subscription.at else None}
+            for subscription, _ in self._following.values()
+        ]
+        detail = "The viewer stops: connect again, with these cursors."
+        await self._line.close(RESTARTING, "restarting", detail, cursors=cursors)
+
+    async def _send_notices(self) -> None:
+        while True:
+            await self._line.send(await self._notices.get())
+
+    def _redis_changed(self, up: bool) -> None:
+        self._notify(messages.message("state", redis="up" if up else "down"))
+
+    def _watch_changed(self, change: Change) -> None:
+        if not knows_watches(self._principal):
+            return
+        for subscription, _ in self._following.values():
+            if subscription.topic.owner == change.user_id:
+                self._notify(self._watch_message(subscription.topic, change))
+
+    def _watch_message(self, topic: Topic, change: Change) -> bytes:
+        if change.watch is None:
+            return messages.about("watch", topic, watched=False, expires_at=None)
+        until = change.watch.expires_at
+        if change.expiring:
+            left = max(int(until - self._viewer.clock()), 0)
+            return messages.about("expiring", topic, expires_at=_until(until), seconds_left=left)
+        withheld = bool(change.watch.metadata_only)
+        return messages.about("watch", topic, watched=True, expires_at=_until(until), metadata_only=withheld)
+
+    def _notify(self, data: bytes) -> None:
+        with suppress(asyncio.QueueFull):
+            # So many unread notices: this client will not answer its heartbeat either.
+            self._notices.put_nowait(data)
+
+
+def refusal(problem: Problem, wish: SubscriptionRequest | None) -> bytes:
+    """A message that something was refused; the connection stays open."""
+    about: dict[str, Any] = Topic(wish.kind, wish.id, None).fields if wish else {}
+    return messages.message("error", code=problem.code, detail=str(problem.detail), **about)
+
+
+def _until(seconds: float) -> datetime | None:
+    return None if seconds == float("inf") else moment(seconds)

@@ -1,0 +1,78 @@
+"""`/api/v1/live` as a WebSocket: one socket for many users, flows and conversations. `docs/api.md` has its messages."""
+
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from spanflow.viewer_api.auth.permissions import Principal
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.live import messages
+from spanflow.viewer_api.live.topic import Kind
+from spanflow.viewer_api.sockets.client import MAX_TOPICS, Client, refusal
+from spanflow.viewer_api.sockets.connection import NOT_UNDERSTOOD, Closed, Connection, Refused
+from spanflow.viewer_api.sockets.entrance import entered
+from spanflow.viewer_api.sockets.subscription_requests import SubscriptionRequest, requests_in_message
+from spanflow.viewer_api.sockets.watchdog import heartbeat
+from spanflow.viewer_api.sockets.watched_list import WatchedList
+from spanflow.viewer_api.viewer import Viewer, clean_reason
+
+
+async def serve_live(websocket: WebSocket) -> None:
+    async with entered(websocket) as known:
+        if known is not None:
+            await LiveSocket(websocket, *known).run()
+
+
+class LiveSocket:
+    """Reads what the client wants while its subscriptions send."""
+
+    def __init__(self, websocket: WebSocket, connection: Connection, viewer: Viewer, principal: Principal) -> None:
+        self._connection = connection
+        self._client = Client(websocket, connection, viewer, principal)
+        self._watched_list = WatchedList(websocket, connection, viewer, principal)
+        self._beat = viewer.settings.viewer_heartbeat_seconds
+
+    async def run(self) -> None:
+        await self._client.run(self._receive, self._watched_list.run, lambda: heartbeat(self._connection, self._beat))
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                message = await self._connection.receive()
+            except Refused as why:
+                await self._connection.close(NOT_UNDERSTOOD, "not_understood", str(why))
+                raise Closed from None
+            kind = message.get("type")
+            if kind in {"subscribe", "unsubscribe"}:
+                await self._change(message, subscribe=kind == "subscribe")
+            elif kind == "ping":
+                await self._connection.send(messages.message("pong"))
+            elif kind not in {"pong", "auth"}:
+                problem = Problem(422, "unknown_type", "`type` must be subscribe, unsubscribe, ping or pong.")
+                await self._connection.send(refusal(problem, None))
+
+    async def _change(self, message: dict[str, Any], *, subscribe: bool) -> None:
+        try:
+            if message.get("monitoring") is True:
+                await (self._watched_list.subscribe() if subscribe else self._watched_list.unsubscribe())
+                if not any(message.get(kind.field) for kind in Kind):
+                    return
+            wanted = requests_in_message(message)
+        except Problem as problem:
+            await self._connection.send(refusal(problem, None))
+            return
+        reason = message.get("reason")
+        reason = clean_reason(reason) if isinstance(reason, str) else None
+        for wish in wanted:
+            if not subscribe:
+                await self._client.leave(wish)
+                continue
+            try:
+                await self._subscribe(wish, reason)
+            except Problem as problem:
+                await self._connection.send(refusal(problem, wish))
+
+    async def _subscribe(self, wish: SubscriptionRequest, reason: str | None) -> None:
+        if not self._client.has_room_for(wish):
+            raise Problem(422, "too_many_topics", f"One socket follows at most {MAX_TOPICS} users, flows and so on.")
+        await self._client.follow(await self._client.admitted(wish, reason))

@@ -1,0 +1,214 @@
+"""Reads flows from Redis: who has which, which are open, and what their streams hold."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
+from redis.exceptions import RedisClusterException, RedisError
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event, EventError, decode
+from spanflow.span_processors.redis.redis_client import AsyncClient
+from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.viewer_api.store.stream_id import BEGINNING
+
+#: Entries that one XRANGE asks for.
+PAGE: Final = 500
+#: Streams of which pages are asked for at once.
+_MAX_PAGES: Final = 40
+#: Of one user or session so many newest flows are looked at.
+MAX_FLOWS: Final = 500
+#: So many newest flows of each are looked at when several users are asked for at once.
+_MAX_OPEN_OF_ONE: Final = 50
+#: No server answers, or not in a way that we can use.
+REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a stream. `event` is None when it could not be read: the entry still moves the cursor."""
+
+    id: str
+    event: Event | None
+    #: Bytes of the event as it is stored.
+    size: int = 0
+
+
+def unless_cancelled() -> None:
+    """Where an error of Redis is met: a cancellation that comes while a line breaks is told as that error only."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def batched(flow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many flows at a time as one answer may hold a page of: a thousand long ones at once are hundreds of MB."""
+    for first in range(0, len(flow_ids), _MAX_PAGES):
+        yield flow_ids[first : first + _MAX_PAGES]
+
+
+class RedisFlows:
+    """One shared client; but for those that read whole streams, every method is one round trip."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client: Any = client
+        # One command cannot read from several nodes.
+        self._reads_many = not isinstance(client, AsyncRedisCluster)
+
+    async def of_user(self, user_id: str) -> list[str]:
+        """A user's newest flows, newest first."""
+        return await self._index(names.user_flows(user_id))
+
+    async def of_session(self, session_id: str) -> list[str]:
+        return await self._index(names.session_flows(session_id))
+
+    async def of_conversation(self, conversation_id: str) -> list[str]:
+        """A conversation's newest flows, newest first."""
+        return await self._index(names.conversation_flows(conversation_id))
+
+    async def among_user(self, user_id: str, flow_ids: Sequence[str]) -> set[str]:
+        """Those flows that are a user's."""
+        return await self._members(names.user_flows(user_id), flow_ids)
+
+    async def in_conversation(self, conversation_id: str, flow_ids: Sequence[str]) -> set[str]:
+        """Those flows that belong to a conversation."""
+        return await self._members(names.conversation_flows(conversation_id), flow_ids)
+
+    async def open_among(self, flow_ids: Sequence[str]) -> set[str]:
+        """Those flows that are still running, or complete and not yet stored."""
+        return await self._members(names.OPEN_FLOWS, flow_ids)
+
+    async def newest_open(self, count: int) -> list[str]:
+        """Flows of anybody that are running, the latest news first."""
+        return [_text(flow_id) for flow_id in await self._client.zrevrange(names.OPEN_FLOWS, 0, count - 1)]
+
+    async def open_of_users(self, user_ids: Sequence[str]) -> list[str]:
+        """Running flows of these users, the latest news first."""
+        if not user_ids:
+            return []
+        pipe = self._client.pipeline(transaction=False)
+        for user_id in user_ids:
+            pipe.zrevrange(names.user_flows(user_id), 0, _MAX_OPEN_OF_ONE - 1)
+        found = list(dict.fromkeys(_text(flow_id) for answer in await pipe.execute() for flow_id in answer))
+        if not found:
+            return []
+        scores = dict(zip(found, await self._client.zmscore(names.OPEN_FLOWS, found), strict=True))
+        running = [flow_id for flow_id in found if scores[flow_id] is not None]
+        return sorted(running, key=lambda flow_id: -scores[flow_id])
+
+    async def open_of_user(self, user_id: str) -> list[str]:
+        flow_ids = await self.of_user(user_id)
+        running = await self.open_among(flow_ids)
+        return [flow_id for flow_id in flow_ids if flow_id in running]
+
+    async def open_of_session(self, session_id: str) -> list[str]:
+        flow_ids = await self.of_session(session_id)
+        running = await self.open_among(flow_ids)
+        return [flow_id for flow_id in flow_ids if flow_id in running]
+
+    async def pages(self, after: dict[str, str], until: dict[str, str] | None = None) -> dict[str, list[Entry]]:
+        """The next page of each stream behind the given entry ids (up to `until`, included)."""
+        if not after:
+            return {}
+        if until is None and self._reads_many:
+            return await self._news(after)
+        pipe = self._client.pipeline(transaction=False)
+        for flow_id, entry_id in after.items():
+            low = "-" if entry_id == BEGINNING else f"({entry_id}"
+            high = until[flow_id] if until else "+"
+            pipe.xrange(names.flow_stream(flow_id), min=low, max=high, count=PAGE)
+        answers = await pipe.execute()
+        return {
+            flow_id: [_entry(flow_id, raw) for raw in answer] for flow_id, answer in zip(after, answers, strict=True)
+        }
+
+    async def _news(self, after: dict[str, str]) -> dict[str, list[Entry]]:
+        """The same by one command, whose answer only has those streams in which there is something new."""
+        keys = {names.flow_stream(flow_id): flow_id for flow_id in after}
+        answer = await self._client.xread({key: after[flow_id] for key, flow_id in keys.items()}, count=PAGE)
+        found = {keys[_text(key)]: entries for key, entries in answer}
+        return {flow_id: [_entry(flow_id, raw) for raw in found.get(flow_id, ())] for flow_id in after}
+
+    async def last_ids(self, flow_ids: Iterable[str]) -> dict[str, str]:
+        """The newest entry of each stream that is there."""
+        wanted = list(flow_ids)
+        if not wanted:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for flow_id in wanted:
+            pipe.xrevrange(names.flow_stream(flow_id), count=1)
+        answers = await pipe.execute()
+        return {flow_id: _text(answer[0][0]) for flow_id, answer in zip(wanted, answers, strict=True) if answer}
+
+    async def holds(self, flow_id: str, entry_id: str) -> bool:
+        """Whether this very entry is still in the stream: then nothing behind it was trimmed."""
+        found = await self._client.xrange(names.flow_stream(flow_id), min=entry_id, max=entry_id, count=1)
+        return bool(found)
+
+    async def reduced(self, flow_id: str, until: str | None = None) -> FlowReducer:
+        """Everything that a stream holds (up to the entry `until`), reduced."""
+        return (await self.reduced_all([flow_id], {flow_id: until} if until else None))[flow_id]
+
+    async def reduced_all(self, flow_ids: Sequence[str], until: dict[str, str] | None = None) -> dict[str, FlowReducer]:
+        """The same of many streams, in the order given, with a round trip for a few dozen of them."""
+        found = {flow_id: FlowReducer() for flow_id in flow_ids}
+        for some in batched(list(found)):
+            after = dict.fromkeys(some, BEGINNING)
+            while after:
+                pages = await self.pages(after, until)
+                for flow_id, entries in pages.items():
+                    for entry in entries:
+                        if entry.event is not None:
+                            found[flow_id].add(entry.event)
+                after = {flow_id: entries[-1].id for flow_id, entries in pages.items() if len(entries) == PAGE}
+        return found
+
+    async def alive(self, processes: Iterable[str]) -> set[str]:
+        """Those gateway processes whose heartbeat is there."""
+        wanted = list(processes)
+        if not wanted:
+            return set()
+        pipe = self._client.pipeline(transaction=False)
+        for process in wanted:
+            pipe.exists(names.process_heartbeat(process))
+        answers = await pipe.execute()
+        return {process for process, answer in zip(wanted, answers, strict=True) if answer}
+
+    async def now_ms(self) -> int:
+        """The server's own clock, which also makes the ids of entries."""
+        seconds, microseconds = await self._client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def is_up(self) -> bool:
+        try:
+            await self._client.ping()
+        except REDIS_ERRORS:
+            return False
+        return True
+
+    async def _members(self, key: str, flow_ids: Sequence[str]) -> set[str]:
+        if not flow_ids:
+            return set()
+        scores = await self._client.zmscore(key, list(flow_ids))
+        return {flow_id for flow_id, score in zip(flow_ids, scores, strict=True) if score is not None}
+
+    async def _index(self, key: str) -> list[str]:
+        return [_text(flow_id) for flow_id in await self._client.zrevrange(key, 0, MAX_FLOWS - 1)]
+
+
+def _entry(flow_id: str, raw: Any) -> Entry:
+    entry_id, fields = raw
+    data = (fields or {}).get(names.STREAM_FIELD.encode())
+    try:
+        event = decode(data) if data is not None else None
+    except EventError:
+        event = None
+    if event is not None:
+        event["flow_id"] = flow_id
+    return Entry(_text(entry_id), event, len(data or b""))
+
+
+def _text(raw: bytes | str) -> str:
+    return raw.decode() if isinstance(raw, bytes) else raw
