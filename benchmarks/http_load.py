@@ -12,14 +12,14 @@ from typing import Any
 import orjson
 
 from benchmarks.children import ChildFailed, ending, run, shown
-from benchmarks.variants import EVERYTHING, MIRROR, NONE, OTLP, PLAINLY, REFERENCE, Servers
+from benchmarks.variants import DOCUMENTED, EVERYTHING, MIRROR, NONE, OTLP, PLAINLY, REFERENCE, Servers
 from spanflow.span_processors.settings import Settings
 from tests.support.poll import eventually
 from tests.support.ports import accepts, free_port
 
 #: What a gateway would really run, and what it is compared with.
-FULL_LOAD = (NONE, PLAINLY, REFERENCE, OTLP, MIRROR, EVERYTHING)
-WITH_A_MODEL = (NONE, REFERENCE, EVERYTHING)
+FULL_LOAD = (NONE, PLAINLY, REFERENCE, OTLP, MIRROR, EVERYTHING, DOCUMENTED)
+WITH_A_MODEL = (NONE, REFERENCE, EVERYTHING, DOCUMENTED)
 _CONNECTIONS = 16
 _WAITING_CONNECTIONS = 8
 _LOOK_EVERY = 0.05

@@ -9,12 +9,15 @@ from typing import Any
 
 import orjson
 import redis.asyncio
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from benchmarks.workload import Request, traced, untraced, user_of
+from benchmarks.workload import Request, documented, traced, untraced, user_of
+from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.quick.quick_provider import quicken
+from spanflow.instrumentation.startup import record
 from spanflow.span_processors.assembly import build_pipeline
 from spanflow.span_processors.pipeline import Pipeline, PipelineCounts
 from spanflow.span_processors.processor import FlowSpanProcessor
@@ -27,6 +30,8 @@ PLAINLY = "b the seeds' design, done plainly"
 OTLP = "d SDK + batch processor, OTLP"
 MIRROR = "m Spanflow, mirror only"
 EVERYTHING = "s Spanflow, everything on"
+#: As gateways run it, and as the targets are judged.
+DOCUMENTED = "k Spanflow, everything on: checkpoint(), identify()"
 #: Few spans are lost in the queue of the reference, or it would look faster than it is.
 _QUEUE = 65_536
 
@@ -90,15 +95,17 @@ def otlp(servers: Servers) -> Variant:
     return _from_provider(_provider(BatchSpanProcessor(exporter, max_queue_size=_QUEUE)))
 
 
-def _spanflow(servers: Servers, *, archive: bool, batch_processor: bool = False, quick: bool = True) -> Variant:
-    pipeline = build_pipeline(
-        Settings(
-            redis_url=servers.redis_url,
-            postgres_dsn=servers.postgres_dsn,
-            data_dir=servers.data_dir,
-            archive_enabled=archive,
-        )
+def _settings(servers: Servers, archive: bool = True) -> Settings:
+    return Settings(
+        redis_url=servers.redis_url,
+        postgres_dsn=servers.postgres_dsn,
+        data_dir=servers.data_dir,
+        archive_enabled=archive,
     )
+
+
+def _spanflow(servers: Servers, *, archive: bool, batch_processor: bool = False, quick: bool = True) -> Variant:
+    pipeline = build_pipeline(_settings(servers, archive))
     processors: list[Any] = [FlowSpanProcessor(pipeline)]
     if batch_processor:
         processors.append(BatchSpanProcessor(NoExporter(), max_queue_size=_QUEUE))
@@ -114,6 +121,17 @@ def mirror(servers: Servers) -> Variant:
 
 def everything(servers: Servers) -> Variant:
     return _spanflow(servers, archive=True)
+
+
+def as_documented(servers: Servers) -> Variant:
+    """What `configure` makes of a process, without FastAPI: every variant is served by the same bare application."""
+    settings = _settings(servers)
+    pipeline = build_pipeline(settings)
+    provider = _provider()
+    trace.set_tracer_provider(provider)
+    runtimes.install(record(provider, pipeline, settings))
+    tracer = provider.get_tracer("benchmark")
+    return Variant(documented(tracer), provider.force_flush, provider.shutdown, pipeline)
 
 
 def everything_with_spans_of_the_sdk(servers: Servers) -> Variant:
@@ -185,6 +203,7 @@ VARIANTS: dict[str, Callable[[Servers], Variant]] = {
     OTLP: otlp,
     MIRROR: mirror,
     EVERYTHING: everything,
+    DOCUMENTED: as_documented,
     "u Spanflow, everything on, the SDK's own spans": everything_with_spans_of_the_sdk,
     "t Spanflow, everything on, and a batch processor": everything_and_batch_processor,
 }

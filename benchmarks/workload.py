@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import SpanKind, Tracer
+
+from spanflow.instrumentation import checkpoint, identify
 
 CHECKPOINTS = 10
 
@@ -49,6 +52,29 @@ def traced(tracer: Tracer) -> Request:
                     await step("tool_call", mcp="qa_mcp", tool="list_snapshots", call=call)
                 thinking.set_attribute("gen_ai.usage.input_tokens", 1234)
                 thinking.set_attribute("gen_ai.usage.output_tokens", 321)
+            await step("llm_complete", tokens=1555, finish_reason="stop", score=0.93)
+
+    return request
+
+
+def documented(tracer: Tracer) -> Request:
+    """The same request as a gateway is told to write it: a server span, `identify`, and checkpoints."""
+
+    async def step(kind: str, **data: Any) -> None:
+        with checkpoint(kind, **data):
+            await asyncio.sleep(0)
+
+    async def request(number: int) -> None:
+        with tracer.start_as_current_span("POST /api/v1/ask/stream", kind=SpanKind.SERVER, attributes=_ROOT):
+            identify(user_id=user_of(number), session_id=f"s{number % 500}")
+            await step("auth_check", method="bearer", passed=True)
+            await step("block_check", blocked=False, checked=3)
+            await step("usage_check", remaining=1000 - number % 1000, limit=1000)
+            with checkpoint("llm_thinking", model="example-large", provider="example") as thinking:
+                await asyncio.sleep(0)
+                for call in range(5):
+                    await step("tool_call", mcp="qa_mcp", tool="list_snapshots", call=call)
+                thinking.set(input_tokens=1234, output_tokens=321)
             await step("llm_complete", tokens=1555, finish_reason="stop", score=0.93)
 
     return request

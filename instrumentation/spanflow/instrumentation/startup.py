@@ -7,7 +7,7 @@ masters that fork. Nothing in here may keep the application from starting either
 import logging
 import os
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -25,6 +25,9 @@ from spanflow.instrumentation.sampler import record_everything
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.span_processors.settings import Settings
+
+if TYPE_CHECKING:  # Redis and Postgres clients take their time to import, and not every process is traced
+    from spanflow.span_processors.pipeline import Pipeline
 
 ENABLED: Final = "SPANFLOW_ENABLED"
 
@@ -107,28 +110,12 @@ def start(settings: Settings) -> Started | None:
     if usable is None:
         return None
     from spanflow.span_processors.assembly import build_pipeline
-    from spanflow.span_processors.processor import FlowSpanProcessor
     from spanflow.span_processors.self_metrics import observe
 
     pipeline = build_pipeline(settings)
     observe(pipeline, metrics.get_meter(SCOPE))
-    usable.add_span_processor(IdentitySpanProcessor())
-    usable.add_span_processor(FlowSpanProcessor(pipeline))
-    record_everything(usable)
-    if settings.quick_spans:
-        quicken(usable)
     guard_propagator(settings.join_caller)
-    before = runtimes.install(
-        Runtime(
-            tracer=GlobalTracer(),
-            redactor=Redactor(RedactionPolicy.from_settings(settings)),
-            pipeline=pipeline,
-            max_text=settings.max_value_length,
-            openinference=settings.openinference,
-            activities=settings.activities_enabled,
-            only_uuid_conversations=settings.activities_validate_ids,
-        )
-    )
+    before = runtimes.install(record(usable, pipeline, settings))
     fastapi = FastApiTracing(settings)
     parts: tuple[Part, ...] = (
         fastapi,
@@ -143,6 +130,26 @@ def start(settings: Settings) -> Started | None:
         except Exception:
             logger.exception("%s could not be installed; the rest of Spanflow works", type(part).__name__)
     return _started
+
+
+def record(provider: TracerProvider, pipeline: "Pipeline", settings: Settings) -> Runtime:
+    """Have a provider's spans go into the pipeline; what checkpoints then work with."""
+    from spanflow.span_processors.processor import FlowSpanProcessor
+
+    provider.add_span_processor(IdentitySpanProcessor())
+    provider.add_span_processor(FlowSpanProcessor(pipeline))
+    record_everything(provider)
+    if settings.quick_spans:
+        quicken(provider)
+    return Runtime(
+        tracer=GlobalTracer(),
+        redactor=Redactor(RedactionPolicy.from_settings(settings)),
+        pipeline=pipeline,
+        max_text=settings.max_value_length,
+        openinference=settings.openinference,
+        activities=settings.activities_enabled,
+        only_uuid_conversations=settings.activities_validate_ids,
+    )
 
 
 def _usable(provider: trace.TracerProvider) -> TracerProvider | None:
