@@ -1,8 +1,13 @@
 """What `make bench` does with its figures; the figures themselves need a quiet machine and no test."""
 
 import time
+from typing import Any
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from benchmarks.children import ChildFailed, run
 from benchmarks.http_load import FULL_LOAD, WITH_A_MODEL
@@ -11,7 +16,9 @@ from benchmarks.report import overhead_ratio, ratio_to, table
 from benchmarks.suites import SUITES, Results, add
 from benchmarks.tables import tables
 from benchmarks.targets import verdicts
-from benchmarks.variants import VARIANTS
+from benchmarks.variants import DOCUMENTED, VARIANTS
+from benchmarks.workload import CHECKPOINTS, Request, documented, traced
+from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.viewer_api.live.frames import NoticeFrame
 from spanflow.viewer_api.live.topic import Kind, Topic
 
@@ -39,6 +46,33 @@ def test_every_suite_has_its_table_and_every_target_its_verdict() -> None:
     assert text.count("\n\n|") + 1 > len(SUITES)
     targets = {name.split()[0] for name, *_ in verdicts(a_run(rounds=1))}
     assert targets.issuperset({f"T{number}" for number in range(1, 13)})
+
+
+def test_what_a_request_costs_is_judged_by_the_documented_way() -> None:
+    results = a_run(rounds=1)
+    for suite, figures in (("request", ("paced_us", "burst_us", "cpu_us", "burst_p99_us")), ("http", ("lost",))):
+        results[suite][DOCUMENTED][0] |= dict.fromkeys(figures, 1000.0)
+    missed = {name.split(",")[0] for name, _, _, met in verdicts(results) if met == "NO" and "as documented" in name}
+    assert missed == {"T1 overhead", "T2 CPU", "T3 overhead", "T12 burst p99"}
+    assert ["T5 events lost under full load, worst round", 1000.0, "<= 0", "NO"] in verdicts(results)
+
+
+@pytest.mark.anyio
+async def test_the_documented_request_is_the_one_that_all_variants_serve(fresh_otel: None) -> None:
+    async def said(request: Request) -> list[dict[str, Any]]:
+        exporter.clear()
+        await request(7)
+        return [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(IdentitySpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    tracer = provider.get_tracer("benchmark")
+    bare, documented_way = await said(traced(tracer)), await said(documented(tracer))
+    assert len(bare) == CHECKPOINTS + 1
+    assert [one.items() <= two.items() for one, two in zip(bare, documented_way, strict=True)] == [True] * len(bare)
 
 
 def test_a_suite_that_was_not_measured_leaves_the_others_their_tables() -> None:
