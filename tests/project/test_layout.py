@@ -40,6 +40,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "http": set(),
     "store": {"http"},
     "auth": {"http", "store"},
+    "legacy": {"store", "auth"},
     "monitoring": {"http", "store", "auth"},
     "live": {"http", "store", "monitoring"},
     "background": {"http", "store", "live"},
@@ -53,6 +54,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
         "http",
         "store",
         "auth",
+        "legacy",
         "monitoring",
         "live",
         "viewer",
@@ -63,7 +65,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     },
     "openapi": set(),
     "lifespan": {"http", "store", "auth", "monitoring", "live", "background", "viewer", "flows", "operations"},
-    "app": {"http", "auth", "sockets", "operations", "asgi", "routes", "viewer", "lifespan", "openapi"},
+    "app": {"http", "auth", "legacy", "sockets", "operations", "asgi", "routes", "viewer", "lifespan", "openapi"},
 }
 COMPOSING = {"assembly", "pipeline", "processor", "self_metrics"}
 

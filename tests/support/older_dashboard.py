@@ -12,14 +12,17 @@ from tests.support.query import script
 CONVERSATION = "d9a7cfcb-a863-4808-b172-425d6919ebfb"
 
 
-def activity(number: int, kind: str, data: dict[str, Any]) -> bytes:
+WHO = Identity("123", "neo@matrix.com", "Thomas A. Anderson", "abc-123-def", CONVERSATION, "chat")
+
+
+def activity(number: int, kind: str, data: dict[str, Any], who: Identity = WHO) -> bytes:
     return Activity(
         kind,
         NOON + number * 100 * MS,
         data,
-        conversation_id=CONVERSATION,
-        session_id="abc-123-def",
-        user_id="123",
+        conversation_id=who.conversation_id,
+        session_id=who.session_id,
+        user_id=who.user_id,
         activity_id=f"5e6bb1b4-0a4b-4cf5-9d6b-{number:012x}",
     ).to_bytes()
 
@@ -47,9 +50,8 @@ def record(postgres_dsn: str, folder: Path) -> None:
         activity(3, "mcp_tool_response", {"status": "success"}),
         activity(4, "assistant_response", {"message": "Job XYZ is running at 75%", "tokens_used": 150, "cost": 0.5}),
     )
-    who = Identity("123", "neo@matrix.com", "Thomas A. Anderson", "abc-123-def", CONVERSATION, "chat")
     with archives_in(postgres_dsn, folder) as archives:
         receipt = deliver(
-            archives.make(), part(1, first, identity=who, activities=activities), part(2, second, identity=who)
+            archives.make(), part(1, first, identity=WHO, activities=activities), part(2, second, identity=WHO)
         )
         assert receipt.delivered == 2

@@ -24,6 +24,7 @@ from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.route_access import Public, RouteAccess
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.http import problems
+from spanflow.viewer_api.legacy.prefix import LegacyPrefix
 from spanflow.viewer_api.lifespan import started
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.routes import (
@@ -110,6 +111,7 @@ def create_app(
         expose_headers=["Retry-After", user_routes.DEGRADED_HEADER],
         max_age=600,
     )
+    app.add_middleware(LegacyPrefix)
     app.add_middleware(RootPathMiddleware, path=root_path_of(settings))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(AccessLogMiddleware, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))

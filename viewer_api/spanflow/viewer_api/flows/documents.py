@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from spanflow.span_processors import names
+from spanflow.span_processors.event.event import is_checkpoint
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree import flow_data
@@ -37,6 +38,10 @@ class Flow:
     def is_ours(self) -> bool:
         """Not a row of a gateway that was written before Spanflow; those are shown as they were stored."""
         return "flow_id" in self.document
+
+    def has_steps(self) -> bool:
+        """Whether anybody reported a step of it: a connection or a health check has none."""
+        return any(isinstance(event, dict) and is_checkpoint(event) for event in flow_data.events_in(self.document))
 
     def legacy_events(self) -> list[Any]:
         """One flat entry per checkpoint, as existing dashboards read them."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import replace
 from datetime import datetime
 
+from spanflow.span_processors import names
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.documents import Flow, from_row, from_stream, together
 from spanflow.viewer_api.flows.running_flows import RunningFlow, belongs, summed_up
@@ -33,30 +34,37 @@ _MAX_OPEN = 20_000
 _MAX_PEOPLE = 500
 
 
-def flow_reader(viewer: Viewer, principal: Principal) -> "FlowReader":
+def flow_reader(viewer: Viewer, principal: Principal, *, legacy: bool = False) -> "FlowReader":
     """Reads what `principal` may see."""
     withheld = Withheld(viewer.watching, viewer.metadata, principal)
-    return FlowReader(viewer.flows, viewer.redis_flows, principal.visible, withheld)
+    return FlowReader(viewer.flows, viewer.redis_flows, principal.visible, withheld, legacy=legacy)
 
 
 class FlowReader:
     """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
 
     def __init__(
-        self, store: FlowStore, redis: RedisFlows, visible: Collection[str] | None, withheld: Withheld
+        self,
+        store: FlowStore,
+        redis: RedisFlows,
+        visible: Collection[str] | None,
+        withheld: Withheld,
+        *,
+        legacy: bool = False,
     ) -> None:
         self._store = store
         self._redis = redis
         self._visible = visible
         self._withheld = withheld
+        #: What is read is for a dashboard that was written before Spanflow.
+        self._legacy = legacy
         #: Redis was asked and did not answer: what runs is not among what was read.
         self.without_running = False
 
     async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Flow]:
         """Newest first."""
-        live = await self._live(lambda: self._redis.open_of_user(user_id))
-        live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
-        rows = await self._store.of_user(user_id, source, limit) if self._sees(user_id) else []
+        live = await self._live_of_user(user_id, source)
+        rows = await self._store.of_user(user_id, source, limit, legacy=self._legacy) if self._sees(user_id) else []
         rows = await self._beside(live, rows)
         return await asyncio.to_thread(lambda: self._together(rows, live)[::-1][:limit])
 
@@ -71,12 +79,21 @@ class FlowReader:
 
     async def sessions_of_user(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Flow]]:
         """The flows of each of the newest sessions, the newest session first."""
-        live = await self._live(lambda: self._redis.open_of_user(user_id))
-        live = [flow for flow in live if flow.user_id == user_id and source in (None, flow.source)]
-        stored = await self._store.of_newest_sessions(user_id, source, limit) if self._sees(user_id) else {}
+        live = await self._live_of_user(user_id, source)
+        stored = {}
+        if self._sees(user_id):
+            stored = await self._store.of_newest_sessions(user_id, source, limit, legacy=self._legacy)
         kept = {session_id: await self._beside(live, flows) for session_id, flows in stored.items()}
         rows = {session_id: flows for session_id, flows in kept.items() if flows}
         return await asyncio.to_thread(self._by_session, live, rows, limit)
+
+    async def _live_of_user(self, user_id: str, source: str | None) -> list[Flow]:
+        live = await self._live(lambda: self._redis.open_of_user(user_id))
+        live = [flow for flow in live if flow.user_id == user_id]
+        if self._legacy:
+            live = [flow for flow in live if flow.has_steps()]
+        usual = names.DEFAULT_SOURCE if self._legacy else None
+        return [flow for flow in live if source in (None, flow.source or usual)]
 
     async def running(self, filters: Filters, now: datetime) -> list[RunningFlow]:
         """Flows that are not stored yet and match, newest first, as far as they are among the newest of all."""

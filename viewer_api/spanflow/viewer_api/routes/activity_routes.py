@@ -1,6 +1,6 @@
 """Conversations and what people saw in them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -13,10 +13,12 @@ from spanflow.viewer_api.http.paging import cursor_of, read_cursor
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import filter_text, parsed_time
 from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.legacy import shapes
+from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.store.activities import Period
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.person import Person
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1/activities", tags=["activities"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -47,7 +49,10 @@ async def conversations(
         user, _period(date_from, date_to), server, min(limit, MAX_ROWS), principal.visible
     )
     people = await viewer.users.names_of(row["user_id"] for row in rows)
-    return json_response({"conversations": [_conversation(row, people) for row in rows]})
+    found = [_conversation(row, people) for row in rows]
+    if is_legacy(request):
+        return json_response(await _legacy_list(viewer, principal, rows, found))
+    return json_response({"conversations": found})
 
 
 @router.get("/conversation/{conversation_id}")
@@ -58,19 +63,20 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
     row = await viewer.activities.conversation(conversation_id, principal.visible)
     if row is None:
         await viewer.missed(request, "conversation_read", conversation_id)
+        if is_legacy(request):
+            return json_response(shapes.conversation_not_found(conversation_id))
         raise Problem(404, "conversation_not_found", "There is no conversation with this id.")
     activities = await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible)
     users = [row["user_id"], *(activity["user_id"] for activity in activities)]
     await viewer.record_access_to(request, "conversation_read", users, target=conversation_id)
     summary = _conversation(row, await viewer.users.names_of([row["user_id"]]))
     del summary["first_message"]
-    return json_response(
-        {
-            **summary,
-            "estimated_cost": row["cost"],
-            "activities": [activity_document(activity) for activity in activities],
-        }
-    )
+    shown = [_activity(request, activity) for activity in activities]
+    if is_legacy(request):
+        summary = shapes.whole_conversation(summary, row["cost"])
+    else:
+        summary["estimated_cost"] = row["cost"]
+    return json_response({**summary, "activities": shown})
 
 
 @router.get("/user/{user_id}")
@@ -92,7 +98,7 @@ async def activities_of_user(
     rows = await viewer.activities.of_user(user_id, _period(date_from, date_to), read_cursor(cursor), limit)
     more = cursor_of(rows[-1]["created_at"], rows[-1]["activity_id"]) if len(rows) == limit else None
     return json_response(
-        {"user_id": shown_id(user_id), "activities": [activity_document(row) for row in rows], "next": more}
+        {"user_id": shown_id(user_id), "activities": [_activity(request, row) for row in rows], "next": more}
     )
 
 
@@ -106,7 +112,25 @@ async def activity(request: Request, principal: MayRead, activity_id: str) -> Re
         await viewer.missed(request, "activity_read", activity_id)
         raise Problem(404, "activity_not_found", "There is no activity with this id.")
     await viewer.record_access(request, "activity_read", user_id=row["user_id"], target=row["activity_id"])
-    return json_response(activity_document(row))
+    return json_response(_activity(request, row))
+
+
+def _activity(request: Request, row: Row) -> dict[str, Any]:
+    document = activity_document(row)
+    return shapes.activity(document, row) if is_legacy(request) else document
+
+
+async def _legacy_list(
+    viewer: Viewer, principal: Principal, rows: Sequence[Row], found: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """The one that began last first."""
+    times = await viewer.activities.average_times([row["conversation_id"] for row in rows], principal.visible)
+    shown = [
+        shapes.conversation(document, times.get(row["conversation_id"]))
+        for row, document in zip(rows, found, strict=True)
+    ]
+    shown.sort(key=lambda document: document["started_at"], reverse=True)
+    return {"conversations": shown, "total": len(shown)}
 
 
 def _period(date_from: str | None, date_to: str | None) -> Period:

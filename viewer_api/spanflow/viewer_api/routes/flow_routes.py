@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from spanflow.span_processors import names
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.documents import Flow
@@ -19,6 +20,8 @@ from spanflow.viewer_api.flows.legacy_answers import (
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import filter_text
 from spanflow.viewer_api.http.responses import json_response, raw_json_response
+from spanflow.viewer_api.legacy import shapes
+from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.viewer import Needs, checked_id, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -31,7 +34,7 @@ MAX_SESSION_FLOWS = 1000
 
 def _reader(request: Request) -> FlowReader:
     viewer = viewer_of(request)
-    return flow_reader(viewer, principal_of(request))
+    return flow_reader(viewer, principal_of(request), legacy=is_legacy(request))
 
 
 Reader = Annotated[FlowReader, Depends(_reader)]
@@ -42,6 +45,8 @@ async def session_document(request: Request, principal: MayRead, reader: Reader,
     """All flows of a session, merged into one."""
     session_id = checked_id(session_id)
     flows = await _session(request, reader, session_id)
+    if not flows:
+        return json_response(shapes.flow_not_found())
     return await asyncio.to_thread(lambda: json_response(as_session_document(session_id, flows)))
 
 
@@ -75,6 +80,8 @@ async def sessions_of_user(
 
     def body() -> Response:
         shown = [as_session_row(session_id, flows) for session_id, flows in sessions.items()]
+        if is_legacy(request):
+            shown = [{**row, "source": row["source"] or names.DEFAULT_SOURCE} for row in shown]
         return json_response({"user_id": shown_id(user_id), "sessions": shown})
 
     return await asyncio.to_thread(body)
@@ -85,6 +92,8 @@ async def session_tree(request: Request, principal: MayRead, reader: Reader, ses
     """A session's flows, and all their checkpoints as one tree."""
     session_id = checked_id(session_id)
     flows = await _session(request, reader, session_id)
+    if not flows:
+        return json_response(shapes.session_not_found(session_id))
     return await asyncio.to_thread(lambda: raw_json_response(session_tree_json(session_id, flows)))
 
 
@@ -109,10 +118,13 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
 
 
 async def _session(request: Request, reader: FlowReader, session_id: str) -> list[Flow]:
-    """The flows of a session, in start order; the look is written down for each user in it."""
+    """The flows of a session, in start order; the look is written down for each user in it. A problem when there are
+    none, which only a dashboard that was written before Spanflow is told in another way."""
     flows = await reader.of_session(session_id, MAX_SESSION_FLOWS)
     if not flows:
         await viewer_of(request).missed(request, "session_read", session_id)
+        if is_legacy(request):
+            return []
         raise Problem(404, "session_not_found", "There is no session with this id.")
     users = [flow.user_id for flow in flows]
     await viewer_of(request).record_access_to(request, "session_read", users, target=session_id)

@@ -13,6 +13,8 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.query_values import parsed_time
 from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.legacy import shapes
+from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.monitoring.watch_documents import watch_documents
 from spanflow.viewer_api.monitoring.watching import EntryOf
 from spanflow.viewer_api.store.audit_log import MAX_REASON, Entry
@@ -138,7 +140,9 @@ async def watched(request: Request, principal: MayMonitor) -> Response:
     await viewer.record_access(request, "monitoring_listed", once_in=_SAME_LIST_SECONDS)
     await viewer.watching.refresh()
     watches = [watch for watch in viewer.watching.running() if principal.sees(watch.user_id)]
-    return json_response({"monitored_users": await watch_documents(viewer.users, watches, viewer.clock())})
+    documents = await watch_documents(viewer.users, watches, viewer.clock())
+    shown = shapes.watches(documents, watches) if is_legacy(request) else documents
+    return json_response({"monitored_users": shown})
 
 
 @router.get("/policy")
@@ -174,7 +178,9 @@ async def _enable(request: Request, principal: Principal, user_ids: list[str], t
     until = datetime.fromtimestamp(expires_at, UTC)
     for user_id in user_ids:
         log.info("Monitoring enabled for user %s until %s by %s", user_id, until.isoformat(), principal.name)
-    return json_response({"status": "enabled", "user_ids": _shown(user_ids), "expires_at": until, "live": live})
+    return json_response(
+        {"status": "enabled", "user_ids": _shown(user_ids), "expires_at": _end(request, until), "live": live}
+    )
 
 
 async def _extend(
@@ -222,6 +228,10 @@ async def _disable(request: Request, user_ids: list[str], reason: str | None) ->
 async def _must_see_all(request: Request, viewer: Viewer, action: str, user_ids: list[str]) -> None:
     for user_id in user_ids:
         await viewer.must_see(request, action, user_id)
+
+
+def _end(request: Request, until: datetime) -> datetime | float:
+    return shapes.seconds(until) if is_legacy(request) else until
 
 
 def _entries(request: Request, viewer: Viewer, action: str, reason: str | None) -> EntryOf:

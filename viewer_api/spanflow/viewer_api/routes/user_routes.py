@@ -14,6 +14,8 @@ from spanflow.viewer_api.flows.summaries import stored_summary
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import check_range, parsed_time
 from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.legacy import shapes
+from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.monitoring.own_access import known_watch
 from spanflow.viewer_api.monitoring.watch_documents import watch_documents
 from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
@@ -49,7 +51,8 @@ async def users(
     await viewer.record_access(request, "users_searched", searched={"q": q})
     most = limit or (50 if q.strip() else MAX_PEOPLE)
     found = await viewer.users.search(q, min(most, MAX_PEOPLE), principal.visible)
-    response = json_response({"users": [person.shown() for person in found]})
+    shown_as = shapes.person if is_legacy(request) else Person.shown
+    response = json_response({"users": [shown_as(person) for person in found]})
     if viewer.users.view_problem is not None:
         response.headers[DEGRADED_HEADER] = "users_view"
     return response

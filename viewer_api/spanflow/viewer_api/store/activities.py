@@ -1,6 +1,6 @@
 """What people saw: activities and the conversations they make up."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -26,6 +26,11 @@ _CONVERSATION = """
 SELECT conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool_calls, tokens, cost,
        mcp_servers, title
 FROM {s}.conversations WHERE conversation_id = $1
+"""
+_AVERAGES = """
+SELECT conversation_id, avg(duration_ms) AS took FROM {s}.user_activities
+WHERE conversation_id = ANY ($1::text[]) AND ($2::text[] IS NULL OR user_id = ANY ($2)) AND duration_ms IS NOT NULL
+GROUP BY conversation_id
 """
 _OF_CONVERSATION = f"""
 SELECT {_COLUMNS} FROM {{s}}.user_activities
@@ -73,6 +78,11 @@ class ActivityStore:
         if visible is not None:
             return await own_total(self._database, conversation_id, visible)
         return await self._database.fetchrow(_CONVERSATION, conversation_id)
+
+    async def average_times(self, conversation_ids: Sequence[str], visible: Collection[str] | None) -> dict[str, float]:
+        """How long the activities of conversations took on average, of those that tell it."""
+        rows = await self._database.fetch(_AVERAGES, list(conversation_ids), _listed(visible))
+        return {row["conversation_id"]: row["took"] for row in rows}
 
     async def of_conversation(self, conversation_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
         return await self._database.fetch(_OF_CONVERSATION, conversation_id, limit, _listed(visible))

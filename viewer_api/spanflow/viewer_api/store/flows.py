@@ -13,9 +13,13 @@ _WHOLE: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, created_at, completed_at, started_at, complete,
 complete_why, cost, flow_data
 """
+#: The flows of a list. In one for older dashboards a flow without a source is a chat, and one without a step is none.
+_LISTED: Final = """
+({source}::text IS NULL OR source = {source} OR ({legacy}::boolean AND source IS NULL AND {source} = 'chat'))
+AND (NOT {legacy} OR checkpoint_count > 0)"""
 _OF_USER = f"""
 SELECT {_WHOLE} FROM {{s}}.interaction_flows
-WHERE user_id = $1 AND ($2::text IS NULL OR source = $2)
+WHERE user_id = $1 AND {_LISTED.format(source="$2", legacy="$4")}
 ORDER BY start_key DESC, flow_id DESC LIMIT $3
 """
 _OF_SESSION = f"""
@@ -23,17 +27,17 @@ SELECT {_WHOLE} FROM {{s}}.interaction_flows
 WHERE session_id = $1 AND ($3::text[] IS NULL OR user_id = ANY($3))
 ORDER BY start_key, flow_id LIMIT $2
 """
-_SESSIONS_OF_USER = """
+_SESSIONS_OF_USER = f"""
 SELECT session_id, max(start_key) AS newest FROM (
-    SELECT coalesce(session_id, flow_id) AS session_id, start_key FROM {s}.interaction_flows
-    WHERE user_id = $1 AND ($2::text IS NULL OR source = $2)
+    SELECT coalesce(session_id, flow_id) AS session_id, start_key FROM {{s}}.interaction_flows
+    WHERE user_id = $1 AND {_LISTED.format(source="$2", legacy="$5")}
     ORDER BY start_key DESC, flow_id DESC LIMIT $4
 ) AS recent
 GROUP BY session_id ORDER BY newest DESC, session_id LIMIT $3
 """
 _OF_SESSIONS = f"""
 SELECT {_WHOLE} FROM {{s}}.interaction_flows
-WHERE user_id = $1 AND ($2::text IS NULL OR source = $2)
+WHERE user_id = $1 AND {_LISTED.format(source="$2", legacy="$4")}
   AND (session_id = ANY($3::text[]) OR (session_id IS NULL AND flow_id = ANY($3::text[])))
 ORDER BY start_key, flow_id
 """
@@ -49,9 +53,11 @@ class FlowStore:
         self._database = database
         self.search = FlowSearch(database)
 
-    async def of_user(self, user_id: str, source: str | None, limit: int) -> list[Row]:
+    async def of_user(self, user_id: str, source: str | None, limit: int, *, legacy: bool = False) -> list[Row]:
         """Whole flows of one user, newest first, as many as fit into one answer."""
-        rows, _ = await self._database.fetch_within(MAX_ANSWER_BYTES, "flow_data", _OF_USER, user_id, source, limit)
+        rows, _ = await self._database.fetch_within(
+            MAX_ANSWER_BYTES, "flow_data", _OF_USER, user_id, source, limit, legacy
+        )
         return rows
 
     async def of_session(self, session_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
@@ -61,12 +67,16 @@ class FlowStore:
         )
         return rows
 
-    async def of_newest_sessions(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Row]]:
+    async def of_newest_sessions(
+        self, user_id: str, source: str | None, limit: int, *, legacy: bool = False
+    ) -> dict[str, list[Row]]:
         """The flows of a user's newest sessions, newest session first. A flow without a session is one of its own."""
-        found = await self._database.fetch(_SESSIONS_OF_USER, user_id, source, limit, limit * _FLOWS_PER_SESSION)
+        found = await self._database.fetch(
+            _SESSIONS_OF_USER, user_id, source, limit, limit * _FLOWS_PER_SESSION, legacy
+        )
         sessions: dict[str, list[Row]] = {row["session_id"]: [] for row in found}
         rows, _ = await self._database.fetch_within(
-            MAX_ANSWER_BYTES, "flow_data", _OF_SESSIONS, user_id, source, list(sessions)
+            MAX_ANSWER_BYTES, "flow_data", _OF_SESSIONS, user_id, source, list(sessions), legacy
         )
         for row in rows:
             sessions[row["session_id"] or row["flow_id"]].append(row)
