@@ -28,7 +28,7 @@ from spanflow.span_processors.redis.redis_link import RawCommands
 from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.intake import Intake
-from spanflow.span_processors.stages.sink import SinkRunner
+from spanflow.span_processors.stages.sink_runner import SinkRunner
 from spanflow.span_processors.tree.prices import NO_PRICES
 
 _REQUESTS = 200

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from spanflow.span_processors.stages.breaker import Breaker
 from spanflow.span_processors.stages.counters import FAULT, QUEUE_FULL, REFUSED, SHUTDOWN, UNAVAILABLE
-from spanflow.span_processors.stages.sink import Receipt, SinkLimits, SinkRunner, Unavailable
+from spanflow.span_processors.stages.sink import Aside, Receipt, SinkLimits, Unavailable
+from spanflow.span_processors.stages.sink_runner import SinkRunner
 from tests.support.poll import eventually
 
 Behaviour = Callable[[Sequence[int]], Receipt[int]]
@@ -22,7 +23,7 @@ class ScriptedSink:
 
     name = "scripted"
 
-    def __init__(self, *script: Behaviour, aside: Behaviour | None = None) -> None:
+    def __init__(self, *script: Behaviour, aside: Callable[[Sequence[int]], Aside] | None = None) -> None:
         self._script = list(script)
         self._aside = aside
         self.received: list[int] = []
@@ -41,8 +42,8 @@ class ScriptedSink:
         self.received += batch
         return Receipt(len(batch))
 
-    def set_aside(self, batch: Sequence[int], reason: str, *, final: bool) -> Receipt[int]:
-        return self._aside(batch) if self._aside else Receipt(0, again=batch)
+    def set_aside(self, batch: Sequence[int]) -> Aside:
+        return self._aside(batch) if self._aside else Aside(0)
 
     def idle(self, deadline: float) -> float | None:
         self.idle_calls += 1
@@ -191,9 +192,9 @@ def test_at_the_end_time_is_left_for_setting_aside_what_a_silent_server_does_not
         told.wait(10)
         raise Unavailable("no answer")
 
-    def keep(batch: Sequence[int]) -> Receipt[int]:
+    def keep(batch: Sequence[int]) -> Aside:
         aside.append((time.monotonic(), list(batch)))
-        return Receipt(len(batch))
+        return Aside(len(batch))
 
     aside: list[tuple[float, list[int]]] = []
     sink = ScriptedSink(is_silent, aside=keep)
@@ -222,7 +223,7 @@ def test_what_cannot_be_delivered_by_the_end_is_counted_as_lost_to_it() -> None:
 
 
 def test_what_is_set_aside_counts_as_delivered() -> None:
-    sink = ScriptedSink(away, aside=lambda batch: Receipt(len(batch)))
+    sink = ScriptedSink(away, aside=lambda batch: Aside(len(batch)))
     runner = runner_of(sink)
     runner.offer([1, 2])
     assert runner.flush(time.monotonic() + 5)
@@ -311,3 +312,98 @@ def test_what_is_gathered_is_delivered_after_a_while() -> None:
     runner.offer([1])
     eventually(lambda: sink.received == [1])
     runner.shutdown(time.monotonic() + 5)
+
+
+class SlowServer:
+    """A sink whose server answers when it is told to, beside a place of so many items."""
+
+    def __init__(self, room: int = 10**9) -> None:
+        self.answers = threading.Event()
+        self.room = room
+        self.aside: list[int] = []
+        self.lock = threading.Lock()
+
+    def deliver(self, batch: Sequence[int]) -> Receipt[int]:
+        assert self.answers.wait(10)
+        return Receipt(len(batch))
+
+    def keep(self, batch: Sequence[int]) -> Aside:
+        with self.lock:
+            kept = min(len(batch), self.room - len(self.aside))
+            self.aside += batch[:kept]
+            return Aside(kept, "" if kept == len(batch) else "spool_full")
+
+    def runner(self, **limits: Any) -> SinkRunner[int]:
+        sink = ScriptedSink(*[self.deliver] * 10_000, aside=self.keep)
+        return runner_of(sink, **{"set_aside_from": 0.5, **limits})
+
+
+def test_what_has_waited_longest_is_set_aside_while_the_server_is_slow() -> None:
+    server = SlowServer()
+    runner = server.runner(max_items=10, batch_items=3)
+    runner.offer([0])
+    eventually(lambda: runner.counts().waiting == 1)
+    eventually(lambda: not runner._queue)  # the first one is with the server
+    assert runner.offer(range(1, 8)) == []
+    eventually(lambda: len(server.aside) >= 2)
+    assert server.aside[:2] == [1, 2]
+    assert runner.state == "closed", "the server is not away"
+    server.answers.set()
+    assert runner.flush(time.monotonic() + 5)
+    counts = runner.counts()
+    assert (counts.accepted, counts.delivered, counts.lost) == (8, 8, 0)
+    assert runner.shutdown(time.monotonic() + 5)
+
+
+def test_a_burst_beyond_all_room_is_set_aside_and_not_refused() -> None:
+    server = SlowServer()
+    runner = server.runner(max_items=10)
+    assert runner.offer(range(1000)) == []
+    server.answers.set()
+    assert runner.flush(time.monotonic() + 5)
+    assert runner.counts().delivered == 1000
+    assert runner.shutdown(time.monotonic() + 5)
+
+
+def test_refused_is_only_what_finds_no_room_anywhere() -> None:
+    server = SlowServer(room=100)
+    runner = server.runner(max_items=10)
+    lost = runner.offer(range(1000))
+    counts = runner.counts()
+    assert counts.balanced
+    assert counts.dropped == {"spool_full": len(lost)}
+    assert 885 <= len(lost) <= 890, "ten wait and a hundred are set aside, some of them from among the ten"
+    server.answers.set()
+    assert runner.flush(time.monotonic() + 5)
+    assert runner.shutdown(time.monotonic() + 5)
+    assert (runner.counts().delivered, runner.counts().lost) == (1000 - len(lost), len(lost))
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    sizes=st.lists(st.integers(1, 40), max_size=12),
+    room=st.integers(1, 30),
+    place=st.integers(0, 200),
+    answers_after=st.integers(0, 12),
+    ending=st.sampled_from(["flush", "stop at once"]),
+)
+def test_counts_are_exact_with_two_threads_at_one_queue(
+    sizes: list[int], room: int, place: int, answers_after: int, ending: str
+) -> None:
+    server = SlowServer(place)
+    runner = server.runner(max_items=room, batch_items=4, spare=0.5)
+    lost = 0
+    for turn, size in enumerate(sizes):
+        if turn == answers_after:
+            server.answers.set()
+        lost += len(runner.offer(range(size)))
+        assert runner.counts().balanced
+    server.answers.set()
+    assert lost == runner.counts().lost
+    assert len(server.aside) == place or not lost, "nothing is lost while there is room aside"
+    if ending == "flush":
+        assert runner.flush(time.monotonic() + 10)
+    runner.shutdown(time.monotonic() + 5)
+    counts = runner.counts()
+    assert (counts.balanced, counts.waiting, counts.waiting_bytes) == (True, 0, 0)
+    assert (counts.accepted, counts.lost) == (sum(sizes), lost)

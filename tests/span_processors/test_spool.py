@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spanflow.span_processors.spool.spool import ASIDE, Spool, SpoolFull
+from spanflow.span_processors.spool.spool import ASIDE, Disk, Spool
 from spanflow.span_processors.spool.spool_segment import Record, read_segment
 from tests.support.poll import eventually
 
@@ -65,10 +65,10 @@ def test_appending_goes_on_while_it_is_replayed(spool: Spool) -> None:
 
 def test_the_bound_holds_to_the_byte_and_room_comes_back(tmp_path: Path) -> None:
     spool = spool_in(tmp_path, max_bytes=(12 + 100) * 2)
-    spool.append([b"a" * 100])
-    spool.append([b"b" * 100])
-    with pytest.raises(SpoolFull):
-        spool.append([b""])
+    assert spool.append([b"a" * 100]) == 1
+    assert spool.append([b"b" * 100, b"", b""]) == 1
+    assert spool.append([b""]) == 0
+    assert spool.problem() == "224 of 224 bytes are waiting already"
     assert drain(spool) == [b"a" * 100, b"b" * 100]
     spool.append([b"c"])
     assert drain(spool) == [b"c"]
@@ -76,10 +76,9 @@ def test_the_bound_holds_to_the_byte_and_room_comes_back(tmp_path: Path) -> None
 
 
 def test_a_reserve_of_the_disk_is_left_alone(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, lambda: "here", reserve_bytes=1000, free_bytes=lambda _: 1050)
-    spool.append([b"a" * 30])
-    with pytest.raises(SpoolFull):
-        spool.append([b"a" * 100])
+    spool = Spool(tmp_path, lambda: "here", reserve_bytes=1000, disk=lambda _: Disk(1050, 50_000))
+    assert spool.append([b"a" * 30]) == 1
+    assert spool.append([b"a" * 100]) == 0
     assert drain(spool) == [b"a" * 30]
     spool.close()
 

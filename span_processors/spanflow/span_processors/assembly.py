@@ -1,6 +1,14 @@
 """The one place where the pipeline's parts are put together."""
 
-from spanflow.span_processors.archive.archive import BATCH, BATCH_BYTES, BATCHES, LINGER, ArchiveSink, build_archive
+from spanflow.span_processors.archive.archive import (
+    BATCH,
+    BATCH_BYTES,
+    BATCHES,
+    LINGER,
+    SET_ASIDE_FROM,
+    ArchiveSink,
+    build_archive,
+)
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.mapping import SpanMapping
@@ -9,12 +17,13 @@ from spanflow.span_processors.encoding.span_events import Classifier
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.mirror import Mirror, MirrorItem, archived_in
+from spanflow.span_processors.redis.mirror import Mirror, MirrorItem, archived_in, note_refused
 from spanflow.span_processors.redis.redis_link import link_to
 from spanflow.span_processors.redis.watched import NobodyWatched, WatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.intake import Intake
-from spanflow.span_processors.stages.sink import SinkLimits, SinkRunner
+from spanflow.span_processors.stages.sink import SinkLimits
+from spanflow.span_processors.stages.sink_runner import SinkRunner
 
 
 def build_pipeline(
@@ -44,6 +53,7 @@ def build_pipeline(
             linger=LINGER,
             timeout=settings.postgres_timeout,
             spare=0.3,
+            set_aside_from=SET_ASIDE_FROM,
         )
         archive = SinkRunner(sink, limits=limits, clock=clock, hurry=sink.hurry)
     encoder = Encoder(
@@ -81,4 +91,4 @@ def _mirror(settings: Settings, process: ProcessInfo, clock: Clock) -> SinkRunne
         batch_items=1000,
         batch_bytes=1_000_000,
     )
-    return SinkRunner(sink, limits=limits, clock=clock)
+    return SinkRunner(sink, limits=limits, clock=clock, on_refused=note_refused)

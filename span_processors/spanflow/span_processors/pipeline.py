@@ -22,13 +22,13 @@ from spanflow.span_processors.encoding.encoder import Encoder, PutOff
 from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.redis.mirror import START, MirrorItem, StreamEntry, archived_in, is_refusable
+from spanflow.span_processors.redis.mirror import MirrorItem, archived_in, is_refusable
 from spanflow.span_processors.redis.watched import WatchedUsers
 from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of, first_attributes_of
 from spanflow.span_processors.stages.counters import StageCounts
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.own_thread import OwnThread
-from spanflow.span_processors.stages.sink import SinkRunner
+from spanflow.span_processors.stages.sink_runner import SinkRunner
 from spanflow.span_processors.weight import BASE_WEIGHT, weight_of, weight_of_span
 
 _log = logging.getLogger(__name__)
@@ -400,9 +400,7 @@ class Pipeline:
         if encoder.events:
             events, encoder.events = encoder.events, []
             if self._mirror is not None:
-                for item in self._mirror.offer(events, is_refusable):
-                    if type(item) is StreamEntry and item.kind == START:
-                        item.stream.lose_start(item.span_id)
+                self._mirror.offer(events, is_refusable)
         if encoder.finished_ids:
             finished, encoder.finished_ids = encoder.finished_ids, []
             archived_in(self._mirror)(finished)

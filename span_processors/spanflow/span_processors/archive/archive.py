@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,8 +21,8 @@ from spanflow.span_processors.data_dir import data_directory
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.setting_table import MIB
 from spanflow.span_processors.shared_settings import SharedSettings
-from spanflow.span_processors.spool.spool import Spool, SpoolFull
-from spanflow.span_processors.stages.sink import Receipt, Unavailable
+from spanflow.span_processors.spool.spool import Spool
+from spanflow.span_processors.stages.sink import Aside, Receipt, Unavailable
 from spanflow.span_processors.tree.prices import NO_PRICES, PricesError, PriceTable, load_prices
 
 _log = logging.getLogger(__name__)
@@ -41,20 +42,26 @@ BATCH_BYTES: Final = 2 * MIB
 BATCHES: Final = 5
 #: Seconds for which finished flows are gathered, so that a busy process shares a transaction among many.
 LINGER: Final = 0.25
+#: When so much of the queue is full, Postgres is slower than what comes: the oldest go to the spool.
+SET_ASIDE_FROM: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveState:
     """What metrics and `spanflow doctor` show of one process's archive."""
 
-    spool_bytes: int
-    spooled: int
-    replayed: int
-    poisoned: int
+    spool_bytes: int = 0
+    spooled: int = 0
+    replayed: int = 0
+    poisoned: int = 0
+    #: Why nothing could be spooled when that was last looked at; empty when something could.
+    spool_problem: str = ""
+    #: Segments and folders of the spool that cannot be read for now.
+    unreadable: int = 0
 
 
 class ArchiveSink:
-    """A `Sink` of flow parts. All of it runs on its runner's thread, but `size`, `state` and `after_fork`.
+    """A `Sink` of flow parts. All of it runs on its runner's thread, but `sizes`, `set_aside` and `state`.
 
     `on_safe` hears the ids of flows that are committed, or safe on disk, or kept aside, if nothing of them goes on: a
     flow that began elsewhere, or is still open, stays in the index of open flows, where a reaper finds it if need be.
@@ -71,31 +78,38 @@ class ArchiveSink:
         spool: Spool,
         *,
         on_safe: Callable[[Sequence[str]], None] = lambda flow_ids: None,
-        timeout: float = 10.0,
-        patience: float = 10.0,
         clock: Clock | None = None,
     ) -> None:
         self._line = line
         self._writer = writer
         self._spool = spool
         self._on_safe = on_safe
-        self._timeout = timeout
-        #: How long a batch that the spool refuses waits in memory before it is given up.
-        self._patience = patience
         self._clock = clock or SystemClock()
         self._replay = Replay(spool, self._replay_batch, self._keep_aside, clock=self._clock)
         self._deadline = 0.0
         self._answered = False
-        self._refused_since: float | None = None
-        self._said: str | None = None
-        self._spooled = self._poisoned = 0
+        self._poisoned = 0
+        self._reset_outage()
+
+    def _reset_outage(self) -> None:
+        self._outage_lock = threading.Lock()
+        #: What was said of flows that could not be spooled, since Postgres or the spool took any.
+        self._said = ""
+        self._problem = ""
 
     def sizes(self, items: Sequence[FlowPart]) -> list[int]:
         return [item.size for item in items]
 
     @property
     def state(self) -> ArchiveState:
-        return ArchiveState(self._spool.size, self._spooled, self._replay.replayed, self._poisoned)
+        return ArchiveState(
+            self._spool.size,
+            self._spool.appended,
+            self._replay.replayed,
+            self._poisoned,
+            self._problem or self._said,
+            self._replay.unreadable,
+        )
 
     def deliver(self, batch: Sequence[FlowPart], deadline: float) -> Receipt[FlowPart]:
         self._deadline = deadline
@@ -123,22 +137,27 @@ class ArchiveSink:
             self._step_of_replay()
         return Receipt(delivered, _by_reason(POISON, refused))
 
-    def set_aside(self, batch: Sequence[FlowPart], reason: str, *, final: bool) -> Receipt[FlowPart]:
+    def set_aside(self, batch: Sequence[FlowPart]) -> Aside:
+        """Onto the disk. For any thread: while Postgres is slow it is not only the runner's that needs it."""
         try:
-            self._spool.append([part.to_bytes() for part in batch])
-        except (SpoolFull, OSError) as why:
-            return self._not_spooled(batch, why, final)
-        self._refused_since = self._said = None
-        self._spooled += len(batch)
-        self._safe(batch)
-        return Receipt(len(batch))
+            kept = self._spool.append([part.to_bytes() for part in batch])
+        except OSError as why:
+            return Aside(0, self._not_spooled(DISK_FULL if why.errno in _NO_SPACE else SPOOL_FAILED, why))
+        self._safe(batch[:kept])
+        if kept < len(batch):
+            return Aside(kept, self._not_spooled(SPOOL_FULL, self._spool.shortage()))
+        self._said = ""
+        return Aside(kept)
 
     def idle(self, deadline: float) -> float | None:
         self._deadline = deadline
         if not self._answered:
             self._line.run(_ping, deadline)
             self._answered = True
-        return 0.0 if self._run(self._replay.step) else self._replay.next_look
+        if self._replay.step():
+            return 0.0
+        self._look_at_the_spool()
+        return self._replay.next_look
 
     def hurry(self, deadline: float) -> None:
         """The process is ending: a delivery that goes on has to be over by then. Called by another thread."""
@@ -154,24 +173,31 @@ class ArchiveSink:
         self._replay.forget()
         self._writer.forget()
         self._answered = False
-        self._refused_since = self._said = None
-        self._spooled = self._poisoned = 0
+        self._poisoned = 0
+        self._reset_outage()
 
     def _step_of_replay(self) -> None:
         """A share for what waits on disk, so that it drains under load too; its failure is not the batch's."""
         try:
-            self._run(self._replay.step)
+            self._replay.step()
         except Unavailable as why:
             _log.debug("replaying the spool: %s", why)
 
-    def _run(self, step: Callable[[], bool]) -> bool:
-        try:
-            return step()
-        except OSError as why:
-            if self._said != str(why):
-                self._said = str(why)
-                _log.warning("the spool cannot be read: %s", why)
-            return False
+    def _look_at_the_spool(self) -> None:
+        """Say beforehand that nothing could be spooled, should Postgres go away."""
+        problem = self._spool.problem()
+        if problem and not self._problem:
+            _log.warning("the spool cannot be used; without Postgres, flows would wait in memory only: %s", problem)
+        elif self._problem and not problem:
+            _log.warning("the spool can be used again")
+        self._problem = problem
+
+    def _not_spooled(self, reason: str, why: object) -> str:
+        with self._outage_lock:
+            said, self._said = self._said, reason
+        if said != reason:
+            _log.error("finished flows cannot be spooled (%s) and wait in memory while there is room: %s", reason, why)
+        return reason
 
     def _replay_batch(self, batch: Sequence[FlowPart], suspicious: bool) -> None:
         for chunk in _chunks(batch):
@@ -184,6 +210,7 @@ class ArchiveSink:
         self._answered = False
         written = self._line.run(work, self._deadline)
         self._answered = True
+        self._said = ""
         if written.poison:
             self._keep_aside(written.poison)
         self._safe(written.stored)
@@ -212,17 +239,6 @@ class ArchiveSink:
             first.error.partition(":")[0],  # what follows may quote what people wrote
         )
 
-    def _not_spooled(self, batch: Sequence[FlowPart], why: Exception, final: bool) -> Receipt[FlowPart]:
-        now = self._clock.monotonic()
-        if self._refused_since is None:
-            self._refused_since = now
-        reason = _reason(why)
-        if self._said != reason:
-            self._said = reason
-            _log.error("finished flows can neither be stored nor spooled (%s): %s", reason, why)
-        if not final and now - self._refused_since < self._patience:
-            return Receipt(0, {}, batch)
-        return Receipt(0, {reason: len(batch)})
 
     def _safe(self, parts: Sequence[FlowPart]) -> None:
         if settled := [part.flow_id for part in parts if part.settles_flow]:
@@ -237,18 +253,22 @@ def build_archive(
     clock: Clock | None = None,
 ) -> ArchiveSink:
     """The archive of one process, as its settings say. Opens nothing."""
-    spool = Spool(
+    return ArchiveSink(
+        PostgresLine(lambda: connect(settings, "archive"), clock=clock),
+        build_writer(settings),
+        build_spool(settings, instance_id),
+        on_safe=on_safe,
+        clock=clock,
+    )
+
+
+def build_spool(settings: SharedSettings, instance_id: Callable[[], str]) -> Spool:
+    """The spool of one process, as its settings say. Opens nothing."""
+    return Spool(
         data_directory(settings),
         instance_id,
         max_bytes=settings.spool_max_bytes,
         reserve_bytes=settings.spool_reserve_bytes,
-    )
-    return ArchiveSink(
-        PostgresLine(lambda: connect(settings, "archive"), clock=clock),
-        build_writer(settings),
-        spool,
-        on_safe=on_safe,
-        clock=clock,
     )
 
 
@@ -292,9 +312,3 @@ def _chunks(parts: Sequence[FlowPart]) -> Iterator[list[FlowPart]]:
         taken += part.size
     if chunk:
         yield chunk
-
-
-def _reason(why: Exception) -> str:
-    if isinstance(why, SpoolFull):
-        return SPOOL_FULL
-    return DISK_FULL if isinstance(why, OSError) and why.errno in _NO_SPACE else SPOOL_FAILED

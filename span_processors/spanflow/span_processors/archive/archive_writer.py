@@ -30,9 +30,9 @@ from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 
 #: What Postgres says when a value is at fault (data exception, a program limit): asking again would not help.
 _ABOUT_DATA: Final = ("22", "54")
-#: What is never a record's fault, however often it is said: connection, read-only standby, rights, missing database or
-#: tables, deadlocks, no resources, locks, shutdown, system errors.
-_ABOUT_SERVER: Final = ("08", "25", "28", "3D", "40", "42", "53", "55", "57P", "58", "F0", "HV")
+#: What is never a record's fault, however often it is said: connection, read-only standby, rights, missing database,
+#: schema or tables, deadlocks, no resources, locks, shutdown, system errors.
+_ABOUT_SERVER: Final = ("08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57P", "58", "F0", "HV")
 
 
 @dataclass(slots=True)

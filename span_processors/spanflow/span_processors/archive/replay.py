@@ -9,7 +9,7 @@ from typing import Final
 from spanflow.span_processors.archive.poison import UNREADABLE, Poison
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.flow_part import FlowPart, UnreadablePart
-from spanflow.span_processors.spool.spool import Spool
+from spanflow.span_processors.spool.spool import Spool, Unreadable
 from spanflow.span_processors.spool.spool_segment import Damage, read_segment
 from spanflow.span_processors.stages.sink import Unavailable
 
@@ -17,6 +17,11 @@ _log = logging.getLogger(__name__)
 
 #: After so many failures of the very same batch while the server is there, the batch itself is under suspicion.
 PATIENCE: Final = 3
+
+
+#: Seconds after which a segment that cannot be read is tried again: doubled each time, to this at most.
+_FIRST_RETRY: Final = 10.0
+_LAST_RETRY: Final = 300.0
 
 
 @dataclass(slots=True)
@@ -53,8 +58,15 @@ class Replay:
         self._segment: _Segment | None = None
         self._failures = 0
         self._look_at = 0.0
+        #: What cannot be read, or not be removed, for now: when it is tried again, and after which pause.
+        self._skipped: dict[Path, tuple[float, float]] = {}
         #: Parts that came out of the spool into Postgres, so far.
         self.replayed = 0
+
+    @property
+    def unreadable(self) -> int:
+        """Segments and folders that had to be left out."""
+        return len(self._skipped)
 
     @property
     def next_look(self) -> float:
@@ -78,13 +90,20 @@ class Replay:
             segment.done += len(batch)
             self.replayed += len(batch)
         if segment.done >= len(segment.parts):
-            self._spool.replayed(segment.path)
             self._segment = None
+            try:
+                self._spool.replayed(segment.path)
+            except OSError as why:
+                # What is in it is stored, and stored again later: that does no harm.
+                self._skip(Unreadable(segment.path, why))
+            else:
+                self._readable_again(segment.path)
         return True
 
     def forget(self) -> None:
         """In a forked child: the segment in hand is the parent's."""
         self._segment, self._failures, self.replayed, self._look_at = None, 0, 0, 0.0
+        self._skipped.clear()
 
     def _look_for_orphans(self) -> None:
         if self._clock.monotonic() >= self._look_at:
@@ -93,12 +112,39 @@ class Replay:
                 _log.info("taking over what %d processes that are gone had spooled", taken)
 
     def _next_segment(self) -> _Segment | None:
-        path = self._spool.next_segment()
-        if path is None:
-            return None
+        """The next one that can be read: one that cannot holds up no other, and is tried again after a while."""
+        now = self._clock.monotonic()
+        for path in [path for path in self._skipped if not path.exists()]:
+            del self._skipped[path]
+        skip = {path for path, (again_at, _) in self._skipped.items() if now < again_at}
+        while True:
+            try:
+                path = self._spool.next_segment(skip)
+                return None if path is None else self._opened(path)
+            except Unreadable as why:
+                self._skip(why)
+                skip.add(why.path)
+
+    def _skip(self, why: Unreadable) -> None:
+        known = self._skipped.get(why.path)
+        if known is None:
+            _log.warning("a part of the spool is left out for now, the others are replayed: %s", why)
+        pause = _FIRST_RETRY if known is None else min(2 * known[1], _LAST_RETRY)
+        self._skipped[why.path] = (self._clock.monotonic() + pause, pause)
+
+    def _readable_again(self, path: Path) -> None:
+        if self._skipped.pop(path, None) is not None:
+            _log.warning("a part of the spool that was left out has been replayed: %s", path)
+        self._skipped.pop(path.parent, None)
+
+    def _opened(self, path: Path) -> _Segment:
         segment = _Segment(path)
         unreadable: list[Poison] = []
-        for item in read_segment(path):
+        try:
+            items = list(read_segment(path))
+        except OSError as why:
+            raise Unreadable(path, why) from why
+        for item in items:
             if isinstance(item, Damage):
                 self._set_aside(path, item)
                 continue

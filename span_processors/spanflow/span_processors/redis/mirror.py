@@ -14,7 +14,8 @@ from spanflow.span_processors.redis.redis_link import Commands, RedisLink
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages import counters
-from spanflow.span_processors.stages.sink import Receipt, SinkRunner, Unavailable
+from spanflow.span_processors.stages.sink import Aside, Receipt, Unavailable
+from spanflow.span_processors.stages.sink_runner import SinkRunner
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +106,12 @@ def is_refusable(item: MirrorItem) -> bool:
     return type(item) is not Archived and (type(item) is not StreamEntry or item.kind != END)
 
 
+def note_refused(item: MirrorItem) -> None:
+    """What the mirror's queue has no room for: a span's end tells all when its start was refused."""
+    if type(item) is StreamEntry and item.kind == START:
+        item.stream.refuse_start(item.span_id)
+
+
 def archived_in(mirror: SinkRunner[MirrorItem] | None) -> Callable[[Sequence[str]], None]:
     """What the archive calls with the ids of flows that are safe, on its own thread."""
 
@@ -172,7 +179,8 @@ class Mirror:
                     data = whole
                 add_event(stream, data)
                 owners.append(item)
-                if now >= stream.touched_at or (stream.indexed is not stream.users and stream.indexed != stream.users):
+                users = stream.users
+                if now >= stream.touched_at or (stream.indexed is not users and stream.indexed != users):
                     self._write_beside(commands, owners, stream, now, wall)
             elif type(item) is IdentityItem:
                 before = len(owners)
@@ -194,9 +202,9 @@ class Mirror:
             self._beaten_at = now
         return self._judge(batch, owners, replies)
 
-    def set_aside(self, batch: Sequence[MirrorItem], reason: str, *, final: bool) -> Receipt[MirrorItem]:
+    def set_aside(self, batch: Sequence[MirrorItem]) -> Aside:
         """There is nowhere else to put events: they wait in the queue while it has room."""
-        return Receipt(0, again=batch)
+        return Aside(0)
 
     def idle(self, deadline: float) -> float | None:
         if self._beaten_at < 0:
@@ -247,6 +255,7 @@ class Mirror:
             self._index(commands, owners, stream, now)
 
     def _index(self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float) -> None:
+        # Read once: meanwhile the encoder may learn more, and what is noted as indexed must be what was indexed.
         users, indexed = stream.users, stream.indexed
         score = b"%.6f" % stream.started_s
         keys = [None if id is None else of(id).encode() for of, id in zip(_INDEXES, users, strict=True)]

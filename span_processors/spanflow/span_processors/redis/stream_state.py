@@ -1,4 +1,8 @@
-"""What the mirror knows about one flow's stream. Made by the encoder, then used by the mirror's thread."""
+"""What the mirror knows about one flow's stream. Made by the encoder, then used by the mirror's thread.
+
+The encoder's thread goes on writing `users`, `started_s` and the refused starts, and nothing else; the mirror's thread
+reads each of them once where it decides by it.
+"""
 
 from spanflow.span_processors.names import STREAM_FIELD, flow_stream
 
@@ -18,6 +22,7 @@ class StreamState:
         "key",
         "_lost_starts",
         "outdated",
+        "_refused_starts",
         "started_s",
         "touched_at",
         "users",
@@ -38,7 +43,9 @@ class StreamState:
         self.created = False
         #: It was gone when we came back. Ends are then written with all that is known of their spans.
         self.vanished = False
-        #: Spans whose start never reached the stream; their ends carry the whole span.
+        #: Spans whose start never reached the stream; their ends carry the whole span. One set for each thread that
+        #: writes: those that the queue refused, and those that Redis refused.
+        self._refused_starts: set[int] | None = None
         self._lost_starts: set[int] | None = None
         #: When the index and the expiry were refreshed last, and which ids are in the indexes.
         self.touched_at = 0.0
@@ -49,15 +56,22 @@ class StreamState:
         #: Keys of indexes that it may still be in although its user, session or conversation was corrected.
         self.outdated: tuple[bytes, ...] = ()
 
+    def refuse_start(self, span_id: int) -> None:
+        """There was no room in the queue for the span's start. Called by the encoder's thread."""
+        if self._refused_starts is None:
+            self._refused_starts = set()
+        self._refused_starts.add(span_id)
+
     def lose_start(self, span_id: int) -> None:
-        """The span's start does not reach the stream."""
+        """Redis did not take the span's start. Called by the mirror's thread."""
         if self._lost_starts is None:
             self._lost_starts = set()
         self._lost_starts.add(span_id)
 
     def lacks_start(self, span_id: int) -> bool:
         """Whether the stream is known not to have the span's start."""
-        return self.vanished or (self._lost_starts is not None and span_id in self._lost_starts)
+        refused, lost = self._refused_starts, self._lost_starts
+        return self.vanished or (refused is not None and span_id in refused) or (lost is not None and span_id in lost)
 
     def forget_redis(self) -> None:
         """The stream is gone: create it and its index entries anew with the next write."""

@@ -8,7 +8,10 @@ Sync: one `fdatasync` per appended batch, before `append` returns; the folder it
 """
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +23,32 @@ SPOOL: Final = "spool"
 ASIDE: Final = "spool-aside"
 
 
-class SpoolFull(Exception):
-    """The spool's own bound is reached, or the disk has less than the reserve left."""
+#: On a small disk the reserve is this part of it, so that a spool is possible there at all.
+_LARGEST_RESERVE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What the file system of the spool has."""
+
+    free: int
+    total: int
+    read_only: bool = False
+
+
+class Unreadable(Exception):
+    """A segment, or a whole folder, cannot be read now. The others can."""
+
+    def __init__(self, path: Path, why: OSError) -> None:
+        super().__init__(f"{path}: {why.strerror or why}")
+        self.path = path
 
 
 class Spool:
-    """The spool of one process. Used by the archive's thread only; `size` and `aside_size` may be read by any."""
+    """The spool of one process. `append` and what only reads is for any thread, the rest for the archive's own.
+
+    Fork: the lock is made anew in the child, because another thread may have held it.
+    """
 
     def __init__(
         self,
@@ -36,7 +59,7 @@ class Spool:
         segment_bytes: int = 16 * MIB,
         reserve_bytes: int = 256 * MIB,
         aside_bytes: int = 64 * MIB,
-        free_bytes: Callable[[Path], int] | None = None,
+        disk: Callable[[Path], Disk] | None = None,
     ) -> None:
         self.root = data_dir / SPOOL
         self._aside = data_dir / ASIDE
@@ -45,29 +68,80 @@ class Spool:
         self._segment_bytes = segment_bytes
         self._reserve_bytes = reserve_bytes
         self._aside_bytes = aside_bytes
-        self._free_bytes = free_bytes or _free_bytes
+        self._disk = disk or _disk
+        self._lock = threading.Lock()
         self._folder: SpoolFolder | None = None
         self._writer: SegmentWriter | None = None
         self._taken_over: list[SpoolFolder] = []
         #: Bytes that wait on disk in this process's folder and in those it has taken over.
         self.size = 0
+        #: Records appended so far.
+        self.appended = 0
 
-    def append(self, payloads: Sequence[bytes]) -> None:
-        """Put all of them on the disk, or none: `SpoolFull` at our bound, `OSError` when the disk refuses."""
-        wanted = sum(map(framed_size, payloads))
-        if self.size + wanted > self._max_bytes:
-            raise SpoolFull(f"{self.size} of {self._max_bytes} bytes are waiting already")
+    def append(self, payloads: Sequence[bytes]) -> int:
+        """Put as many of them on the disk, from the first on, as there is room for, and tell how many those are.
+
+        `OSError` when the disk refuses; then none of them is there.
+        """
+        with self._lock:
+            room = self._room()
+            number = wanted = 0
+            for payload in payloads:
+                if wanted + framed_size(payload) > room:
+                    break
+                number += 1
+                wanted += framed_size(payload)
+            if number:
+                self._write(payloads[:number], wanted)
+            return number
+
+    def _write(self, payloads: Sequence[bytes], size: int) -> None:
         writer = self._open_writer()
-        if self._free_bytes(self.root) - wanted < self._reserve_bytes:
-            raise SpoolFull(f"less than {self._reserve_bytes} bytes are free on the disk")
         try:
             writer.append(payloads)
         except OSError:
             self._close_writer()  # what follows, if anything can, begins in a file that is known to be whole
             raise
-        self.size += wanted
+        self.size += size
+        self.appended += len(payloads)
         if writer.size >= self._segment_bytes:
             self._close_writer()
+
+    def _room(self) -> int:
+        disk = self._disk(self._existing())
+        return min(self._max_bytes - self.size, disk.free - self._reserve(disk))
+
+    def _reserve(self, disk: Disk) -> int:
+        return min(self._reserve_bytes, int(disk.total * _LARGEST_RESERVE))
+
+    def _existing(self) -> Path:
+        """The spool's folder, or the nearest above it that is there."""
+        return next((path for path in (self.root, *self.root.parents) if path.exists()), self.root)
+
+    def shortage(self) -> str:
+        """Why there is no room."""
+        try:
+            disk = self._disk(self._existing())
+        except OSError as why:
+            return str(why)
+        if disk.free <= self._reserve(disk):
+            return f"{disk.free} bytes are free on the disk, of which {self._reserve(disk)} are left to others"
+        return f"{self.size} of {self._max_bytes} bytes are waiting already"
+
+    def problem(self) -> str:
+        """Why nothing could be appended now; empty when something could. Writes nothing."""
+        here = self._existing()
+        try:
+            disk = self._disk(here)
+            if disk.read_only:
+                return f"{here} is on a read-only file system"
+            if not here.is_dir():
+                return f"{here} is not a directory"
+            if not os.access(here, os.W_OK | os.X_OK):
+                return f"{here} is not writable for this user"
+            return self.shortage() if self._room() <= 0 else ""
+        except OSError as why:
+            return f"{here}: {why.strerror or why}"
 
     def take_over(self) -> int:
         """Become the owner of what processes that are gone left here; how many folders. Their bytes count as ours."""
@@ -77,30 +151,57 @@ class Spool:
         for path in folders(self.root):
             try:
                 folder = None if path in held else SpoolFolder.take_over(path)
-                if folder is not None:
-                    self._taken_over.append(folder)
-                    self.size += folder.size()
-                    taken += 1
-            except PermissionError:
-                continue  # another user's, whose processes see to it
+            except OSError:
+                continue  # another user's, whose processes see to it; or out of reach just now
+            if folder is None:
+                continue
+            try:
+                size = folder.size()
+            except OSError:
+                folder.abandon()
+                continue
+            self._taken_over.append(folder)
+            with self._lock:
+                self.size += size
+            taken += 1
         return taken
 
-    def next_segment(self) -> Path | None:
-        """The segment to replay next: what others left first, then our own; the one being written is closed."""
-        while self._taken_over:
-            folder = self._taken_over[0]
-            if segments := folder.segments():
-                return segments[0]
-            folder.remove()
-            self._taken_over.pop(0)
-        self._close_writer()
-        return next(iter(self._folder.segments()), None) if self._folder is not None else None
+    def next_segment(self, skip: Container[Path] = ()) -> Path | None:
+        """The segment to replay next: what others left first, then our own; the one being written is closed.
+
+        Folders and segments in `skip` are left out. Raises `Unreadable` for a folder that cannot be listed.
+        """
+        for folder in tuple(self._taken_over):
+            segments = self._segments(folder, skip)
+            if segments is None:
+                continue
+            for segment in segments:
+                if segment not in skip:
+                    return segment
+            if not segments:
+                folder.remove()
+                self._taken_over.remove(folder)
+        with self._lock:
+            self._close_writer()
+        if self._folder is None:
+            return None
+        own = self._segments(self._folder, skip) or ()
+        return next((segment for segment in own if segment not in skip), None)
+
+    def _segments(self, folder: SpoolFolder, skip: Container[Path]) -> list[Path] | None:
+        if folder.path in skip:
+            return None
+        try:
+            return folder.segments()
+        except OSError as why:
+            raise Unreadable(folder.path, why) from why
 
     def replayed(self, segment: Path) -> None:
         """Everything in this segment is in Postgres."""
         size = segment.stat().st_size
         segment.unlink()
-        self.size -= size
+        with self._lock:
+            self.size -= size
 
     def set_aside(self, name: str, raw: bytes) -> bool:
         """Keep bytes that nothing can be done with, for a person to look at; False when there is no room for them."""
@@ -119,15 +220,17 @@ class Spool:
 
     def close(self) -> None:
         """Let others take over what still waits; folders that are empty go."""
-        self._close_writer()
-        for folder in self._forget_folders():
-            if folder.segments():
-                folder.abandon()
-            else:
-                folder.remove()
+        with self._lock:
+            self._close_writer()
+            held = self._forget_folders()
+        for folder in held:
+            # Removes what is empty; whatever else stands in it, or keeps us from looking, is the next owner's.
+            folder.remove() if folder.is_empty() else folder.abandon()
 
     def after_fork(self) -> None:
         """In the child: the files are the parent's. Close our copies of them and begin with a folder of our own."""
+        self._lock = threading.Lock()
+        self.appended = 0
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -149,12 +252,15 @@ class Spool:
 
     def _close_writer(self) -> None:
         if self._writer is not None:
-            self._writer.close()
-            if not self._writer.size:
-                self._writer.path.unlink()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            writer.close()
+            if not writer.size:
+                with suppress(OSError):
+                    writer.path.unlink()
 
 
-def _free_bytes(path: Path) -> int:
+def _disk(path: Path) -> Disk:
     found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
+    return Disk(
+        found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, bool(found.f_flag & os.ST_RDONLY)
+    )

@@ -63,6 +63,13 @@ class SpoolFolder:
     def size(self) -> int:
         return sum(path.stat().st_size for path in self.segments())
 
+    def is_empty(self) -> bool:
+        """Whether it is known to hold no segment."""
+        try:
+            return not self.segments()
+        except OSError:
+            return False
+
     def remove(self) -> None:
         """Give the empty folder up. Whoever looks at its lock just now sees that it is gone, or becomes its owner."""
         with suppress(OSError):
