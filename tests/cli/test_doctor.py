@@ -13,6 +13,7 @@ from spanflow.cli.checks.examination import CHECKS
 from spanflow.cli.checks.finding import Finding
 from spanflow.cli.checks.servers import RedisMemory, RedisServer, Schema, UsersView, judged, skew
 from spanflow.cli.checks.startup_report import StartupReport
+from spanflow.cli.checks.storage import DataFolder
 from spanflow.cli.checks.tracing import Exporters
 from spanflow.span_processors.archive.postgres import connect
 from spanflow.span_processors.redis.redis_client import async_client
@@ -197,3 +198,21 @@ def test_mistakes_of_each_role_are_named_and_what_else_can_be_checked_is(redis_u
         ),
     ]
     assert levels(found["Redis"]) == ["ok"]
+
+
+def test_a_spool_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
+    def look(**settings: Any) -> tuple[str, str]:
+        async def first() -> Finding:
+            known = situation(settings=Settings(data_dir=str(tmp_path), **settings))
+            return await anext(DataFolder().look(known))
+
+        finding = asyncio.run(first())
+        return finding.level, finding.message.partition(": ")[2]
+
+    assert look()[0] == "ok"
+    assert look(spool_max_bytes=0) == (
+        "problem",
+        "nothing can be spooled, flows are lost while PostgreSQL is away: 0 of 0 bytes are waiting already",
+    )
+    (tmp_path / "spool").write_text("a file stands where the folder should be")
+    assert look()[1].endswith(f"{tmp_path / 'spool'} is not a directory")

@@ -66,7 +66,7 @@ def test_they_are_numbered_by_time_and_know_whose_they_are(archives: Archives) -
 
 def test_a_turn_that_waited_in_a_spool_is_put_in_its_place(archives: Archives) -> None:
     archive = archives.make()
-    archive.set_aside([flow_with(1, [said(1, "first"), said(2, "second")])], "away", final=False)
+    archive.set_aside([flow_with(1, [said(1, "first"), said(2, "second")])])
     deliver(archives.make("p2"), flow_with(2, [said(3, "third"), said(4, "fourth")]))
     assert conversation(archives) == [(1, "third"), (2, "fourth")]
     replay(archive)

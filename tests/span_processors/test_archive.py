@@ -158,7 +158,7 @@ def test_a_flow_that_goes_on_elsewhere_or_here_stays_in_the_index_of_open_flows(
 ) -> None:
     archive = archives.make()
     deliver(archive, part(1, [span(1)], **more))
-    archive.set_aside([part(2, [span(1)], **more)], "away", final=False)
+    archive.set_aside([part(2, [span(1)], **more)])
     assert archives.safe == ([f"{1:032x}", f"{2:032x}"] if settled else [])
 
 
@@ -273,14 +273,14 @@ def test_many_processes_writing_the_same_flows_at_once_never_deadlock(archives: 
 def test_a_forked_child_uses_a_connection_and_a_spool_of_its_own(archives: Archives) -> None:
     archive = archives.make()
     deliver(archive, part(1, [span(1)]))
-    archive.set_aside([part(2, [span(1)])], "away", final=False)
+    archive.set_aside([part(2, [span(1)])])
     child = os.fork()
     if child == 0:
         code = 1
         try:
             archive.after_fork()
             deliver(archive, part(3, [span(1)]))
-            archive.set_aside([part(4, [span(1)])], "away", final=False)
+            archive.set_aside([part(4, [span(1)])])
             replay(archive)
             code = 0
         finally:

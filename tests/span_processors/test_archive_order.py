@@ -89,7 +89,7 @@ def _deliver_in_pieces(processes: list[ArchiveSink], parts: list[FlowPart], data
         batch, parts = parts[:size], parts[size:]
         archive = data.draw(st.sampled_from(processes))
         if data.draw(st.booleans()):
-            archive.set_aside(batch, "away", final=False)
+            archive.set_aside(batch)
         else:
             deliver(archive, *batch)
     for archive in processes:
@@ -115,7 +115,7 @@ for start in range(0, len(flows), 3):
     batch = flows[start : start + 3]
     parts = [part(flow, [span(number, number - 1 or None), span(number + 10, number)], process=name) for flow in batch]
     if choose.random() < 0.3:
-        archive.set_aside(parts, "away", final=False)
+        archive.set_aside(parts)
     else:
         archive.deliver(parts, time.monotonic() + 20)
     sys.stdout.write(" ".join(map(str, batch)) + "\\n")

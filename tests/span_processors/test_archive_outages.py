@@ -14,6 +14,7 @@ import pytest
 
 from spanflow.span_processors.archive.archive import DISK_FULL, SPOOL_FULL
 from spanflow.span_processors.archive.replay import PATIENCE
+from spanflow.span_processors.clock import SystemClock
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.stages.breaker import Breaker
 from spanflow.span_processors.stages.sink import Aside, Receipt, SinkLimits
@@ -64,6 +65,19 @@ class Gateway:
 def stored(dsn: str) -> int:
     found: int = value(dsn, "SELECT count(*) FROM omni2.interaction_flows")
     return found
+
+
+class SteppedClock(SystemClock):
+    """Goes as the system's does, and ahead of it when it is told to."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+    def step(self, seconds: float) -> None:
+        self._ahead += seconds
 
 
 def holds(dsn: str, flows: int) -> bool:
@@ -222,7 +236,12 @@ def test_what_is_left_at_the_end_is_spooled_and_delivered_by_the_next_process(
 
 @pytest.mark.parametrize("unusable", ["no room", "no directory"])
 def test_without_a_usable_spool_flows_wait_in_memory_through_every_outage(
-    archives: Archives, proxy: MakeProxy, postgres_dsn: str, tmp_path: Path, unusable: str
+    archives: Archives,
+    proxy: MakeProxy,
+    postgres_dsn: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    unusable: str,
 ) -> None:
     line = proxy(postgres_dsn)
     if unusable == "no directory":
@@ -233,8 +252,97 @@ def test_without_a_usable_spool_flows_wait_in_memory_through_every_outage(
     for _ in range(3):
         line.cut()
         gateway.finishes(20)
-        eventually(lambda: gateway.runner.state == "open")
+        eventually(lambda: gateway.runner._breaker._failures > 3)
         line.restore()
         eventually(partial(holds, postgres_dsn, gateway.finished), within=15)
     assert gateway.ends()
     assert gateway.runner.counts().dropped == {}
+    said = [record.message for record in caplog.records if "cannot be spooled" in record.message]
+    assert len(said) == 3, "once for each outage"
+
+
+def test_an_unusable_spool_is_said_before_it_is_needed_and_again_when_it_can_be_used(
+    archives: Archives, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way = tmp_path / "spool"
+    in_the_way.write_text("a file stands where the folder should be")
+    archive = archives.make()
+    archive.idle(time.monotonic() + 20)
+    assert archive.state.spool_problem == f"{in_the_way} is not a directory"
+    in_the_way.unlink()
+    archive.idle(time.monotonic() + 20)
+    assert archive.state.spool_problem == ""
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "the spool cannot be used; without Postgres, flows would wait in memory only",
+        "the spool can be used again",
+    ]
+    assert not in_the_way.exists(), "to look leaves no trace"
+
+
+def test_one_segment_that_cannot_be_read_holds_up_no_other_and_is_come_back_to(
+    postgres_dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SteppedClock()
+    with archives_in(postgres_dsn, tmp_path) as archives:
+        for number in range(4):
+            archives.make(f"gone-{number}").set_aside([part(number, [span(1)])])
+        archives.close()
+        # Reading a directory fails for every user, whereas root reads every file.
+        unreadable = tmp_path / "spool" / "gone-1" / "000000000001.seg"
+        hidden = unreadable.rename(tmp_path / "hidden")
+        unreadable.mkdir()
+        own = archives.make("own", clock=clock)
+        own.set_aside([part(9, [span(1)])])
+        replay(own)
+        assert stored(postgres_dsn) == 4
+        assert own.state.unreadable == 1
+        clock.step(9)
+        replay(own)
+        unreadable.rmdir()
+        hidden.rename(unreadable)
+        replay(own)
+        assert stored(postgres_dsn) == 4, "not tried again before its time"
+        clock.step(2)
+        replay(own)
+        assert stored(postgres_dsn) == 5
+        assert own.state.unreadable == 0
+    said = [record.message for record in caplog.records if "part of the spool" in record.message]
+    assert [message.partition(":")[0] for message in said] == [
+        "a part of the spool is left out for now, the others are replayed",
+        "a part of the spool that was left out has been replayed",
+    ]
+
+
+def test_a_folder_that_cannot_be_listed_holds_up_no_other(
+    archives: Archives, tmp_path: Path, postgres_dsn: str
+) -> None:
+    for number in range(2):
+        archives.make(f"gone-{number}").set_aside([part(number, [span(1)])])
+    archives.close()
+    own = archives.make("own")
+    assert own._spool.take_over() == 2
+    first = tmp_path / "spool" / "gone-0"
+    first.rename(tmp_path / "moved")
+    replay(own)
+    assert stored(postgres_dsn) == 1
+    (tmp_path / "moved").rename(first)
+
+
+def test_what_is_stored_and_cannot_be_removed_holds_up_nothing(
+    archives: Archives, tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archives.make()
+    spool = archive._spool
+    archive.set_aside([part(1, [span(1)])])
+    replayed = spool.replayed
+
+    def refuse_once(segment: Path) -> None:
+        monkeypatch.setattr(spool, "replayed", replayed)
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(spool, "replayed", refuse_once)
+    archive.idle(time.monotonic() + 20)
+    archive.set_aside([part(2, [span(1)])])
+    replay(archive)
+    assert stored(postgres_dsn) == 2
+    assert archive.state.unreadable == 1

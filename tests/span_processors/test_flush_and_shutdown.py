@@ -99,7 +99,7 @@ def test_what_a_silent_postgres_has_in_hand_at_the_end_is_spooled_too(
     line.half_open()
     made |= {request(gateway) for _ in range(10)}
     runner: Any = gateway.pipeline._archive
-    eventually(lambda: runner._in_hand == 10)
+    eventually(lambda: runner._queue._in_hand == 10)
     begun = time.monotonic()
     gateway.pipeline.shutdown(1.0)
     assert time.monotonic() - begun < 1.5

@@ -38,7 +38,7 @@ def test_several_processes_archive_through_two_server_connections(archives: Arch
             batch = [part(flow + step, spans, process=f"p{worker}") for step in range(6)]
             batch[0] = part(flow, spans, process=f"p{worker}", activities=(said.to_bytes(),))
             deliver(archive, *batch)
-        archive.set_aside([part(99, [span(worker + 1, worker or None)], process=f"p{worker}")], "away", final=False)
+        archive.set_aside([part(99, [span(worker + 1, worker or None)], process=f"p{worker}")])
         replay(archive)
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]

@@ -121,7 +121,7 @@ def test_a_refused_flow_in_a_spool_does_not_block_those_behind_it(archives: Arch
     refused_by_the_server(archives)
     archive = archives.make()
     for flow in range(10):
-        archive.set_aside([part(flow, [span(1, name="bad" if flow == 0 else "good")])], "away", final=False)
+        archive.set_aside([part(flow, [span(1, name="bad" if flow == 0 else "good")])])
     replay(archive)
     assert stored(archives) == numbers(*range(1, 10))
     assert archive.state.spool_bytes == 0
@@ -142,7 +142,7 @@ def test_an_error_nobody_foresaw_is_blamed_on_the_record_only_after_several_trie
     parts = [part(flow, [span(1, name="bad" if flow == 1 else "good")]) for flow in range(3)]
     with pytest.raises(Exception, match="who knows"):
         deliver(archive, *parts)
-    archive.set_aside(parts, "away", final=False)
+    archive.set_aside(parts)
     for _ in range(3):
         with pytest.raises(Exception, match="who knows"):
             replay(archive)
@@ -215,8 +215,8 @@ def test_what_even_the_table_of_poison_does_not_take_becomes_a_file(archives: Ar
 
 def test_a_torn_tail_is_set_aside_and_the_rest_is_replayed(archives: Archives) -> None:
     gone = archives.make("gone")
-    gone.set_aside([part(1, [span(1)])], "away", final=False)
-    gone.set_aside([part(2, [span(1)])], "away", final=False)
+    gone.set_aside([part(1, [span(1)])])
+    gone.set_aside([part(2, [span(1)])])
     gone._spool.close()
     [segment] = (archives.data_dir / "spool").glob("*/*.seg")
     segment.write_bytes(segment.read_bytes()[:-7])

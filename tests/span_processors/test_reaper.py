@@ -271,7 +271,7 @@ async def test_what_a_dead_process_has_spooled_is_replayed(
 ) -> None:
     settings = Settings(data_dir=str(tmp_path), spool_reserve_bytes=0)
     gateway = build_archive(settings, lambda: "p1")
-    gateway.set_aside([part(1, [span(1)]), part(2, [span(1)])], "away", final=True)
+    gateway.set_aside([part(1, [span(1)]), part(2, [span(1)])])
     gateway.close(0)
     await make_reaper().scan()
     assert len(await stored(postgres_dsn)) == 2

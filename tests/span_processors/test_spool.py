@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,41 @@ def test_a_reserve_of_the_disk_is_left_alone(tmp_path: Path) -> None:
     assert spool.append([b"a" * 30]) == 1
     assert spool.append([b"a" * 100]) == 0
     assert drain(spool) == [b"a" * 30]
+    spool.close()
+
+
+def test_on_a_small_disk_the_reserve_is_a_part_of_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, lambda: "here", reserve_bytes=1000, disk=lambda _: Disk(100, 500))
+    assert spool.append([b"a" * 38]) == 1, "50 of 500 bytes are left to others"
+    assert spool.append([b"a" * 39]) == 0
+    spool.close()
+    nearly_full = Spool(tmp_path, lambda: "here", reserve_bytes=1000, disk=lambda _: Disk(50, 500))
+    assert nearly_full.problem() == "50 bytes are free on the disk, of which 50 are left to others"
+
+
+def test_a_read_only_disk_is_told_of_before_anything_is_written(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "none", lambda: "here", disk=lambda _: Disk(1 << 40, 1 << 40, read_only=True))
+    assert spool.problem() == f"{tmp_path} is on a read-only file system"
+    assert spool_in(tmp_path / "none").problem() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_threads_may_append_while_one_replays(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path, segment_bytes=500)
+    payloads = [[b"%d-%d" % (thread, number) for number in range(200)] for thread in range(3)]
+    threads = [
+        threading.Thread(target=lambda mine=mine: [spool.append([payload]) for payload in mine]) for mine in payloads
+    ]
+    for thread in threads:
+        thread.start()
+    found: list[bytes] = []
+    while any(thread.is_alive() for thread in threads):
+        found += drain(spool)
+    found += drain(spool)
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == sorted(payload for mine in payloads for payload in mine)
+    assert (spool.size, spool.appended) == (0, 600)
     spool.close()
 
 

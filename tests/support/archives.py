@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spanflow.span_processors.archive.archive import ArchiveSink, build_archive
+from spanflow.span_processors.clock import Clock
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages.sink import Receipt
@@ -25,8 +26,8 @@ class Archives:
         given = {"postgres_dsn": self.dsn, "data_dir": str(self.data_dir), "spool_reserve_bytes": 0, **more}
         return SharedSettings(**given)
 
-    def make(self, instance: str = "p1", **more: Any) -> ArchiveSink:
-        archive = build_archive(self.settings(**more), lambda: instance, on_safe=self.safe.extend)
+    def make(self, instance: str = "p1", *, clock: Clock | None = None, **more: Any) -> ArchiveSink:
+        archive = build_archive(self.settings(**more), lambda: instance, on_safe=self.safe.extend, clock=clock)
         self._made.append(archive)
         return archive
 

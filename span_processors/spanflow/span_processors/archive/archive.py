@@ -239,7 +239,6 @@ class ArchiveSink:
             first.error.partition(":")[0],  # what follows may quote what people wrote
         )
 
-
     def _safe(self, parts: Sequence[FlowPart]) -> None:
         if settled := [part.flow_id for part in parts if part.settles_flow]:
             self._on_safe(settled)

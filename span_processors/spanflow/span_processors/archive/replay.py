@@ -114,8 +114,8 @@ class Replay:
     def _next_segment(self) -> _Segment | None:
         """The next one that can be read: one that cannot holds up no other, and is tried again after a while."""
         now = self._clock.monotonic()
-        for path in [path for path in self._skipped if not path.exists()]:
-            del self._skipped[path]
+        for gone in [path for path in self._skipped if not path.exists()]:
+            del self._skipped[gone]
         skip = {path for path, (again_at, _) in self._skipped.items() if now < again_at}
         while True:
             try:

@@ -261,6 +261,4 @@ class Spool:
 
 def _disk(path: Path) -> Disk:
     found = os.statvfs(path)
-    return Disk(
-        found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, bool(found.f_flag & os.ST_RDONLY)
-    )
+    return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, bool(found.f_flag & os.ST_RDONLY))

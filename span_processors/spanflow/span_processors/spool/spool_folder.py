@@ -88,8 +88,8 @@ def folders(root: Path) -> Iterator[Path]:
     """The folder of every process that has spooled and not yet been replayed, this one's included."""
     try:
         children = sorted(root.iterdir())
-    except FileNotFoundError:
-        return
+    except OSError:
+        return  # not there; or out of reach, which `Spool.problem` tells
     yield from (path for path in children if path.is_dir())
 
 

@@ -177,4 +177,3 @@ class SinkQueue(Generic[T]):
                 capacity=self._max_items,
                 lag=self._lag.seconds(waiting, self._clock.monotonic()),
             )
-

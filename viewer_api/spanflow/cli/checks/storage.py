@@ -1,13 +1,13 @@
 """The folder in which flows wait while PostgreSQL is away."""
 
-import os
 import shutil
 from collections.abc import AsyncIterator
 
-from spanflow.cli.checks.finding import Finding, Situation, ok, problem, warning
+from spanflow.cli.checks.finding import Finding, Situation, ok, problem
+from spanflow.span_processors.archive.archive import build_spool
 from spanflow.span_processors.data_dir import data_directory
 
-MIB = 1024 * 1024
+GIB = 1024**3
 
 
 class DataFolder:
@@ -15,15 +15,9 @@ class DataFolder:
 
     async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         folder = data_directory(situation.settings)
-        there = folder
-        while not there.exists():
-            there = there.parent
-        if not os.access(there, os.W_OK | os.X_OK):
-            repair = "Give it to the gateway's user, or set SPANFLOW_DATA_DIR."
-            yield problem(f"{folder} cannot be written: flows are lost while PostgreSQL is away", repair)
+        if why := build_spool(situation.settings, lambda: "doctor").problem():
+            repair = "Give the gateway's user a directory with free space there, or set SPANFLOW_DATA_DIR."
+            yield problem(f"{folder}: nothing can be spooled, flows are lost while PostgreSQL is away: {why}", repair)
             return
-        free = shutil.disk_usage(there).free
-        if free < 256 * MIB:
-            yield warning(f"{folder}: only {free // MIB} MiB of disk are free", "Make room, or set SPANFLOW_DATA_DIR.")
-        else:
-            yield ok(f"{folder}, {free // MIB // 1024} GiB free")
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        yield ok(f"{folder}, {shutil.disk_usage(there).free // GIB} GiB free")
