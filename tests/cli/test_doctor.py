@@ -203,8 +203,8 @@ def test_mistakes_of_each_role_are_named_and_what_else_can_be_checked_is(redis_u
 def test_a_spool_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
     def look(**settings: Any) -> tuple[str, str]:
         async def first() -> Finding:
-            known = situation(settings=Settings(data_dir=str(tmp_path), **settings))
-            return await anext(DataFolder().look(known))
+            known = situation(settings=SharedSettings(data_dir=str(tmp_path), **settings))
+            return await anext(DataFolder().run(known))
 
         finding = asyncio.run(first())
         return finding.level, finding.message.partition(": ")[2]
