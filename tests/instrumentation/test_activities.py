@@ -124,19 +124,19 @@ def test_the_older_tracker_takes_a_database_handle_and_keeps_the_callers_numbers
         await tracker.record_tool_response(
             **ids, sequence_num=3, mcp_server="jobs", tool_name="get", status="success", duration_ms=1200
         )
-        await tracker.record_assistant_response(**ids, sequence_num=4, message="running", tokens_used=150)
+        await tracker.record_assistant_response(**ids, sequence_num=4, message="running", tokens_used=150, model="m-1")
 
     asyncio.run(conversation())
     assert [(a.sequence_num, a.type, a.data) for _, a in port.activities] == snapshot(
         [
-            (1, "user_message", {"message": "status?"}),
+            (1, "user_message", {"message": "status?", "message_length": 7}),
             (2, "mcp_tool_call", {"mcp_server": "jobs", "tool_name": "get", "parameters": {"id": "XYZ"}}),
             (
                 3,
                 "mcp_tool_response",
                 {"mcp_server": "jobs", "tool_name": "get", "status": "success", "duration_ms": 1200},
             ),
-            (4, "assistant_response", {"message": "running", "tokens_used": 150}),
+            (4, "assistant_response", {"message": "running", "tokens_used": 150, "model": "m-1", "message_length": 7}),
         ]
     )
 

@@ -294,6 +294,36 @@ def test_a_long_conversation_is_read_page_by_page(told: RunningViewer, postgres_
         assert told.get(f"{LIST}/long", params={"at": at, "limit": 1})["activities"][0]["activity_id"] == first
 
 
+def test_activities_whose_numbers_repeat_are_in_the_order_of_time(told: RunningViewer, postgres_dsn: str) -> None:
+    """As of a gateway that asked for the highest number before its last turn was stored."""
+    query(
+        postgres_dsn,
+        "WITH turn AS (SELECT activity_id, row_number() OVER (PARTITION BY flow_id ORDER BY created_at) AS number "
+        "FROM omni2.user_activities WHERE conversation_id = 'c1') "
+        "UPDATE omni2.user_activities AS known SET sequence_num = turn.number FROM turn "
+        "WHERE known.activity_id = turn.activity_id RETURNING 1",
+    )
+    rows = query(
+        postgres_dsn,
+        "SELECT activity_id, sequence_num FROM omni2.user_activities WHERE conversation_id = 'c1' ORDER BY created_at",
+    )
+    assert [row["sequence_num"] for row in rows].count(1) > 1
+    in_time = [row["activity_id"] for row in rows]
+    for prefix in ("/api/v1", "/legacy/api/v1"):
+        flat = told.get(f"{prefix}/activities/conversation/c1")["activities"]
+        assert [each["activity_id"] for each in flat] == in_time
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = told.get(f"{LIST}/c1?limit=2&cursor={cursor}")
+        for item in page["activities"]:
+            seen.append(item["activity_id"])
+            if item.get("response"):
+                seen.append(item["response"]["activity_id"])
+        cursor = page["next"]
+    assert seen == in_time
+
+
 def test_turns_are_read_page_by_page_and_what_runs_stands_last(
     told: RunningViewer, make_flow: MakeFlow, postgres_dsn: str, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 _MAX_MESSAGE: Final = 256 * 1024
 #: Address and headers of one request.
 MAX_HEAD: Final = 64 * 1024
+_END_OF_HEAD: Final = b"\r\n\r\n"
 _HEAD_SECONDS: Final = 10.0
 _BODY_SECONDS: Final = 30.0
 #: Connections that are no live sockets.
@@ -28,6 +29,8 @@ class LimitedHttp(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._head_bytes = 0
+        #: The end of what came before, which the end of the head may begin in.
+        self._last = b""
         self._in_head = True
         self._patience: asyncio.TimerHandle | None = None
 
@@ -40,11 +43,15 @@ class LimitedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
+        # Before it is parsed: a whole head may come at once.
+        if self._in_head and not self.transport.is_closing():
+            near, self._last = self._last + data, data[-3:]
+            end = near.find(_END_OF_HEAD)
+            self._head_bytes += len(data) if end < 0 else end
+            if self._head_bytes > MAX_HEAD:
+                self.send_400_response("The head of this request is too large.")
+                return
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
-            self.send_400_response("The head of this request is too large.")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -53,6 +60,7 @@ class LimitedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
+        self._last = b""
         self._wait(_BODY_SECONDS)
         super().on_headers_complete()
 
