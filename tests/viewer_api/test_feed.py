@@ -8,6 +8,7 @@ import pytest
 import redis.asyncio
 
 from spanflow.span_processors.event.event import Event
+from spanflow.viewer_api.live.cursor import CursorKey
 from spanflow.viewer_api.live.feed import Feed, FeedContext
 from spanflow.viewer_api.live.frames import Frame
 from spanflow.viewer_api.live.topic import Topic
@@ -63,7 +64,7 @@ async def test_a_bell_is_answered_in_the_middle_of_a_look(redis_url: str) -> Non
     with FlowWriter(redis_url) as flow:
         flow.start("root")
         flows = Observed(client, flow)
-        feed = flows.feed = Feed(Topic.of_user("7"), FeedContext(flows, nothing))
+        feed = flows.feed = Feed(Topic.of_user("7"), FeedContext(flows, nothing, CursorKey(b"a secret")))
         listener = Listener()
         feed.subscribers.add(listener)  # type: ignore[arg-type]
         running = asyncio.create_task(feed.run())
@@ -109,7 +110,7 @@ async def test_a_flow_that_came_and_went_without_a_bell_is_not_lost_when_the_loo
     client = redis.asyncio.Redis.from_url(redis_url)
     with FlowWriter(redis_url, watched=False) as flow:
         flows = Breaking(client, flow)
-        feed = Feed(Topic.of_user("7"), FeedContext(flows, nothing))
+        feed = Feed(Topic.of_user("7"), FeedContext(flows, nothing, CursorKey(b"a secret")))
         listener = Listener()
         feed.subscribers.add(listener)  # type: ignore[arg-type]
         running = asyncio.create_task(feed.run())
@@ -141,7 +142,7 @@ async def test_a_feed_ends_when_its_cancellation_is_told_as_a_broken_line() -> N
         return None
 
     flows = Swallowing(redis.asyncio.Redis())
-    running = asyncio.create_task(Feed(Topic.of_user("7"), FeedContext(flows, nothing)).run())
+    running = asyncio.create_task(Feed(Topic.of_user("7"), FeedContext(flows, nothing, CursorKey(b"a secret"))).run())
     await eventually_async(lambda: flows.asked)
     running.cancel()
     done, _ = await asyncio.wait({running}, timeout=3)

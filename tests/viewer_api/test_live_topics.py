@@ -10,7 +10,6 @@ from dirty_equals import IsStr
 from inline_snapshot import snapshot
 
 from spanflow.span_processors import names
-from spanflow.viewer_api.live.cursor import Cursor
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_parts import part, span
 from tests.support.live_client import following, live
@@ -202,12 +201,13 @@ async def test_unsubscribing_ends_one_topic(watched: RunningViewer, make_flow: M
 
 
 async def test_a_forged_cursor_shows_nothing_of_others(watched: RunningViewer, make_flow: MakeFlow) -> None:
-    """A cursor names flows, and comes from the client."""
+    """A cursor names flows, and comes from the client; even with the secret it opens nothing."""
     strangers = make_flow("666", watched=False)
     strangers.start("secret")
     strangers.end("secret")
     strangers.close()
-    forged = Cursor(0, {strangers.flow_id: "1-0"}).encoded()
+    key = watched.app.state.viewer.hub.surroundings.cursors
+    forged = key.cursor(0, {strangers.flow_id: "1-0"}).encoded()
     async with following(watched, 7, cursor=forged) as client:
         make_flow().start("mine")
         await client.until_event("start", "mine")

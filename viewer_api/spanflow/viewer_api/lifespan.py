@@ -11,6 +11,7 @@ from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.assembly import signing_in
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+from spanflow.viewer_api.auth.signed_tokens import Signer
 from spanflow.viewer_api.background.jobs import JobBook
 from spanflow.viewer_api.background.maintenance import Reaping, keep_tables
 from spanflow.viewer_api.background.readiness import Readiness
@@ -18,6 +19,7 @@ from spanflow.viewer_api.background.supervisor import every, running
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.flows.documents import from_row
 from spanflow.viewer_api.live.catch_up import Archived
+from spanflow.viewer_api.live.cursor import CursorKey
 from spanflow.viewer_api.live.feed import FeedContext
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.subscription import Limits
@@ -71,9 +73,10 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         watching = Watching(WatchStore(primary), redis, audit, primary, policy, clock, settings.viewer_recheck_seconds)
         metadata = Metadata.from_settings(settings)
         usual = UsualTimes(database)
+        cursors = CursorKey(Signer.of(settings).secret_for("live cursors"))
         hub = Hub(
             redis,
-            FeedContext(redis_flows, lambda flow_id: _archived(flows, flow_id), usual.p95_ns),
+            FeedContext(redis_flows, lambda flow_id: _archived(flows, flow_id), cursors, usual.p95_ns),
             watching,
             Limits(settings.viewer_client_queue, settings.viewer_client_queue_bytes),
             metadata,

@@ -35,6 +35,8 @@ from spanflow.viewer_api.store.users import UserStore
 log = logging.getLogger(__name__)
 
 REASON_HEADER: Final = "x-spanflow-reason"
+#: Where `scope["state"]` keeps the reason of the header.
+_REASON: Final = "reason"
 _MAX_SEARCHED: Final = 500
 _NOTHING: Final[tuple[object, ...]] = (None, "", [], ())
 _MAX_TARGET: Final = 256
@@ -193,17 +195,24 @@ class SocketNeeds(AccessRule):
 
 def stated_reason(connection: HTTPConnection) -> str | None:
     """The reason in the header. Programs write UTF-8 there; what is none is taken as it is."""
-    said = connection.headers.get(REASON_HEADER)
-    if said is not None:
-        with suppress(UnicodeError):
-            said = said.encode("latin-1").decode()
-    return clean_reason(said)
+    state = connection.scope.setdefault("state", {})
+    if _REASON not in state:
+        # Asked for again for each user whom a request names.
+        said = connection.headers.get(REASON_HEADER)
+        if said is not None:
+            with suppress(UnicodeError):
+                said = said.encode("latin-1").decode()
+        state[_REASON] = clean_reason(said)
+    reason: str | None = state[_REASON]
+    return reason
 
 
 def clean_reason(text: str | None) -> str | None:
     """A reason as it is stored: one line of printable text, not endless."""
     if text is None:
         return None
+    # Cleaning takes away at most what is no text at all.
+    text = text[: 4 * MAX_REASON]
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line[:MAX_REASON] or None
 

@@ -42,8 +42,12 @@ class DashboardFiles:
     def _file(self, path: str) -> Path | None:
         if not path or path == "index.html" or "\0" in path:
             return None
-        file = (self._folder / path).resolve()
-        return file if file.is_relative_to(self._folder) and file.is_file() else None
+        try:
+            file = (self._folder / path).resolve()
+            return file if file.is_relative_to(self._folder) and file.is_file() else None
+        except (OSError, ValueError, RuntimeError):
+            # A name that the file system does not take, such as one of 256 characters.
+            return None
 
     def _index(self, path: str) -> Response:
         try:

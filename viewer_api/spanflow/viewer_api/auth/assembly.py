@@ -38,7 +38,7 @@ async def signing_in(
 ) -> AsyncIterator[SignIn]:
     """Works for as long as the context is open. No server is asked before somebody signs in."""
     async with AsyncExitStack() as stack:
-        signer = Signer(settings.viewer_secret or settings.viewer_token)
+        signer = Signer.of(settings)
         readers: list[JwtReader] = [OwnTokens(settings)] if settings.viewer_jwt_issuer else []
         oidc = None
         if settings.viewer_oidc_issuer:

@@ -11,12 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.limits import RateLimits
+from spanflow.viewer_api.auth.own_cookies import keep_own_cookies
 from spanflow.viewer_api.auth.permissions import Principal, Right, Via
 from spanflow.viewer_api.auth.route_access import AccessRule, RouteAccess, inner_path, is_api
 from spanflow.viewer_api.auth.secret_query import hide_secrets
-from spanflow.viewer_api.http.problems import Problem, no_such_address, not_signed_in
+from spanflow.viewer_api.http.problems import Problem, address_too_long, no_such_address, not_signed_in
 
 MAX_BODY: Final = 256 * 1024
+#: The longest that a search needs: fifty long names of several kinds and a cursor.
+MAX_ADDRESS: Final = 16 * 1024
 _SAFE: Final = frozenset({"GET", "HEAD"})
 #: No browser sends such a credential by itself, so no other site's page can make it do so.
 _BEARERS: Final = frozenset({Via.TOKEN, Via.JWT, Via.OIDC})
@@ -31,6 +34,10 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
+            return
+        keep_own_cookies(scope)
+        if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MAX_ADDRESS:
+            await _refuse(address_too_long(), scope, receive, send)
             return
         if scope["type"] == "http":
             hide_secrets(scope, inner_path(scope))

@@ -15,7 +15,7 @@ def remote_address(connection: HTTPConnection, peers: ProxyPeers) -> str | None:
     nearest = peer_of(connection)
     if nearest not in peers:
         return nearest
-    said = ",".join(connection.headers.getlist("x-forwarded-for")).split(",")
+    said = ",".join(connection.headers.getlist("x-forwarded-for")).rsplit(",", _MOST_HOPS)
     for hop in list(reversed(said))[:_MOST_HOPS]:
         address = _address(hop)
         if address is None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
+from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 #: A cookie may have 4,096 bytes with its name and attributes.
 MAX_LENGTH: Final = 3600
@@ -66,6 +67,11 @@ class Claim:
 
 class Signer:
     """Makes and reads signed tokens with one secret."""
+
+    @classmethod
+    def of(cls, settings: ViewerSettings) -> "Signer":
+        """That of all viewer processes with the same settings."""
+        return cls(settings.viewer_secret or settings.viewer_token)
 
     def __init__(self, secret: str) -> None:
         self._key = hmac.new(secret.encode(), b"spanflow viewer, signed tokens, 2", hashlib.sha256).digest()

@@ -85,6 +85,10 @@ def no_such_address() -> Problem:
     return Problem(404, "route_not_found", "There is nothing at this address.")
 
 
+def address_too_long() -> Problem:
+    return Problem(414, "address_too_long", "The address with its parameters is too long: ask for less at once.")
+
+
 def forbidden(detail: str) -> Problem:
     return Problem(403, "forbidden", detail)
 

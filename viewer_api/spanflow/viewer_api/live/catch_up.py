@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.cursor import Cursor, CursorKey
 from spanflow.viewer_api.live.feed_state import Tail, TopicFlows
 from spanflow.viewer_api.live.frames import (
     MAX_FRAME_BYTES,
@@ -52,6 +52,7 @@ class Followed(Protocol):
     redis: RedisFlows
     flows: TopicFlows
     archive: Archive
+    cursors: CursorKey
 
     def position(self) -> Cursor: ...
     def outlook(self, flow_ids: Iterable[str]) -> Sequence[Frame]: ...
@@ -121,17 +122,17 @@ async def _of_flow(
             found += [entry.event] if entry.event is not None else []
             size += entry.size
             if size > MAX_FRAME_BYTES:
-                yield EventsFrame(feed.topic, found, Cursor(read_ms, dict(has)))
+                yield EventsFrame(feed.topic, found, feed.cursors.cursor(read_ms, dict(has)))
                 found, size = [], 0
         has[flow_id] = until
         if found:
-            yield EventsFrame(feed.topic, found, Cursor(read_ms, dict(has)))
+            yield EventsFrame(feed.topic, found, feed.cursors.cursor(read_ms, dict(has)))
         return
     if trimmed:
         yield NoticeFrame(feed.topic, "resync", {"reason": "cursor_expired"})
     entries = (await feed.redis.reduced(flow_id, until)).entries()
     has[flow_id] = until
-    for frame in snapshots(feed.topic, flow_id, entries, Cursor(read_ms, dict(has)), truncated=trimmed):
+    for frame in snapshots(feed.topic, flow_id, entries, feed.cursors.cursor(read_ms, dict(has)), truncated=trimmed):
         yield frame
 
 

@@ -1,9 +1,14 @@
-"""Where a client is in the streams of a topic: one opaque word that it gives back to go on without a gap."""
+"""Where a client is in the streams of a topic: one opaque word that it gives back to go on without a gap.
+
+Words are signed: one that no viewer with the same secret has written is never unpacked.
+"""
 
 import base64
+import hashlib
+import hmac
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -19,7 +24,50 @@ MAX_FLOWS: Final = 100
 MAX_MOVED: Final = 8
 #: What has moved since comes behind it, after a sign that words do not have.
 _SINCE: Final = "~"
-_MAX_LENGTH: Final = 32 * 1024
+_SIGNED: Final = "!"
+_SIGNATURE_BYTES: Final = 12
+_MAX_LENGTH: Final = 16 * 1024
+#: Of what a word unpacks to.
+_MAX_UNPACKED: Final = 10 * 1024
+
+
+class CursorKey:
+    """Signs cursors, and reads those that it has signed."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = hashlib.sha256(secret).digest()
+
+    def cursor(self, read_ms: int, positions: Mapping[str, str]) -> "Cursor":
+        return Cursor(read_ms, positions, key=self)
+
+    def read(self, text: object) -> "Cursor | None":
+        """The cursor that a client sent; None when it is none, too old for the secret, or changed."""
+        if not isinstance(text, str) or len(text) > _MAX_LENGTH or not text.isascii():
+            return None
+        word, signed, signature = text.rpartition(_SIGNED)
+        packed, since, plain = word.partition(_SINCE)
+        if not signed or not hmac.compare_digest(self._signature(_digest(packed), since + plain), signature):
+            return None
+        try:
+            read_ms, positions = orjson.loads(_unpacked(packed))
+            if since:
+                read_ms, moved = orjson.loads(_bytes_of(plain))
+                positions = {**positions, **moved}
+        except (ValueError, TypeError, zlib.error):
+            return None
+        if not isinstance(read_ms, int) or not isinstance(positions, dict) or len(positions) > MAX_FLOWS + MAX_MOVED:
+            return None
+        if not all(is_id(flow_id) and is_stream_id(entry_id) for flow_id, entry_id in positions.items()):
+            return None
+        return self.cursor(read_ms, positions)
+
+    def signed(self, packed: str, moved: str = "", digest: bytes | None = None) -> str:
+        """The word of these two parts; `digest` is the first one's, for who has it already."""
+        return f"{packed}{moved}{_SIGNED}{self._signature(digest or _digest(packed), moved)}"
+
+    def _signature(self, digest: bytes, moved: str) -> str:
+        made = hashlib.blake2b(digest + moved.encode(), digest_size=_SIGNATURE_BYTES, key=self._secret)
+        return _word(made.digest())
 
 
 class Base:
@@ -32,8 +80,11 @@ class Base:
 
     @cached_property
     def text(self) -> str:
-        newest = dict(list(self.positions.items())[-MAX_FLOWS:])
-        return _word(zlib.compress(orjson.dumps([self.read_ms, newest]), 1))
+        return _packed(self.read_ms, dict(list(self.positions.items())[-MAX_FLOWS:]))
+
+    @cached_property
+    def digest(self) -> bytes:
+        return _digest(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +95,7 @@ class Cursor:
     #: The last entries of all flows, or of those that have been read since `base`.
     moved: Mapping[str, str]
     base: Base | None = None
+    key: CursorKey = field(kw_only=True, compare=False, repr=False)
 
     @property
     def positions(self) -> Mapping[str, str]:
@@ -64,12 +116,13 @@ class Cursor:
             for flow_id, last in had.items()
             if (known := positions.get(flow_id)) is None or stream_key(known) < stream_key(last)
         }
-        return Cursor(self.read_ms, {**positions, **ahead}) if ahead else self
+        return replace(self, moved={**positions, **ahead}, base=None) if ahead else self
 
     def encoded(self, max_flows: int = MAX_FLOWS) -> str:
         if self.base is not None and max_flows >= MAX_FLOWS:
-            return f"{self.base.text}{_SINCE}{_word(orjson.dumps([self.read_ms, self.moved]))}"
-        return _word(zlib.compress(orjson.dumps([self.read_ms, self._newest(max_flows)]), 1))
+            moved = _SINCE + _word(orjson.dumps([self.read_ms, self.moved]))
+            return self.key.signed(self.base.text, moved, self.base.digest)
+        return self.key.signed(_packed(self.read_ms, self._newest(max_flows)))
 
     def _newest(self, most: int) -> Mapping[str, str]:
         positions = self.positions
@@ -81,24 +134,24 @@ class Cursor:
         return dict(items[-most:])
 
 
-def decoded(text: object) -> Cursor | None:
-    """The cursor that a client sent, or None when it is not one of ours."""
-    if not isinstance(text, str) or len(text) > _MAX_LENGTH:
-        return None
-    packed, since, plain = text.partition(_SINCE)
-    try:
-        unpacker = zlib.decompressobj()
-        read_ms, positions = orjson.loads(unpacker.decompress(_bytes_of(packed), 64 * 1024))
-        if since:
-            read_ms, moved = orjson.loads(_bytes_of(plain))
-            positions = {**positions, **moved}
-    except (ValueError, TypeError, zlib.error):
-        return None
-    if not isinstance(read_ms, int) or not isinstance(positions, dict) or len(positions) > MAX_FLOWS + MAX_MOVED:
-        return None
-    if not all(is_id(flow_id) and is_stream_id(entry_id) for flow_id, entry_id in positions.items()):
-        return None
-    return Cursor(read_ms, positions)
+def _packed(read_ms: int, positions: Mapping[str, str]) -> str:
+    """With as many of the last ones as may be unpacked again; the ids of older gateways may be long."""
+    kept = list(positions.items())
+    while len(plain := orjson.dumps([read_ms, dict(kept)])) > _MAX_UNPACKED:
+        kept = kept[len(kept) // 2 :]
+    return _word(zlib.compress(plain, 1))
+
+
+def _unpacked(word: str) -> bytes:
+    unpacker = zlib.decompressobj()
+    plain = unpacker.decompress(_bytes_of(word), _MAX_UNPACKED)
+    if not unpacker.eof:
+        raise ValueError("cut off, or larger than any that is written")
+    return plain
+
+
+def _digest(word: str) -> bytes:
+    return hashlib.blake2b(word.encode(), digest_size=16).digest()
 
 
 def _word(raw: bytes) -> str:
@@ -112,28 +165,29 @@ def _bytes_of(word: str) -> bytes:
 _KINDS: Final = {kind[0]: kind for kind in Kind}
 #: One header carries the cursors of all topics of an event stream; so many flows fit in well.
 _FLOWS_IN_HEADER: Final = 50
+#: As many topics as one socket may follow.
+_MAX_TOGETHER: Final = 100
+_MAX_TOGETHER_LENGTH: Final = 32 * 1024
 
 
 def together(cursors: Mapping[tuple[Kind, str], Cursor]) -> str:
     """The cursors of several topics as one word, for a client that can only remember one."""
     most = max(_FLOWS_IN_HEADER // max(len(cursors), 1), 2)
-    return ",".join(
-        f"{kind[0]}.{base64.urlsafe_b64encode(id.encode()).rstrip(b'=').decode()}.{cursor.encoded(most)}"
-        for (kind, id), cursor in cursors.items()
-    )
+    return ",".join(f"{kind[0]}.{_word(id.encode())}.{cursor.encoded(most)}" for (kind, id), cursor in cursors.items())
 
 
-def separated(text: str) -> dict[tuple[Kind, str], Cursor]:
-    """The cursors in such a word; what is none of ours is left out."""
-    found: dict[tuple[Kind, str], Cursor] = {}
-    for part in text.split(","):
+def separated(text: str) -> dict[tuple[Kind, str], str]:
+    """The words of several topics in such a word, not looked into; what is none of ours is left out."""
+    if len(text) > _MAX_TOGETHER_LENGTH:
+        return {}
+    found: dict[tuple[Kind, str], str] = {}
+    for part in text.split(",", _MAX_TOGETHER)[:_MAX_TOGETHER]:
         letter, _, rest = part.partition(".")
         encoded, _, word = rest.partition(".")
-        kind, cursor = _KINDS.get(letter), decoded(word)
         try:
-            id = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+            id = _bytes_of(encoded).decode()
         except ValueError:
             continue
-        if kind is not None and cursor is not None:
-            found[kind, id] = cursor
+        if (kind := _KINDS.get(letter)) is not None and word:
+            found[kind, id] = word
     return found

@@ -15,7 +15,7 @@ from typing import Final
 
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.live.catch_up import Archive, catch_up
-from spanflow.viewer_api.live.cursor import Cursor
+from spanflow.viewer_api.live.cursor import Cursor, CursorKey
 from spanflow.viewer_api.live.feed_state import Positions, Tail, TopicFlows
 from spanflow.viewer_api.live.frames import (
     MAX_FRAME_BYTES,
@@ -52,6 +52,7 @@ class FeedContext:
 
     redis: RedisFlows
     archive: Archive
+    cursors: CursorKey
     #: The usual 95th percentile of a step's duration in nanoseconds, by the key of the step.
     usual_p95_ns: Callable[[], Mapping[str, int]] = dict
     #: So long the stream of a complete flow is still looked at: some spans end late.
@@ -68,6 +69,7 @@ class Feed:
         self.subscribers: set[Subscription] = set()
         self.redis = surroundings.redis
         self.archive = surroundings.archive
+        self.cursors = surroundings.cursors
         self.flows = TopicFlows(topic, surroundings.redis)
         self._usual = surroundings.usual_p95_ns
         self._linger = surroundings.linger_seconds
@@ -75,7 +77,7 @@ class Feed:
         self._looked = False
         self._rung: set[str] = set()
         self._wake = asyncio.Event()
-        self._positions = Positions()
+        self._positions = Positions(surroundings.cursors)
         self._look_closely = True
         self._told_usual: dict[str, int] = {}
         #: The flows that the index had at the last look: any other is new, even if it is complete already.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from spanflow.viewer_api.live.cursor import MAX_MOVED, Base, Cursor
+from spanflow.viewer_api.live.cursor import MAX_MOVED, Base, Cursor, CursorKey
 from spanflow.viewer_api.live.open_spans import OpenSpans
 from spanflow.viewer_api.live.topic import Kind, Topic
 from spanflow.viewer_api.store.redis_flows import RedisFlows
@@ -25,7 +25,8 @@ class Tail:
 class Positions:
     """A cursor at any moment, for the price of the few flows that have moved lately."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: CursorKey) -> None:
+        self._key = key
         #: By the clock of Redis, when all of them were looked at.
         self.read_ms = 0
         #: The last entry of each flow; the flows that were read last are the last ones.
@@ -46,7 +47,7 @@ class Positions:
         if self._base is None or len(self._moved) > MAX_MOVED:
             self._base = Base(self.read_ms, dict(self._last))
             self._moved = {}
-        return Cursor(self.read_ms, dict(self._moved), self._base)
+        return Cursor(self.read_ms, dict(self._moved), self._base, key=self._key)
 
 
 class TopicFlows:

@@ -105,14 +105,15 @@ class Client:
         target = None if topic.kind is Kind.USER else topic.id
         await viewer.record_access(self._connection, "live_opened", user_id=topic.owner, target=target, reason=why)
         # What somebody may see anyway does not end with a watch.
+        cursor = None if wish.cursor is None else viewer.hub.surroundings.cursors.read(wish.cursor)
         subscription = Subscription(
             topic,
             viewer.hub.limits,
             reason=reason if own or watch is None else None,
-            cursor=wish.cursor,
+            cursor=cursor,
             own=own is not None,
         )
-        if wish.cursor_is_useless:
+        if wish.cursor is not None and cursor is None:
             subscription.restart("cursor_expired")
         return subscription
 

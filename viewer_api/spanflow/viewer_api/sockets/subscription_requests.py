@@ -6,7 +6,7 @@ from typing import Any
 
 from spanflow.span_processors.ids import IdError, as_id
 from spanflow.viewer_api.http.problems import invalid_id, invalid_request
-from spanflow.viewer_api.live.cursor import Cursor, decoded, separated
+from spanflow.viewer_api.live.cursor import separated
 from spanflow.viewer_api.live.topic import Kind
 
 
@@ -14,10 +14,8 @@ from spanflow.viewer_api.live.topic import Kind
 class SubscriptionRequest:
     kind: Kind
     id: str
-    #: Where the client was; None when it has nothing.
-    cursor: Cursor | None = None
-    #: It sent a cursor that cannot be used.
-    cursor_is_useless: bool = False
+    #: Where the client says it was; None when it has nothing. Not read before it is known what the client may see.
+    cursor: str | None = None
 
     @property
     def key(self) -> tuple[Kind, str]:
@@ -37,10 +35,10 @@ def subscription_requests(named: Mapping[Kind, Iterable[Any]], cursor: object) -
         raise invalid_request("Say whom or what: user_id, flow_id or conversation_id.")
     if cursor is None:
         return [SubscriptionRequest(*key) for key in keys]
-    if len(keys) == 1 and (only := decoded(cursor)) is not None:
-        return [SubscriptionRequest(*key, only) for key in keys]
-    several = separated(cursor) if isinstance(cursor, str) else {}
-    return [SubscriptionRequest(*key, several.get(key), cursor_is_useless=not several) for key in keys]
+    word = cursor if isinstance(cursor, str) else ""
+    several = separated(word)
+    # Of several, those for other topics say nothing about this one.
+    return [SubscriptionRequest(*key, several.get(key) if several else word) for key in keys]
 
 
 def requests_in_message(message: Mapping[str, Any]) -> list[SubscriptionRequest]:
