@@ -47,7 +47,10 @@ class ActivityTracker:
 
 def _recorded(record: Any, names: tuple[str, ...], args: tuple[Any, ...], data: dict[str, Any]) -> str | None:
     try:
-        said: str | None = record(**plain_data(given((*_WHOSE, *names), args, data)))
+        told = plain_data(given((*_WHOSE, *names), args, data))
+        if isinstance(message := told.get("message"), str):
+            told.setdefault("message_length", len(message))
+        said: str | None = record(**told)
         return said
     except Exception:
         say_once("activity call", "An activity could not be recorded", exc_info=True)

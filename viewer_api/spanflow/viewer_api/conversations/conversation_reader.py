@@ -11,6 +11,7 @@ from typing import Any, Final
 from spanflow.span_processors import names
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.conversations.activity_documents import activity_document
+from spanflow.viewer_api.conversations.activity_order import in_order
 from spanflow.viewer_api.conversations.tool_pairs import paired
 from spanflow.viewer_api.flows.documents import Flow, from_stream
 from spanflow.viewer_api.flows.summaries import live_summary, stored_summary
@@ -41,14 +42,19 @@ class Outline:
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Outline":
-        kept = rows[:MAX_OUTLINE]
+        kept = in_order(rows[:MAX_OUTLINE])
         pairs = paired(kept)
         answered = set(pairs.values())
         return cls([row for row in kept if row["activity_id"] not in answered], pairs, len(rows) > MAX_OUTLINE)
 
     def after(self, place: Place | None) -> int:
         """The index of the first activity behind a place."""
-        return 0 if place is None else bisect_right(self.rows, place, key=place_of)
+        if place is None:
+            return 0
+        # The place may stand in another order by now, but its activity does not go.
+        ids = (index for index, row in enumerate(self.rows) if row["activity_id"] == place[2])
+        index = next(ids, None)
+        return bisect_right(self.rows, place, key=place_of) if index is None else index + 1
 
     def first_of(self, wanted: str) -> int:
         """The index of an activity (or of the call that it answers), or of the first one of a flow; 0 if neither."""
@@ -57,7 +63,7 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class ConcurrencyLimiter:
+class ConversationTurns:
     summaries: list[dict[str, Any]]
     #: The last stored one of a full page.
     end: tuple[datetime, str] | None
@@ -118,7 +124,7 @@ class ConversationReader:
             item["duration_ms"] = _took(rows[activity_id], response) if response is not None else None
         return item
 
-    async def turns(self, conversation_id: str, after: tuple[datetime, str] | None, limit: int) -> ConcurrencyLimiter:
+    async def turns(self, conversation_id: str, after: tuple[datetime, str] | None, limit: int) -> ConversationTurns:
         """The flows of a conversation in the order they began. What still runs stands on the last page."""
         running = await self._running(conversation_id)
         rows = await self._store.turns(conversation_id, self._visible, after, limit + 1)
@@ -128,7 +134,7 @@ class ConversationReader:
         stored = [stored_summary(row) for row in seen if row["flow_id"] not in live]
         summaries = stored + list(live.values())
         summaries.sort(key=lambda turn: (turn["started_at"] is None, turn["started_at"], turn["flow_id"]))
-        return ConcurrencyLimiter(summaries, (rows[-1]["start_key"], rows[-1]["flow_id"]) if more else None)
+        return ConversationTurns(summaries, (rows[-1]["start_key"], rows[-1]["flow_id"]) if more else None)
 
     async def _running(self, conversation_id: str) -> list[Flow]:
         try:

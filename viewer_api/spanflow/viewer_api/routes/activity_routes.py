@@ -9,6 +9,7 @@ from starlette.responses import Response
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.conversations.activity_documents import activity_document, seconds_between
+from spanflow.viewer_api.conversations.activity_order import in_order
 from spanflow.viewer_api.http.paging import cursor_of, read_cursor
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import filter_text, parsed_time
@@ -67,6 +68,7 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
             return json_response(shapes.conversation_not_found(conversation_id))
         raise Problem(404, "conversation_not_found", "There is no conversation with this id.")
     activities = await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible)
+    activities = in_order(activities)
     users = [row["user_id"], *(activity["user_id"] for activity in activities)]
     await viewer.record_access_to(request, "conversation_read", users, target=conversation_id)
     summary = _conversation(row, await viewer.users.names_of([row["user_id"]]))

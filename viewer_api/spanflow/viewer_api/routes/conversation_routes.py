@@ -10,8 +10,8 @@ from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.conversations.activity_documents import conversation_document, seconds_between
 from spanflow.viewer_api.conversations.conversation_reader import (
-    ConcurrencyLimiter,
     ConversationReader,
+    ConversationTurns,
     Outline,
     conversation_reader,
     place_of,
@@ -182,7 +182,7 @@ async def activities_of_flow(request: Request, principal: MayRead, reader: Reade
 
 
 async def _head(
-    viewer: Viewer, conversation_id: str, user_id: str | None, head: Row | None, turns: ConcurrencyLimiter
+    viewer: Viewer, conversation_id: str, user_id: str | None, head: Row | None, turns: ConversationTurns
 ) -> dict[str, Any]:
     """Its totals. Of a conversation of which nothing was recorded but its flows, what these say."""
     people = await viewer.users.names_of([user_id])
