@@ -70,3 +70,10 @@ def test_a_checkout_without_a_dashboard_says_what_to_do(make_viewer: MakeViewer,
     assert response.status_code == 503
     assert "make web" in response.text
     assert viewer.stranger.get("/healthz").status_code == 200
+
+
+def test_a_name_that_no_file_can_have_is_not_there(viewer: RunningViewer, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a" * 256, "a" * 5000, "a/" * 3000 + "b", "%00", "a%00.js", "..%2f..%2fetc%2fpasswd"):
+        response = viewer.stranger.get(f"/{name}.js")
+        assert (response.status_code, response.json()["code"]) == (404, "route_not_found"), name
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -107,6 +107,26 @@ def test_a_head_without_an_end_is_cut_off() -> None:
         assert httpx.get(f"http://{address}", headers={"X-Much": "x" * 30_000}).text == "hi"
 
 
+@pytest.mark.parametrize("size", [30_000, 60_000, 70_000, 200_000])
+@pytest.mark.parametrize("piece", [1_000_000, 1000, 997])
+def test_a_head_is_measured_however_it_arrives(size: int, piece: int) -> None:
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Filler: " + b"x" * size + b"\r\n\r\n"
+    with serving(APP, http=LimitedHttp) as address:
+        answer = said_to(address, *[head[at : at + piece] for at in range(0, len(head), piece)])
+    if size < MAX_HEAD:
+        assert answer.startswith(b"HTTP/1.1 200 ")
+    else:
+        assert answer.startswith(b"HTTP/1.1 400 ") or (answer == b"" and piece < 1_000_000)
+
+
+def test_a_body_that_comes_with_the_end_of_its_head_does_not_count_as_head() -> None:
+    head = b"POST /size HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n"
+    with serving(APP, http=LimitedHttp) as address:
+        for cut in range(1, 5):
+            answer = said_to(address, head[:-cut], head[-cut:] + b"x" * 200_000)
+            assert answer.endswith(b"\r\n\r\n200000"), answer
+
+
 def test_a_head_that_takes_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_HEAD_SECONDS", 0.2)
     with serving(APP, http=LimitedHttp) as address:

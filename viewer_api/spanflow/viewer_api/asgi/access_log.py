@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 #: Nobody waits for the answer any more.
 CLIENT_GONE: Final = 499
+#: Of an address, so much is written down.
+MAX_LOGGED_PATH: Final = 512
 _OTHER: Final = "(other)"
 _STREAMS: Final = b"text/event-stream"
 
@@ -96,7 +98,7 @@ class AccessLogMiddleware:
     def _about(self, scope: Scope, seconds: float | None = None) -> dict[str, Any]:
         principal = scope.get("state", {}).get("principal")
         return {
-            "path": scope["path"],
+            "path": scope["path"][:MAX_LOGGED_PATH],
             "who": principal.name if principal else None,
             "remote": remote_address(HTTPConnection(scope), self._peers),
         } | ({} if seconds is None else {"ms": round(seconds * 1000, 1)})

@@ -8,6 +8,7 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from spanflow.viewer_api.asgi.access_log import MAX_LOGGED_PATH
 from spanflow.viewer_api.http.problems import internal_error
 
 log = logging.getLogger(__name__)
@@ -36,5 +37,7 @@ class Mistakes:
             # What has begun cannot become another answer: the server cuts it off, so that it is not taken for whole.
             if begun:
                 raise
-            log.exception("A request failed by a mistake of the viewer: %s %s", scope["method"], scope["path"])
+            log.exception(
+                "A request failed by a mistake of the viewer: %s %s", scope["method"], scope["path"][:MAX_LOGGED_PATH]
+            )
             await internal_error().response()(scope, receive, send)
