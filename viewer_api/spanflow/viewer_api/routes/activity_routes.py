@@ -67,8 +67,7 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
         if is_legacy(request):
             return json_response(shapes.conversation_not_found(conversation_id))
         raise Problem(404, "conversation_not_found", "There is no conversation with this id.")
-    activities = await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible)
-    activities = in_order(activities)
+    activities = in_order(await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible))
     users = [row["user_id"], *(activity["user_id"] for activity in activities)]
     await viewer.record_access_to(request, "conversation_read", users, target=conversation_id)
     summary = _conversation(row, await viewer.users.names_of([row["user_id"]]))
