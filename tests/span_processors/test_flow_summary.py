@@ -43,6 +43,7 @@ def test_a_complete_flow_in_one_line() -> None:
             "status": "unset",
             "status_message": None,
             "outcome": "ok",
+            "outcome_reason": None,
             "gate": None,
             "reason": None,
             "started_ns": 1738156800000000000,

@@ -41,6 +41,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ),
     ),
     "0003": (("rights/narrow.sql",), ("rights/narrow_down.sql",)),
+    "0004": (("outcomes/outcome_reason.sql",), ("outcomes/outcome_reason_down.sql",)),
 }
 
 #: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.

@@ -60,6 +60,14 @@ OUTCOME_CANCELLED: Final = "cancelled"
 OUTCOME_INTERRUPTED: Final = "interrupted"
 OUTCOMES: Final = (OUTCOME_OK, OUTCOME_DENIED, OUTCOME_ERROR, OUTCOME_CANCELLED, OUTCOME_INTERRUPTED)
 
+#: Which kind of denial or error it was, read from what the request was answered.
+UNAUTHENTICATED: Final = "unauthenticated"
+FORBIDDEN: Final = "forbidden"
+RATE_LIMITED: Final = "rate_limited"
+CALLER_ERROR: Final = "caller_error"
+SERVER_ERROR: Final = "server_error"
+OUTCOME_REASONS: Final = (UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED, CALLER_ERROR, SERVER_ERROR)
+
 #: What an open node may honestly be said to be.
 NODE_RUNNING: Final = "running"
 NODE_SLOW: Final = "slow"

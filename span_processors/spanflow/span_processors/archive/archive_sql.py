@@ -26,6 +26,7 @@ FLOW_COLUMNS: Final = (
     ("name", "text"),
     ("duration_ms", "double precision"),
     ("outcome", "text"),
+    ("outcome_reason", "text"),
     ("gate", "text"),
     ("reason", "text"),
     ("status", "text"),

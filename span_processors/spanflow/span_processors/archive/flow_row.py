@@ -76,6 +76,7 @@ def flow_row(
         "name": _short(summary.name),
         "duration_ms": repr(max(0, ended - started) / NS_PER_MS) if ended is not None else None,
         "outcome": names.OUTCOME_INTERRUPTED if state.interrupted else _short(summary.outcome),
+        "outcome_reason": None if state.interrupted else summary.outcome_reason,
         "gate": _short(summary.gate),
         "reason": _short(summary.reason),
         "status": _short(summary.status),

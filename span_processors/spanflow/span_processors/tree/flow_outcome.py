@@ -6,11 +6,13 @@ from typing import Final
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, is_checkpoint
 from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline
+from spanflow.span_processors.tree.http_answer import Answer, answer_of
 from spanflow.span_processors.tree.tree import time_of
 
 #: What a checkpoint can do to its flow, the strongest first.
 _DECISIVE: Final = (names.OUTCOME_DENIED, names.OUTCOME_CANCELLED, names.OUTCOME_ERROR)
 _IS_DECISIVE: Final = frozenset(_DECISIVE)
+_HAS_A_KIND: Final = frozenset({names.OUTCOME_DENIED, names.OUTCOME_ERROR})
 
 
 @dataclass(slots=True)
@@ -18,34 +20,44 @@ class Verdict:
     """The outcome, and for a denial the gate and the reason. All None while the flow is open."""
 
     outcome: str | None = None
+    #: Which kind of denial or error the request was answered with.
+    outcome_reason: str | None = None
     gate: str | None = None
     reason: str | None = None
     message: str | None = None
 
 
 def verdict_of(outline: Outline, root: Event | None) -> Verdict:
-    """What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide.
+    """What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide, then
+    what it was answered.
 
     An «ok» only means that the application answered. It also answers the requests that its gates refuse.
     """
     if root is None or root["phase"] != names.END:
         return Verdict()
     decisive = _decisive_checkpoint(outline)
+    answer = answer_of(root)
     outcome = root.get("outcome")
     if outcome is None or outcome == names.OUTCOME_OK:
-        outcome = _outcome(root, decisive)
+        outcome = _outcome(root, decisive, answer)
+    kind = answer.reason if outcome in _HAS_A_KIND else None
     if outcome == names.OUTCOME_OK or decisive is None:
-        return Verdict(outcome)
+        return Verdict(outcome, kind)
     message = decisive.get("status_message")
     if outcome != names.OUTCOME_DENIED:
-        return Verdict(outcome, message=message)
+        return Verdict(outcome, kind, message=message)
     reason = decisive.get("attributes", {}).get(names.ATTR_DENIED_REASON)
-    return Verdict(outcome, decisive.get("event_type"), reason if isinstance(reason, str) else message, message)
+    return Verdict(outcome, kind, decisive.get("event_type"), reason if isinstance(reason, str) else message, message)
 
 
-def _outcome(root: Event, decisive: Event | None) -> str:
+def _outcome(root: Event, decisive: Event | None, answer: Answer) -> str:
     if decisive is not None:
-        return _word(decisive)
+        word = _word(decisive)
+        refused = word == names.OUTCOME_ERROR and decisive.get("event_type") in names.GATES
+        # A gate that raised some error of its own, and the application made a refusal of that.
+        return names.OUTCOME_DENIED if refused and answer.outcome == names.OUTCOME_DENIED else word
+    if answer.outcome is not None:
+        return answer.outcome
     return names.OUTCOME_ERROR if root.get("status") == names.STATUS_ERROR else names.OUTCOME_OK
 
 

@@ -44,6 +44,8 @@ class FlowSummary:
     status_message: str | None
     #: None while it is open.
     outcome: str | None
+    #: Which kind of denial or error its request was answered with: one of `names.OUTCOME_REASONS`.
+    outcome_reason: str | None
     #: Of a denial: the type of the checkpoint that refused, and why.
     gate: str | None
     reason: str | None
@@ -82,6 +84,7 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
         status=root.get("status") if root else None,
         status_message=(root.get("status_message") if root else None) or verdict.message,
         outcome=verdict.outcome,
+        outcome_reason=verdict.outcome_reason,
         gate=verdict.gate,
         reason=verdict.reason,
         started_ns=first_start(events),

@@ -12,6 +12,7 @@ import orjson
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.http_answer import outcome_of
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
@@ -82,6 +83,11 @@ class Node:
         for key, value in (self.entry or {}).items():
             if key not in _NOT_SHOWN:
                 shown[key] = value
+        outcome, reason = outcome_of(self.entry) if self.entry else (None, None)
+        if outcome is not None:
+            shown["outcome"] = outcome
+        if reason is not None:
+            shown["outcome_reason"] = reason
         return shown
 
 

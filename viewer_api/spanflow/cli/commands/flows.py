@@ -23,6 +23,10 @@ _FILTERS = {
     "conversation_id": ("--conversation", "only flows of this conversation"),
     "source": ("--source", "only flows that came this way, such as web"),
     "outcome": ("--outcome", "only flows that ended so: ok, denied, error, cancelled, interrupted; or running"),
+    "outcome_reason": (
+        "--outcome-reason",
+        "only flows that were answered so: unauthenticated, forbidden, rate_limited, caller_error or server_error",
+    ),
     "gate": ("--gate", "only flows that this checkpoint refused, such as block_check"),
     "checkpoint": ("--checkpoint", "only flows with this type of checkpoint, such as tool_call"),
     "tool": ("--tool", "only flows that called this tool"),
@@ -90,7 +94,7 @@ def _row(flow: dict[str, Any]) -> list[str]:
     from spanflow.span_processors.tree.tree import NS_PER_MS
 
     took = flow.get("duration_ms")
-    said = flow.get("denied_gate") or flow.get("error_message") or ""
+    said = flow.get("denied_gate") or flow.get("error_message") or flow.get("outcome_reason") or ""
     return [
         moment(flow.get("started_at")),
         clean(flow["flow_id"]),

@@ -68,7 +68,7 @@ def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:
         "conversation": flow.get("conversation_id"),
         "started": moment(flow.get("started_at")),
         "outcome": outcome if took is None else f"{outcome} after {duration(int(took * NS_PER_MS))}",
-        "because": flow.get("denied_reason") or flow.get("error_message"),
+        "because": flow.get("denied_reason") or flow.get("error_message") or flow.get("outcome_reason"),
         "tokens": _tokens(flow),
     }
     yield paint(f"Flow {clean(flow['flow_id'])}", "bold")

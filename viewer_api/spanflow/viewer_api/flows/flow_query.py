@@ -25,7 +25,7 @@ MAX_NAME: Final = 200
 MAX_TEXT: Final = 200
 _MAX_NUMBER: Final = 1e15
 _IDS: Final = ("user_id", "session_id", "conversation_id")
-_NAMES: Final = ("source", "outcome", "gate", "checkpoint", "tool", "mcp_server", "model")
+_NAMES: Final = ("source", "outcome", "outcome_reason", "gate", "checkpoint", "tool", "mcp_server", "model")
 _RANGES: Final = ("duration_ms", "tokens", "cost")
 #: Whatever else stands in the query string is a mistake.
 KNOWN: Final = frozenset(
@@ -80,6 +80,7 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
         conversation_ids=_ids(given, "conversation_id"),
         sources=_words(given, "source"),
         outcomes=outcomes,
+        outcome_reasons=_words(given, "outcome_reason", names.OUTCOME_REASONS),
         gates=gates,
         event_types=_words(given, "checkpoint"),
         tools=_words(given, "tool"),

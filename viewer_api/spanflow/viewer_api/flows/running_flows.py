@@ -40,6 +40,7 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
         (flow.conversation_id, filters.conversation_ids),
         (flow.source, filters.sources),
         (outcome, filters.outcomes),
+        (None if flow.open else summary.outcome_reason, filters.outcome_reasons),
         (summary.gate, filters.gates),
     )
     any_of: tuple[tuple[Collection[str], Collection[str] | None], ...] = (

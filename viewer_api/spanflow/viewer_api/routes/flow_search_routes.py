@@ -49,6 +49,10 @@ async def flows(
     outcome: Annotated[
         list[str] | None, Query(description="ok, denied, error, cancelled, interrupted or running.")
     ] = None,
+    outcome_reason: Annotated[
+        list[str] | None,
+        Query(description="unauthenticated, forbidden, rate_limited, caller_error or server_error."),
+    ] = None,
     gate: Annotated[list[str] | None, Query(description="The checkpoint that refused, such as `block_check`.")] = None,
     checkpoint: Annotated[list[str] | None, Query(description="A type of checkpoint, such as `tool_call`.")] = None,
     tool: Values = None,

@@ -52,6 +52,8 @@ class Filters:
     conversation_ids: Choice | None = None
     sources: Choice | None = None
     outcomes: Choice | None = None
+    #: Which kind of denial or error it was.
+    outcome_reasons: Choice | None = None
     #: The checkpoint that refused.
     gates: Choice | None = None
     event_types: Choice | None = None
@@ -165,6 +167,7 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
         ("conversation_id", filters.conversation_ids),
         ("user_id", filters.people if people else None),
         ("gate", filters.gates),
+        ("outcome_reason", filters.outcome_reasons),
         ("outcome", filters.ended_outcomes),
         ("source", filters.sources),
     ):
@@ -172,9 +175,9 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
             continue
         start = len(found.parts)
         found.among(column, choice)
-        if column == "gate":
-            # These two stand in the words of the indexes, so that they may be used.
-            found.add("gate IS NOT NULL")
+        if column in ("gate", "outcome_reason"):
+            # These stand in the words of the indexes, so that they may be used.
+            found.add(f"{column} IS NOT NULL")
         elif column == "outcome" and names.OUTCOME_OK not in choice:
             found.add("outcome <> 'ok'")
         if len(choice) == 1 and list(choice) != [names.OUTCOME_OK]:

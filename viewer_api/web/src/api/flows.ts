@@ -6,6 +6,7 @@ export interface FlowSummary {
   readonly name: string | null;
   readonly open: boolean;
   readonly outcome: string | null;
+  readonly outcome_reason: string | null;
   readonly started_at: string | null;
   readonly duration_ms: number | null;
   readonly span_count: number;

@@ -4,7 +4,7 @@ import { useLiveStore } from "../hooks/useLive";
 import { useNow } from "../hooks/useNow";
 import type { FlowModel } from "../live/liveFlows";
 import { verdictOf } from "../reducer/outcome";
-import { appearance, label, outcomeAppearance } from "../tree/appearance";
+import { appearance, label, outcomeAppearance, reasonWords } from "../tree/appearance";
 import { timelineOf } from "../tree/timeline";
 import { Sign } from "./Sign";
 import { TreeGrid } from "./TreeGrid";
@@ -38,6 +38,7 @@ export function FlowCard({ model, version, unfolded }: Props) {
   const timeline = timelineOf(tree, nowNs);
   const verdict = verdictOf(tree);
   const look = verdict.outcome === null ? appearance(root) : outcomeAppearance(verdict.outcome, false);
+  const why = verdict.reason ?? reasonWords(verdict.outcomeReason);
   const title = label(root);
   return (
     <article className="flow" data-testid="flow" data-flow-id={model.flowId} data-open={model.open} data-look={look.look}>
@@ -49,7 +50,7 @@ export function FlowCard({ model, version, unfolded }: Props) {
             <span className={`sign ${look.look}`} data-testid="flow-verdict">
               {look.words}
               {verdict.gate === null ? "" : ` at ${verdict.gate}`}
-              {verdict.reason === null ? "" : `: ${verdict.reason}`}
+              {why === null ? "" : `: ${why}`}
             </span>
           )}
           <span className="quiet">

@@ -1,6 +1,6 @@
 import type { FlowSummary } from "../api/flows";
 import { dateTime, duration } from "../format";
-import { outcomeAppearance } from "../tree/appearance";
+import { outcomeAppearance, reasonWords } from "../tree/appearance";
 import { Sign } from "./Sign";
 
 interface Props {
@@ -40,13 +40,7 @@ export function FlowList({ flows, chosen, onChoose, onMore }: Props) {
               >
                 <td>
                   <Sign look={look} silent /> {look.words}
-                  {flow.denied_gate !== null && (
-                    <span className="quiet">
-                      {" "}
-                      at {flow.denied_gate}
-                      {flow.denied_reason === null ? "" : `: ${flow.denied_reason}`}
-                    </span>
-                  )}
+                  <span className="quiet">{howItEnded(flow)}</span>
                 </td>
                 <td>
                   <button type="button" className="link" onClick={() => onChoose(flow.flow_id)}>
@@ -71,4 +65,11 @@ export function FlowList({ flows, chosen, onChoose, onMore }: Props) {
       )}
     </>
   );
+}
+
+/** At which gate a flow was refused and why, or what its request was answered. */
+function howItEnded(flow: FlowSummary): string {
+  const gate = flow.denied_gate === null ? "" : ` at ${flow.denied_gate}`;
+  const why = flow.denied_reason ?? reasonWords(flow.outcome_reason);
+  return why === null ? gate : `${gate}: ${why}`;
 }

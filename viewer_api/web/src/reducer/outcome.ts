@@ -1,15 +1,20 @@
 import { isCheckpoint, type SpanEvent } from "./event";
+import { answerOf, type Answer } from "./httpAnswer";
 import { walk, type Tree } from "./tree";
 
 /** How a flow ended; for a denial also at which gate and why. All null while it is open. */
 export interface Verdict {
   readonly outcome: string | null;
+  /** Which kind of denial or error the request was answered with. */
+  readonly outcomeReason: string | null;
   readonly gate: string | null;
   readonly reason: string | null;
 }
 
 /** What a checkpoint can do to its flow, the strongest first. */
 const DECISIVE = ["denied", "cancelled", "error"];
+/** Checkpoints that can refuse a request. */
+const GATES = new Set(["auth_check", "security_check", "block_check", "usage_check", "mcp_permission_check"]);
 
 /** The span that stands for the whole flow. */
 export function mainRoot(tree: Tree): SpanEvent | undefined {
@@ -21,22 +26,35 @@ export function mainRoot(tree: Tree): SpanEvent | undefined {
 }
 
 /**
- * What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide.
+ * What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide, then what
+ * it was answered.
  * An «ok» only means that the application answered. It also answers the requests that its gates refuse.
  */
 export function verdictOf(tree: Tree): Verdict {
   const root = mainRoot(tree);
-  if (root?.phase !== "end") return { outcome: null, gate: null, reason: null };
+  if (root?.phase !== "end") return { outcome: null, outcomeReason: null, gate: null, reason: null };
   const decisive = decisiveCheckpoint(tree);
-  const derived = decisive === undefined ? (root.status === "error" ? "error" : "ok") : wordOf(decisive);
-  const outcome = root.outcome === undefined || root.outcome === "ok" ? derived : root.outcome;
-  if (outcome !== "denied" || decisive === undefined) return { outcome, gate: null, reason: null };
+  const answer = answerOf(root);
+  const outcome = root.outcome === undefined || root.outcome === "ok" ? derived(root, decisive, answer) : root.outcome;
+  const outcomeReason = outcome === "denied" || outcome === "error" ? answer.reason : null;
+  if (outcome !== "denied" || decisive === undefined) return { outcome, outcomeReason, gate: null, reason: null };
   const reason = decisive.attributes?.["flow.denied.reason"];
   return {
     outcome,
+    outcomeReason,
     gate: decisive.event_type ?? null,
     reason: typeof reason === "string" ? reason : (decisive.status_message ?? null),
   };
+}
+
+function derived(root: SpanEvent, decisive: SpanEvent | undefined, answer: Answer): string {
+  if (decisive !== undefined) {
+    const word = wordOf(decisive);
+    const refused = word === "error" && GATES.has(decisive.event_type ?? "");
+    // A gate that raised some error of its own, and the application made a refusal of that.
+    return refused && answer.outcome === "denied" ? "denied" : word;
+  }
+  return answer.outcome ?? (root.status === "error" ? "error" : "ok");
 }
 
 /** The checkpoint that ended the request: it went wrong, no step began after it, and no step around it went well. */

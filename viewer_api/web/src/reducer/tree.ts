@@ -1,4 +1,5 @@
 import type { SpanEvent } from "./event";
+import { outcomeOf } from "./httpAnswer";
 import { compareText } from "./text";
 
 export type NodeState = "running" | "slow" | "stalled" | "lost" | "ended";
@@ -92,7 +93,12 @@ export function rowOf(node: TreeNode): Record<string, unknown> {
   ];
   if (node.entry === undefined) head.push(["placeholder", true]);
   if (node.inCycle) head.push(["in_cycle", true]);
-  const rest = Object.entries(node.entry ?? {}).filter(([key]) => !NOT_SHOWN.has(key));
+  const rest: [string, unknown][] = Object.entries(node.entry ?? {}).filter(([key]) => !NOT_SHOWN.has(key));
+  if (node.entry !== undefined) {
+    const { outcome, reason } = outcomeOf(node.entry);
+    if (outcome !== null) rest.push(["outcome", outcome]);
+    if (reason !== null) rest.push(["outcome_reason", reason]);
+  }
   return Object.fromEntries([...head, ...rest]);
 }
 

@@ -15,7 +15,7 @@ interface Vector {
   readonly events: readonly Record<string, unknown>[];
   readonly tree?: readonly Record<string, unknown>[];
   readonly entries?: readonly Record<string, unknown>[];
-  readonly verdict?: { outcome: string | null; gate: string | null; reason: string | null };
+  readonly verdict?: { outcome: string | null; gate: string | null; reason: string | null; outcome_reason?: string };
   readonly repeat?: Repeat;
   readonly outlook?: { now_ns?: string; alive?: string[]; usual_p95_ns?: Record<string, number>; stalled_after_ns?: number };
 }
@@ -66,7 +66,10 @@ describe.each(vectors)("%s", (_, vector) => {
     const reducer = new FlowReducer(events);
     expect(rows(reducer, vector)).toEqual(tree);
     if (vector.entries !== undefined) expect(reducer.entries()).toEqual(vector.entries);
-    if (vector.verdict !== undefined) expect(verdictOf(reducer.tree())).toEqual(vector.verdict);
+    if (vector.verdict !== undefined) {
+      const { outcome, gate, reason, outcomeReason } = verdictOf(reducer.tree());
+      expect({ outcome, gate, reason, outcome_reason: outcomeReason }).toEqual({ outcome_reason: null, ...vector.verdict });
+    }
   });
 
   it("does so in any order, repeated, and merged in between", () => {

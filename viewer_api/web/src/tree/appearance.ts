@@ -1,3 +1,4 @@
+import { outcomeOf } from "../reducer/httpAnswer";
 import type { TreeNode } from "../reducer/tree";
 
 /** How a node looks and what it is called: never by colour alone. */
@@ -27,7 +28,7 @@ export function appearance(node: TreeNode): Appearance {
   if (node.entry === undefined || node.state === null) return PLACEHOLDER;
   const open = STATES[node.state];
   if (open !== undefined) return open;
-  const outcome = node.entry.outcome ?? (node.entry.status === "error" ? "error" : "ok");
+  const outcome = outcomeOf(node.entry).outcome ?? (node.entry.status === "error" ? "error" : "ok");
   return OUTCOMES[outcome] ?? (OUTCOMES["ok"] as Appearance);
 }
 
@@ -51,7 +52,22 @@ export function label(node: TreeNode): string {
 
 /** Why a step was refused or failed, if it says. */
 export function explanation(node: TreeNode): string | null {
-  const reason = node.entry?.attributes?.["flow.denied.reason"];
+  const { entry } = node;
+  if (entry === undefined) return null;
+  const reason = entry.attributes?.["flow.denied.reason"];
   if (typeof reason === "string") return reason;
-  return node.entry?.status_message ?? null;
+  return entry.status_message ?? reasonWords(outcomeOf(entry).reason);
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  unauthenticated: "not signed in",
+  forbidden: "forbidden",
+  rate_limited: "rate limit exceeded",
+  caller_error: "the caller's error",
+  server_error: "server error",
+};
+
+/** Which kind of denial or error it was, in words. */
+export function reasonWords(reason: string | null): string | null {
+  return reason === null ? null : (REASONS[reason] ?? reason);
 }
