@@ -17,7 +17,9 @@ from tests.support.asgi_server import serving
 from tests.support.poll import eventually
 from tests.support.query import query
 
-COLUMNS = "name, user_id, outcome, gate, reason, tools, models, tokens_in, tokens_out, complete, complete_why"
+COLUMNS = (
+    "name, user_id, outcome, outcome_reason, gate, reason, tools, models, tokens_in, tokens_out, complete, complete_why"
+)
 
 
 def gateway() -> fastapi.FastAPI:
@@ -72,6 +74,7 @@ def test_every_outcome_is_a_complete_flow(fresh_otel: None, redis_url: str, post
                 "name": "GET /denied",
                 "user_id": "ann",
                 "outcome": "denied",
+                "outcome_reason": "rate_limited",
                 "gate": "usage_check",
                 "reason": "budget used up",
                 "complete": True,
@@ -81,6 +84,7 @@ def test_every_outcome_is_a_complete_flow(fresh_otel: None, redis_url: str, post
                 "name": "GET /failed",
                 "user_id": "ann",
                 "outcome": "error",
+                "outcome_reason": "server_error",
                 "models": ["gpt-5"],
                 "tokens_in": 10,
                 "tokens_out": 20,
@@ -104,6 +108,39 @@ def test_every_outcome_is_a_complete_flow(fresh_otel: None, redis_url: str, post
             },
         ]
     )
+
+
+def refusing() -> fastapi.FastAPI:
+    """A gateway without any checkpoint, as one is that runs under Spanflow unchanged."""
+    app = fastapi.FastAPI()
+
+    @app.get("/answer/{status}")
+    async def answer(status: int) -> None:
+        raise HTTPException(status)
+
+    return app
+
+
+def test_a_refused_request_is_never_ok(fresh_otel: None, redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    settings = Settings(
+        enabled=True, redis_url=redis_url, postgres_dsn=postgres_dsn, data_dir=str(tmp_path), flow_grace=0.05
+    )
+    assert configure(settings=settings)
+    try:
+        with serving(refusing()) as address:
+            for path in ("answer/401", "answer/403", "answer/429", "answer/422", "answer/503", "nowhere/17"):
+                httpx.get(f"http://{address}/{path}")
+            flows = eventually(lambda: stored(postgres_dsn, 6), within=10)
+    finally:
+        shutdown()
+    assert [(flow["name"], flow["outcome"], flow["outcome_reason"]) for flow in flows] == [
+        ("GET /answer/{status}", "denied", "unauthenticated"),
+        ("GET /answer/{status}", "denied", "forbidden"),
+        ("GET /answer/{status}", "denied", "rate_limited"),
+        ("GET /answer/{status}", "error", "caller_error"),
+        ("GET /answer/{status}", "error", "server_error"),
+        ("GET /nowhere/{id}", "error", "caller_error"),
+    ]
 
 
 def stored(dsn: str, count: int) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ from spanflow.instrumentation.propagation import EdgePropagator
 from spanflow.instrumentation.runtime import GlobalTracer, Runtime
 from spanflow.instrumentation.startup import start
 from spanflow.instrumentation.trusted_peers import TrustedPeers
-from spanflow.instrumentation.turns import ConcurrencyLimiter
+from spanflow.instrumentation.turns import Turns
 from spanflow.span_processors.archive.archive import ArchiveSink
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.mapping import SpanMapping
@@ -286,8 +286,8 @@ PARTS: list[tuple[type, str]] = [
     (Redactor, "text"),
     (Runtime, "clean_text"),
     (TrustedPeers, "includes"),
-    (ConcurrencyLimiter, "_begin"),
-    (ConcurrencyLimiter, "_within_turn"),
+    (Turns, "_begin"),
+    (Turns, "_within_turn"),
 ]
 #: What runs on threads of ours.
 BEHIND: list[tuple[type, str]] = [

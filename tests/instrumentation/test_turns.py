@@ -11,6 +11,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from inline_snapshot import snapshot
 from opentelemetry import trace
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from spanflow.instrumentation import checkpoint, flow, identify
 from tests.instrumentation.conftest import Recorded
@@ -123,6 +124,24 @@ def test_an_unchanged_gateway_gets_a_flow_per_message(
     (connection,) = [node for node in recorded.tree(SHOWN) if node not in turns]
     assert "children" not in connection
     assert connection["attributes"]["user.id"] == "ann"
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_a_refused_connection_is_said_to_be_refused(started: Start, turns: bool) -> None:
+    recorded = started(websocket_turns=turns)
+    app = fastapi.FastAPI()
+
+    @app.websocket("/chat/{room}")
+    async def room(socket: WebSocket) -> None:
+        await socket.close(1008)
+
+    with serving(app) as address, pytest.raises(InvalidStatus) as refused:
+        talk(address, "hello")
+    assert refused.value.response.status_code == 403
+    finished(recorded, 1)
+    (connection,) = recorded.spans
+    assert connection.name == "WS /chat/{room}"
+    assert (connection.attributes or {})["http.response.status_code"] == 403
 
 
 def test_flow_takes_the_automatic_turn_over(started: Start) -> None:

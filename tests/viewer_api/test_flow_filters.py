@@ -41,7 +41,14 @@ def test_every_filter_narrows_the_list(viewer: RunningViewer, store: Store) -> N
     store(
         part(1, [tool(1, "list_volumes", "qa")], **of("s1", conversation_id="c1")),
         part(2, [tool(2, "drop_volume", "prod", end_ns=NOON + 2 * HOUR)], **of("s2")),
-        part(3, [span(30, name="POST /ask"), span(31, 30, event_type="usage_check", **refused)], **of("s3")),
+        part(
+            3,
+            [
+                span(30, name="POST /ask", kind="server", attributes={"http.response.status_code": 429}),
+                span(31, 30, event_type="usage_check", **refused),
+            ],
+            **of("s3"),
+        ),
         part(4, [span(4, event_type="llm_thinking", attributes=asked)], **of("s4")),
         part(5, [span(5, name="ภาษาไทย 東京都庁 🚀", attributes={"note": "تقرير"})], **of("s5")),
     )
@@ -60,6 +67,9 @@ def test_every_filter_narrows_the_list(viewer: RunningViewer, store: Store) -> N
             "outcome=denied": [3],
             "outcome=denied&outcome=error": [3],
             "gate=usage_check": [3],
+            "outcome_reason=rate_limited": [3],
+            "outcome_reason=forbidden&outcome_reason=rate_limited&outcome=denied": [3],
+            "outcome_reason=caller_error": [],
             "session_id=s1&session_id=s2": [1, 2],
             "conversation_id=c1": [1],
             "user_id=7&tool=drop_volume": [2],
@@ -93,6 +103,9 @@ FILTERS = [
     "outcome=denied",
     "outcome=denied&outcome=error",
     "gate=usage_check",
+    "outcome_reason=rate_limited",
+    "outcome_reason=forbidden&outcome_reason=rate_limited&outcome=denied",
+    "outcome_reason=caller_error",
     "session_id=s1&session_id=s2",
     "conversation_id=c1",
     "user_id=7&tool=drop_volume",
@@ -119,6 +132,9 @@ MISTAKES = {
     "toolz=x": "toolz: there is no such filter.",
     "outcome=fine": "outcome: one of ok, denied, error, cancelled, interrupted, running.",
     "outcome=ok&gate=auth_check": "gate: only a denied flow has one, and outcome asks for others.",
+    "outcome_reason=tired": (
+        "outcome_reason: one of unauthenticated, forbidden, rate_limited, caller_error, server_error."
+    ),
     "min_duration_ms=5&max_duration_ms=4": "min_duration_ms is greater than max_duration_ms: nothing can be found.",
     "min_tokens=-1": "min_tokens: a number from 0 on.",
     "max_cost=nan": "max_cost: a number from 0 on.",

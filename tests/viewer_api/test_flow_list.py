@@ -69,6 +69,7 @@ def test_the_list_pages_by_keys_and_filters(viewer: RunningViewer, store: Store)
             "tools": [],
             "models": [],
             "mcp_servers": [],
+            "outcome_reason": None,
             "denied_gate": None,
             "denied_reason": None,
             "error_message": None,

@@ -57,6 +57,7 @@ def test_a_tree_says_where_the_time_went_and_what_went_wrong(viewer: RunningView
             "tools": [],
             "models": [],
             "mcp_servers": [],
+            "outcome_reason": None,
             "denied_gate": None,
             "denied_reason": None,
             "error_message": None,

@@ -20,7 +20,7 @@ from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
 from spanflow.instrumentation.propagation import guard_propagator
 from spanflow.instrumentation.runtime import runtime, say_once
 from spanflow.instrumentation.trusted_peers import TrustedPeers
-from spanflow.instrumentation.turns import ConcurrencyLimiter
+from spanflow.instrumentation.turns import Handshake, Turns
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import with_identity
 from spanflow.span_processors.setting_table import SettingsError
@@ -73,9 +73,9 @@ class EdgeGuard:
                 watch = _Response(edge, receive, send)
                 await app(scope, watch.receive, watch.send)
             elif self._websocket_turns:
-                await _in_turns(app, edge, scope, receive, send)
+                await _in_turns(app, edge, scope, receive, Handshake(edge, send).send)
             else:
-                await app(scope, receive, send)
+                await app(scope, receive, Handshake(edge, send).send)
         finally:
             deactivate(token)
             if self._freezer.wanted:
@@ -185,7 +185,7 @@ def _mark_cancelled(edge: Edge) -> None:
 
 
 async def _in_turns(app: App, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
-    turns = ConcurrencyLimiter(edge, scope, receive)
+    turns = Turns(edge, scope, receive)
     try:
         await app(scope, turns.receive, send)
     except BaseException as error:

@@ -21,13 +21,16 @@ from spanflow.span_processors import names
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 _HTTP: Final = "HTTP "
 _CONNECT: Final = "websocket.connect"
 _MESSAGE: Final = "websocket.receive"
+_CLOSE: Final = "websocket.close"
+_ANSWER: Final = "websocket.http.response.start"
 
 
-class ConcurrencyLimiter:
+class Turns:
     """The turns of one connection, seen from its `receive`."""
 
     def __init__(self, edge: Edge, scope: MutableMapping[str, Any], receive: Receive) -> None:
@@ -42,7 +45,7 @@ class ConcurrencyLimiter:
         message = await self._receive()
         try:
             if message["type"] == _CONNECT:
-                self._name_connection()
+                name_connection(self._edge)
             elif between and message["type"] == _MESSAGE:
                 self._begin()
         except Exception:
@@ -83,17 +86,6 @@ class ConcurrencyLimiter:
         connection = self._edge.server_span
         return connection is None or here.get_span_context().trace_id != connection.get_span_context().trace_id
 
-    def _name_connection(self) -> None:
-        """OpenTelemetry's FastAPI instrumentation names a WebSocket «HTTP /chat»."""
-        span = self._edge.server_span
-        name = getattr(span, "name", "")
-        if span is None or not name.startswith(_HTTP):
-            return
-        span.update_name("WS " + name.removeprefix(_HTTP))
-        pipeline = runtime().pipeline
-        if pipeline is not None:
-            pipeline.span_updated(span)
-
     def _begin(self) -> None:
         edge = self._edge
         if edge.server_span is None:
@@ -121,6 +113,48 @@ class ConcurrencyLimiter:
         edge.turn_context = set_span_in_context(turn, context)
         edge.reads_elsewhere = asyncio.current_task() is not self._handler
         self._token = activate(edge.turn_context)
+
+
+class Handshake:
+    """Notes on the connection's span that it was refused: closed or answered before it was accepted."""
+
+    def __init__(self, edge: Edge, send: Send) -> None:
+        self._edge = edge
+        self._send = send
+        self._undecided = True
+
+    async def send(self, message: Message) -> None:
+        if self._undecided:
+            try:
+                self._look_at(message)
+            except Exception:
+                say_once("handshake", "The refusal of a WebSocket could not be recorded", exc_info=True)
+        await self._send(message)
+
+    def _look_at(self, message: Message) -> None:
+        kind = message["type"]
+        self._undecided = False
+        if kind == _CLOSE:
+            status = 403  # what a server makes of it
+        elif kind == _ANSWER:
+            status = message["status"]
+        else:
+            return
+        if self._edge.server_span is not None:
+            name_connection(self._edge)
+            self._edge.server_span.set_attribute("http.response.status_code", status)
+
+
+def name_connection(edge: Edge) -> None:
+    """OpenTelemetry's FastAPI instrumentation names a WebSocket «HTTP /chat»."""
+    span = edge.server_span
+    name = getattr(span, "name", "")
+    if span is None or not name.startswith(_HTTP):
+        return
+    span.update_name("WS " + name.removeprefix(_HTTP))
+    pipeline = runtime().pipeline
+    if pipeline is not None:
+        pipeline.span_updated(span)
 
 
 def _outcome(turn: Span, error: BaseException | None) -> str:

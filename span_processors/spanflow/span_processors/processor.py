@@ -5,9 +5,11 @@ from typing import Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanKind
 
 from spanflow.span_processors.identity import identity_in_context
 from spanflow.span_processors.pipeline import Pipeline
+from spanflow.span_processors.server_names import METHODS, ServerNames
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class FlowSpanProcessor(SpanProcessor):
         #: Spans that began where nothing is to be traced; insertion-ordered, so that the oldest can be forgotten.
         self._left_out: dict[int, None] = {}
         self._complained = False
+        self._server_names = ServerNames()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         try:
@@ -35,6 +38,8 @@ class FlowSpanProcessor(SpanProcessor):
             if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 self._leave_out(span)
                 return
+            if span.kind is not SpanKind.CLIENT and span.name in METHODS:
+                self._name_server_span(span)
             self._span_started(span, identity_in_context(here if parent_context is None else parent_context))
         except Exception:
             self._failed()
@@ -49,6 +54,11 @@ class FlowSpanProcessor(SpanProcessor):
             self._span_ended(span)
         except Exception:
             self._failed()
+
+    def _name_server_span(self, span: Span) -> None:
+        better = self._server_names.better(span.name, span.attributes or {})
+        if better is not None:
+            span.update_name(better)
 
     def _leave_out(self, span: Span) -> None:
         self._left_out[span.get_span_context().span_id] = None
