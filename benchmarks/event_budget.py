@@ -45,6 +45,9 @@ class NoRedis:
         b"".join(commands.parts)
         return [b"1-0"] * commands.number
 
+    def time(self, deadline: float) -> float:
+        return time.time()
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def test_flows_of_a_killed_process_are_archived_as_what_they_were(
 ) -> None:
     command = [sys.executable, "-c", GATEWAY, redis_url, postgres_dsn, str(tmp_path)]
     client: Any = redis.Redis.from_url(redis_url)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway, client:
+    with running(command) as gateway, client:
         assert gateway.stdout is not None
         assert gateway.stdout.readline() == "thinking\n"
         eventually(lambda: _events(client) == [4, 4], within=10)
@@ -71,6 +73,16 @@ def test_flows_of_a_killed_process_are_archived_as_what_they_were(
     assert said == [{"user_id": "7", "message": "how far is X?"}]
 
 
+@contextmanager
+def running(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """Killed at the end of the block, if not before."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 async def _reap(settings: Settings) -> None:
     reaper = Reaper(settings, patience=Patience(quiet=0, missing=0))
     try:
@@ -84,3 +96,67 @@ def _events(client: Any) -> list[int]:
     """How many events every stream has: four of each flow have been written, the fifth never comes."""
     streams = [key for key in client.keys("flow:{*}") if client.type(key) == b"stream"]
     return sorted(min(4, client.xlen(key)) for key in streams)
+
+
+QUIET_GATEWAY = """
+import sys, threading, time
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.settings import Settings
+
+settings = Settings(redis_url=sys.argv[1], postgres_dsn=sys.argv[2], data_dir=sys.argv[3])
+pipeline = build_pipeline(settings)
+provider = TracerProvider()
+provider.add_span_processor(FlowSpanProcessor(pipeline))
+tracer = provider.get_tracer("gateway")
+running = []
+for name in ("one", "two", "three"):
+    root = tracer.start_span(name, attributes={"user.id": "7"})
+    with trace.use_span(root):
+        asked = Activity("user_message", time.time_ns(), {"message": f"ask {name}"}, name)
+        pipeline.record_activity(root.get_span_context().trace_id, asked)
+        with tracer.start_as_current_span("auth_check"):
+            pass
+        running.append((root, tracer.start_span("llm_thinking")))
+        root.update_name(f"POST /{name}")
+        pipeline.span_updated(root)
+pipeline.force_flush()
+sys.stdout.write("quiet\\n")
+sys.stdout.flush()
+threading.Event().wait()
+"""
+
+
+def test_quiet_open_flows_survive_a_flush_of_redis_and_the_death_of_their_gateway(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", QUIET_GATEWAY, redis_url, postgres_dsn, str(tmp_path)]
+    client: Any = redis.Redis.from_url(redis_url)
+    with running(command) as gateway, client:
+        assert gateway.stdout is not None
+        assert gateway.stdout.readline() == "quiet\n"
+        eventually(lambda: client.zcard(names.OPEN_FLOWS) == 3 and client.keys("flows:process:*:about"))
+        client.flushall()
+        # Nothing happens in them any more: the next heartbeat notices.
+        eventually(lambda: client.zcard(names.OPEN_FLOWS) == 3, within=15)
+        eventually(lambda: len(client.keys("flow:*:activities")) == 3)
+        eventually(lambda: _events(client) == [4, 4, 4])
+        eventually(lambda: client.zcard(names.user_flows("7")) == 3)
+        gateway.kill()
+        gateway.wait()
+        for heartbeat in client.keys("flows:process:*"):
+            if not heartbeat.endswith(b":about"):
+                client.delete(heartbeat)  # instead of waiting until it has expired
+        asyncio.run(_reap(Settings(redis_url=redis_url, postgres_dsn=postgres_dsn, data_dir=str(tmp_path))))
+    columns = "name, outcome, complete_why, span_count, user_id"
+    rows = query(postgres_dsn, f"SELECT {columns} FROM omni2.interaction_flows ORDER BY name")
+    assert [tuple(row.values()) for row in rows] == [
+        ("POST /one", "interrupted", "reaped", 3, "7"),
+        ("POST /three", "interrupted", "reaped", 3, "7"),
+        ("POST /two", "interrupted", "reaped", 3, "7"),
+    ]
+    said = query(postgres_dsn, "SELECT activity_data->>'message' AS message FROM omni2.user_activities ORDER BY 1")
+    assert [row["message"] for row in said] == ["ask one", "ask three", "ask two"]

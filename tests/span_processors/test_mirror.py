@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import pytest
 import redis
 
 from spanflow.span_processors import names
@@ -52,19 +53,61 @@ def test_the_expiry_of_a_stream_slides_while_its_flow_goes_on(redis_url: str, re
         gateway.end(root)
 
 
-def test_the_index_of_open_flows_says_when_each_was_heard_of_last(redis_url: str, redis_client: "redis.Redis") -> None:
-    clock = LaterClock()
+def of_redis(client: "redis.Redis") -> float:
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1e6
+
+
+class WrongClock(LaterClock):
+    """The time of day is wrong, as on a machine without time synchronisation."""
+
+    def __init__(self, wrong: float) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def time_ns(self) -> int:
+        return super().time_ns() + int(self.wrong * 1e9)
+
+
+@pytest.mark.parametrize("wrong", [7200.0, -1200.0])
+def test_the_index_of_open_flows_says_by_the_clock_of_redis_when_each_was_heard_of_last(
+    redis_url: str, redis_client: "redis.Redis", wrong: float
+) -> None:
+    clock = WrongClock(wrong)
     with gateway_with(clock, redis_url) as gateway:
         root = gateway.start("POST /ask")
-        assert gateway.pipeline.force_flush(5)
-        before: Any = redis_client.zscore(names.OPEN_FLOWS, flow_id_of(root))
+
+        def heard_of() -> float:
+            begun = of_redis(redis_client)
+            with gateway.span("tool_call", root):
+                pass
+            assert gateway.pipeline.force_flush(5)
+            score: Any = redis_client.zscore(names.OPEN_FLOWS, flow_id_of(root))
+            return float(score) - begun
+
+        assert abs(heard_of()) < 5
+        redis_client.zadd(names.OPEN_FLOWS, {flow_id_of(root): 0})
         clock.ahead = 60
-        with gateway.span("tool_call", root):
-            pass
-        assert gateway.pipeline.force_flush(5)
-        after: Any = redis_client.zscore(names.OPEN_FLOWS, flow_id_of(root))
-        assert 59 < after - before < 65
+        assert abs(heard_of()) < 5, "it is written again, and the clock of Redis has not moved"
         gateway.end(root)
+
+
+def test_a_gateway_that_may_not_ask_redis_for_the_time_uses_its_own(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    admin: Any = redis_client
+    admin.execute_command("ACL", "SETUSER", "older", "on", ">pass", "~*", "&*", "+@all", "-time")
+    try:
+        with TracedGateway(redis_url.replace("redis://", "redis://older:pass@")) as gateway:
+            root = gateway.start("POST /ask")
+            assert gateway.pipeline.force_flush(5)
+            score: Any = redis_client.zscore(names.OPEN_FLOWS, flow_id_of(root))
+            assert abs(score - time.time()) < 10
+            gateway.end(root)
+            assert gateway.pipeline.force_flush(5)
+            assert gateway.counts().dropped == {}
+    finally:
+        admin.execute_command("ACL", "DELUSER", "older")
 
 
 def test_a_stream_keeps_the_newest_events_of_a_flow_without_end(redis_url: str, redis_client: "redis.Redis") -> None:

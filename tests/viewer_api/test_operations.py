@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+import redis
 from dirty_equals import IsFloat, IsPartialDict, IsPositive, IsStr
 from prometheus_client.parser import text_string_to_metric_families
 
+from spanflow.span_processors import names
 from spanflow.viewer_api.operations import logs
 from tests.support.live_client import live
 from tests.support.poll import eventually, eventually_async
@@ -179,6 +181,29 @@ def test_pool_jobs_and_the_audit_log_are_counted(viewer: RunningViewer) -> None:
     for job in ("reaper", "retention", "live"):
         assert number(viewer, "job_alive", job=job) == 1, job
     assert number(viewer, "reaped_flows_total") == 0
+
+
+def test_a_reaper_that_redis_refuses_is_a_failing_job(make_viewer: MakeViewer, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.zadd(names.OPEN_FLOWS, {b"\xff\xfebad": 1.0})
+        viewer = make_viewer()
+        eventually(lambda: number(viewer, "reaper_foreign_entries_total") == 1)
+        assert number(viewer, "job_failures_total", job="reaper") == 0
+        client.set(names.OPEN_FLOWS, "no index")
+        viewer = make_viewer()
+        eventually(lambda: ready(viewer.stranger) == (200, {**ALL_WELL, "status": "degraded", "jobs": "failing"}))
+        assert number(viewer, "job_failures_total", job="reaper") == 1
+        details = viewer.get("/readyz")["details"]
+        refused = "Redis refuses: WRONGTYPE Operation against a key holding the wrong kind of value"
+        assert details["jobs"]["reaper"]["last_error"] == refused
+        assert details["reaper"] == {
+            "reaped": 0,
+            "failed": 0,
+            "refused": 0,
+            "foreign": 0,
+            "waiting": 0,
+            "problem": refused,
+        }
 
 
 def test_no_number_is_told_twice(viewer: RunningViewer) -> None:

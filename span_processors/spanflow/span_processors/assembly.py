@@ -1,5 +1,8 @@
 """The one place where the pipeline's parts are put together."""
 
+import threading
+from collections.abc import Callable
+
 from spanflow.span_processors.archive.archive import (
     BATCH,
     BATCH_BYTES,
@@ -38,7 +41,13 @@ def build_pipeline(
     redactor = redactor or Redactor(RedactionPolicy.from_settings(settings))
     process = ProcessInfo(redactor)
     intake = Intake(settings.queue_spans, settings.queue_bytes)
-    mirror = _mirror(settings, process, clock) if settings.mirror_enabled else None
+    emptied = threading.Event()
+
+    def on_emptied() -> None:
+        emptied.set()
+        intake.wake()
+
+    mirror = _mirror(settings, process, on_emptied, clock) if settings.mirror_enabled else None
     watched = _watched(settings, intake, clock) if settings.mirror_enabled else None
     archive: SinkRunner[FlowPart] | None = None
     sink: ArchiveSink | None = None
@@ -73,6 +82,7 @@ def build_pipeline(
         watched=watched,
         batch_interval=settings.batch_interval,
         spool_bytes=lambda: sink.state.spool_bytes if sink is not None else 0,
+        mirror_emptied=emptied,
         clock=clock,
     )
 
@@ -81,9 +91,16 @@ def _watched(settings: Settings, intake: Intake, clock: Clock) -> WatchedUsers:
     return WatchedUsers(settings, changed=intake.wake, wall_clock=lambda: clock.time_ns() / 1e9)
 
 
-def _mirror(settings: Settings, process: ProcessInfo, clock: Clock) -> SinkRunner[MirrorItem]:
+def _mirror(
+    settings: Settings, process: ProcessInfo, on_emptied: Callable[[], None], clock: Clock
+) -> SinkRunner[MirrorItem]:
     sink = Mirror(
-        link_to(settings), settings, instance_id=lambda: process.instance_id, process=process.description, clock=clock
+        link_to(settings),
+        settings,
+        instance_id=lambda: process.instance_id,
+        process=process.description,
+        on_emptied=on_emptied,
+        clock=clock,
     )
     limits = SinkLimits(
         max_items=settings.queue_spans * 4,

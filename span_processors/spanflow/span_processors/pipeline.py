@@ -44,6 +44,8 @@ _END_FLOW: Final = 5
 _SLICE: Final = 256
 #: So many events are handed on to the mirror without waiting for the rest: it can be writing them meanwhile.
 _HANDFUL: Final = 500
+#: What is written once more leaves so much of the mirror's queue to what is new.
+_ROOM_TO_RETELL: Final = 0.5
 #: With so many entries at once a span that starts and ends among them is told in one event instead of two: half the
 #: work where there is much of it. Nobody could see it between the two: they would leave in the same round trip.
 _BUSY: Final = 32
@@ -86,12 +88,15 @@ class Pipeline:
         watched: WatchedUsers | None = None,
         batch_interval: float = 0.005,
         spool_bytes: Callable[[], int] = lambda: 0,
+        mirror_emptied: threading.Event | None = None,
         clock: Clock | None = None,
     ) -> None:
+        """`mirror_emptied` is set when Redis has lost what was written to it."""
         self._intake = intake
         self._append_start = intake.start
         self._append_end = intake.end
         self._spool_bytes = spool_bytes
+        self._mirror_emptied = mirror_emptied or threading.Event()
         self._encoder = encoder
         self._process = process
         self._mirror = mirror
@@ -110,6 +115,7 @@ class Pipeline:
         self._flush_lock = threading.Lock()
         self._flushes: list[_Flush] = []
         self._running = False
+        self._mirror_emptied.clear()
         self._stopping = False
         self._shut_down = False
         self._complained = False
@@ -296,6 +302,7 @@ class Pipeline:
                 if 0 < left < _PLENTY:
                     # Otherwise a request would wait until the interpreter takes turns by itself, five milliseconds.
                     time.sleep(0)
+            self._retell()
             if flushes:
                 self._encoder.complete_finished()
             if stopping:
@@ -309,6 +316,15 @@ class Pipeline:
                 flush.good = good
                 flush.done.set()
         return not stopping
+
+    def _retell(self) -> None:
+        """After Redis has lost everything: open flows once more, a few at a time and only while the mirror has room."""
+        if self._mirror_emptied.is_set():
+            self._mirror_emptied.clear()
+            self._encoder.retelling.begin()
+        retelling = self._encoder.retelling
+        if retelling and self._mirror is not None and self._mirror.has_room(_ROOM_TO_RETELL):
+            self._encoder.events += retelling.items(_HANDFUL)
 
     def _collect(self) -> None:
         """Let a few more events come, so that they travel together."""

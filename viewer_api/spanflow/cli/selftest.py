@@ -22,6 +22,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.archive.postgres import connect
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.redis.redis_client import async_client
+from spanflow.span_processors.redis.redis_text import text_of
 from spanflow.span_processors.redis.watched_store import unwatch, watch
 from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.tree.reducer import FlowReducer
@@ -107,7 +108,7 @@ async def _on_channels(live: Any, user: str, flow_id: str) -> list[Finding]:
     async def listen() -> tuple[list[str], list[str]]:
         message = await live.get_message(ignore_subscribe_messages=True, timeout=0.1)
         if message is not None and message["channel"] == names.flow_bell(user).encode():
-            bells.append(message["data"].decode())
+            bells.append(text_of(message["data"]))
         elif message is not None:
             messages.append(orjson.loads(message["data"])["event_type"])
         return bells, messages

@@ -83,7 +83,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         )
         sign_in = await stack.enter_async_context(signing_in(settings, spent, audit, clock))
         book = JobBook()
-        reaping = Reaping(settings)
+        reaping = Reaping(settings, book)
         viewer = Viewer(
             settings=settings,
             authenticator=sign_in.authenticator,
@@ -97,7 +97,9 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             redis_flows=redis_flows,
             watching=watching,
             hub=hub,
-            readiness=Readiness(primary, database, redis_flows, hub, book, lambda: sign_in.authenticator.problem),
+            readiness=Readiness(
+                primary, database, redis_flows, hub, book, lambda: sign_in.authenticator.problem, reaping.details
+            ),
             metadata=metadata,
             proxies=ProxyPeers(settings.viewer_proxy_peers),
             clock=clock,
@@ -111,7 +113,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         await stack.enter_async_context(running("spent tokens", forget, book))
         keep = every(24 * _HOUR, lambda: keep_tables(settings), first_after=_KEEP_AFTER)
         await stack.enter_async_context(running("retention", keep, book))
-        await stack.enter_async_context(running("reaper", reaping.run, book))
+        await stack.enter_async_context(running(Reaping.NAME, reaping.run, book))
         stack.enter_context(metrics.also(ViewerCollector(viewer, pools, book, reaping)))
         yield viewer
 

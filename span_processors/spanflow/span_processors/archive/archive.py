@@ -111,7 +111,8 @@ class ArchiveSink:
             self._replay.unreadable,
         )
 
-    def deliver(self, batch: Sequence[FlowPart], deadline: float) -> Receipt[FlowPart]:
+    def deliver(self, batch: Sequence[FlowPart], deadline: float, *, suspicious: bool = False) -> Receipt[FlowPart]:
+        """`suspicious`: the batch has failed several times while the server took others, so it is itself at fault."""
         self._deadline = deadline
         # Whatever is begun has half of the time at least: what is not begun by then is better offered again.
         begin_by = (self._clock.monotonic() + deadline) / 2
@@ -122,7 +123,7 @@ class ArchiveSink:
         while chunk is not None:
             following = next(chunks, None)
             try:
-                written = self._write(chunk, following)
+                written = self._write(chunk, following, suspicious=suspicious)
             except Unavailable as why:
                 if not delivered and not refused:
                     raise

@@ -32,7 +32,7 @@ from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 _ABOUT_DATA: Final = ("22", "54")
 #: What is never a record's fault, however often it is said: connection, read-only standby, rights, missing database,
 #: schema or tables, deadlocks, no resources, locks, shutdown, system errors.
-_ABOUT_SERVER: Final = ("08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57P", "58", "F0", "HV")
+ABOUT_SERVER: Final = ("08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57P", "58", "F0", "HV")
 
 
 @dataclass(slots=True)
@@ -230,7 +230,7 @@ def _is_about_data(error: Exception, suspicious: bool) -> bool:
         return False
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
-        return state.startswith(_ABOUT_DATA) or (suspicious and not state.startswith(_ABOUT_SERVER))
+        return state.startswith(_ABOUT_DATA) or (suspicious and not state.startswith(ABOUT_SERVER))
     return True  # our own code stumbled over what the record holds
 
 

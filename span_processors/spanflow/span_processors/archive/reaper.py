@@ -9,20 +9,24 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import asyncpg
 import orjson
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from spanflow.span_processors import names
-from spanflow.span_processors.archive.archive import ArchiveSink, build_archive
+from spanflow.span_processors.archive.archive import POISON, ArchiveSink, build_archive
+from spanflow.span_processors.archive.archive_writer import ABOUT_SERVER
+from spanflow.span_processors.archive.flow_backoff import FlowBackoff
+from spanflow.span_processors.archive.open_flow_store import ForeignKey, OpenFlowStore
 from spanflow.span_processors.clock import Clock, SystemClock
-from spanflow.span_processors.event.event import EventError, decode
+from spanflow.span_processors.event.event import Event, EventError, decode
 from spanflow.span_processors.flow_part import REAPED, FlowPart
 from spanflow.span_processors.redis.redis_client import async_client, close_async_client
 from spanflow.span_processors.shared_settings import SharedSettings
@@ -35,8 +39,10 @@ _log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-#: Entries read from Redis in one go.
-_PAGE: Final = 500
+#: After so many flows that fail, and none that is stored, the server counts as away until the next scan.
+_DOUBTFUL: Final = 3
+#: After so many failures of one flow, while others are stored, it is kept aside if Postgres still refuses it.
+_SUSPICIOUS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,23 @@ class Patience:
     forgotten: float = 3600.0
 
 
+@dataclass(slots=True)
+class ReaperCounts:
+    """What has come of the flows so far."""
+
+    #: Archived.
+    reaped: int = 0
+    #: Attempts that failed because of the flow itself.
+    failed: int = 0
+    #: Flows that Postgres refuses for good: they are kept aside.
+    refused: int = 0
+    #: Index entries that were no flows, and were removed.
+    foreign: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Quiet:
-    """A flow that nobody writes to."""
+    """A flow that nothing writes to."""
 
     last_write: float
     #: The processes that wrote to it and have not been reaped yet.
@@ -82,7 +102,10 @@ class Reaper:
         clock: Clock | None = None,
         every: float = 10.0,
         patience: Patience | None = None,
+        scanned: Callable[["Reaper"], None] = lambda reaper: None,
+        counts: ReaperCounts | None = None,
     ) -> None:
+        """`scanned` is told after each scan."""
         self._settings = settings
         self._own_redis = redis is None
         self._redis = redis
@@ -91,46 +114,58 @@ class Reaper:
         self._clock = clock or SystemClock()
         self._every = every
         self._patience = patience or Patience()
+        self._scanned = scanned
         self._missing: dict[str, float] = {}
         #: What is known of quiet flows, by flow id.
         self._known: dict[str, _Quiet] = {}
-        self._said = ""
+        self._backoff = FlowBackoff()
         # One thread, because the archive's connection belongs to the thread that opened it.
         self._thread = ThreadPoolExecutor(1, "spanflow-reaper")
-        #: Flows archived so far.
-        self.reaped = 0
+        self.counts = counts or ReaperCounts()
+        #: Why the last scan could not do all that it should have; None if it could.
+        self.problem: str | None = None
+        #: A server is there and refuses, or we are at fault: waiting does not help.
+        self.failing = False
+
+    @property
+    def waiting(self) -> int:
+        """Flows that could not be archived and are tried ever more rarely."""
+        return self._backoff.waiting
 
     async def run(self) -> None:
         """Look every few seconds, until cancelled."""
         try:
             while True:
                 await self.scan()
+                self._scanned(self)
                 await asyncio.sleep(self._every)
         finally:
             await self.close()
 
     async def scan(self) -> int:
-        """Look once; how many flows were archived. Servers that are away are waited for, and said once."""
+        """Scan once; how many flows were archived. Servers that are away are waited for, and said once."""
+        reaped = self.counts.reaped
+        problem, failing = await self._replay()
         try:
-            await self._in_thread(self._replay_spools)
-            found = await self._look()
+            await self._scan()
         except Unavailable as why:
-            self._say(f"Postgres is away: {why}")
+            failing = isinstance(why.__cause__, asyncpg.PostgresError)
+            problem = f"Postgres {'refuses' if failing else 'is away'}: {why}"
+        except ResponseError as why:
+            self._missing.clear()
+            problem, failing = f"Redis refuses: {why}", True
         except (RedisError, OSError) as why:
             # Heartbeats that could not be seen are no heartbeats that were missing.
             self._missing.clear()
-            self._say(f"Redis is away: {why}")
-        except Exception:
-            _log.exception("looking for flows of processes that are gone failed")
-        else:
-            self._said = ""
-            return found
-        return 0
-
-    def _say(self, what: str) -> None:
-        if not self._said:
-            _log.warning("flows of processes that are gone have to wait; %s", what)
-        self._said = what
+            problem, failing = f"Redis is away: {why}", False
+        except Exception as why:
+            if not self.failing:
+                _log.exception("looking for flows of processes that are gone failed")
+            problem, failing = f"{type(why).__name__}: {why}", True
+        if problem is not None and self.problem is None:
+            _log.warning("flows of processes that are gone have to wait; %s", problem)
+        self.problem, self.failing = problem, failing
+        return self.counts.reaped - reaped
 
     async def close(self) -> None:
         """Let go of connections; what waited stays where it is."""
@@ -141,163 +176,202 @@ class Reaper:
                 await close_async_client(self._redis)
             self._redis = None
 
-    # -- finding them --------------------------------------------------------------------------------------------------
-
-    async def _look(self) -> int:
-        if self._redis is None:
-            self._redis = async_client(self._settings)
-        now = self._clock.time_ns() / 1e9
-        scores = {flow_id: score async for flow_id, score in self._quiet_flows(now)}
-        self._known = {flow_id: await self._look_at(flow_id, score, now) for flow_id, score in scores.items()}
-        gone = await self._gone({process for flow in self._known.values() for process in flow.processes})
-        found = 0
-        for flow_id, flow in list(self._known.items()):
-            overdue = flow.all_ended and now - flow.last_write > self._patience.settled
-            ours = flow.processes if overdue else flow.processes & gone
-            if ours:
-                found += await self._reap(flow_id, ours, bool(flow.processes - ours))
-        return found
-
-    async def _quiet_flows(self, now: float) -> AsyncIterator[tuple[str, float]]:
-        """Entries of the index that nobody has refreshed for a while."""
-        start = 0
-        while True:
-            page = await self._redis.zrangebyscore(
-                names.OPEN_FLOWS, "-inf", now - self._patience.quiet, start=start, num=_PAGE, withscores=True
-            )
-            for member, score in page:
-                yield _text(member), score
-            if len(page) < _PAGE:
-                return
-            start += _PAGE
-
-    async def _look_at(self, flow_id: str, score: float, now: float) -> _Quiet:
-        """Its stream is read once, and again when somebody has written to it."""
-        known = self._known.get(flow_id)
-        if known is not None and known.last_write == score:
-            return known
-        events = await self._events(flow_id)
-        if not events and now - score > self._patience.forgotten:
-            await self._redis.zrem(names.OPEN_FLOWS, flow_id)
-        entries = FlowReducer(events).entries()
-        done = {_text(member) for member in await self._redis.smembers(_reaped_key(flow_id))}
-        return _Quiet(
-            score,
-            frozenset(entry["process"] for entry in entries if entry.get("process")) - done,
-            all(entry["phase"] == names.END for entry in entries),
-        )
-
-    async def _gone(self, processes: set[str]) -> set[str]:
-        """Those whose heartbeat has been missing for long enough."""
-        now = self._clock.monotonic()
-        missing: dict[str, float] = {}
-        for process in processes:
-            if not await self._redis.exists(names.process_heartbeat(process)):
-                missing[process] = self._missing.get(process, now)
-        self._missing = missing
-        return {process for process, since in missing.items() if now - since >= self._patience.missing}
-
-    # -- archiving one -------------------------------------------------------------------------------------------------
-
-    async def _reap(self, flow_id: str, gone: frozenset[str], others_live: bool) -> int:
-        lock = names.flow_key(flow_id, "reaper")
-        if not await self._redis.set(lock, self._token, nx=True, px=int(self._patience.lock * 1000)):
-            return 0
+    async def _replay(self) -> tuple[str | None, bool]:
+        """What waits in spools. That it cannot be stored now keeps nothing else from being stored."""
         try:
-            # Another viewer may have been faster than our list of flows.
-            if await self._redis.zscore(names.OPEN_FLOWS, flow_id) is None:
-                return 0
-            parts = await self._parts(flow_id, gone)
-            if parts:
-                deadline = time.monotonic() + self._settings.postgres_timeout
-                receipt = await self._in_thread(partial(self._archive.deliver, parts, deadline))
-                if receipt.again:
-                    raise Unavailable(receipt.away)
-            await self._leave(flow_id, gone, others_live)
-        finally:
-            with suppress(RedisError, OSError):
-                if _text(await self._redis.get(lock)) == self._token:
-                    await self._redis.delete(lock)
-        self._known.pop(flow_id, None)
-        self.reaped += 1
-        _log.info("archived flow %s for %s", flow_id, ", ".join(sorted(gone)))
-        return 1
-
-    async def _leave(self, flow_id: str, gone: frozenset[str], others_live: bool) -> None:
-        """Done: out of the index and soon out of Redis, unless a process that lives is still at it."""
-        if others_live:
-            await self._redis.sadd(_reaped_key(flow_id), *gone)
-            await self._redis.expire(_reaped_key(flow_id), int(self._settings.stream_ttl))
-            return
-        await self._redis.zrem(names.OPEN_FLOWS, flow_id)
-        await self._redis.delete(names.flow_activities(flow_id))
-        await self._redis.expire(names.flow_stream(flow_id), int(self._settings.stream_ttl_archived))
-
-    async def _parts(self, flow_id: str, gone: frozenset[str]) -> list[FlowPart]:
-        """What each of the processes would have handed over, as far as the stream has it."""
-        reducer = FlowReducer(await self._events(flow_id))
-        entries = reducer.entries()
-        whose = identity_of_flow(entries)
-        parts = []
-        said = tuple(await self._entries(names.flow_activities(flow_id)))
-        for process in sorted(gone):
-            own = [entry for entry in entries if entry.get("process", process) == process]
-            if not own:
-                continue
-            times = [
-                at for entry in own for name in ("start_ns", "updated_ns", "end_ns") if (at := time_of(entry, name))
-            ]
-            about = await self._redis.get(names.process_description(process))
-            parts.append(
-                FlowPart(
-                    flow_id=flow_id,
-                    instance_id=process,
-                    entries=tuple(map(orjson.dumps, own)),
-                    process=about.encode() if isinstance(about, str) else about or b"{}",
-                    identity=whose,
-                    activities=said,
-                    started_ns=min(times, default=0),
-                    ended_ns=max(times, default=0),
-                    root_ended=any(entry.get("parent_id") is None and entry["phase"] == names.END for entry in own),
-                    reason=REAPED,
-                )
-            )
-            said = ()  # once is enough, whoever of them it was
-        return parts
-
-    async def _events(self, flow_id: str) -> list[Any]:
-        """Everything that is in the flow's stream; what cannot be read is left out."""
-        events: list[Any] = []
-        for raw in await self._entries(names.flow_stream(flow_id)):
-            with suppress(EventError):
-                events.append(decode(raw))
-        return events
-
-    async def _entries(self, stream: str) -> list[bytes]:
-        """The contents of a stream, page by page."""
-        found: list[bytes] = []
-        start = "-"
-        while True:
-            page = await self._redis.xrange(stream, start, "+", count=_PAGE)
-            for entry_id, fields in page:
-                start = f"({_text(entry_id)}"
-                raw = fields.get(names.STREAM_FIELD) or fields.get(names.STREAM_FIELD.encode()) or b""
-                found.append(raw.encode() if isinstance(raw, str) else raw)
-            if len(page) < _PAGE:
-                return found
+            await self._in_thread(self._replay_spools)
+        except Unavailable as why:
+            return f"the spool cannot be replayed: {why}", isinstance(why.__cause__, asyncpg.PostgresError)
+        except Exception as why:
+            if not self.failing:
+                _log.exception("replaying the spool failed")
+            return f"the spool cannot be replayed: {type(why).__name__}: {why}", True
+        return None, False
 
     def _replay_spools(self) -> None:
         for _ in range(100):
             if self._archive.idle(time.monotonic() + self._settings.postgres_timeout) != 0.0:
                 return
 
+    # -- finding them --------------------------------------------------------------------------------------------------
+
+    async def _scan(self) -> None:
+        if self._redis is None:
+            self._redis = async_client(self._settings)
+        store = OpenFlowStore(self._redis, self._settings)
+        try:
+            now = await store.now()
+            scores = await store.quiet(now - self._patience.quiet, now)
+            self._backoff.keep_only(scores)
+            self._known = {
+                flow_id: known
+                for flow_id, score in scores.items()
+                if (known := await self._look_at(store, flow_id, score, now)) is not None
+            }
+            gone = await self._gone(store, {process for flow in self._known.values() for process in flow.processes})
+            await self._reap_all(store, gone, now)
+        finally:
+            self.counts.foreign += store.foreign
+
+    async def _look_at(self, store: OpenFlowStore, flow_id: str, score: float, now: float) -> _Quiet | None:
+        """Its stream is read once, and again when something has been written to it."""
+        known = self._known.get(flow_id)
+        if known is not None and known.last_write == score:
+            return known
+        if self._backoff.is_waiting(flow_id, self._clock.monotonic()):
+            return None
+        try:
+            raw = await store.events(flow_id)
+            if not raw and now - score > self._patience.forgotten:
+                await store.forget(flow_id)
+                return None
+            done = await store.reaped(flow_id)
+            return await self._in_thread(partial(_quiet, raw, score, done))
+        except ForeignKey:
+            await store.drop_foreign(flow_id)
+        except (RedisError, OSError):
+            raise
+        except Exception as why:  # a fault of ours that something in this flow brings out
+            self._failed(flow_id, why)
+        return None
+
+    async def _gone(self, store: OpenFlowStore, processes: set[str]) -> set[str]:
+        """Those whose heartbeat has been missing for long enough."""
+        now = self._clock.monotonic()
+        missing = await store.without_heartbeat(processes)
+        self._missing = {process: self._missing.get(process, now) for process in missing}
+        return {process for process, since in self._missing.items() if now - since >= self._patience.missing}
+
+    # -- archiving them ------------------------------------------------------------------------------------------------
+
+    async def _reap_all(self, store: OpenFlowStore, gone: set[str], now: float) -> None:
+        """Each by itself: one that cannot be archived keeps no other from it.
+
+        Whether a failure is the flow's or the server's is told by its class, and where that does not tell, by whether
+        other flows can be stored: those with doubtful failures come last, and wait longer once another was stored.
+        """
+        doubtful: list[tuple[str, Unavailable]] = []
+        any_stored = False
+        for flow_id in sorted(self._known, key=self._backoff.doubts):
+            flow = self._known[flow_id]
+            overdue = flow.all_ended and now - flow.last_write > self._patience.settled
+            ours = flow.processes if overdue else flow.processes & gone
+            if not ours or self._backoff.is_waiting(flow_id, self._clock.monotonic()):
+                continue
+            try:
+                any_stored |= await self._reap(store, flow_id, ours, bool(flow.processes - ours))
+            except Unavailable as why:
+                if _is_about_flow(why) or self._backoff.failures(flow_id):
+                    self._failed(flow_id, why)
+                    continue
+                self._backoff.doubt(flow_id)
+                doubtful.append((flow_id, why))
+                if not any_stored and len(doubtful) >= _DOUBTFUL:
+                    break
+            except ForeignKey:
+                await store.drop_foreign(flow_id)
+            except (RedisError, OSError):
+                raise
+            except Exception as why:
+                self._failed(flow_id, why)
+        if doubtful and not any_stored:
+            raise doubtful[-1][1]
+        for flow_id, reason in doubtful:
+            self._failed(flow_id, reason)
+
+    def _failed(self, flow_id: str, why: Exception) -> None:
+        self.counts.failed += 1
+        if not self._backoff.failures(flow_id):
+            _log.warning("flow %s cannot be archived and is tried again later: %s", flow_id, why)
+        self._backoff.failed(flow_id, self._clock.monotonic())
+
+    async def _reap(self, store: OpenFlowStore, flow_id: str, gone: frozenset[str], others_live: bool) -> bool:
+        """Whether Postgres has stored it. Raises `Unavailable` when it did not."""
+        async with store.locked(flow_id, self._token, self._patience.lock) as ours:
+            # Another viewer may have been faster than our list of flows.
+            if not ours or not await store.is_open(flow_id):
+                return False
+            parts = await self._parts(store, flow_id, gone)
+            refused = False
+            if parts:
+                deadline = time.monotonic() + self._settings.postgres_timeout
+                suspicious = self._backoff.failures(flow_id) >= _SUSPICIOUS
+                receipt = await self._in_thread(partial(self._archive.deliver, parts, deadline, suspicious=suspicious))
+                if receipt.again:
+                    raise Unavailable(receipt.away)
+                refused = POISON in receipt.dropped
+            await store.leave(flow_id, gone, others_live)
+        self._known.pop(flow_id, None)
+        self._backoff.done(flow_id)
+        if refused:
+            self.counts.refused += 1
+        else:
+            self.counts.reaped += 1
+            _log.info("archived flow %s for %s", flow_id, ", ".join(sorted(gone)))
+        return bool(parts)
+
+    async def _parts(self, store: OpenFlowStore, flow_id: str, gone: frozenset[str]) -> list[FlowPart]:
+        """What each of the processes would have handed over, as far as the stream has it."""
+        raw = await store.events(flow_id)
+        activities = await store.activities(flow_id)
+        about = {process: await store.description(process) for process in gone}
+        return await self._in_thread(partial(_parts, flow_id, raw, activities, about))
+
     async def _in_thread(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def _reaped_key(flow_id: str) -> str:
-    return names.flow_key(flow_id, "reaped")
+def _quiet(raw: Sequence[bytes], last_write: float, reaped: set[str]) -> _Quiet:
+    entries = _reduced(raw).entries()
+    return _Quiet(
+        last_write,
+        frozenset(entry["process"] for entry in entries if entry.get("process")) - reaped,
+        all(entry["phase"] == names.END for entry in entries),
+    )
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _parts(flow_id: str, raw: Sequence[bytes], activities: Sequence[bytes], about: dict[str, bytes]) -> list[FlowPart]:
+    entries = _reduced(raw).entries()
+    whose = identity_of_flow(entries)
+    said = tuple(activities)
+    parts = []
+    for process in sorted(about):
+        own = [entry for entry in entries if entry.get("process", process) == process]
+        if not own:
+            continue
+        times = [at for entry in own for name in ("start_ns", "updated_ns", "end_ns") if (at := time_of(entry, name))]
+        parts.append(
+            FlowPart(
+                flow_id=flow_id,
+                instance_id=process,
+                entries=tuple(map(orjson.dumps, own)),
+                process=about[process],
+                identity=whose,
+                activities=said,
+                started_ns=min(times, default=0),
+                ended_ns=max(times, default=0),
+                root_ended=any(_is_ended_root(entry) for entry in own),
+                reason=REAPED,
+            )
+        )
+        said = ()  # once is enough, whichever of them it was
+    return parts
+
+
+def _is_ended_root(entry: Event) -> bool:
+    return entry.get("parent_id") is None and entry["phase"] == names.END
+
+
+def _reduced(raw: Sequence[bytes]) -> FlowReducer:
+    """All events that can be read."""
+    reducer = FlowReducer()
+    for data in raw:
+        with suppress(EventError):
+            reducer.add(decode(data))
+    return reducer
+
+
+def _is_about_flow(why: Unavailable) -> bool:
+    """Postgres has answered, and what it says is not about itself."""
+    cause = why.__cause__
+    return isinstance(cause, asyncpg.PostgresError) and not (cause.sqlstate or "").startswith(ABOUT_SERVER)

@@ -17,6 +17,7 @@ from spanflow.span_processors.encoding.known_identities import KnownIdentities
 from spanflow.span_processors.encoding.notifications import notification_for
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
 from spanflow.span_processors.encoding.process_info import ProcessInfo
+from spanflow.span_processors.encoding.retelling import RETELL_AFTER, Retelling
 from spanflow.span_processors.encoding.shapes import RING_AT_START
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
 from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
@@ -89,6 +90,8 @@ class Encoder:
         self._bytes = 0
         self._news: dict[int, OpenFlow] = {}
         self._watched_version = 0
+        #: What the pipeline writes once more when the mirror has lost everything.
+        self.retelling = Retelling(self._flows)
         # Whether anybody is watched, asked once per batch.
         self._ringing = False
         #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
@@ -337,6 +340,8 @@ class Encoder:
             self._hand_over(flow, flow_part.ROOT_ENDED if flow.finished else flow_part.SHUTDOWN)
 
     def next_due(self, now: float) -> float:
+        if self.retelling:
+            return RETELL_AFTER
         return self._completion.next_due(now, bool(self._flows))
 
     # -- the parts -----------------------------------------------------------------------------------------------------
@@ -426,8 +431,8 @@ class Encoder:
     ) -> None:
         opened.now_name, opened.now_attributes = name, attributes
         more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
-        data = self._spans.update(flow.id_bytes, name, attributes, opened, more, now_ns)
-        self.events.append(StreamEntry(flow.stream, UPDATE, span_id, data))
+        opened.last_update = self._spans.update(flow.id_bytes, name, attributes, opened, more, now_ns)
+        self.events.append(StreamEntry(flow.stream, UPDATE, span_id, opened.last_update))
         self._news[flow.trace_id] = flow
 
     def _identity_since(self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -471,10 +476,8 @@ class Encoder:
 
     def _relieve(self) -> None:
         """Hand over the flows that were quiet longest until a tenth of the room is free."""
-        flows = sorted(self._flows.values(), key=lambda flow: flow.touched_at)
-        number = int(self._settings.open_flows * 0.9)
-        bytes_ = int(self._settings.open_flows_bytes * 0.9)
-        for flow in flows:
+        number, bytes_ = int(self._settings.open_flows * 0.9), int(self._settings.open_flows_bytes * 0.9)
+        for flow in sorted(self._flows.values(), key=lambda flow: flow.touched_at):
             if len(self._flows) <= number and self._bytes <= bytes_:
                 return
             self._hand_over(flow, flow_part.PRESSURE)

@@ -24,6 +24,7 @@ class OpenSpan:
         "attributes",
         "data",
         "is_root",
+        "last_update",
         "links",
         "more",
         "name",
@@ -58,9 +59,10 @@ class OpenSpan:
         self.is_root = is_root
         #: What the start said of the identity beside the span's own attributes.
         self.more = more
-        #: As the application has them now, as far as we were told.
+        #: As the application has them now, as far as we were told, and the event that told it last.
         self.now_name = name
         self.now_attributes = attributes
+        self.last_update = b""
 
 
 class OpenFlow:

@@ -134,9 +134,12 @@ class Mirror:
         *,
         instance_id: Callable[[], str],
         process: Callable[[], bytes],
+        on_emptied: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
     ) -> None:
+        """`on_emptied` is told, on this sink's thread, that Redis has lost what this process had written."""
         self._link = link
+        self._on_emptied = on_emptied
         self._ttl = b"%d" % int(settings.stream_ttl)
         self._ttl_archived = b"%d" % int(settings.stream_ttl_archived)
         # An expiry slides when a tenth of it has gone by, not with every event.
@@ -146,7 +149,9 @@ class Mirror:
         self._clock = clock or SystemClock()
         self._trimmed: dict[bytes, float] = {}
         self._beaten_at = -HEARTBEAT_EVERY
-        self._described = b""
+        #: How far Redis' own clock is ahead of our monotonic one. Index entries of all gateways are compared with each
+        #: other, so they are written in its time.
+        self._redis_ahead: float | None = None
         self._refusals: set[str] = set()
 
     # -- Sink ----------------------------------------------------------------------------------------------------------
@@ -165,8 +170,16 @@ class Mirror:
         return _ENTRY_WEIGHT
 
     def deliver(self, batch: Sequence[MirrorItem], deadline: float) -> Receipt[MirrorItem]:
+        try:
+            return self._deliver(batch, deadline)
+        except Unavailable:
+            for item in batch:
+                _index_again(item)
+            raise
+
+    def _deliver(self, batch: Sequence[MirrorItem], deadline: float) -> Receipt[MirrorItem]:
         now = self._clock.monotonic()
-        wall = b"%.3f" % (self._clock.time_ns() / 1e9)
+        wall = self._redis_time(now, deadline)
         commands = self._link.commands()
         #: For every command the item whose fate its reply decides, or None.
         owners: list[MirrorItem | None] = []
@@ -182,25 +195,24 @@ class Mirror:
                 users = stream.users
                 if now >= stream.touched_at or (stream.indexed is not users and stream.indexed != users):
                     self._write_beside(commands, owners, stream, now, wall)
-            elif type(item) is IdentityItem:
-                before = len(owners)
-                self._index(commands, owners, item.stream, now)
-                owners[before : before + 1] = [item] if len(owners) > before else []
-            elif type(item) is ActivityItem:
-                self._keep(commands, owners, item)
-            elif type(item) is Notification:
-                _ring(commands, owners, item)
-            elif type(item) is Archived:
-                self._close_flow(commands, owners, item)
-        try:
-            replies = self._link.execute(commands, deadline)
-        except Unavailable:
-            for item in batch:
-                _index_again(item)
-            raise
+            else:
+                self._write_other(commands, owners, item, now)
+        replies = self._link.execute(commands, deadline)
         if heartbeat:
-            self._beaten_at = now
+            self._has_beaten(now, replies)
         return self._judge(batch, owners, replies)
+
+    def _write_other(self, commands: Commands, owners: list[MirrorItem | None], item: MirrorItem, now: float) -> None:
+        if type(item) is IdentityItem:
+            before = len(owners)
+            self._index(commands, owners, item.stream, now)
+            owners[before : before + 1] = [item] if len(owners) > before else []
+        elif type(item) is ActivityItem:
+            self._keep(commands, owners, item)
+        elif type(item) is Notification:
+            _ring(commands, owners, item)
+        elif type(item) is Archived:
+            self._close_flow(commands, owners, item)
 
     def set_aside(self, batch: Sequence[MirrorItem]) -> Aside:
         """There is nowhere else to put events: they wait in the queue while it has room."""
@@ -214,10 +226,12 @@ class Mirror:
         commands = self._link.commands()
         owners: list[MirrorItem | None] = []
         if self._beat(commands, owners, now):
-            for reply in self._link.execute(commands, deadline):
+            self._redis_time(now, deadline)
+            replies = self._link.execute(commands, deadline)
+            for reply in replies:
                 if isinstance(reply, Exception) and _is_of_server(str(reply)):
                     raise Unavailable(str(reply))
-            self._beaten_at = now
+            self._has_beaten(now, replies)
         return max(0.05, self._beaten_at + HEARTBEAT_EVERY - self._clock.monotonic())
 
     def close(self, deadline: float) -> None:
@@ -234,7 +248,7 @@ class Mirror:
     def after_fork(self) -> None:
         self._link.forget()
         self._beaten_at = -HEARTBEAT_EVERY
-        self._described = b""
+        self._redis_ahead = None
         self._trimmed.clear()
 
     # -- one batch -----------------------------------------------------------------------------------------------------
@@ -303,18 +317,39 @@ class Mirror:
         commands.add(b"EXPIRE", key, self._ttl)
         owners += (item, None)
 
+    def _redis_time(self, now: float, deadline: float) -> bytes:
+        """The time by Redis' clock, asked as often as the heartbeat is due."""
+        if self._redis_ahead is None or now >= self._beaten_at + HEARTBEAT_EVERY:
+            told = self._link.time(deadline)
+            if told is None:
+                self._say_refused("NOPERM TIME")
+                told = self._clock.time_ns() / 1e9
+            self._redis_ahead = told - now
+        return b"%.3f" % (now + self._redis_ahead)
+
     def _beat(self, commands: Commands, owners: list[MirrorItem | None], now: float) -> bool:
-        """Say that this process lives, and once what it is, if that is due."""
+        """Say that this process lives and what it is, if that is due. First in its batch: see `_has_beaten`."""
         if now < self._beaten_at + HEARTBEAT_EVERY:
             return False
         instance_id = self._instance_id()
-        key = names.process_heartbeat(instance_id).encode()
-        commands.add(b"SET", key, b"%d" % (self._clock.time_ns() // 1_000_000_000), b"EX", b"%d" % HEARTBEAT_TTL)
         about = names.process_description(instance_id).encode()
-        # It outlives the process, because a flow of a dead process is archived by somebody else.
+        key = names.process_heartbeat(instance_id).encode()
+        # Its answer tells whether the key is there.
+        commands.add(b"EXPIRE", about, self._ttl)
+        commands.add(b"SET", key, b"%d" % (self._clock.time_ns() // 1_000_000_000), b"EX", b"%d" % HEARTBEAT_TTL)
+        # It outlives the process, because a flow of a dead process is archived by another one.
         commands.add(b"SET", about, self._process(), b"EX", self._ttl)
-        owners += (None, None)
+        owners += (None, None, None)
         return True
+
+    def _has_beaten(self, now: float, replies: Sequence[Any]) -> None:
+        """A heartbeat was answered. When the description that we wrote with the last one is gone, so is the rest: Redis
+        was flushed, has restarted empty, or an empty replica took over."""
+        was_there = replies[0]
+        before, self._beaten_at = self._beaten_at, now
+        if before >= 0 and was_there == 0 and not isinstance(was_there, Exception):
+            _log.warning("Redis has lost what this process had written; its open flows are written again")
+            self._on_emptied()
 
     # -- the replies ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import hiredis
 import redis
 from redis.cluster import RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from spanflow.span_processors.redis.redis_client import CLUSTER, SENTINEL, RedisAddress, connection_options, sentinel_of
 from spanflow.span_processors.redis.redis_client import sync_client as cluster_client
@@ -47,6 +47,10 @@ class RedisLink(Protocol):
 
     def execute(self, commands: Any, deadline: float) -> Sequence[Any]:
         """The replies in the order of the commands; an error reply is an exception object. Raises `Unavailable`."""
+        ...
+
+    def time(self, deadline: float) -> float | None:
+        """The server's own clock in seconds; None when this user may not ask. Raises `Unavailable`."""
         ...
 
     def close(self) -> None: ...
@@ -110,6 +114,12 @@ class RawLink:
         except (OSError, RedisError, hiredis.HiredisError) as why:
             self.close()
             raise Unavailable(str(why) or type(why).__name__) from why
+
+    def time(self, deadline: float) -> float | None:
+        commands = self.commands()
+        commands.add(b"TIME")
+        (reply,) = self.execute(commands, deadline)
+        return None if isinstance(reply, Exception) else _seconds(reply)
 
     def close(self) -> None:
         connection, self._connection, self._socket, self._reader = self._connection, None, None, None
@@ -202,10 +212,7 @@ class ClusterLink:
 
     def execute(self, commands: ClusterCommands, deadline: float) -> Sequence[Any]:
         try:
-            if self._client is None:
-                client = cluster_client(self._settings)
-                assert isinstance(client, RedisCluster)
-                self._client = client
+            self._connected()
             replies = self._pipelined([call for call in commands.calls if call])
             published = self._pipelined([call for _, call in commands.publishes])
         except (OSError, RedisError) as why:
@@ -214,6 +221,22 @@ class ClusterLink:
         for (position, _), reply in zip(commands.publishes, published, strict=True):
             replies.insert(position, reply)
         return replies
+
+    def time(self, deadline: float) -> float | None:
+        try:
+            return _seconds(self._connected().time())
+        except ResponseError:
+            return None
+        except (OSError, RedisError) as why:
+            self.close()
+            raise Unavailable(str(why) or type(why).__name__) from why
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            client = cluster_client(self._settings)
+            assert isinstance(client, RedisCluster)
+            self._client = client
+        return self._client
 
     def _pipelined(self, calls: list[tuple[Any, ...]]) -> list[Any]:
         if not calls:
@@ -231,3 +254,9 @@ class ClusterLink:
             client.close()
 
     forget = close
+
+
+def _seconds(reply: Any) -> float:
+    """What TIME answers: seconds and microseconds."""
+    seconds, microseconds = reply
+    return int(seconds) + int(microseconds) / 1e6

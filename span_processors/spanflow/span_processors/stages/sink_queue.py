@@ -75,6 +75,11 @@ class SinkQueue(Generic[T]):
         share = self._crowded_from
         return len(self._entries) > self._max_items * share or self._bytes > self._max_bytes * share
 
+    def has_room_locked(self, share: float) -> bool:
+        """Whether this part of the bounds is free."""
+        used = 1 - share
+        return len(self._entries) + self._in_hand <= self._max_items * used and self._bytes <= self._max_bytes * used
+
     # -- in ------------------------------------------------------------------------------------------------------------
 
     def offer_locked(self, items: Sequence[T], sizes: list[int], refusable: Callable[[T], bool] | None) -> Batch[T]:

@@ -113,6 +113,11 @@ class SinkRunner(Generic[T]):
     def counts(self) -> StageCounts:
         return self._queue.counts()
 
+    def has_room(self, share: float) -> bool:
+        """Whether this part of the queue is free."""
+        with self._changed:
+            return self._queue.has_room_locked(share)
+
     @property
     def state(self) -> str:
         """`closed` while the server is believed to be there, else `open` or `half_open`."""

@@ -22,10 +22,10 @@ class JobRecord:
     last_error: str | None = None
     failed_at: float | None = None
 
-    def failed(self, error: BaseException, now: float) -> None:
+    def failed(self, error: BaseException | str, now: float) -> None:
         self.failures += 1
         self.failed_at = now
-        self.last_error = f"{type(error).__name__}: {error}"
+        self.last_error = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
 
 
 @dataclass

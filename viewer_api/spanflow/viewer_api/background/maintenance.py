@@ -1,10 +1,13 @@
 """Periodic jobs that any viewer may run: partitions and retention once a day, and the reaper."""
 
 import logging
+from dataclasses import asdict
+from typing import Any, Final
 
 from spanflow.migrations.retention import run_retention
 from spanflow.span_processors.archive.postgres import connect
-from spanflow.span_processors.archive.reaper import Reaper
+from spanflow.span_processors.archive.reaper import Reaper, ReaperCounts
+from spanflow.viewer_api.background.jobs import JobBook
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 log = logging.getLogger(__name__)
@@ -34,19 +37,32 @@ async def keep_tables(settings: ViewerSettings) -> None:
 
 
 class Reaping:
-    """A reaper that ended has let go of its connections: each run has a new one."""
+    """A reaper that ended has let go of its connections: each run has a new one. The counts are of all of them."""
 
-    def __init__(self, settings: ViewerSettings) -> None:
+    NAME: Final = "reaper"
+
+    def __init__(self, settings: ViewerSettings, book: JobBook) -> None:
         self._settings = settings
+        self._book = book
         self._reaper: Reaper | None = None
-        self._before = 0
+        self.counts = ReaperCounts()
 
     @property
-    def reaped(self) -> int:
-        """Flows archived since the process began."""
-        return self._before + (self._reaper.reaped if self._reaper else 0)
+    def waiting(self) -> int:
+        """Flows that could not be archived and are tried ever more rarely."""
+        return self._reaper.waiting if self._reaper is not None else 0
+
+    def details(self) -> dict[str, Any]:
+        """For those who run the viewer."""
+        details: dict[str, Any] = {**asdict(self.counts), "waiting": self.waiting}
+        if self._reaper is not None and self._reaper.problem is not None:
+            details["problem"] = self._reaper.problem
+        return details
 
     async def run(self) -> None:
-        self._before = self.reaped
-        self._reaper = Reaper(self._settings)
+        self._reaper = Reaper(self._settings, counts=self.counts, scanned=self._scanned)
         await self._reaper.run()
+
+    def _scanned(self, reaper: Reaper) -> None:
+        if reaper.failing and reaper.problem is not None:
+            self._book.record(self.NAME).failed(reaper.problem, self._book.monotonic())

@@ -50,6 +50,8 @@ class Readiness:
     jobs: JobBook
     #: What is wrong with a file of the settings that was good when the viewer started.
     spoilt: Callable[[], str | None] = lambda: None
+    #: What the reaper has done, and what is in its way.
+    reaper: Callable[[], dict[str, Any]] = dict
     monotonic: Callable[[], float] = time.monotonic
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known: tuple[float, Report] | None = None
@@ -75,6 +77,7 @@ class Readiness:
             "jobs": "failing" if failing else "ok",
         }
         details["jobs"] = {record.name: {"runs": record.runs, "failures": record.failures} for record in self.jobs}
+        details["reaper"] = self.reaper()
         for record in failing:
             details["jobs"][record.name]["last_error"] = record.last_error
         if (spoilt := self.spoilt()) is not None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.redis.redis_client import AsyncClient
+from spanflow.span_processors.redis.redis_text import text_of
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 
 log = logging.getLogger(__name__)
@@ -84,8 +85,8 @@ class Bells:
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "pmessage":
-            user_id = _text(message["channel"]).removeprefix(_BELL_PREFIX)
-            self._on_bell(user_id, _text(message["data"]))
+            user_id = text_of(message["channel"]).removeprefix(_BELL_PREFIX)
+            self._on_bell(user_id, text_of(message["data"]))
         elif kind == "message":
             self._on_announcement()
         elif kind in {"subscribe", "psubscribe"}:
@@ -98,7 +99,3 @@ class Bells:
             log.info("Live data flows: subscribed to %s.", _BELLS)
         self.up = up
         self._on_state(up)
-
-
-def _text(raw: bytes | str) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw

@@ -37,6 +37,11 @@ class ViewerCollector(Collector):
         yield _gauge("feeds", "Users, flows and conversations that are followed.", hub.feeds())
         yield _gauge("subscriptions", "Followings: one per client and feed.", hub.subscriptions())
         yield _gauge("watched_users", "Users who are watched.", len(self.viewer.watching.running()))
+        yield _counter(
+            "redis_foreign_entries",
+            "Entries of Redis passed over because they are no flows.",
+            self.viewer.redis_flows.foreign,
+        )
         resyncs = CounterMetricFamily(
             f"{PREFIX}_resyncs", "Times that a client was sent everything anew, by reason.", labels=("reason",)
         )
@@ -63,7 +68,12 @@ class ViewerCollector(Collector):
             failures.add_metric((record.name,), record.failures)
             alive.add_metric((record.name,), record.alive)
         yield from (runs, failures, alive)
-        yield _counter("reaped_flows", "Flows archived for gateways that are gone.", self.reaping.reaped)
+        counts = self.reaping.counts
+        yield _counter("reaped_flows", "Flows archived for gateways that are gone.", counts.reaped)
+        yield _counter("reaper_failures", "Attempts to archive one flow that failed by its own fault.", counts.failed)
+        yield _counter("reaper_refused_flows", "Flows kept aside because Postgres refuses them.", counts.refused)
+        yield _counter("reaper_foreign_entries", "Index entries removed that were no flows.", counts.foreign)
+        yield _gauge("reaper_waiting_flows", "Flows that failed and are tried again later.", self.reaping.waiting)
 
     def _access(self) -> Iterator[Metric]:
         audit, door = self.viewer.audit, self.viewer.authenticator.doorkeeper

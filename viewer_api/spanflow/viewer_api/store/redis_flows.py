@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, EventError, decode
+from spanflow.span_processors.ids import is_id
 from spanflow.span_processors.redis.redis_client import AsyncClient
+from spanflow.span_processors.redis.redis_text import is_about_one_key, text_of
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.viewer_api.store.stream_id import BEGINNING
 
@@ -56,6 +58,8 @@ class RedisFlows:
         self._client: Any = client
         # One command cannot read from several nodes.
         self._reads_many = not isinstance(client, AsyncRedisCluster)
+        #: Index entries and streams that turned out to be no flows, and were passed over.
+        self.foreign = 0
 
     async def of_user(self, user_id: str) -> list[str]:
         """A user's newest flows, newest first."""
@@ -82,7 +86,7 @@ class RedisFlows:
 
     async def newest_open(self, count: int) -> list[str]:
         """Flows of anybody that are running, the latest news first."""
-        return [_text(flow_id) for flow_id in await self._client.zrevrange(names.OPEN_FLOWS, 0, count - 1)]
+        return self._flow_ids(await self._client.zrevrange(names.OPEN_FLOWS, 0, count - 1))
 
     async def open_of_users(self, user_ids: Sequence[str]) -> list[str]:
         """Running flows of these users, the latest news first."""
@@ -91,7 +95,8 @@ class RedisFlows:
         pipe = self._client.pipeline(transaction=False)
         for user_id in user_ids:
             pipe.zrevrange(names.user_flows(user_id), 0, _MAX_OPEN_OF_ONE - 1)
-        found = list(dict.fromkeys(_text(flow_id) for answer in await pipe.execute() for flow_id in answer))
+        answers = [answer for answer in await self._answers(pipe) if answer is not None]
+        found = list(dict.fromkeys(flow_id for answer in answers for flow_id in self._flow_ids(answer)))
         if not found:
             return []
         scores = dict(zip(found, await self._client.zmscore(names.OPEN_FLOWS, found), strict=True))
@@ -113,22 +118,28 @@ class RedisFlows:
         if not after:
             return {}
         if until is None and self._reads_many:
-            return await self._news(after)
+            try:
+                return await self._news(after)
+            except ResponseError as why:
+                # One of them is no stream: the others are read each by itself.
+                if not is_about_one_key(why):
+                    raise
         pipe = self._client.pipeline(transaction=False)
         for flow_id, entry_id in after.items():
             low = "-" if entry_id == BEGINNING else f"({entry_id}"
             high = until[flow_id] if until else "+"
             pipe.xrange(names.flow_stream(flow_id), min=low, max=high, count=PAGE)
-        answers = await pipe.execute()
+        answers = await self._answers(pipe)
         return {
-            flow_id: [_entry(flow_id, raw) for raw in answer] for flow_id, answer in zip(after, answers, strict=True)
+            flow_id: [_entry(flow_id, raw) for raw in answer or ()]
+            for flow_id, answer in zip(after, answers, strict=True)
         }
 
     async def _news(self, after: dict[str, str]) -> dict[str, list[Entry]]:
         """The same by one command, whose answer only has those streams in which there is something new."""
         keys = {names.flow_stream(flow_id): flow_id for flow_id in after}
         answer = await self._client.xread({key: after[flow_id] for key, flow_id in keys.items()}, count=PAGE)
-        found = {keys[_text(key)]: entries for key, entries in answer}
+        found = {keys[text_of(key)]: entries for key, entries in answer}
         return {flow_id: [_entry(flow_id, raw) for raw in found.get(flow_id, ())] for flow_id in after}
 
     async def last_ids(self, flow_ids: Iterable[str]) -> dict[str, str]:
@@ -139,8 +150,8 @@ class RedisFlows:
         pipe = self._client.pipeline(transaction=False)
         for flow_id in wanted:
             pipe.xrevrange(names.flow_stream(flow_id), count=1)
-        answers = await pipe.execute()
-        return {flow_id: _text(answer[0][0]) for flow_id, answer in zip(wanted, answers, strict=True) if answer}
+        answers = await self._answers(pipe)
+        return {flow_id: text_of(answer[0][0]) for flow_id, answer in zip(wanted, answers, strict=True) if answer}
 
     async def holds(self, flow_id: str, entry_id: str) -> bool:
         """Whether this very entry is still in the stream: then nothing behind it was trimmed."""
@@ -195,7 +206,25 @@ class RedisFlows:
         return {flow_id for flow_id, score in zip(flow_ids, scores, strict=True) if score is not None}
 
     async def _index(self, key: str) -> list[str]:
-        return [_text(flow_id) for flow_id in await self._client.zrevrange(key, 0, MAX_FLOWS - 1)]
+        return self._flow_ids(await self._client.zrevrange(key, 0, MAX_FLOWS - 1))
+
+    async def _answers(self, pipe: Any) -> list[Any]:
+        """What a pipeline answers; None for keys that hold something foreign, so that they cost no other its answer."""
+        answers = await pipe.execute(raise_on_error=False)
+        for place, answer in enumerate(answers):
+            if isinstance(answer, Exception):
+                if not is_about_one_key(answer):
+                    raise answer
+                self.foreign += 1
+                answers[place] = None
+        return list(answers)
+
+    def _flow_ids(self, members: Iterable[bytes | str]) -> list[str]:
+        """Members of an index as flow ids, without those that are none."""
+        found = list(map(text_of, members))
+        flow_ids = [flow_id for flow_id in found if is_id(flow_id)]
+        self.foreign += len(found) - len(flow_ids)
+        return flow_ids
 
 
 def _entry(flow_id: str, raw: Any) -> Entry:
@@ -207,8 +236,4 @@ def _entry(flow_id: str, raw: Any) -> Entry:
         event = None
     if event is not None:
         event["flow_id"] = flow_id
-    return Entry(_text(entry_id), event, len(data or b""))
-
-
-def _text(raw: bytes | str) -> str:
-    return raw.decode() if isinstance(raw, bytes) else raw
+    return Entry(text_of(entry_id), event, len(data or b""))
