@@ -17,6 +17,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.archive.archive import ArchiveState
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.encoder import Encoder, PutOff
 from spanflow.span_processors.encoding.process_info import ProcessInfo
@@ -66,8 +67,13 @@ class PipelineCounts:
     sinks: Mapping[str, StageCounts] = field(default_factory=dict)
     open_flows: int = 0
     open_bytes: int = 0
-    #: What waits on disk until Postgres takes it.
-    spool_bytes: int = 0
+    #: None where flows are not archived.
+    archive: ArchiveState | None = None
+
+    @property
+    def spool_bytes(self) -> int:
+        """What waits on disk until Postgres takes it."""
+        return 0 if self.archive is None else self.archive.spool_bytes
 
 
 class Pipeline:
@@ -87,16 +93,16 @@ class Pipeline:
         archive: SinkRunner[FlowPart] | None = None,
         watched: WatchedUsers | None = None,
         batch_interval: float = 0.005,
-        spool_bytes: Callable[[], int] = lambda: 0,
         mirror_emptied: threading.Event | None = None,
+        archive_state: Callable[[], ArchiveState] | None = None,
         clock: Clock | None = None,
     ) -> None:
         """`mirror_emptied` is set when Redis has lost what was written to it."""
         self._intake = intake
         self._append_start = intake.start
         self._append_end = intake.end
-        self._spool_bytes = spool_bytes
         self._mirror_emptied = mirror_emptied or threading.Event()
+        self._archive_state = archive_state
         self._encoder = encoder
         self._process = process
         self._mirror = mirror
@@ -195,9 +201,8 @@ class Pipeline:
         for runner in (self._mirror, self._archive):
             if runner is not None:
                 sinks[runner.sink.name] = runner.counts()
-        return PipelineCounts(
-            self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes, self._spool_bytes()
-        )
+        archive = self._archive_state() if self._archive_state is not None else None
+        return PipelineCounts(self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes, archive)
 
     def force_flush(self, timeout: float = 30.0) -> bool:
         """Encode and deliver what has come in, and hand over flows that look finished without waiting for their grace.

@@ -102,6 +102,9 @@ class ArchiveSink:
 
     @property
     def state(self) -> ArchiveState:
+        return self.read_state()
+
+    def read_state(self) -> ArchiveState:
         return ArchiveState(
             self._spool.size,
             self._spool.appended,
