@@ -55,7 +55,14 @@ _NONE: Final[Set[int]] = frozenset()
 _PLENTY: Final = 4096
 #: How long events are collected at most while somebody is watched.
 _WATCHED_INTERVAL: Final = 0.0003
+#: For the end of a process in which nothing told that it is about to end.
 ATEXIT_BUDGET: Final = 5.0
+#: Of the time for ending: what may be spent before the process's exit begins.
+_BEFORE_EXIT: Final = 0.6
+#: What is left at least at exit, for letting go of the servers.
+_LAST_WORDS: Final = 0.5
+#: A process that still runs so long after the time for its end was over has gone on; its end has a time of its own.
+_WENT_ON: Final = 10.0
 _ARCHIVE_SHARE: Final = 0.7
 
 
@@ -125,6 +132,8 @@ class Pipeline:
         self._stopping = False
         self._shut_down = False
         self._complained = False
+        #: When a process that said it is about to end has to be through with everything (monotonic).
+        self._end_by: float | None = None
 
     # -- the requests' threads: append and go on -----------------------------------------------------------------------
 
@@ -214,11 +223,27 @@ class Pipeline:
             return False
         return all([runner.flush(deadline) for runner in self._runners()])
 
-    def shutdown(self, timeout: float = ATEXIT_BUDGET) -> bool:
+    def prepare_to_end(self, timeout: float) -> bool:
+        """The application has stopped and the process is about to end, perhaps without another word.
+
+        Everything that ends the process has `timeout` together: this, which delivers what can be delivered and spools
+        the rest, and what follows at exit. True when nothing waits any more. If the process goes on, nothing is lost.
+        """
+        now = self._clock.monotonic()
+        self._end_by = now + timeout
+        deadline = now + timeout * _BEFORE_EXIT
+        if not self._encode_all(deadline):
+            return False
+        return all([runner.settle(deadline) for runner in self._runners()])
+
+    def shutdown(self, timeout: float | None = None) -> bool:
         """Take in nothing more, hand over every flow, deliver what can be delivered in time, and end all threads.
 
-        True when everything ended and nothing was lost on the way.
+        Without `timeout`: in what `prepare_to_end` has left of its time. True when everything ended and nothing was
+        lost on the way.
         """
+        if timeout is None:
+            timeout = self._time_to_end()
         with self._flush_lock:
             if self._shut_down:
                 return True
@@ -252,7 +277,13 @@ class Pipeline:
             runner.after_fork()
 
     def _exit(self) -> None:
-        self.shutdown(ATEXIT_BUDGET)
+        self.shutdown()
+
+    def _time_to_end(self) -> float:
+        if self._end_by is None:
+            return ATEXIT_BUDGET
+        left = self._end_by - self._clock.monotonic()
+        return ATEXIT_BUDGET if left < -_WENT_ON else max(_LAST_WORDS, left)
 
     def _runners(self) -> list[SinkRunner[Any]]:
         return [runner for runner in (self._archive, self._mirror) if runner is not None]

@@ -164,7 +164,7 @@ class ArchiveSink:
         return self._replay.next_look
 
     def hurry(self, deadline: float) -> None:
-        """The process is ending: a delivery that goes on has to be over by then. Called by another thread."""
+        """The process is ending: a delivery that goes on has to be over by then. Called by other threads."""
         self._line.hurry(deadline)
 
     def close(self, deadline: float) -> None:
