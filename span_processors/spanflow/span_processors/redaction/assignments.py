@@ -42,9 +42,9 @@ _VALUE: Final = re.compile(
     re.DOTALL,
 )
 _LINE: Final = re.compile(
-    r"(?i:digest) (?:[A-Za-z]++ ?= ?(?:\"[^\"\n]*+\"?+|[^\s,\"]++),? {0,4}+)++|[^\s\"'\\\[{(][^\n\"']*+"
+    r"(?:[Dd]igest|DIGEST) (?:[A-Za-z]++ ?= ?(?:\"[^\"\n]*+\"?+|[^\s,\"]++),? {0,4}+)++|[^\s\"'\\\[{(][^\n\"']*+"
 )
-_QUOTE: Final = re.compile(r"[bfruBFRU]{0,2}\\*[\"']")
+_QUOTE: Final = re.compile(r"[bfruBFRU]{0,2}\\{0,15}+[\"']")
 #: What was hidden before, without what may stand behind it.
 _HIDDEN_OPEN: Final = HIDDEN.rstrip("]")
 _OPENING: Final = frozenset("([{")
