@@ -96,7 +96,7 @@ def old_dsn(any_postgres_dsn: str) -> str:
 
 def test_an_old_flow_gets_its_summary_from_its_events(old_dsn: str) -> None:
     old_flow(old_dsn, {"events": EVENTS}, done="2025-01-29 13:20:02")
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     [row] = query(
         old_dsn,
         "SELECT flow_id, start_key::text, started_at::text, ended_at::text, session_id, user_id, conversation_id, "
@@ -155,7 +155,7 @@ def test_an_old_flow_gets_its_summary_from_its_events(old_dsn: str) -> None:
 )
 def test_an_old_flow_has_an_outcome(old_dsn: str, events: object, expected: object) -> None:
     old_flow(old_dsn, {"events": events})
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     [row] = query(old_dsn, "SELECT outcome, gate, reason, error_count FROM omni2.interaction_flows")
     assert tuple(row.values()) == expected
 
@@ -181,7 +181,7 @@ ODD_DOCUMENTS: list[object] = [
 def test_a_row_is_kept_whatever_it_holds(old_dsn: str) -> None:
     for document in ODD_DOCUMENTS:
         old_flow(old_dsn, document)
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     kinds = query(old_dsn, "SELECT jsonb_typeof(flow_data) AS kind FROM omni2.interaction_flows")
     assert [row["kind"] for row in kinds] == ["object"] * len(ODD_DOCUMENTS)
     downgrade(old_dsn)
@@ -198,7 +198,7 @@ def test_rows_of_any_time_are_kept_and_those_of_the_past_share_a_partition(old_d
         str(value(old_dsn, "SELECT now()")),
     ):
         old_flow(old_dsn, {"events": []}, created=created)
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     homes = query(old_dsn, "SELECT tableoid::regclass::text AS home FROM omni2.interaction_flows")
     assert sorted(home["home"].split(".")[1][:24] for home in homes) == snapshot(
         [
@@ -225,11 +225,11 @@ def test_columns_of_other_types_are_read_as_well(any_postgres_dsn: str) -> None:
         );
         INSERT INTO omni2.user_activities (conversation_id, activity_type, activity_data)
             VALUES ('c', 'user_message', '{"message": "hello"}');
-        CREATE TABLE omni2.omni2_config (config_key text, config_value text);
-        INSERT INTO omni2.omni2_config VALUES ('monitor_user_1', '{"reason": "x"}'), ('plain', 'on');
+        CREATE TABLE omni2.omni2_config (config_key text, config_value jsonb);
+        INSERT INTO omni2.omni2_config VALUES ('monitor_user_1', '{"reason": "x"}'), ('plain', '"on"');
         """,
     )
-    upgrade(any_postgres_dsn)
+    upgrade(any_postgres_dsn, adopt=True)
     assert query(
         any_postgres_dsn, "SELECT session_id, user_id, outcome, flow_data FROM omni2.interaction_flows ORDER BY 1"
     ) == snapshot(
@@ -276,7 +276,7 @@ def test_many_flows_are_adopted_in_seconds_and_come_back(empty_postgres_dsn: str
     digest = "SELECT md5(string_agg(md5(f::text), '' ORDER BY id)) FROM omni2.interaction_flows AS f"
     before = value(dsn, digest)
     began = time.monotonic()
-    upgrade(dsn)
+    upgrade(dsn, adopt=True)
     assert time.monotonic() - began < 60
     assert value(dsn, "SELECT count(*) FROM omni2.interaction_flows") == flows
     assert value(dsn, "SELECT count(*) FROM omni2.flow_keys") == flows
@@ -314,7 +314,7 @@ def test_old_activities_and_configuration_are_adopted(old_dsn: str) -> None:
             VALUES ('monitoring', '{{"enabled": true}}', 'what is watched');
         """,
     )
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     [conversation] = query(old_dsn, "SELECT * FROM omni2.conversations")
     assert conversation == snapshot(
         {
@@ -362,7 +362,7 @@ def test_old_activities_and_configuration_are_adopted(old_dsn: str) -> None:
 
 def test_a_gateway_of_old_goes_on_writing_into_adopted_tables(old_dsn: str) -> None:
     """Until it is replaced: its statements name the types of their values, as its database layer does."""
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     for _ in range(2):
         script(
             old_dsn,
@@ -403,10 +403,10 @@ def test_going_down_gives_the_old_tables_back_as_they_were(old_dsn: str) -> None
         ]
 
     before = all_of_it()
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     downgrade(old_dsn)
     assert all_of_it() == before
-    upgrade(old_dsn)
+    upgrade(old_dsn, adopt=True)
     assert value(old_dsn, "SELECT count(*) FROM omni2.interaction_flows") == 1
     old = "INSERT INTO omni2.interaction_flows_before_spanflow (session_id, user_id, flow_data) VALUES ($1, 1, '{}')"
     query(old_dsn, old + " RETURNING id", SESSION)  # its sequence went on: no number comes twice
@@ -426,9 +426,18 @@ def test_what_depends_on_an_old_table_stops_the_migration_and_is_named(old_dsn: 
     script(old_dsn, obstacle)
     old_flow(old_dsn, {"events": []})
     with pytest.raises(Exception, match=f"cannot be adopted while others depend on it: {said}"):
-        upgrade(old_dsn)
+        upgrade(old_dsn, adopt=True)
     assert value(old_dsn, "SELECT count(*) FROM omni2.interaction_flows") == 1
     assert current(old_dsn) is None
+
+
+def test_a_configuration_of_other_types_stops_the_migration(any_postgres_dsn: str) -> None:
+    script(
+        any_postgres_dsn, "CREATE SCHEMA omni2; CREATE TABLE omni2.omni2_config (config_key text, config_value text)"
+    )
+    with pytest.raises(Exception, match="these columns have other types than settings need: config_value is text"):
+        upgrade(any_postgres_dsn, adopt=True)
+    assert current(any_postgres_dsn) is None
 
 
 def test_two_rows_of_one_configuration_key_stop_the_migration(any_postgres_dsn: str) -> None:
@@ -438,14 +447,14 @@ def test_two_rows_of_one_configuration_key_stop_the_migration(any_postgres_dsn: 
         "INSERT INTO omni2.omni2_config VALUES ('a', '1'), ('a', '2'), ('b', '3')",
     )
     with pytest.raises(Exception, match="these keys have more than one row: a"):
-        upgrade(any_postgres_dsn)
+        upgrade(any_postgres_dsn, adopt=True)
 
 
 def test_who_could_use_an_old_table_can_use_the_new_one(empty_postgres_dsn: str) -> None:
     script(empty_postgres_dsn, OLD_TABLES)
     script(empty_postgres_dsn, "CREATE ROLE old_app; GRANT SELECT, INSERT ON omni2.interaction_flows TO old_app")
     try:
-        upgrade(empty_postgres_dsn)
+        upgrade(empty_postgres_dsn, adopt=True)
         rights = "SELECT has_table_privilege('old_app', 'omni2.interaction_flows', $1)"
         assert [value(empty_postgres_dsn, rights, right) for right in ("SELECT", "INSERT", "UPDATE")] == [
             True,

@@ -30,6 +30,7 @@ def test_an_empty_database_gets_every_table(any_postgres_dsn: str) -> None:
     assert names == snapshot(
         [
             "adoptions",
+            "application_tables",
             "audit_log",
             "conversation_titles",
             "conversations",

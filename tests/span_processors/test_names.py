@@ -104,6 +104,7 @@ def test_constants_are_frozen() -> None:
             "MONITORED_UNTIL": "monitored_until",
             "MONITORED_METADATA_ONLY": "monitored_metadata_only",
             "MONITORING_CHANGED": "monitoring_changed",
+            "DEFAULT_LEGACY_SCHEMA": "omni2",
             "DEFAULT_SCHEMA": "omni2",
             "TABLE_FLOWS": "interaction_flows",
             "TABLE_FLOW_KEYS": "flow_keys",

@@ -5,8 +5,10 @@ plain Python values (`int`, `UUID`, `str`) without saying their SQL types, as `t
 statement works depends on the types of the columns.
 """
 
+import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from uuid import UUID, uuid4
@@ -198,7 +200,7 @@ class Application:
         await self._run(
             "UPDATE omni2.omni2_config SET config_value = jsonb_set(config_value, CAST(:path AS text[]), "
             "CAST(:flag AS jsonb)), updated_at = now() WHERE config_key = :key",
-            path=f"{{{name}}}",
+            path=[name],
             flag=json.dumps(flag),
             key=key,
         )
@@ -295,6 +297,17 @@ class Application:
             "LEFT JOIN LATERAL jsonb_array_elements(flow.flow_data -> 'events') AS event ON true "
             "GROUP BY team.name ORDER BY team.name"
         )
+
+
+class Synchronous:
+    """The same for a test without an event loop: each call runs in one of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.application = Application(dsn)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args, **keywords: asyncio.run(getattr(self.application, name)(*args, **keywords))
 
 
 def event(event_type: str, at: float, **data: Any) -> dict[str, Any]:

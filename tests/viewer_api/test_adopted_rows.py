@@ -22,7 +22,7 @@ Adopted = Callable[[str], Any]
 
 @contextmanager
 def adopted(dsn: str, redis_url: str, tmp_path: Path) -> Iterator[RunningViewer]:
-    upgrade(dsn)
+    upgrade(dsn, adopt=True)
     with running_viewer(dsn, redis_url, tmp_path) as viewer:
         yield viewer
 

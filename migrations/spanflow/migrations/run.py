@@ -4,7 +4,7 @@ All functions here are synchronous; from a running event loop use `await asyncio
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
@@ -15,9 +15,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from spanflow.migrations.application_rows import TAKE_ROWS, take_rows
 from spanflow.migrations.online_indexes import PSQL, build_missing
 from spanflow.migrations.scripts import REVISIONS, VERSION_TABLE, head, quoted, up
-from spanflow.span_processors.names import DEFAULT_SCHEMA
+from spanflow.span_processors.names import DEFAULT_LEGACY_SCHEMA, DEFAULT_SCHEMA
 
 T = TypeVar("T")
 
@@ -28,10 +29,32 @@ CONNECT_TIMEOUT: Final = 10.0
 LOCK_TIMEOUT: Final = "30s"
 
 
-def upgrade(dsn: str, schema: str = DEFAULT_SCHEMA) -> None:
-    """Bring the schema to the newest revision. Does nothing when it is there; any number of processes may call it."""
-    _run(dsn, schema, lambda config: command.upgrade(config, "head"))
-    asyncio.run(build_missing(dsn, schema, CONNECT_TIMEOUT))
+def upgrade(
+    dsn: str, schema: str = DEFAULT_SCHEMA, *, legacy_schema: str = DEFAULT_LEGACY_SCHEMA, adopt: bool = False
+) -> None:
+    """Bring the schema to the newest revision. Does nothing when it is there; any number of processes may call it.
+
+    Tables of an application in `legacy_schema` are kept in step with ours from then on. Those that it has in `schema`
+    itself stop the migration, unless `adopt` says to convert them, which its own statements do not survive.
+    """
+
+    def to_head(config: Config) -> None:
+        command.upgrade(config, "head")
+        config.attributes["execute"](_connecting(schema, legacy_schema))
+
+    _run(dsn, schema, to_head, ["SET LOCAL spanflow.adopt = 'on'"] if adopt else [])
+    asyncio.run(_afterwards(dsn, schema))
+
+
+async def _afterwards(dsn: str, schema: str) -> None:
+    """What takes long and must not hold up writers: in many small transactions, after the tables have changed."""
+    await build_missing(dsn, schema, CONNECT_TIMEOUT)
+    await take_rows(dsn, schema, CONNECT_TIMEOUT)
+
+
+def _connecting(schema: str, legacy_schema: str) -> str:
+    name = legacy_schema and quoted(legacy_schema)[1:-1]
+    return f"DO $$ BEGIN PERFORM {quoted(schema)}.connect_application('{name}'); END $$"
 
 
 def downgrade(dsn: str, schema: str = DEFAULT_SCHEMA, to: str = BASE) -> None:
@@ -45,19 +68,22 @@ def current(dsn: str, schema: str = DEFAULT_SCHEMA) -> str | None:
     return asyncio.run(_current(dsn, schema))
 
 
-def sql(schema: str = DEFAULT_SCHEMA) -> str:
+def sql(schema: str = DEFAULT_SCHEMA, *, legacy_schema: str = DEFAULT_LEGACY_SCHEMA, adopt: bool = False) -> str:
     """All of it as one script for psql. Everything but indexes of tables with rows happens in one transaction, and
     running it again changes nothing."""
     table = f"{quoted(schema)}.{VERSION_TABLE}"
     parts = [
         f"-- Spanflow's schema, revision {head()}. Run it with:  psql --set ON_ERROR_STOP=1 --file <this file>\nBEGIN;",
         *(f"{statement};" for statement in _opening(schema)),
+        *(["SET LOCAL spanflow.adopt = 'on';"] if adopt else []),
         f"CREATE TABLE IF NOT EXISTS {table} (\n"
         f"    version_num varchar(32) NOT NULL, CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num)\n);",
     ]
     for revision in REVISIONS:
         parts += [*up(revision, schema), f"DELETE FROM {table};\nINSERT INTO {table} VALUES ('{revision}');"]
-    return "\n\n".join([*parts, "COMMIT;", PSQL.format(schema=quoted(schema))])
+    parts.append(f"{_connecting(schema, legacy_schema)};")
+    afterwards = [text.format(schema=quoted(schema)) for text in (PSQL, TAKE_ROWS)]
+    return "\n\n".join([*parts, "COMMIT;", *afterwards])
 
 
 def _config() -> Config:
@@ -86,14 +112,14 @@ def _opening(schema: str) -> list[str]:
     ]
 
 
-def _run(dsn: str, schema: str, steer: Callable[[Config], None]) -> None:
+def _run(dsn: str, schema: str, steer: Callable[[Config], None], more: Sequence[str] = ()) -> None:
     quoted(schema)
-    asyncio.run(_run_in_transaction(dsn, schema, steer))
+    asyncio.run(_run_in_transaction(dsn, schema, steer, more))
 
 
-async def _run_in_transaction(dsn: str, schema: str, steer: Callable[[Config], None]) -> None:
+async def _run_in_transaction(dsn: str, schema: str, steer: Callable[[Config], None], more: Sequence[str]) -> None:
     def migrate(connection: Connection) -> None:
-        for statement in _opening(schema):
+        for statement in [*_opening(schema), *more]:
             connection.execute(text(statement))
         config = _config()
         config.attributes["connection"] = connection

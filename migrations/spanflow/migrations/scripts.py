@@ -14,6 +14,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             "foundation/activities.sql",
             "foundation/people.sql",
             "foundation/retention.sql",
+            "foundation/legacy_summary.sql",
             "foundation/adoption_helpers.sql",
             "foundation/adoption_flows.sql",
             "foundation/adoption_others.sql",
@@ -42,6 +43,17 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ),
     "0003": (("rights/narrow.sql",), ("rights/narrow_down.sql",)),
     "0004": (("outcomes/outcome_reason.sql",), ("outcomes/outcome_reason_down.sql",)),
+    "0005": (
+        (
+            "foundation/legacy_summary.sql",
+            "application/configuration.sql",
+            "application/tables.sql",
+            "application/flows.sql",
+            "application/activities.sql",
+            "application/connect.sql",
+        ),
+        ("application/down.sql",),
+    ),
 }
 
 #: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.

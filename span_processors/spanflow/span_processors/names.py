@@ -183,6 +183,8 @@ def flow_events(user_id: str) -> str:
 
 # -- Postgres ----------------------------------------------------------------------------------------------------------
 DEFAULT_SCHEMA: Final = "omni2"
+#: Where an application that traced itself before Spanflow has its tables.
+DEFAULT_LEGACY_SCHEMA: Final = "omni2"
 TABLE_FLOWS: Final = "interaction_flows"
 TABLE_FLOW_KEYS: Final = "flow_keys"
 TABLE_ACTIVITIES: Final = "user_activities"

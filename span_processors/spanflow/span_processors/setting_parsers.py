@@ -96,6 +96,10 @@ def identifier(raw: str) -> str:
     return value
 
 
+def identifier_or_nothing(raw: str) -> str:
+    return identifier(raw) if raw.strip() else ""
+
+
 def parse_rule(rule: str) -> tuple[str | None, str, str]:
     """`name pattern=type` or `@attribute:value pattern=type` → attribute or None, pattern, type."""
     what, _, event_type = (part.strip() for part in rule.rpartition("="))

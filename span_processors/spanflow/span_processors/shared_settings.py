@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-from spanflow.span_processors.setting_parsers import identifier, names, redis_url, seconds, text, url_with, whole
+from spanflow.span_processors.setting_parsers import (
+    identifier,
+    identifier_or_nothing,
+    names,
+    redis_url,
+    seconds,
+    text,
+    url_with,
+    whole,
+)
 from spanflow.span_processors.setting_table import MIB, SettingTable, setting
 
 
@@ -45,6 +54,13 @@ class SharedSettings(SettingTable):
         parse=seconds(0.1, 3600),
     )
     schema: str = setting("SPANFLOW_SCHEMA", "omni2", "Postgres schema of all tables.", parse=identifier)
+    legacy_schema: str = setting(
+        "SPANFLOW_LEGACY_SCHEMA",
+        "omni2",
+        "Schema in which an application that traced itself before Spanflow has its tables. Where it is not "
+        "`SPANFLOW_SCHEMA`, `spanflow migrate` keeps both in step. Empty: leave them alone.",
+        parse=identifier_or_nothing,
+    )
     data_dir: str = setting(
         "SPANFLOW_DATA_DIR",
         "",

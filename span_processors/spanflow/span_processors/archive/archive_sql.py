@@ -125,6 +125,11 @@ class ArchiveSql:
             UPDATE {flows} AS flow SET {changes}, revision = flow.revision + 1, updated_at = now()
             FROM unnest({arrays}) AS new ({columns})
             WHERE flow.start_key = new.start_key::timestamptz AND flow.flow_id = new.flow_id"""
+        self.mirrors = (
+            "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = 'mirror_flow' "
+            f"AND pronamespace = to_regnamespace('\"{schema}\"'))"
+        )
+        self.mirror = f'SELECT "{schema}".mirror_flow(flow::jsonb) FROM unnest($1::text[]) AS flow'
         self.poison = f"""
             INSERT INTO {table(names.TABLE_POISON)} (kind, flow_id, user_id, instance, error, sqlstate, payload)
             VALUES ($1, $2, $3, $4, $5, $6, $7)"""

@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 from spanflow.span_processors.archive.activity_rows import ActivityRow, write_activities
+from spanflow.span_processors.archive.application_mirror import ApplicationMirror, mirrored
 from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, moment
 from spanflow.span_processors.archive.flow_draft import Drafter, Drafting, FlowDraft
 from spanflow.span_processors.archive.flow_limits import FlowLimits
@@ -26,6 +27,7 @@ from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import id_or_none
 from spanflow.span_processors.names import TABLE_FLOWS
 from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.flow_data import FlowData
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 
 #: What Postgres says when a value is at fault (data exception, a program limit): asking again would not help.
@@ -57,6 +59,7 @@ class ArchiveWriter:
         timeout: float = 10.0,
     ) -> None:
         self._sql = ArchiveSql(schema)
+        self._mirror = ApplicationMirror(self._sql)
         self._drafter = Drafter(limits or FlowLimits(), prices)
         self._users = users or UserMemory()
         self._begin = begin(timeout)
@@ -139,9 +142,13 @@ class ArchiveWriter:
     async def _transaction(
         self, connection: UntracedConnection, batch: Sequence[FlowDraft], *, users: bool = True
     ) -> None:
+        seen_by_application = await self._mirror.is_connected(connection)
         await connection.execute(self._begin)
         try:
-            owners = await self._write_flows(connection, batch)
+            changed: dict[str, FlowData] = {}
+            owners = await self._write_flows(connection, batch, changed)
+            if seen_by_application:
+                await self._mirror.write(connection, self._mirrored(batch, changed, owners))
             activities = [row for draft in batch for row in _activity_rows(draft, owners[draft.flow_id])]
             if activities:
                 await write_activities(connection, self._sql, activities)
@@ -155,8 +162,19 @@ class ArchiveWriter:
             raise
         self._users.written(due)
 
-    async def _write_flows(self, connection: UntracedConnection, batch: Sequence[FlowDraft]) -> dict[str, Identity]:
-        """Insert or merge; returns whose the flows are, as they are stored now."""
+    def _mirrored(
+        self, batch: Sequence[FlowDraft], changed: dict[str, FlowData], owners: dict[str, Identity]
+    ) -> Iterable[bytes]:
+        for draft in batch:
+            document = changed.get(draft.flow_id) or self._drafter.document(draft)
+            flow = mirrored(document, owners[draft.flow_id], draft.started_ns, draft.identity.source)
+            if flow is not None:
+                yield flow
+
+    async def _write_flows(
+        self, connection: UntracedConnection, batch: Sequence[FlowDraft], merged: dict[str, FlowData]
+    ) -> dict[str, Identity]:
+        """Insert or merge; returns whose the flows are, as they are stored now, and fills in what was merged."""
         claims = await connection.fetch(
             self._sql.claim, [draft.flow_id for draft in batch], [moment(draft.started_ns) for draft in batch]
         )
@@ -181,6 +199,7 @@ class ArchiveWriter:
             document, encoded = self._drafter.merged(before, draft)
             owners[draft.flow_id] = flow_data.identity_in_document(document)
             # A part that came twice changes nothing: the row is not written again.
+            merged[draft.flow_id] = document
             if document != before:
                 # Whoever came first, the same source is shown.
                 source = max(record["source"] or "", draft.identity.source or "") or None

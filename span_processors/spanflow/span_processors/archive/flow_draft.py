@@ -71,11 +71,16 @@ class Drafter:
         draft.activities = [activity for part in parts if part.activities for activity in _activities(part, poison)]
         return draft
 
+    def document(self, draft: FlowDraft) -> FlowData:
+        """The document of a draft, made again."""
+        return self._limited(self._brought(draft))[0]
+
     def merged(self, before: FlowData, draft: FlowDraft) -> tuple[FlowData, bytes]:
         """What is stored of the flow and what the draft brings as one document, within the limits; and its JSON."""
-        return self._limited(
-            flow_data.merge(before, _joined(draft.parts, _trusted if draft.plain else partial(_examined, [])))
-        )
+        return self._limited(flow_data.merge(before, self._brought(draft)))
+
+    def _brought(self, draft: FlowDraft) -> FlowData:
+        return _joined(draft.parts, _trusted if draft.plain else partial(_examined, []))
 
     def row(self, document: FlowData, encoded: bytes, started_ns: int, source: str | None) -> FlowRow:
         """The row of a document."""

@@ -13,7 +13,6 @@ from spanflow.span_processors.event.event import made_safe
 from spanflow.span_processors.event.json_safe import is_plain
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redaction.redaction import Redactor
-from spanflow.span_processors.redaction.trace_states import redacted_trace_state
 
 #: What a span is: a checkpoint's type, or `names.PLAIN_SPAN`. Asked with its name and its attributes.
 #: A type that a span says of itself is taken as that whatever its name, or never: answers are remembered by type.
@@ -61,15 +60,9 @@ def kind_of(span: ReadableSpan) -> str:
 
 
 def start_part(
-    span: ReadableSpan,
-    name: str,
-    attributes: Mapping[str, Any],
-    event_type: str,
-    process: str,
-    scope: str,
-    trace_state: str,
+    span: ReadableSpan, name: str, attributes: Mapping[str, Any], event_type: str, process: str, scope: str
 ) -> Part:
-    """What is known when a span starts. `name`, `attributes` and `trace_state` have been redacted."""
+    """What is known when a span starts. `name` and `attributes` have been redacted."""
     context = span.context
     parent = span.parent
     part: Part = {
@@ -84,8 +77,8 @@ def start_part(
     }
     if scope:
         part["scope"] = scope
-    if trace_state:
-        part["trace_state"] = trace_state
+    if context is not None and context.trace_state:
+        part["trace_state"] = context.trace_state.to_header()
     if attributes:
         part["attributes"] = attributes
     return part
@@ -110,8 +103,9 @@ def logs_of(events: tuple[SpanEvent, ...], redactor: Redactor) -> tuple[list[Par
     logs: list[Part] = []
     hidden = 0
     for event in events:
-        name, attributes, count = redactor.event(event.name, dict(event.attributes or {}))
-        hidden += count
+        name, in_name = redactor.text(event.name)
+        attributes, in_values = redactor.attributes(dict(event.attributes or {}))
+        hidden += in_name + in_values
         log: Part = {"name": name, "time_ns": str(event.timestamp)}
         if attributes:
             log["attributes"] = attributes
@@ -127,9 +121,7 @@ def links_of(links: tuple[Link, ...], redactor: Redactor) -> tuple[list[Part], i
         context = link.context
         part: Part = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
         if context.trace_state:
-            state, count = redacted_trace_state(context.trace_state, redactor)
-            part["trace_state"] = state.to_header()
-            hidden += count
+            part["trace_state"] = context.trace_state.to_header()
         if context.trace_flags:
             part["flags"] = int(context.trace_flags)
         attributes, count = redactor.attributes(dict(link.attributes or {}))

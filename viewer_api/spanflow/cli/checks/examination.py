@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     servers.RedisClock(),
     servers.PostgresServer(),
     servers.Schema(),
+    servers.ApplicationTables(),
     servers.Partitions(),
     servers.UsersView(),
     servers.PostgresClock(),

@@ -122,6 +122,40 @@ class Schema:
             yield problem(f"schema {name} is at revision {revision}, this version needs {head()}", repair)
 
 
+class ApplicationTables:
+    """What becomes of tables that an application had before Spanflow."""
+
+    title = "own tables"
+
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
+        if situation.postgres is None or not installed(VIEWER):
+            return
+        from spanflow.migrations.survey import Effect, survey
+
+        settings = situation.settings
+        outlooks = await survey(situation.postgres, settings.schema, settings.legacy_schema)
+        for outlook in outlooks:
+            if outlook.effect is Effect.REFUSED:
+                yield problem(outlook.message, outlook.repair or "")
+            elif outlook.effect is Effect.CHANGE:
+                yield note(outlook.message, "This is what `spanflow migrate` will do.")
+            else:
+                yield ok(outlook.message)
+        if not outlooks:
+            yield ok("no application has tables of flows of its own here")
+            return
+        try:
+            failed = await situation.postgres.fetchval(
+                f'SELECT count(*) FROM "{settings.schema}".poison_records '
+                "WHERE kind LIKE 'application %' OR kind LIKE 'mirrored %'"
+            )
+        except asyncpg.PostgresError:
+            return  # not migrated yet, or no right to read them
+        if failed:
+            repair = f"SELECT kind, error, count(*) FROM {settings.schema}.poison_records GROUP BY 1, 2"
+            yield warning(f"{failed} rows could not be kept in step", repair)
+
+
 class Partitions:
     """Whether there is a place for the flows of the coming days."""
 

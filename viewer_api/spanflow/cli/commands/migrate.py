@@ -1,6 +1,7 @@
 """`spanflow migrate`: bring the database's schema to what this version needs."""
 
 import argparse
+import asyncio
 import os
 
 from spanflow.cli.command import Arguments, Command
@@ -23,6 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REVISION",
         help="go back to a revision, without one to before the first; what was stored since then is deleted",
     )
+    either.add_argument(
+        "--check",
+        action="store_true",
+        help="say what would happen to the tables that are there and change nothing; fails if the migration would stop",
+    )
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="convert an application's interaction_flows and user_activities that are in our own schema; statements of "
+        "its that bind numbers or UUIDs fail from then on",
+    )
     parser.add_argument("--yes", action="store_true", help="go ahead with --down")
 
 
@@ -33,8 +45,11 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.migrations import run as migrations
 
     if arguments.sql:
-        console.result(migrations.sql(settings.schema))
+        console.result(migrations.sql(settings.schema, legacy_schema=settings.legacy_schema, adopt=arguments.adopt))
         return 0
+    if arguments.check:
+        with explained(settings):
+            return asyncio.run(_check(settings, console, arguments.adopt))
     if arguments.down and not arguments.yes:
         raise Problem(f"going back to {arguments.down!r} deletes stored flows. Add --yes if that is what you want.")
     with explained(settings):
@@ -42,18 +57,43 @@ def run(arguments: Arguments, console: Console) -> int:
         if arguments.down:
             migrations.downgrade(settings.postgres_dsn, settings.schema, arguments.down)
         else:
-            migrations.upgrade(settings.postgres_dsn, settings.schema)
+            migrations.upgrade(
+                settings.postgres_dsn, settings.schema, legacy_schema=settings.legacy_schema, adopt=arguments.adopt
+            )
         after = migrations.current(settings.postgres_dsn, settings.schema)
     was = "" if before == after else f" (was {before or 'not there'})"
     console.result(f"Schema {settings.schema}: revision {after or 'none'}{was}.")
     return 0
 
 
+async def _check(settings: SharedSettings, console: Console, adopt: bool) -> int:
+    from spanflow.migrations.scripts import VERSION_TABLE, head
+    from spanflow.migrations.survey import Effect, survey
+    from spanflow.span_processors.archive.postgres import connect
+
+    connection = await connect(settings, "migrate")
+    try:
+        there = await connection.fetchval("SELECT to_regclass($1)::text", f'"{settings.schema}".{VERSION_TABLE}')
+        revision = there and await connection.fetchval(f"SELECT version_num FROM {there}")
+        outlooks = await survey(connection, settings.schema, settings.legacy_schema, adopt=adopt)
+    finally:
+        await connection.close()
+    console.result(f"Schema {settings.schema}: revision {revision or 'none'}; this version brings {head()}.")
+    for outlook in outlooks:
+        console.result(f"{outlook.effect:8} {outlook.message}.")
+        if outlook.repair:
+            console.result(f"{'':8} {outlook.repair}")
+    refused = any(outlook.effect is Effect.REFUSED for outlook in outlooks)
+    console.result("The migration would stop; nothing would change." if refused else "Nothing stands in the way.")
+    return 1 if refused else 0
+
+
 COMMAND = Command(
     name="migrate",
     help="bring the database's schema up to date",
     description="Bring the database's schema to the newest revision. Any number of processes may do so at once, and a "
-    "schema that is up to date stays as it is. Existing interaction_flows tables are adopted with every row.",
+    "schema that is up to date stays as it is. Tables of an application that traced itself before stay as they are and "
+    "are kept in step with ours; --check says beforehand what will happen to them.",
     run=run,
     add_arguments=add_arguments,
     extra=VIEWER,

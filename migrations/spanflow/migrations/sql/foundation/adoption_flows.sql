@@ -32,73 +32,20 @@ BEGIN
         )
         SELECT
             md5('adopted ' || place || ' ' || coalesce(old.session_id, '')),
-            least(started_at, $1), started_at,
-            coalesce(old.completed_at, last_event),
-            old.session_id, old.user_id, old.conversation_id, old.source, first_type,
-            coalesce(old.created_at, started_at), old.completed_at,
-            greatest(0, extract(epoch FROM coalesce(last_event, old.completed_at) - started_at) * 1000),
-            CASE WHEN denied_count > 0 THEN 'denied' WHEN error_count > 0 THEN 'error'
-                 WHEN answered OR old.completed_at IS NOT NULL THEN 'ok' ELSE 'interrupted' END,
-            gate, reason,
-            CASE WHEN error_count > 0 THEN 'error' ELSE 'unset' END,
-            error_count, denied_count, event_count, event_count, tokens_in, tokens_out,
-            event_types, tools, mcp_servers, models, 'legacy',
-            -- A long text is not searched word by word: a search vector has a limit of its own.
-            CASE WHEN octet_length(document::text) < 100000
-                 THEN strip(jsonb_to_tsvector('simple', document, '["string"]'))
-                 ELSE array_to_tsvector(event_types || tools || mcp_servers) END,
-            document, pg_column_size(document), remaining
+            least(seen.started_at, $1), seen.started_at, seen.ended_at,
+            old.session_id, old.user_id, old.conversation_id, old.source, seen.name,
+            seen.created_at, seen.completed_at, seen.duration_ms, seen.outcome, seen.gate, seen.reason, seen.status,
+            seen.error_count, seen.denied_count, seen.event_count, seen.event_count, seen.tokens_in, seen.tokens_out,
+            seen.event_types, seen.tools, seen.mcp_servers, seen.models, 'legacy', seen.search, seen.document,
+            pg_column_size(seen.document), old.remaining
         FROM (
             SELECT old.ctid::text AS place,
                    left(%1$s, 128) AS session_id, left(%2$s, 128) AS user_id, left(%3$s, 128) AS conversation_id,
-                   %4$s AS source,
-                   %5$s AS created_at, %6$s AS completed_at,
-                   CASE jsonb_typeof(%7$s) WHEN 'object' THEN %7$s WHEN 'array' THEN jsonb_build_object('events', %7$s)
-                        ELSE jsonb_build_object('events', '[]'::jsonb, 'unreadable', %7$s) END AS document,
+                   %4$s AS source, %5$s AS created_at, %6$s AS completed_at, %7$s AS document,
                    to_jsonb(old) - $2 AS remaining
             FROM %8$s AS old
         ) AS old
-        CROSS JOIN LATERAL (
-            SELECT count(*) AS event_count,
-                   to_timestamp(min(event.at)) AS first_event,
-                   to_timestamp(max(event.at + coalesce(event.ms, 0) / 1000)) AS last_event,
-                   count(*) FILTER (WHERE event.error) AS error_count,
-                   count(*) FILTER (WHERE event.denied) AS denied_count,
-                   bool_or(event.type = 'llm_complete') AS answered,
-                   (array_agg(event.type) FILTER (WHERE event.denied))[1] AS gate,
-                   (array_agg(event.reason) FILTER (WHERE event.denied))[1] AS reason,
-                   (array_agg(event.type))[1] AS first_type,
-                   coalesce(sum(event.tokens_in), 0)::bigint AS tokens_in,
-                   coalesce(sum(event.tokens_out), 0)::bigint AS tokens_out,
-                   coalesce(array_agg(DISTINCT event.type) FILTER (WHERE event.type IS NOT NULL), '{}') AS event_types,
-                   coalesce(array_agg(DISTINCT event.tool) FILTER (WHERE event.tool IS NOT NULL), '{}') AS tools,
-                   coalesce(array_agg(DISTINCT event.mcp) FILTER (WHERE event.mcp IS NOT NULL), '{}') AS mcp_servers,
-                   coalesce(array_agg(DISTINCT event.model) FILTER (WHERE event.model IS NOT NULL), '{}') AS models
-            FROM (
-                SELECT entry ->> 'event_type' AS type, entry ->> 'tool' AS tool, entry ->> 'mcp' AS mcp,
-                       entry ->> 'model' AS model, coalesce(entry ->> 'reason', entry ->> 'message') AS reason,
-                       CASE WHEN {{schema}}.json_number(entry, 'timestamp') BETWEEN 946684800 AND 4102444800
-                            THEN {{schema}}.json_number(entry, 'timestamp') END AS at,
-                       CASE WHEN {{schema}}.json_number(entry, 'duration_ms') BETWEEN 0 AND 604800000
-                            THEN {{schema}}.json_number(entry, 'duration_ms') END AS ms,
-                       CASE WHEN {{schema}}.json_number(entry, 'tokens_in') BETWEEN 0 AND 1e9
-                            THEN {{schema}}.json_number(entry, 'tokens_in') END AS tokens_in,
-                       CASE WHEN {{schema}}.json_number(entry, 'tokens') BETWEEN 0 AND 1e9
-                            THEN {{schema}}.json_number(entry, 'tokens') END AS tokens_out,
-                       coalesce(entry ->> 'event_type' = 'error' OR entry ->> 'status' = 'error', false) AS error,
-                       coalesce(entry ->> 'status' IN ('denied', 'blocked', 'rejected', 'failed')
-                                AND entry ->> 'event_type' IN ('auth_check', 'security_check', 'block_check',
-                                                               'usage_check', 'mcp_permission_check'), false) AS denied
-                FROM jsonb_array_elements(
-                    CASE jsonb_typeof(document -> 'events') WHEN 'array' THEN document -> 'events' ELSE '[]' END
-                ) AS entry
-                WHERE jsonb_typeof(entry) = 'object'
-            ) AS event
-        ) AS seen
-        CROSS JOIN LATERAL (
-            SELECT CASE WHEN isfinite(known) THEN known ELSE now() END AS started_at
-            FROM coalesce(first_event, old.created_at, old.completed_at, now()) AS known
-        ) AS begun
+        CROSS JOIN LATERAL {{schema}}.legacy_summary(old.document, old.created_at, old.completed_at) AS seen
         $copy$,
         {{schema}}.spanflow_old_column(old_table, 'session_id', 'text'),
         {{schema}}.spanflow_old_column(old_table, 'user_id', 'text'),

@@ -1,4 +1,4 @@
--- Copy the rows of old user_activities and omni2_config tables.
+-- Copy the rows of an old user_activities table.
 
 DO $adopt$
 DECLARE
@@ -48,49 +48,6 @@ BEGIN
     INSERT INTO {{schema}}.adoptions (table_name, row_count, keep_until)
     VALUES ('user_activities', adopted, now() + interval '90 days');
     PERFORM {{schema}}.spanflow_same_rights(old_table, '{{schema}}.user_activities');
-    EXECUTE format('TRUNCATE %s', old_table);
-END
-$adopt$;
-
-DO $adopt$
-DECLARE
-    old_table regclass := to_regclass('{{schema}}.omni2_config_before_spanflow');
-    twice     text;
-    adopted   bigint;
-    mapped    text[] := ARRAY['config_key', 'config_value', 'description', 'is_active', 'created_at', 'updated_at'];
-BEGIN
-    IF old_table IS NULL OR EXISTS (SELECT FROM {{schema}}.adoptions WHERE table_name = 'omni2_config') THEN
-        RETURN;
-    END IF;
-    EXECUTE format(
-        'SELECT string_agg(key, '', '') FROM (SELECT %1$s AS key FROM %2$s AS old GROUP BY 1 '
-        'HAVING count(*) > 1 OR %1$s IS NULL) AS twice',
-        {{schema}}.spanflow_old_column(old_table, 'config_key', 'text'), old_table
-    ) INTO twice;
-    IF twice IS NOT NULL THEN
-        RAISE EXCEPTION '{{schema_name}}.omni2_config cannot be adopted: these keys have more than one row: %', twice
-            USING HINT = 'Keep one row of each and migrate again; nothing has been changed.';
-    END IF;
-    EXECUTE format(
-        $copy$
-        INSERT INTO {{schema}}.omni2_config (
-            config_key, config_value, description, is_active, created_at, updated_at, legacy
-        )
-        SELECT %1$s, %2$s, %3$s, coalesce(%4$s, true), coalesce(%5$s, now()), coalesce(%6$s, now()), to_jsonb(old) - $1
-        FROM %7$s AS old
-        $copy$,
-        {{schema}}.spanflow_old_column(old_table, 'config_key', 'text'),
-        {{schema}}.spanflow_old_column(old_table, 'config_value', 'jsonb'),
-        {{schema}}.spanflow_old_column(old_table, 'description', 'text'),
-        {{schema}}.spanflow_old_column(old_table, 'is_active', 'boolean'),
-        {{schema}}.spanflow_old_column(old_table, 'created_at', 'timestamptz'),
-        {{schema}}.spanflow_old_column(old_table, 'updated_at', 'timestamptz'),
-        old_table
-    ) USING mapped;
-    GET DIAGNOSTICS adopted = ROW_COUNT;
-    INSERT INTO {{schema}}.adoptions (table_name, row_count, keep_until)
-    VALUES ('omni2_config', adopted, now() + interval '90 days');
-    PERFORM {{schema}}.spanflow_same_rights(old_table, '{{schema}}.omni2_config');
     EXECUTE format('TRUNCATE %s', old_table);
 END
 $adopt$;

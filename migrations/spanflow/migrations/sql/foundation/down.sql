@@ -23,6 +23,9 @@ BEGIN
                 old_table, fields, key, target
             );
         END IF;
+        -- A configuration table that was there before is used as it is, and stays.
+        CONTINUE WHEN target = 'omni2_config' AND old_table IS NULL
+                      AND EXISTS (SELECT FROM {{schema}}.adoptions WHERE table_name = target);
         EXECUTE format('DROP TABLE IF EXISTS {{schema}}.%I', target);
         IF old_table IS NOT NULL THEN
             EXECUTE format('ALTER TABLE %s RENAME TO %I', old_table, target);
@@ -52,4 +55,6 @@ DROP FUNCTION IF EXISTS {{schema}}.conversations_after_change();
 DROP FUNCTION IF EXISTS {{schema}}.count_conversations(text[]);
 DROP FUNCTION IF EXISTS {{schema}}.search_users(text, integer);
 DROP FUNCTION IF EXISTS {{schema}}.grams(text);
+DROP FUNCTION IF EXISTS {{schema}}.legacy_summary(jsonb, timestamptz, timestamptz);
+DROP FUNCTION IF EXISTS {{schema}}.legacy_number(jsonb, text);
 DROP FUNCTION IF EXISTS {{schema}}.json_number(jsonb, text);

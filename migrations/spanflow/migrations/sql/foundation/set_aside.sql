@@ -1,7 +1,9 @@
 -- First of all: what is in this schema already?
 --
--- A gateway that traced itself before Spanflow has tables named interaction_flows, user_activities and omni2_config.
--- They are renamed here, and adoption.sql copies their rows. The empty shells stay: going down fills them again.
+-- An application that traced itself before Spanflow has tables named interaction_flows and user_activities. Its
+-- statements bind numbers and UUIDs, which columns of ours do not take, so its tables are not touched unless that was
+-- asked for (`spanflow migrate --adopt`). Then they are renamed here and their rows copied; the empty shells stay: going
+-- down fills them again. Its omni2_config is used as it is.
 
 CREATE TABLE IF NOT EXISTS {{schema}}.adoptions (
     table_name text        PRIMARY KEY,
@@ -32,12 +34,18 @@ BEGIN
             taken USING HINT = 'Choose another schema with SPANFLOW_SCHEMA, or rename them.';
     END IF;
 
-    FOREACH target IN ARRAY ARRAY['interaction_flows', 'user_activities', 'omni2_config'] LOOP
+    FOREACH target IN ARRAY ARRAY['interaction_flows', 'user_activities'] LOOP
         CONTINUE WHEN to_regclass(format('{{schema}}.%I', target)) IS NULL;
 
         IF (SELECT relkind FROM pg_class WHERE oid = to_regclass(format('{{schema}}.%I', target))) <> 'r' THEN
             RAISE EXCEPTION '{{schema_name}}.% is no ordinary table and cannot be adopted', target
                 USING HINT = 'Choose another schema with SPANFLOW_SCHEMA, or rename it.';
+        END IF;
+
+        IF coalesce(current_setting('spanflow.adopt', true), '') <> 'on' THEN
+            RAISE EXCEPTION '{{schema_name}}.% belongs to an application that would not be able to use it any more', target
+                USING HINT = 'Give Spanflow a schema of its own (SPANFLOW_SCHEMA=spanflow): the application''s tables stay '
+                             'as they are and both are kept in step. Or convert them for good: spanflow migrate --adopt.';
         END IF;
 
         SELECT string_agg(DISTINCT who, ', ') INTO blocker
@@ -65,5 +73,14 @@ BEGIN
         END LOOP;
         EXECUTE format('ALTER TABLE {{schema}}.%I RENAME TO %I', target, target || '_before_spanflow');
     END LOOP;
+
+    IF to_regclass('{{schema}}.omni2_config') IS NOT NULL THEN
+        IF (SELECT relkind FROM pg_class WHERE oid = to_regclass('{{schema}}.omni2_config')) <> 'r' THEN
+            RAISE EXCEPTION '{{schema_name}}.omni2_config is no ordinary table and cannot be used'
+                USING HINT = 'Choose another schema with SPANFLOW_SCHEMA, or rename it.';
+        END IF;
+        EXECUTE 'INSERT INTO {{schema}}.adoptions (table_name, row_count, keep_until) '
+                'SELECT ''omni2_config'', count(*), now() FROM {{schema}}.omni2_config';
+    END IF;
 END
 $set_aside$;
