@@ -349,7 +349,7 @@ class Encoder:
     def _open(self, trace_id: int, now: float) -> OpenFlow:
         stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
         flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
-        known, flow.root_ended, flow.joined = self._memory.recall(trace_id)
+        known = self._memory.recall(flow)
         if known is not NOBODY:
             self._learn(flow, known, _NOTHING)
         return flow
@@ -451,7 +451,8 @@ class Encoder:
         if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
             flow.started_ns = span.start_time
             flow.stream.started_s = span.start_time / 1e9
-        flow.root_ended = flow.root_ended or is_root
+        if is_root:
+            flow.end_root(span.context.span_id)
         flow.add_early_end(span.context.span_id)
         return ended
 
@@ -469,9 +470,10 @@ class Encoder:
             ring = notification_for(flow, self._watched, self._metadata)
             if ring is not None:
                 self.events.append(ring)
+        part = flow.part(self._process.instance_id, self._process.description(), reason)
         if self._archiving:
-            self.parts.append(flow.part(self._process.instance_id, self._process.description(), reason))
-        else:
+            self.parts.append(part)
+        elif part.settles_flow:
             self.finished_ids.append(flow.flow_id)
 
     def _relieve(self) -> None:

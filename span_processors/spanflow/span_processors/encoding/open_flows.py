@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from spanflow.span_processors.encoding.shapes import Shape
@@ -13,6 +14,7 @@ from spanflow.span_processors.tree.legacy_view import CheckpointAncestry
 
 #: Ends without a start that are remembered per flow, should their starts come yet.
 _MOST_EARLY_ENDS: Final = 10_000
+_NO_ROOTS: Final[frozenset[int]] = frozenset()
 #: What an open span occupies beside its encoded start, roughly.
 SPAN_WEIGHT: Final = 512
 
@@ -87,6 +89,7 @@ class OpenFlow:
         "open",
         "open_roots",
         "opened_at",
+        "parked_roots",
         "redacted",
         "root",
         "root_ended",
@@ -118,6 +121,8 @@ class OpenFlow:
         #: The first local root: the span that carries the identity when it comes late.
         self.root: int | None = None
         self.open_roots = 0
+        #: Roots that were open when an earlier part of the flow was handed over, and have not ended since.
+        self.parked_roots: frozenset[int] = _NO_ROOTS
         self.root_ended = False
         #: The first local root was called by another process, in which the flow began.
         self.joined = False
@@ -149,7 +154,12 @@ class OpenFlow:
     @property
     def finished(self) -> bool:
         """Nothing is open, and its root has ended here or never was here: complete after the grace."""
-        return not self.open and (self.root_ended or self.root is None)
+        return not self.open and not self.parked_roots and (self.root_ended or self.root is None)
+
+    def end_root(self, span_id: int) -> None:
+        """A local root has ended whose start is not in memory."""
+        self.root_ended = True
+        self.parked_roots -= {span_id}
 
     def part(self, instance_id: str, process: bytes, reason: str) -> FlowPart:
         """What the archive gets: ended spans as merged entries, open ones as their starts."""
@@ -162,8 +172,9 @@ class OpenFlow:
             activities=tuple(self.activities or ()),
             started_ns=self.started_ns,
             ended_ns=self.ended_ns,
-            root_ended=self.root_ended and not self.open_roots,
-            joined=self.joined,
+            root_ended=self.root_ended and not self.open_roots and not self.parked_roots,
+            # Spans whose root was never here (a forked worker's, or what comes very late) settle nothing either.
+            joined=self.joined or (self.root is None and not self.root_ended),
             reason=reason,
             cut_spans=self.cut_spans,
             cut_bytes=self.cut_bytes,
@@ -171,18 +182,40 @@ class OpenFlow:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is known of a flow that was handed over."""
+
+    identity: Identity = NOBODY
+    root: int | None = None
+    root_ended: bool = False
+    joined: bool = False
+    #: The roots that had not ended.
+    open_roots: frozenset[int] = _NO_ROOTS
+
+
+_UNKNOWN: Final = Remembered()
+
+
 class FlowMemory:
-    """Identity and root of flows that were handed over, for spans that come later. Bounded; the oldest goes first."""
+    """What is known of flows that were handed over, for spans that come later. Bounded; the oldest goes first."""
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._flows: OrderedDict[int, tuple[Identity, bool, bool]] = OrderedDict()
+        self._flows: OrderedDict[int, Remembered] = OrderedDict()
 
     def remember(self, flow: OpenFlow) -> None:
-        self._flows[flow.trace_id] = (flow.identity, flow.root_ended, flow.joined)
+        open_roots = flow.parked_roots
+        if flow.open_roots:
+            open_roots |= {span.span_id for span in flow.open.values() if span.is_root}
+        self._flows[flow.trace_id] = Remembered(flow.identity, flow.root, flow.root_ended, flow.joined, open_roots)
         self._flows.move_to_end(flow.trace_id)
         if len(self._flows) > self._capacity:
             self._flows.popitem(last=False)
 
-    def recall(self, trace_id: int) -> tuple[Identity, bool, bool]:
-        return self._flows.get(trace_id, (NOBODY, False, False))
+    def recall(self, flow: OpenFlow) -> Identity:
+        """Put `flow` where it was when it was handed over; returns whose it was."""
+        known = self._flows.get(flow.trace_id, _UNKNOWN)
+        flow.root, flow.root_ended, flow.joined = known.root, known.root_ended, known.joined
+        flow.parked_roots = known.open_roots
+        return known.identity

@@ -89,7 +89,9 @@ def _interrupted(document: FlowData) -> bool:
         parts = [part for part in (process.get("parts") or {}).values() if isinstance(part, Mapping)]
         gone = [int(part.get("at_ns", 0)) for part in parts if part.get("why") in _LAST_WORDS]
         heard = [int(part.get("at_ns", 0)) for part in parts if part.get("why") not in _LAST_WORDS]
-        if gone and max(gone) > max(heard, default=-1):
+        # A part says when something last happened in it, not when it was handed over: an idle flow was handed over and
+        # then its process was gone, without anything in between.
+        if gone and max(gone) >= max(heard, default=-1):
             return True
     return False
 
