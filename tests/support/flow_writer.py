@@ -75,6 +75,15 @@ class FlowWriter:
         event.setdefault("outcome", "ok")
         self.write(event)
 
+    def correct(self, node: str, user_id: str) -> None:
+        """The flow is another user's, as its root says from now on. A gateway may leave the old index as it is."""
+        self.user_id = user_id
+        attributes = {"user.id": user_id}
+        updated_ns = str(self._start_ns + self._steps * NS_PER_MS + 1)
+        event: Event = {"v": 1, "phase": "update", "flow_id": self.flow_id, "node_id": node, "updated_ns": updated_ns}
+        event["attributes"] = attributes
+        self.write(event)
+
     def step(self, node: str, parent: str | None, event_type: str, **data: Any) -> None:
         """A whole checkpoint."""
         attributes = {f"flow.data.{key}": value for key, value in data.items()}

@@ -139,6 +139,7 @@ class ConversationReader:
     async def _running(self, conversation_id: str) -> list[Flow]:
         try:
             flow_ids = await self._redis.of_conversation(conversation_id)
+            flow_ids = await self._redis.visible_among(flow_ids, self._visible)
             running = await self._redis.open_among(flow_ids)
             wanted = [flow_id for flow_id in flow_ids if flow_id in running][:_MAX_RUNNING]
             found = await self._redis.reduced_all(wanted)

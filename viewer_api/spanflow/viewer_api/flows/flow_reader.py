@@ -122,13 +122,24 @@ class FlowReader:
 
     async def one(self, flow_id: str) -> Flow | None:
         live: Flow | None = None
+        elsewhere = False
         try:
-            reducer = await self._redis.reduced(flow_id)
-            live = from_stream(flow_id, reducer) if len(reducer) else None
+            # Before anything of it is read: what is not theirs costs as much as what is not there.
+            mine, open_ = (
+                await self._redis.visible_among([flow_id], self._visible),
+                await self._redis.open_among([flow_id]),
+            )
+            elsewhere = bool(open_) and not mine
+            if mine:
+                reducer = await self._redis.reduced(flow_id)
+                live = await asyncio.to_thread(from_stream, flow_id, reducer) if len(reducer) else None
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
         # What is stored may not know yet whose it is, or not any more: with a live part, both together decide.
         row = await self._store.one(flow_id, self._visible if live is None else None)
+        stored_for = row["user_id"] if row is not None else None
+        if elsewhere or (live is not None and not all(self._may_see(user) for user in (live.user_id, stored_for))):
+            return None
         running = live is not None and (row is None or live.open)
         found = await asyncio.to_thread(
             lambda: self._together([row] if row else [], [live] if live else [], running=running)
@@ -181,12 +192,16 @@ class FlowReader:
             sessions[session_id] = self._together(rows.get(session_id, ()), running.get(session_id, ()))
         return sessions
 
+    def _may_see(self, user_id: str | None) -> bool:
+        """Whether what one part of a flow says of its user hides it."""
+        return user_id is None or self._sees(user_id)
+
     def _sees(self, user_id: str | None) -> bool:
         return self._visible is None or (user_id is not None and user_id in self._visible)
 
     async def _live(self, find: Callable[[], Awaitable[list[str]]], most: int = _MAX_RUNNING) -> list[Flow]:
         try:
-            flow_ids = (await find())[:most]
+            flow_ids = (await self._redis.visible_among(await find(), self._visible))[:most]
             found = await self._redis.reduced_all(flow_ids)
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running flows: %s", why)

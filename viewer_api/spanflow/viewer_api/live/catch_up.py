@@ -53,6 +53,8 @@ class Followed(Protocol):
     flows: TopicFlows
     archive: Archive
     cursors: CursorKey
+    #: Flows that turned out to be another user's.
+    foreign: dict[str, None]
 
     def position(self) -> Cursor: ...
     def outlook(self, flow_ids: Iterable[str]) -> Sequence[Frame]: ...
@@ -63,6 +65,7 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
     # No await up to the first frame: this is the moment.
     here, at = feed.position(), subscription.at
     running = {flow_id for flow_id, tail in feed.tails.items() if tail.open}
+    unannounced = {flow_id for flow_id, tail in feed.tails.items() if not tail.announced}
     outlook = feed.outlook(running)
     has = {**(at.positions if at else {}), **_further(subscription.had, at)}
     everything = feed.topic.kind is Kind.FLOW
@@ -75,11 +78,13 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
     }
     try:
         for flow_id, until in wanted.items():
+            if flow_id in feed.foreign:
+                continue
             if until == BEGINNING and everything and flow_id not in running:
                 async for frame in _from_archive(feed, [flow_id]):
                     yield frame
                 continue
-            if flow_id not in has or everything:
+            if everything or (flow_id not in has and flow_id not in unannounced):
                 yield flow_notice(feed.topic, flow_id, is_open=flow_id in running)
             after = has.get(flow_id, BEGINNING)
             if until == BEGINNING or stream_key(after) >= stream_key(until):
@@ -111,6 +116,8 @@ async def _of_flow(
     while not trimmed:
         page = (await feed.redis.pages({flow_id: position}, {flow_id: until}))[flow_id]
         pages.extend(page)
+        if flow_id in feed.foreign:
+            return
         if len(page) < PAGE or len(pages) > _LONG:
             break
         position = page[-1].id
@@ -131,6 +138,8 @@ async def _of_flow(
     if trimmed:
         yield NoticeFrame(feed.topic, "resync", {"reason": "cursor_expired"})
     entries = (await feed.redis.reduced(flow_id, until)).entries()
+    if flow_id in feed.foreign:
+        return
     has[flow_id] = until
     for frame in snapshots(feed.topic, flow_id, entries, feed.cursors.cursor(read_ms, dict(has)), truncated=trimmed):
         yield frame
@@ -162,7 +171,8 @@ async def _ended_meanwhile(
         elif last is not None and _is_news(had, last, at.read_ms):
             entries = (await feed.redis.reduced(flow_id, last)).entries()
             identity = identity_of_flow(entries)
-            if flow_id in own or feed.topic.covers(flow_id, identity.user_id, identity.conversation_id):
+            belongs = flow_id in own or feed.topic.covers(flow_id, identity.user_id, identity.conversation_id)
+            if belongs and feed.topic.shows(identity.user_id):
                 has[flow_id] = last
                 for shot in snapshots(feed.topic, flow_id, entries, None):
                     yield shot

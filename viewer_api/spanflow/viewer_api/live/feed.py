@@ -26,7 +26,7 @@ from spanflow.viewer_api.live.frames import (
     process_notice,
     snapshots,
 )
-from spanflow.viewer_api.live.subscription import COMPLETE, Subscription
+from spanflow.viewer_api.live.subscription import COMPLETE, USER_CHANGED, Subscription
 from spanflow.viewer_api.live.topic import Kind, Topic
 from spanflow.viewer_api.store.redis_flows import PAGE, REDIS_ERRORS, Entry, RedisFlows, batched, unless_cancelled
 from spanflow.viewer_api.store.stream_id import BEGINNING, stream_key
@@ -82,6 +82,8 @@ class Feed:
         self._told_usual: dict[str, int] = {}
         #: The flows that the index had at the last look: any other is new, even if it is complete already.
         self._newest: frozenset[str] = frozenset()
+        #: Flows that were found for the topic, but whose events name another user: nothing of them is handed out.
+        self.foreign: dict[str, None] = {}
 
     def ring(self, flow_id: str) -> None:
         """There is something new in a flow."""
@@ -145,28 +147,24 @@ class Feed:
         await self._answer_bells()
         running = await self.redis.open_among(list({*newest, *self.tails}))
         await self._answer_bells()
+        self._forget_foreign(newest)
         if self._look_closely:
             await self._find_lost_streams()
             self._look_closely = False
-        # What began and ended since the last look, without a bell.
-        over: list[str] = []
-        for flow_id in reversed(newest):
-            if flow_id in running:
-                self._follow(flow_id)
-            elif self._looked and flow_id not in self._newest and flow_id not in self.tails:
-                over.append(flow_id)
+        over = self._begun(newest, running)
         if self.topic.kind is Kind.FLOW and self.topic.id not in self.tails:
             # Complete before anybody looked: it is shown, and that is all.
-            self._track(self.topic.id, Tail(open=False, closed_at=self._monotonic() - self._linger))
+            self._track(self.topic.id, Tail(open=False, closed_at=self._monotonic() - self._linger, announced=True))
         for flow_id, tail in self.tails.items():
             if flow_id in running and not tail.open:
                 tail.open = True
-                self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
+                if tail.announced:
+                    self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
         await self._read(set(self.tails))
         for flow_id in over:
             # As a whole: it may only have come into the index late, and a client that was here before may know it.
-            await self._send_again(flow_id)
-            self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
+            if await self._send_again(flow_id):
+                self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
         # Not before: when Redis goes away in the middle, the next look finds those that are over once more.
         self._newest = frozenset(newest)
         self._positions.read_ms = read_ms
@@ -178,6 +176,26 @@ class Feed:
             for subscription in self.subscribers:
                 subscription.restart()
 
+    def _begun(self, newest: Sequence[str], running: set[str]) -> list[str]:
+        """Follow what runs; the answer is what began and ended since the last look, without a bell."""
+        over: list[str] = []
+        for flow_id in reversed(newest):
+            if flow_id in running:
+                self._follow(flow_id)
+            elif self._looked and flow_id not in self._newest and not self._knows(flow_id):
+                over.append(flow_id)
+        return over
+
+    def _knows(self, flow_id: str) -> bool:
+        return flow_id in self.tails or flow_id in self.foreign
+
+    def _forget_foreign(self, newest: Sequence[str]) -> None:
+        """What is not found for the topic any more need not be kept out of it."""
+        if self._look_closely:
+            self.foreign.clear()
+        elif self.topic.kind is not Kind.FLOW:
+            self.foreign = {flow_id: None for flow_id in newest if flow_id in self.foreign}
+
     def _close(self, running: set[str]) -> None:
         """See which flows are complete, and let go of those that have been for a while."""
         now = self._monotonic()
@@ -185,7 +203,8 @@ class Feed:
             if tail.open and flow_id not in running:
                 # It left the index before its stream was read just now: all of it has been handed out.
                 tail.open, tail.closed_at = False, now
-                self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
+                if tail.announced:
+                    self._hand_out(flow_notice(self.topic, flow_id, is_open=False))
             elif not tail.open and now - tail.closed_at >= self._linger:
                 if self.topic.kind is not Kind.FLOW:
                     del self.tails[flow_id]
@@ -204,6 +223,8 @@ class Feed:
                 own = await self.flows.rung(unknown)
                 running = await self.redis.open_among(list(own))
                 for flow_id in own:
+                    # Its user may have been corrected once more.
+                    self.foreign.pop(flow_id, None)
                     if flow_id in running:
                         self._follow(flow_id)
                     else:
@@ -235,27 +256,64 @@ class Feed:
         return rung
 
     def _follow(self, flow_id: str) -> None:
-        if flow_id not in self.tails:
+        if not self._knows(flow_id):
             self._track(flow_id, Tail())
-            self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
 
-    async def _send_again(self, flow_id: str) -> None:
-        """A flow that was complete got a late span: who looked knows the rest, who did not needs all of it."""
+    async def _send_again(self, flow_id: str) -> bool:
+        """A flow that was complete got a late span: who looked knows the rest, who did not needs all of it. False when
+        it turns out to be another user's."""
         last = (await self.redis.last_ids([flow_id])).get(flow_id)
         if last is None:
-            return
+            return True
         entries = (await self.redis.reduced(flow_id, last)).entries()
-        self._track(flow_id, Tail(last, open=False, closed_at=self._monotonic()))
+        tail = Tail(last, open=False, closed_at=self._monotonic(), announced=True)
+        tail.owner.know(entries, last)
+        if not self.topic.shows(tail.owner.user_id):
+            self._let_go(flow_id)
+            return False
+        self._track(flow_id, tail)
         for frame in snapshots(self.topic, flow_id, entries, self.position()):
             self._hand_out(frame)
+        return True
+
+    def _let_go(self, flow_id: str) -> None:
+        """The flow is another user's: nothing more of it is handed out."""
+        self.foreign[flow_id] = None
+        topic, everything = self.topic, self.topic.kind is Kind.FLOW or self.topic.owner is None
+        if not everything:
+            tail = self.tails.pop(flow_id, None)
+            self._positions.forget(flow_id)
+            if tail is not None and tail.announced and tail.open:
+                self._hand_out(flow_notice(topic, flow_id, is_open=False))
+        if everything or (topic.kind is Kind.CONVERSATION and not self.tails):
+            # Whoever follows it asks anew: they may be allowed to see the other user, too.
+            for subscription in list(self.subscribers):
+                subscription.end(USER_CHANGED)
+
+    async def _let_go_of_foreign(self, pages: dict[str, list[Entry]]) -> None:
+        """Learn whose these flows are by what was read of them, before any of it is handed out."""
+        for flow_id, entries in pages.items():
+            owner = self.tails[flow_id].owner
+            if self.tails[flow_id].last_id == BEGINNING and len(entries) == PAGE:
+                # What is said later counts for its beginning, too.
+                last = (await self.redis.last_ids([flow_id])).get(flow_id, BEGINNING)
+                owner.know((await self.redis.reduced(flow_id, last)).entries(), last)
+            for entry in entries:
+                if entry.event is not None:
+                    owner.note(entry.id, entry.event)
+            sure = owner.is_sure or flow_id in await self.flows.of_owner([flow_id])
+            if not (sure and self.topic.shows(owner.user_id)):
+                self._let_go(flow_id)
 
     async def _read(self, flow_ids: set[str]) -> None:
         """Hand out what is new in these flows."""
         for some in batched(list(flow_ids)):
             # Who is rung for need not wait until all that are looked at have been read.
-            left = {*some, *self._known_rung()}
+            left = {flow_id for flow_id in some if flow_id in self.tails} | self._known_rung()
             while left:
                 pages = await self.redis.pages({flow_id: self.tails[flow_id].last_id for flow_id in left})
+                await self._let_go_of_foreign(pages)
+                pages = {flow_id: entries for flow_id, entries in pages.items() if flow_id not in self.foreign}
                 await self._hand_out_entries(pages)
                 left = {flow_id for flow_id, entries in pages.items() if len(entries) == PAGE}
 
@@ -265,6 +323,9 @@ class Feed:
         size = 0
         for flow_id, entries in pages.items():
             tail = self.tails[flow_id]
+            if entries and not tail.announced:
+                tail.announced = True
+                self._hand_out(flow_notice(self.topic, flow_id, is_open=True))
             for entry in entries:
                 if entry.event is not None:
                     tail.spans.note(entry.event)
@@ -316,7 +377,7 @@ class Feed:
         for number, (flow_id, tail) in enumerate(list(self.tails.items())):
             if not number % _JUDGED_AT_ONCE:
                 await self._answer_bells()
-            if not tail.open:
+            if not tail.open or flow_id not in self.tails:
                 continue
             news = {
                 step: usual[step]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from spanflow.viewer_api.live.cursor import MAX_MOVED, Base, Cursor, CursorKey
+from spanflow.viewer_api.live.flow_owner import FlowOwner
 from spanflow.viewer_api.live.open_spans import OpenSpans
 from spanflow.viewer_api.live.topic import Kind, Topic
 from spanflow.viewer_api.store.redis_flows import RedisFlows
@@ -20,6 +21,9 @@ class Tail:
     spans: OpenSpans = field(default_factory=OpenSpans)
     #: Processes with open spans that are gone.
     lost: set[str] = field(default_factory=set)
+    owner: FlowOwner = field(default_factory=FlowOwner)
+    #: Subscribers have been told that it is there, which they are not before it is known whose it is.
+    announced: bool = False
 
 
 class Positions:
@@ -63,18 +67,23 @@ class TopicFlows:
         if topic.kind is Kind.FLOW:
             return [topic.id]
         flow_ids = await self._redis.of_conversation(topic.id)
-        own = await self._of_owner(flow_ids)
+        own = await self.of_owner(flow_ids)
         return [flow_id for flow_id in flow_ids if flow_id in own]
 
     async def rung(self, flow_ids: Sequence[str]) -> set[str]:
-        """Those of the owner's flows, of which a bell told, that belong to the topic."""
+        """Those flows, of which a bell told, that belong to the topic. Whoever may ring is not believed more than the
+        indexes are."""
         topic = self._topic
-        if topic.kind is not Kind.CONVERSATION:
-            return set(flow_ids)
-        return await self._redis.in_conversation(topic.id, flow_ids)
+        if topic.kind is Kind.FLOW:
+            return {flow_id for flow_id in flow_ids if flow_id == topic.id}
+        own = await self.of_owner(flow_ids)
+        return own if topic.kind is Kind.USER else await self._redis.in_conversation(topic.id, list(own))
 
-    async def _of_owner(self, flow_ids: Sequence[str]) -> set[str]:
-        """An id of a conversation is the client's choice: somebody else may have used the same."""
+    async def of_owner(self, flow_ids: Sequence[str]) -> set[str]:
+        """Those of the topic's owner.
+
+        An id of a conversation is the client's choice: somebody else may have used the same.
+        """
         if self._topic.owner is None:
             return set(flow_ids)
         return await self._redis.among_user(self._topic.owner, flow_ids)

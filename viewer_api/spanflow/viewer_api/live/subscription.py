@@ -15,6 +15,8 @@ EXPIRED: Final = "expired"
 DISABLED: Final = "disabled"
 COMPLETE: Final = "complete"
 FAILED: Final = "failed"
+#: What is followed is, by what is known now, another user's.
+USER_CHANGED: Final = "user_changed"
 #: Why a client gets everything anew: until now it had been shown without contents.
 CONTENTS_SHOWN: Final = "contents_shown"
 

@@ -41,6 +41,10 @@ class Topic:
         """How it stands in messages. Flow ids are never numbers."""
         return {self.kind.field: self.id if self.kind is Kind.FLOW else shown_id(self.id)}
 
+    def shows(self, user_id: str | None) -> bool:
+        """Whether a flow that was found for it may be shown although its events name this user, or nobody."""
+        return user_id is None or user_id == self.owner
+
     def covers(self, flow_id: str, user_id: str | None, conversation_id: str | None) -> bool:
         """Whether a flow with these ids belongs to it."""
         if self.kind is Kind.USER:

@@ -15,7 +15,7 @@ from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.cursor import Cursor, together
 from spanflow.viewer_api.live.feed import STALLED_SECONDS
 from spanflow.viewer_api.live.frames import Frame
-from spanflow.viewer_api.live.subscription import REQUESTED, Subscription
+from spanflow.viewer_api.live.subscription import REQUESTED, USER_CHANGED, Subscription
 from spanflow.viewer_api.live.topic import Kind, Topic
 from spanflow.viewer_api.monitoring.own_access import known_watch, knows_watches, own_reason
 from spanflow.viewer_api.monitoring.watching import NOTICE_SECONDS, Change
@@ -121,6 +121,13 @@ class Client:
         """Say that it begins, and send everything from then on."""
         topic = subscription.topic
         await self._stop(topic.key, None)
+        await self._say_subscribed(subscription)
+        task = asyncio.create_task(self._send_frames(subscription), name=f"spanflow live of {topic}")
+        self._following[topic.key] = (subscription, task)
+        self._nothing_left.clear()
+
+    async def _say_subscribed(self, subscription: Subscription) -> None:
+        topic = subscription.topic
         watch = self._watch_of(topic)
         expires_at = _until(watch.expires_at) if watch else None
         known = {"watched": watch is not None, "expires_at": expires_at}
@@ -128,9 +135,6 @@ class Client:
         await self._line.send(messages.about("subscribed", topic, **known, metadata_only=withheld))
         if watch is not None and watch.expires_at - self._viewer.clock() <= NOTICE_SECONDS:
             self._notify(self._watch_message(topic, Change(watch.user_id, watch, expiring=True)))
-        task = asyncio.create_task(self._send_frames(subscription), name=f"spanflow live of {topic}")
-        self._following[topic.key] = (subscription, task)
-        self._nothing_left.clear()
 
     def has_room_for(self, wish: SubscriptionRequest) -> bool:
         return wish.key in self._following or len(self._following) < MAX_TOPICS
@@ -158,9 +162,12 @@ class Client:
     async def _send_frames(self, subscription: Subscription) -> None:
         topic = subscription.topic
         try:
-            async with aclosing(self._viewer.hub.follow(subscription, self._line.send_at_once)) as frames:
-                async for frame in frames:
-                    await self._line.send(frame.data, self._after(topic, frame) if frame.cursor else None)
+            await self._send_all(subscription)
+            while subscription.ended == USER_CHANGED and (renewed := await self._readmitted(subscription)) is not None:
+                subscription = renewed
+                self._following[topic.key] = (subscription, self._following[topic.key][1])
+                await self._say_subscribed(subscription)
+                await self._send_all(subscription)
             del self._following[topic.key]
             why = subscription.ended or REQUESTED
             await self._line.send(messages.about("unsubscribed", topic, reason=why))
@@ -170,6 +177,24 @@ class Client:
             return
         except Exception:
             await self._line.fail()
+
+    async def _send_all(self, subscription: Subscription) -> None:
+        topic = subscription.topic
+        async with aclosing(self._viewer.hub.follow(subscription, self._line.send_at_once)) as frames:
+            async for frame in frames:
+                await self._line.send(frame.data, self._after(topic, frame) if frame.cursor else None)
+
+    async def _readmitted(self, before: Subscription) -> Subscription | None:
+        """What is followed turned out to be another user's: the client goes on where it is, if it may see that one too,
+        and the audit log says so."""
+        topic, cursor = before.topic, before.at.encoded() if before.at else None
+        request = SubscriptionRequest(topic.kind, topic.id, cursor)
+        try:
+            renewed = await self.admitted(request, None if before.own else before.reason)
+        except Problem as problem:
+            await self._line.send(refusal(problem, request))
+            return None
+        return renewed if renewed.topic != topic else None
 
     def _after(self, topic: Topic, frame: Frame) -> Callable[[], str]:
         def position() -> str:

@@ -1,7 +1,7 @@
 """Whose a topic is: looked up in Redis for what runs, and in Postgres for what is over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -28,23 +28,24 @@ class Owners:
         """What `principal` may follow under this name; None when there is nothing that they may see."""
         if kind is Kind.USER:
             return Topic.of_user(id) if principal.sees(id) else None
-        if kind is Kind.FLOW:
-            owners = await _both(id, self._of_flow, self._stored.of_flow)
-        else:
-            owners = await _both(id, self._of_conversation, self._stored.of_conversation)
+
+        async def running(id: str) -> list[str | None]:
+            flow_ids = [id] if kind is Kind.FLOW else await self._redis.of_conversation(id)
+            return await self._of_flows(await self._redis.visible_among(flow_ids, principal.visible))
+
+        owners = await _both(id, running, self._stored.of_flow if kind is Kind.FLOW else self._stored.of_conversation)
         for owner in owners:
             if principal.sees(owner):
                 return Topic(kind, id, owner)
         return None
 
-    async def _of_flow(self, flow_id: str) -> list[str | None]:
-        reducer = await self._redis.reduced(flow_id)
-        return [identity_of_flow(reducer.entries()).user_id] if len(reducer) else []
-
-    async def _of_conversation(self, conversation_id: str) -> list[str | None]:
+    async def _of_flows(self, flow_ids: Sequence[str]) -> list[str | None]:
         owners: list[str | None] = []
-        for flow_id in (await self._redis.of_conversation(conversation_id))[:_MAX_ASKED]:
-            owners += [owner for owner in await self._of_flow(flow_id) if owner not in owners]
+        for flow_id in flow_ids[:_MAX_ASKED]:
+            reducer = await self._redis.reduced(flow_id)
+            owner = identity_of_flow(reducer.entries()).user_id
+            if len(reducer) and owner not in owners:
+                owners.append(owner)
         return owners
 
 

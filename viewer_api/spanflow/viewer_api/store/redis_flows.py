@@ -1,7 +1,7 @@
 """Reads flows from Redis: who has which, which are open, and what their streams hold."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ _MAX_PAGES: Final = 40
 MAX_FLOWS: Final = 500
 #: So many newest flows of each are looked at when several users are asked for at once.
 _MAX_OPEN_OF_ONE: Final = 50
+#: Scores that are asked for to find out which flows somebody may see.
+_MAX_LOOK_UPS: Final = 20_000
 #: No server answers, or not in a way that we can use.
 REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 
@@ -75,6 +77,25 @@ class RedisFlows:
     async def among_user(self, user_id: str, flow_ids: Sequence[str]) -> set[str]:
         """Those flows that are a user's."""
         return await self._members(names.user_flows(user_id), flow_ids)
+
+    async def visible_among(self, flow_ids: Sequence[str], visible: Collection[str] | None) -> list[str]:
+        """Those flows, in their order, that stand in the index of one of these users; None stands for everybody's.
+
+        One round trip that reads no stream: what somebody may not see costs as much as what is not there. Of somebody
+        who may see very many users all are given: whose a flow is, is checked again when it has been read.
+        """
+        if visible is None or not flow_ids or len(visible) * len(flow_ids) > _MAX_LOOK_UPS:
+            return list(flow_ids)
+        pipe = self._client.pipeline(transaction=False)
+        for user_id in visible:
+            pipe.zmscore(names.user_flows(user_id), list(flow_ids))
+        found = {
+            flow_id
+            for scores in await pipe.execute()
+            for flow_id, score in zip(flow_ids, scores, strict=True)
+            if score is not None
+        }
+        return [flow_id for flow_id in flow_ids if flow_id in found]
 
     async def in_conversation(self, conversation_id: str, flow_ids: Sequence[str]) -> set[str]:
         """Those flows that belong to a conversation."""
