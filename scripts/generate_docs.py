@@ -8,6 +8,7 @@ from pathlib import Path
 from spanflow.cli.command import Command
 from spanflow.cli.main import COMMANDS
 from spanflow.cli.settings_table import markdown
+from spanflow.span_processors.self_metrics import METRICS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -17,9 +18,48 @@ COMMANDS_HEAD = """\
 # The `spanflow` command
 """
 
+METRICS_HEAD = """\
+<!-- Made by `make docs` from spanflow/span_processors/self_metrics.py. Change that file instead. -->
+
+# Metrics of a gateway
+
+What Spanflow does inside a gateway's process, told through the process's own OpenTelemetry meter provider whenever that
+collects; without one nothing is counted twice and nothing is sent. The viewer has metrics of its own:
+[Operate the viewer](operating-the-viewer.md).
+
+| metric | kind | unit | per stage | what it says |
+|---|---|---|---|---|
+"""
+
+METRICS_TAIL = """\
+
+Metrics per stage carry `otel.component.type = spanflow_span_processor` and `otel.component.name`:
+
+| `otel.component.name` | an item is | between |
+|---|---|---|
+| `spanflow_span_processor/intake` | a span's start, update or end; an identity | requests and the encoder |
+| `spanflow_span_processor/mirror` | an event, an index entry, a notification | the encoder and Redis |
+| `spanflow_span_processor/postgres` | a finished flow, or this process's part of one | the encoder and Postgres |
+
+For each stage `accepted = processed (all of error.type) + queue.size` at every moment. The values of `error.type` are
+in [How a flow travels](how-a-flow-travels.md#what-is-counted).
+
+## What to alert on
+
+- `otel.sdk.processor.span.processed` with an `error.type` rises: something is lost, and the value says why.
+- `spanflow.processor.lag` stays above some seconds: Redis or Postgres is away, or slower than the traffic.
+- `spanflow.spool.size` grows for longer than an outage lasts: Postgres is too slow for the traffic.
+- `spanflow.spool.usable` is 0, or `spanflow.spool.unreadable` is not: see [When a server is away](outages.md).
+- `spanflow.archive.poisoned` rises: look into `poison_records`.
+"""
+
 
 def main(arguments: list[str]) -> int:
-    pages = {DOCS / "settings.md": markdown().rstrip("\n") + "\n", DOCS / "commands.md": commands_page()}
+    pages = {
+        DOCS / "settings.md": markdown().rstrip("\n") + "\n",
+        DOCS / "commands.md": commands_page(),
+        DOCS / "metrics.md": metrics_page(),
+    }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in arguments:
         for path in stale:
@@ -29,6 +69,14 @@ def main(arguments: list[str]) -> int:
         path.write_text(pages[path], encoding="utf-8")
         sys.stdout.write(f"wrote docs/{path.name}\n")
     return 0
+
+
+def metrics_page() -> str:
+    rows = [
+        f"| `{metric.name}` | {metric.kind} | `{metric.unit}` | {'yes' if metric.per_stage else ''} | {metric.help} |"
+        for metric in METRICS
+    ]
+    return METRICS_HEAD + "\n".join(rows) + "\n" + METRICS_TAIL
 
 
 def commands_page() -> str:

@@ -4,16 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.archives import archives_in, replay
 from tests.support.gateway_process import BIN, CHECKOUT, GatewayProcess, gateway_process
 from tests.support.mirrored import ended_names, flows_of
 from tests.support.poll import eventually
+from tests.support.proxy import TcpProxy
 from tests.support.query import query
 
 APP = "tests.instrumentation.gateways.unchanged:app"
@@ -284,3 +287,31 @@ def _run_probe(tmp_path: Path, settings: dict[str, str]) -> Any:
         check=True,
     )
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("model", ["uvicorn", "gunicorn"])
+def test_a_stop_keeps_one_time_limit_while_both_servers_are_silent_and_loses_no_flow(
+    model: str, redis_url: str, postgres_dsn: str, tmp_path: Path, proxy: Callable[[str], TcpProxy]
+) -> None:
+    """uvicorn ends by the signal that stopped it, without anything that runs at exit; gunicorn's workers do exit."""
+    redis_line, postgres_line = proxy(redis_url), proxy(postgres_dsn)
+    settings = environment(
+        redis_line.url,
+        SPANFLOW_ARCHIVE_ENABLED="true",
+        SPANFLOW_POSTGRES_DSN=postgres_line.url,
+        SPANFLOW_DATA_DIR=str(tmp_path),
+        SPANFLOW_FLUSH_TIMEOUT="3",
+    )
+    with gateway_process(MODELS[model], tmp_path / "log", settings) as gateway:
+        ask(gateway, 5)
+        redis_line.half_open()
+        postgres_line.half_open()
+        ask(gateway, 5)
+        begun = time.monotonic()
+    took = time.monotonic() - begun
+    assert took < 6, f"one time limit of 3 s for all, and what the server itself needs; it took {took:.1f} s"
+    redis_line.cut()
+    postgres_line.cut()
+    with archives_in(postgres_dsn, tmp_path) as archives:
+        replay(archives.make("heir"))
+    assert len(query(postgres_dsn, "SELECT FROM omni2.interaction_flows WHERE span_count = 4")) == 10

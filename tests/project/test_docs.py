@@ -92,6 +92,12 @@ def test_changelog_fragments_are_one_line_each() -> None:
     assert wrong == []
 
 
+def test_no_changelog_fragment_begins_with_a_mark_of_a_list() -> None:
+    """The template writes one before each; a second would stand in the changelog as text."""
+    begins = {path.name: path.read_text(encoding="utf-8")[:2] for path in (ROOT / "changelog.d").glob("*.*.md")}
+    assert [name for name, text in begins.items() if text in ("- ", "* ")] == []
+
+
 def test_the_changelog_can_be_assembled() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "0.0.0"],

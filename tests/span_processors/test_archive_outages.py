@@ -14,7 +14,6 @@ import pytest
 
 from spanflow.span_processors.archive.archive import DISK_FULL, SPOOL_FULL
 from spanflow.span_processors.archive.replay import PATIENCE
-from spanflow.span_processors.clock import SystemClock
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.stages.breaker import Breaker
 from spanflow.span_processors.stages.sink import Aside, Receipt, SinkLimits
@@ -25,6 +24,7 @@ from tests.support.poll import eventually
 from tests.support.postgres_server import PostgresServer
 from tests.support.proxy import TcpProxy
 from tests.support.query import query, value
+from tests.support.stepped_clock import SteppedClock
 
 MakeProxy = Callable[[str], TcpProxy]
 Runner = SinkRunner[FlowPart]
@@ -65,19 +65,6 @@ class Gateway:
 def stored(dsn: str) -> int:
     found: int = value(dsn, "SELECT count(*) FROM omni2.interaction_flows")
     return found
-
-
-class SteppedClock(SystemClock):
-    """Goes as the system's does, and ahead of it when it is told to."""
-
-    def __init__(self) -> None:
-        self._ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self._ahead
-
-    def step(self, seconds: float) -> None:
-        self._ahead += seconds
 
 
 def holds(dsn: str, flows: int) -> bool:

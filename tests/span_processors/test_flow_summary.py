@@ -253,6 +253,12 @@ def test_a_flow_of_an_older_gateway_tells_only_a_total() -> None:
     assert usage(server(), step("done", "llm_complete", 1, 2, attributes={"flow.data.tokens": 150})) == (0, 150, None)
 
 
+def test_a_call_that_several_spans_tell_of_counts_once() -> None:
+    made = summary("same_call")
+    assert (made.span_count, made.checkpoint_count, made.tools) == (9, 4, ("qa-look", "look", "other"))
+    assert summary("same_call_chain").checkpoint_count == 2
+
+
 @given(st.lists(events(), max_size=8))
 def test_any_flow_has_a_summary(given_events: list[Event]) -> None:
     made = summary_of(FlowReducer(given_events).entries())

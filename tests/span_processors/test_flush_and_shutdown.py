@@ -155,3 +155,45 @@ def test_hooks_for_forks_and_for_the_end_of_the_process_keep_no_pipeline_alive(u
         reference = weakref.ref(build_pipeline(Settings(redis_url=redis_url)))
     gc.collect()
     assert reference() is None
+
+
+def test_everything_that_ends_a_process_shares_one_time_limit(
+    redis_url: str, postgres_dsn: str, tmp_path: Path, proxy: MakeProxy
+) -> None:
+    redis_line, postgres_line = proxy(redis_url), proxy(postgres_dsn)
+    patient = {"redis_timeout": 30.0, "postgres_timeout": 30.0, "postgres_connect_timeout": 30.0}
+    gateway = TracedGateway(redis_line.url, counted_ids=False, **both(postgres_line.url, tmp_path, **patient))
+    made = {request(gateway)}
+    assert gateway.pipeline.force_flush(10)
+    redis_line.half_open()
+    postgres_line.half_open()
+    made |= {request(gateway) for _ in range(10)}
+    begun = time.monotonic()
+    assert not gateway.pipeline.prepare_to_end(2.0), "Redis has not taken it"
+    assert time.monotonic() - begun < 1.7
+    counts = gateway.counts("postgres")
+    assert (counts.delivered, counts.waiting) == (11, 0), "on the disk, should the process end now without a word"
+    gateway.processor.shutdown()
+    assert time.monotonic() - begun < 2.6
+    redis_line.cut()
+    postgres_line.cut()
+    with archives_in(postgres_dsn, tmp_path) as archives:
+        replay(archives.make("heir"))
+    assert stored(postgres_dsn) == made
+
+
+def test_a_process_that_goes_on_after_it_was_about_to_end_loses_nothing(
+    redis_url: str, postgres_dsn: str, tmp_path: Path, proxy: MakeProxy
+) -> None:
+    line = proxy(postgres_dsn)
+    with TracedGateway(redis_url, counted_ids=False, **both(line.url, tmp_path)) as gateway:
+        made = {request(gateway)}
+        assert gateway.pipeline.force_flush(10)
+        line.half_open()
+        made |= {request(gateway) for _ in range(5)}
+        assert gateway.pipeline.prepare_to_end(1.0)
+        line.restore()
+        made |= {request(gateway) for _ in range(5)}
+        assert gateway.pipeline.force_flush(10)
+        eventually(lambda: stored(postgres_dsn) == made, within=15)
+        assert gateway.counts("postgres").lost == 0

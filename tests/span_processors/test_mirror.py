@@ -1,6 +1,7 @@
 """What stands beside a flow's events in Redis: its expiry, its place in the indexes, and no more than is useful."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,12 @@ import redis
 
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.redis.mirror import END, Mirror, StreamEntry
+from spanflow.span_processors.redis.redis_client import RedisAddress
+from spanflow.span_processors.redis.redis_link import RawCommands, RawLink
+from spanflow.span_processors.redis.stream_state import StreamState
+from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.stages.sink import Receipt
 from tests.support.poll import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.traced_gateway import TracedGateway, flow_id_of
@@ -177,3 +184,37 @@ def test_a_correction_that_redis_did_not_take_is_made_when_it_is_back(redis_serv
         eventually(lambda: client.zscore(names.user_flows("1"), flow_id) is not None)
         assert client.zscore(names.user_flows("2"), flow_id) is None
         gateway.end(root)
+
+
+class Interrupted(RawCommands):
+    """Commands between two of which the encoder's thread comes to run."""
+
+    def __init__(self, encoder: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._encoder = encoder
+
+    def add(self, *words: bytes) -> None:
+        super().add(*words)
+        self._encoder(words[1])
+
+
+def test_a_user_who_becomes_known_while_another_is_indexed_gets_into_the_index_too(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    stream = StreamState("f" * 32, 100)
+    stream.users = ("first", None, None)
+
+    def identify(key: bytes) -> None:
+        if key == names.user_flows("first").encode():
+            stream.users = ("second", "session", None)
+
+    settings = Settings(redis_url=redis_url)
+    link = RawLink(settings, RedisAddress.parse(redis_url))
+    link.commands = lambda: Interrupted(identify)  # type: ignore[method-assign]
+    mirror = Mirror(link, settings, instance_id=lambda: "p1", process=lambda: b"{}")
+    for span_id in range(2):
+        receipt = mirror.deliver([StreamEntry(stream, END, span_id, b"{}")], time.monotonic() + 5)
+        assert receipt == Receipt(1)
+    mirror.close(time.monotonic() + 1)
+    assert redis_client.zrange(names.user_flows("second"), 0, -1) == [b"f" * 32]
+    assert redis_client.zrange(names.session_flows("session"), 0, -1) == [b"f" * 32]

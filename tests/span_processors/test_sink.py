@@ -407,3 +407,24 @@ def test_counts_are_exact_with_two_threads_at_one_queue(
     counts = runner.counts()
     assert (counts.balanced, counts.waiting, counts.waiting_bytes) == (True, 0, 0)
     assert (counts.accepted, counts.lost) == (sum(sizes), lost)
+
+
+def test_what_is_refused_is_told_before_what_came_after_it_can_be_delivered() -> None:
+    delivered = threading.Event()
+    told: list[int] = []
+
+    def deliver(batch: Sequence[int]) -> Receipt[int]:
+        delivered.set()
+        return Receipt(len(batch))
+
+    def on_refused(number: int) -> None:
+        told.append(number)
+        assert not delivered.wait(0.2), "an end was taken whose start is not yet known to be lost"
+
+    sink = ScriptedSink(deliver)
+    runner = SinkRunner(sink, limits=SinkLimits(max_items=5), on_refused=on_refused)
+    runner.ensure_started()
+    assert runner.offer([1, 2, 3, 4, 5, 100], refusable=lambda number: number < 100) == [5]
+    assert runner.flush(time.monotonic() + 5)
+    assert told == [5]
+    assert runner.shutdown(time.monotonic() + 5)

@@ -5,6 +5,7 @@ Every message passes through as the very object that it was. What can fail in he
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from spanflow.instrumentation.edge import Edge, edge_of, with_edge
 from spanflow.instrumentation.exporting import flush_exporters
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
 from spanflow.instrumentation.propagation import guard_propagator
-from spanflow.instrumentation.runtime import runtime, say_once
+from spanflow.instrumentation.runtime import PipelinePort, runtime, say_once
 from spanflow.instrumentation.trusted_peers import TrustedPeers
 from spanflow.instrumentation.turns import Handshake, Turns
 from spanflow.span_processors import names
@@ -36,6 +37,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _SEEN: Final = "spanflow.edge"
 _STARTED: Final = "lifespan.startup.complete"
 _STOPPED: Final = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
+#: Of the time that is left for ending when the pipeline is ready for it.
+_FOR_EXPORTERS: Final = 0.6
 
 
 class EdgeGuard:
@@ -103,13 +106,18 @@ class EdgeGuard:
                 self._freeze()
             elif message["type"] in _STOPPED and pipeline is not None:
                 try:
-                    await asyncio.to_thread(pipeline.force_flush, self._flush_timeout)
-                    await asyncio.to_thread(flush_exporters, self._flush_timeout)
+                    await asyncio.to_thread(self._end, pipeline)
                 except Exception:
                     say_once("flush", "The last flows could not be flushed", exc_info=True)
             await send(message)
 
         return settle_first
+
+    def _end(self, pipeline: PipelinePort) -> None:
+        """One budget for all: where the process goes on to its exit, the pipeline has there what is left of it."""
+        deadline = time.monotonic() + self._flush_timeout
+        pipeline.prepare_to_end(self._flush_timeout)
+        flush_exporters(max(0.0, deadline - time.monotonic()) * _FOR_EXPORTERS)
 
     def _freeze(self) -> None:
         try:

@@ -81,8 +81,8 @@ def build_pipeline(
         archive=archive,
         watched=watched,
         batch_interval=settings.batch_interval,
-        spool_bytes=lambda: sink.state.spool_bytes if sink is not None else 0,
         mirror_emptied=emptied,
+        archive_state=None if sink is None else sink.read_state,
         clock=clock,
     )
 

@@ -17,6 +17,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors.activity import Activity
+from spanflow.span_processors.archive.archive import ArchiveState
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.encoder import Encoder, PutOff
 from spanflow.span_processors.encoding.process_info import ProcessInfo
@@ -54,7 +55,14 @@ _NONE: Final[Set[int]] = frozenset()
 _PLENTY: Final = 4096
 #: How long events are collected at most while somebody is watched.
 _WATCHED_INTERVAL: Final = 0.0003
+#: For the end of a process in which nothing told that it is about to end.
 ATEXIT_BUDGET: Final = 5.0
+#: Of the time for ending: what may be spent before the process's exit begins.
+_BEFORE_EXIT: Final = 0.6
+#: What is left at least at exit, for letting go of the servers.
+_LAST_WORDS: Final = 0.5
+#: A process that still runs so long after the time for its end was over has gone on; its end has a time of its own.
+_WENT_ON: Final = 10.0
 _ARCHIVE_SHARE: Final = 0.7
 
 
@@ -66,8 +74,13 @@ class PipelineCounts:
     sinks: Mapping[str, StageCounts] = field(default_factory=dict)
     open_flows: int = 0
     open_bytes: int = 0
-    #: What waits on disk until Postgres takes it.
-    spool_bytes: int = 0
+    #: None where flows are not archived.
+    archive: ArchiveState | None = None
+
+    @property
+    def spool_bytes(self) -> int:
+        """What waits on disk until Postgres takes it."""
+        return 0 if self.archive is None else self.archive.spool_bytes
 
 
 class Pipeline:
@@ -87,16 +100,16 @@ class Pipeline:
         archive: SinkRunner[FlowPart] | None = None,
         watched: WatchedUsers | None = None,
         batch_interval: float = 0.005,
-        spool_bytes: Callable[[], int] = lambda: 0,
         mirror_emptied: threading.Event | None = None,
+        archive_state: Callable[[], ArchiveState] | None = None,
         clock: Clock | None = None,
     ) -> None:
         """`mirror_emptied` is set when Redis has lost what was written to it."""
         self._intake = intake
         self._append_start = intake.start
         self._append_end = intake.end
-        self._spool_bytes = spool_bytes
         self._mirror_emptied = mirror_emptied or threading.Event()
+        self._archive_state = archive_state
         self._encoder = encoder
         self._process = process
         self._mirror = mirror
@@ -119,6 +132,8 @@ class Pipeline:
         self._stopping = False
         self._shut_down = False
         self._complained = False
+        #: When a process that said it is about to end has to be through with everything (monotonic).
+        self._end_by: float | None = None
 
     # -- the requests' threads: append and go on -----------------------------------------------------------------------
 
@@ -195,9 +210,8 @@ class Pipeline:
         for runner in (self._mirror, self._archive):
             if runner is not None:
                 sinks[runner.sink.name] = runner.counts()
-        return PipelineCounts(
-            self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes, self._spool_bytes()
-        )
+        archive = self._archive_state() if self._archive_state is not None else None
+        return PipelineCounts(self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes, archive)
 
     def force_flush(self, timeout: float = 30.0) -> bool:
         """Encode and deliver what has come in, and hand over flows that look finished without waiting for their grace.
@@ -209,11 +223,27 @@ class Pipeline:
             return False
         return all([runner.flush(deadline) for runner in self._runners()])
 
-    def shutdown(self, timeout: float = ATEXIT_BUDGET) -> bool:
+    def prepare_to_end(self, timeout: float) -> bool:
+        """The application has stopped and the process is about to end, perhaps without another word.
+
+        Everything that ends the process has `timeout` together: this, which delivers what can be delivered and spools
+        the rest, and what follows at exit. True when nothing waits any more. If the process goes on, nothing is lost.
+        """
+        now = self._clock.monotonic()
+        self._end_by = now + timeout
+        deadline = now + timeout * _BEFORE_EXIT
+        if not self._encode_all(deadline):
+            return False
+        return all([runner.settle(deadline) for runner in self._runners()])
+
+    def shutdown(self, timeout: float | None = None) -> bool:
         """Take in nothing more, hand over every flow, deliver what can be delivered in time, and end all threads.
 
-        True when everything ended and nothing was lost on the way.
+        Without `timeout`: in what `prepare_to_end` has left of its time. True when everything ended and nothing was
+        lost on the way.
         """
+        if timeout is None:
+            timeout = self._time_to_end()
         with self._flush_lock:
             if self._shut_down:
                 return True
@@ -247,7 +277,13 @@ class Pipeline:
             runner.after_fork()
 
     def _exit(self) -> None:
-        self.shutdown(ATEXIT_BUDGET)
+        self.shutdown()
+
+    def _time_to_end(self) -> float:
+        if self._end_by is None:
+            return ATEXIT_BUDGET
+        left = self._end_by - self._clock.monotonic()
+        return ATEXIT_BUDGET if left < -_WENT_ON else max(_LAST_WORDS, left)
 
     def _runners(self) -> list[SinkRunner[Any]]:
         return [runner for runner in (self._archive, self._mirror) if runner is not None]

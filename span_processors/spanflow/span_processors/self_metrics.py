@@ -1,31 +1,44 @@
-"""The pipeline's own counts as OpenTelemetry metrics, under the names that the SDK uses for its span processors."""
+"""The pipeline's own counts as OpenTelemetry metrics; where the SDK has a name for its own processors, that name."""
 
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from spanflow.span_processors.archive.archive import ArchiveState
 from spanflow.span_processors.pipeline import Pipeline, PipelineCounts
 from spanflow.span_processors.stages.counters import StageCounts
-
-PROCESSED: Final = "otel.sdk.processor.span.processed"
-QUEUE_SIZE: Final = "otel.sdk.processor.span.queue.size"
-QUEUE_CAPACITY: Final = "otel.sdk.processor.span.queue.capacity"
-ACCEPTED: Final = "spanflow.processor.accepted"
-LAG: Final = "spanflow.processor.lag"
-SPOOL_SIZE: Final = "spanflow.spool.size"
-OPEN_FLOWS: Final = "spanflow.flows.open"
 
 COMPONENT_TYPE: Final = "spanflow_span_processor"
 _INTAKE: Final = "intake"
 
-_Labels = dict[str, str]
+Kind = Literal["counter", "up-down counter", "gauge"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfMetric:
+    """One metric. The page `docs/metrics.md` is made from these rows."""
+
+    name: str
+    kind: Kind
+    #: `{item}` where stages hold different things: spans (intake), events (mirror), flows (postgres).
+    unit: str
+    help: str
+    read: Callable[[PipelineCounts], Iterable[Observation]]
+    #: Whether there is one value per stage, told apart by `otel.component.name`.
+    per_stage: bool = False
 
 
 def observe(pipeline: Pipeline, meter: Meter) -> None:
     """Let `meter` read the pipeline's counts whenever it collects. It does not keep the pipeline alive."""
     reference = weakref.ref(pipeline)
+    make = {
+        "counter": meter.create_observable_counter,
+        "up-down counter": meter.create_observable_up_down_counter,
+        "gauge": meter.create_observable_gauge,
+    }
 
     def reading(read: Callable[[PipelineCounts], Iterable[Observation]]) -> Callable[..., Iterable[Observation]]:
         def callback(options: CallbackOptions) -> Iterable[Observation]:
@@ -34,39 +47,27 @@ def observe(pipeline: Pipeline, meter: Meter) -> None:
 
         return callback
 
-    meter.create_observable_counter(
-        PROCESSED, [reading(_processed)], "{span}", "What a stage has finished; error.type says why it was lost"
-    )
-    meter.create_observable_counter(
-        ACCEPTED, [reading(_each(lambda stage: stage.accepted))], "{span}", "What came to a stage"
-    )
-    meter.create_observable_up_down_counter(
-        QUEUE_SIZE, [reading(_each(lambda stage: stage.waiting))], "{span}", "What waits in a stage"
-    )
-    meter.create_observable_up_down_counter(
-        QUEUE_CAPACITY, [reading(_each(lambda stage: stage.capacity))], "{span}", "How much can wait in a stage"
-    )
-    meter.create_observable_gauge(LAG, [reading(_lags)], "s", "The age of the oldest thing that waits for a server")
-    meter.create_observable_up_down_counter(
-        OPEN_FLOWS, [reading(lambda counts: [Observation(counts.open_flows)])], "{flow}", "Flows that are not complete"
-    )
-    meter.create_observable_up_down_counter(
-        SPOOL_SIZE,
-        [reading(lambda counts: [Observation(counts.spool_bytes)])],
-        "By",
-        "What waits on disk until Postgres takes it",
-    )
+    for metric in METRICS:
+        make[metric.kind](metric.name, [reading(metric.read)], metric.unit, metric.help)
 
 
-def _each(value: Callable[[StageCounts], float]) -> Callable[[PipelineCounts], Iterable[Observation]]:
+def _each(value: Callable[[StageCounts], float | None]) -> Callable[[PipelineCounts], Iterable[Observation]]:
     def read(counts: PipelineCounts) -> Iterable[Observation]:
-        return [Observation(value(stage), labels) for stage, labels in _stages(counts)]
+        for stage, labels in _stages(counts):
+            number = value(stage)
+            if number is not None:
+                yield Observation(number, labels)
 
     return read
 
 
-def _lags(counts: PipelineCounts) -> Iterable[Observation]:
-    return [Observation(stage.lag, labels) for stage, labels in _stages(counts) if stage.lag is not None]
+def _one(value: Callable[[PipelineCounts], float]) -> Callable[[PipelineCounts], Iterable[Observation]]:
+    return lambda counts: [Observation(value(counts))]
+
+
+def _archive(value: Callable[[ArchiveState], float]) -> Callable[[PipelineCounts], Iterable[Observation]]:
+    """Nothing where flows are not archived."""
+    return lambda counts: () if counts.archive is None else [Observation(value(counts.archive))]
 
 
 def _processed(counts: PipelineCounts) -> Iterable[Observation]:
@@ -76,6 +77,115 @@ def _processed(counts: PipelineCounts) -> Iterable[Observation]:
             yield Observation(number, {**labels, "error.type": reason})
 
 
-def _stages(counts: PipelineCounts) -> Iterable[tuple[StageCounts, _Labels]]:
+def _stages(counts: PipelineCounts) -> Iterable[tuple[StageCounts, dict[str, str]]]:
     for name, stage in ((_INTAKE, counts.intake), *counts.sinks.items()):
         yield stage, {"otel.component.type": COMPONENT_TYPE, "otel.component.name": f"{COMPONENT_TYPE}/{name}"}
+
+
+METRICS: Final = (
+    SelfMetric(
+        "spanflow.processor.accepted",
+        "counter",
+        "{item}",
+        "What came to a stage, with what it had no room for.",
+        _each(lambda stage: stage.accepted),
+        per_stage=True,
+    ),
+    SelfMetric(
+        "otel.sdk.processor.span.processed",
+        "counter",
+        "{item}",
+        "What a stage has finished: delivered, or lost for the reason in `error.type`. For `postgres` what is safe in "
+        "the spool is delivered.",
+        _processed,
+        per_stage=True,
+    ),
+    SelfMetric(
+        "otel.sdk.processor.span.queue.size",
+        "up-down counter",
+        "{item}",
+        "What waits in a stage, or is being delivered.",
+        _each(lambda stage: stage.waiting),
+        per_stage=True,
+    ),
+    SelfMetric(
+        "otel.sdk.processor.span.queue.capacity",
+        "up-down counter",
+        "{item}",
+        "How much can wait in a stage. Bytes are bounded as well.",
+        _each(lambda stage: stage.capacity),
+        per_stage=True,
+    ),
+    SelfMetric(
+        "spanflow.processor.queue.bytes",
+        "up-down counter",
+        "By",
+        "What waits in a stage, in bytes.",
+        _each(lambda stage: stage.waiting_bytes),
+        per_stage=True,
+    ),
+    SelfMetric(
+        "spanflow.processor.lag",
+        "gauge",
+        "s",
+        "The age of the oldest thing that waits for Redis (`mirror`) or Postgres (`postgres`), to a tenth of a second.",
+        _each(lambda stage: stage.lag),
+        per_stage=True,
+    ),
+    SelfMetric(
+        "spanflow.flows.open",
+        "up-down counter",
+        "{flow}",
+        "Flows that are not complete.",
+        _one(lambda counts: counts.open_flows),
+    ),
+    SelfMetric(
+        "spanflow.flows.open.bytes",
+        "up-down counter",
+        "By",
+        "What is held of flows that are not complete.",
+        _one(lambda counts: counts.open_bytes),
+    ),
+    SelfMetric(
+        "spanflow.spool.size",
+        "up-down counter",
+        "By",
+        "What waits on disk until Postgres takes it, with what was taken over from processes that are gone.",
+        _archive(lambda archive: archive.spool_bytes),
+    ),
+    SelfMetric(
+        "spanflow.spool.written",
+        "counter",
+        "{flow}",
+        "Finished flows that went to the spool.",
+        _archive(lambda archive: archive.spooled),
+    ),
+    SelfMetric(
+        "spanflow.spool.replayed",
+        "counter",
+        "{flow}",
+        "Finished flows that came out of the spool into Postgres.",
+        _archive(lambda archive: archive.replayed),
+    ),
+    SelfMetric(
+        "spanflow.spool.usable",
+        "gauge",
+        "1",
+        "0 when nothing could be spooled when that was last tried or looked at (every ten seconds), else 1.",
+        _archive(lambda archive: int(not archive.spool_problem)),
+    ),
+    SelfMetric(
+        "spanflow.spool.unreadable",
+        "up-down counter",
+        "{file}",
+        "Segments and folders of the spool that cannot be read for now.",
+        _archive(lambda archive: archive.unreadable),
+    ),
+    SelfMetric(
+        "spanflow.archive.poisoned",
+        "counter",
+        "{record}",
+        "Records that Postgres refuses for what they hold; they are in the table `poison_records`.",
+        _archive(lambda archive: archive.poisoned),
+    ),
+)

@@ -163,7 +163,8 @@ class Settings(SharedSettings):
     flush_timeout: float = setting(
         "SPANFLOW_FLUSH_TIMEOUT",
         5.0,
-        "Seconds that a stopping application waits at most for its last flows to be stored.",
+        "Seconds that a gateway's end takes at most once its application has stopped: until its last flows are stored, "
+        "or spooled, and exporters have sent what they hold.",
         parse=seconds(0, 300),
     )
 

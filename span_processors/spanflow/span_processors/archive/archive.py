@@ -102,6 +102,9 @@ class ArchiveSink:
 
     @property
     def state(self) -> ArchiveState:
+        return self.read_state()
+
+    def read_state(self) -> ArchiveState:
         return ArchiveState(
             self._spool.size,
             self._spool.appended,
@@ -161,7 +164,7 @@ class ArchiveSink:
         return self._replay.next_look
 
     def hurry(self, deadline: float) -> None:
-        """The process is ending: a delivery that goes on has to be over by then. Called by another thread."""
+        """The process is ending: a delivery that goes on has to be over by then. Called by other threads."""
         self._line.hurry(deadline)
 
     def close(self, deadline: float) -> None:

@@ -289,7 +289,7 @@ class Encoder:
             ),
             _NOTHING,
         )
-        said, hidden = self._redactor.attributes(activity.data)
+        said, hidden = self._redactor.recorded(activity.data)
         flow.redacted += hidden
         data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
         flow.add_activity(data)

@@ -53,7 +53,7 @@ class ProcessInfo:
             self._resource = resource
             about = self._attributes(resource.attributes)
             if resource.schema_url:
-                about["schema_url"] = resource.schema_url
+                about["schema_url"] = self._text(resource.schema_url)
             self._described["resource"] = about
             self._encoded = orjson.dumps(self._described)
 
@@ -62,13 +62,13 @@ class ProcessInfo:
         return self._encoded
 
     def _learn_scope(self, scope: InstrumentationScope) -> str:
-        name = safe_text(scope.name)
-        key = f"{name}@{safe_text(scope.version)}" if scope.version else name
+        name = self._text(scope.name)
+        key = f"{name}@{self._text(scope.version)}" if scope.version else name
         about: dict[str, Any] = {"name": name}
         if scope.version:
-            about["version"] = safe_text(scope.version)
+            about["version"] = self._text(scope.version)
         if scope.schema_url:
-            about["schema_url"] = safe_text(scope.schema_url)
+            about["schema_url"] = self._text(scope.schema_url)
         if scope.attributes:
             about.update(self._attributes(scope.attributes))
         # A new object each time: the mirror's thread may be reading the old bytes.
@@ -80,3 +80,6 @@ class ProcessInfo:
         clean, _ = self._redactor.attributes(dict(attributes))
         values, types = SafeValues().attributes(clean)
         return {"attributes": values, "types": types} if types else {"attributes": values}
+
+    def _text(self, text: str) -> str:
+        return safe_text(self._redactor.text(text)[0])

@@ -28,6 +28,7 @@ from spanflow.span_processors.encoding.span_events import (
     to_json,
 )
 from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redaction.trace_states import redacted_trace_state
 from spanflow.span_processors.tree.span_record import merged
 
 _ABSENT: Final = object()
@@ -72,7 +73,17 @@ class SpanEncoder:
         if more:
             clean = {**clean, **more}
         shown, _ = self._redactor.text(name)
-        part = start_part(span, shown, clean, event_type, self._process.instance_id, self._process.scope_key(scope))
+        state, count = redacted_trace_state(context.trace_state, self._redactor)
+        hidden += count
+        part = start_part(
+            span,
+            shown,
+            clean,
+            event_type,
+            self._process.instance_id,
+            self._process.scope_key(scope),
+            state.to_header(),
+        )
         links = tuple(span.links)
         if links:
             part["links"], count = links_of(links, self._redactor)
@@ -116,8 +127,10 @@ class SpanEncoder:
         event_type = self._types.of(span.name, attributes)
         scope = self._process.scope_key(span.instrumentation_scope)
         clean = {**clean, **more}
+        state, count = redacted_trace_state(context.trace_state, self._redactor)
+        hidden += count
         part = {
-            **start_part(span, name, clean, event_type, self._process.instance_id, scope),
+            **start_part(span, name, clean, event_type, self._process.instance_id, scope, state.to_header()),
             **end_part(span, clean, event_type != names.PLAIN_SPAN),
         }
         hidden += in_name + self._add_what_ends(part, span, 0)

@@ -13,6 +13,7 @@ from spanflow.span_processors.event.event import made_safe
 from spanflow.span_processors.event.json_safe import is_plain
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redaction.trace_states import redacted_trace_state
 
 #: What a span is: a checkpoint's type, or `names.PLAIN_SPAN`. Asked with its name and its attributes.
 #: A type that a span says of itself is taken as that whatever its name, or never: answers are remembered by type.
@@ -60,9 +61,15 @@ def kind_of(span: ReadableSpan) -> str:
 
 
 def start_part(
-    span: ReadableSpan, name: str, attributes: Mapping[str, Any], event_type: str, process: str, scope: str
+    span: ReadableSpan,
+    name: str,
+    attributes: Mapping[str, Any],
+    event_type: str,
+    process: str,
+    scope: str,
+    trace_state: str,
 ) -> Part:
-    """What is known when a span starts. `name` and `attributes` have been redacted."""
+    """What is known when a span starts. `name`, `attributes` and `trace_state` have been redacted."""
     context = span.context
     parent = span.parent
     part: Part = {
@@ -77,8 +84,8 @@ def start_part(
     }
     if scope:
         part["scope"] = scope
-    if context is not None and context.trace_state:
-        part["trace_state"] = context.trace_state.to_header()
+    if trace_state:
+        part["trace_state"] = trace_state
     if attributes:
         part["attributes"] = attributes
     return part
@@ -103,9 +110,8 @@ def logs_of(events: tuple[SpanEvent, ...], redactor: Redactor) -> tuple[list[Par
     logs: list[Part] = []
     hidden = 0
     for event in events:
-        name, in_name = redactor.text(event.name)
-        attributes, in_values = redactor.attributes(dict(event.attributes or {}))
-        hidden += in_name + in_values
+        name, attributes, count = redactor.event(event.name, dict(event.attributes or {}))
+        hidden += count
         log: Part = {"name": name, "time_ns": str(event.timestamp)}
         if attributes:
             log["attributes"] = attributes
@@ -121,7 +127,9 @@ def links_of(links: tuple[Link, ...], redactor: Redactor) -> tuple[list[Part], i
         context = link.context
         part: Part = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
         if context.trace_state:
-            part["trace_state"] = context.trace_state.to_header()
+            state, count = redacted_trace_state(context.trace_state, redactor)
+            part["trace_state"] = state.to_header()
+            hidden += count
         if context.trace_flags:
             part["flags"] = int(context.trace_flags)
         attributes, count = redactor.attributes(dict(link.attributes or {}))

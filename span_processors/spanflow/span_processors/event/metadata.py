@@ -11,165 +11,13 @@ from typing import Any, Final, cast
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.metadata_names import METADATA_WORDS, is_metadata
 from spanflow.span_processors.shared_settings import SharedSettings
 
 #: Names of things are short; whatever is longer says something.
 MAX_TEXT: Final = 200
 _MAX_ITEMS: Final = 100
 
-_ATTRIBUTES: Final = frozenset(
-    {
-        names.ATTR_USER_ID,
-        names.ATTR_USER_EMAIL,
-        names.ATTR_USER_FULL_NAME,
-        *names.USER_ID_ALIASES,
-        *names.USER_EMAIL_ALIASES,
-        *names.SESSION_ID_ALIASES,
-        names.ATTR_SESSION_ID,
-        names.ATTR_CONVERSATION_ID,
-        names.ATTR_CHECKPOINT_TYPE,
-        names.ATTR_WITHIN,
-        names.ATTR_REPORTED,
-        names.ATTR_FLOW_SESSION_ID,
-        names.ATTR_SOURCE,
-        names.ATTR_OUTCOME,
-        names.ATTR_MONITORED,
-        names.ATTR_REDACTED,
-        "client.port",
-        "code.function.name",
-        "db.collection.name",
-        "db.namespace",
-        "db.operation",
-        "db.operation.name",
-        "db.response.returned_rows",
-        "db.response.status_code",
-        "db.system",
-        "db.system.name",
-        "error.type",
-        "exception.type",
-        "gen_ai.agent.id",
-        "gen_ai.agent.name",
-        "gen_ai.operation.name",
-        "gen_ai.output.type",
-        "gen_ai.provider.name",
-        "gen_ai.request.choice.count",
-        "gen_ai.request.frequency_penalty",
-        "gen_ai.request.max_tokens",
-        "gen_ai.request.model",
-        "gen_ai.request.presence_penalty",
-        "gen_ai.request.seed",
-        "gen_ai.request.stream",
-        "gen_ai.request.temperature",
-        "gen_ai.request.top_k",
-        "gen_ai.request.top_p",
-        "gen_ai.response.finish_reasons",
-        "gen_ai.response.id",
-        "gen_ai.response.model",
-        "gen_ai.response.time_to_first_chunk",
-        "gen_ai.system",
-        "gen_ai.token.type",
-        "gen_ai.tool.call.id",
-        "gen_ai.tool.name",
-        "gen_ai.tool.type",
-        "http.method",
-        "http.request.body.size",
-        "http.request.method",
-        "http.request.resend_count",
-        "http.response.body.size",
-        "http.response.status_code",
-        "http.route",
-        "http.scheme",
-        "http.status_code",
-        "jsonrpc.protocol.version",
-        "jsonrpc.request.id",
-        "mcp.method.name",
-        "mcp.protocol.version",
-        "mcp.session.id",
-        "messaging.operation.type",
-        "messaging.system",
-        "net.peer.name",
-        "net.peer.port",
-        "network.peer.port",
-        "network.protocol.name",
-        "network.protocol.version",
-        "network.transport",
-        "openinference.span.kind",
-        "rpc.grpc.status_code",
-        "rpc.jsonrpc.error_code",
-        "rpc.method",
-        "rpc.response.status_code",
-        "rpc.service",
-        "rpc.system",
-        "server.address",
-        "server.port",
-        "thread.id",
-        "url.scheme",
-    }
-)
-#: Counts of tokens, whatever they are called next year.
-_PREFIXES: Final = ("gen_ai.usage.",)
-#: Words of a checkpoint's own data (`checkpoint("tool_call", mcp="qa")`) that name, count or measure.
-_WORDS: Final = frozenset(
-    {
-        "allowed",
-        "attempt",
-        "attempts",
-        "available",
-        "blocked",
-        "bytes",
-        "cache_write_tokens",
-        "cached",
-        "cached_tokens",
-        "call_id",
-        "cost",
-        "count",
-        "duration_ms",
-        "error_type",
-        "finish_reason",
-        "finish_reasons",
-        "gate",
-        "input_tokens",
-        "kept",
-        "limit",
-        "max_tokens",
-        "mcp",
-        "mcp_server",
-        "method",
-        "model",
-        "output_tokens",
-        "passed",
-        "protocol_version",
-        "provider",
-        "remaining",
-        "request_id",
-        "response_id",
-        "response_model",
-        "retries",
-        "role",
-        "rows",
-        "safe",
-        "scanner",
-        "score",
-        "server",
-        "server_address",
-        "size",
-        "status",
-        "status_code",
-        "temperature",
-        "threshold",
-        "time_to_first_token_ms",
-        "tokens",
-        "tokens_used",
-        "tool",
-        "tool_name",
-        "tool_type",
-        "tools",
-        "total_tokens",
-        "transport",
-        "used",
-        "version",
-    }
-)
 #: Fields of an event that hold no words of anybody. `status_message` and `trace_state` are not among them.
 _FIELDS: Final = frozenset(
     {
@@ -201,8 +49,8 @@ class Metadata:
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         added = frozenset(more)
-        data = {names.ATTR_DATA_PREFIX + word for word in _WORDS | {key for key in added if "." not in key}}
-        self._keys = _ATTRIBUTES | added | data
+        data = {names.ATTR_DATA_PREFIX + word for word in METADATA_WORDS | {key for key in added if "." not in key}}
+        self._keys = added | data
 
     @classmethod
     def from_settings(cls, settings: SharedSettings) -> "Metadata":
@@ -210,7 +58,7 @@ class Metadata:
 
     def holds(self, key: str, value: Any) -> bool:
         """Whether an attribute is metadata. Everything else here follows from this answer."""
-        return (key in self._keys or key.startswith(_PREFIXES)) and _is_short(value)
+        return (key in self._keys or is_metadata(key, value)) and _is_short(value)
 
     def event(self, event: Event) -> Event:
         """The event without contents. What it is given stays as it is."""

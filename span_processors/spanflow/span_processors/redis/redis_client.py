@@ -4,6 +4,7 @@ redis-py waits up to 58 seconds for a silent server by default. Whoever uses the
 loop of its own that decides when to try again.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
@@ -111,22 +112,25 @@ def _sentinels_of(client: Any) -> list[Any]:
     return list(manager.sentinels) if manager is not None else []
 
 
-def connection_options(settings: SharedSettings) -> dict[str, Any]:
-    """What every connection of ours has in common. RESP2 has one shape of answers in all versions of redis-py."""
+def connection_options(settings: SharedSettings, within: float = math.inf) -> dict[str, Any]:
+    """What every connection of ours has in common. RESP2 has one shape of answers in all versions of redis-py.
+
+    `within`: seconds that are left for whoever connects.
+    """
     return {
         "protocol": 2,
-        "socket_timeout": settings.redis_timeout,
-        "socket_connect_timeout": settings.redis_timeout,
+        "socket_timeout": min(settings.redis_timeout, within),
+        "socket_connect_timeout": min(settings.redis_timeout, within),
     }
 
 
-def sentinel_of(settings: SharedSettings, address: RedisAddress) -> Sentinel:
+def sentinel_of(settings: SharedSettings, address: RedisAddress, within: float = math.inf) -> Sentinel:
     """The Sentinels of an address, to ask which server is the master now."""
-    return Sentinel(list(address.nodes), sentinel_kwargs=_sentinel_kwargs(settings, address))  # type: ignore[no-untyped-call]
+    return Sentinel(list(address.nodes), sentinel_kwargs=_sentinel_kwargs(settings, address, within))  # type: ignore[no-untyped-call]
 
 
-def _sentinel_kwargs(settings: SharedSettings, address: RedisAddress) -> dict[str, Any]:
-    return {**connection_options(settings), **address.sentinel_options}
+def _sentinel_kwargs(settings: SharedSettings, address: RedisAddress, within: float = math.inf) -> dict[str, Any]:
+    return {**connection_options(settings, within), **address.sentinel_options}
 
 
 def _sentinel_address(url: str) -> RedisAddress:

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _READ_SIZE: Final = 65_536
 _WRITE_SIZE: Final = 262_144
 _INCOMPLETE: Final = object()
+#: A deadline that is over still gives a connection a moment: a time limit of 0 would mean something else to a socket.
+_SHORTEST_WAIT: Final = 0.01
 _WORD: Final = b"$%d\r\n%b\r\n"
 
 
@@ -109,7 +111,7 @@ class RawLink:
             return []
         try:
             if self._socket is None:
-                self._connect()
+                self._connect(deadline)
             return self._round_trip(commands, deadline)
         except (OSError, RedisError, hiredis.HiredisError) as why:
             self.close()
@@ -129,8 +131,8 @@ class RawLink:
     # redis-py compares process ids before it shuts a socket down, so dropping the connection is enough here.
     forget = close
 
-    def _connect(self) -> None:
-        connection = self._new_connection()
+    def _connect(self, deadline: float) -> None:
+        connection = self._new_connection(max(_SHORTEST_WAIT, deadline - time.monotonic()))
         connection.connect()
         self._connection = connection
         # There is no public way to the socket that redis-py has connected, wrapped and authenticated.
@@ -138,12 +140,12 @@ class RawLink:
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         _log.info("connected to Redis")
 
-    def _new_connection(self) -> Any:
-        options = connection_options(self._settings)
+    def _new_connection(self, within: float) -> Any:
+        options = connection_options(self._settings, within)
         if self._address.kind != SENTINEL:
             pool = redis.ConnectionPool.from_url(self._address.url, **options)
             return pool.make_connection()
-        sentinel = sentinel_of(self._settings, self._address)
+        sentinel = sentinel_of(self._settings, self._address, within)
         try:
             host, port = sentinel.discover_master(self._address.service)  # type: ignore[no-untyped-call]
         finally:

@@ -1,6 +1,7 @@
 """Owns one sink's bounded queue, its threads and the accounting. A sink that is slow or away holds up no other."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
@@ -38,7 +39,8 @@ class SinkRunner(Generic[T]):
         hurry: Callable[[float], None] = lambda deadline: None,
         on_refused: Callable[[T], None] = lambda item: None,
     ) -> None:
-        """`hurry` is told, by the thread that shuts down, until when a delivery that goes on just then has to end.
+        """`hurry` is told, by the thread that shuts down, until when a delivery that goes on just then has to end;
+        infinity takes that back.
 
         `on_refused` hears of every item that finds no room, on the offering thread, before what came after it is taken.
         """
@@ -138,6 +140,32 @@ class SinkRunner(Generic[T]):
             finally:
                 self._flushing -= 1
         return True
+
+    def settle(self, deadline: float) -> bool:
+        """Like `flush`, but what the server has not taken when the spare part of the time begins is set aside.
+
+        For a process that is probably about to end without another word. If it goes on, so does everything.
+        """
+        left = max(0.0, deadline - self._clock.monotonic())
+        if self.flush(deadline - left * self._limits.spare):
+            return True
+        if not self._limits.spare:
+            return False
+        # What is with the server just now comes back at once, and the sink's own thread sets it aside.
+        self._hurry(self._clock.monotonic())
+        try:
+            while (batch := self._take_waiting()).items:
+                receipt = self._set_aside(batch.items)
+                self._queue.settle(batch, receipt)
+                if receipt.again:
+                    break
+            return self.flush(deadline)
+        finally:
+            self._hurry(math.inf)
+
+    def _take_waiting(self) -> Batch[T]:
+        with self._changed:
+            return self._queue.take_locked(self._limits.batch_items, self._limits.batch_bytes)
 
     def shutdown(self, deadline: float) -> bool:
         """Deliver what is queued, then end the threads. True when nothing was lost on the way."""

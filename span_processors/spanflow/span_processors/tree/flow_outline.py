@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from spanflow.span_processors.event.event import Event
-from spanflow.span_processors.tree.tree import Tree, build_tree
+from spanflow.span_processors.tree.tree import Tree, build_tree, places_in
 
 #: The parent of what stands at the top.
 NO_PARENT = -1
@@ -62,11 +62,6 @@ def outline_of(in_order: Sequence[Event]) -> Outline:
 
 
 def _outline_of_tree(tree: Tree) -> Outline:
-    places: dict[str, int] = {}
-    entries: list[Event | None] = []
-    parents: list[int] = []
-    for node in tree.walk():
-        places[node.node_id] = len(entries)
-        entries.append(node.entry)
-        parents.append(NO_PARENT if node.parent is None else places[node.parent.node_id])
+    nodes, parents = places_in(tree)
+    entries = [node.entry for node in nodes]
     return Outline(entries, parents, [entry for entry in entries if entry is not None])

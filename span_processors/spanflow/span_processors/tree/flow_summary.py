@@ -9,6 +9,7 @@ from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.flow_outcome import verdict_of
 from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline, outline_of
 from spanflow.span_processors.tree.prices import NO_PRICES, Price, PriceTable
+from spanflow.span_processors.tree.same_call import same_calls
 from spanflow.span_processors.tree.token_usage import counted_calls, total_usage, whole_number
 from spanflow.span_processors.tree.tree import in_start_order, time_of
 
@@ -90,7 +91,7 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
         started_ns=first_start(events),
         ended_ns=time_of(root, "end_ns") if root and root["phase"] == names.END else None,
         span_count=len(outline.known),
-        checkpoint_count=len(event_types) - event_types.count(None) - event_types.count(names.PLAIN_SPAN),
+        checkpoint_count=_checkpoint_count(outline),
         error_count=[entry.get("status") for entry in outline.known].count(names.STATUS_ERROR),
         denied_count=outline.outcomes.count(names.OUTCOME_DENIED),
         tokens_in=usage.tokens_in,
@@ -101,6 +102,13 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
         mcp_servers=tuple(used.mcp_servers),
         models=tuple(used.models),
     )
+
+
+def _checkpoint_count(outline: Outline) -> int:
+    """Steps, each counted once however many spans tell of it."""
+    types = outline.event_types
+    count = len(types) - types.count(None) - types.count(names.PLAIN_SPAN)
+    return count if count < 2 else count - len(same_calls(outline.entries, outline.parents))
 
 
 def first_start(in_order: Iterable[Event]) -> int | None:

@@ -13,6 +13,7 @@ import orjson
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.http_answer import outcome_of
+from spanflow.span_processors.tree.same_call import same_calls
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
@@ -50,6 +51,8 @@ class Node:
     state: str | None = None
     #: Its parent is (also) its descendant; it was put at the top instead.
     in_cycle: bool = False
+    #: It tells of the same call as the nearest checkpoint above it.
+    same_call: bool = False
 
     @property
     def placeholder(self) -> bool:
@@ -80,6 +83,8 @@ class Node:
             shown["placeholder"] = True
         if self.in_cycle:
             shown["in_cycle"] = True
+        if self.same_call:
+            shown["same_call"] = True
         for key, value in (self.entry or {}).items():
             if key not in _NOT_SHOWN:
                 shown[key] = value
@@ -148,7 +153,21 @@ def build_tree(entries: Iterable[Event], outlook: Outlook | None = None) -> Tree
     _break_cycles(tree)
     roots.sort(key=_root_order)
     _set_states(tree, outlook or NOTHING_KNOWN)
+    _mark_same_calls(tree)
     return tree
+
+
+def places_in(tree: Tree) -> tuple[list[Node], list[int]]:
+    """The nodes in reading order, and the place of each one's parent, -1 at the top."""
+    nodes = list(tree.walk())
+    places = {node.node_id: place for place, node in enumerate(nodes)}
+    return nodes, [-1 if node.parent is None else places[node.parent.node_id] for node in nodes]
+
+
+def _mark_same_calls(tree: Tree) -> None:
+    nodes, parents = places_in(tree)
+    for place in same_calls([node.entry for node in nodes], parents):
+        nodes[place].same_call = True
 
 
 def _break_cycles(tree: Tree) -> None:

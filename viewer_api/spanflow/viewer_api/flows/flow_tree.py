@@ -9,10 +9,9 @@ from typing import Any
 from spanflow.span_processors import names
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.facts import NodeFacts, critical_path, facts_of
-from spanflow.span_processors.tree.flow_outline import NO_PARENT
 from spanflow.span_processors.tree.flow_summary import summary_of
 from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls
-from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree
+from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree, places_in
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.summaries import shown_live
 from spanflow.viewer_api.http.responses import encode
@@ -129,8 +128,6 @@ def _sums(tree: Tree) -> dict[str, Below]:
 
 def _counted(tree: Tree) -> dict[str, TokenCounts]:
     """The nodes whose tokens count, by node id."""
-    nodes = list(tree.walk())
-    places = {node.node_id: place for place, node in enumerate(nodes)}
-    parents = [NO_PARENT if node.parent is None else places[node.parent.node_id] for node in nodes]
+    nodes, parents = places_in(tree)
     calls = counted_calls([node.entry for node in nodes], parents)
     return {nodes[place].node_id: counts for place, counts in calls.items()}

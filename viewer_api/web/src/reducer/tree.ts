@@ -1,5 +1,6 @@
 import type { SpanEvent } from "./event";
 import { outcomeOf } from "./httpAnswer";
+import { markSameCalls } from "./sameCall";
 import { compareText } from "./text";
 
 export type NodeState = "running" | "slow" | "stalled" | "lost" | "ended";
@@ -22,6 +23,8 @@ export interface TreeNode {
   depth: number;
   state: NodeState | null;
   inCycle: boolean;
+  /** It tells of the same call as the nearest checkpoint above it. */
+  sameCall: boolean;
   readonly startNs: bigint | undefined;
   /** When it ended; undefined while it is open. */
   readonly endNs: bigint | undefined;
@@ -71,6 +74,7 @@ export function buildTree(entries: readonly SpanEvent[], outlook: Outlook = {}):
   roots.sort(compareRoots);
   const tree = { roots, nodes };
   setStates(tree, outlook);
+  markSameCalls(walk(tree));
   return tree;
 }
 
@@ -93,6 +97,7 @@ export function rowOf(node: TreeNode): Record<string, unknown> {
   ];
   if (node.entry === undefined) head.push(["placeholder", true]);
   if (node.inCycle) head.push(["in_cycle", true]);
+  if (node.sameCall) head.push(["same_call", true]);
   const rest: [string, unknown][] = Object.entries(node.entry ?? {}).filter(([key]) => !NOT_SHOWN.has(key));
   if (node.entry !== undefined) {
     const { outcome, reason } = outcomeOf(node.entry);
@@ -112,6 +117,7 @@ function newNode(nodeId: string, entry: SpanEvent | undefined): TreeNode {
     depth: 0,
     state: null,
     inCycle: false,
+    sameCall: false,
     startNs: toNs(entry?.start_ns),
     endNs: ended ? toNs(entry.end_ns) : undefined,
   };

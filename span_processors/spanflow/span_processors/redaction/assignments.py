@@ -1,0 +1,122 @@
+"""Secrets behind their name inside a text: `password=hunter2`, `"api_key": "abc"`, `Cookie: a=1; b=2`, `--pwd abc`."""
+
+import re
+from typing import Final
+
+from spanflow.span_processors.redaction.secret_names import secrecy
+
+HIDDEN: Final = "[redacted]"
+
+#: What stands between a name and its value. An option of a command may do with a space.
+_SEPARATOR: Final = r"(?:(?:\\{0,15}+[\"'])?+[\])]{0,2}+\s{0,8}+(?:=>|:=|[:=]|%3a|%3d)\s{0,8}+|(?P<space> {1,8}+))?+"
+
+
+def _names(stem: str, before: str = "", after: str = "") -> tuple[str, re.Pattern[str]]:
+    """Names from a telling word on. One without a separator matches as well, so that it is not read again."""
+    return stem, re.compile(f"{before}(?P<name>{stem}{after}[a-z0-9_.-]*+){_SEPARATOR}")
+
+
+#: For a text in lower case; each begins with a literal, which the interpreter finds quickly.
+_NAMES: Final = (
+    *(_names(stem) for stem in "pass pwd secret token authorization cookie credential jwt otp cvv cvc bearer".split()),
+    _names("key", before=r"(?<=[a-z0-9_ .-])"),
+    _names("card", after="[ _-]?number"),
+    _names("connection", after="[ _-]?string"),
+    _names("signature"),
+)
+_NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+_LONGEST_BEGINNING: Final = 32
+#: Names whose value is all of the line: it has spaces, and cookies are separated by semicolons.
+_OF_LINES: Final = ("authorization", "cookie", "cookies")
+#: In front of `token`, where a number follows, one of these says that tokens were counted.
+_COUNTED: Final = ("max", "min", "input", "output", "prompt", "completion", "total", "num", "count", "limit", "used")
+
+#: A quoted text with escapes, also one whose quotes are escaped themselves; something in brackets; a word. Quotes and
+#: brackets need no end: the text may have been cut.
+_VALUE: Final = re.compile(
+    r"(?P<escape>\\{1,15}+)[\"'](?:[^\\\"']++|(?!(?P=escape)[\"'])\\++[\"']?+)*+(?:(?P=escape)[\"'])?+"
+    r"|[bfruBFRU]{0,2}+\"(?:[^\"\\]++|\\.?+)*+\"?+"
+    r"|[bfruBFRU]{0,2}+'(?:[^'\\]++|\\.?+)*+'?+"
+    r"|(?:\([^()\n]*+\)?+|\[[^\[\]\n]*+\]?+|\{[^{}\n]*+\}?+)[^\s\"'&,;<>]*+"
+    r"|[^\s\"'&,;<>]++",
+    re.DOTALL,
+)
+_LINE: Final = re.compile(
+    r"(?:[Dd]igest|DIGEST) (?:[A-Za-z]++ ?= ?(?:\"[^\"\n]*+\"?+|[^\s,\"]++),? {0,4}+)++|[^\s\"'\\\[{(][^\n\"']*+"
+)
+_QUOTE: Final = re.compile(r"[bfruBFRU]{0,2}\\{0,15}+[\"']")
+#: What was hidden before, without what may stand behind it.
+_HIDDEN_OPEN: Final = HIDDEN.rstrip("]")
+_OPENING: Final = frozenset("([{")
+
+
+def hide_assigned(text: str, lowered: str, most: int) -> tuple[str, int]:
+    """The text with such values hidden, `most` of them at most. `lowered` is the text in lower case."""
+    if not (":" in text or "=" in text or "%3" in text or " -" in text or text[0] == "-"):
+        return text, 0
+    parts: list[str] = []
+    done = count = 0
+    for match in _assigned(lowered):
+        if match.start() < done:
+            continue
+        end = _end_of_value(match, text)
+        if end is None:
+            continue
+        start = match.end()
+        quote = _QUOTE.match(text, start, end)
+        parts += text[done:start], f"{quote[0]}{HIDDEN}{quote[0].lstrip('bfruBFRU')}" if quote else HIDDEN
+        done = end
+        count += 1
+        if count > most:
+            break
+    if not count:
+        return text, 0
+    parts.append(text[done:])
+    return "".join(parts), count
+
+
+def _assigned(lowered: str) -> list[re.Match[str]]:
+    """Names that something is assigned to, in order."""
+    found = [
+        match
+        for stem, names in _NAMES
+        if stem in lowered
+        for match in names.finditer(lowered)
+        if match.end() > match.end("name")
+    ]
+    found.sort(key=_start)
+    return found
+
+
+def _start(match: re.Match[str]) -> int:
+    return match.start()
+
+
+def _end_of_value(match: re.Match[str], text: str) -> int | None:
+    """Where the secret value behind a name ends; None if there is none."""
+    start = match.end()
+    before = text[max(0, match.start() - _LONGEST_BEGINNING) : match.start()]
+    beginning = before.rstrip(_NAME_CHARACTERS)
+    if beginning == before and before[-1:] == " ":
+        beginning = before[:-1].rstrip(_NAME_CHARACTERS)  # `API key: …`
+    name = before[len(beginning) :] + text[match.start() : match.end("name")]
+    if match["space"] and not name.startswith("-"):
+        return None
+    kind = secrecy(name)
+    if kind is None:
+        return None
+    of_line = match["name"] in _OF_LINES and not match["space"]
+    found = (_LINE.match(text, start) if of_line else None) or _VALUE.match(text, start)
+    if found is None:
+        return None
+    value = _without_closing(found[0])
+    if not value or value.strip("bfruBFRU'\"\\ ").rstrip(")]}") == _HIDDEN_OPEN:
+        return None
+    if kind == "token" and value.isdecimal() and before.rstrip(" _.-").lower().endswith(_COUNTED):
+        return None
+    return start + len(value)
+
+
+def _without_closing(value: str) -> str:
+    """The value without the brackets behind it that belong to what stands around."""
+    return value if value[0] in "'\"\\" or not _OPENING.isdisjoint(value) else value.rstrip(")]}")
