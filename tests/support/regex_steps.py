@@ -7,8 +7,8 @@ same order: where it takes quadratic steps, Python's takes quadratic time.
 import random
 import re
 from collections.abc import Iterator
-from re import _constants as ops  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as ops  # type: ignore[attr-defined, unused-ignore]
+from re import _parser as parser  # type: ignore[attr-defined, unused-ignore]
 from typing import Any
 
 _ONE_CHARACTER = frozenset({ops.LITERAL, ops.NOT_LITERAL, ops.IN, ops.ANY})
