@@ -12,6 +12,7 @@ from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.span_processors.tree.prices import Price, PriceTable
 from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.event_strategies import events
+from tests.support.flow_parts import span
 from tests.support.vectors import expanded, vectors
 
 PRICES = PriceTable(exact={"stand-in-1": Price(0.25, 0.5, 0.125, 0.25)})
@@ -270,3 +271,15 @@ def test_ten_thousand_failed_steps_within_each_other_are_quick() -> None:
     begin = time.perf_counter()
     assert summary_of(deep).error_count == 10_000
     assert time.perf_counter() - begin < 5
+
+
+def test_a_step_that_the_gateway_reported_and_an_instrumentation_saw_counts_once() -> None:
+    reported = {"flow.checkpoint.type": "tool_call", "flow.reported": True}
+    seen = [span(1), span(2, 1, event_type="llm_thinking"), span(3, 2, event_type="tool_call")]
+    assert summary_of(seen).checkpoint_count == 2
+    own = [
+        span(4, 1, event_type="tool_call", attributes=reported),
+        span(5, 1, event_type="auth_check", attributes={"flow.checkpoint.type": "auth_check"}),
+        span(6, 1, event_type="span", attributes={"flow.checkpoint.type": "span"}),
+    ]
+    assert summary_of([*seen, *own]).checkpoint_count == 2

@@ -94,6 +94,26 @@ def test_where_the_gateway_reports_its_steps_they_are_all_that_is_shown() -> Non
     assert seen_only == ["sdk", "mcp"]
 
 
+def test_the_outermost_span_of_a_call_stands_for_it_as_soon_as_it_has_started() -> None:
+    def call(node_id: str, parent_id: str, tool: str, phase: str = "end") -> Event:
+        attributes = {"gen_ai.tool.name": tool}
+        return entry(node_id=node_id, parent_id=parent_id, phase=phase, event_type="tool_call", attributes=attributes)
+
+    flow = [
+        call("step", "server", "look", phase="start"),
+        entry(node_id="http", parent_id="step"),
+        call("sdk", "http", "qa-look"),
+        call("other", "step", "find"),
+    ]
+    assert [(message["node_id"], message["parent_id"]) for message in flow_events(flow)] == [
+        ("step", None),
+        ("other", "step"),
+    ]
+    live = CheckpointAncestry(flow[:3])
+    live.add({"phase": "end", "node_id": "step", "event_type": "tool_call"})
+    assert not live.shows("sdk") and live.shows("step")
+
+
 def test_a_message_reads_back_as_the_same_checkpoint() -> None:
     message = flow_event(TOOL_CALL, "think", Identity(session_id="s-1"))
     again = FlowReducer([cast(Event, message)]).entries()[0]

@@ -15,6 +15,7 @@ from tests.support.api_page import Example
 #: The page's «now».
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _LATELY = timedelta(days=40)
 _STEP = timedelta(seconds=30)
 #: Signed tokens are recognised by their beginning.
@@ -72,6 +73,8 @@ def normalised(value: Any, now: datetime) -> Any:
             steps = round((moment - now) / _STEP)
             return (NOON + steps * _STEP).isoformat().replace("+00:00", "Z")
         return value
+    if _DAY.fullmatch(value):
+        return NOON.date().isoformat() if abs(datetime.fromisoformat(f"{value}T12:00Z") - now) < _LATELY else value
     if signed := _SIGNED.fullmatch(value):
         return _SHOWN_SIGNED[signed[1]]
     return value if len(value) <= _MAX_TEXT else value[:_MAX_TEXT] + "…"

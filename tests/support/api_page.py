@@ -86,9 +86,19 @@ def fill(postgres_dsn: str, data_dir: Path) -> None:
         ).to_bytes()
         for n, (kind, at, data) in enumerate(texts, 1)
     ]
+    lately = time.time_ns() - 3_600_000 * MS
+    direct = [
+        span(11, start_ns=lately, name="POST /mcp"),
+        span(12, 11, start_ns=lately + MS, event_type="tool_call", attributes=tool),
+    ]
+    gateway = Identity("8", "neo@example.com", "Neo", "s-8", None, "mcp_gateway")
     who = Identity("7", "trinity@example.com", "Trinity", "s-1", "c-1", "web")
     with archives_in(postgres_dsn, data_dir) as archives:
-        deliver(archives.make(), part(FLOW, spans, activities=tuple(activities), identity=who))
+        deliver(
+            archives.make(),
+            part(FLOW, spans, activities=tuple(activities), identity=who),
+            part(FLOW + 1, direct, identity=gateway),
+        )
 
 
 def answered(http: httpx.Client) -> Iterator[tuple[Example, httpx.Response]]:

@@ -16,7 +16,7 @@ from tests.support.live_client import BEARER
 from tests.support.poll import eventually_async
 from tests.support.proxy import TcpProxy
 from tests.support.query import query
-from tests.support.viewer_server import RunningViewer
+from tests.support.viewer_server import TOKEN, RunningViewer
 from tests.viewer_api.conftest import MakeFlow, MakeViewer
 
 pytestmark = pytest.mark.anyio
@@ -230,3 +230,19 @@ async def test_messages_that_make_no_sense_are_answered_or_end_the_socket(viewer
         assert (await messages(socket, 1))[0]["code"] == "not_understood"
         await asyncio.wait_for(socket.wait_closed(), 5)
         assert socket.close_code == 4400
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/api/v1/ws", "/api/v1/ws/flows/7", "/legacy/api/v1/ws"])
+async def test_a_token_in_the_address_is_refused_at_once_and_says_what_to_do(viewer: RunningViewer, path: str) -> None:
+    async with websockets.connect(f"{viewer.ws}{path}?token={TOKEN}") as socket:
+        async with asyncio.timeout(3):
+            told = orjson.loads(await socket.recv())
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+    assert (told["code"], "Authorization" in told["detail"]) == ("token_in_address", True)
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4401, "token_in_address")
+    # Who is known by other means gets in all the same.
+    async with websockets.connect(f"{viewer.ws}{path}?token=old", additional_headers=BEARER) as socket:
+        await socket.ping()

@@ -86,7 +86,19 @@ BY_ID = {
     "/api/v1/activities/{activity_id}/details": "/api/v1/activities/{activity}/details",
 }
 #: What shows nothing but what somebody may see, whoever asks.
-LISTS = {"/api/v1/monitoring/users", "/api/v1/monitoring/list", "/api/v1/monitoring/policy", "/api/v1/audit"}
+LISTS = {
+    "/api/v1/monitoring/users",
+    "/api/v1/monitoring/list",
+    "/api/v1/monitoring/policy",
+    "/api/v1/monitoring/components",
+    "/api/v1/audit",
+    "/api/v1/mcp-analytics/overview",
+    "/api/v1/mcp-analytics/top-tools",
+    "/api/v1/mcp-analytics/top-mcps",
+    "/api/v1/mcp-analytics/user-stats",
+    "/api/v1/mcp-analytics/activity-over-time",
+    "/api/v1/mcp-analytics/chat-vs-gateway",
+}
 
 
 def about(template: str, user: str) -> str:

@@ -105,8 +105,12 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
 
 
 def _checkpoint_count(outline: Outline) -> int:
-    """Steps, each counted once however many spans tell of it."""
+    """Steps, each counted once however many spans tell of it. Where the gateway reports its own, those are all."""
     types = outline.event_types
+    said = [entry.get("attributes", _NOTHING) for entry in outline.known]
+    if any([names.ATTR_REPORTED in attributes for attributes in said]):
+        own = [kind for attributes, kind in zip(said, types, strict=True) if names.ATTR_CHECKPOINT_TYPE in attributes]
+        return len(own) - own.count(None) - own.count(names.PLAIN_SPAN)
     count = len(types) - types.count(None) - types.count(names.PLAIN_SPAN)
     return count if count < 2 else count - len(same_calls(outline.entries, outline.parents))
 

@@ -3,7 +3,7 @@
 The Redis channel, the live socket and the routes all show what `flow_event` makes, so they cannot disagree.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from spanflow.span_processors import names
@@ -11,6 +11,7 @@ from spanflow.span_processors.event.event import Event, is_checkpoint
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree.flow_identity import identity_in, identity_of_flow
+from spanflow.span_processors.tree.same_call import is_same_call
 from spanflow.span_processors.tree.tree import NS_PER_MS, time_of
 
 _US_PER_S: Final = 1_000_000
@@ -59,12 +60,13 @@ class CheckpointAncestry:
     """Which spans older dashboards see, and the nearest of them above a span. Feed it what becomes known, in any order.
 
     Where a gateway reports its own steps, they are all that is shown: what instrumentations of its libraries see
-    besides are the same calls once more.
+    besides are the same calls once more. Elsewhere the outermost span of a call stands for it.
     """
 
     def __init__(self, entries: Iterable[Event] = ()) -> None:
         self._parents: dict[str, str | None] = {}
-        self._checkpoints: set[str] = set()
+        #: What is known of each, put together.
+        self._checkpoints: dict[str, Event] = {}
         #: Those of which the gateway itself says that they are steps.
         self._own: set[str] = set()
         self._reported = False
@@ -76,26 +78,36 @@ class CheckpointAncestry:
         if "parent_id" in event:
             self._parents[node_id] = event["parent_id"]
         if is_checkpoint(event):
-            self._checkpoints.add(node_id)
             attributes = event.get("attributes", {})
+            if (before := self._checkpoints.get(node_id)) is not None:
+                event = {**before, **event, "attributes": {**before.get("attributes", {}), **attributes}}
+            self._checkpoints[node_id] = event
             if names.ATTR_CHECKPOINT_TYPE in attributes:
                 self._own.add(node_id)
                 self._reported = self._reported or names.ATTR_REPORTED in attributes
 
     def shows(self, node_id: str) -> bool:
         """Whether this span is a step that older dashboards see."""
-        return node_id in (self._own if self._reported else self._checkpoints)
+        if self._reported:
+            return node_id in self._own
+        entry = self._checkpoints.get(node_id)
+        if entry is None:
+            return False
+        around = next((self._checkpoints[step] for step in self._above(node_id) if step in self._checkpoints), None)
+        return around is None or not is_same_call(entry, around)
 
     def nearest(self, node_id: str) -> str | None:
-        """The node id of the nearest checkpoint above `node_id`, None when there is none."""
-        step = self._parents.get(node_id)
+        """The node id of the nearest step above `node_id`, None when there is none."""
+        return next((step for step in self._above(node_id) if self.shows(step)), None)
+
+    def _above(self, node_id: str) -> Iterator[str]:
+        """The spans above, the nearest first; each once, also where parents run in a circle."""
         passed = {node_id}
+        step = self._parents.get(node_id)
         while step is not None and step not in passed:
-            if self.shows(step):
-                return step
+            yield step
             passed.add(step)
             step = self._parents.get(step)
-        return None
 
 
 def _data(entry: Event) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from spanflow.viewer_api.auth.limits import RateLimits
 from spanflow.viewer_api.auth.own_cookies import keep_own_cookies
 from spanflow.viewer_api.auth.permissions import Principal, Right, Via
 from spanflow.viewer_api.auth.route_access import AccessRule, RouteAccess, inner_path, is_api
-from spanflow.viewer_api.auth.secret_query import hide_secrets
+from spanflow.viewer_api.auth.secret_query import hide_secrets, names_a_secret
 from spanflow.viewer_api.http.problems import Problem, address_too_long, no_such_address, not_signed_in
 
 MAX_BODY: Final = 256 * 1024
@@ -68,6 +68,7 @@ class Gate:
 
     async def _socket(self, declared: AccessRule | None, scope: Scope, receive: Receive, send: Send) -> None:
         # No socket takes parameters, and the server logs the address: a token that somebody put there must not be.
+        scope["state"]["secret_in_address"] = names_a_secret(scope)
         scope["query_string"] = b""
         if not _origin_allowed(scope):
             await _refuse_socket(receive, send, "origin_not_allowed")

@@ -26,6 +26,13 @@ _SECRET: Final = frozenset(
 )
 
 
+def names_a_secret(scope: Scope) -> bool:
+    """Whether a parameter of the address is one that holds a secret."""
+    query: bytes = scope.get("query_string", b"")
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1") if query else ()
+    return any(name.strip().lower() in _SECRET for name, _ in pairs)
+
+
 def hide_secrets(scope: Scope, path: str) -> None:
     """Called first of all. `scope["state"]["query"]` keeps what the callback needs."""
     query: bytes = scope.get("query_string", b"")
@@ -35,7 +42,7 @@ def hide_secrets(scope: Scope, path: str) -> None:
         scope.setdefault("state", {})["query"] = query.decode("latin-1")
         scope["query_string"] = b""
         return
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
-    if any(name.strip().lower() in _SECRET for name, _ in pairs):
+    if names_a_secret(scope):
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
         kept = [(name, value) for name, value in pairs if name.strip().lower() not in _SECRET]
         scope["query_string"] = urlencode(kept, encoding="latin-1").encode()

@@ -17,6 +17,10 @@ from spanflow.viewer_api.viewer import Viewer, viewer_of
 #: The subprotocol that a client offers beside its ticket; a socket must agree to one of those offered.
 PROTOCOL: Final = "spanflow.live.v1"
 _SIGN_IN_SECONDS: Final = 10.0
+_TOKEN_IN_ADDRESS: Final = (
+    "A token does not travel in the address, which servers and proxies log. Send it in the header `Authorization`, or "
+    "as the first message."
+)
 _TICKET_PREFIX: Final = "t."
 
 
@@ -101,6 +105,9 @@ async def _signed_in(
     try:
         if ticket is not None:
             return await viewer.authenticator.by_ticket(ticket, websocket)
+        if websocket.scope["state"].get("secret_in_address"):
+            # Whoever sends it there waits for messages and has no first one to say.
+            raise _TurnedAway(closing.NOT_SIGNED_IN, "token_in_address", _TOKEN_IN_ADDRESS)
         async with viewer.hub.lobby.place(_SIGN_IN_SECONDS):
             first = await connection.receive()
         token = first.get("token")

@@ -1,0 +1,178 @@
+"""How much MCP servers and tools are used: counted from flows, in the shapes that pages about it read."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.identity import Identity
+from tests.support.archives import archives_in, deliver
+from tests.support.flow_parts import MS, part, span
+from tests.support.people import VIEWER_7, ask, write_tokens
+from tests.support.query import query
+from tests.support.viewer_server import RunningViewer
+from tests.viewer_api.conftest import MakeViewer
+
+PREFIX = "/api/v1/mcp-analytics"
+PATHS = ("overview", "top-tools", "top-mcps", "user-stats", "activity-over-time", "chat-vs-gateway")
+
+
+def call(number: int, parent: int, at: int, *, reported: bool = False, seen: bool = False, **data: str) -> Event:
+    """A tool call: reported by the gateway, made by its own checkpoint, or only seen by an instrumentation."""
+    said: dict[str, Any] = {f"flow.data.{name}": value for name, value in data.items() if not seen}
+    if seen:
+        said["gen_ai.tool.name"] = data["tool"]
+    else:
+        said["flow.checkpoint.type"] = "tool_call"
+    if reported:
+        said["flow.reported"] = True
+    return span(number, parent, event_type="tool_call", start_ns=at, attributes=said)
+
+
+@pytest.fixture
+def used(viewer: RunningViewer, postgres_dsn: str, tmp_path: Path) -> Iterator[RunningViewer]:
+    now = time.time_ns() - 3600 * 1000 * MS
+    neo = Identity("7", "neo@matrix.example", None, "s-1", None, "chat")
+    trinity = Identity("8", None, "Trinity", "s-2", None, "mcp_gateway")
+    nobody = Identity("9", session_id="s-3")
+    chat = [
+        span(1, name="POST /ask", start_ns=now),
+        call(2, 1, now + 1, mcp="qa_mcp", tool="list_snapshots", reported=True),
+        call(3, 1, now + 2, tool="list_snapshots", seen=True),
+        call(4, 1, now + 3, mcp="qa_mcp", tool="drop", reported=True),
+    ]
+    again = [span(11, name="POST /ask", start_ns=now), span(12, 11, event_type="auth_check", start_ns=now + 1)]
+    gateway = [
+        span(21, name="POST /mcp", start_ns=now),
+        call(22, 21, now + 1, mcp="qa_mcp", tool="list_snapshots"),
+        call(23, 21, now + 2, mcp="files", tool="read"),
+        call(24, 21, now + 3, mcp="files", tool="read"),
+        span(25, 24, name="HTTP POST", start_ns=now + 4),
+        call(26, 25, now + 5, tool="files-read", seen=True),
+    ]
+    plain = [span(31, name="POST /ask", start_ns=now), call(32, 31, now + 1, tool="search", seen=True)]
+    silent = [span(41, name="WebSocket /ws", start_ns=now)]
+    old = [span(51, start_ns=now - 86400 * 60 * 1000 * MS), call(52, 51, now - 86400 * 60 * 1000 * MS, tool="old")]
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        receipt = deliver(
+            archives.make(),
+            part(1, chat, identity=neo),
+            part(2, again, identity=neo),
+            part(3, gateway, identity=trinity),
+            part(4, plain, identity=nobody),
+            part(5, silent, identity=Identity("10", session_id="s-4")),
+            part(6, old, identity=neo),
+        )
+        assert receipt.delivered == 6
+    yield viewer
+
+
+def data(viewer: RunningViewer, path: str) -> Any:
+    answer = viewer.get(f"{PREFIX}/{path}")
+    assert list(answer) == ["data"]
+    return answer["data"]
+
+
+def test_sessions_steps_and_users_of_each_source(used: RunningViewer) -> None:
+    assert data(used, "overview?days=30") == snapshot(
+        [
+            {"source": "chat", "sessions": 2, "total_events": 4, "unique_users": 2},
+            {"source": "mcp_gateway", "sessions": 1, "total_events": 3, "unique_users": 1},
+        ]
+    )
+
+
+def test_a_call_that_tracker_and_instrumentation_saw_is_one(used: RunningViewer) -> None:
+    assert data(used, "top-tools?days=30&limit=10") == snapshot(
+        [
+            {"mcp": "files", "tool": "read", "count": 2},
+            {"mcp": "qa_mcp", "tool": "list_snapshots", "count": 2},
+            {"mcp": "qa_mcp", "tool": "drop", "count": 1},
+            {"mcp": None, "tool": "search", "count": 1},
+        ]
+    )
+    assert data(used, "top-tools?source=chat") == snapshot(
+        [
+            {"mcp": "qa_mcp", "tool": "drop", "count": 1},
+            {"mcp": "qa_mcp", "tool": "list_snapshots", "count": 1},
+            {"mcp": None, "tool": "search", "count": 1},
+        ]
+    )
+
+
+def test_servers_with_their_users(used: RunningViewer) -> None:
+    assert data(used, "top-mcps?days=30") == snapshot(
+        [{"mcp": "qa_mcp", "count": 3, "unique_users": 2}, {"mcp": "files", "count": 2, "unique_users": 1}]
+    )
+
+
+def test_users_have_a_name_in_any_case(used: RunningViewer) -> None:
+    assert data(used, "user-stats?days=30") == snapshot(
+        [
+            {"username": "Trinity", "email": "8", "user_id": 8, "sessions": 1, "total_events": 3, "tool_calls": 3},
+            {
+                "username": "neo@matrix.example",
+                "email": "neo@matrix.example",
+                "user_id": 7,
+                "sessions": 1,
+                "total_events": 3,
+                "tool_calls": 2,
+            },
+            {"username": "9", "email": "9", "user_id": 9, "sessions": 1, "total_events": 1, "tool_calls": 1},
+        ]
+    )
+
+
+def test_sessions_of_each_day(used: RunningViewer) -> None:
+    days = data(used, "activity-over-time?days=14")
+    assert {each["day"] for each in days} == {time.strftime("%Y-%m-%d", time.gmtime(time.time() - 3600))}
+    assert [(each["source"], each["sessions"]) for each in days] == [("chat", 2), ("mcp_gateway", 1)]
+
+
+def test_chat_against_gateway(used: RunningViewer) -> None:
+    rows = data(used, "chat-vs-gateway?days=30")
+    assert rows == snapshot(
+        [
+            {"source": "chat", "sessions": 2, "avg_steps": 2.0, "total_tool_calls": 3},
+            {"source": "mcp_gateway", "sessions": 1, "avg_steps": 3.0, "total_tool_calls": 3},
+        ]
+    )
+    assert all(
+        type(row[number]) in (int, float) for row in rows for number in ("sessions", "avg_steps", "total_tool_calls")
+    )
+
+
+def test_who_may_see_only_some_people_sees_only_what_they_did(
+    used: RunningViewer, make_viewer: MakeViewer, tmp_path: Path
+) -> None:
+    viewer = make_viewer(viewer_tokens_file=str(write_tokens(tmp_path / "tokens.toml", VIEWER_7)))
+    counted = {path: ask(viewer, VIEWER_7, "GET", f"{PREFIX}/{path}").json()["data"] for path in PATHS}
+    assert counted["overview"] == [{"source": "chat", "sessions": 1, "total_events": 3, "unique_users": 1}]
+    assert [each["tool"] for each in counted["top-tools"]] == ["drop", "list_snapshots"]
+    assert [each["user_id"] for each in counted["user-stats"]] == [7]
+    for path in PATHS:
+        assert all(each.get("source", "chat") == "chat" for each in counted[path]), path
+        assert "files" not in str(counted[path])
+
+
+def test_odd_ranges_and_strangers_are_refused(used: RunningViewer) -> None:
+    for path in PATHS:
+        assert used.http.get(f"{PREFIX}/{path}", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert used.http.get(f"{PREFIX}/{path}?days=0").status_code == 422
+        assert used.http.get(f"{PREFIX}/{path}?days=30000").json()["code"] == "range_too_long"
+
+
+def test_it_is_in_the_audit_log(used: RunningViewer, postgres_dsn: str) -> None:
+    data(used, "top-tools?days=7&source=chat")
+    rows = query(postgres_dsn, "SELECT target FROM omni2.audit_log WHERE action = 'mcp_usage_read'")
+    assert [row["target"] for row in rows] == ["top-tools"]
+
+
+def test_the_parts_of_the_viewer_and_how_they_are(used: RunningViewer) -> None:
+    answer = used.get("/api/v1/monitoring/components")
+    assert answer["components"]["redis"] == {"component": "redis", "status": "connected", "state": "up"}
+    assert {"postgres", "schema", "reads", "redis", "jobs"} <= set(answer["components"])
