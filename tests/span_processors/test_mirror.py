@@ -17,6 +17,7 @@ from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.sink import Receipt
 from tests.support.poll import eventually
 from tests.support.redis_server import RedisServer
+from tests.support.stepped_clock import SteppedClock
 from tests.support.traced_gateway import TracedGateway, flow_id_of
 
 HOUR = 3600.0
@@ -189,13 +190,13 @@ def test_a_correction_that_redis_did_not_take_is_made_when_it_is_back(redis_serv
 class Interrupted(RawCommands):
     """Commands between two of which the encoder's thread comes to run."""
 
-    def __init__(self, encoder: Callable[[bytes], None]) -> None:
+    def __init__(self, encoder: Callable[[tuple[bytes, ...]], None]) -> None:
         super().__init__()
         self._encoder = encoder
 
     def add(self, *words: bytes) -> None:
         super().add(*words)
-        self._encoder(words[1])
+        self._encoder(words)
 
 
 def test_a_user_who_becomes_known_while_another_is_indexed_gets_into_the_index_too(
@@ -204,8 +205,8 @@ def test_a_user_who_becomes_known_while_another_is_indexed_gets_into_the_index_t
     stream = StreamState("f" * 32, 100)
     stream.users = ("first", None, None)
 
-    def identify(key: bytes) -> None:
-        if key == names.user_flows("first").encode():
+    def identify(words: tuple[bytes, ...]) -> None:
+        if names.user_flows("first").encode() in words:
             stream.users = ("second", "session", None)
 
     settings = Settings(redis_url=redis_url)
@@ -218,3 +219,31 @@ def test_a_user_who_becomes_known_while_another_is_indexed_gets_into_the_index_t
     mirror.close(time.monotonic() + 1)
     assert redis_client.zrange(names.user_flows("second"), 0, -1) == [b"f" * 32]
     assert redis_client.zrange(names.session_flows("session"), 0, -1) == [b"f" * 32]
+
+
+def test_what_a_process_is_is_written_when_it_changes_and_not_with_every_heartbeat(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    clock = SteppedClock()
+    with TracedGateway(redis_url, wall_clock=clock) as gateway:
+
+        def written_again(scope: str = "gateway.code") -> bool:
+            """Whether the description is written with the next heartbeat: its place then holds what we did not put."""
+            key = names.process_description(gateway.pipeline.instance_id)
+            redis_client.set(key, "as it was")
+            clock.step(6)
+            gateway.provider.get_tracer(scope, "1.2").start_span("POST /ask").end()
+            assert gateway.pipeline.force_flush(5)
+            found: Any = redis_client.get(key)
+            return bool(found != b"as it was")
+
+        with gateway.span("POST /ask"):
+            pass
+        assert gateway.pipeline.force_flush(5)
+        assert not written_again()
+        assert written_again("another.library")
+        redis_client.flushall()
+        clock.step(6)
+        with gateway.span("POST /ask"):
+            pass
+        eventually(lambda: redis_client.get(names.process_description(gateway.pipeline.instance_id)))

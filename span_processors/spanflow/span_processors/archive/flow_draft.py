@@ -155,9 +155,9 @@ def _joined(parts: list[FlowPart], entries_of: _Reading) -> FlowData:
 
 
 def _document(part: FlowPart, entries: Iterable[Event]) -> FlowData:
-    return flow_data.build(
-        part.flow_id, entries, identity=_clean(part.identity), processes={part.instance_id: _process(part)}
-    )
+    events = list(entries)
+    processes = {part.instance_id: _process(part, events)}
+    return flow_data.build(part.flow_id, events, identity=_clean(part.identity), processes=processes)
 
 
 def _trusted(part: FlowPart) -> Iterable[Event]:
@@ -210,8 +210,12 @@ def _described(process: bytes) -> dict[str, Any]:
     return described if isinstance(described, dict) else {}
 
 
-def _process(part: FlowPart) -> dict[str, Any]:
+def _process(part: FlowPart, entries: Iterable[Event]) -> dict[str, Any]:
     process = dict(_described(part.process))
+    if scopes := process.get("scopes"):
+        # A process that was read back from Redis is described with more than this flow has to do with.
+        used = {entry.get("scope") for entry in entries}
+        process["scopes"] = {key: about for key, about in scopes.items() if key in used}
     mark = zlib.crc32(b"".join(part.activities), zlib.crc32(b"".join(part.entries)))
     handed_over = {
         "why": part.reason,

@@ -128,6 +128,7 @@ class Encoder:
             flow.joined = parent is not None
             more = _said_beside(flow, attributes)
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
+        flow.use_scope(shape.scope)
         if hidden:
             flow.redacted += hidden
         start_ns = span.start_time or 0
@@ -247,6 +248,7 @@ class Encoder:
         if tells_who or identity is not flow.last_identity:
             self._learn(flow, identity, attributes)
         flow.touched_at = now
+        flow.use_scope(shape.scope)
         if shape.hidden:
             flow.redacted += shape.hidden
         if start_ns < flow.started_ns or not flow.started_ns:
@@ -445,9 +447,10 @@ class Encoder:
     def _ended_without_start(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> Ended:
         assert span.context is not None
         self._learn(flow, NOBODY, attributes)
-        is_root = _is_local_root(span)
+        is_root = span.parent is None or span.parent.is_remote
         more = identity_beyond(flow.stated, attributes) if is_root else _NOTHING
         ended = self._spans.whole_end(flow.id_bytes, span, attributes, more)
+        flow.use_scope(self._process.scope(span.instrumentation_scope))
         if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
             flow.started_ns = span.start_time
             flow.stream.started_s = span.start_time / 1e9
@@ -470,7 +473,7 @@ class Encoder:
             ring = notification_for(flow, self._watched, self._metadata)
             if ring is not None:
                 self.events.append(ring)
-        part = flow.part(self._process.instance_id, self._process.description(), reason)
+        part = flow.part(self._process.instance_id, self._process.description_with(flow.scopes), reason)
         if self._archiving:
             self.parts.append(part)
         elif part.settles_flow:
@@ -494,7 +497,3 @@ def _said_beside(flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, 
         # All that is known stands in attributes already; other spans' are theirs to tell.
         return _NOTHING
     return identity_beyond(flow.stated, attributes)
-
-
-def _is_local_root(span: ReadableSpan) -> bool:
-    return span.parent is None or span.parent.is_remote

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from spanflow.span_processors.encoding.process_info import Scope
 from spanflow.span_processors.encoding.shapes import Shape
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
@@ -17,6 +18,8 @@ _MOST_EARLY_ENDS: Final = 10_000
 _NO_ROOTS: Final[frozenset[int]] = frozenset()
 #: What an open span occupies beside its encoded start, roughly.
 SPAN_WEIGHT: Final = 512
+#: Scopes by which a flow is described. Beyond, events still name theirs.
+_MOST_FLOW_SCOPES: Final = 256
 
 
 class OpenSpan:
@@ -93,6 +96,7 @@ class OpenFlow:
         "redacted",
         "root",
         "root_ended",
+        "scopes",
         "joined",
         "started_ns",
         "stated",
@@ -139,6 +143,13 @@ class OpenFlow:
         self.cut_spans = 0
         self.cut_bytes = 0
         self.redacted = 0
+        #: What its spans were made by.
+        self.scopes: tuple[Scope, ...] = ()
+
+    def use_scope(self, scope: Scope | None) -> None:
+        """One of its spans has this scope."""
+        if scope is not None and scope not in self.scopes and len(self.scopes) < _MOST_FLOW_SCOPES:
+            self.scopes += (scope,)
 
     def add_activity(self, data: bytes) -> None:
         if self.activities is None:

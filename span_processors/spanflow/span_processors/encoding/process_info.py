@@ -3,8 +3,8 @@
 import os
 import socket
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import orjson
 from opentelemetry.sdk.resources import Resource
@@ -13,6 +13,13 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from spanflow.span_processors.event.json_safe import SafeValues, safe_text
 from spanflow.span_processors.redaction.redaction import Redactor
 
+#: Scopes that are known by sight, scopes by which a process is described in Redis, and descriptions that are kept
+#: encoded: most processes have a dozen of the first, and as many of the last as they have kinds of requests.
+_MOST_SCOPES: Final = 4096
+_MOST_DESCRIBED: Final = 256
+_MOST_ENCODED: Final = 256
+_LONGEST_NAME: Final = 1024
+
 
 def new_instance_id() -> str:
     """Unique per process and telling to a person. `service.instance.id` will not do: forked workers may share it."""
@@ -20,8 +27,23 @@ def new_instance_id() -> str:
     return f"{host or 'host'}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
+class Scope:
+    """An instrumentation scope: the word by which events name it, and what that word stands for."""
+
+    __slots__ = ("about", "key", "origin")
+
+    def __init__(self, key: str, about: Mapping[str, Any], origin: InstrumentationScope) -> None:
+        self.key = key
+        self.about = about
+        #: Who remembers it by identity keeps it alive, so that no other scope gets the same one.
+        self.origin = origin
+
+
 class ProcessInfo:
     """Collects the resource and the scopes of the spans that pass. Written by the encoder's thread only.
+
+    An application may make a tracer per request, with a name of its own even: what is remembered is bounded, and a flow
+    is described with the scopes that it uses.
 
     Fork: the child gets an id of its own and collects anew.
     """
@@ -34,19 +56,20 @@ class ProcessInfo:
         self.instance_id = new_instance_id()
         self._resource: Resource | None = None
         # By identity, because a scope's own hash and equality look at all its attributes.
-        self._scope_keys: dict[int, tuple[InstrumentationScope, str]] = {}
-        self._described: dict[str, Any] = {}
-        self._encoded = b"{}"
+        self._scopes: dict[int, Scope] = {}
+        self._about_resource: Mapping[str, Any] = {}
+        self._about_scopes: Mapping[str, Mapping[str, Any]] = {}
+        self._encoded: dict[frozenset[str], bytes] = {}
 
-    def scope_key(self, scope: InstrumentationScope | None) -> str:
-        """The word by which events name their scope; its description is in `description`."""
+    def scope(self, scope: InstrumentationScope | None) -> Scope | None:
         if scope is None:
-            return ""
-        known = self._scope_keys.get(id(scope))
+            return None
+        known = self._scopes.get(id(scope))
         if known is None:
-            known = (scope, self._learn_scope(scope))
-            self._scope_keys[id(scope)] = known
-        return known[1]
+            if len(self._scopes) >= _MOST_SCOPES:
+                self._scopes.clear()
+            known = self._scopes[id(scope)] = self._learn_scope(scope)
+        return known
 
     def learn_resource(self, resource: Resource) -> None:
         if resource is not self._resource:
@@ -54,27 +77,42 @@ class ProcessInfo:
             about = self._attributes(resource.attributes)
             if resource.schema_url:
                 about["schema_url"] = self._text(resource.schema_url)
-            self._described["resource"] = about
-            self._encoded = orjson.dumps(self._described)
+            self._about_resource = about
+            self._encoded.clear()
 
     def description(self) -> bytes:
-        """A JSON object: `resource` and `scopes`, as they stand in `flow_data["processes"]`."""
-        return self._encoded
+        """A JSON object for whoever reads this process's flows in Redis: its resource, and the scopes that it has used
+        last. For any thread."""
+        return _encoded(self._about_resource, self._about_scopes)
 
-    def _learn_scope(self, scope: InstrumentationScope) -> str:
-        name = self._text(scope.name)
-        key = f"{name}@{self._text(scope.version)}" if scope.version else name
+    def description_with(self, scopes: Iterable[Scope]) -> bytes:
+        """The same for one flow, as it stands in `flow_data["processes"]`."""
+        by_key = {scope.key: scope.about for scope in scopes}
+        keys = frozenset(by_key)
+        encoded = self._encoded.get(keys)
+        if encoded is None:
+            if len(self._encoded) >= _MOST_ENCODED:
+                self._encoded.clear()
+            encoded = self._encoded[keys] = _encoded(self._about_resource, by_key)
+        return encoded
+
+    def _learn_scope(self, scope: InstrumentationScope) -> Scope:
+        name = self._text(scope.name)[:_LONGEST_NAME]
+        version = self._text(scope.version)[:_LONGEST_NAME] if scope.version else ""
         about: dict[str, Any] = {"name": name}
-        if scope.version:
-            about["version"] = self._text(scope.version)
+        if version:
+            about["version"] = version
         if scope.schema_url:
             about["schema_url"] = self._text(scope.schema_url)
         if scope.attributes:
             about.update(self._attributes(scope.attributes))
-        # A new object each time: the mirror's thread may be reading the old bytes.
-        self._described["scopes"] = {**self._described.get("scopes", {}), key: about}
-        self._encoded = orjson.dumps(self._described)
-        return key
+        known = Scope(f"{name}@{version}" if version else name, about, scope)
+        # A new object each time: the mirror's thread may be reading the old one.
+        others = {key: value for key, value in self._about_scopes.items() if key != known.key}
+        if len(others) >= _MOST_DESCRIBED:
+            del others[next(iter(others))]
+        self._about_scopes = {**others, known.key: about}
+        return known
 
     def _attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         clean, _ = self._redactor.attributes(dict(attributes))
@@ -83,3 +121,12 @@ class ProcessInfo:
 
     def _text(self, text: str) -> str:
         return safe_text(self._redactor.text(text)[0])
+
+
+def _encoded(resource: Mapping[str, Any], scopes: Mapping[str, Mapping[str, Any]]) -> bytes:
+    described: dict[str, Any] = {}
+    if resource:
+        described["resource"] = resource
+    if scopes:
+        described["scopes"] = scopes
+    return orjson.dumps(described)

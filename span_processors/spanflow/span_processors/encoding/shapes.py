@@ -8,7 +8,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind
 
 from spanflow.span_processors import names
-from spanflow.span_processors.encoding.process_info import ProcessInfo
+from spanflow.span_processors.encoding.process_info import ProcessInfo, Scope
 from spanflow.span_processors.encoding.span_events import KINDS, Part, to_json
 from spanflow.span_processors.redaction.redaction import Redactor
 
@@ -30,6 +30,7 @@ class Shape:
     rings_at_end: bool
     #: How many values were hidden in the name.
     hidden: int
+    scope: Scope | None = None
 
 
 class Shapes:
@@ -74,9 +75,9 @@ class Shapes:
             "process": self._process.instance_id,
             "flags": flags,
         }
-        scope_key = self._process.scope_key(scope)
-        if scope_key:
-            part["scope"] = scope_key
+        known = self._process.scope(scope)
+        if known is not None and known.key:
+            part["scope"] = known.key
         written, _ = to_json(part)
         return Shape(
             written[1:-1],
@@ -85,6 +86,7 @@ class Shapes:
             event_type in RING_AT_START,
             rings_at_end(event_type),
             hidden,
+            known,
         )
 
 

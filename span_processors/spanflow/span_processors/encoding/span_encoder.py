@@ -14,7 +14,7 @@ from spanflow.span_processors.encoding.clean_attributes import CleanAttributes
 from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.fast_path import Ended, FastPath, Started
 from spanflow.span_processors.encoding.open_flows import OpenSpan
-from spanflow.span_processors.encoding.process_info import ProcessInfo
+from spanflow.span_processors.encoding.process_info import ProcessInfo, Scope
 from spanflow.span_processors.encoding.shapes import Shapes, rings_at_end
 from spanflow.span_processors.encoding.span_events import (
     Classifier,
@@ -81,7 +81,7 @@ class SpanEncoder:
             clean,
             event_type,
             self._process.instance_id,
-            self._process.scope_key(scope),
+            _key_of(shape.scope),
             state.to_header(),
         )
         links = tuple(span.links)
@@ -125,7 +125,7 @@ class SpanEncoder:
         clean, hidden = self._redactor.attributes(attributes)
         name, in_name = self._redactor.text(span.name)
         event_type = self._types.of(span.name, attributes)
-        scope = self._process.scope_key(span.instrumentation_scope)
+        scope = _key_of(self._process.scope(span.instrumentation_scope))
         clean = {**clean, **more}
         state, count = redacted_trace_state(context.trace_state, self._redactor)
         hidden += count
@@ -202,3 +202,7 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
         for key, value in after.items()
         if (old := before.get(key, _ABSENT)) is not value and (type(old) is not type(value) or old != value)
     }
+
+
+def _key_of(scope: Scope | None) -> str:
+    return "" if scope is None else scope.key

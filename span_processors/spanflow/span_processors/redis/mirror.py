@@ -149,6 +149,8 @@ class Mirror:
         self._clock = clock or SystemClock()
         self._trimmed: dict[bytes, float] = {}
         self._beaten_at = -HEARTBEAT_EVERY
+        #: What Redis has of this process's description, and what is on its way there.
+        self._described = self._describing = b""
         #: How far Redis' own clock is ahead of our monotonic one. Index entries of all gateways are compared with each
         #: other, so they are written in its time.
         self._redis_ahead: float | None = None
@@ -248,6 +250,7 @@ class Mirror:
     def after_fork(self) -> None:
         self._link.forget()
         self._beaten_at = -HEARTBEAT_EVERY
+        self._described = self._describing = b""
         self._redis_ahead = None
         self._trimmed.clear()
 
@@ -337,18 +340,28 @@ class Mirror:
         # Its answer tells whether the key is there.
         commands.add(b"EXPIRE", about, self._ttl)
         commands.add(b"SET", key, b"%d" % (self._clock.time_ns() // 1_000_000_000), b"EX", b"%d" % HEARTBEAT_TTL)
-        # It outlives the process, because a flow of a dead process is archived by another one.
-        commands.add(b"SET", about, self._process(), b"EX", self._ttl)
-        owners += (None, None, None)
+        owners += (None, None)
+        self._describing = self._process()
+        if self._describing != self._described:
+            # It outlives the process, because a flow of a dead process is archived by another one.
+            commands.add(b"SET", about, self._describing, b"EX", self._ttl)
+            owners.append(None)
         return True
 
     def _has_beaten(self, now: float, replies: Sequence[Any]) -> None:
         """A heartbeat was answered. When the description that we wrote with the last one is gone, so is the rest: Redis
         was flushed, has restarted empty, or an empty replica took over."""
         was_there = replies[0]
-        before, self._beaten_at = self._beaten_at, now
-        if before >= 0 and was_there == 0 and not isinstance(was_there, Exception):
+        self._beaten_at = now
+        before = self._described
+        if self._describing != before and not isinstance(replies[2], Exception):
+            self._described = self._describing
+        if before and was_there == 0:
             _log.warning("Redis has lost what this process had written; its open flows are written again")
+            if self._describing == before:
+                # It was only touched this time: write it with what is delivered next.
+                self._described = b""
+                self._beaten_at = now - HEARTBEAT_EVERY
             self._on_emptied()
 
     # -- the replies ---------------------------------------------------------------------------------------------------
