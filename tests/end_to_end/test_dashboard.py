@@ -84,9 +84,15 @@ def running_request() -> Flow:
     return turn
 
 
-def watch(page: Page) -> None:
+def choose_neo(page: Page) -> None:
+    """On the page of live flows, the form to watch a user."""
+    page.get_by_role("link", name="Live").click()
     page.get_by_test_id("user-search").fill("neo@")
     page.get_by_role("option", name="neo@example.com").click()
+
+
+def watch(page: Page) -> None:
+    choose_neo(page)
     page.get_by_test_id("watch-reason").fill("ticket 4711")
     page.get_by_test_id("watch-form").get_by_role("button", name="Watch").click()
     expect(page.get_by_test_id("panel")).to_be_visible()
@@ -131,31 +137,151 @@ def test_the_live_view_misses_nothing_while_redis_is_cut_off(
     expect(panel.get_by_role("row", name="tool_call · tool-7")).to_have_count(1)
 
 
-def test_past_flows_say_how_they_ended_and_open_as_trees(
+def test_everybodys_flows_are_the_first_thing_one_sees_and_open_as_trees(
     signed_in: Page, gateway: Pipeline, viewer: RunningViewer
 ) -> None:
     past_request(gateway, viewer)
-    signed_in.get_by_role("link", name="History").click()
-    signed_in.get_by_test_id("user-search").fill("NEO")
-    signed_in.get_by_role("option", name="neo@example.com").click()
     row = signed_in.get_by_test_id("flow-row")
-    expect(row).to_contain_text("denied")
+    expect(row).to_have_count(1, timeout=10_000)
+    expect(row).to_contain_text("denied at block_check")
     expect(row).to_contain_text("too many requests")
-    row.get_by_role("button", name="POST /ask").click()
-    signed_in.reload()
-    expect(signed_in.get_by_text("neo@example.com")).to_be_visible()
+    expect(row).to_contain_text("neo@example.com")
+    row.get_by_role("link", name="POST /ask").click()
     tree = signed_in.get_by_role("treegrid")
     expect(tree.get_by_role("row", name="block_check")).to_contain_text("denied")
+    # The flow was refused, and its head says so, whatever its server span thinks.
+    expect(signed_in.get_by_test_id("flow-verdict")).to_have_text("denied at block_check: too many requests")
+    signed_in.reload()
+    expect(signed_in.get_by_text("neo@example.com")).to_be_visible()
+    expect(tree).to_be_visible()
+
+
+def test_filters_narrow_the_list_and_stand_in_the_address(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    with flow("GET /report", user_id=42, session_id="s-2") as turn, checkpoint("tool_call", tool="write_report"):
+        pass
+    gateway.force_flush(10)
+    rows = signed_in.get_by_test_id("flow-row")
+    expect(rows).to_have_count(2, timeout=10_000)
+    signed_in.get_by_test_id("outcome-denied").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("POST /ask")
+    assert "outcome=denied" in signed_in.url
+    signed_in.get_by_test_id("clear-filters").click()
+    signed_in.get_by_test_id("more-filters").click()
+    signed_in.get_by_test_id("filter-tool").fill("write_report, other_tool")
+    signed_in.get_by_role("button", name="Apply").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_have_attribute("data-flow-id", turn.flow_id)
+    signed_in.get_by_role("button", name="Remove the filter Tool write_report").click()
+    expect(signed_in.get_by_test_id("empty")).to_contain_text("No flow matches")
+    signed_in.get_by_role("button", name="Remove the filter Tool other_tool").click()
+    signed_in.get_by_test_id("flow-search").fill("too many")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("POST /ask")
+    assert "q=too+many" in signed_in.url
+    signed_in.reload()
+    expect(rows).to_have_count(1)
+    expect(signed_in.get_by_test_id("flow-search")).to_have_value("too many")
+    signed_in.get_by_test_id("flow-search").fill("")
+    signed_in.get_by_test_id("user-search").fill("NEO")
+    signed_in.get_by_role("option", name="neo@example.com").click()
+    expect(signed_in.get_by_test_id("filter-chip")).to_contain_text("neo@example.com")
+    expect(rows).to_have_count(2)
+
+
+def test_a_chosen_span_has_its_details_beside_the_tree_and_its_own_address(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    flow_id = past_request(gateway, viewer)
+    signed_in.goto(f"{viewer.origin}/#/flow/{flow_id}")
+    row = signed_in.get_by_role("row", name="block_check")
+    row.click()
+    details = signed_in.get_by_test_id("details")
+    expect(details).to_contain_text("flow.denied.reason")
+    tree_box, details_box = signed_in.get_by_test_id("tree").bounding_box(), details.bounding_box()
+    assert tree_box is not None and details_box is not None
+    assert details_box["x"] >= tree_box["x"] + tree_box["width"]
+    assert "span=" in signed_in.url
+    signed_in.reload()
+    expect(details).to_contain_text("flow.denied.reason")
+    signed_in.get_by_test_id("find-in-flow").fill("auth")
+    expect(signed_in.get_by_test_id("found-count")).to_have_text("–/1")
+    signed_in.get_by_test_id("find-in-flow").press("Enter")
+    expect(signed_in.get_by_test_id("found-count")).to_have_text("1/1")
+    expect(details.get_by_role("heading", name="auth_check")).to_be_visible()
+    details.get_by_role("button", name="Close the details").click()
+    expect(details).to_have_count(0)
+
+
+def test_letters_lead_anywhere(signed_in: Page, gateway: Pipeline, viewer: RunningViewer) -> None:
+    flow_id = past_request(gateway, viewer)
+    signed_in.keyboard.press("?")
+    expect(signed_in.get_by_test_id("shortcut-sheet")).to_contain_text("Go to Live")
+    signed_in.keyboard.press("Escape")
+    signed_in.keyboard.press("g")
+    signed_in.keyboard.press("l")
+    expect(signed_in.get_by_role("heading", name="Watch a user")).to_be_visible()
+    signed_in.keyboard.press("Control+k")
+    palette = signed_in.get_by_test_id("palette-input")
+    palette.fill("neo@")
+    signed_in.get_by_role("option", name="neo@example.com").click()
+    expect(signed_in.get_by_test_id("filter-chip")).to_contain_text("neo@example.com")
+    signed_in.keyboard.press("Control+k")
+    palette.fill(flow_id)
+    signed_in.get_by_role("option", name=flow_id).click()
+    expect(signed_in.get_by_test_id("flow-view")).to_be_visible()
+
+
+def test_a_panel_of_a_user_with_nothing_running_shows_their_last_flows(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    watch(signed_in)
+    expect(signed_in.get_by_test_id("last-flows").get_by_role("link", name="POST /ask")).to_be_visible()
+
+
+def test_a_panel_that_was_opened_before_the_watch_comes_alive_with_it(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    signed_in.goto(f"{viewer.origin}/#/live?user=42")
+    panel = signed_in.get_by_test_id("panel")
+    expect(panel.get_by_test_id("panel-ended")).to_contain_text("not watched")
+    watch(signed_in)
+    expect(panel.get_by_test_id("panel-ended")).to_have_count(0)
+    turn = running_request()
+    expect(panel.get_by_test_id("node")).to_have_count(1)
+    turn.end()
+
+
+def test_the_clock_of_a_flow_stands_still_when_its_watch_has_ended(
+    signed_in: Page, gateway: Pipeline, viewer: RunningViewer
+) -> None:
+    past_request(gateway, viewer)
+    watch(signed_in)
+    turn = running_request()
+    panel = signed_in.get_by_test_id("panel")
+    expect(panel.get_by_test_id("node")).to_have_count(1)
+    signed_in.get_by_role("button", name="Stop watching neo@example.com").click()
+    expect(panel.get_by_test_id("panel-ended")).to_be_visible()
+    expect(panel.get_by_test_id("flow")).to_contain_text("last known")
+    duration = panel.get_by_test_id("flow-duration")
+    stands = duration.inner_text()
+    signed_in.wait_for_timeout(700)  # the clock of a flow that is followed ticks four times a second
+    assert duration.inner_text() == stands
+    turn.end()
 
 
 def test_without_contents_a_watcher_sees_what_happens_for_an_hour_longer(
     signed_in: Page, gateway: Pipeline, viewer: RunningViewer
 ) -> None:
     past_request(gateway, viewer)
-    signed_in.get_by_test_id("user-search").fill("neo@")
-    signed_in.get_by_role("option", name="neo@example.com").click()
+    choose_neo(signed_in)
     signed_in.get_by_test_id("watch-hours").fill("0.5")
-    signed_in.get_by_test_id("watch-metadata-only").check()
+    signed_in.get_by_test_id("watch-metadata-only").click()
     # The policy of this viewer asks for no reason.
     signed_in.get_by_test_id("watch-form").get_by_role("button", name="Watch").click()
     listed = signed_in.get_by_test_id("watched-user")
@@ -171,7 +297,7 @@ def test_without_contents_a_watcher_sees_what_happens_for_an_hour_longer(
     row = panel.get_by_role("row", name="tool_call · list_snapshots")
     expect(row).to_contain_text("error")
     row.click()
-    expect(panel).to_contain_text("flow.data.tool")
+    expect(signed_in.get_by_test_id("details")).to_contain_text("flow.data.tool")
     for text in ("between you and me", "nobody must know"):
         expect(signed_in.locator("body")).not_to_contain_text(text)
     turn.end()
@@ -206,8 +332,7 @@ def test_one_flow_of_somebody_who_is_not_watched_goes_on_once_it_is_said_why(
 def test_a_long_address_in_the_list_of_watched_users_takes_one_line(signed_in: Page, viewer: RunningViewer) -> None:
     user_id = "a.person.with.a.remarkably.long.name@subsidiary.example.com"
     viewer.post("/api/v1/monitoring/enable", {"user_ids": [user_id], "reason": "ticket"})
-    # Otherwise the page asks every ten seconds who is watched.
-    signed_in.reload()
+    signed_in.goto(f"{viewer.origin}/#/live")
     entry = signed_in.get_by_test_id("watched-user")
     name = entry.locator(".name")
     expect(name).to_have_attribute("title", f"user {user_id}")

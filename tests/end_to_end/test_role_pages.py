@@ -66,16 +66,16 @@ def enter(page: Page, viewer: RunningViewer, person: Person, view: str = "") -> 
     return refused
 
 
-def test_a_viewer_lands_on_their_own_history(left: Page, viewer: RunningViewer, redis_url: str) -> None:
+def test_a_viewer_lands_on_their_own_flows(left: Page, viewer: RunningViewer, redis_url: str) -> None:
     refused = enter(left, viewer, VIEWER_7)
-    rows = left.get_by_test_id("flow-list").locator("tbody tr")
+    rows = left.get_by_test_id("flow-row")
     expect(rows).to_have_count(2)
     expect(left.get_by_test_id("user-search")).to_have_count(0)
     left.get_by_role("link", name="Live").click()
     panel = left.get_by_test_id("panel")
     expect(panel).to_have_count(1)
     expect(panel).to_have_attribute("data-user-id", "7")
-    expect(left.get_by_text("Watch somebody")).to_have_count(0)
+    expect(left.get_by_text("Watch a user")).to_have_count(0)
     expect(left.get_by_test_id("watched-list")).to_have_count(0)
     with FlowWriter(redis_url, "7") as flow:
         flow.start("00000000000000aa", event_type="auth_check", name="auth_check")
@@ -88,14 +88,14 @@ def test_a_link_to_somebody_else_shows_a_viewer_their_own(left: Page, viewer: Ru
     expect(left.get_by_test_id("panel")).to_have_attribute("data-user-id", "7")
     left.goto("about:blank")
     left.goto(f"{viewer.origin}/#/history?user=8")
-    expect(left.get_by_test_id("flow-list").locator("tbody tr")).to_have_count(2)
+    expect(left.get_by_test_id("flow-row")).to_have_count(2)
     expect(left.locator("main")).not_to_contain_text("ask 2")
 
 
 def test_a_monitor_finds_and_watches_whom_they_may_see(left: Page, viewer: RunningViewer) -> None:
     assert ask(viewer, ADMIN, "POST", "/api/v1/monitoring/enable", json={"user_ids": [7, 8], "reason": "x"}).is_success
     refused = enter(left, viewer, WATCHES_7)
-    expect(left.get_by_text("Watch somebody")).to_be_visible()
+    expect(left.get_by_text("Watch a user")).to_be_visible()
     expect(left.get_by_test_id("watched-user")).to_have_count(1)
     expect(left.get_by_test_id("watched-user")).to_have_attribute("data-user-id", "7")
     assert refused == []
@@ -106,5 +106,5 @@ def test_the_page_starts_anew_when_rights_change(left: Page, viewer: RunningView
     expect(left.get_by_test_id("connection")).to_have_attribute("data-state", "live")
     now = Person(WATCHES_7.name, VIEWER_7.role, user_id="7")
     write_tokens(tokens, ADMIN, now)
-    expect(left.get_by_text("Watch somebody")).to_have_count(0, timeout=10_000)
+    expect(left.get_by_text("Watch a user")).to_have_count(0, timeout=10_000)
     expect(left.get_by_test_id("panel")).to_have_attribute("data-user-id", "7")

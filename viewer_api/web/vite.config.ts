@@ -10,8 +10,10 @@ export default defineConfig({
     // Every asset is a file of its own: the Content-Security-Policy allows no data: scripts or styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // One chunk; a source map would only grow the wheel.
+    // A source map would only grow the wheel.
     sourcemap: false,
+    // Packages mark code for React's server components, which there are none of here.
+    rolldownOptions: { onwarn: (warning, warn) => (warning.code === "MODULE_LEVEL_DIRECTIVE" ? undefined : warn(warning)) },
     // The licences of what is bundled travel with it.
     license: { fileName: "licences.md" },
   },

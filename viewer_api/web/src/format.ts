@@ -1,8 +1,9 @@
 const NS_PER_MS = 1_000_000;
 
-/** A duration for people: `0.4 ms`, `150 ms`, `2.35 s`, `3 min 05 s`, `2 h 04 min`. */
+/** A duration for people: `91 µs`, `1.4 ms`, `150 ms`, `2.35 s`, `3 min 05 s`, `2 h 04 min`. The terminal says the same. */
 export function duration(ms: number): string {
   const shown = Math.max(ms, 0);
+  if (shown < 0.9995) return `${Math.round(shown * 1000)} µs`;
   if (shown < 10) return `${shown.toFixed(1)} ms`;
   if (shown < 999.5) return `${Math.round(shown)} ms`;
   if (shown < 59_995) return `${(shown / 1000).toFixed(2)} s`;
@@ -36,6 +37,35 @@ export function countdown(iso: string, nowMs: number): string {
 
 export function clockTime(ns: bigint): string {
   return timeOf(new Date(Number(ns / 1_000_000n)));
+}
+
+/** How long ago: `just now`, `12 s ago`, `5 min ago`, `3 h ago`, `4 days ago`. */
+export function relativeTime(iso: string, nowMs: number): string {
+  const seconds = Math.round((nowMs - Date.parse(iso)) / 1000);
+  if (!Number.isFinite(seconds)) return iso;
+  if (seconds < 5) return "just now";
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} days ago`;
+}
+
+export function utcTime(iso: string): string {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? iso : `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+}
+
+/** A count for people: `950`, `1.2 k`, `3.4 M`. */
+export function count(value: number): string {
+  if (value < 1000) return String(value);
+  if (value < 999_950) return `${(value / 1000).toFixed(value < 9_950 ? 1 : 0)} k`;
+  return `${(value / 1e6).toFixed(1)} M`;
+}
+
+/** An amount of money, in the currency of the price table. */
+export function money(value: number): string {
+  if (value === 0) return "0";
+  return value < 0.01 ? value.toPrecision(2) : value.toFixed(2);
 }
 
 export function dateTime(iso: string): string {

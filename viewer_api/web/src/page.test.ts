@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { apiUrl } from "./api/http";
 import { onlyThemselves, providerUrl, takeCode, takeFailure } from "./api/session";
-import { countdown, duration, until, valueText } from "./format";
-import { formatRoute, parseRoute, routeFor, type Route } from "./route";
+import { count, countdown, duration, money, relativeTime, until, valueText } from "./format";
+import { changed, formatRoute, parseRoute, to, type Route } from "./navigation/route";
 
 describe("the one-time code", () => {
   const replaced: unknown[] = [];
@@ -41,15 +41,25 @@ it("the API lies beside the page, under any sub-path", () => {
 
 describe("the view in the address", () => {
   it.each<Route>([
-    { view: "live", users: [] },
-    { view: "live", users: ["7", "a&b=c,d #é"] },
-    { view: "history", user: null, flow: null },
-    { view: "history", user: "neo@matrix.com", flow: "f" },
+    to("flows"),
+    to("live", null, { user: ["7", "a&b=c,d #é"] }),
+    to("flow", "0123", { span: "ab/c?d", find: "a b" }),
+    to("flows", null, { outcome: ["denied", "error"], q: "too many requests" }),
   ])("%j can be bookmarked", (route) => expect(parseRoute(formatRoute(route))).toEqual(route));
 
-  it("is the live one when it says nothing or nonsense", () => {
-    expect(parseRoute("")).toEqual({ view: "live", users: [] });
-    expect(parseRoute("#/what?user=7&user=7")).toEqual({ view: "live", users: ["7"] });
+  it("is the list of flows when it says nothing", () => {
+    expect(parseRoute("")).toEqual(to("flows"));
+    expect(parseRoute("#/")).toEqual(to("flows"));
+  });
+
+  it("keeps each value of a parameter once, and takes the empty ones away", () => {
+    expect(parseRoute("#/live?user=7&user=7&user=&x=").query).toEqual({ user: ["7"], x: [] });
+    expect(changed({ user: ["7"], q: ["a"] }, { user: null, q: "", sort: ["cost"] })).toEqual({ sort: ["cost"] });
+  });
+
+  it("still understands bookmarks of the page that had no filters", () => {
+    expect(parseRoute("#/history?user=neo%40matrix.com")).toEqual(to("flows", null, { user_id: "neo@matrix.com" }));
+    expect(parseRoute("#/history?user=7&flow=f")).toEqual(to("flow", "f"));
   });
 });
 
@@ -69,25 +79,13 @@ describe("who may see only their own flows", () => {
     [session(7, null), null],
     [session(null, []), null],
   ])("%j: %s", (who, own) => expect(onlyThemselves(who)).toBe(own));
-
-  it.each<[string, Route]>([
-    ["", { view: "history", user: "7", flow: null }],
-    ["#/", { view: "history", user: "7", flow: null }],
-    ["#/live", { view: "live", users: ["7"] }],
-    ["#/live?user=8", { view: "live", users: ["7"] }],
-    ["#/history?user=8&flow=f", { view: "history", user: "7", flow: "f" }],
-  ])("%s leads to themselves", (hash, route) => expect(routeFor(hash, "7")).toEqual(route));
-
-  it("everybody else goes where the address says", () => {
-    expect(routeFor("#/live?user=8", null)).toEqual({ view: "live", users: ["8"] });
-    expect(routeFor("", null)).toEqual({ view: "live", users: [] });
-  });
 });
 
 describe("texts for people", () => {
   it.each([
-    [-5, "0.0 ms"],
-    [0.42, "0.4 ms"],
+    [-5, "0 µs"],
+    [0.0914, "91 µs"],
+    [1.42, "1.4 ms"],
     [150.4, "150 ms"],
     [999.6, "1.00 s"],
     [2350, "2.35 s"],
@@ -114,6 +112,28 @@ describe("texts for people", () => {
     ["2026-01-04T00:00:00Z", "3 days"],
     ["nonsense", "now"],
   ])("until %s", (iso, text) => expect(until(iso, Date.parse("2026-01-01T00:10:00Z"))).toBe(text));
+
+  it.each([
+    ["2026-01-01T00:10:00Z", "just now"],
+    ["2026-01-01T00:09:30Z", "30 s ago"],
+    ["2025-12-31T23:50:01Z", "19 min ago"],
+    ["2025-12-31T00:10:00Z", "24 h ago"],
+    ["2025-12-28T00:10:00Z", "4 days ago"],
+    ["nonsense", "nonsense"],
+  ])("%s was %s", (iso, text) => expect(relativeTime(iso, Date.parse("2026-01-01T00:10:00Z"))).toBe(text));
+
+  it.each([
+    [999, "999"],
+    [1234, "1.2 k"],
+    [45_600, "46 k"],
+    [3_400_000, "3.4 M"],
+  ])("%d is %s", (value, text) => expect(count(value)).toBe(text));
+
+  it.each([
+    [0, "0"],
+    [0.00123, "0.0012"],
+    [1.5, "1.50"],
+  ])("%d costs %s", (value, text) => expect(money(value)).toBe(text));
 
   it("values are shown as they are", () => {
     expect(valueText("<b>")).toBe("<b>");

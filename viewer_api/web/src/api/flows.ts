@@ -1,13 +1,20 @@
+import type { Query } from "../navigation/route";
 import { call } from "./http";
 
 export interface FlowSummary {
   readonly flow_id: string;
   readonly session_id: string | number | null;
+  readonly user_id: string | number | null;
+  readonly conversation_id: string | number | null;
+  readonly email?: string | null;
+  readonly full_name?: string | null;
+  readonly source: string | null;
   readonly name: string | null;
   readonly open: boolean;
   readonly outcome: string | null;
   readonly outcome_reason: string | null;
   readonly started_at: string | null;
+  readonly completed_at: string | null;
   readonly duration_ms: number | null;
   readonly span_count: number;
   readonly checkpoint_count: number;
@@ -16,6 +23,8 @@ export interface FlowSummary {
   readonly tokens_output: number;
   readonly cost: number | null;
   readonly tools: readonly string[];
+  readonly models: readonly string[];
+  readonly mcp_servers: readonly string[];
   readonly denied_gate: string | null;
   readonly denied_reason: string | null;
   readonly error_message: string | null;
@@ -24,18 +33,30 @@ export interface FlowSummary {
 export interface FlowPage {
   readonly flows: readonly FlowSummary[];
   readonly next: string | null;
+  readonly without_running?: boolean;
+  readonly searched_until?: string;
+  readonly count?: { readonly value: number; readonly kind: string };
 }
 
 export interface Flow {
   readonly flow_id: string;
   readonly user_id: string | number | null;
   readonly session_id: string | number | null;
+  readonly conversation_id?: string | number | null;
+  readonly email?: string | null;
+  readonly full_name?: string | null;
   readonly open: boolean;
   readonly flow_data: { readonly events?: readonly unknown[] };
 }
 
-export function flowsOf(userId: string, cursor: string | undefined, signal: AbortSignal): Promise<FlowPage> {
-  return call<FlowPage>("flows", { query: { user_id: userId, limit: 50, cursor }, signal });
+const PAGE = 50;
+
+/** Flows that match every filter; the filters are the API's own names. */
+export function searchFlows(filters: Query, cursor: string | undefined, signal: AbortSignal): Promise<FlowPage> {
+  return call<FlowPage>("flows", {
+    query: { ...filters, limit: PAGE, cursor, ...(cursor === undefined ? { count: "estimated" } : {}) },
+    signal,
+  });
 }
 
 export function flow(flowId: string, signal: AbortSignal): Promise<Flow> {

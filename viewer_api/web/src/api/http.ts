@@ -17,9 +17,10 @@ export function apiUrl(path: string, base: string = document.baseURI): URL {
 }
 
 export interface Call {
-  readonly method?: "GET" | "POST" | "DELETE";
+  readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly body?: unknown;
-  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  /** A list becomes one parameter for each of its values; what is empty is left out. */
+  readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>;
   readonly signal?: AbortSignal;
 }
 
@@ -27,7 +28,9 @@ export interface Call {
 export async function call<T>(path: string, { method = "GET", body, query = {}, signal }: Call = {}): Promise<T> {
   const url = apiUrl(path);
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== "") url.searchParams.set(name, String(value));
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each !== undefined && each !== "") url.searchParams.append(name, String(each));
+    }
   }
   let response: Response;
   try {

@@ -1,8 +1,9 @@
 import { useLiveSnapshot } from "../hooks/useLive";
+import styles from "./ConnectionBadge.module.css";
 import type { ConnectionState } from "../live/messages";
 
 const WORDS: Readonly<Record<ConnectionState, string>> = {
-  idle: "Nobody followed",
+  idle: "No live feed open",
   connecting: "Connecting…",
   live: "Live",
   interrupted: "Live data interrupted: the viewer's Redis is away",
@@ -16,8 +17,8 @@ const WORDS: Readonly<Record<ConnectionState, string>> = {
 export function ConnectionBadge() {
   const { state } = useLiveSnapshot();
   return (
-    <span className="connection" role="status" data-testid="connection" data-state={state}>
-      <span className="dot" aria-hidden="true" />
+    <span className={styles["connection"]} role="status" data-testid="connection" data-state={state}>
+      <span className={styles["dot"]} aria-hidden="true" />
       {WORDS[state]}
     </span>
   );

@@ -1,4 +1,8 @@
 import { useEffect, useState, type FormEvent } from "react";
+import { Button } from "../ui/Button";
+import { TextField } from "../ui/Field";
+import { Notice } from "../ui/Notice";
+import styles from "./SignIn.module.css";
 import { providerUrl, signInByToken, signInMethods, type Session } from "../api/session";
 
 interface Props {
@@ -30,41 +34,32 @@ export function SignIn({ problem, onEntered }: Props) {
   };
   const told = refused ?? problem;
   return (
-    <main className="centred card" data-testid="sign-in">
+    <main className={styles["page"]} data-testid="sign-in">
       <h1>Spanflow</h1>
-      {told !== null && (
-        <p role="alert" className="alert">
-          {told}
-        </p>
-      )}
+      {told !== null && <Notice kind="problem">{told}</Notice>}
       {atProvider && (
-        <p>
-          <a
-            className="main"
-            href={providerUrl(location.hash)}
-            onClick={(event) => {
-              // The view may have changed since this was shown: that changes only the fragment.
-              event.currentTarget.href = providerUrl(location.hash);
-            }}
-          >
-            Sign in at your organisation
-          </a>
-        </p>
+        <a
+          className={styles["provider"]}
+          href={providerUrl(location.hash)}
+          onClick={(event) => {
+            // The view may have changed since this was shown: that changes only the fragment.
+            event.currentTarget.href = providerUrl(location.hash);
+          }}
+        >
+          Sign in at your organisation
+        </a>
       )}
-      <form onSubmit={submit} className="token">
-        <label>
-          {atProvider ? "Or with an access token" : "Access token"}
-          <input
-            type="password"
-            autoComplete="off"
-            spellCheck={false}
-            value={token}
-            onChange={(event) => setToken(event.target.value)}
-          />
-        </label>
-        <button type="submit" disabled={busy || token.trim() === ""}>
+      <form onSubmit={submit} className={styles["token"]}>
+        <TextField
+          label={atProvider ? "Or with an access token" : "Access token"}
+          type="password"
+          autoComplete="off"
+          value={token}
+          onChange={setToken}
+        />
+        <Button type="submit" isDisabled={busy || token.trim() === ""}>
           Sign in
-        </button>
+        </Button>
       </form>
       <p className="quiet">
         Or open the link that the viewer printed when it started: it signs one browser in, within ten minutes. For another, press Enter in the terminal

@@ -1,12 +1,16 @@
-import { useCallback, useEffect, useState } from "react";
-import { Problem } from "../api/http";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect } from "react";
 import { watchedUsers, type WatchedUser } from "../api/monitoring";
+import { useSignedIn } from "../app/session";
+import { mayWatch } from "../api/session";
+import { useLiveStore } from "./useLive";
 
 const REFRESH_MS = 10_000;
+const KEY = ["watched"] as const;
 
 export interface Watched {
-  /** Null until the first answer. */
-  readonly users: readonly WatchedUser[] | null;
+  /** Undefined until the first answer. */
+  readonly users: readonly WatchedUser[] | undefined;
   readonly problem: string | null;
   readonly refresh: () => void;
 }
@@ -14,30 +18,20 @@ export interface Watched {
 const NOBODY: readonly WatchedUser[] = [];
 
 /** Everybody who is watched now: asked at once, after each change, and now and then. Never by who may not know. */
-export function useWatched(mayKnow: boolean, onSignedOut: () => void): Watched {
-  const [users, setUsers] = useState<readonly WatchedUser[] | null>(mayKnow ? null : NOBODY);
-  const [problem, setProblem] = useState<string | null>(null);
-  const [round, setRound] = useState(0);
-  const refresh = useCallback(() => setRound((before) => before + 1), []);
-  useEffect(() => {
-    if (!mayKnow) return undefined;
-    const abort = new AbortController();
-    watchedUsers(abort.signal).then(
-      (found) => {
-        setUsers(found);
-        setProblem(null);
-      },
-      (error: unknown) => {
-        if (abort.signal.aborted) return;
-        if (error instanceof Problem && error.status === 401) onSignedOut();
-        else setProblem(error instanceof Error ? error.message : String(error));
-      },
-    );
-    const timer = setTimeout(refresh, REFRESH_MS);
-    return () => {
-      abort.abort();
-      clearTimeout(timer);
-    };
-  }, [mayKnow, round, refresh, onSignedOut]);
-  return { users, problem, refresh };
+export function useWatched(): Watched {
+  const mayKnow = mayWatch(useSignedIn());
+  const client = useQueryClient();
+  const store = useLiveStore();
+  const { data, error } = useQuery({
+    queryKey: KEY,
+    queryFn: ({ signal }) => watchedUsers(signal),
+    enabled: mayKnow,
+    refetchInterval: REFRESH_MS,
+  });
+  useEffect(() => store.onWatchChange(() => void client.invalidateQueries({ queryKey: KEY })), [store, client]);
+  return {
+    users: mayKnow ? data : NOBODY,
+    problem: error?.message ?? null,
+    refresh: () => void client.invalidateQueries({ queryKey: KEY }),
+  };
 }

@@ -100,7 +100,7 @@ describe("the live store", () => {
 
   it("says why the server stopped, and asks who is watched", () => {
     let asked = 0;
-    store.onWatchChanged = () => asked++;
+    store.onWatchChange(() => asked++);
     says({ type: "unsubscribed", user_id: 7, reason: "expired" });
     expect(store.flowsOf(userTopic("7")).ended).toBe("expired");
     says({ type: "watch", user_id: 7, watched: true, expires_at: null });

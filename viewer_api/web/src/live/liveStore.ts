@@ -1,7 +1,7 @@
 import { LiveConnection, type Surroundings } from "./connection";
 import { LiveFlows } from "./liveFlows";
 import type { ConnectionState, ServerMessage } from "./messages";
-import { keyIn, keyOf, type Topic } from "./topic";
+import { keyIn, keyOf, userTopic, type Topic } from "./topic";
 
 /** What a component sees; a new object whenever something changed. */
 export interface LiveSnapshot {
@@ -21,8 +21,7 @@ export class LiveStore {
   /** How far the viewer's clock is ahead of this computer's. */
   private clockOffsetMs = 0;
   private announced = false;
-  /** Called when somebody's watch began, was extended or ended. */
-  onWatchChanged = () => {};
+  private readonly watchListeners = new Set<() => void>();
 
   constructor(
     private readonly surroundings: Surroundings & { now(): number; soon(callback: () => void): void },
@@ -37,6 +36,12 @@ export class LiveStore {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
+
+  /** `listener` hears when a watch begins, is extended or ends; gives the function that stops it. */
+  onWatchChange(listener: () => void): () => void {
+    this.watchListeners.add(listener);
+    return () => this.watchListeners.delete(listener);
+  }
 
   readonly getSnapshot = (): LiveSnapshot => this.snapshot;
 
@@ -60,6 +65,12 @@ export class LiveStore {
       this.topics.delete(key);
       this.connection.unfollow(topic);
     };
+  }
+
+  /** Ask once more for a user whom the viewer would not let us follow: a watch may have begun meanwhile. */
+  renew(userId: string): void {
+    const key = keyOf(userTopic(userId));
+    if (this.followers.has(key) && this.flowsAt(key).ended !== undefined) this.connection.renew(key);
   }
 
   /** Entries that were read from the archive merge with live events in any order. */
@@ -124,11 +135,11 @@ export class LiveStore {
         break;
       case "unsubscribed":
         flows.ended = message.reason;
-        this.onWatchChanged();
+        this.watchChanged();
         break;
       case "watch":
         if (message.watched && flows.ended !== undefined) this.connection.renew(key);
-        this.onWatchChanged();
+        this.watchChanged();
         return;
       case "error":
         flows.ended = message.code;
@@ -137,6 +148,10 @@ export class LiveStore {
         return;
     }
     this.changed(key);
+  }
+
+  private watchChanged(): void {
+    for (const listener of this.watchListeners) listener();
   }
 
   private changed(key: string): void {

@@ -1,0 +1,111 @@
+import { Command, HelpCircle, LogOut, Menu as MenuIcon, Moon, Sun, SunMoon } from "lucide-react";
+import { Suspense, useState } from "react";
+import { ConnectionBadge } from "../components/ConnectionBadge";
+import { Link } from "../navigation/Link";
+import { to } from "../navigation/route";
+import { useNavigation } from "../navigation/useNavigation";
+import { Button, IconButton } from "../ui/Button";
+import { Empty, Loading } from "../ui/Notice";
+import { Menu } from "../ui/Overlay";
+import { Toasts } from "../ui/Toasts";
+import { CommandPalette } from "./CommandPalette";
+import { menuOf, pageOf, routeTo } from "./pages";
+import { useSignedIn } from "./session";
+import { keyNames, ShortcutSheet } from "./ShortcutSheet";
+import { useShortcutKeys, useShortcuts } from "./shortcuts";
+import { useTheme, type Theme } from "./theme";
+import styles from "./Shell.module.css";
+
+const THEMES: readonly { readonly id: Theme; readonly text: string }[] = [
+  { id: "system", text: "As the system" },
+  { id: "light", text: "Light" },
+  { id: "dark", text: "Dark" },
+];
+const THEME_ICONS = { system: SunMoon, light: Sun, dark: Moon } as const;
+
+/** What is around every page: the menu, the connection, who is signed in, the palette and the keys. */
+export function Shell({ onLeave }: { readonly onLeave: () => void }) {
+  const session = useSignedIn();
+  const { route, go } = useNavigation();
+  const [theme, setTheme] = useTheme();
+  const [palette, setPalette] = useState(false);
+  const [sheet, setSheet] = useState(false);
+  const [menu, setMenu] = useState(false);
+  const pages = menuOf(session);
+  useShortcutKeys();
+  useShortcuts([
+    { keys: "mod+k", text: "Go to a page, person or flow", group: "Anywhere", run: () => setPalette(true) },
+    { keys: "?", text: "Show the keyboard shortcuts", group: "Anywhere", run: () => setSheet(true) },
+    ...pages.flatMap((page) =>
+      page.letter === null
+        ? []
+        : [{ keys: `g ${page.letter}`, text: `Go to ${page.title}`, group: "Anywhere", run: () => go(routeTo(page)) }],
+    ),
+  ]);
+  const shown = pageOf(route);
+  const View = shown?.view;
+  const current = route.page === "flow" ? "flows" : route.page;
+  return (
+    <div className={styles["shell"]}>
+      <a
+        className="skip"
+        href="#main"
+        onClick={(event) => {
+          // The part behind `#` is the page's view.
+          event.preventDefault();
+          document.getElementById("main")?.focus();
+        }}
+      >
+        Skip to the content
+      </a>
+      <header className={styles["bar"]}>
+        <span className={styles["toggle"]}>
+          <IconButton icon={MenuIcon} label="Menu" aria-expanded={menu} onPress={() => setMenu(!menu)} />
+        </span>
+        <span className={styles["brand"]}>Spanflow</span>
+        <Button look="usual" icon={Command} onPress={() => setPalette(true)} aria-label="Go to a page, person or flow">
+          <span className={styles["wide"]}>Go to…</span>
+          <kbd className={styles["wide"]}>{keyNames("mod+k")[0]}</kbd>
+        </Button>
+        <ConnectionBadge />
+        <span className={styles["end"]}>
+          <Menu label="Theme" entries={THEMES.map(({ id, text }) => ({ id, text, onAction: () => setTheme(id) }))}>
+            <IconButton icon={THEME_ICONS[theme]} label="Theme" />
+          </Menu>
+          <IconButton icon={HelpCircle} label="Keyboard shortcuts" keys="?" onPress={() => setSheet(true)} />
+          <span className={`${styles["who"]} truncate`} title={session.name}>
+            {session.name}
+          </span>
+          <IconButton icon={LogOut} label="Sign out" testId="sign-out" onPress={onLeave} />
+        </span>
+      </header>
+      <nav className={styles["menu"]} aria-label="Pages" data-open={menu}>
+        {pages.map((page) => {
+          const Icon = page.icon;
+          return (
+            <Link key={page.name} to={routeTo(page)} current={page.name === current} {...(styles["entry"] === undefined ? {} : { className: styles["entry"] })}>
+              {Icon !== null && <Icon size={17} aria-hidden="true" />}
+              <span>{page.title}</span>
+            </Link>
+          );
+        })}
+      </nav>
+      <main id="main" tabIndex={-1} className={styles["main"]} key={route.page}>
+        {View === undefined ? (
+          <Empty title="There is no such page">
+            <p>
+              The address names the page “{route.page}”. <Link to={to("flows")}>Go to the flows</Link>
+            </p>
+          </Empty>
+        ) : (
+          <Suspense fallback={<Loading label="The page is loading" />}>
+            <View />
+          </Suspense>
+        )}
+      </main>
+      <CommandPalette open={palette} onClose={() => setPalette(false)} />
+      <ShortcutSheet open={sheet} onClose={() => setSheet(false)} />
+      <Toasts />
+    </div>
+  );
+}

@@ -1,0 +1,36 @@
+import { Activity, Radio, type LucideIcon } from "lucide-react";
+import { lazy, type ComponentType, type LazyExoticComponent } from "react";
+import { to, type Route } from "../navigation/route";
+import type { Session } from "../api/session";
+
+/** One page of the dashboard. The table below is the menu, the palette and the routing at once. */
+export interface Page {
+  /** As it stands in the address. */
+  readonly name: string;
+  readonly title: string;
+  /** Null for a page that is reached from others only. */
+  readonly icon: LucideIcon | null;
+  /** `g` and this letter leads there. */
+  readonly letter: string | null;
+  readonly right: string | null;
+  readonly view: LazyExoticComponent<ComponentType>;
+}
+
+const page = (load: () => Promise<{ readonly default: ComponentType }>) => lazy(load);
+
+export const PAGES: readonly Page[] = [
+  { name: "flows", title: "Flows", icon: Activity, letter: "f", right: "read", view: page(() => import("../pages/flows/FlowsPage")) },
+  { name: "live", title: "Live", icon: Radio, letter: "l", right: "live", view: page(() => import("../pages/live/LivePage")) },
+  { name: "flow", title: "Flow", icon: null, letter: null, right: "read", view: page(() => import("../pages/flow/FlowPage")) },
+];
+
+export function pageOf(route: Route): Page | undefined {
+  return PAGES.find((page) => page.name === route.page);
+}
+
+/** The pages that stand in the menu of somebody with these rights. */
+export function menuOf(session: Session): readonly Page[] {
+  return PAGES.filter((page) => page.icon !== null && (page.right === null || session.rights.includes(page.right)));
+}
+
+export const routeTo = (page: Page): Route => to(page.name);

@@ -1,0 +1,35 @@
+import { useCallback, useState } from "react";
+
+export type Theme = "system" | "light" | "dark";
+
+const KEY = "spanflow.theme";
+
+/** Set before the first frame, so that the page does not flash. */
+export function applyTheme(theme: Theme = storedTheme()): void {
+  if (theme === "system") delete document.documentElement.dataset["theme"];
+  else document.documentElement.dataset["theme"] = theme;
+}
+
+export function useTheme(): [Theme, (theme: Theme) => void] {
+  const [theme, setTheme] = useState(storedTheme);
+  const choose = useCallback((next: Theme) => {
+    stored(() => localStorage.setItem(KEY, next));
+    applyTheme(next);
+    setTheme(next);
+  }, []);
+  return [theme, choose];
+}
+
+function storedTheme(): Theme {
+  const found = stored(() => localStorage.getItem(KEY));
+  return found === "light" || found === "dark" ? found : "system";
+}
+
+/** A browser may forbid storage; then the choice lasts as long as the page. */
+function stored<T>(use: () => T): T | undefined {
+  try {
+    return use();
+  } catch {
+    return undefined;
+  }
+}

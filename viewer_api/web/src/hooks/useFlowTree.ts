@@ -1,0 +1,43 @@
+import { useMemo } from "react";
+import type { FlowModel } from "../live/liveFlows";
+import { verdictOf, type Verdict } from "../reducer/outcome";
+import type { Tree } from "../reducer/tree";
+import { appearance, outcomeAppearance, type Appearance } from "../tree/appearance";
+import { timelineOf, type Timeline } from "../tree/timeline";
+import { useLiveStore } from "./useLive";
+import { useNow } from "./useNow";
+
+export interface FlowTree {
+  readonly tree: Tree;
+  readonly timeline: Timeline;
+  readonly nowNs: bigint;
+  readonly verdict: Verdict;
+  readonly look: Appearance;
+}
+
+const TICK_MS = 250;
+/** Larger trees are drawn less often while they run. */
+const LARGE = 1000;
+const LARGE_TICK_MS = 1000;
+
+/**
+ * The tree of a flow as it is now. Its clock runs while news of it can come (`followed`): of a flow that is not followed
+ * any more, only the last known moment is told.
+ */
+export function useFlowTree(model: FlowModel, version: number, followed: boolean): FlowTree | undefined {
+  const store = useLiveStore();
+  const running = model.open && followed;
+  const now = useNow(store.nowMs, running ? (model.size > LARGE ? LARGE_TICK_MS : TICK_MS) : null);
+  // The newest event may be a moment ahead of the last tick, and of this computer's idea of the viewer's clock.
+  const newest = useMemo(() => model.newestNs(), [model, version]);
+  const ticked = BigInt(Math.round(now)) * 1_000_000n;
+  const nowNs = running && ticked > newest ? ticked : newest;
+  const tree = useMemo(() => model.tree(nowNs), [model, version, nowNs, model.open]);
+  return useMemo(() => {
+    const root = tree.roots[0];
+    if (root === undefined) return undefined;
+    const verdict = verdictOf(tree);
+    const look = verdict.outcome === null ? appearance(root) : outcomeAppearance(verdict.outcome, false);
+    return { tree, timeline: timelineOf(tree, nowNs), nowNs, verdict, look };
+  }, [tree, nowNs]);
+}

@@ -1,0 +1,98 @@
+import { Copy } from "lucide-react";
+import type { Flow } from "../../api/flows";
+import { Ago } from "../../components/Ago";
+import { FlowVerdict } from "../../components/FlowVerdict";
+import { StateSign } from "../../components/StateSign";
+import { durationNs } from "../../format";
+import type { FlowTree } from "../../hooks/useFlowTree";
+import { useName } from "../../hooks/useName";
+import type { FlowModel } from "../../live/liveFlows";
+import { Link } from "../../navigation/Link";
+import { formatRoute, to } from "../../navigation/route";
+import { isCheckpoint } from "../../reducer/event";
+import { label } from "../../tree/appearance";
+import { IconButton } from "../../ui/Button";
+import { Menu } from "../../ui/Overlay";
+import { tell } from "../../ui/Toasts";
+import styles from "./FlowHead.module.css";
+
+interface Props {
+  readonly flow: Flow;
+  readonly model: FlowModel;
+  readonly shown: FlowTree;
+  readonly followed: boolean;
+}
+
+/** Whose flow it is, what became of it, and how long it took. */
+export function FlowHead({ flow, model, shown, followed }: Props) {
+  const { tree, timeline, look, verdict } = shown;
+  const root = tree.roots[0];
+  let steps = 0;
+  for (const { entry } of tree.nodes.values()) if (entry !== undefined && isCheckpoint(entry)) steps++;
+  const copy = (what: string, text: string) => void navigator.clipboard.writeText(text).then(() => tell(`${what} copied`));
+  return (
+    <header className={styles["head"]}>
+      <div className={styles["title"]}>
+        <StateSign look={look} />
+        <h1 className="truncate">{root === undefined ? model.flowId : label(root)}</h1>
+        <FlowVerdict look={look} verdict={verdict} />
+        <Menu
+          label="Copy"
+          entries={[
+            {
+              id: "link",
+              text: "Link to this flow",
+              onAction: () => copy("Link", new URL(formatRoute(to("flow", model.flowId)), location.href).href),
+            },
+            { id: "id", text: "Flow id", hint: "the trace id", onAction: () => copy("Flow id", model.flowId) },
+            { id: "json", text: "JSON", onAction: () => copy("JSON", JSON.stringify(flow, null, 2)) },
+          ]}
+        >
+          <IconButton icon={Copy} label="Copy" />
+        </Menu>
+      </div>
+      <dl className={styles["facts"]}>
+        <div>
+          <dt>User</dt>
+          <dd>{flow.user_id === null ? "no user" : <User userId={String(flow.user_id)} />}</dd>
+        </div>
+        {flow.conversation_id != null && (
+          <div>
+            <dt>Conversation</dt>
+            <dd>
+              <Link to={to("flows", null, { conversation_id: String(flow.conversation_id) })}>{String(flow.conversation_id)}</Link>
+            </dd>
+          </div>
+        )}
+        <div>
+          <dt>Began</dt>
+          <dd>
+            <Ago iso={new Date(Number(timeline.startNs / 1_000_000n)).toISOString()} />
+          </dd>
+        </div>
+        <div>
+          <dt>{model.open ? (followed ? "Running for" : "Last known after") : "Took"}</dt>
+          <dd data-testid="flow-duration">{durationNs(timeline.endNs - timeline.startNs)}</dd>
+        </div>
+        <div>
+          <dt>Steps</dt>
+          <dd>
+            {steps} <span className="quiet">in {model.size} spans</span>
+          </dd>
+        </div>
+        <div>
+          <dt>Flow</dt>
+          <dd>
+            <code>{model.flowId}</code>
+          </dd>
+        </div>
+      </dl>
+      {model.truncated && <p className="quiet">The beginning of this flow is gone from the stream.</p>}
+      {model.damaged > 0 && <p className="quiet">{model.damaged} events could not be read.</p>}
+    </header>
+  );
+}
+
+function User({ userId }: { readonly userId: string }) {
+  return <Link to={to("flows", null, { user_id: userId })}>{useName(userId, undefined)}</Link>;
+}

@@ -1,0 +1,36 @@
+import { useSignedIn } from "../../app/session";
+import { onlyThemselves } from "../../api/session";
+import { ReasonForm } from "../../components/ReasonForm";
+import { useFlow } from "../../hooks/useFlow";
+import { useWatched } from "../../hooks/useWatched";
+import { useNavigation } from "../../navigation/useNavigation";
+import { Loading, Notice } from "../../ui/Notice";
+import { FlowWorkspace } from "./FlowWorkspace";
+import styles from "./FlowPage.module.css";
+
+/** One flow, running or past: `#/flow/<id>?span=<id>`. */
+export default function FlowPage() {
+  const { route } = useNavigation();
+  return route.id === null ? <Notice kind="problem">The address names no flow.</Notice> : <OneFlow key={route.id} flowId={route.id} />;
+}
+
+function OneFlow({ flowId }: { readonly flowId: string }) {
+  const own = onlyThemselves(useSignedIn());
+  const { users } = useWatched();
+  const mayFollow = (userId: string | number | null) => own !== null || users?.some((user) => user.userId === String(userId)) === true;
+  const { flow, model, version, problem, reasonWanted, giveReason, stopped } = useFlow(flowId, mayFollow);
+  return (
+    <div className={styles["page"]} data-testid="flow-view">
+      {problem !== null && <Notice kind="problem">{problem}</Notice>}
+      {reasonWanted !== undefined && <ReasonForm problem={reasonWanted.problem} onReason={giveReason} />}
+      {stopped !== null && (
+        <Notice kind="problem">This flow is no longer followed ({stopped}). What stands here is the last that was known.</Notice>
+      )}
+      {model === null || flow === undefined ? (
+        problem === null && <Loading label="The flow is loading" />
+      ) : (
+        <FlowWorkspace flow={flow} model={model} version={version} followed={reasonWanted === undefined && stopped === null} />
+      )}
+    </div>
+  );
+}

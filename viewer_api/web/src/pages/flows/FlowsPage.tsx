@@ -1,0 +1,106 @@
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { RefreshCw, Search } from "lucide-react";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { useSignedIn } from "../../app/session";
+import { useShortcuts } from "../../app/shortcuts";
+import { searchFlows } from "../../api/flows";
+import { onlyThemselves } from "../../api/session";
+import { useDelayed } from "../../hooks/useDelayed";
+import { one } from "../../navigation/route";
+import { useNavigation } from "../../navigation/useNavigation";
+import { Button, IconButton } from "../../ui/Button";
+import { TextField } from "../../ui/Field";
+import { Loading, Notice } from "../../ui/Notice";
+import { asked } from "./filters";
+import { FilterBar } from "./FilterBar";
+import { FlowTable } from "./FlowTable";
+import { NoFlows } from "./NoFlows";
+import styles from "./FlowsPage.module.css";
+
+const REFRESH_MS = 5_000;
+const TYPING_MS = 250;
+
+/** Everybody's flows, running and past, the newest first; everything that narrows them stands in the address. */
+export default function FlowsPage() {
+  const { route } = useNavigation();
+  const own = onlyThemselves(useSignedIn());
+  const [round, setRound] = useState(0);
+  const query = own === null ? route.query : { ...route.query, user_id: [own] };
+  // The beginning of “the last hour” moves on when the list is read anew, not between its pages.
+  const filters = useMemo(() => asked(query, Date.now()), [JSON.stringify(query), round]);
+  const found = useInfiniteQuery({
+    queryKey: ["flows", filters],
+    queryFn: ({ pageParam, signal }) => searchFlows(filters, pageParam, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+    placeholderData: keepPreviousData,
+    // Only the first page moves; who reads further down is left alone.
+    refetchInterval: ({ state }) => ((state.data?.pages.length ?? 0) <= 1 ? REFRESH_MS : false),
+  });
+  const flows = useMemo(() => found.data?.pages.flatMap((page) => page.flows) ?? [], [found.data]);
+  const first = found.data?.pages[0];
+  return (
+    <div className={styles["page"]}>
+      <div className={styles["head"]}>
+        <h1>Flows</h1>
+        <SearchBox />
+        <IconButton icon={RefreshCw} label="Read the list again" onPress={() => setRound(round + 1)} />
+        <span className="quiet" role="status" data-testid="flow-count">
+          {first?.count !== undefined && `${first.count.kind === "exact" ? "" : "about "}${first.count.value.toLocaleString()} match`}
+        </span>
+      </div>
+      <FilterBar own={own} />
+      {found.error !== null && <Notice kind="problem">{found.error.message}</Notice>}
+      {first?.without_running === true && (
+        <Notice kind="problem">The viewer has no connection to Redis: flows that run right now are missing in this list.</Notice>
+      )}
+      {found.isPending ? (
+        <Loading label="Flows are loading" />
+      ) : flows.length === 0 ? (
+        <NoFlows filtered={Object.keys(route.query).length > 0} />
+      ) : (
+        <FlowTable
+          flows={flows}
+          own={own}
+          more={found.hasNextPage}
+          loading={found.isFetchingNextPage}
+          onMore={() => void found.fetchNextPage()}
+        />
+      )}
+      {first?.searched_until !== undefined && found.hasNextPage && (
+        <Button onPress={() => void found.fetchNextPage()}>Search further back than {first.searched_until}</Button>
+      )}
+    </div>
+  );
+}
+
+/** Words are searched when the typing pauses. */
+function SearchBox() {
+  const { route, change } = useNavigation();
+  const stands = one(route.query, "q") ?? "";
+  const [text, setText] = useState(stands);
+  const box = useRef<HTMLDivElement>(null);
+  const wanted = useDelayed(text.trim(), TYPING_MS);
+  useEffect(() => {
+    if (wanted !== (one(route.query, "q") ?? "")) change({ q: wanted }, "replace");
+  }, [wanted]);
+  useEffect(() => {
+    // Another view was opened, by a link or by going back.
+    if (stands !== text.trim() && stands !== wanted) setText(stands);
+  }, [stands]);
+  useShortcuts([{ keys: "/", text: "Search", group: "Lists", run: () => box.current?.querySelector("input")?.focus() }]);
+  return (
+    <div ref={box} className={styles["search"]}>
+      <Search size={15} aria-hidden="true" />
+      <TextField
+        label="Words in names, messages and attributes"
+        hideLabel
+        placeholder="Search names, messages, attributes"
+        value={text}
+        onChange={setText}
+        type="search"
+        testId="flow-search"
+      />
+    </div>
+  );
+}

@@ -1,0 +1,53 @@
+import type { Query } from "../../navigation/route";
+import { one } from "../../navigation/route";
+
+/** How long ago a list begins, as it stands in the address (`range=24h`). */
+export const RANGES: readonly { readonly id: string; readonly text: string; readonly ms: number | null }[] = [
+  { id: "15m", text: "Last 15 minutes", ms: 900_000 },
+  { id: "1h", text: "Last hour", ms: 3_600_000 },
+  { id: "24h", text: "Last 24 hours", ms: 86_400_000 },
+  { id: "7d", text: "Last 7 days", ms: 604_800_000 },
+  { id: "30d", text: "Last 30 days", ms: 2_592_000_000 },
+  { id: "all", text: "Any time", ms: null },
+];
+export const USUAL_RANGE = "7d";
+
+export const OUTCOMES = ["running", "ok", "denied", "error", "cancelled", "interrupted"] as const;
+
+export const SORTS: readonly { readonly id: string; readonly text: string }[] = [
+  { id: "newest", text: "Newest first" },
+  { id: "duration", text: "Longest first" },
+  { id: "tokens", text: "Most tokens first" },
+  { id: "cost", text: "Most expensive first" },
+];
+
+/** Filters that are typed or clicked, by their names in the API, and how the page calls them. */
+export const FILTERS: Readonly<Record<string, string>> = {
+  user_id: "User",
+  user: "Person",
+  session_id: "Session",
+  conversation_id: "Conversation",
+  source: "Source",
+  outcome: "Outcome",
+  outcome_reason: "Kind of denial or error",
+  gate: "Gate",
+  checkpoint: "Step",
+  tool: "Tool",
+  mcp_server: "MCP server",
+  model: "Model",
+  min_duration_ms: "At least (ms)",
+  max_duration_ms: "At most (ms)",
+  min_tokens: "Tokens from",
+  min_cost: "Cost from",
+};
+
+/** What the viewer is asked, from the parameters of the address. `nowMs` is rounded so that the same question stays the same. */
+export function asked(query: Query, nowMs: number): Query {
+  const wanted: Record<string, readonly string[]> = {};
+  for (const [name, values] of Object.entries(query)) {
+    if (name in FILTERS || ["q", "sort", "since", "until"].includes(name)) wanted[name] = values;
+  }
+  const range = RANGES.find(({ id }) => id === (one(query, "range") ?? USUAL_RANGE));
+  if (wanted["since"] === undefined && range?.ms != null) wanted["since"] = [new Date(nowMs - range.ms).toISOString()];
+  return wanted;
+}

@@ -1,0 +1,71 @@
+import { useMutation } from "@tanstack/react-query";
+import { extendWatch, nameOf, unwatch, watch, type WatchedUser } from "../../api/monitoring";
+import { countdown } from "../../format";
+import { useNow } from "../../hooks/useNow";
+import { Button } from "../../ui/Button";
+import { Checkbox } from "../../ui/Field";
+import { Notice } from "../../ui/Notice";
+import { tell } from "../../ui/Toasts";
+import styles from "./LivePage.module.css";
+
+interface Props {
+  readonly users: readonly WatchedUser[];
+  readonly shown: readonly string[];
+  readonly onToggle: (userId: string) => void;
+  readonly onChanged: () => void;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Everybody who is watched now: a tick shows or hides the panel, buttons extend and end the watch. */
+export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
+  const now = useNow(Date.now, 1000);
+  const change = useMutation({ mutationFn: (ask: () => Promise<unknown>) => ask(), onSuccess: onChanged });
+  const stop = (user: WatchedUser) =>
+    change.mutate(() => unwatch(user.userId), {
+      onSuccess: () => tell(`${nameOf(user)} is no longer watched`, () => change.mutate(() => again(user))),
+    });
+  return (
+    <section aria-labelledby="watched-title">
+      <h2 id="watched-title">Watched now</h2>
+      {change.error !== null && <Notice kind="problem">{change.error.message}</Notice>}
+      {users.length === 0 && <p className="quiet">No user is watched.</p>}
+      <ul className={styles["watched"]} data-testid="watched-list">
+        {users.map((user) => (
+          <li key={user.userId} data-testid="watched-user" data-user-id={user.userId}>
+            <div className={styles["who"]}>
+              <Checkbox checked={shown.includes(user.userId)} onChange={() => onToggle(user.userId)} label={`Show ${nameOf(user)}`}>
+                <span className="truncate name" title={nameOf(user)}>
+                  {nameOf(user)}
+                </span>
+              </Checkbox>
+            </div>
+            <span className={styles["facts"]}>
+              {user.expiresAt === null ? "until ended" : `${countdown(user.expiresAt, now)} left`}
+              {user.metadataOnly ? " · without contents" : ""}
+              {user.reason === null ? "" : ` · ${user.reason}`}
+              {user.by === null ? "" : ` · by ${user.by}`}
+              {user.extendedBy === null || user.extendedBy === user.by ? "" : ` · extended by ${user.extendedBy}`}
+            </span>
+            <span className={styles["buttons"]}>
+              {user.expiresAt !== null && (
+                <Button onPress={() => change.mutate(() => extendWatch(user.userId, 1))} aria-label={`Watch ${nameOf(user)} one hour longer`}>
+                  +1 h
+                </Button>
+              )}
+              <Button onPress={() => stop(user)} aria-label={`Stop watching ${nameOf(user)}`}>
+                Stop
+              </Button>
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** The same watch, for the time that it had left. */
+function again(user: WatchedUser): Promise<unknown> {
+  const hours = user.expiresAt === null ? 24 : Math.max((Date.parse(user.expiresAt) - Date.now()) / HOUR_MS, 0.02);
+  return watch(user.userId, hours, user.reason ?? "", user.metadataOnly);
+}

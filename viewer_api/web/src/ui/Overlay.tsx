@@ -1,0 +1,78 @@
+import type { ReactNode } from "react";
+import { X } from "lucide-react";
+import {
+  Dialog as AriaDialog,
+  Heading,
+  Menu as AriaMenu,
+  MenuItem as AriaMenuItem,
+  MenuTrigger,
+  Modal,
+  ModalOverlay,
+  Popover,
+} from "react-aria-components";
+import { IconButton } from "./Button";
+import styles from "./Overlay.module.css";
+
+interface DialogProps {
+  readonly title: string;
+  readonly open: boolean;
+  readonly onClose: () => void;
+  readonly children: ReactNode;
+  readonly wide?: boolean;
+  readonly testId?: string;
+}
+
+/** A window above the page; Escape and a click outside close it. */
+export function Dialog({ title, open, onClose, children, wide = false, testId }: DialogProps) {
+  return (
+    <ModalOverlay isDismissable isOpen={open} onOpenChange={(now) => !now && onClose()} className={styles["overlay"] ?? ""}>
+      <Modal className={`${styles["modal"]} ${wide ? styles["wide"] : ""}`}>
+        <AriaDialog className={styles["dialog"] ?? ""} data-testid={testId}>
+          <header className={styles["head"]}>
+            <Heading slot="title" level={2}>
+              {title}
+            </Heading>
+            <IconButton icon={X} label="Close" onPress={onClose} />
+          </header>
+          {children}
+        </AriaDialog>
+      </Modal>
+    </ModalOverlay>
+  );
+}
+
+export interface MenuEntry {
+  readonly id: string;
+  readonly text: string;
+  readonly hint?: string;
+  readonly onAction: () => void;
+}
+
+interface MenuProps {
+  /** The button that opens it. */
+  readonly children: ReactNode;
+  readonly entries: readonly MenuEntry[];
+  readonly label: string;
+}
+
+export function Menu({ children, entries, label }: MenuProps) {
+  return (
+    <MenuTrigger>
+      {children}
+      <Popover className={styles["popover"] ?? ""} offset={4}>
+        <AriaMenu
+          aria-label={label}
+          className={styles["menu"] ?? ""}
+          onAction={(key) => entries.find((entry) => entry.id === key)?.onAction()}
+        >
+          {entries.map((entry) => (
+            <AriaMenuItem key={entry.id} id={entry.id} textValue={entry.text} className={styles["item"] ?? ""}>
+              <span>{entry.text}</span>
+              {entry.hint !== undefined && <span className="quiet">{entry.hint}</span>}
+            </AriaMenuItem>
+          ))}
+        </AriaMenu>
+      </Popover>
+    </MenuTrigger>
+  );
+}
