@@ -67,7 +67,7 @@ def enter(page: Page, viewer: RunningViewer, person: Person, view: str = "") -> 
 
 
 def test_a_viewer_lands_on_their_own_flows(left: Page, viewer: RunningViewer, redis_url: str) -> None:
-    refused = enter(left, viewer, VIEWER_7)
+    refused = enter(left, viewer, VIEWER_7, "#/flows?range=all")
     rows = left.get_by_test_id("flow-row")
     expect(rows).to_have_count(2)
     expect(left.get_by_test_id("user-search")).to_have_count(0)
@@ -87,14 +87,14 @@ def test_a_link_to_somebody_else_shows_a_viewer_their_own(left: Page, viewer: Ru
     enter(left, viewer, VIEWER_7, "#/live?user=8")
     expect(left.get_by_test_id("panel")).to_have_attribute("data-user-id", "7")
     left.goto("about:blank")
-    left.goto(f"{viewer.origin}/#/history?user=8")
+    left.goto(f"{viewer.origin}/#/flows?range=all&user_id=8")
     expect(left.get_by_test_id("flow-row")).to_have_count(2)
     expect(left.locator("main")).not_to_contain_text("ask 2")
 
 
 def test_a_monitor_finds_and_watches_whom_they_may_see(left: Page, viewer: RunningViewer) -> None:
     assert ask(viewer, ADMIN, "POST", "/api/v1/monitoring/enable", json={"user_ids": [7, 8], "reason": "x"}).is_success
-    refused = enter(left, viewer, WATCHES_7)
+    refused = enter(left, viewer, WATCHES_7, "#/live")
     expect(left.get_by_text("Watch a user")).to_be_visible()
     expect(left.get_by_test_id("watched-user")).to_have_count(1)
     expect(left.get_by_test_id("watched-user")).to_have_attribute("data-user-id", "7")

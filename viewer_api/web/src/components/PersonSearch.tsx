@@ -47,13 +47,18 @@ export function PersonSearch({ label, hideLabel = false, onChoose }: Props) {
           setText("");
           onChoose(person);
         }}
-        allowsEmptyCollection={false}
+        // It opens with the typing; people come when the viewer has found them.
+        allowsEmptyCollection
         menuTrigger="input"
       >
         <Label className={hideLabel ? "visually-hidden" : (fields["label"] ?? "")}>{label}</Label>
         <Input className={fields["input"] ?? ""} placeholder="e-mail, name or id" data-testid="user-search" />
         <Popover className={fields["popover"] ?? ""} offset={4}>
-          <ListBox className={fields["list"] ?? ""} data-testid="people-found">
+          <ListBox
+            className={fields["list"] ?? ""}
+            data-testid="people-found"
+            renderEmptyState={() => <p className={`${styles["none"]} quiet`}>{data === undefined ? "Searching…" : "No user is called that."}</p>}
+          >
             {(person: Person) => (
               <ListBoxItem id={person.userId} textValue={nameOf(person)} className={`${fields["item"]} ${styles["person"]}`}>
                 <span className="truncate">{data?.includes(person) === true ? nameOf(person) : `User ${person.userId}`}</span>

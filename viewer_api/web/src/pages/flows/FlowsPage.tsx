@@ -46,7 +46,7 @@ export default function FlowsPage() {
         <SearchBox />
         <IconButton icon={RefreshCw} label="Read the list again" onPress={() => setRound(round + 1)} />
         <span className="quiet" role="status" data-testid="flow-count">
-          {first?.count !== undefined && `${first.count.kind === "exact" ? "" : "about "}${first.count.value.toLocaleString()} match`}
+          {first?.count !== undefined && flows.length > 0 && `${first.count.kind === "exact" ? "" : "about "}${first.count.value.toLocaleString()} match`}
         </span>
       </div>
       <FilterBar own={own} />
