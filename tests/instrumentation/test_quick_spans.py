@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Link,
     NonRecordingSpan,
     SpanContext,
@@ -76,7 +77,7 @@ class Witness(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         self.ended.append(span)
         dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
-        self.seen.append(("end", looks(span), dropped, type(span)))
+        self.seen.append(("end", looks(span), dropped, isinstance(span, ReadableSpan)))
 
 
 def provider(quick: bool, sampler: Sampler, limits: SpanLimits | None = None) -> tuple[TracerProvider, Witness]:
@@ -157,17 +158,19 @@ def test_whatever_is_done_to_a_span_exporters_see_the_same(
         made, witness = provider(quick, sampler, bounds)
         tracer = made.get_tracer("library", "1.0", "https://schema", {"x": 1})
         far = SpanContext(5, 6, True, TraceFlags(1), state) if remote else None
-        above = set_span_in_context(NonRecordingSpan(far), Context()) if far else Context()
+        above = set_span_in_context(NonRecordingSpan(far) if far else INVALID_SPAN, Context())
         root = tracer.start_span("root", above, start_time=1)
         child = tracer.start_span(
             "child", set_span_in_context(root, Context()), kind, given_attributes, links, start_time=2
         )
+        other = tracer.start_span("other root", Context(), kind, given_attributes, links, start_time=2)
         grandchild = tracer.start_span("grandchild", set_span_in_context(child, Context()), start_time=3)
         for name, *arguments in operations:
             getattr(child, name)(*arguments)
-        for span in (grandchild, child, root):
+            getattr(other, name)(*arguments)
+        for span in (grandchild, child, other, root):
             span.end(20)
-        contexts = [span.get_span_context() for span in (root, child, grandchild)]
+        contexts = [span.get_span_context() for span in (root, child, other, grandchild)]
         return witness.seen, encode_spans(witness.ended), contexts
 
     logging.disable(logging.CRITICAL)
@@ -271,7 +274,11 @@ def test_tracers_that_were_made_before_are_quick_too_and_follow_a_changed_sample
         made.sampler = ALWAYS_OFF
         tracer.sampler = ALWAYS_OFF  # type: ignore[attr-defined]
         assert not tracer.start_span("child").is_recording()
-        assert not isinstance(root, QuickSpan)
+        assert not tracer.start_span("root", Context()).is_recording()
+        assert isinstance(root, QuickSpan)
+        tracer.sampler = ParentBased(TraceIdRatioBased(0.5))  # type: ignore[attr-defined]
+        assert isinstance(tracer.start_span("child"), QuickSpan)
+        assert not isinstance(tracer.start_span("root", Context()), QuickSpan)
 
 
 def test_somebody_elses_provider_is_left_alone() -> None:
@@ -302,3 +309,17 @@ def test_attributes_kept_from_the_start_do_not_change_with_the_span() -> None:
     assert type(span) is QuickSpan
     assert kept == [{}, {"a": 1, "b": 2}]
     assert span.attributes == {"b": 2, "a": 3, "c": (4,)}
+
+
+def test_what_processors_got_of_an_ended_span_stays_as_it_was() -> None:
+    made, witness = provider(True, ALWAYS_ON)
+    span = made.get_tracer("library").start_span("root", Context(), attributes={"a": 1})
+    span.end()
+    (ended,) = witness.ended
+    before = looks(ended)
+    span.update_name("late")
+    span.set_attributes({"a": 2})
+    span.set_status(Status(StatusCode.ERROR, "late"))
+    span.add_event("late")
+    span.end()
+    assert looks(ended) == before

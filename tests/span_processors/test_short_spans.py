@@ -21,7 +21,7 @@ from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redact
 from spanflow.span_processors.redis.mirror import Notification, StreamEntry
 from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of
+from spanflow.span_processors.span_attributes import attributes_of, attributes_in_place
 from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.traced_gateway import TracedGateway, flow_id_of, phases_of, stream_of
 
@@ -96,7 +96,7 @@ def test_one_event_says_the_same_as_two(
     if defer_start is None or not in_one.encode_complete(ended, span.context, defer_start, name, before, identity, 0.0):
         # Something about it is unusual, and nothing of it has been told yet.
         in_one.started(span, name, before, identity, 0.0)
-        in_one.ended(ended, final_attributes_of(ended), 0.0)
+        in_one.ended(ended, attributes_in_place(ended), 0.0)
     in_two.started(span, name, before, identity, 0.0)
     in_two.ended(ended, attributes_of(ended), 0.0)
 

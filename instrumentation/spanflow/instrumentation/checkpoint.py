@@ -8,21 +8,21 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context, create_key, set_value
+from opentelemetry.context import Context, create_key
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, get_current_span, set_span_in_context
 
 from spanflow.instrumentation.activation import AnyToken, activate, deactivate
 from spanflow.instrumentation.decorate import decorated
 from spanflow.instrumentation.edge import edge_of
-from spanflow.instrumentation.identify import KNOWN_FLOWS
 from spanflow.instrumentation.outcome import is_cancellation, record_error, refusal
 from spanflow.instrumentation.runtime import Runtime, runtime, say_once
 from spanflow.instrumentation.semantics import (
+    FINISH_REASONS,
     OPENINFERENCE_KIND,
     TIME_TO_FIRST_CHUNK,
     TIME_TO_FIRST_TOKEN,
     Meaning,
-    fitting,
+    as_reasons,
     meaning_of,
 )
 from spanflow.instrumentation.values import attribute_value, short_text
@@ -32,12 +32,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _CURRENT: Final = create_key("spanflow-checkpoint")
 _NOWHERE: Final = Context()
+#: Under which key the current span stands in a context; OpenTelemetry has no public name for it.
+(_SPAN,) = set_span_in_context(INVALID_SPAN, _NOWHERE)
 
 
 class Checkpoint:
     """A step that is under way. Make one with `checkpoint`, `start_checkpoint` or `flow`."""
 
     # What a step has before it begins; ten steps per request make it worth not to write these each time.
+    _runtime: Runtime = runtime()
     _span: Span = INVALID_SPAN
     _parent: Context = _NOWHERE
     _outcome: str | None = None
@@ -49,15 +52,17 @@ class Checkpoint:
     _started = 0.0
     _start_ns: int | None = None
 
-    def __init__(self, event_type: str, name: str | None = None, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        event_type: str,
+        name: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        meaning: Meaning | None = None,
+    ) -> None:
         self._event_type = event_type
         self._name = name
         self._data: Mapping[str, Any] = data or {}
-        self._meaning = self._find_meaning()
-        self._runtime: Runtime = runtime()
-
-    def _find_meaning(self) -> Meaning:
-        return meaning_of(self._event_type)
+        self._meaning = meaning or meaning_of(event_type)
 
     # -- what a gateway calls ------------------------------------------------------------------------------------------
 
@@ -70,7 +75,7 @@ class Checkpoint:
     def context(self) -> Context:
         """A context with this step current: pass it to `start_checkpoint(parent=…)` or to OpenTelemetry's own API."""
         # Made when it is asked for: kept, it and this object would keep each other alive until a garbage collection.
-        return set_value(_CURRENT, self, set_span_in_context(self._span, self._parent))
+        return Context(self._parent, **{_SPAN: self._span, _CURRENT: self})
 
     def set(self, **data: Any) -> Self:
         """Add data, such as `step.set(tool="list_snapshots")`; token counts and the model count as GenAI data."""
@@ -217,17 +222,12 @@ class Checkpoint:
         self._first_token = self._stranded = False
 
     def _begin(self, parent: Context) -> Span:
-        attributes = self._first_attributes()
-        around = KNOWN_FLOWS.get(get_current_span(parent).get_span_context().trace_id)
-        if around is not None:
-            attributes.update(around.attributes)  # the identity processor would add them one by one
-        return self._open(parent, attributes, kind=self._meaning.kind)
+        return self._open(parent, self._first_attributes(), kind=self._meaning.kind)
 
-    def _open(
-        self, parent: Context, attributes: Mapping[str, Any], *, kind: SpanKind, links: Sequence[Link] = ()
-    ) -> Span:
+    def _open(self, parent: Context, attributes: dict[str, Any], *, kind: SpanKind, links: Sequence[Link] = ()) -> Span:
         """A span with what Spanflow says itself, and with the step's data cleaned."""
-        attributes = {**attributes, **self._clean(self._named(self._data))}
+        if self._data:
+            attributes.update(self._clean(self._named(self._data)))
         return self._runtime.tracer().start_span(
             self._name or short_text(self._meaning.span_name(self._event_type, self._data), 256),
             context=parent,
@@ -248,14 +248,13 @@ class Checkpoint:
     def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Our own attributes for the data, and OpenTelemetry's for the same."""
         limit = self._runtime.max_text
-        words = self._meaning.words
+        names_of = self._meaning.names_of
         named: dict[str, Any] = {}
         for word, given in data.items():
             if given is not None:
                 value = attribute_value(given, limit)
-                named[names.ATTR_DATA_PREFIX + word] = value
-                for name in words.get(word, ()):
-                    named[name] = fitting(name, value)
+                for name in names_of[word]:
+                    named[name] = as_reasons(value) if name == FINISH_REASONS else value
         return named
 
     def _set(self, data: Mapping[str, Any]) -> None:

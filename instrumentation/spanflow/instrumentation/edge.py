@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.context import Context, create_key, get_current, get_value, set_value
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, set_span_in_context
 
 from spanflow.span_processors.identity import NOBODY, Identity, with_identity
@@ -52,5 +52,5 @@ def with_edge(edge: Edge, context: Context | None = None) -> Context:
 
 
 def edge_of(context: Context | None = None) -> Edge | None:
-    value = get_value(_KEY, context)
-    return value if isinstance(value, Edge) else None
+    value = (get_current() if context is None else context).get(_KEY)
+    return value if type(value) is Edge else None

@@ -20,7 +20,7 @@ from spanflow.instrumentation.identify import (
     tell_flow,
 )
 from spanflow.instrumentation.known_flows import identity_attributes, learned, personal_attributes
-from spanflow.instrumentation.semantics import OPENINFERENCE_KIND, TURN, Meaning
+from spanflow.instrumentation.semantics import OPENINFERENCE_KIND, TURN
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity
 
@@ -31,7 +31,7 @@ class Flow(Checkpoint):
     def __init__(self, name: str, identity: Identity, kind: SpanKind, data: Mapping[str, Any]) -> None:
         self._identity = identity
         self._kind = kind
-        super().__init__(names.PLAIN_SPAN, name, data)
+        super().__init__(names.PLAIN_SPAN, name, data, TURN)
 
     @property
     def flow_id(self) -> str:
@@ -41,9 +41,6 @@ class Flow(Checkpoint):
 
     def _again(self) -> Self:
         return type(self)(self._name or "turn", self._identity, self._kind, self._data)
-
-    def _find_meaning(self) -> Meaning:
-        return TURN
 
     def _first_attributes(self) -> dict[str, Any]:
         attributes: dict[str, Any] = dict(self._meaning.fixed)

@@ -47,7 +47,7 @@ def identify(
             conversation_id=conversation_id,
             source=source,
         )
-        if newer != NOBODY:
+        if newer is not NOBODY:
             _learn(newer)
     except Exception:
         say_once("identify", "The identity of a flow could not be recorded", exc_info=True)
@@ -62,8 +62,8 @@ def clean_identity(
     conversation_id: object = None,
     source: object = None,
 ) -> Identity:
-    """An identity of what can serve as one."""
-    return Identity(
+    """An identity of what can serve as one; `NOBODY` itself where nothing can."""
+    clean = Identity(
         user_id=_id("user_id", user_id),
         email=_text(email),
         full_name=_text(full_name),
@@ -71,6 +71,7 @@ def clean_identity(
         conversation_id=_id("conversation_id", conversation_id),
         source=_id("source", source),
     )
+    return NOBODY if clean == NOBODY else clean
 
 
 def inherited_identity(context: Context) -> Identity:
@@ -102,7 +103,7 @@ def _learn(newer: Identity) -> None:
 
 def tell_flow(span: Span, newer: Identity) -> None:
     """The flow of `span` belongs to `newer`: say it on its open spans, and to the pipeline for the rest."""
-    if newer == NOBODY:
+    if newer is NOBODY:
         return
     trace_id = span.get_span_context().trace_id
     _tell_open_spans(span, trace_id, newer)
@@ -120,8 +121,9 @@ def _tell_open_spans(current: Span, trace_id: int, newer: Identity) -> None:
     if flow.learn(newer):
         for span in list(flow.open_spans.values()):
             span.set_attributes(flow.attributes)
-        if flow.root is not None:
-            flow.root.set_attributes(personal_attributes(flow.identity))
+        personal = personal_attributes(flow.identity)
+        if personal and flow.root is not None:
+            flow.root.set_attributes(personal)
 
 
 def _id(field: str, value: object) -> str | None:

@@ -10,11 +10,11 @@ from opentelemetry.trace import SpanKind
 from spanflow.instrumentation.checkpoint import within_type
 from spanflow.instrumentation.edge import Edge, caller_of, edge_of
 from spanflow.instrumentation.identify import KNOWN_FLOWS
-from spanflow.instrumentation.known_flows import KnownFlows, learned, personal_attributes
+from spanflow.instrumentation.known_flows import KnownFlow, KnownFlows, learned, personal_attributes
 from spanflow.instrumentation.runtime import say_once
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity, identity_of
-from spanflow.span_processors.span_attributes import attributes_of
+from spanflow.span_processors.span_attributes import attributes_in_place, put_first
 
 _CALLER_LINK: Final = {"flow.link": "caller"}
 _MCP_METHOD: Final = "mcp.method.name"
@@ -29,7 +29,14 @@ class IdentitySpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         try:
-            self._started(span, parent_context)
+            parent = span.parent
+            flow = None if parent is None or parent.is_remote else self._flows.child_started(span)
+            if flow is None:
+                flow = self._started(span, parent_context)
+            if names.ATTR_CHECKPOINT_TYPE in attributes_in_place(span):  # most spans: steps of a user who is known
+                put_first(span, flow.attributes)
+            else:
+                _put_identity(span, flow, parent_context)
         except Exception:
             say_once("identity on_start", "The identity could not be put on a span", exc_info=True)
 
@@ -37,7 +44,8 @@ class IdentitySpanProcessor(SpanProcessor):
         try:
             span_context = span.context
             if span_context is not None:
-                self._flows.ended(span_context.trace_id, span_context.span_id)
+                trace_id, span_id, *_ = span_context
+                self._flows.ended(trace_id, span_id)
         except Exception:
             say_once("identity on_end", "The end of a span could not be noted", exc_info=True)
 
@@ -47,7 +55,8 @@ class IdentitySpanProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return True
 
-    def _started(self, span: Span, parent_context: Context | None) -> None:
+    def _started(self, span: Span, parent_context: Context | None) -> KnownFlow:
+        """The flow of a root, or of a span whose flow's user is not known yet."""
         here = otel_context.get_current()
         context = here if parent_context is None else parent_context
         parent = span.parent
@@ -64,15 +73,18 @@ class IdentitySpanProcessor(SpanProcessor):
                 span.add_link(caller, _CALLER_LINK)
             if personal := personal_attributes(flow.identity):
                 span.set_attributes(personal)
-        attributes = flow.attributes
-        own = attributes_of(span)
-        within = within_type(context)
-        if within is None and parent is not None and parent.is_remote and own.get(_MCP_METHOD) == _TOOLS_CALL:
+        return flow
+
+
+def _put_identity(span: Span, flow: KnownFlow, context: Context | None) -> None:
+    """Of a span that is no checkpoint: its own one may be the step around it."""
+    attributes = flow.attributes
+    within = within_type(otel_context.get_current() if context is None else context)
+    parent = span.parent
+    if within is None and parent is not None and parent.is_remote:
+        if attributes_in_place(span).get(_MCP_METHOD) == _TOOLS_CALL:
             within = names.TOOL_CALL  # the caller, whose flow this is, has the call's own span
-        if within is not None and names.ATTR_CHECKPOINT_TYPE not in own:
-            attributes = {**attributes, names.ATTR_WITHIN: within}
-        if any(own.get(name) is not value for name, value in attributes.items()):
-            span.set_attributes(attributes)
+    put_first(span, attributes if within is None else {**attributes, names.ATTR_WITHIN: within})
 
 
 def _identity(context: Context, here: Context, edge: Edge | None) -> Identity:

@@ -52,13 +52,14 @@ def learned(known: Identity, newer: Identity) -> Identity:
 class KnownFlow:
     """One trace as this process sees it."""
 
-    __slots__ = ("attributes", "identity", "open_spans", "root")
+    __slots__ = ("attributes", "identity", "open_spans", "root", "root_id")
 
     def __init__(self) -> None:
         self.identity: Identity = NOBODY
         self.attributes: Mapping[str, str] = {}
         self.open_spans: dict[int, Span] = {}
         self.root: Span | None = None
+        self.root_id = 0
 
     def learn(self, newer: Identity) -> bool:
         """Whether `newer` says anything that was not known."""
@@ -92,14 +93,26 @@ class KnownFlows:
             flow.open_spans[span_id] = span
         if is_root and flow.root is None:
             flow.root = span
+            flow.root_id = span_id
+        return flow
+
+    def child_started(self, span: Span) -> KnownFlow | None:
+        """The same for a span with a parent in this process; None where the flow's identity is not known yet."""
+        trace_id, span_id, *_ = span.get_span_context()
+        flow = self._flows.get(trace_id)
+        if flow is None or flow.identity is NOBODY:
+            return None
+        if len(flow.open_spans) < OPEN_SPANS:
+            flow.open_spans[span_id] = span
         return flow
 
     def ended(self, trace_id: int, span_id: int) -> None:
         flow = self._flows.get(trace_id)
         if flow is not None:
             flow.open_spans.pop(span_id, None)
-            if flow.root is not None and flow.root.get_span_context().span_id == span_id:
+            if flow.root_id == span_id:
                 flow.root = None
+                flow.root_id = 0
 
     def _forget_oldest(self) -> None:
         while len(self._flows) > self._remembered:

@@ -20,6 +20,22 @@ TIME_TO_FIRST_TOKEN: Final = "time_to_first_token_ms"
 ERROR_TYPE: Final = "error.type"
 
 
+class AttributeNames(dict[str, tuple[str, ...]]):
+    """By word. Those of the words that a gateway uses are made once, not for every step."""
+
+    _REMEMBERED = 256
+
+    def __init__(self, upstream: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__()
+        self._upstream = upstream
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        found = (names.ATTR_DATA_PREFIX + word, *self._upstream.get(word, ()))
+        if len(self) < self._REMEMBERED:
+            self[word] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """How checkpoints of one type look to tools that have never heard of Spanflow."""
@@ -31,6 +47,11 @@ class Meaning:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     #: A checkpoint's own word, and the attributes that say the same upstream.
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: A word, and every attribute that says it: ours first.
+    names_of: "AttributeNames" = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names_of", AttributeNames(self.words))
 
     def span_name(self, event_type: str, data: Mapping[str, Any]) -> str:
         if self.named_after is not None:
@@ -41,12 +62,12 @@ class Meaning:
         return event_type
 
 
-_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 
 
-def fitting(name: str, value: Any) -> Any:
-    """The value in the shape that the attribute has upstream."""
-    return [value] if name == _FINISH_REASONS and isinstance(value, str) else value
+def as_reasons(value: Any) -> Any:
+    """A model's one reason as the list that the attribute holds upstream."""
+    return [value] if isinstance(value, str) else value
 
 
 _GUARDRAIL: Final = Meaning(openinference_kind="GUARDRAIL")
@@ -72,8 +93,8 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
             "output_tokens": ("gen_ai.usage.output_tokens",),
             "cached_tokens": ("gen_ai.usage.cache_read.input_tokens",),
             "cache_write_tokens": ("gen_ai.usage.cache_write.input_tokens",),
-            "finish_reason": (_FINISH_REASONS,),
-            "finish_reasons": (_FINISH_REASONS,),
+            "finish_reason": (FINISH_REASONS,),
+            "finish_reasons": (FINISH_REASONS,),
             "temperature": ("gen_ai.request.temperature",),
             "max_tokens": ("gen_ai.request.max_tokens",),
             "messages": ("gen_ai.input.messages",),

@@ -19,6 +19,8 @@ def attribute_value(value: object, max_text: int = MAX_TEXT, depth: int = 0) -> 
     """`value` as an attribute may hold it: cut, copied, and as text where OpenTelemetry has no type for it."""
     if type(value) is str:  # nearly all of them
         return value if len(value) <= max_text and value.isascii() else text_value(value, max_text)
+    if type(value) is int and -_INT64 <= value < _INT64:
+        return value
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, Enum):
@@ -62,6 +64,8 @@ def text_value(value: str, max_text: int = MAX_TEXT) -> str:
 
 def short_text(value: object, max_text: int = MAX_TEXT) -> str:
     """`str(value)`, also for objects whose `__str__` raises."""
+    if type(value) is str and len(value) <= max_text and value.isascii():
+        return value
     try:
         return text_value(str(value), max_text)
     except Exception:

@@ -25,7 +25,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redis.mirror import MirrorItem, archived_in, is_refusable
 from spanflow.span_processors.redis.watched import WatchedUsers
-from spanflow.span_processors.span_attributes import attributes_of, final_attributes_of, first_attributes_of
+from spanflow.span_processors.span_attributes import attributes_in_place, attributes_of, first_attributes_of
 from spanflow.span_processors.stages.counters import StageCounts
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.own_thread import OwnThread
@@ -402,7 +402,7 @@ class Pipeline:
                         if encoder.encode_complete(span, begun_span.context, defer_start, name, before, identity, now):
                             continue
                         encoder.started(begun_span, name, before, identity, now)
-                    encoder.ended(span, final_attributes_of(span), now)
+                    encoder.ended(span, attributes_in_place(span), now)
                 elif kind == _UPDATE:
                     updates[key] = entry[2]
                 else:

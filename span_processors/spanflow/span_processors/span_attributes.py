@@ -1,10 +1,10 @@
 """A span's attributes as a plain dict, for the request's thread: quick, and safe while other threads still add some."""
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, Span
 
 
 class LendingAttributes(BoundedAttributes):
@@ -17,18 +17,43 @@ class LendingAttributes(BoundedAttributes):
         self._lent = True
         return self._dict
 
+    def put_first(self, attributes: Mapping[str, str]) -> bool:
+        """Add some before anybody else knows the span; False, and nothing is done, where they might not fit in."""
+        if len(self._dict) + len(attributes) > (self.maxlen or 0):
+            return False
+        if self._lent:
+            self._take_back()
+        self._dict.update(attributes)
+        return True
+
+    def put(self, key: str, value: Any) -> None:
+        """Set one that the SDK would keep as it is."""
+        with self._lock:
+            if self._lent:
+                self._take_back()
+            held = self._dict
+            if key in held or len(held) >= (self.maxlen or 0):
+                super()._setitem_locked(key, value)
+            else:
+                held[key] = value
+
+    def room(self) -> int:
+        """How many fit in, at least."""
+        return (self.maxlen or 0) - len(self._dict)
+
     def _setitem_locked(self, key: str, value: Any) -> None:
-        self._take_back()
+        if self._lent:
+            self._take_back()
         super()._setitem_locked(key, value)
 
     def __delitem__(self, key: str) -> None:
-        self._take_back()
+        if self._lent:
+            self._take_back()
         super().__delitem__(key)
 
     def _take_back(self) -> None:
-        if self._lent:
-            self._dict = self._dict.copy()
-            self._lent = False
+        self._dict = self._dict.copy()
+        self._lent = False
 
 
 _OWN: Final = frozenset({BoundedAttributes, LendingAttributes})
@@ -47,13 +72,24 @@ def attributes_of(span: ReadableSpan) -> dict[str, Any]:
     """
     own: Any = getattr(span, "_attributes", None)
     if type(own) in _OWN:
-        return cast(dict[str, Any], own.copy())
+        copied: dict[str, Any] = own.copy()
+        return copied
     return dict(span.attributes or {})
 
 
-def final_attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
-    """An ended span's attributes: nobody changes them any more, so they need not be copied."""
+def put_first(span: Span, attributes: Mapping[str, str]) -> None:
+    """Add attributes to a span that is just being started."""
+    own = getattr(span, "_attributes", None)
+    if type(own) is LendingAttributes and own.put_first(attributes):
+        return
+    if not attributes.items() <= attributes_in_place(span).items():
+        span.set_attributes(attributes)
+
+
+def attributes_in_place(span: ReadableSpan) -> Mapping[str, Any]:
+    """Not copied: for a span that is being started or has ended, whose attributes nobody else changes."""
     own: Any = getattr(span, "_attributes", None)
     if type(own) in _OWN:
-        return cast(Mapping[str, Any], own._dict)
+        in_place: Mapping[str, Any] = own._dict
+        return in_place
     return span.attributes or {}

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from spanflow.span_processors.span_attributes import final_attributes_of
+from spanflow.span_processors.span_attributes import attributes_in_place
 
 #: What an entry occupies beside its texts: the span, its dictionaries, a context.
 BASE_WEIGHT: Final = 1024
@@ -14,7 +14,7 @@ _SMALL: Final = frozenset({int, float, bool, type(None)})
 
 def weight_of_span(span: ReadableSpan) -> int:
     """The weight of an ended span."""
-    return weight_of(final_attributes_of(span))
+    return weight_of(attributes_in_place(span))
 
 
 def weight_of(attributes: Mapping[str, Any]) -> int:

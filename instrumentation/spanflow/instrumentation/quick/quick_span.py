@@ -20,11 +20,12 @@ from spanflow.span_processors.span_attributes import LendingAttributes
 _make: Final = object.__new__
 #: Values that the SDK would keep as they are.
 _PLAIN: Final = frozenset({str, int, bool, float})
+_TEXT: Final = frozenset({str})
 _NOT_SET: Final = Status()
 
 
 class QuickSpan(_Span):
-    """Made by `QuickTracer` for a span with a local parent, without links."""
+    """Made by `QuickTracer` for a span without links that is a root or has a parent in this process."""
 
     # What most spans never have: made, as the SDK makes it, when the first one comes.
     _events: Any = ()
@@ -38,7 +39,7 @@ class QuickSpan(_Span):
         tracer: Tracer,
         name: str,
         context: SpanContext,
-        parent: SpanContext,
+        parent: SpanContext | None,
         kind: SpanKind,
         attributes: Mapping[str, AnyValue] | None,
         start_time: int | None,
@@ -70,14 +71,36 @@ class QuickSpan(_Span):
 
     def set_attribute(self, key: str, value: AnyValue) -> None:
         attributes: Any = self._attributes
-        is_plain = type(value) in _PLAIN and type(key) is str and key
-        if is_plain and attributes.max_value_len is None and attributes.maxlen:
+        if type(value) in _PLAIN and type(key) is str and key and type(attributes) is LendingAttributes:
             with self._lock:
                 if self._end_time is None:
-                    with attributes._lock:
-                        attributes._setitem_locked(key, value)
+                    attributes.put(key, value)
                     return
         super().set_attribute(key, value)
+
+    def set_attributes(self, attributes: Mapping[str, AnyValue]) -> None:
+        own: Any = self._attributes
+        if type(own) is LendingAttributes and type(attributes) is dict and _is_plain(attributes, own.room()):
+            with self._lock:
+                if self._end_time is None:
+                    for key, value in attributes.items():
+                        own.put(key, value)
+                    return
+        super().set_attributes(attributes)
+
+    def end(self, end_time: int | None = None) -> None:
+        with self._lock:
+            is_open = self._end_time is None
+            if is_open:
+                self._end_time = time.time_ns() if end_time is None else end_time
+                attributes: Any = self._attributes
+                attributes._immutable = True
+        if not is_open:
+            super().end(end_time)  # which says so
+            return
+        processor = self._span_processor
+        processor._on_ending(self)
+        processor.on_end(self._readable_span())
 
     def _add_event(self, event: Any) -> None:
         with self._lock:
@@ -92,6 +115,8 @@ class QuickSpan(_Span):
         super()._add_link(link)
 
     def _readable_span(self) -> ReadableSpan:
+        if self._end_time is not None:
+            return self  # nothing changes it any more: a copy would only be more memory to touch
         readable = _make(ReadableSpan)
         readable._name = self._name
         readable._context = self._context
@@ -113,7 +138,7 @@ def _bounded(attributes: Mapping[str, AnyValue] | None, limits: SpanLimits) -> B
     """The attributes as the SDK keeps them; plain ones need not be looked through piece by piece."""
     most: int | None = limits.max_span_attributes
     longest: int | None = limits.max_span_attribute_length
-    if most is None or longest is not None or (attributes is not None and not _is_plain(attributes, most)):
+    if not most or longest is not None or (attributes is not None and not _is_plain(attributes, most)):
         return BoundedAttributes(most, attributes, immutable=False, max_value_len=longest)
     bounded: Any = _make(LendingAttributes)
     bounded._dict = {} if attributes is None else dict(attributes)
@@ -127,12 +152,12 @@ def _bounded(attributes: Mapping[str, AnyValue] | None, limits: SpanLimits) -> B
 
 
 def _is_plain(attributes: Mapping[str, AnyValue], most: int) -> bool:
-    if len(attributes) > most:
-        return False
-    for key, value in attributes.items():
-        if type(value) not in _PLAIN or not key or type(key) is not str:
-            return False
-    return True
+    return (
+        len(attributes) <= most
+        and _PLAIN.issuperset(map(type, attributes.values()))
+        and _TEXT.issuperset(map(type, attributes))
+        and "" not in attributes
+    )
 
 
 def fits(tracer: Tracer, sdk_span: Span) -> bool:
