@@ -21,7 +21,7 @@ from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redact
 from spanflow.span_processors.redis.mirror import Notification, StreamEntry
 from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.span_attributes import attributes_of, attributes_in_place
+from spanflow.span_processors.span_attributes import attributes_in_place, attributes_of
 from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.traced_gateway import TracedGateway, flow_id_of, phases_of, stream_of
 
