@@ -175,6 +175,7 @@ def test_every_name_that_is_metadata_is_known_as_that() -> None:
             "db.milvus.upsert.collection_name",
             "db.operation",
             "db.system",
+            "db.vector.query.top_k",
             "decision.model_name",
             "decision.provider",
             "decision.request.model_name",
@@ -431,7 +432,6 @@ def test_every_name_that_counts_is_known_as_that() -> None:
 def test_only_names_that_every_database_has_are_neither() -> None:
     assert names_taken_for("other") == snapshot(
         [
-            "db.vector.query.top_k",
             "decision.token_count.input",
             "decision.token_count.output",
             "llm.token_count.completion",

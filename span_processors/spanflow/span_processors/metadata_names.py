@@ -202,6 +202,7 @@ _LIBRARIES: Final = frozenset(
         "db.milvus.query.collection_name",
         "db.milvus.search.collection_name",
         "db.milvus.upsert.collection_name",
+        "db.vector.query.top_k",
         "decision.model_name",
         "decision.provider",
         "decision.request.model_name",
@@ -334,7 +335,7 @@ COUNTS: Final = (
 _NAMESPACES: Final = frozenset(
     """
     agent ai annotation anthropic audio crewai db.chroma db.marqo db.milvus db.query.embeddings db.query.result
-    db.search decision embedding evaluation gen_ai graph haystack image langchain langfuse langgraph litellm llama_index
+    db.search db.vector decision embedding evaluation gen_ai graph haystack image langchain langfuse langgraph litellm llama_index
     llm mcp message_content openai openinference pinecone prompt pydantic_ai qdrant reranker retrieval tag tool
     tool_call traceloop video
     """.split()
