@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -86,7 +87,22 @@ _said: set[str] = set()
 
 
 def say_once(key: str, message: str, *args: object, level: int = logging.WARNING, exc_info: bool = False) -> None:
-    """Log something that would otherwise be said at every request."""
-    if key not in _said:
-        _said.add(key)
-        logger.log(level, message, *args, exc_info=exc_info)
+    """Log something that would otherwise be said at every request.
+
+    An exception of the application's may quote what the request held, so its text is written without secrets.
+    """
+    if key in _said:
+        return
+    _said.add(key)
+    if exc_info and logger.isEnabledFor(level):
+        logger.log(level, "%s\n%s", message % args if args else message, _raised())
+    else:
+        logger.log(level, message, *args)
+
+
+def _raised() -> str:
+    """The exception that is being handled, with its traceback."""
+    try:
+        return _current.redactor.text(traceback.format_exc())[0]
+    except Exception as error:  # this is called where nothing may be raised any more
+        return f"{type(error).__name__} while the exception was made ready for the log"

@@ -335,9 +335,9 @@ COUNTS: Final = (
 _NAMESPACES: Final = frozenset(
     """
     agent ai annotation anthropic audio crewai db.chroma db.marqo db.milvus db.query.embeddings db.query.result
-    db.search db.vector decision embedding evaluation gen_ai graph haystack image langchain langfuse langgraph litellm llama_index
-    llm mcp message_content openai openinference pinecone prompt pydantic_ai qdrant reranker retrieval tag tool
-    tool_call traceloop video
+    db.search db.vector decision embedding evaluation gen_ai graph haystack image langchain langfuse langgraph litellm
+    llama_index llm mcp message_content openai openinference pinecone prompt pydantic_ai qdrant reranker retrieval tag
+    tool tool_call traceloop video
     """.split()
 )
 #: Attributes of theirs that hold content themselves, and so does all that is below them.

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from spanflow.span_processors import names
 from spanflow.span_processors.metadata_names import COUNTS, METADATA, in_model_namespace, is_metadata, is_said
 from spanflow.span_processors.redaction.assignments import HIDDEN
+from spanflow.span_processors.redaction.embedded_json import replace_json
 from spanflow.span_processors.redaction.secret_names import secrecy
 from spanflow.span_processors.redaction.secret_patterns import EMAIL, hide_secrets, lower, may_name_secrets
 from spanflow.span_processors.redaction.value_cleaner import SHORT, ContentPolicy, ValueCleaner, Verdict
@@ -28,8 +27,6 @@ _SCALARS: Final = frozenset({int, float, bool, type(None)})
 #: What all texts of one set of attributes may have together, as a multiple of what one may have. Then long ones are
 #: shortened, so that no span takes longer than that to search.
 _LONG_TEXTS: Final = 8
-#: Commas and colons of a JSON text that is read as such. What has more is left to the patterns.
-_MOST_JSON_ITEMS: Final = 1000
 
 #: Who the flow belongs to is what Spanflow is for; these are never taken for secrets.
 _NEVER_SECRET: Final = frozenset(
@@ -188,24 +185,13 @@ class Redactor:
 
     def _without_secrets(self, value: str) -> tuple[str, int]:
         in_json = 0
-        if value[:1] in ("{", "[") and value[-1:] in ("}", "]"):
-            value, in_json = self._json(value)
+        if ("{" in value or "[" in value) and ("\\" in value or may_name_secrets(lower(value))):
+            # What only the structure tells; the patterns have the rest.
+            cleaner = ValueCleaner(self, characters=len(value), items=self._policy.max_items, content=False)
+            value = replace_json(value, lambda parsed: _if_hidden(cleaner, parsed))
+            in_json = cleaner.hidden
         clean, hidden = hide_secrets(value)
         return clean, hidden + in_json
-
-    def _json(self, value: str) -> tuple[str, int]:
-        """A JSON text without the secrets that only its structure tells. Others are left to the patterns."""
-        if value.count(",") + value.count(":") > _MOST_JSON_ITEMS:
-            return value, 0
-        if "\\" not in value and not may_name_secrets(lower(value)):
-            return value, 0
-        try:
-            parsed = orjson.loads(value)
-        except ValueError:
-            return value, 0
-        cleaner = ValueCleaner(self, characters=len(value), items=_MOST_JSON_ITEMS, content=False)
-        clean = cleaner.value(parsed)
-        return (orjson.dumps(clean).decode(), cleaner.hidden) if cleaner.hidden else (value, 0)
 
     def _judge(self, key: str, nested: bool) -> Verdict:
         lower = key.lower()
@@ -226,3 +212,10 @@ class Redactor:
             return "content"
         ours = nested or key.startswith(names.ATTR_DATA_PREFIX)
         return "content" if ours and is_said(key.removeprefix(names.ATTR_DATA_PREFIX)) else "plain"
+
+
+def _if_hidden(cleaner: ValueCleaner, parsed: Any) -> Any:
+    """The value without secrets; itself when there were none, also if it is too long or too deep for us."""
+    before = cleaner.hidden
+    clean = cleaner.value(parsed)
+    return clean if cleaner.hidden > before else parsed
