@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from spanflow.span_processors import names
 from tests.support.poll import eventually
 from tests.support.query import query
-from tests.support.traced_gateway import TracedGateway
+from tests.support.traced_gateway import TracedGateway, flow_id_of
 
 TEXT = "x" * 4000
 
@@ -61,3 +63,38 @@ def test_the_bytes_of_one_flow_are_bounded_and_what_was_cut_is_said(
     (row,) = flows(postgres_dsn, "span_count, cut_spans, cut_bytes, complete")
     assert row["span_count"] + row["cut_spans"] == 41
     assert 10 < row["span_count"] < 15 and row["cut_bytes"] > 100_000
+
+
+def test_a_flow_is_complete_although_a_span_of_it_never_ends(
+    redis_url: str, postgres_dsn: str, redis_client: "redis.Redis", with_archive: dict[str, Any]
+) -> None:
+    with TracedGateway(redis_url, flow_unfinished=0.2, **with_archive) as gateway:
+        root = gateway.start("POST /ask")
+        foreign = gateway.start("Received Proxy Server Request", root)
+        waiting = gateway.start("POST /wait")
+        gateway.end(root)
+        assert gateway.pipeline.force_flush(5)
+        eventually(lambda: flows(postgres_dsn, "name"), within=10)
+        # As long as its process lives, its spans may be in the stream, but it is over.
+        eventually(lambda: redis_client.zrange(names.OPEN_FLOWS, 0, -1) == [flow_id_of(waiting).encode()])
+        rows = flows(postgres_dsn, "name, outcome, complete, complete_why, span_count")
+        assert [tuple(row.values()) for row in rows] == [("POST /ask", "ok", True, "root_ended", 2)]
+        gateway.end(foreign)
+        assert gateway.pipeline.force_flush(5)
+        ended = "SELECT flow_data->'events'->1->>'phase' AS phase FROM omni2.interaction_flows"
+        eventually(lambda: query(postgres_dsn, ended) == [{"phase": "end"}])
+        eventually(lambda: redis_client.zrange(names.OPEN_FLOWS, 0, -1) == [flow_id_of(waiting).encode()])
+        gateway.end(waiting)
+
+
+def test_without_an_archive_an_idle_flow_stays_in_the_index_until_it_is_over(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    with TracedGateway(redis_url, flow_idle=0.1) as gateway:
+        root = gateway.start("POST /ask")
+        assert gateway.pipeline.force_flush(5)
+        eventually(lambda: gateway.pipeline.counters.open_flows == 0)
+        assert gateway.pipeline.force_flush(5)
+        assert redis_client.zcard(names.OPEN_FLOWS) == 1
+        gateway.end(root)
+        eventually(lambda: redis_client.zcard(names.OPEN_FLOWS) == 0)

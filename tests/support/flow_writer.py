@@ -95,6 +95,10 @@ class FlowWriter:
         self._redis.zrem(names.OPEN_FLOWS, self.flow_id)
         self.ring()
 
+    def open_again(self) -> None:
+        """Its process was heard of once more, but nothing has happened in it."""
+        self._redis.zadd(names.OPEN_FLOWS, {self.flow_id: time.time()})
+
     def beat(self, seconds: int = 60) -> None:
         self._redis.set(names.process_heartbeat(self._process), 1, ex=seconds)
 

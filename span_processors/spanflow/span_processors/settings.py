@@ -226,6 +226,12 @@ class Settings(SharedSettings):
         "Seconds without an open span after the root has ended, then the flow is complete. Later spans are merged.",
         parse=seconds(0, 600),
     )
+    flow_unfinished: float = setting(
+        "SPANFLOW_FLOW_UNFINISHED",
+        60.0,
+        "Seconds without any event after which a flow is complete whose root has ended, though another span never did.",
+        parse=seconds(0, 86_400),
+    )
     flow_idle: float = setting(
         "SPANFLOW_FLOW_IDLE",
         1800.0,

@@ -1,6 +1,7 @@
 """When is a flow complete? Its root ended, no span open, and a short grace gone by; or idle, or too old.
 
-The grace is for what comes after the root: background tasks, yield-dependencies, tasks that nobody awaited.
+The grace is for what comes after the root: background tasks, yield-dependencies, tasks that nobody awaited. A span
+that some instrumentation never ends keeps its flow open a little longer, not until it has been idle for long.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,17 +17,19 @@ class CompletionLimits:
     """In seconds of monotonic time."""
 
     grace: float = 2.0
+    #: As long, when a span is open that an instrumentation perhaps never ends.
+    unfinished: float = 60.0
     idle: float = 1800.0
     max_age: float = 86_400.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "CompletionLimits":
-        return cls(settings.flow_grace, settings.flow_idle, settings.flow_max_age)
+        return cls(settings.flow_grace, settings.flow_unfinished, settings.flow_idle, settings.flow_max_age)
 
     @property
     def scan_every(self) -> float:
         """Idle and old flows need no great precision."""
-        return max(0.02, min(5.0, self.idle / 10, self.max_age / 10))
+        return max(0.02, min(5.0, self.unfinished / 10, self.idle / 10, self.max_age / 10))
 
 
 class Completion:
@@ -76,6 +79,8 @@ class Completion:
         for flow in flows:
             if now - flow.opened_at >= self._limits.max_age:
                 over.append((flow, flow_part.MAX_AGE))
+            elif flow.answered and now - flow.touched_at >= self._limits.unfinished:
+                over.append((flow, flow_part.ROOT_ENDED))
             elif now - flow.touched_at >= self._limits.idle:
                 over.append((flow, flow_part.IDLE))
         return over

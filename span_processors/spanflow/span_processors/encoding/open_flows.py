@@ -167,6 +167,11 @@ class OpenFlow:
         """Nothing is open, and its root has ended here or never was here: complete after the grace."""
         return not self.open and not self.parked_roots and (self.root_ended or self.root is None)
 
+    @property
+    def answered(self) -> bool:
+        """Every root has ended here, whatever else has not."""
+        return self.root_ended and not self.open_roots and not self.parked_roots
+
     def end_root(self, span_id: int) -> None:
         """A local root has ended whose start is not in memory."""
         self.root_ended = True
@@ -183,7 +188,7 @@ class OpenFlow:
             activities=tuple(self.activities or ()),
             started_ns=self.started_ns,
             ended_ns=self.ended_ns,
-            root_ended=self.root_ended and not self.open_roots and not self.parked_roots,
+            root_ended=self.answered,
             # Spans whose root was never here (a forked worker's, or what comes very late) settle nothing either.
             joined=self.joined or (self.root is None and not self.root_ended),
             reason=reason,

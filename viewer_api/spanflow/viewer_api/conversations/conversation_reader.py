@@ -14,10 +14,12 @@ from spanflow.viewer_api.conversations.activity_documents import activity_docume
 from spanflow.viewer_api.conversations.activity_order import in_order
 from spanflow.viewer_api.conversations.tool_pairs import paired
 from spanflow.viewer_api.flows.documents import Flow, from_stream
+from spanflow.viewer_api.flows.flow_reader import without_complete
 from spanflow.viewer_api.flows.summaries import live_summary, stored_summary
 from spanflow.viewer_api.flows.withheld import Withheld
 from spanflow.viewer_api.store.conversations import MAX_OUTLINE, ConversationStore
 from spanflow.viewer_api.store.database import Row
+from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
 from spanflow.viewer_api.viewer import Viewer
 
@@ -84,16 +86,23 @@ def place_of(row: Row) -> Place:
 def conversation_reader(viewer: Viewer, principal: Principal) -> "ConversationReader":
     """Reads what `principal` may see."""
     withheld = Withheld(viewer.watching, viewer.metadata, principal)
-    return ConversationReader(ConversationStore(viewer.database), viewer.redis_flows, principal.visible, withheld)
+    store = ConversationStore(viewer.database)
+    return ConversationReader(store, viewer.flows, viewer.redis_flows, principal.visible, withheld)
 
 
 class ConversationReader:
     """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
 
     def __init__(
-        self, store: ConversationStore, redis: RedisFlows, visible: Collection[str] | None, withheld: Withheld
+        self,
+        store: ConversationStore,
+        flows: FlowStore,
+        redis: RedisFlows,
+        visible: Collection[str] | None,
+        withheld: Withheld,
     ) -> None:
         self._store = store
+        self._flows = flows
         self._redis = redis
         self._visible = visible
         self._withheld = withheld
@@ -151,7 +160,7 @@ class ConversationReader:
         )
         return [
             self._withheld.running(flow)
-            for flow in flows
+            for flow in await without_complete(self._flows, flows)
             if flow.conversation_id == conversation_id and self._sees(flow.user_id)
         ]
 

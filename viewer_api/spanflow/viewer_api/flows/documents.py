@@ -15,6 +15,8 @@ from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.span_processors.tree.legacy_view import flow_events
 from spanflow.span_processors.tree.reducer import FlowReducer
+from spanflow.span_processors.tree.tree import time_of
+from spanflow.viewer_api.flows.flow_status import LiveStatus, StoredStatus, still_runs
 from spanflow.viewer_api.store.database import Row
 
 
@@ -33,6 +35,10 @@ class Flow:
     document: Mapping[str, Any]
     #: As it is stored; None while nothing is, or when a model has no price.
     cost: float | None = None
+    #: As it is stored, of a flow that is over.
+    outcome: str | None = None
+    outcome_reason: str | None = None
+    stored: StoredStatus | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -86,6 +92,9 @@ def from_row(row: Row) -> Flow:
         open=False,
         document=document,
         cost=row.get("cost"),
+        outcome=row["outcome"],
+        outcome_reason=row["outcome_reason"],
+        stored=StoredStatus.of(row),
     )
 
 
@@ -114,6 +123,7 @@ def merged(stored: Flow, live: Flow) -> Flow:
     document: Mapping[str, Any] = live.document
     if stored.is_ours:
         document = flow_data.merge(stored.document, live.document)
+    is_open = runs_beside(stored.stored, live)
     starts = [moment for moment in (stored.created_at, live.created_at) if moment is not None]
     ends = [moment for moment in (stored.completed_at, live.completed_at) if moment is not None]
     return Flow(
@@ -123,11 +133,26 @@ def merged(stored: Flow, live: Flow) -> Flow:
         conversation_id=stored.conversation_id or live.conversation_id,
         source=stored.source or live.source,
         created_at=min(starts, default=None),
-        completed_at=None if live.open else max(ends, default=None),
-        open=live.open,
+        completed_at=None if is_open else max(ends, default=None),
+        open=is_open,
         document=document,
         cost=stored.cost,
+        outcome=None if is_open else stored.outcome,
+        outcome_reason=None if is_open else stored.outcome_reason,
+        stored=stored.stored,
     )
+
+
+def runs_beside(stored: StoredStatus | None, live: Flow) -> bool:
+    """Whether a flow that Redis has runs, by what is stored of it."""
+    events = flow_data.events_in(live.document)
+    heard = max((at for event in events for name in _TIMES if (at := time_of(event, name))), default=None)
+    status = LiveStatus(
+        open_spans=live.open,
+        heard_at=None if heard is None else _moment(heard),
+        spans=len(events),
+    )
+    return still_runs(stored, status)
 
 
 def together(stored: Iterable[Flow], live: Iterable[Flow]) -> list[Flow]:
@@ -139,6 +164,7 @@ def together(stored: Iterable[Flow], live: Iterable[Flow]) -> list[Flow]:
     return sorted(flows.values(), key=lambda flow: (flow.created_at or _NEVER, flow.flow_id))
 
 
+_TIMES = ("start_ns", "updated_ns", "end_ns")
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 

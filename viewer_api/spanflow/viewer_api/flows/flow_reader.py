@@ -12,7 +12,8 @@ from datetime import datetime
 
 from spanflow.span_processors import names
 from spanflow.viewer_api.auth.permissions import Principal
-from spanflow.viewer_api.flows.documents import Flow, from_row, from_stream, together
+from spanflow.viewer_api.flows.documents import Flow, from_row, from_stream, runs_beside, together
+from spanflow.viewer_api.flows.flow_status import StoredStatus
 from spanflow.viewer_api.flows.running_flows import RunningFlow, belongs, summed_up
 from spanflow.viewer_api.flows.withheld import Withheld
 from spanflow.viewer_api.store.database import Row
@@ -32,6 +33,13 @@ _MAX_SEARCHED = 200
 _MAX_OPEN = 20_000
 #: Of so many people a search looks for running flows.
 _MAX_PEOPLE = 500
+
+
+async def without_complete(store: FlowStore, live: Sequence[Flow]) -> list[Flow]:
+    """Those of these flows that Redis has which are not the past by what is stored of them."""
+    states = await store.states([flow.flow_id for flow in live if flow.open])
+    stored = {flow_id: StoredStatus.of(row) for flow_id, row in states.items()}
+    return [flow for flow in live if flow.flow_id not in stored or runs_beside(stored[flow.flow_id], flow)]
 
 
 def flow_reader(viewer: Viewer, principal: Principal, *, legacy: bool = False) -> "FlowReader":
@@ -98,6 +106,7 @@ class FlowReader:
     async def running(self, filters: Filters, now: datetime) -> list[RunningFlow]:
         """Flows that are not stored yet and match, newest first, as far as they are among the newest of all."""
         live = await self._live(lambda: self._candidates(filters), _MAX_SEARCHED)
+        live = await without_complete(self._store, live)
 
         def matching() -> list[RunningFlow]:
             # Before they are searched: what may not be seen may not be found either.

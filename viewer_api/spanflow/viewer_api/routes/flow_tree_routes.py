@@ -50,7 +50,8 @@ async def _shown(request: Request, principal: Principal, flow_id: str, write: Ca
 async def _outlook(viewer: Viewer, flow: Flow) -> Outlook:
     """What is known about open spans: the time, and which of their processes live."""
     if not flow.open:
-        return Outlook()
+        # What has not ended by then never will.
+        return Outlook(alive=frozenset())
     now_ns = int(viewer.clock() * NS_PER_S)
     alive: set[str] | None
     try:

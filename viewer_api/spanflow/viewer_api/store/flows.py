@@ -11,7 +11,7 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 _WHOLE: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, created_at, completed_at, started_at, complete,
-complete_why, cost, flow_data
+complete_why, outcome, outcome_reason, span_count, cost, flow_data
 """
 #: The flows of a list. In one for older dashboards a flow without a source is a chat, and one without a step is none.
 _LISTED: Final = """
@@ -44,6 +44,10 @@ ORDER BY start_key, flow_id
 BY_ID: Final = f"""
 SELECT {_WHOLE} FROM {{s}}.flow_by_id($1) WHERE $2::text[] IS NULL OR user_id = ANY($2)
 """
+_STATES: Final = """
+SELECT flow_id, complete, outcome, completed_at, span_count
+FROM unnest($1::text[]) AS wanted (id) CROSS JOIN LATERAL {s}.flow_by_id(wanted.id)
+"""
 #: Flows of one user that are looked at to find the newest sessions.
 _FLOWS_PER_SESSION: Final = 50
 
@@ -59,6 +63,12 @@ class FlowStore:
             MAX_ANSWER_BYTES, "flow_data", _OF_USER, user_id, source, limit, legacy
         )
         return rows
+
+    async def states(self, flow_ids: Collection[str]) -> dict[str, Row]:
+        """What is stored of these flows, without their documents."""
+        if not flow_ids:
+            return {}
+        return {row["flow_id"]: row for row in await self._database.fetch(_STATES, list(flow_ids))}
 
     async def of_session(self, session_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
         """Whole flows of one session, oldest first; of users in `visible` only, None being everybody."""
