@@ -103,6 +103,7 @@ def test_constants_are_frozen() -> None:
             "MONITORED_USERS": "monitored_users",
             "MONITORED_UNTIL": "monitored_until",
             "MONITORED_METADATA_ONLY": "monitored_metadata_only",
+            "WATCH_OWNERS": "flows:watch_owners",
             "MONITORING_CHANGED": "monitoring_changed",
             "DEFAULT_LEGACY_SCHEMA": "omni2",
             "DEFAULT_SCHEMA": "omni2",

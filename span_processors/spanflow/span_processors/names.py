@@ -127,8 +127,20 @@ MONITORED_USERS: Final = "monitored_users"
 MONITORED_UNTIL: Final = "monitored_until"
 #: Set: those of them of whom watchers see what happened, but not what was said.
 MONITORED_METADATA_ONLY: Final = "monitored_metadata_only"
+#: Set: the Spanflows that share this Redis and watch users.
+WATCH_OWNERS: Final = "flows:watch_owners"
 #: Channel on which a change of the watched set is announced.
 MONITORING_CHANGED: Final = "monitoring_changed"
+
+
+def watched_by(owner: str) -> str:
+    """Sorted set: whom one Spanflow watches, by when that ends."""
+    return f"flows:watched_by:{owner}"
+
+
+def withheld_by(owner: str) -> str:
+    """Set: of whom it withholds what was said."""
+    return f"flows:withheld_by:{owner}"
 
 
 def flow_stream(flow_id: str) -> str:

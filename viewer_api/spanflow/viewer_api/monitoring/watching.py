@@ -7,14 +7,15 @@ by the next round.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spanflow.span_processors.redis import watched_store
+from spanflow.span_processors.redis import watch_claims, watched_store
 from spanflow.span_processors.redis.redis_client import AsyncClient
+from spanflow.span_processors.redis.watch_claims import Claims
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.monitoring.policy import MonitoringPolicy
@@ -194,6 +195,7 @@ class Watching:
         ends = {watch.user_id: float(watch.expires_at) for watch in watches}
         withheld = {watch.user_id for watch in watches if self.policy.metadata_only_for(watch.metadata_only)}
         try:
+            await watch_claims.add(self.redis, await self.store.owner(), Claims(ends, withheld))
             await watched_store.watch(self.redis, ends, withheld)
         except REDIS_ERRORS:
             await self.refresh()
@@ -245,12 +247,15 @@ class Watching:
         unsaid = self.policy.metadata_only_for(None)
         try:
             present = await watched_store.watched_users(self.redis)
-            over = [user_id for user_id in present if user_id in watches and user_id not in wanted]
             added = [user_id for user_id, end in present.items() if math.isinf(end) and user_id not in watches]
             if unsaid:
                 withheld.update(added)
+            own = Claims(wanted, withheld)
+            union = own.with_others(await watch_claims.settle(self.redis, await self.store.owner(), own), now)
+            unwanted = [user_id for user_id in present if user_id not in union.until and user_id not in added]
+            over = await self._without_new(unwanted, watches)
             await watched_store.unwatch(self.redis, over)
-            if await watched_store.bring_in_step(self.redis, wanted, now, withheld) or over:
+            if await watched_store.bring_in_step(self.redis, union.until, now, union.withheld) or over:
                 log.info("The watched users in Redis were brought in step with Postgres.")
         except REDIS_ERRORS as why:
             log.debug("The watched users in Redis cannot be checked: %s", why)
@@ -261,6 +266,14 @@ class Watching:
         self._redis_away = False
         for user_id in added:
             running[user_id] = Watch(user_id, present[user_id], metadata_only=unsaid)
+
+    async def _without_new(self, over: Sequence[str], watches: Mapping[str, Watch]) -> Sequence[str]:
+        """Those whose watch is over, or was taken out of Postgres by the gateway's own route. Another viewer may have
+        begun one since we read: it writes Postgres first, so a second look finds it."""
+        if all(user_id in watches for user_id in over):
+            return over
+        new = {watch.user_id for watch in await self.store.all() if watch.user_id not in watches}
+        return [user_id for user_id in over if user_id not in new]
 
     async def _end(self, watches: Sequence[Watch]) -> None:
         """Write down that watches have run out; once, whoever of the viewer processes is first."""

@@ -17,6 +17,12 @@ _LAST_MOMENT: Final = 253_402_300_799.0
 _MAX_EXTENSIONS: Final = 20
 # Held until the end of a change, so that two of them count the watched users one after the other.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('spanflow watched users {s}', 0))"
+_OWNER = """
+SELECT md5(concat_ws(' ', current_database(), relation.relnamespace, '{s}',
+                     CASE WHEN has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+                          THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END)) AS owner
+FROM pg_catalog.pg_class AS relation WHERE oid = '{s}.omni2_config'::regclass
+"""
 _PUT = """
 INSERT INTO {s}.omni2_config (config_key, config_value, description, is_active)
 SELECT $1 || user_id, value::jsonb, 'Watched user', true
@@ -94,6 +100,15 @@ class WatchStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._owner: str | None = None
+
+    async def owner(self) -> str:
+        """A name for this database and schema, the same in all viewer processes that work with it."""
+        if self._owner is None:
+            row = await self._database.fetchrow(_OWNER)
+            assert row is not None
+            self._owner = str(row["owner"])
+        return self._owner
 
     async def lock(self, connection: Connection) -> None:
         """Let nobody else change who is watched until the transaction ends."""
