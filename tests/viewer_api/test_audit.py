@@ -124,8 +124,10 @@ def test_several_users_are_named_in_a_search_and_in_what_they_share(
     viewer: RunningViewer, store: Store, postgres_dsn: str
 ) -> None:
     viewer.get("/api/v1/conversations", params={"user_id": ["7", "8"], "tool": ["a", "b"], "min_tokens": 0})
-    (entry,) = viewer.get("/api/v1/audit", params={"action": "conversations_listed"})["entries"]
-    assert entry["detail"]["searched"] == {"user_id": "7, 8", "tool": "a, b", "min_tokens": 0}
+    entries = viewer.get("/api/v1/audit", params={"action": "conversations_listed"})["entries"]
+    assert [entry["user_id"] for entry in entries] == [8, 7]
+    for entry in entries:
+        assert entry["detail"]["searched"] == {"user_id": "7, 8", "tool": "a, b", "min_tokens": 0}
     store(*(said(number, user_id) for number, user_id in enumerate(("7", "8"), 1)))
     for path in ("conversations/shared", "activities/conversation/shared", "flows/session/s1"):
         viewer.get(f"/api/v1/{path}")
@@ -218,3 +220,25 @@ def test_filters_are_answered_from_an_index(viewer: RunningViewer, postgres_dsn:
             "ORDER BY at DESC, id DESC LIMIT 100",
         )
         assert f'"audit_log_{column.removesuffix("_user")}"' in str(plan).replace("'", '"'), plan
+
+
+def test_everybody_named_in_a_search_has_a_row_however_many_they_are(viewer: RunningViewer, postgres_dsn: str) -> None:
+    """Long ids before the one that somebody is after must not push it out of the log."""
+    fillers = [f"{number}-" + "x" * 100 for number in range(8)]
+    for path, action in (("flows", "flows_listed"), ("conversations", "conversations_listed")):
+        for person in ("7", "8"):
+            viewer.get(f"/api/v1/{path}", params=[("user_id", each) for each in [*fillers, person]])
+        rows = query(postgres_dsn, "SELECT target_user FROM omni2.audit_log WHERE action = $1", action)
+        named = [row["target_user"] for row in rows]
+        assert sorted(named) == sorted([*fillers, *fillers, "7", "8"])
+
+
+def test_two_long_searches_that_begin_alike_are_two_rows(viewer: RunningViewer, postgres_dsn: str) -> None:
+    long = [("session_id", f"{number}-" + "x" * 100) for number in range(8)]
+    for session in ("one", "two", "two"):
+        viewer.get("/api/v1/flows", params=[*long, ("session_id", session)])
+    searched = (
+        "SELECT detail -> 'searched' ->> 'search_hash' AS hash FROM omni2.audit_log WHERE action = 'flows_listed'"
+    )
+    hashes = [row["hash"] for row in query(postgres_dsn, searched)]
+    assert len(set(hashes)) == len(hashes) == 2 and all(hashes)

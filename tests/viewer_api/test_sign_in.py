@@ -346,3 +346,16 @@ def test_the_audit_log_knows_who_signed_in_and_out(viewer: RunningViewer, postgr
             {"actor": "operator", "action": "signed_out", "remote": "127.0.0.1"},
         ]
     )
+
+
+def test_a_code_that_a_session_made_ends_with_it(viewer: RunningViewer) -> None:
+    """Whoever signs out is signed out everywhere where they did not sign in by themselves."""
+    with httpx.Client(base_url=viewer.origin) as browser:
+        code = viewer.post("/api/v1/session/codes")["code"]
+        assert browser.post("/api/v1/session", json={"code": code}).status_code == 200
+        made = [browser.post("/api/v1/session/codes") for _ in range(2)]
+        assert [answer.status_code for answer in made] == [200, 200], made[0].text
+        assert browser.delete("/api/v1/session").status_code == 204
+    for code in [answer.json()["code"] for answer in made]:
+        answer = viewer.stranger.post("/api/v1/session", json={"code": code})
+        assert (answer.status_code, answer.json()["code"]) == (401, "code_invalid")

@@ -1,6 +1,7 @@
 """What the routes of one viewer process work with."""
 
 import dataclasses
+import hashlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -38,6 +39,8 @@ REASON_HEADER: Final = "x-spanflow-reason"
 #: Where `scope["state"]` keeps the reason of the header.
 _REASON: Final = "reason"
 _MAX_SEARCHED: Final = 500
+#: Under this name the log has a hash of a search that is too long for it.
+_HASH: Final = "search_hash"
 _NOTHING: Final[tuple[object, ...]] = (None, "", [], ())
 _MAX_TARGET: Final = 256
 
@@ -72,17 +75,21 @@ class Viewer:
         action: str,
         *,
         user_id: str | None = None,
+        user_ids: Iterable[str] = (),
         target: str | None = None,
         reason: str | None = None,
         searched: Mapping[str, Any] | None = None,
         once_in: float = SAME_LOOK_SECONDS,
     ) -> None:
         """Write down that somebody reads or watches, before they get to see anything; the same again only after so many
-        seconds. `searched`: what they asked for, by name; what is None or empty was not asked."""
-        entry = self.entry(connection, action, user_id=user_id, target=target, reason=reason)
-        if searched:
-            entry = replace(entry, searched=_said(searched))
-        await self.audit.record_access(entry, once_in=once_in)
+        seconds. `user_ids`: those whom they named, of whom each gets a row. `searched`: what they asked for, by name;
+        what is None or empty was not asked."""
+        said = _said(searched) if searched else ()
+        entries = [
+            replace(self.entry(connection, action, user_id=user, target=target, reason=reason), searched=said)
+            for user in tuple(user_ids) or (user_id,)
+        ]
+        await self.audit.record_access(*entries, once_in=once_in)
 
     async def record_access_to(
         self, connection: HTTPConnection, action: str, user_ids: Iterable[str | None], *, target: str
@@ -141,15 +148,20 @@ class Viewer:
 
 
 def _said(searched: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """What was searched, in a form that two equal looks have in common."""
-    return tuple((name, _word(value)) for name, value in searched.items() if value not in _NOTHING)
+    """What was searched, in a form that two equal looks have in common, and only they: what is shortened has a hash of
+    the whole beside it."""
+    whole = {name: _word(value) for name, value in searched.items() if value not in _NOTHING}
+    said = [(name, word[:_MAX_SEARCHED] if isinstance(word, str) else word) for name, word in whole.items()]
+    if any(isinstance(word, str) and len(word) > _MAX_SEARCHED for word in whole.values()):
+        said.append((_HASH, hashlib.blake2b(repr(whole).encode(errors="replace"), digest_size=16).hexdigest()))
+    return tuple(said)
 
 
 def _word(value: Any) -> int | float | str:
     if isinstance(value, int | float):
         return value
     text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
-    return text[:_MAX_SEARCHED].replace("\0", "")
+    return text.replace("\0", "")
 
 
 def viewer_of(connection: HTTPConnection) -> Viewer:

@@ -113,7 +113,7 @@ class Authenticator:
     async def by_ticket(self, ticket: str, connection: HTTPConnection) -> Principal | None:
         """A ticket opens one socket; that lasts as long as a session would, and no longer than the ticket's owner."""
         claim = await self._used(Kind.TICKET, ticket, connection)
-        if claim is None or (claim.parent is not None and await self._spent.contains(claim.parent)):
+        if claim is None or await self._is_signed_out(claim):
             return None
         return self._as_of_now(claim.principal(Via.TICKET, self._end_of_session(claim.until), claim.parent))
 
@@ -128,7 +128,7 @@ class Authenticator:
     async def exchange_code(self, code: str, connection: HTTPConnection) -> tuple[str, Principal] | None:
         """A new session cookie for a one-time code, and who it signs in."""
         claim = await self._used(Kind.CODE, code, connection)
-        if claim is None:
+        if claim is None or await self._is_signed_out(claim):
             return None
         until = None if claim.until is None else datetime.fromtimestamp(claim.until, UTC)
         owner = self._as_of_now(claim.principal(Via.SESSION, claim.expires, None))
@@ -180,6 +180,10 @@ class Authenticator:
         why = "wrong or too old" if claim is None else "used already"
         await self.doorkeeper.failed(remote, "ticket" if kind is Kind.TICKET else "code", why)
         return None
+
+    async def _is_signed_out(self, claim: Claim) -> bool:
+        """Whether the session that it was made from is over."""
+        return claim.parent is not None and await self._spent.contains(claim.parent)
 
     def _as_of_now(self, stated: Principal) -> Principal | None:
         """What was made from a configured credential has the rights which that one has at this moment."""

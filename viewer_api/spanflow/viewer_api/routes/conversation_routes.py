@@ -72,9 +72,8 @@ async def conversations(
     user_ids = _chosen(user_id, checked_id)
     for each in user_ids or ():
         await viewer.must_see(request, "conversations_listed", each)
-    one = user_ids[0] if user_ids and len(user_ids) == 1 else None
     searched = {
-        "user_id": None if one else user_ids,
+        "user_id": user_ids if user_ids and len(user_ids) > 1 else None,
         "user": user,
         "q": q,
         "since": since,
@@ -84,7 +83,7 @@ async def conversations(
         "min_tool_calls": min_tool_calls,
         "min_tokens": min_tokens,
     }
-    await viewer.record_access(request, "conversations_listed", user_id=one, searched=searched)
+    await viewer.record_access(request, "conversations_listed", user_ids=user_ids or (), searched=searched)
     if user and (person := plain(user).strip()):
         found = await viewer.users.ids_matching(person, MAX_PEOPLE + 1, visible)
         if len(found) > MAX_PEOPLE:

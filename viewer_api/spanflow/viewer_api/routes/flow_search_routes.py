@@ -94,7 +94,7 @@ async def flows(
     await viewer.record_access(
         request,
         "flows_listed",
-        user_id=asked.user_ids[0] if asked.user_ids and len(asked.user_ids) == 1 else None,
+        user_ids=asked.user_ids or (),
         target=targets[0] if len(targets) == 1 else None,
         searched=query.said,
     )

@@ -29,6 +29,8 @@ from spanflow.viewer_api.store.watches import Watch
 from spanflow.viewer_api.viewer import Viewer
 
 MAX_TOPICS: Final = 100
+#: Who asks too often is not answered sooner.
+_TOO_FAST_SECONDS: Final = 0.2
 _MAX_NOTICES: Final = 1000
 _NOT_FOUND: Final = {
     Kind.FLOW: ("flow_not_found", "There is no flow with this id."),
@@ -85,6 +87,15 @@ class Client:
     async def until_nothing_is_left(self) -> None:
         """Until everything that the client followed has ended."""
         await self._nothing_left.wait()
+
+    async def counted(self) -> None:
+        """What the client asks for counts like a request of its own. When there were too many, `Problem`; not at once,
+        so that nobody is kept busy with saying so."""
+        try:
+            self._viewer.rates.request(self._principal)
+        except Problem:
+            await asyncio.sleep(_TOO_FAST_SECONDS)
+            raise
 
     async def admitted(self, wish: SubscriptionRequest, reason: str | None) -> Subscription:
         """A place for what the client wants, written down in the audit log; `Problem` says why not."""

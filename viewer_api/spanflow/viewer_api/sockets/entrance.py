@@ -94,6 +94,11 @@ async def _introduced(connection: Connection, viewer: Viewer, offered: list[str]
         raise _TurnedAway(close_code, why.code, str(why.detail)) from None
     if principal is None:
         raise _TurnedAway(closing.NOT_SIGNED_IN, "not_signed_in", "Sign in first.")
+    try:
+        # The gate has counted those whom it knew.
+        viewer.rates.request(principal)
+    except Problem as why:
+        raise _TurnedAway(closing.TOO_MANY, why.code, str(why.detail)) from None
     return principal
 
 

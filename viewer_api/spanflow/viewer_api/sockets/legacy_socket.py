@@ -93,6 +93,11 @@ class LegacySocket:
             except Refused:
                 continue  # such clients send plain words to keep a line open
             if message.get("action") == "subscribe" and self._only is None:
+                try:
+                    self._viewer.rates.request(self._principal)
+                except Problem:
+                    # Such clients know no message for it: what they asked for before goes on.
+                    continue
                 self._users = _ids(message.get("user_ids"))
                 self._types = _words(message.get("event_types"))
                 self._changed.set()

@@ -43,36 +43,47 @@ class LiveSocket:
                 await self._connection.close(NOT_UNDERSTOOD, "not_understood", str(why))
                 raise Closed from None
             kind = message.get("type")
-            if kind in {"subscribe", "unsubscribe"}:
-                await self._change(message, subscribe=kind == "subscribe")
-            elif kind == "ping":
+            if kind == "ping":
                 await self._connection.send(messages.message("pong"))
-            elif kind not in {"pong", "auth"}:
-                problem = Problem(422, "unknown_type", "`type` must be subscribe, unsubscribe, ping or pong.")
-                await self._connection.send(refusal(problem, None))
+            elif kind not in ("pong", "auth"):
+                try:
+                    await self._client.counted()
+                    await self._answer(kind, message)
+                except Problem as problem:
+                    await self._connection.send(refusal(problem, None))
+
+    async def _answer(self, kind: object, message: dict[str, Any]) -> None:
+        if kind in ("subscribe", "unsubscribe"):
+            await self._change(message, subscribe=kind == "subscribe")
+        else:
+            raise Problem(422, "unknown_type", "`type` must be subscribe, unsubscribe, ping or pong.")
 
     async def _change(self, message: dict[str, Any], *, subscribe: bool) -> None:
-        try:
-            if message.get("monitoring") is True:
-                await (self._watched_list.subscribe() if subscribe else self._watched_list.unsubscribe())
-                if not any(message.get(kind.field) for kind in Kind):
-                    return
-            wanted = requests_in_message(message)
-        except Problem as problem:
-            await self._connection.send(refusal(problem, None))
-            return
+        if message.get("monitoring") is True:
+            await (self._watched_list.subscribe() if subscribe else self._watched_list.unsubscribe())
+            if not any(message.get(kind.field) for kind in Kind):
+                return
+        wanted = requests_in_message(message)
         reason = message.get("reason")
         reason = clean_reason(reason) if isinstance(reason, str) else None
-        for wish in wanted:
+        for wish in wanted[:MAX_TOPICS]:
             if not subscribe:
                 await self._client.leave(wish)
                 continue
+            # Each is written down, whether it is granted or refused.
+            await self._client.counted()
             try:
                 await self._subscribe(wish, reason)
             except Problem as problem:
                 await self._connection.send(refusal(problem, wish))
+        if len(wanted) > MAX_TOPICS:
+            await self._connection.send(refusal(_too_many_topics(), wanted[MAX_TOPICS]))
 
     async def _subscribe(self, wish: SubscriptionRequest, reason: str | None) -> None:
         if not self._client.has_room_for(wish):
-            raise Problem(422, "too_many_topics", f"One socket follows at most {MAX_TOPICS} users, flows and so on.")
+            raise _too_many_topics()
         await self._client.follow(await self._client.admitted(wish, reason))
+
+
+def _too_many_topics() -> Problem:
+    return Problem(422, "too_many_topics", f"One socket follows at most {MAX_TOPICS} users, flows and so on.")
