@@ -78,6 +78,7 @@ def test_a_finished_flow_is_one_row_with_its_summary(archives: Archives) -> None
             "completed_at": datetime(2026, 1, 5, hour=12, microsecond=2000, tzinfo=UTC),
             "duration_ms": 1.0,
             "outcome": "ok",
+            "outcome_reason": None,
             "gate": None,
             "reason": None,
             "status": "unset",

@@ -10,6 +10,8 @@ from spanflow.span_processors.tree.facts import critical_path, facts_of
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import Tree
 from tests.support.event_strategies import events
+from tests.support.flow_parts import MS
+from tests.support.vectors import expanded, vectors
 
 
 def span(node_id: str, parent_id: str | None, start: int, end: int | None, **fields: Any) -> Event:
@@ -92,3 +94,21 @@ def test_a_deep_and_a_wide_flow_are_quick() -> None:
     facts = facts_of(tree_of(*deep, *wide))
     assert len(facts) == 20_000
     assert time.perf_counter() - begin < 5
+
+
+def test_a_span_whose_clock_was_wrong_is_drawn_within_its_flow() -> None:
+    tree = FlowReducer(expanded(vectors()["wrong_clocks"])[0]).tree()
+    facts = facts_of(tree)
+    begin = facts["00f067aa0ba902b1"].start_ns
+    drawn = {
+        node_id[-1]: ((fact.start_ns - begin) // MS, (fact.end_ns - begin) // MS) for node_id, fact in facts.items()
+    }
+    assert drawn == {
+        "1": (0, 80),
+        "2": (5, 60),
+        "3": (5, 25),
+        "4": (5, 14),
+        "5": (0, 20),
+        "6": (90, 100),
+        "7": (5, 6),
+    }

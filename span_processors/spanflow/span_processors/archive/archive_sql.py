@@ -130,6 +130,27 @@ class ArchiveSql:
             f"AND pronamespace = to_regnamespace('\"{schema}\"'))"
         )
         self.mirror = f'SELECT "{schema}".mirror_flow(flow::jsonb) FROM unnest($1::text[]) AS flow'
+        # A flow whose times were corrected moves to the week that they lie in, or retention would take it too early.
+        self.move = f"""
+            WITH wanted AS (
+                SELECT new.flow_id, new.start_key,
+                       least(greatest(new.started, week.lower_key), week.upper_key - interval '1 microsecond')
+                           AS moved_to
+                FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS new (flow_id, start_key, started)
+                CROSS JOIN LATERAL (
+                    SELECT lower_key, upper_key FROM "{schema}".flow_partitions() WHERE weekly
+                    ORDER BY lower_key <= new.started DESC,
+                             CASE WHEN lower_key <= new.started THEN lower_key END DESC, lower_key
+                    LIMIT 1
+                ) AS week
+            ), moved AS (
+                UPDATE {table(names.TABLE_FLOW_KEYS)} AS known SET start_key = wanted.moved_to
+                FROM wanted WHERE known.flow_id = wanted.flow_id AND wanted.moved_to <> wanted.start_key
+                RETURNING known.flow_id, wanted.start_key AS before, wanted.moved_to
+            )
+            UPDATE {flows} AS flow SET start_key = moved.moved_to
+            FROM moved WHERE flow.start_key = moved.before AND flow.flow_id = moved.flow_id
+            RETURNING flow.flow_id, flow.start_key"""
         self.poison = f"""
             INSERT INTO {table(names.TABLE_POISON)} (kind, flow_id, user_id, instance, error, sqlstate, payload)
             VALUES ($1, $2, $3, $4, $5, $6, $7)"""

@@ -7,6 +7,7 @@ for each other and never for ever.
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -17,6 +18,7 @@ from spanflow.span_processors.archive.application_mirror import ApplicationMirro
 from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql, moment
 from spanflow.span_processors.archive.flow_draft import Drafter, Drafting, FlowDraft
 from spanflow.span_processors.archive.flow_limits import FlowLimits
+from spanflow.span_processors.archive.flow_row import FlowRow
 from spanflow.span_processors.archive.meanwhile import meanwhile
 from spanflow.span_processors.archive.poison import ACTIVITY, USER, Poison
 from spanflow.span_processors.archive.postgres import UntracedConnection, begin
@@ -28,6 +30,7 @@ from spanflow.span_processors.ids import id_or_none
 from spanflow.span_processors.names import TABLE_FLOWS
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_data import FlowData
+from spanflow.span_processors.tree.flow_times import started_at
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 
 #: What Postgres says when a value is at fault (data exception, a program limit): asking again would not help.
@@ -35,6 +38,10 @@ _ABOUT_DATA: Final = ("22", "54")
 #: What is never a record's fault, however often it is said: connection, read-only standby, rights, missing database,
 #: schema or tables, deadlocks, no resources, locks, shutdown, system errors.
 ABOUT_SERVER: Final = ("08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57P", "58", "F0", "HV")
+
+
+#: A flow whose key is older than its start by so much is moved; never to an older week, from which it would go earlier.
+_FAR_OFF: Final = timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -188,7 +195,9 @@ class ArchiveWriter:
             stored = {record["flow_id"]: record for record in found}
         owners: dict[str, Identity] = {}
         new: list[bytes] = []
-        changed: list[list[str | None]] = []
+        changed: list[tuple[str, FlowRow]] = []
+        #: Flows that are kept where their times no longer lie, and when they began.
+        corrected: list[tuple[str, datetime, datetime]] = []
         for draft in batch:
             record = stored.get(draft.flow_id)
             if record is None:
@@ -204,7 +213,10 @@ class ArchiveWriter:
                 # Whoever came first, the same source is shown.
                 source = max(record["source"] or "", draft.identity.source or "") or None
                 row = self._drafter.row(document, encoded, draft.started_ns, source)
-                changed.append(row.values(record["start_key"]))
+                changed.append((record["flow_id"], row))
+                started = moment(started_at(document["events"]) or draft.started_ns)
+                if started - record["start_key"] > _FAR_OFF:
+                    corrected.append((record["flow_id"], record["start_key"], started))
         if new:
             # As a buffer: a file would be read by a thread of a pool.
             rows = memoryview(b"".join(new))
@@ -213,8 +225,12 @@ class ArchiveWriter:
                 await connection.copy_to_table(
                     TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=rows
                 )
+        if corrected:
+            for record in await connection.fetch(self._sql.move, *map(list, zip(*corrected, strict=True))):
+                keys[record["flow_id"]] = record["start_key"]
         if changed:
-            await connection.execute(self._sql.update, *map(list, zip(*changed, strict=True)))
+            values = [row.values(keys[flow_id]) for flow_id, row in changed]
+            await connection.execute(self._sql.update, *map(list, zip(*values, strict=True)))
         return owners
 
 

@@ -22,7 +22,7 @@ from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import MAX_ID_LENGTH, id_or_none, is_id
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_data import FlowData
-from spanflow.span_processors.tree.flow_summary import first_start
+from spanflow.span_processors.tree.flow_times import started_at
 from spanflow.span_processors.tree.prices import PriceTable
 from spanflow.span_processors.tree.reducer import FlowReducer
 
@@ -94,11 +94,9 @@ class Drafter:
         identity = NOBODY
         for part in sorted(parts, key=lambda part: part.identity.source or ""):
             identity = identity.merged(_clean(part.identity))
-        starts = [part.started_ns for part in parts if part.started_ns]
-        first = first_start(document["events"])
-        if first is not None:
-            starts.append(first)
-        started_ns = min(starts, default=0)
+        started_ns = started_at(document["events"])
+        if started_ns is None:
+            started_ns = min([part.started_ns for part in parts if part.started_ns], default=0)
         document, encoded = self._limited(document)
         row = self.row(document, encoded, started_ns, identity.source)
         return FlowDraft(flow_id, started_ns, row.owner, row.line(), identity, parts)

@@ -1,7 +1,7 @@
 """The row of a flow: its document, and the columns that lists and filters read instead of it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,8 +17,9 @@ from spanflow.span_processors.tree.flow_data import FlowData
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.span_processors.tree.flow_state import FlowState, state_of
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_in_order
+from spanflow.span_processors.tree.flow_times import last_heard
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
-from spanflow.span_processors.tree.tree import NS_PER_MS, time_of
+from spanflow.span_processors.tree.tree import NS_PER_MS
 
 _MAX_TEXT: Final = 1000
 _MAX_NAME: Final = 200
@@ -112,13 +113,7 @@ def storable(encoded: bytes) -> bytes:
 def _ended(events: Sequence[Event], summary: FlowSummary, state: FlowState, started: int) -> int | None:
     if not state.complete:
         return None
-    return summary.ended_ns if summary.ended_ns is not None else _last_moment(events, started)
-
-
-def _last_moment(events: Iterable[Event], started: int) -> int:
-    """The last that was heard of a flow whose root never ended."""
-    moments = (time_of(event, name) for event in events for name in ("start_ns", "updated_ns", "end_ns"))
-    return max((at for at in moments if at is not None), default=started)
+    return summary.ended_ns if summary.ended_ns is not None else last_heard(events, started)
 
 
 def _source(events: Sequence[Event], source: str | None) -> str | None:

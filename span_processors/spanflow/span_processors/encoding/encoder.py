@@ -131,10 +131,8 @@ class Encoder:
         flow.use_scope(shape.scope)
         if hidden:
             flow.redacted += hidden
-        start_ns = span.start_time or 0
-        if start_ns < flow.started_ns or not flow.started_ns:
-            flow.started_ns = start_ns
-            flow.stream.started_s = start_ns / 1e9
+        if span_id == flow.root or not flow.started_ns:
+            flow.begins(span.start_time or 0, span_id == flow.root)
         self.events.append(_entry(StreamEntry, (flow.stream, START, span_id, data, b"")))
         if shape.rings_at_start and len(flow.moments) < self._max_spans:
             flow.moments.append(data)
@@ -251,9 +249,8 @@ class Encoder:
         flow.use_scope(shape.scope)
         if shape.hidden:
             flow.redacted += shape.hidden
-        if start_ns < flow.started_ns or not flow.started_ns:
-            flow.started_ns = start_ns
-            flow.stream.started_s = start_ns / 1e9
+        if context[1] == flow.root or not flow.started_ns:
+            flow.begins(start_ns, context[1] == flow.root)
         self.events.append(_entry(StreamEntry, (flow.stream, END, context[1], data, b"")))
         whole = b"{" + data[SHARED:]
         self._keep(flow, whole, shape.rings_at_end)
@@ -451,9 +448,7 @@ class Encoder:
         more = identity_beyond(flow.stated, attributes) if is_root else _NOTHING
         ended = self._spans.whole_end(flow.id_bytes, span, attributes, more)
         flow.use_scope(self._process.scope(span.instrumentation_scope))
-        if span.start_time and (not flow.started_ns or span.start_time < flow.started_ns):
-            flow.started_ns = span.start_time
-            flow.stream.started_s = span.start_time / 1e9
+        flow.begins(span.start_time or 0, is_root and flow.root is None)
         if is_root:
             flow.end_root(span.context.span_id)
         flow.add_early_end(span.context.span_id)

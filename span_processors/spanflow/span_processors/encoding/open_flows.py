@@ -156,6 +156,12 @@ class OpenFlow:
             self.activities = []
         self.activities.append(data)
 
+    def begins(self, start_ns: int, with_root: bool) -> None:
+        """A span of it began then. The flow begins with its root, and until that has come with what was seen first."""
+        if start_ns and (with_root or not self.started_ns):
+            self.started_ns = start_ns
+            self.stream.started_s = start_ns / 1e9
+
     def add_early_end(self, span_id: int) -> None:
         if self.early_ends is None:
             self.early_ends = set()

@@ -13,6 +13,7 @@ from spanflow.span_processors.event.event import Event, EventError
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import MAX_ID_LENGTH, id_or_none, shown_id
 from spanflow.span_processors.tree.flow_identity import identity_of_flow, made_identity
+from spanflow.span_processors.tree.flow_times import outside_count
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import in_start_order
 
@@ -28,13 +29,15 @@ class FlowData(TypedDict, total=False):
     processes: dict[str, Any]
     #: What gateways knew of the flow's owner beside its spans (which may have lost it to an attribute limit).
     stated: dict[str, str]
+    #: How many spans lie outside of their flow, because some clock was wrong.
+    outside_flow: int
     events: list[Event]
 
 
 #: How deep `processes` is merged member by member; what lies deeper is one value.
 _MERGE_DEPTH: Final = 5
 _IDS: Final = ("session_id", "user_id", "conversation_id")
-_OWN_KEYS: Final = (*_IDS, "flow_id", "processes", "stated", "events")
+_OWN_KEYS: Final = (*_IDS, "flow_id", "processes", "stated", "outside_flow", "events")
 _NOT_STORED: Final = frozenset({"v", "flow_id"})
 #: The same people, sessions and conversations come again and again. Only what is short is remembered.
 _shown: Final = lru_cache(maxsize=4096)(shown_id)
@@ -69,6 +72,8 @@ def _built(
     }
     if stated:
         document["stated"] = dict(stated)
+    if outside := outside_count(events):
+        document["outside_flow"] = outside
     return document
 
 

@@ -8,6 +8,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.flow_outcome import verdict_of
 from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline, outline_of
+from spanflow.span_processors.tree.flow_times import started_at
 from spanflow.span_processors.tree.prices import NO_PRICES, Price, PriceTable
 from spanflow.span_processors.tree.same_call import same_calls
 from spanflow.span_processors.tree.token_usage import counted_calls, total_usage, whole_number
@@ -88,7 +89,7 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
         outcome_reason=verdict.outcome_reason,
         gate=verdict.gate,
         reason=verdict.reason,
-        started_ns=first_start(events),
+        started_ns=started_at(events),
         ended_ns=time_of(root, "end_ns") if root and root["phase"] == names.END else None,
         span_count=len(outline.known),
         checkpoint_count=_checkpoint_count(outline),
@@ -113,11 +114,6 @@ def _checkpoint_count(outline: Outline) -> int:
         return len(own) - own.count(None) - own.count(names.PLAIN_SPAN)
     count = len(types) - types.count(None) - types.count(names.PLAIN_SPAN)
     return count if count < 2 else count - len(same_calls(outline.entries, outline.parents))
-
-
-def first_start(in_order: Iterable[Event]) -> int | None:
-    """The earliest start of events in start order, None when there is none."""
-    return next((int(start) for event in in_order if (start := event.get("start_ns")) is not None), None)
 
 
 class _Used(NamedTuple):

@@ -12,6 +12,7 @@ import orjson
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.flow_times import root_of, window_of
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.same_call import same_calls
 
@@ -53,6 +54,10 @@ class Node:
     in_cycle: bool = False
     #: It tells of the same call as the nearest checkpoint above it.
     same_call: bool = False
+    #: Its times lie outside of its flow: some clock was wrong.
+    outside_flow: bool = False
+    #: Where it is drawn then: start and, if it has ended, end. The entry keeps what it said.
+    placed_ns: tuple[int, int | None] | None = None
 
     @property
     def placeholder(self) -> bool:
@@ -60,11 +65,14 @@ class Node:
 
     @property
     def start_ns(self) -> int | None:
-        return time_of(self.entry, "start_ns")
+        """When it began, within its flow."""
+        return time_of(self.entry, "start_ns") if self.placed_ns is None else self.placed_ns[0]
 
     @property
     def end_ns(self) -> int | None:
-        """When it ended; None while it is open."""
+        """When it ended, within its flow; None while it is open."""
+        if self.placed_ns is not None:
+            return self.placed_ns[1]
         return time_of(self.entry, "end_ns") if self.ended else None
 
     @property
@@ -85,6 +93,8 @@ class Node:
             shown["in_cycle"] = True
         if self.same_call:
             shown["same_call"] = True
+        if self.outside_flow:
+            shown["outside_flow"] = True
         for key, value in (self.entry or {}).items():
             if key not in _NOT_SHOWN:
                 shown[key] = value
@@ -154,6 +164,7 @@ def build_tree(entries: Iterable[Event], outlook: Outlook | None = None) -> Tree
     roots.sort(key=_root_order)
     _set_states(tree, outlook or NOTHING_KNOWN)
     _mark_same_calls(tree)
+    _place_what_is_outside(tree)
     return tree
 
 
@@ -168,6 +179,26 @@ def _mark_same_calls(tree: Tree) -> None:
     nodes, parents = places_in(tree)
     for place in same_calls([node.entry for node in nodes], parents):
         nodes[place].same_call = True
+
+
+def _place_what_is_outside(tree: Tree) -> None:
+    """Mark spans whose clock was wrong; draw each from its parent's start on, as long as it took by its own clock."""
+    window = window_of(root_of([root.entry for root in tree.roots if root.entry is not None]))
+    if window is None:
+        return
+    for node in tree.walk():
+        if node.entry is None or not window.leaves_out(node.entry):
+            continue
+        node.outside_flow = True
+        start, end = node.start_ns, node.end_ns
+        begin = window.start_ns
+        if node.parent is not None and node.parent.start_ns is not None:
+            begin = max(begin, node.parent.start_ns)
+        if end is not None:
+            straddles = start is not None and start < begin <= end
+            end = end if straddles else begin + max(0, end - (end if start is None else start))
+            end = end if window.end_ns is None else max(begin, min(end, window.end_ns))
+        node.placed_ns = begin, end
 
 
 def _break_cycles(tree: Tree) -> None:

@@ -13,6 +13,7 @@ from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
+from spanflow.span_processors.tree.flow_times import last_heard, root_of, started_at
 from spanflow.span_processors.tree.legacy_view import flow_events
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import time_of
@@ -102,8 +103,9 @@ def from_stream(flow_id: str, reducer: FlowReducer) -> Flow:
     """A flow that Redis still has: running, or complete and not yet stored."""
     entries = reducer.entries()
     identity = identity_of_flow(entries)
-    starts = [int(entry["start_ns"]) for entry in entries if "start_ns" in entry]
-    ends = [int(entry["end_ns"]) for entry in entries if "end_ns" in entry]
+    started = started_at(entries)
+    root = root_of(entries)
+    ended = None if root is None else time_of(root, "end_ns")
     running = any(entry["phase"] != names.END for entry in entries)
     return Flow(
         flow_id=flow_id,
@@ -111,8 +113,8 @@ def from_stream(flow_id: str, reducer: FlowReducer) -> Flow:
         user_id=identity.user_id,
         conversation_id=identity.conversation_id,
         source=identity.source,
-        created_at=_moment(min(starts)) if starts else None,
-        completed_at=_moment(max(ends)) if ends and not running else None,
+        created_at=None if started is None else _moment(started),
+        completed_at=None if running or started is None else _moment(ended or last_heard(entries, started)),
         open=running,
         document=flow_data.build(flow_id, entries, identity=identity),
     )
@@ -125,6 +127,8 @@ def merged(stored: Flow, live: Flow) -> Flow:
         document = flow_data.merge(stored.document, live.document)
     is_open = runs_beside(stored.stored, live)
     starts = [moment for moment in (stored.created_at, live.created_at) if moment is not None]
+    if stored.is_ours and (started := started_at(flow_data.events_in(document))) is not None:
+        starts = [_moment(started)]
     ends = [moment for moment in (stored.completed_at, live.completed_at) if moment is not None]
     return Flow(
         flow_id=stored.flow_id,

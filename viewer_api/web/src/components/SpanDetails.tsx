@@ -29,6 +29,7 @@ export function SpanDetails({ node, nowNs, link, onClose }: Props) {
     ["Type", entry?.event_type],
     ["Kind", entry?.kind],
     ["Began", node.startNs === undefined ? undefined : clockTime(node.startNs)],
+    ["Clock", node.outsideFlow ? `wrong: it says that it began ${ownStart(entry)}` : undefined],
     ["Took", elapsed === undefined ? undefined : durationNs(elapsed)],
     ["Message", entry?.status_message],
     ["Process", entry?.process],
@@ -70,6 +71,11 @@ export function SpanDetails({ node, nowNs, link, onClose }: Props) {
       </div>
     </section>
   );
+}
+
+function ownStart(entry: SpanEvent | undefined): string {
+  const text = entry?.start_ns ?? entry?.end_ns;
+  return text === undefined ? "" : new Date(Number(BigInt(text) / 1_000_000n)).toISOString();
 }
 
 /** An event of the span. A stack trace keeps its lines. */

@@ -1,4 +1,5 @@
 import { EventError } from "../reducer/event";
+import { startedAt } from "../reducer/flowTimes";
 import { FlowReducer } from "../reducer/reducer";
 import type { Outlook, Tree } from "../reducer/tree";
 
@@ -62,9 +63,7 @@ export class FlowModel {
   }
 
   startNs(): bigint | undefined {
-    const first = this.reducer.entries()[0];
-    const start = first?.start_ns ?? first?.end_ns;
-    return start === undefined ? undefined : BigInt(start);
+    return startedAt(this.reducer.entries());
   }
 }
 

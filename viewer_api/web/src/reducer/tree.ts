@@ -1,4 +1,5 @@
 import type { SpanEvent } from "./event";
+import { leavesOut, rootOf, windowOf } from "./flowTimes";
 import { outcomeOf } from "./httpAnswer";
 import { markSameCalls } from "./sameCall";
 import { compareText } from "./text";
@@ -25,9 +26,12 @@ export interface TreeNode {
   inCycle: boolean;
   /** It tells of the same call as the nearest checkpoint above it. */
   sameCall: boolean;
-  readonly startNs: bigint | undefined;
-  /** When it ended; undefined while it is open. */
-  readonly endNs: bigint | undefined;
+  /** Its times lie outside of its flow: some clock was wrong. `startNs` and `endNs` say where it is drawn then. */
+  outsideFlow: boolean;
+  /** When it began, within its flow; the entry keeps what it said. */
+  startNs: bigint | undefined;
+  /** When it ended, within its flow; undefined while it is open. */
+  endNs: bigint | undefined;
 }
 
 export interface Tree {
@@ -75,7 +79,26 @@ export function buildTree(entries: readonly SpanEvent[], outlook: Outlook = {}):
   const tree = { roots, nodes };
   setStates(tree, outlook);
   markSameCalls(walk(tree));
+  placeOutside(tree);
   return tree;
+}
+
+/** Mark spans whose clock was wrong, and draw each from its parent's start on, as long as it took by its own clock. */
+function placeOutside(tree: Tree): void {
+  const window = windowOf(rootOf(tree.roots.flatMap((root) => root.entry ?? [])));
+  if (window === undefined) return;
+  for (const node of walk(tree)) {
+    if (node.entry === undefined || !leavesOut(window, node.entry)) continue;
+    node.outsideFlow = true;
+    const { startNs: start, endNs: end } = node;
+    const begin = latest(window.startNs, node.parent?.startNs);
+    if (end !== undefined) {
+      const straddles = start !== undefined && start < begin && begin <= end;
+      const placed = straddles ? end : begin + latest(0n, end - (start ?? end));
+      node.endNs = window.endNs === undefined || placed <= window.endNs ? placed : latest(begin, window.endNs);
+    }
+    node.startNs = begin;
+  }
 }
 
 /** Every node, parents before children, siblings in start order. */
@@ -98,6 +121,7 @@ export function rowOf(node: TreeNode): Record<string, unknown> {
   if (node.entry === undefined) head.push(["placeholder", true]);
   if (node.inCycle) head.push(["in_cycle", true]);
   if (node.sameCall) head.push(["same_call", true]);
+  if (node.outsideFlow) head.push(["outside_flow", true]);
   const rest: [string, unknown][] = Object.entries(node.entry ?? {}).filter(([key]) => !NOT_SHOWN.has(key));
   if (node.entry !== undefined) {
     const { outcome, reason } = outcomeOf(node.entry);
@@ -118,6 +142,7 @@ function newNode(nodeId: string, entry: SpanEvent | undefined): TreeNode {
     state: null,
     inCycle: false,
     sameCall: false,
+    outsideFlow: false,
     startNs: toNs(entry?.start_ns),
     endNs: ended ? toNs(entry.end_ns) : undefined,
   };

@@ -119,3 +119,16 @@ it("a flow looks like its outcome", () => {
   expect(outcomeAppearance(null, true).look).toBe("running");
   expect(outcomeAppearance(null, false).words).toBe("unknown");
 });
+
+it("a span whose clock was wrong is drawn within its flow", () => {
+  const tree = treeOf(
+    span("root", null, 1000, 1080, { process: "a" }), span("call", "root", 1005, 1060, { process: "a" }),
+    span("callee", "call", 10, 30, { process: "b" }), span("long ago", "root", 0, 1020, { process: "a" }),
+    span("later", "root", 1090, 1100, { process: "a" }),
+  );
+  const drawn = (id: string) => [node(tree, id).startNs, node(tree, id).endNs, node(tree, id).outsideFlow];
+  expect(drawn("callee")).toEqual([1005n, 1025n, true]);
+  expect(drawn("long ago")).toEqual([1000n, 1020n, true]);
+  expect(drawn("later")).toEqual([1090n, 1100n, false]);
+  expect(timelineOf(tree, 2000n)).toEqual({ startNs: 1000n, endNs: 1100n });
+});
