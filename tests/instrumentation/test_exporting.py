@@ -1,12 +1,17 @@
 """OTLP beside our own sinks: only where it is configured, with its own sampling, and without secrets."""
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from opentelemetry._logs import LogRecord, get_logger_provider
 
+from spanflow.instrumentation.configurator import SpanflowConfigurator
 from spanflow.instrumentation.exporting import choose_defaults
+from spanflow.span_processors.settings import Settings
 from tests.instrumentation.test_process_models import MODELS, WHOLE, ask, environment, whole_flows
 from tests.support.gateway_process import gateway_process
 from tests.support.otlp_receiver import otlp_receiver
@@ -23,6 +28,28 @@ def test_an_endpoint_is_enough_and_secrets_stay_here(redis_url: str, tmp_path: P
         assert receiver.names == sorted(WHOLE * 3)
     assert b"ann" in receiver.raw
     assert b"abcdef0123456789" not in receiver.raw
+
+
+def test_log_records_leave_without_content_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newer instrumentations of models send what was said as events, which are log records."""
+    with otlp_receiver() as (receiver, endpoint):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otlp")
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment=blue,password=hidden-1")
+        SpanflowConfigurator().configure_sdk(Settings(enabled=True))  # type: ignore[no-untyped-call]
+        provider: Any = get_logger_provider()
+        log = provider.get_logger("library token=hidden-2")
+        details = "gen_ai.client.inference.operation.details"
+        said = {"gen_ai.input.messages": "hidden-3", "content": "hidden-4", "gen_ai.request.model": "big-model"}
+        log.emit(LogRecord(event_name=details, attributes=said, body={"content": "hidden-5"}))
+        log.emit(LogRecord(attributes={"event.name": "gen_ai.choice", "index": 0}, body={"message": "hidden-6"}))
+        failed: dict[str, Any] = {"message": "it failed", "cause": ["password=hidden-7"], "pwd": "hidden-8"}
+        log.emit(LogRecord(body=failed, attributes={"note": "token=hidden-9", "api_key": "hidden-10"}))
+        provider.shutdown()
+    assert re.findall(rb"hidden-\d+", receiver.raw) == []
+    kept = (b"blue", b"library", details.encode(), b"big-model", b"gen_ai.choice", b"it failed", b"note")
+    assert [word for word in kept if word not in receiver.raw] == []
 
 
 def test_the_export_keeps_its_own_sampling(redis_url: str, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanflow.instrumentation.values import attribute_value
 from spanflow.span_processors import metadata_names
 from spanflow.span_processors.redaction import assignments, redaction, secret_names, secret_patterns, value_cleaner
+from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redaction.secret_patterns import hide_secrets
 from tests.support.regex_steps import CountingMatcher, sample
 
 MODULES = (metadata_names, assignments, redaction, secret_names, secret_patterns, value_cleaner)
@@ -87,3 +91,53 @@ def test_the_counter_tells_a_slow_pattern(slow: str) -> None:
     pattern = re.compile(slow)
     texts = [repeated(["eyJ"]), repeated(["://a:"]), "a" * 12]
     assert max(steps_per_character(pattern, text) for text in texts) > MOST_STEPS_PER_CHARACTER
+
+
+def seconds(work: Callable[[], object], runs: int = 30) -> float:
+    """The shortest of several runs: what it takes when nothing else is in the way."""
+    times = []
+    for _ in range(runs):
+        start = perf_counter()
+        work()
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize("made", [attribute_value, str], ids=["of a checkpoint", "of a library"])
+def test_what_is_beyond_the_limit_costs_nothing(made: Callable[[str], Any]) -> None:
+    """A text of two megabytes takes what one of the permitted length takes, but for making it."""
+    redactor = Redactor()
+
+    def joined(text: str) -> Callable[[], str]:
+        parts = (text[:1], text[1:])
+        return lambda: "".join(parts)  # a new text each time, so that no hash of it is known
+
+    def recorded(text: str) -> Callable[[], object]:
+        new = joined(text)
+        return lambda: redactor.attributes({"flow.data.note": made(new())})
+
+    short, long = "a word " * 1_200, "a word " * 300_000
+    of_making = seconds(joined(long))
+    assert seconds(recorded(long)) - of_making < 3 * seconds(recorded(short)) + of_making / 2
+
+
+def test_a_span_has_only_so_much_searched() -> None:
+    """However many attributes, lists and objects a span has, and however long their texts are."""
+    searched: list[int] = []
+
+    class Counting(Redactor):
+        def _without_secrets(self, value: str) -> tuple[str, int]:
+            searched.append(len(value))
+            return super()._without_secrets(value)
+
+    redactor = Counting()
+    attributes: dict[str, Any] = {f"text{number}": f"{number} {'x ' * 50_000}" for number in range(128)}
+    attributes |= {"deep": [{"list": [f"{number} {'y ' * 90}" for number in range(500)]} for _ in range(500)]}
+    clean, _ = redactor.attributes(attributes)
+    assert len(clean) == len(attributes)
+    assert sum(searched) < 8 * (8192 + 512) + 129 * (256 + 512) + 4096
+    assert len(searched) < 1000
+
+
+def test_a_text_with_very_many_secrets_is_hidden_whole() -> None:
+    assert hide_secrets("token=hunter2 " * 500)[0] == "[redacted]"

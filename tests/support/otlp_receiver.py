@@ -17,8 +17,10 @@ class OtlpReceiver:
         self.spans: list[Any] = []
         self.raw = b""
 
-    def take(self, body: bytes) -> None:
+    def take(self, path: str, body: bytes) -> None:
         self.raw += body
+        if path != "/v1/traces":
+            return
         request = ExportTraceServiceRequest.FromString(body)
         for resource in request.resource_spans:
             for scope in resource.scope_spans:
@@ -39,7 +41,7 @@ def otlp_receiver() -> Iterator[tuple[OtlpReceiver, str]]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            receiver.take(body)
+            receiver.take(self.path, body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -8,7 +8,7 @@ from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 from opentelemetry.sdk.environment_variables import OTEL_CONFIG_FILE
 from opentelemetry.sdk.trace import TracerProvider
 
-from spanflow.instrumentation.exporting import redacted_batches
+from spanflow.instrumentation.exporting import redacted_batches, redacted_log_batches
 from spanflow.instrumentation.other_distros import other
 from spanflow.instrumentation.runtime import logger
 from spanflow.instrumentation.startup import enabled_settings
@@ -32,6 +32,7 @@ class SpanflowConfigurator(_OTelSDKConfigurator):
             kwargs = {}  # the file says everything; the SDK would only warn that it ignores these
         else:
             kwargs.setdefault("export_span_processor", redacted_batches(settings))
+            kwargs.setdefault("export_log_record_processor", redacted_log_batches(settings))
         try:
             super()._configure(**kwargs)  # type: ignore[no-untyped-call]
         except Exception:

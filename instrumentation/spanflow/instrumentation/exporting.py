@@ -6,9 +6,11 @@ from threading import Thread
 from typing import Any, Final
 
 from opentelemetry import trace
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from spanflow.span_processors.redaction.redacting_exporter import RedactingExporter
+from spanflow.span_processors.redaction.redacting_log_exporter import RedactingLogExporter
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.settings import Settings
 
@@ -31,6 +33,16 @@ def redacted_batches(settings: Settings) -> Any:
 
     def processor(exporter: SpanExporter) -> BatchSpanProcessor:
         return BatchSpanProcessor(RedactingExporter(exporter, redactor))
+
+    return processor
+
+
+def redacted_log_batches(settings: Settings) -> Any:
+    """The same for exporters of log records."""
+    redactor = Redactor(RedactionPolicy.from_settings(settings))
+
+    def processor(exporter: LogRecordExporter) -> BatchLogRecordProcessor:
+        return BatchLogRecordProcessor(RedactingLogExporter(exporter, redactor))
 
     return processor
 

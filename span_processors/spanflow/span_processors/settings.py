@@ -30,8 +30,9 @@ class Settings(SharedSettings):
     content: str = setting(
         "SPANFLOW_CONTENT",
         "off",
-        "Prompts, tool arguments and results on spans: full keeps them (redacted), hash keeps a fingerprint and the "
-        "length, off leaves them out. Activities that are recorded explicitly have a switch of their own.",
+        "What people and models said (prompts, answers, tool arguments and results, documents) on spans, on their "
+        "events and on exported log records: full keeps it (redacted), hash keeps a fingerprint and the length, off "
+        "leaves it out. Activities that are recorded explicitly have a switch of their own.",
         parse=one_of("full", "hash", "off"),
     )
     redact_emails: bool = setting(

@@ -3,19 +3,16 @@
 An ended span cannot be changed any more (the SDK freezes it before `on_end`), so the exporter is given a copy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Status
 
+from spanflow.span_processors.redaction.redacted_origins import RedactedOrigins
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.trace_states import redacted_context
-
-Origin = TypeVar("Origin", Resource, InstrumentationScope)
 
 
 class RedactingExporter(SpanExporter):
@@ -34,49 +31,6 @@ class RedactingExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self.wrapped.force_flush(timeout_millis)
-
-
-class RedactedOrigins:
-    """Where spans come from: resources and scopes without secrets, each found once. Used by the exporter's thread."""
-
-    _MOST = 1024
-
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-        # By identity, because a scope's own hash and equality look at all its attributes.
-        self._known: dict[int, tuple[Any, Any]] = {}
-
-    def resource(self, resource: Resource) -> Resource:
-        return self._of(resource, self._redacted_resource)
-
-    def scope(self, scope: InstrumentationScope | None) -> InstrumentationScope | None:
-        return None if scope is None else self._of(scope, self._redacted_scope)
-
-    def _of(self, origin: Origin, redacted: Callable[[Origin], Origin]) -> Origin:
-        known = self._known.get(id(origin))
-        if known is None:
-            if len(self._known) >= self._MOST:
-                self._known.clear()
-            known = self._known[id(origin)] = (origin, redacted(origin))
-        return cast(Origin, known[1])
-
-    def _redacted_resource(self, resource: Resource) -> Resource:
-        attributes, _ = self._redactor.attributes(resource.attributes)
-        schema_url = self._text(resource.schema_url)
-        if attributes is resource.attributes and schema_url == resource.schema_url:
-            return resource
-        return Resource(dict(attributes), schema_url)
-
-    def _redacted_scope(self, scope: InstrumentationScope) -> InstrumentationScope:
-        given: Mapping[str, Any] = scope.attributes or {}
-        attributes, _ = self._redactor.attributes(given)
-        name, version, schema_url = self._text(scope.name), self._text(scope.version), self._text(scope.schema_url)
-        if attributes is given and (name, version, schema_url) == (scope.name, scope.version, scope.schema_url):
-            return scope
-        return InstrumentationScope(name or "", version, schema_url, dict(attributes))
-
-    def _text(self, text: str | None) -> str | None:
-        return text and self._redactor.text(text)[0]
 
 
 def redacted_span(span: ReadableSpan, redactor: Redactor, origins: RedactedOrigins) -> ReadableSpan:

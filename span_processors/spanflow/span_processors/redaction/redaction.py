@@ -121,7 +121,7 @@ class Redactor:
 
         It is shortened to `limit` characters, where that is less than the policy's own limit.
         """
-        if value in self._unchanged:
+        if len(value) <= SHORT and value in self._unchanged:  # a look-up reads all of a text
             return value, 0
         longest = self.max_length
         clean, hidden = self._search(str.__str__(value), longest if limit is None else min(limit, longest))
@@ -154,7 +154,7 @@ class Redactor:
             verdict = verdicts.get(key) or self.verdict(key)
             # Nearly all attributes are names that have been seen before, or numbers.
             if verdict == "plain":
-                if type(value) in _SCALARS or (type(value) is str and value in unchanged):
+                if type(value) in _SCALARS or (type(value) is str and len(value) <= SHORT and value in unchanged):
                     continue
             elif verdict == "kept":
                 continue

@@ -1,0 +1,58 @@
+"""The same redaction for log records that leave over OTLP; instrumentations of models send what was said as events."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
+
+from opentelemetry._logs import LogRecord
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+
+from spanflow.span_processors.metadata_names import in_model_namespace
+from spanflow.span_processors.redaction.redacted_origins import RedactedOrigins
+from spanflow.span_processors.redaction.redaction import Redactor
+
+#: Where older instrumentations have the name of an event.
+_EVENT_NAME = "event.name"
+
+
+class RedactingLogExporter(LogRecordExporter):
+    """Hands log records without secrets, and by policy without content, to the exporter that it wraps."""
+
+    def __init__(self, exporter: LogRecordExporter, redactor: Redactor) -> None:
+        self.wrapped = exporter
+        self._redactor = redactor
+        self._origins = RedactedOrigins(redactor)
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        return self.wrapped.export([self._redacted(record) for record in batch])
+
+    def shutdown(self) -> None:
+        self.wrapped.shutdown()  # type: ignore[no-untyped-call]
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self.wrapped.force_flush(timeout_millis)
+
+    def _redacted(self, record: ReadableLogRecord) -> ReadableLogRecord:
+        return ReadableLogRecord(
+            log_record=self._without_secrets(record.log_record),
+            resource=self._origins.resource(record.resource),
+            instrumentation_scope=self._origins.scope(record.instrumentation_scope),
+            limits=record.limits,
+        )
+
+    def _without_secrets(self, record: LogRecord) -> LogRecord:
+        given: Mapping[str, Any] = record.attributes or {}
+        name = str(record.event_name or given.get(_EVENT_NAME) or "")
+        shown, attributes, _ = self._redactor.event(name, given)
+        if name and attributes is not given and _EVENT_NAME in given:
+            attributes = {**attributes, _EVENT_NAME: shown}
+        clean = copy(record)
+        clean.attributes = dict(attributes)
+        if record.event_name:
+            clean.event_name = shown
+        if self._redactor.content != "full" and in_model_namespace(f"{name.lower()}."):
+            clean.body = None
+        else:
+            clean.body = self._redactor.recorded({"body": record.body})[0].get("body")
+        return clean
