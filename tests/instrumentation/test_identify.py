@@ -20,7 +20,13 @@ def test_every_span_carries_the_ids_and_only_the_root_the_person(recorded: Recor
     with trace.get_tracer("t").start_as_current_span("request"):
         with checkpoint("auth_check"):
             identify(
-                user_id=42, email="neo@matrix.com", full_name="Neo", session_id="s", conversation_id="c", source="web"
+                user_id=42,
+                email="neo@matrix.com",
+                full_name="Neo",
+                session_id="s",
+                conversation_id="c",
+                source="web",
+                team="zion",
             )
         with trace.get_tracer("t").start_as_current_span("GET /"):
             pass
@@ -37,6 +43,7 @@ def test_every_span_carries_the_ids_and_only_the_root_the_person(recorded: Recor
                     "user.email": "neo@matrix.com",
                     "user.full_name": "Neo",
                     "user.id": "42",
+                    "user.team": "zion",
                 },
                 "children": [
                     {

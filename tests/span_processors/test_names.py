@@ -67,6 +67,7 @@ def test_constants_are_frozen() -> None:
             "ATTR_USER_ID": "user.id",
             "ATTR_USER_EMAIL": "user.email",
             "ATTR_USER_FULL_NAME": "user.full_name",
+            "ATTR_USER_TEAM": "user.team",
             "ATTR_SESSION_ID": "session.id",
             "ATTR_CONVERSATION_ID": "gen_ai.conversation.id",
             "USER_ID_ALIASES": (

@@ -16,8 +16,14 @@ class Minutes:
         return int(self.now * 1e9)
 
 
-def seen(user_id: str = "7", email: str | None = None, full_name: str | None = None, time_ns: int = 1) -> Seen:
-    return Seen(user_id, email, full_name, time_ns)
+def seen(
+    user_id: str = "7",
+    email: str | None = None,
+    full_name: str | None = None,
+    time_ns: int = 1,
+    team: str | None = None,
+) -> Seen:
+    return Seen(user_id, email, full_name, team, time_ns)
 
 
 def test_a_user_is_due_once_a_minute() -> None:
@@ -40,6 +46,9 @@ def test_what_is_new_about_a_user_is_due_at_once() -> None:
     assert due == [seen(full_name="Ada Lovelace")]
     memory.written(due)
     assert memory.due([seen(email="ada@example.org", full_name="Ada Lovelace")]) == []
+    memory.written(memory.due([seen(team="engines")]))
+    assert memory.due([seen(team="engines")]) == []
+    assert memory.due([seen(team="letters")]) == [seen(team="letters")]
 
 
 def test_what_was_not_committed_is_due_again() -> None:

@@ -91,7 +91,7 @@ def fill(postgres_dsn: str, data_dir: Path) -> None:
         span(11, start_ns=lately, name="POST /mcp"),
         span(12, 11, start_ns=lately + MS, event_type="tool_call", attributes=tool),
     ]
-    gateway = Identity("8", "neo@example.com", "Neo", "s-8", None, "mcp_gateway")
+    gateway = Identity("8", "neo@example.com", "Neo", "s-8", None, "mcp_gateway", "operations")
     who = Identity("7", "trinity@example.com", "Trinity", "s-1", "c-1", "web")
     with archives_in(postgres_dsn, data_dir) as archives:
         deliver(

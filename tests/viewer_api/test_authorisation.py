@@ -60,6 +60,7 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/api/v1/mcp-analytics/top-tools"): Right.READ,
     ("GET", "/api/v1/mcp-analytics/top-mcps"): Right.READ,
     ("GET", "/api/v1/mcp-analytics/user-stats"): Right.READ,
+    ("GET", "/api/v1/mcp-analytics/team-stats"): Right.READ,
     ("GET", "/api/v1/mcp-analytics/activity-over-time"): Right.READ,
     ("GET", "/api/v1/mcp-analytics/chat-vs-gateway"): Right.READ,
     ("GET", "/api/v1/monitoring/components"): Right.READ,

@@ -18,7 +18,7 @@ from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import MakeViewer
 
 PREFIX = "/api/v1/mcp-analytics"
-PATHS = ("overview", "top-tools", "top-mcps", "user-stats", "activity-over-time", "chat-vs-gateway")
+PATHS = ("overview", "top-tools", "top-mcps", "user-stats", "team-stats", "activity-over-time", "chat-vs-gateway")
 
 
 def call(number: int, parent: int, at: int, *, reported: bool = False, seen: bool = False, **data: str) -> Event:
@@ -36,9 +36,9 @@ def call(number: int, parent: int, at: int, *, reported: bool = False, seen: boo
 @pytest.fixture
 def used(viewer: RunningViewer, postgres_dsn: str, tmp_path: Path) -> Iterator[RunningViewer]:
     now = time.time_ns() - 3600 * 1000 * MS
-    neo = Identity("7", "neo@matrix.example", None, "s-1", None, "chat")
-    trinity = Identity("8", None, "Trinity", "s-2", None, "mcp_gateway")
-    nobody = Identity("9", session_id="s-3")
+    neo = Identity("7", "neo@matrix.example", None, "s-1", None, "chat", "research")
+    trinity = Identity("8", None, "Trinity", "s-2", None, "mcp_gateway", "research")
+    nobody = Identity("9", session_id="s-3", team="sales")
     chat = [
         span(1, name="POST /ask", start_ns=now),
         call(2, 1, now + 1, mcp="qa_mcp", tool="list_snapshots", reported=True),
@@ -127,6 +127,29 @@ def test_users_have_a_name_in_any_case(used: RunningViewer) -> None:
     )
 
 
+def test_teams_with_the_members_who_were_active(used: RunningViewer) -> None:
+    assert data(used, "team-stats?days=30") == snapshot(
+        [
+            {"team": "research", "sessions": 2, "tool_calls": 5, "members_active": 2},
+            {"team": "sales", "sessions": 1, "tool_calls": 1, "members_active": 1},
+        ]
+    )
+    assert data(used, "team-stats?source=mcp_gateway") == [
+        {"team": "research", "sessions": 1, "tool_calls": 3, "members_active": 1}
+    ]
+
+
+def test_flows_are_found_by_the_team_of_their_user(used: RunningViewer) -> None:
+    def found(asked: str) -> list[int]:
+        return sorted({flow["user_id"] for flow in used.get(f"/api/v1/flows?{asked}")["flows"]})
+
+    assert [found("team=research"), found("team=sales"), found("team=nothing")] == [[7, 8], [9], []]
+    assert found("team=research&team=sales&source=chat") == [7]
+    assert found("team=research&user_id=9") == []
+    assert used.get("/api/v1/flows?team=sales&count=exact")["count"]["value"] == 1
+    assert used.get("/api/v1/users/7")["team"] == "research"
+
+
 def test_sessions_of_each_day(used: RunningViewer) -> None:
     days = data(used, "activity-over-time?days=14")
     assert {each["day"] for each in days} == {time.strftime("%Y-%m-%d", time.gmtime(time.time() - 3600))}
@@ -154,6 +177,7 @@ def test_who_may_see_only_some_people_sees_only_what_they_did(
     assert counted["overview"] == [{"source": "chat", "sessions": 1, "total_events": 3, "unique_users": 1}]
     assert [each["tool"] for each in counted["top-tools"]] == ["drop", "list_snapshots"]
     assert [each["user_id"] for each in counted["user-stats"]] == [7]
+    assert counted["team-stats"] == [{"team": "research", "sessions": 1, "tool_calls": 2, "members_active": 1}]
     for path in PATHS:
         assert all(each.get("source", "chat") == "chat" for each in counted[path]), path
         assert "files" not in str(counted[path])

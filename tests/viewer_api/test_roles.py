@@ -96,6 +96,7 @@ LISTS = {
     "/api/v1/mcp-analytics/top-tools",
     "/api/v1/mcp-analytics/top-mcps",
     "/api/v1/mcp-analytics/user-stats",
+    "/api/v1/mcp-analytics/team-stats",
     "/api/v1/mcp-analytics/activity-over-time",
     "/api/v1/mcp-analytics/chat-vs-gateway",
 }

@@ -258,6 +258,7 @@ def test_the_page_of_a_person(
             "user_id": 7,
             "email": "trinity@matrix.example",
             "full_name": "Trinity",
+            "team": None,
             "first_seen": "2026-01-01T00:00:00Z",
             "last_seen": "2026-01-07T00:00:00Z",
             "running_flows": 1,

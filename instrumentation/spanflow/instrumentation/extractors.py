@@ -15,7 +15,7 @@ Scope = Mapping[str, Any]
 Extractor = Callable[[Scope], Identity | Mapping[str, object] | None]
 
 _OFF: Final = "off"
-_FIELDS: Final = frozenset({"user_id", "email", "full_name", "session_id", "conversation_id", "source"})
+_FIELDS: Final = frozenset({"user_id", "email", "full_name", "session_id", "conversation_id", "source", "team"})
 
 
 class HeaderExtractor:
@@ -33,6 +33,7 @@ class HeaderExtractor:
             "session_id": settings.session_id_header,
             "conversation_id": settings.conversation_id_header,
             "source": settings.source_header,
+            "team": settings.team_header,
         }
         used = {field: name for field, name in headers.items() if name.strip().lower() != _OFF}
         return cls(used, TrustedPeers(settings.trusted_peers))

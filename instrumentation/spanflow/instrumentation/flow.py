@@ -86,6 +86,7 @@ def flow(
     session_id: Id | None = None,
     conversation_id: Id | None = None,
     source: str | None = None,
+    team: str | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
     **data: Any,
 ) -> Flow:
@@ -103,5 +104,6 @@ def flow(
         session_id=session_id,
         conversation_id=conversation_id,
         source=source,
+        team=team,
     )
     return Flow(name, identity, kind, data)

@@ -31,6 +31,7 @@ def identify(
     session_id: Id | None = None,
     conversation_id: Id | None = None,
     source: str | None = None,
+    team: str | None = None,
 ) -> None:
     """Say whose flow this is, at any time during it: the whole flow counts as this user's, from its beginning.
 
@@ -46,6 +47,7 @@ def identify(
             session_id=session_id,
             conversation_id=conversation_id,
             source=source,
+            team=team,
         )
         if newer is not NOBODY:
             _learn(newer)
@@ -61,6 +63,7 @@ def clean_identity(
     session_id: object = None,
     conversation_id: object = None,
     source: object = None,
+    team: object = None,
 ) -> Identity:
     """An identity of what can serve as one; `NOBODY` itself where nothing can."""
     clean = Identity(
@@ -70,6 +73,7 @@ def clean_identity(
         session_id=_id("session_id", session_id),
         conversation_id=_id("conversation_id", conversation_id),
         source=_id("source", source),
+        team=_text(team),
     )
     return NOBODY if clean == NOBODY else clean
 

@@ -33,19 +33,23 @@ def identity_attributes(identity: Identity) -> dict[str, str]:
 
 
 def personal_attributes(identity: Identity) -> dict[str, str]:
-    """What only a flow's root carries: once is enough for a name and an e-mail address."""
-    pairs = ((names.ATTR_USER_EMAIL, identity.email), (names.ATTR_USER_FULL_NAME, identity.full_name))
+    """What only a flow's root carries: once is enough for a name, an e-mail address and a team."""
+    pairs = (
+        (names.ATTR_USER_EMAIL, identity.email),
+        (names.ATTR_USER_FULL_NAME, identity.full_name),
+        (names.ATTR_USER_TEAM, identity.team),
+    )
     return {name: value for name, value in pairs if value is not None}
 
 
 def learned(known: Identity, newer: Identity) -> Identity:
-    """What is known after `newer`. Another user brings a name and an e-mail address of their own, or none."""
+    """What is known after `newer`. Another user brings a name, an e-mail address and a team of their own, or none."""
     if known is NOBODY or newer is known:
         return newer
     if newer is NOBODY:
         return known
     if newer.user_id is not None and known.user_id is not None and newer.user_id != known.user_id:
-        known = replace(known, email=None, full_name=None)
+        known = replace(known, email=None, full_name=None, team=None)
     return known.merged(newer)
 
 

@@ -22,6 +22,8 @@ class Identity:
     session_id: str | None = None
     conversation_id: str | None = None
     source: str | None = None
+    #: Which group of people the user belongs to.
+    team: str | None = None
 
     def merged(self, newer: "Identity") -> "Identity":
         """This identity with every field that `newer` knows taken from it."""
@@ -36,6 +38,7 @@ class Identity:
             self.session_id if newer.session_id is None else newer.session_id,
             self.conversation_id if newer.conversation_id is None else newer.conversation_id,
             self.source if newer.source is None else newer.source,
+            self.team if newer.team is None else newer.team,
         )
 
 

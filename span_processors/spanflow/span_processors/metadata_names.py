@@ -16,6 +16,7 @@ _GENERAL: Final = frozenset(
         names.ATTR_USER_ID,
         names.ATTR_USER_EMAIL,
         names.ATTR_USER_FULL_NAME,
+        names.ATTR_USER_TEAM,
         *names.USER_ID_ALIASES,
         *names.USER_EMAIL_ALIASES,
         *names.SESSION_ID_ALIASES,

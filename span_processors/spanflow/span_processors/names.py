@@ -80,6 +80,7 @@ NODE_STATES: Final = (NODE_RUNNING, NODE_SLOW, NODE_STALLED, NODE_LOST, NODE_END
 ATTR_USER_ID: Final = "user.id"
 ATTR_USER_EMAIL: Final = "user.email"
 ATTR_USER_FULL_NAME: Final = "user.full_name"
+ATTR_USER_TEAM: Final = "user.team"
 #: The conversation if there is one, else the session: Langfuse and Phoenix group turns by it.
 ATTR_SESSION_ID: Final = "session.id"
 ATTR_CONVERSATION_ID: Final = "gen_ai.conversation.id"

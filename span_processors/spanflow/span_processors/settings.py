@@ -112,6 +112,12 @@ class Settings(SharedSettings):
         "Request header that says where a request comes from (web, slack, …); «off» reads none.",
         parse=text,
     )
+    team_header: str = setting(
+        "SPANFLOW_TEAM_HEADER",
+        "x-user-team",
+        "Request header with the user's team, believed on connections of trusted peers only; «off» reads none.",
+        parse=text,
+    )
     trusted_callers: tuple[str, ...] = setting(
         "SPANFLOW_TRUSTED_CALLERS",
         (),

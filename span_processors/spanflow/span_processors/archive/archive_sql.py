@@ -156,19 +156,22 @@ class ArchiveSql:
             VALUES ($1, $2, $3, $4, $5, $6, $7)"""
         # Once a minute per user is enough for a directory; a new name or address is written at once.
         self.users = f"""
-            INSERT INTO {users} AS known (user_id, email, full_name, first_seen, last_seen)
-            SELECT new.user_id, new.email, new.full_name, least(new.seen, now()), least(new.seen, now())
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS new (user_id, email, full_name, seen)
+            INSERT INTO {users} AS known (user_id, email, full_name, team, first_seen, last_seen)
+            SELECT new.user_id, new.email, new.full_name, new.team, least(new.seen, now()), least(new.seen, now())
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+                AS new (user_id, email, full_name, team, seen)
             ORDER BY new.user_id
             ON CONFLICT (user_id) DO UPDATE SET
                 email = coalesce(excluded.email, known.email),
                 full_name = coalesce(excluded.full_name, known.full_name),
+                team = coalesce(excluded.team, known.team),
                 first_seen = least(known.first_seen, excluded.first_seen),
                 last_seen = greatest(known.last_seen, excluded.last_seen)
             WHERE excluded.last_seen >= known.last_seen + interval '1 minute'
                OR excluded.first_seen < known.first_seen
                OR excluded.email <> known.email OR (known.email IS NULL AND excluded.email IS NOT NULL)
                OR excluded.full_name <> known.full_name OR (known.full_name IS NULL AND excluded.full_name IS NOT NULL)
+               OR excluded.team <> known.team OR (known.team IS NULL AND excluded.team IS NOT NULL)
             """
         self.lock_conversations = f"""
             SELECT pg_advisory_xact_lock(key) FROM (

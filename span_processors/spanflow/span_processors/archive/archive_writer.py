@@ -256,6 +256,7 @@ def _columns(seen: Sequence[Seen]) -> Iterable[list[object]]:
         [one.user_id for one in seen],
         [one.email for one in seen],
         [one.full_name for one in seen],
+        [one.team for one in seen],
         [moment(one.time_ns) for one in seen],
     )
 

@@ -191,11 +191,11 @@ def _examined(poison: list[Poison], part: FlowPart) -> Iterable[Event]:
 @lru_cache(maxsize=4096)
 def _clean(identity: Identity) -> Identity:
     """The identity as columns take it: ids that cannot be ids are left out, texts are made storable."""
-    texts = (identity.email, identity.full_name, identity.source)
-    email, full_name, source = (safe_text(text) if text else None for text in texts)
+    texts = (identity.email, identity.full_name, identity.source, identity.team)
+    email, full_name, source, team = (safe_text(text) if text else None for text in texts)
     ids = map(id_or_none, (identity.user_id, identity.session_id, identity.conversation_id))
     user_id, session_id, conversation_id = ids
-    return Identity(user_id, email, full_name, session_id, conversation_id, source)
+    return Identity(user_id, email, full_name, session_id, conversation_id, source, team)
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,13 @@ class Seen:
     user_id: str
     email: str | None
     full_name: str | None
+    team: str | None
     time_ns: int
+
+    @property
+    def said(self) -> tuple[str | None, ...]:
+        """What the directory keeps of the user."""
+        return self.email, self.full_name, self.team
 
 
 class UserMemory:
@@ -28,7 +34,7 @@ class UserMemory:
         self._interval = interval
         self._capacity = capacity
         self._clock = clock or SystemClock()
-        self._written: OrderedDict[str, tuple[float, str | None, str | None]] = OrderedDict()
+        self._written: OrderedDict[str, tuple[float, tuple[str | None, ...]]] = OrderedDict()
 
     def due(self, seen: Iterable[Seen]) -> list[Seen]:
         """One row per user who is due, by user id as all locks are taken; what several say is put together."""
@@ -40,24 +46,23 @@ class UserMemory:
                     one.user_id,
                     one.email or other.email,
                     one.full_name or other.full_name,
+                    one.team or other.team,
                     max(one.time_ns, other.time_ns),
                 )
         return [rows[user_id] for user_id in sorted(rows)]
 
     def _is_due(self, one: Seen) -> bool:
-        written, email, full_name = self._written.get(one.user_id, (None, None, None))
-        if written is None or self._clock.monotonic() - written >= self._interval:
+        known = self._written.get(one.user_id)
+        if known is None or self._clock.monotonic() - known[0] >= self._interval:
             return True
-        return (one.email is not None and one.email != email) or (
-            one.full_name is not None and one.full_name != full_name
-        )
+        return any(new is not None and new != old for new, old in zip(one.said, known[1], strict=True))
 
     def written(self, rows: Iterable[Seen]) -> None:
         """These are committed."""
         now = self._clock.monotonic()
         for row in rows:
-            _, email, full_name = self._written.get(row.user_id, (0.0, None, None))
-            self._written[row.user_id] = (now, row.email or email, row.full_name or full_name)
+            _, known = self._written.get(row.user_id, (0.0, (None,) * len(row.said)))
+            self._written[row.user_id] = (now, tuple(new or old for new, old in zip(row.said, known, strict=True)))
             self._written.move_to_end(row.user_id)
         while len(self._written) > self._capacity:
             self._written.popitem(last=False)
@@ -69,5 +74,6 @@ class UserMemory:
 def seen_in(user_id: str | None, identity: Identity, time_ns: int) -> Iterable[Seen]:
     """The user of a flow, if it has one."""
     if user_id is not None:
-        email, full_name = (value[:_MAX_NAME] if value else None for value in (identity.email, identity.full_name))
-        yield Seen(user_id, email, full_name, time_ns)
+        texts = (identity.email, identity.full_name, identity.team)
+        email, full_name, team = (value[:_MAX_NAME] if value else None for value in texts)
+        yield Seen(user_id, email, full_name, team, time_ns)

@@ -31,6 +31,7 @@ class KnownIdentities:
             say(names.ATTR_USER_EMAIL),
             say(names.ATTR_USER_FULL_NAME),
             say(names.ATTR_SOURCE),
+            say(names.ATTR_USER_TEAM),
         )
         try:
             known = self._said.get(key)

@@ -38,6 +38,7 @@ def identity_beyond(identity: Identity, attributes: Mapping[str, Any]) -> dict[s
         (names.ATTR_USER_ID, identity.user_id),
         (names.ATTR_USER_EMAIL, identity.email),
         (names.ATTR_USER_FULL_NAME, identity.full_name),
+        (names.ATTR_USER_TEAM, identity.team),
         (names.ATTR_SESSION_ID, identity.conversation_id or identity.session_id),
         (names.ATTR_CONVERSATION_ID, identity.conversation_id),
         (names.ATTR_FLOW_SESSION_ID, identity.session_id),

@@ -34,6 +34,7 @@ _NEVER_SECRET: Final = frozenset(
         names.ATTR_USER_ID,
         names.ATTR_USER_EMAIL,
         names.ATTR_USER_FULL_NAME,
+        names.ATTR_USER_TEAM,
         names.ATTR_SESSION_ID,
         names.ATTR_CONVERSATION_ID,
         names.ATTR_FLOW_SESSION_ID,

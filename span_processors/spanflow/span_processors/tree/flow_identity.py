@@ -24,6 +24,7 @@ _PLACES: Final = (
     names.ATTR_FLOW_SESSION_ID,
     names.ATTR_CONVERSATION_ID,
     names.ATTR_SOURCE,
+    names.ATTR_USER_TEAM,
 )
 _NAMES: Final = frozenset(_PLACES)
 _IDS: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID})
@@ -47,6 +48,7 @@ def said_in(attributes: Mapping[str, Any]) -> Identity:
         session_id=_id(say(names.ATTR_FLOW_SESSION_ID)),
         conversation_id=_id(say(names.ATTR_CONVERSATION_ID)),
         source=_text(say(names.ATTR_SOURCE)),
+        team=_text(say(names.ATTR_USER_TEAM)),
     )
 
 

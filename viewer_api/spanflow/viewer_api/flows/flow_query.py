@@ -30,7 +30,7 @@ _RANGES: Final = ("duration_ms", "tokens", "cost")
 #: Whatever else stands in the query string is a mistake.
 KNOWN: Final = frozenset(
     (*_IDS, *_NAMES, *(f"{edge}_{name}" for edge in ("min", "max") for name in _RANGES))
-    + ("user", "q", "since", "until", "sort", "count", "cursor", "limit")
+    + ("user", "team", "q", "since", "until", "sort", "count", "cursor", "limit")
 )
 _OUTCOMES: Final = (*names.OUTCOMES, RUNNING)
 #: What makes no other search, only another part of its answer.
@@ -50,6 +50,8 @@ class FlowQuery:
     counting: Counting
     #: Part of an e-mail address or name; whose it is is for the directory to say.
     person: str | None
+    #: Teams; who belongs to them is for the directory to say.
+    teams: Choice | None
     #: Names this search in cursors.
     mark: str
     #: What was asked, for the audit log.
@@ -100,6 +102,7 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
         order=Order(_one_of(given, "sort", [order.value for order in Order], Order.NEWEST.value)),
         counting=Counting(_one_of(given, "count", [counting.value for counting in Counting], Counting.NONE.value)),
         person=_person(given),
+        teams=_words(given, "team"),
         mark=search_mark(meant, visible),
         said={name: ", ".join(given[name]) for name in sorted(given) if name not in _NOT_THE_SEARCH},
     )

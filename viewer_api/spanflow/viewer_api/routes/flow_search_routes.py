@@ -43,6 +43,7 @@ async def flows(
     user: Annotated[
         str | None, Query(max_length=MAX_TEXT, description="Part of an e-mail address or name, or a user id.")
     ] = None,
+    team: Annotated[list[str] | None, Query(description="The team of the user, as gateways name it.")] = None,
     session_id: Values = None,
     conversation_id: Values = None,
     source: Values = None,
@@ -98,7 +99,7 @@ async def flows(
         target=targets[0] if len(targets) == 1 else None,
         searched=query.said,
     )
-    filters = await _with_person(viewer, query)
+    filters = await _with_teams(viewer, query, await _with_person(viewer, query))
     reader = flow_reader(viewer, principal)
     running: list[RunningFlow] = []
     if after is None and (query.order is Order.NEWEST or RUNNING in (filters.outcomes or ())):
@@ -141,6 +142,17 @@ async def _with_person(viewer: Viewer, query: FlowQuery) -> Filters:
     found = await viewer.users.ids_matching(query.person, MAX_PEOPLE + 1, filters.visible)
     if len(found) > MAX_PEOPLE:
         raise invalid_request(f"user: more than {MAX_PEOPLE} people match; write more of the name.")
+    meant = found if filters.user_ids is None else [user_id for user_id in found if user_id in filters.user_ids]
+    return replace(filters, user_ids=tuple(meant))
+
+
+async def _with_teams(viewer: Viewer, query: FlowQuery, filters: Filters) -> Filters:
+    """The filters with the ids of those who belong to the teams."""
+    if query.teams is None:
+        return filters
+    found = await viewer.users.in_teams(query.teams, MAX_PEOPLE + 1, filters.visible)
+    if len(found) > MAX_PEOPLE:
+        raise invalid_request(f"team: more than {MAX_PEOPLE} people belong to it; ask for fewer teams.")
     meant = found if filters.user_ids is None else [user_id for user_id in found if user_id in filters.user_ids]
     return replace(filters, user_ids=tuple(meant))
 

@@ -65,6 +65,15 @@ async def users(
     return _answer(rows, shown)
 
 
+@router.get("/mcp-analytics/team-stats")
+async def teams(
+    request: Request, principal: MayRead, days: Days = 30, source: Source = None, limit: Limit = MAX_ROWS
+) -> Response:
+    """The teams whose members make the most calls."""
+    usage = await _asked(request, principal, "team-stats", days, source)
+    return _answer(await _store(request).teams(usage, min(limit, MAX_ROWS)))
+
+
 @router.get("/mcp-analytics/activity-over-time")
 async def activity_over_time(request: Request, principal: MayRead, days: Days = 14, source: Source = None) -> Response:
     """Sessions of each source on each day (UTC)."""

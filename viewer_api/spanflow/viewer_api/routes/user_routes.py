@@ -88,6 +88,7 @@ async def user(
     answer: dict[str, Any] = {
         "user_id": shown_id(user_id),
         **person.names(),
+        "team": person.team,
         "first_seen": seen[0] if seen else None,
         "last_seen": seen[1] if seen else None,
         "running_flows": running,

@@ -96,6 +96,18 @@ SELECT user_id, count(DISTINCT session_id) AS sessions, sum(checkpoint_count)::b
 FROM ranged LEFT JOIN counted USING (user_id) WHERE user_id IS NOT NULL
 GROUP BY user_id ORDER BY tool_calls DESC, sessions DESC, user_id LIMIT $5
 """
+_TEAMS: Final = f"""
+WITH {_CALLS},
+counted AS (SELECT user_id, count(*) AS tool_calls FROM calls GROUP BY user_id),
+members AS (
+    SELECT user_id, count(DISTINCT session_id) AS sessions, coalesce(max(tool_calls), 0) AS tool_calls
+    FROM ranged LEFT JOIN counted USING (user_id) GROUP BY user_id
+)
+SELECT person.team, sum(sessions)::bigint AS sessions, sum(tool_calls)::bigint AS tool_calls,
+       count(*) AS members_active
+FROM members JOIN {{s}}.user_directory AS person USING (user_id) WHERE person.team IS NOT NULL
+GROUP BY person.team ORDER BY tool_calls DESC, person.team LIMIT $5
+"""
 _DAYS: Final = f"""
 SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day, source, count(DISTINCT session_id) AS sessions
 FROM ({_RANGED}) AS ranged GROUP BY day, source ORDER BY day, source
@@ -143,6 +155,10 @@ class McpUsage:
     async def users(self, usage: Usage, limit: int) -> list[Row]:
         """The users with the most calls."""
         return await self._database.fetch(_USERS, *usage.values, limit)
+
+    async def teams(self, usage: Usage, limit: int) -> list[Row]:
+        """The teams whose members make the most calls."""
+        return await self._database.fetch(_TEAMS, *usage.values, limit)
 
     async def days(self, usage: Usage) -> list[Row]:
         """Sessions of each source on each day (UTC)."""

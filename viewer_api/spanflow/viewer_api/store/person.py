@@ -11,12 +11,15 @@ class Person:
     user_id: str
     email: str | None = None
     full_name: str | None = None
+    team: str | None = None
 
     def completed(self, other: "Person | None") -> "Person":
         """With what `other` knows where this one knows nothing."""
         if other is None:
             return self
-        return Person(self.user_id, self.email or other.email, self.full_name or other.full_name)
+        return Person(
+            self.user_id, self.email or other.email, self.full_name or other.full_name, self.team or other.team
+        )
 
     def shown(self) -> dict[str, Any]:
         """As autocompletion lists them."""

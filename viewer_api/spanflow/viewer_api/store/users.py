@@ -13,7 +13,11 @@ from spanflow.viewer_api.store.person import Person
 #: A text of a search beyond this says nothing more.
 MAX_QUERY: Final = 200
 _SEARCH = "SELECT user_id, email, full_name FROM {s}.search_users($1, $2, $3::text[])"
-_BY_IDS = "SELECT user_id, email, full_name FROM {s}.user_directory WHERE user_id = ANY($1::text[])"
+_IN_TEAMS = """
+SELECT user_id FROM {s}.user_directory
+WHERE team = ANY ($1::text[]) AND ($3::text[] IS NULL OR user_id = ANY ($3)) ORDER BY user_id LIMIT $2
+"""
+_BY_IDS = "SELECT user_id, email, full_name, team FROM {s}.user_directory WHERE user_id = ANY($1::text[])"
 _SEEN = "SELECT first_seen, last_seen FROM {s}.user_directory WHERE user_id = $1"
 
 
@@ -54,6 +58,12 @@ class UserStore:
             found.insert(0, exact)
         return found
 
+    async def in_teams(self, teams: Collection[str], limit: int, visible: Collection[str] | None = None) -> list[str]:
+        """The ids of those who belong to any of these teams."""
+        among = None if visible is None else list(visible)
+        rows = await self._database.fetch(_IN_TEAMS, list(teams), limit, among)
+        return [row["user_id"] for row in rows]
+
     async def names_of(self, user_ids: Iterable[str | None]) -> dict[str, Person]:
         """E-mail addresses and names for a list, as far as they are known. Never an error: a list is worth more."""
         wanted = {user_id for user_id in user_ids if user_id is not None}
@@ -79,4 +89,4 @@ class UserStore:
 
 
 def _person(row: Row) -> Person:
-    return Person(row["user_id"], row["email"], row["full_name"])
+    return Person(row["user_id"], row["email"], row["full_name"], row.get("team"))

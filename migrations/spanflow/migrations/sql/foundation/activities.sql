@@ -68,9 +68,9 @@ BEGIN
         activity_count, tool_calls, tokens, cost, mcp_servers
     )
     SELECT added.conversation_id,
-           (array_agg(added.user_id ORDER BY added.sequence_num) FILTER (WHERE added.user_id IS NOT NULL))[1],
-           (array_agg(added.session_id ORDER BY added.sequence_num) FILTER (WHERE added.session_id IS NOT NULL))[1],
-           left((array_agg(added.activity_data ->> 'message' ORDER BY added.sequence_num)
+           (array_agg(added.user_id ORDER BY added.sequence_num, added.created_at) FILTER (WHERE added.user_id IS NOT NULL))[1],
+           (array_agg(added.session_id ORDER BY added.sequence_num, added.created_at) FILTER (WHERE added.session_id IS NOT NULL))[1],
+           left((array_agg(added.activity_data ->> 'message' ORDER BY added.sequence_num, added.created_at)
                  FILTER (WHERE added.activity_type = 'user_message'))[1], 200),
            min(added.created_at),
            max(added.created_at),
@@ -146,9 +146,9 @@ AS $body$
         activity_count, tool_calls, tokens, cost, mcp_servers
     )
     SELECT stored.conversation_id,
-           (array_agg(stored.user_id ORDER BY stored.sequence_num) FILTER (WHERE stored.user_id IS NOT NULL))[1],
-           (array_agg(stored.session_id ORDER BY stored.sequence_num) FILTER (WHERE stored.session_id IS NOT NULL))[1],
-           left((array_agg(stored.activity_data ->> 'message' ORDER BY stored.sequence_num)
+           (array_agg(stored.user_id ORDER BY stored.sequence_num, stored.created_at) FILTER (WHERE stored.user_id IS NOT NULL))[1],
+           (array_agg(stored.session_id ORDER BY stored.sequence_num, stored.created_at) FILTER (WHERE stored.session_id IS NOT NULL))[1],
+           left((array_agg(stored.activity_data ->> 'message' ORDER BY stored.sequence_num, stored.created_at)
                  FILTER (WHERE stored.activity_type = 'user_message'))[1], 200),
            min(stored.created_at),
            max(stored.created_at),
