@@ -268,7 +268,8 @@ class Encoder:
         """Whose flow it is has become known, or more about them."""
         flow = self._flow(trace_id, now)
         before = flow.identity
-        self._learn(flow, identity, _NOTHING)
+        flow.told = flow.told.merged(identity)
+        self._learn(flow, flow.told, _NOTHING)
         if flow.identity == before:
             return
         root = flow.open.get(flow.root) if flow.root is not None else None
@@ -377,7 +378,8 @@ class Encoder:
             known = known.merged(self._known.said_in(attributes))
         if identity is not NOBODY:
             flow.last_identity = identity
-            known = known.merged(identity)
+            # A context is as old as the connection that it came with; what was told of this very flow is newer.
+            known = known.merged(identity).merged(flow.told)
         flow.stated = known
         self._identified(flow)
 

@@ -100,6 +100,7 @@ class OpenFlow:
         "joined",
         "started_ns",
         "stated",
+        "told",
         "stream",
         "touched_at",
         "trace_id",
@@ -113,6 +114,8 @@ class OpenFlow:
         self.identity: Identity = NOBODY
         #: What of it the gateway itself said, and what other instrumentations said in attributes of their own.
         self.stated: Identity = NOBODY
+        #: What `identify` said of this flow.
+        self.told: Identity = NOBODY
         self.aliases: AliasValues = NO_ALIASES
         #: What the identity was learned from last, to see at a glance that there is nothing new.
         self.last_identity: Identity = NOBODY
