@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import redis
 
 from spanflow.span_processors import names
 from tests.support.forked import in_child
+from tests.support.query import query
 from tests.support.traced_gateway import TracedGateway, flow_id_of
 
 
@@ -90,3 +92,43 @@ def test_what_is_open_at_the_fork_stays_the_parents(redis_url: str, redis_client
         gateway.end(root)
         assert gateway.pipeline.force_flush(5)
         assert [event["phase"] for event in events_of(redis_client, flow_id_of(root))] == ["start", "end"]
+
+
+ENDS_AT_ONCE = """
+import multiprocessing, sys
+from opentelemetry.sdk.trace import TracerProvider
+from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.settings import Settings
+
+settings = Settings(redis_url=sys.argv[1], postgres_dsn=sys.argv[2], data_dir=sys.argv[3])
+provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(FlowSpanProcessor(build_pipeline(settings)))
+
+def work(number=0):
+    with provider.get_tracer("gateway").start_as_current_span("in a child", attributes={"user.id": "7"}):
+        pass
+
+if __name__ == "__main__":
+    work()
+    children = [multiprocessing.get_context(sys.argv[4]).Process(target=work) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    with multiprocessing.get_context(sys.argv[4]).Pool(1) as pool:
+        pool.map(work, range(2))
+        pool.close()
+        pool.join()
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_a_child_of_multiprocessing_that_ends_at_once_delivers_its_flows(
+    how: str, redis_url: str, redis_client: "redis.Redis", postgres_dsn: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "ends_at_once.py"
+    program.write_text(ENDS_AT_ONCE)
+    subprocess.run([sys.executable, program, redis_url, postgres_dsn, str(tmp_path), how], check=True, timeout=60)
+    assert redis_client.zcard(names.user_flows("7")) == 6
+    assert len(query(postgres_dsn, "SELECT FROM omni2.interaction_flows")) == 6

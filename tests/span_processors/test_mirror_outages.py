@@ -216,7 +216,9 @@ def gateway_acl() -> str:
 
 def test_a_user_with_no_more_rights_than_documented_is_enough(redis_server: RedisServer) -> None:
     client: Any = redis.Redis.from_url(redis_server.url)
-    words = [word for word in gateway_acl().split() if "|" not in word]
+    words = gateway_acl().split()
+    # Redis 7.0 refuses the whole line for a subcommand that it does not know, and 6.2 for any.
+    assert [word for word in words if "|" in word] == []
     client.execute_command("ACL", "SETUSER", *words)
     client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
     url = redis_server.url.replace("redis://", "redis://spanflow-gateway:change-me@")

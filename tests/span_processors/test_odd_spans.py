@@ -173,3 +173,41 @@ def test_random_traffic_is_counted_to_the_last_span(redis_url: str, redis_client
         # An end that says when the span started stands for both.
         told = sum(2 if event["phase"] == "end" and "start_ns" in event else 1 for event in written)
         assert told == counts.intake.delivered and counts.sinks["mirror"].lost == 0
+
+
+def test_names_that_are_no_texts_are_shown_as_well_as_they_can_be(redis_url: str, redis_client: "redis.Redis") -> None:
+    class Text(str):
+        def __str__(self) -> str:
+            raise ValueError("never asked")
+
+    odd: list[Any] = [None, 7, 10**5000, b"GET \xff", Text("a text"), ["a", "list"], object()]
+    with TracedGateway(redis_url) as gateway:
+        root = gateway.start("POST /ask")
+        for name in odd:
+            with gateway.span(name, root):
+                pass
+            with gateway.span("a step", root) as step:
+                step.update_name(name)
+        gateway.end(root)
+        assert gateway.pipeline.force_flush(5)
+        assert gateway.pipeline.counters.intake.dropped == {}
+        shown = [entry["name"] for entry in reduced(redis_client, flow_id_of(root)).entries()]
+    assert shown == snapshot(
+        [
+            "POST /ask",
+            "None",
+            "None",
+            "7",
+            "7",
+            "[int]",
+            "[int]",
+            "GET �",
+            "GET �",
+            "a text",
+            "a text",
+            "[list]",
+            "[list]",
+            "[object]",
+            "[object]",
+        ]
+    )

@@ -10,6 +10,8 @@ from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
+from spanflow.instrumentation.values import given_value
+
 #: Keywords that name the gateway's database session, whatever is passed for them.
 SESSIONS: Final = frozenset({"db", "db_session"})
 _SCALARS: Final = (str, int, float, bytes, bytearray, date, time, timedelta, Decimal, Enum, UUID)
@@ -24,7 +26,11 @@ def given(names: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any]
 
 def plain_data(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What can be recorded: without database sessions, clients, requests and whatever else has no value to show."""
-    return {word: _pruned(value) for word, value in arguments.items() if word not in SESSIONS and _is_data(value)}
+    return {
+        word: _pruned(given_value(value))
+        for word, value in arguments.items()
+        if word not in SESSIONS and _is_data(value)
+    }
 
 
 def is_plain(value: object) -> bool:

@@ -6,6 +6,7 @@ What the requests' threads call only appends. Nothing is opened and no thread st
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -26,6 +27,7 @@ from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redis.mirror import MirrorItem, archived_in, is_refusable
 from spanflow.span_processors.redis.watched import WatchedUsers
 from spanflow.span_processors.span_attributes import attributes_in_place, attributes_of, first_attributes_of
+from spanflow.span_processors.span_name import name_of
 from spanflow.span_processors.stages.counters import StageCounts
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.own_thread import OwnThread
@@ -63,6 +65,8 @@ _BEFORE_EXIT: Final = 0.6
 _LAST_WORDS: Final = 0.5
 #: A process that still runs so long after the time for its end was over has gone on; its end has a time of its own.
 _WENT_ON: Final = 10.0
+#: What the application has registered with `multiprocessing` comes first, as at exit.
+_AFTER_ALL_OTHERS: Final = -1000
 _ARCHIVE_SHARE: Final = 0.7
 
 
@@ -146,7 +150,7 @@ class Pipeline:
         if context is None:
             return
         span_id = context.span_id
-        entry = (_START, span_id, span, span.name, first_attributes_of(span), identity, BASE_WEIGHT)
+        entry = (_START, span_id, span, name_of(span.name), first_attributes_of(span), identity, BASE_WEIGHT)
         if self._append_start(span_id, entry) and not self._running:
             self._start_threads()
 
@@ -196,6 +200,13 @@ class Pipeline:
             # Not when there is something to deliver: a process that ends just then starts no thread any more.
             runner.ensure_started()
         self._running = self._thread.ensure_started()
+        self._end_with_multiprocessing()
+
+    def _end_with_multiprocessing(self) -> None:
+        """A child that `multiprocessing` has forked runs nothing at its end but what is registered with it."""
+        process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+        if process is not None and util is not None and process.parent_process() is not None:
+            util.Finalize(None, self._at_exit, exitpriority=_AFTER_ALL_OTHERS)
 
     # -- anybody -------------------------------------------------------------------------------------------------------
 
@@ -441,7 +452,7 @@ class Pipeline:
 
     def _encode_update(self, span: ReadableSpan, now: float) -> bool:
         try:
-            self._encoder.updated(span, span.name, attributes_of(span), self._clock.time_ns(), now)
+            self._encoder.updated(span, name_of(span.name), attributes_of(span), self._clock.time_ns(), now)
         except Exception:
             _log.exception("An update of a span could not be encoded")
             return False

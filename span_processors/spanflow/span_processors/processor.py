@@ -38,7 +38,7 @@ class FlowSpanProcessor(SpanProcessor):
             if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 self._leave_out(span)
                 return
-            if span.kind is not SpanKind.CLIENT and span.name in METHODS:
+            if span.kind is not SpanKind.CLIENT and type(span.name) is str and span.name in METHODS:
                 self._name_server_span(span)
             self._span_started(span, identity_in_context(here if parent_context is None else parent_context))
         except Exception:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, Tracer, _Spa
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status
 from opentelemetry.util.types import AnyValue
 
+from spanflow.instrumentation.values import given_value, is_single
 from spanflow.span_processors.span_attributes import LendingAttributes
 
 _make: Final = object.__new__
@@ -76,17 +77,22 @@ class QuickSpan(_Span):
                 if self._end_time is None:
                     attributes.put(key, value)
                     return
-        super().set_attribute(key, value)
+        super().set_attribute(key, given_value(value))
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, AnyValue] | None = None, timestamp: int | None = None
+    ) -> None:
+        super().add_event(name, attributes and _given(attributes), timestamp)
 
     def set_attributes(self, attributes: Mapping[str, AnyValue]) -> None:
         own: Any = self._attributes
-        if type(own) is LendingAttributes and type(attributes) is dict and _is_plain(attributes, own.room()):
+        if type(own) is LendingAttributes and _is_plain(attributes, own.room()):
             with self._lock:
                 if self._end_time is None:
                     for key, value in attributes.items():
                         own.put(key, value)
                     return
-        super().set_attributes(attributes)
+        super().set_attributes(_given(attributes))
 
     def end(self, end_time: int | None = None) -> None:
         with self._lock:
@@ -139,7 +145,7 @@ def _bounded(attributes: Mapping[str, AnyValue] | None, limits: SpanLimits) -> B
     most: int | None = limits.max_span_attributes
     longest: int | None = limits.max_span_attribute_length
     if not most or longest is not None or (attributes is not None and not _is_plain(attributes, most)):
-        return BoundedAttributes(most, attributes, immutable=False, max_value_len=longest)
+        return BoundedAttributes(most, attributes and _given(attributes), immutable=False, max_value_len=longest)
     bounded: Any = _make(LendingAttributes)
     bounded._dict = {} if attributes is None else dict(attributes)
     bounded.maxlen = most
@@ -151,9 +157,21 @@ def _bounded(attributes: Mapping[str, AnyValue] | None, limits: SpanLimits) -> B
     return own
 
 
+def _given(attributes: Mapping[str, AnyValue]) -> Mapping[str, AnyValue]:
+    """Attributes that the SDK can copy without hanging or raising."""
+    if type(attributes) is not dict:
+        refused = given_value(attributes)
+        if refused is not attributes:
+            return {"attributes": refused}
+    if all(map(is_single, attributes.values())):
+        return attributes
+    return {key: given_value(value) for key, value in attributes.items()}
+
+
 def _is_plain(attributes: Mapping[str, AnyValue], most: int) -> bool:
     return (
-        len(attributes) <= most
+        type(attributes) is dict
+        and len(attributes) <= most
         and _PLAIN.issuperset(map(type, attributes.values()))
         and _TEXT.issuperset(map(type, attributes))
         and "" not in attributes

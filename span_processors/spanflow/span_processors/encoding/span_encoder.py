@@ -29,6 +29,7 @@ from spanflow.span_processors.encoding.span_events import (
 )
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.trace_states import redacted_trace_state
+from spanflow.span_processors.span_name import name_of
 from spanflow.span_processors.tree.span_record import merged
 
 _ABSENT: Final = object()
@@ -105,12 +106,13 @@ class SpanEncoder:
             if ended is not None:
                 return ended
         difference = _difference(opened.attributes, attributes)
-        event_type = self._types.of(span.name, attributes)
+        name = name_of(span.name)
+        event_type = self._types.of(name, attributes)
         clean, hidden = self._redactor.attributes(difference)
         if more:
             clean = {**clean, **more}
         last = end_part(span, clean, event_type != names.PLAIN_SPAN)
-        hidden += self._changes(opened, span.name, event_type, last) + self._add_what_ends(last, span, opened.links)
+        hidden += self._changes(opened, name, event_type, last) + self._add_what_ends(last, span, opened.links)
         data, last = self._encode(flow_id, opened.span_id, made_plain(last))
         start = {key: value for key, value in orjson.loads(opened.data).items() if key not in _SHARED}
         whole = orjson.dumps(merged(f"{opened.span_id:016x}", start, last))
@@ -123,8 +125,9 @@ class SpanEncoder:
         context = span.context
         assert context is not None
         clean, hidden = self._redactor.attributes(attributes)
-        name, in_name = self._redactor.text(span.name)
-        event_type = self._types.of(span.name, attributes)
+        given = name_of(span.name)
+        name, in_name = self._redactor.text(given)
+        event_type = self._types.of(given, attributes)
         scope = _key_of(self._process.scope(span.instrumentation_scope))
         clean = {**clean, **more}
         state, count = redacted_trace_state(context.trace_state, self._redactor)

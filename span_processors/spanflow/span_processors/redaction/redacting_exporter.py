@@ -13,6 +13,7 @@ from opentelemetry.trace import Link, Status
 from spanflow.span_processors.redaction.redacted_origins import RedactedOrigins
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.trace_states import redacted_context
+from spanflow.span_processors.span_name import name_of
 
 
 class RedactingExporter(SpanExporter):
@@ -35,7 +36,7 @@ class RedactingExporter(SpanExporter):
 
 def redacted_span(span: ReadableSpan, redactor: Redactor, origins: RedactedOrigins) -> ReadableSpan:
     """The span itself when it holds no secret, else a copy without them."""
-    name, _ = redactor.text(span.name)
+    name, _ = redactor.text(name_of(span.name))
     given: Mapping[str, Any] = span.attributes or {}
     attributes, _ = redactor.attributes(given)
     context, state_hidden = (None, 0) if span.context is None else redacted_context(span.context, redactor)
