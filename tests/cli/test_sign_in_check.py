@@ -68,3 +68,19 @@ def test_every_way_is_named(tmp_path: Path) -> None:
 )
 def test_what_keeps_the_viewer_from_starting_is_a_problem(changes: dict[str, Any]) -> None:
     assert [level for level, _ in found(**changes)] == ["problem"]
+
+
+def test_what_everybody_on_the_machine_may_do_is_warned_of(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text("")
+
+    def warnings(**settings: Any) -> list[str]:
+        return [text for level, text in found(viewer_token="x" * 32, **settings) if level == "warning"]
+
+    assert warnings(viewer_tokens_file=str(tokens), viewer_proxy_peers=("10.0.0.1", "unix")) == []
+    tokens.chmod(0o666)
+    assert warnings(viewer_tokens_file=str(tokens)) == snapshot(
+        ["everybody on this machine may write the file of SPANFLOW_VIEWER_TOKENS_FILE, and so decide who gets in"]
+    )
+    for peer in ("127.0.0.1", "::1", "127.0.0.0/8", "0.0.0.0/0"):
+        assert len(warnings(viewer_proxy_peers=(peer,))) == 1, peer

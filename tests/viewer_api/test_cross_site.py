@@ -69,10 +69,50 @@ def test_another_site_cannot_make_a_browser_look_at_somebody(browser_client: htt
     assert value(postgres_dsn, ROWS) == 0
     own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-    for headers in (own, link, {}):
+    # Nor by a link, which a page may have a browser follow without being asked.
+    assert browser_client.get(look, headers=link).json()["code"] == "origin_not_allowed"
+    assert value(postgres_dsn, ROWS) == 0
+    for headers in (own, {}):
         assert browser_client.get(look, headers=headers).status_code == 200
-    # A link changes nothing, so that word helps nobody who wants to.
     assert browser_client.post(ENABLE, headers=link).status_code == 403
+    # The page itself, and where an identity provider sends one to, may be linked to.
+    for path in ("/", "/api/v1/session/methods", "/healthz"):
+        assert browser_client.get(path, headers=link).status_code in {200, 503}, path
+
+
+def test_nor_when_a_proxy_says_who_it_is(make_viewer: MakeViewer, postgres_dsn: str) -> None:
+    viewer = make_viewer(viewer_proxy_peers=("127.0.0.1",), viewer_default_role="admin")
+    link = {"X-Forwarded-User": "ada", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    for path in ("monitoring/flows/7", "users/7", "flows?user_id=7", "audit"):
+        assert viewer.stranger.get(f"/api/v1/{path}", headers=link).json()["code"] == "origin_not_allowed"
+    assert value(postgres_dsn, ROWS) == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("flows.example", 200),
+        ("FLOWS.example:8443", 200),
+        ("127.0.0.1:8700", 200),
+        ("[::1]:8700", 200),
+        ("viewer:8700", 200),
+        ("evil.example", 421),
+        ("flows.example.evil.example", 421),
+        ("flows.example@evil.example", 421),
+        ("evil.example.", 421),
+        ("127.0.0.1.evil.example", 421),
+    ],
+)
+def test_with_a_public_address_another_domain_that_leads_here_is_not_served(
+    make_viewer: MakeViewer, host: str, status: int
+) -> None:
+    """DNS rebinding: a page of that domain would be of the same origin as the viewer, for the browser."""
+    viewer = make_viewer(viewer_public_url="https://flows.example")
+    assert viewer.stranger.get("/api/v1/session/methods", headers={"Host": host}).status_code == status
+    assert viewer.http.get("/api/v1/session", headers={"Host": host}).status_code == 200, "no browser"
+    assert viewer.stranger.get("/healthz", headers={"Host": host}).status_code == 200, (
+        "probes use addresses of all kinds"
+    )
 
 
 def test_signing_in_is_closed_to_other_sites_as_well(viewer: RunningViewer) -> None:

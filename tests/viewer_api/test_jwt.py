@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanflow.span_processors.setting_table import SettingsError
-from spanflow.viewer_api.auth.claims import ClaimReader, claim
+from spanflow.viewer_api.auth.claims import ClaimReader, claim, clean_name
 from spanflow.viewer_api.auth.exposure import settled
 from spanflow.viewer_api.auth.jwt_verification import verified
 from spanflow.viewer_api.auth.own_tokens import OwnTokens
@@ -329,3 +329,11 @@ async def test_programs_browsers_and_sockets_come_in_by_a_token_and_go_when_it_e
         assert (await browser.get(session)).status_code == 401
         assert (await browser.get(session, headers=bearer)).status_code == 401
         assert (await browser.post(session, json={"token": token})).json()["code"] == "token_invalid"
+
+
+@pytest.mark.parametrize("name", ["operator", "Operator", "system", "unknown", "\uff4fperator", " operator "])
+def test_nobody_calls_themselves_what_the_viewer_calls_the_access_token(name: str) -> None:
+    """The audit log could not tell the two apart."""
+    with pytest.raises(Rejected, match="uses itself"):
+        clean_name(name)
+    assert clean_name("operators") == "operators"

@@ -7,7 +7,8 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -24,6 +25,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from spanflow.viewer_api.operations import server
+from spanflow.viewer_api.operations.idle_connections import IdleConnections
 from spanflow.viewer_api.operations.server import MAX_HEAD, LimitedHttp
 from tests.support.asgi_server import serving
 from tests.support.poll import eventually, eventually_async
@@ -125,6 +127,66 @@ def test_a_body_that_comes_with_the_end_of_its_head_does_not_count_as_head() -> 
         for cut in range(1, 5):
             answer = said_to(address, head[:-cut], head[-cut:] + b"x" * 200_000)
             assert answer.endswith(b"\r\n\r\n200000"), answer
+
+
+SILENT = {
+    "silent": b"",
+    "half a head": b"GET / HTTP/1.1\r\nHost: a\r\n",
+    "half a body": b"POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx",
+    "kept alive": b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", SILENT.values(), ids=SILENT)
+@pytest.mark.parametrize("limits", [(10, 100), (100, 10)], ids=["of all", "of one address"])
+def test_clients_that_say_nothing_keep_nobody_out(said: bytes, limits: tuple[int, int]) -> None:
+    idle = IdleConnections(*limits)
+    with serving(APP, http=partial(LimitedHttp, idle=idle), limit_concurrency=20, timeout_keep_alive=60) as address:
+        host, _, port = address.partition(":")
+        with ExitStack() as stack:
+            for _ in range(60):
+                connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+                connection.sendall(said)
+            for _ in range(5):
+                assert httpx.get(f"http://{address}").text == "hi"
+            assert 1 <= len(idle) <= 10
+        eventually(lambda: len(idle) == 0)
+
+
+def test_a_client_that_goes_on_asking_is_not_closed_before_those_that_say_nothing() -> None:
+    idle = IdleConnections(5, 100)
+    with serving(APP, http=partial(LimitedHttp, idle=idle), limit_concurrency=50) as address, ExitStack() as stack:
+        host, _, port = address.partition(":")
+        with httpx.Client(base_url=f"http://{address}") as client:
+            for _ in range(30):
+                stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+                assert client.get("/").text == "hi"
+            assert len(idle) == 5
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def large(request: Request) -> Response:
+        return Response(b"x" * 20_000_000)
+
+    lost: list[float] = []
+
+    class Noted(LimitedHttp):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.append(time.monotonic())
+
+    monkeypatch.setattr(server, "_STUCK_SECONDS", 0.3)
+    with serving(Starlette(routes=[Route("/", large)]), http=Noted) as address:
+        host, _, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            eventually(lambda: lost)
+            taken = 0
+            with suppress(ConnectionResetError):
+                while chunk := connection.recv(1_000_000):
+                    taken += len(chunk)
+            assert taken < 20_000_000
+        assert len(httpx.get(f"http://{address}").content) == 20_000_000
 
 
 def test_a_head_that_takes_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

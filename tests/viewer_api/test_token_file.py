@@ -18,6 +18,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.token_file import Entry, TokenBook, digest, new_token, origin_of, parsed, written
 from spanflow.viewer_api.auth.watched_file import WatchedFile
+from tests.support.people import VIEWER_7, write_tokens
 
 HASH = "sha256:" + "ab" * 32
 
@@ -233,3 +234,12 @@ def test_a_file_that_cannot_be_used_at_the_start_is_refused(tmp_path: Path, cont
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"SPANFLOW_VIEWER_TOKENS_FILE: .*tokens\.toml"):
         TokenBook.at(str(path))
+
+
+def test_a_file_that_everybody_may_write_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = write_tokens(tmp_path / "tokens.toml", VIEWER_7)
+    for mode, warned in ((0o600, False), (0o644, False), (0o666, True), (0o602, True)):
+        caplog.clear()
+        file.chmod(mode)
+        TokenBook.at(str(file))
+        assert ("everybody on this machine may write" in caplog.text) is warned, oct(mode)

@@ -17,6 +17,7 @@ from spanflow.cli import launcher
 from spanflow.cli.account import Account
 from spanflow.cli.child import owner_of
 from spanflow.cli.problem import Problem
+from spanflow.span_processors.spool.private_folder import make_private_folder
 
 #: A Unix socket's path may have 107 bytes (103 on macOS); the servers append names of up to 20 to the folder's.
 _LONGEST_SOCKET_FOLDER = 80
@@ -56,7 +57,7 @@ class DataDirectory:
 
     def create(self) -> None:
         """Make it. Root's is open to enter, because the servers' own user works in folders of its own inside it."""
-        self.path.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        make_private_folder(self.path, 0o755 if os.geteuid() == 0 else 0o700)
 
     def folder_for(self, account: Account, path: Path) -> Path:
         """A folder inside that only `account` may enter."""

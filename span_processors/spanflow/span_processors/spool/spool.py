@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from spanflow.span_processors.setting_table import MIB
+from spanflow.span_processors.spool.private_folder import make_private_folder
 from spanflow.span_processors.spool.spool_folder import SpoolFolder, folders
 from spanflow.span_processors.spool.spool_segment import SegmentWriter, framed_size
 
@@ -206,7 +207,7 @@ class Spool:
     def set_aside(self, name: str, raw: bytes) -> bool:
         """Keep bytes that nothing can be done with, for a person to look at; False when there is no room for them."""
         try:
-            self._aside.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._aside)
             used = sum(path.stat().st_size for path in self._aside.iterdir())
             if used + len(raw) > self._aside_bytes:
                 return False

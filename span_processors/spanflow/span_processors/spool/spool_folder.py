@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from spanflow.span_processors.spool.private_folder import make_private_folder
+
 _SUFFIX: Final = ".seg"
 _LOCK: Final = "owner.lock"
 
@@ -26,7 +28,7 @@ class SpoolFolder:
     @classmethod
     def create(cls, root: Path, instance_id: str) -> "SpoolFolder":
         """A new folder for this process. Raises `OSError` when the disk does not let us."""
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(root)
         name = re.sub(r"[^A-Za-z0-9_-]", "_", instance_id)[:100] or "process"
         for attempt in range(1000):
             path = root / (f"{name}-{attempt}" if attempt else name)

@@ -1,5 +1,7 @@
 """Who may sign in to the viewer, and whether that was thought through to the end."""
 
+import os
+import stat
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -45,6 +47,24 @@ def _thoughts(settings: "ViewerSettings") -> list[Finding]:
                 "Set SPANFLOW_VIEWER_SECRET to the same long random text in all of them.",
             )
         )
+    for name, path in (
+        ("SPANFLOW_VIEWER_TOKENS_FILE", settings.viewer_tokens_file),
+        ("SPANFLOW_VIEWER_JWT_KEY_FILE", settings.viewer_jwt_key_file),
+    ):
+        if path and os.stat(path).st_mode & stat.S_IWOTH:
+            found.append(
+                warning(
+                    f"everybody on this machine may write the file of {name}, and so decide who gets in",
+                    f"chmod o-w {path}",
+                )
+            )
+    if _believes_this_machine(settings):
+        found.append(
+            warning(
+                "every program on this machine is believed about who is signed in (SPANFLOW_VIEWER_PROXY_PEERS)",
+                "Let the proxy come by a Unix socket (unix) that only it may open, or let nothing else run here.",
+            )
+        )
     if settings.viewer_proxy_peers:
         headers = [header for header in _proxy_headers(settings) if header.strip().lower() != "off"]
         found.append(
@@ -61,6 +81,13 @@ def _thoughts(settings: "ViewerSettings") -> list[Finding]:
             )
         )
     return found
+
+
+def _believes_this_machine(settings: "ViewerSettings") -> bool:
+    from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
+
+    peers = ProxyPeers(settings.viewer_proxy_peers)
+    return "127.0.0.1" in peers or "::1" in peers
 
 
 def _proxy_headers(settings: "ViewerSettings") -> tuple[str, ...]:

@@ -38,11 +38,17 @@ _MAX_NAME: Final = 128
 _MAX_USERS: Final = 1000
 
 
+#: Under these the audit log has the access token, the viewer itself, and those who are not signed in.
+_RESERVED: Final = frozenset({"operator", "system", "unknown"})
+
+
 def clean_name(text: str) -> str:
     """A name as the audit log keeps it."""
     name = text.strip()
     if not name or len(name) > _MAX_NAME or any(unicodedata.category(char).startswith("C") for char in name):
         raise Rejected("a name that cannot be shown")
+    if unicodedata.normalize("NFKC", name).casefold() in _RESERVED:
+        raise Rejected("a name that the viewer uses itself")
     return name
 
 

@@ -15,7 +15,13 @@ from spanflow.viewer_api.auth.own_cookies import keep_own_cookies
 from spanflow.viewer_api.auth.permissions import Principal, Right, Via
 from spanflow.viewer_api.auth.route_access import AccessRule, RouteAccess, inner_path, is_api
 from spanflow.viewer_api.auth.secret_query import hide_secrets, names_a_secret
-from spanflow.viewer_api.http.problems import Problem, address_too_long, no_such_address, not_signed_in
+from spanflow.viewer_api.http.problems import (
+    Problem,
+    address_too_long,
+    host_not_allowed,
+    no_such_address,
+    not_signed_in,
+)
 
 MAX_BODY: Final = 256 * 1024
 #: The longest that a search needs: fifty long names of several kinds and a cursor.
@@ -72,6 +78,8 @@ class Gate:
         scope["query_string"] = b""
         if not _origin_allowed(scope):
             await _refuse_socket(receive, send, "origin_not_allowed")
+        elif not _by_bearer(scope) and not _host_allowed(scope):
+            await _refuse_socket(receive, send, "host_not_allowed")
         elif declared is None:
             await _refuse_socket(receive, send, "route_not_found")
         else:
@@ -79,9 +87,12 @@ class Gate:
 
     async def _request(self, declared: AccessRule | None, scope: Scope, receive: Receive, send: Send) -> None:
         principal: Principal | None = scope["state"]["principal"]
-        by_bearer = principal is not None and principal.via in _BEARERS
+        by_bearer = _by_bearer(scope)
         problem = None
-        if not by_bearer and not _leads_here(scope) and not _origin_allowed(scope):
+        leads_here = declared is not None and declared.is_open and _leads_here(scope)
+        if not by_bearer and not _host_allowed(scope):
+            problem = host_not_allowed()
+        elif not by_bearer and not leads_here and not _origin_allowed(scope):
             problem = Problem(
                 403, "origin_not_allowed", "This origin is not listed in SPANFLOW_VIEWER_ALLOWED_ORIGINS."
             )
@@ -107,8 +118,19 @@ class Gate:
 
 
 def _leads_here(scope: Scope) -> bool:
-    """Whether somebody follows a link to here, which any site may have. No page gets to see what it leads to."""
+    """Whether somebody follows a link to here, which any site may have. No page gets to see what it leads to; but what
+    shows somebody's data would be in the audit log as if they had wanted to see it."""
     return scope["method"] in _SAFE and HTTPConnection(scope).headers.get("sec-fetch-mode") == "navigate"
+
+
+def _by_bearer(scope: Scope) -> bool:
+    principal: Principal | None = scope["state"]["principal"]
+    return principal is not None and principal.via in _BEARERS
+
+
+def _host_allowed(scope: Scope) -> bool:
+    authenticator: Authenticator = scope["app"].state.viewer.authenticator
+    return authenticator.address.is_own_host(HTTPConnection(scope))
 
 
 def _origin_allowed(scope: Scope) -> bool:

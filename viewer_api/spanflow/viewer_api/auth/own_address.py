@@ -1,5 +1,6 @@
 """Where browsers find this viewer: as the settings say, or as the request itself does."""
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -48,6 +49,19 @@ class OwnAddress:
             f"{scheme}://{without_port(host.lower(), scheme)}" for scheme in ("https", "http") for host in hosts if host
         }
 
+    def is_own_host(self, connection: HTTPConnection) -> bool:
+        """Whether a browser may have been sent here by that name.
+
+        With a public address, a name of somebody else's domain is not believed, wherever it leads to (DNS rebinding).
+        Trusted proxies may say what they like, and what no domain of the internet can be is no such name: addresses,
+        and names without a dot.
+        """
+        host = connection.headers.get("host", "").lower().rpartition("@")[2]
+        name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+        if not self._public or not _is_domain(name) or peer_of(connection) in self._peers:
+            return True
+        return name == (urlsplit(self._public).hostname or "")
+
     def is_secure(self, connection: HTTPConnection) -> bool:
         """Whether the browser's side of the connection is encrypted, as far as we can know."""
         if self._public:
@@ -57,6 +71,14 @@ class OwnAddress:
 
     def _forwarded(self, connection: HTTPConnection, header: str) -> str:
         return connection.headers.get(header, "").strip() if peer_of(connection) in self._peers else ""
+
+
+def _is_domain(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return "." in name.rstrip(".")
+    return False
 
 
 def without_port(host: str, scheme: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ class WatchedFile(Generic[T]):
         self._parse = parse
         self._monotonic = monotonic
         self._problem: str | None = None
+        #: Everybody on this machine may write it, and so say who has which token.
+        self.exposed = False
         self._looked_at = monotonic()
         self._state = self._look()
         try:
@@ -74,9 +77,12 @@ class WatchedFile(Generic[T]):
     def _read(self) -> T:
         try:
             with self._path.open("rb") as file:
+                self.exposed = bool(os.fstat(file.fileno()).st_mode & stat.S_IWOTH)
                 data = file.read(_LARGEST + 1)
         except OSError as why:
             raise ValueError(f"cannot be read ({why.strerror})") from None
         if len(data) > _LARGEST:
             raise ValueError(f"has more than {_LARGEST} bytes")
+        if self.exposed:
+            log.warning("%s: everybody on this machine may write %s; run chmod o-w.", self._setting, self._path)
         return self._parse(data)

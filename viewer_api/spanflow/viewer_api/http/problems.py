@@ -89,6 +89,10 @@ def address_too_long() -> Problem:
     return Problem(414, "address_too_long", "The address with its parameters is too long: ask for less at once.")
 
 
+def host_not_allowed() -> Problem:
+    return Problem(421, "host_not_allowed", "This viewer has another address (SPANFLOW_VIEWER_PUBLIC_URL).")
+
+
 def forbidden(detail: str) -> Problem:
     return Problem(403, "forbidden", detail)
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -10,6 +11,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from spanflow.viewer_api.auth.remote import neighbourhood
+from spanflow.viewer_api.operations.idle_connections import IdleConnections
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 #: The largest message that a dashboard has reason to send.
@@ -19,15 +22,21 @@ MAX_HEAD: Final = 64 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _HEAD_SECONDS: Final = 10.0
 _BODY_SECONDS: Final = 30.0
+#: A client that takes nothing of an answer for so long is dropped.
+_STUCK_SECONDS: Final = 30.0
 #: Connections that are no live sockets.
 _OTHER_CONNECTIONS: Final = 1000
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """Ends connections whose requests have an endless head, or take for ever to arrive: nobody is signed in yet."""
+    """Ends connections whose requests have an endless head, or take for ever to arrive, or whose clients do not take
+    what they asked for: nobody is signed in yet."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, idle: IdleConnections | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._idle = IdleConnections() if idle is None else idle
+        self._address = ""
+        self._stuck: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         #: The end of what came before, which the end of the head may begin in.
         self._last = b""
@@ -36,10 +45,13 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._address = neighbourhood(peer[0]) if isinstance(peer, tuple) else ""
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._take_again()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -69,6 +81,30 @@ class LimitedHttp(HttpToolsProtocol):
         self._stop_waiting()
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stuck is None:
+            self._stuck = asyncio.get_running_loop().call_later(_STUCK_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._take_again()
+        super().resume_writing()
+
+    def _take_again(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing() and self._patience is None:
+            self._be_idle()
+
+    def _be_idle(self) -> None:
+        # One Unix socket's clients cannot be told apart, and only the machine's own get there.
+        if self._address:
+            self._idle.add(self, self._address, self.transport.close)
+
     def _wait_for_head(self) -> None:
         self._in_head = True
         self._wait(_HEAD_SECONDS)
@@ -76,8 +112,10 @@ class LimitedHttp(HttpToolsProtocol):
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()
         self._patience = asyncio.get_running_loop().call_later(seconds, self.transport.close)
+        self._be_idle()
 
     def _stop_waiting(self) -> None:
+        self._idle.discard(self)
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -88,7 +126,7 @@ def configured(app: FastAPI, settings: ViewerSettings) -> uvicorn.Config:
         app,
         host=settings.viewer_host,
         port=settings.viewer_port,
-        http=LimitedHttp,
+        http=partial(LimitedHttp, idle=IdleConnections()),  # type: ignore[arg-type]
         ws=LiveWebSocket,
         ws_max_size=_MAX_MESSAGE,
         # Frames are many and small, and each is sent to several clients: compressing costs more than it saves.
