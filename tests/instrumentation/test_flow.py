@@ -35,6 +35,7 @@ def test_a_flow_is_a_new_trace_linked_to_the_connection(recorded: Recorded) -> N
                 "name": "chat turn",
                 "kind": "internal",
                 "attributes": {
+                    "flow.checkpoint.type": "span",
                     "flow.data.model": "m",
                     "flow.outcome": "ok",
                     "flow.session_id": "s-1",
@@ -126,6 +127,7 @@ def test_a_denied_flow(recorded: Recorded) -> None:
                 "name": "turn",
                 "kind": "internal",
                 "attributes": {
+                    "flow.checkpoint.type": "span",
                     "flow.denied.reason": "closed for the night",
                     "flow.outcome": "denied",
                     "gen_ai.operation.name": "invoke_agent",

@@ -66,6 +66,26 @@ class Listener:
         self._pubsub.close()
 
 
+def test_a_model_call_that_is_known_as_one_only_later_is_told_as_well(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    redis_client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
+    listener = Listener(redis_client)
+    with TracedGateway(redis_url) as gateway:
+        gateway.pipeline._watched.ensure_started()  # type: ignore[union-attr]
+        assert gateway.pipeline._watched.wait_loaded(5)  # type: ignore[union-attr]
+        root = gateway.start("POST /ask", attributes={"user.id": "7"})
+        call = gateway.start("llm.proxy", root)
+        listener.hear(1)
+        call.set_attribute("gen_ai.operation.name", "chat")
+        gateway.end(call)
+        gateway.end(root)
+        assert gateway.pipeline.force_flush(5)
+        (message,) = listener.messages(1)
+    listener.close()
+    assert (message["event_type"], message["status"], message["duration_ms"]) == ("llm_thinking", "ok", 1.0)
+
+
 def test_a_watched_users_request_rings_as_it_happens(redis_url: str, redis_client: "redis.Redis") -> None:
     redis_client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
     listener = Listener(redis_client)

@@ -153,3 +153,17 @@ def test_what_is_not_there_and_what_is_no_id_are_told_apart(viewer: RunningViewe
         assert (missing.status_code, missing.json()["code"]) == (404, "flow_not_found")
         wrong = viewer.http.get(f"/api/v1/flows/%7B/{view}")
         assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_id")
+
+
+def test_a_models_call_says_when_its_first_token_came(viewer: RunningViewer, store: Store) -> None:
+    waits: list[dict[str, Any]] = [
+        {"flow.data.time_to_first_token_ms": 120.5, "gen_ai.response.time_to_first_chunk": 0.1205},
+        {"gen_ai.response.time_to_first_chunk": 0.25},
+        {"gen_ai.server.time_to_first_token": 2},
+        {"gen_ai.response.time_to_first_chunk": "soon"},
+        {},
+    ]
+    calls = [span(2 + place, 1, event_type="llm_thinking", attributes=waited) for place, waited in enumerate(waits)]
+    store(part(1, [span(1), *calls], **of("s1")))
+    (root,) = viewer.get(f"/api/v1/flows/{FLOW}/tree")["roots"]
+    assert [call.get("first_token_ms") for call in root["children"]] == [120.5, 250.0, 2000.0, None, None]

@@ -56,6 +56,17 @@ def test_states_are_told_when_they_change_and_not_again() -> None:
     )
 
 
+def test_waiting_for_a_person_is_never_stalled() -> None:
+    spans = OpenSpans()
+    spans.note(event("root", event_type="span", name="POST /ask", process="p"))
+    spans.note(event("tool", at=1, parent_id="root", event_type="tool_call", name="book", process="p"))
+    spans.note(event("ask", at=2, parent_id="tool", event_type="elicitation", name="elicitation/create", process="p"))
+    usual = {"elicitation:elicitation/create": 1}
+    assert [judged(spans, now, usual=usual) for now in (30, 90, 3600)] == [None, None, None]
+    spans.note(event("ask", "end", at=3601))
+    assert judged(spans, 3700) == ("stalled", {"root": "stalled", "tool": "stalled"})
+
+
 NODES = ["a", "b", "c", "d"]
 PROCESSES = ["p", "q"]
 

@@ -121,7 +121,10 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
 }
 
 #: The root of a turn.
-TURN: Final = Meaning(openinference_kind="AGENT", fixed={OPERATION: "invoke_agent"})
+#: It is the flow itself and no step of it, though other tools are to see an agent.
+TURN: Final = Meaning(
+    openinference_kind="AGENT", fixed={OPERATION: "invoke_agent", names.ATTR_CHECKPOINT_TYPE: names.PLAIN_SPAN}
+)
 
 
 def meaning_of(event_type: str) -> Meaning:

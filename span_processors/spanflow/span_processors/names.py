@@ -30,6 +30,16 @@ CHECKPOINT_TYPES: Final = (
     LLM_COMPLETE,
     ERROR,
 )
+#: Further types, made of what instrumentations say; no name of a span alone makes one of these.
+AGENT: Final = "agent"
+PLAN: Final = "plan"
+RETRIEVAL: Final = "retrieval"
+EMBEDDING: Final = "embedding"
+MEMORY: Final = "memory"
+PROMPT_GET: Final = "prompt_get"
+RESOURCE_READ: Final = "resource_read"
+#: Waiting for a person's answer, which may take as long as it takes.
+ELICITATION: Final = "elicitation"
 #: Checkpoints that can refuse a request. A refused request is a complete flow, not a broken one.
 GATES: Final = (AUTH_CHECK, SECURITY_CHECK, BLOCK_CHECK, USAGE_CHECK, MCP_PERMISSION_CHECK)
 #: The `event_type` of a span that is no checkpoint (an HTTP client call, a query, the server span).

@@ -24,7 +24,16 @@ _CALL_ID: Final = "gen_ai.tool.call.id"
 #: Gateways put a server's name before a tool's.
 _SEPARATORS: Final = "-_./:"
 #: Types whose spans are calls that somebody else may tell of as well. A refusal or a plan is nobody's other half.
-_CALLS: Final = frozenset({names.TOOL_CALL, names.LLM_THINKING})
+_CALLS: Final = frozenset(
+    {
+        names.TOOL_CALL,
+        names.LLM_THINKING,
+        names.EMBEDDING,
+        names.PROMPT_GET,
+        names.RESOURCE_READ,
+        names.ELICITATION,
+    }
+)
 _NO_PARENT: Final = -1
 
 

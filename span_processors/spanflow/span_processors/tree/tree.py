@@ -260,7 +260,16 @@ def _set_states(tree: Tree, outlook: Outlook) -> None:
             continue
         own = max(time_of(node.entry, name) or 0 for name in ("start_ns", "updated_ns", "end_ns"))
         heard[node.node_id] = max(news, own)
+        if _waits_for_a_person(node.entry, outlook):
+            heard[node.node_id] = outlook.now_ns
         node.state = _state(node.entry, heard[node.node_id], outlook)
+
+
+def _waits_for_a_person(entry: Event, outlook: Outlook) -> bool:
+    """Then nothing above it is stalled either: no news are to be expected before the person answers."""
+    if entry.get("event_type") != names.ELICITATION or entry["phase"] == names.END:
+        return False
+    return outlook.alive is None or "process" not in entry or entry["process"] in outlook.alive
 
 
 def _state(entry: Event, heard_ns: int, outlook: Outlook) -> str:
@@ -270,6 +279,8 @@ def _state(entry: Event, heard_ns: int, outlook: Outlook) -> str:
         return names.NODE_LOST
     started = time_of(entry, "start_ns")
     if outlook.now_ns is None or started is None:
+        return names.NODE_RUNNING
+    if entry.get("event_type") == names.ELICITATION:
         return names.NODE_RUNNING
     usual = outlook.usual_p95_ns.get(step_key(entry))
     patience = max(outlook.stalled_after_ns, STALLED_TIMES_P95 * (usual or 0))

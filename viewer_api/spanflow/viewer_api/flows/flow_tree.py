@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spanflow.span_processors import names
+from spanflow.span_processors.event.conventions import first_token_ms
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.facts import NodeFacts, critical_path, facts_of
 from spanflow.span_processors.tree.flow_summary import summary_of
@@ -43,6 +44,8 @@ class FlowTree:
             shown["duration_ms"] = times.duration_ns / NS_PER_MS
             shown["self_ms"] = times.self_ns / NS_PER_MS
             shown["critical_ms"] = times.critical_ns / NS_PER_MS
+        if node.entry is not None and (waited := first_token_ms(node.entry.get("attributes", {}))) is not None:
+            shown["first_token_ms"] = waited
         sums = self.below[node.node_id]
         shown["below"] = {
             "spans": sums.spans - 1,

@@ -36,6 +36,10 @@ class _OpenSpan:
             self.entry["name"] = event["name"]
 
     @property
+    def waits_for_a_person(self) -> bool:
+        return self.entry.get("event_type") == names.ELICITATION
+
+    @property
     def step(self) -> str:
         return step_key(self.entry)
 
@@ -89,6 +93,9 @@ class OpenSpans:
         self, now_ns: int, *, lost: Set[str], usual_p95_ns: Mapping[str, int], stalled_after_ns: int
     ) -> Judgement | None:
         """What has changed since the last time; None when nothing has."""
+        for node_id, span in self._open.items():
+            if span.waits_for_a_person and span.process not in lost:
+                self._fresh[node_id] = now_ns
         self._spread()
         changed: dict[str, str] = {}
         for node_id, span in self._open.items():
@@ -140,6 +147,8 @@ def _state(
     if span.process in lost:
         return names.NODE_LOST
     if span.started_ns is None:
+        return names.NODE_RUNNING
+    if span.waits_for_a_person:
         return names.NODE_RUNNING
     usual = usual_p95_ns.get(span.step)
     if now_ns - heard_ns > max(stalled_after_ns, STALLED_TIMES_P95 * (usual or 0)):

@@ -5,7 +5,7 @@ import type { TreeNode } from "./tree";
 const SUBJECTS = ["gen_ai.tool.name", "flow.data.tool", "flow.data.tool_name", "tool.name", "gen_ai.prompt.name", "mcp.resource.uri"];
 /** Gateways put a server's name before a tool's. */
 const SEPARATORS = "-_./:";
-const CALLS = new Set(["tool_call", "llm_thinking"]);
+const CALLS = new Set(["tool_call", "llm_thinking", "embedding", "prompt_get", "resource_read", "elicitation"]);
 
 /** Whether a checkpoint tells of the call of which its nearest checkpoint ancestor tells already. */
 export function isSameCall(entry: SpanEvent, around: SpanEvent): boolean {

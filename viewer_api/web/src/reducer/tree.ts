@@ -192,15 +192,23 @@ function setStates(tree: Tree, outlook: Outlook): void {
     let news = 0n;
     for (const child of node.children) news = latest(news, heard.get(child));
     for (const time of [node.entry?.start_ns, node.entry?.updated_ns, node.entry?.end_ns]) news = latest(news, toNs(time));
+    if (node.entry !== undefined && outlook.nowNs !== undefined && waitsForAPerson(node.entry, outlook)) news = outlook.nowNs;
     heard.set(node, news);
     if (node.entry !== undefined) node.state = stateOf(node.entry, node.startNs, news, outlook);
   }
+}
+
+/** Then nothing above it is stalled either: no news are to be expected before the person answers. */
+function waitsForAPerson(entry: SpanEvent, outlook: Outlook): boolean {
+  if (entry.event_type !== "elicitation" || entry.phase === "end") return false;
+  return outlook.alive === undefined || entry.process === undefined || outlook.alive.has(entry.process);
 }
 
 function stateOf(entry: SpanEvent, started: bigint | undefined, heard: bigint, outlook: Outlook): NodeState {
   if (entry.phase === "end") return "ended";
   if (outlook.alive !== undefined && entry.process !== undefined && !outlook.alive.has(entry.process)) return "lost";
   if (outlook.nowNs === undefined || started === undefined) return "running";
+  if (entry.event_type === "elicitation") return "running";
   const usual = outlook.usualP95Ns?.get(stepKey(entry));
   const usualNs = usual === undefined ? undefined : BigInt(Math.round(usual));
   const patience = latest(outlook.stalledAfterNs ?? STALLED_AFTER_NS, (usualNs ?? 0n) * BigInt(STALLED_TIMES_P95));
