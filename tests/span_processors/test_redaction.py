@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
+from spanflow.span_processors.redaction.secret_names import secrecy
 from spanflow.span_processors.redaction.secret_patterns import hide_secrets
 from spanflow.span_processors.settings import Settings
+from tests.support.secret_shapes import SHAPES
 
 # Assembled, so that no scanner takes this file for a leak.
 GITHUB_TOKEN = "ghp_" + "a1B2" * 9
@@ -172,6 +174,42 @@ def test_settings_add_names_keep_names_and_hide_addresses() -> None:
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once, _ = Redactor().text(text)
     assert hide_secrets(once) == (once, 0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_was_redacted_is_left_as_it_is(shape: str) -> None:
+    """A checkpoint's text is searched when it is set, when it is stored and when it is exported."""
+    once, hidden = Redactor().text(SHAPES[shape](7).text)
+    assert hidden
+    assert Redactor().text(once) == (once, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the secretary: Ann, her passport: 12",
+        "tokens: 40, max_token=5, input_token: 1200",
+        "Basic information about token authentication. Digest algorithms",
+        "ssh://git@github.com/acme/shop and bob@example.com",
+        "took 1738156800123 ms at 1738156800123456789, 0.4111111111111111 of 4111 1111 1111 1112",
+        "the primary key: 5, monkey=1, hotkeys: none, key: value",
+        "passed: 3, bypass=no, compass: north",
+        "risk-assessment-of-the-new-framework task-force-of-many-people",
+        "550e8400-e29b-41d4-a716-446655440000 ls_eyJ.x eyJustice.a",
+        '{"tool": "list", "key": "a", "auth": {"checked": true}, "tokens": {"in": 1}}',
+        "if a < b: return c[d] # authorize(user)",
+        "<p class='x'>text</p><br>",
+    ],
+)
+def test_what_only_sounds_like_a_secret_stays(text: str) -> None:
+    assert Redactor().text(text) == (text, 0)
+
+
+def test_names_that_only_sound_like_secrets_are_none() -> None:
+    names = (
+        "passed bypass compass secretary tokenizer tokens input_tokens primary_key monkey key author auth_check".split()
+    )
+    assert [name for name in names if secrecy(name)] == []
 
 
 @given(st.sampled_from([GITHUB_TOKEN, JSON_WEB_TOKEN]), st.text(max_size=50), st.text(max_size=50))
