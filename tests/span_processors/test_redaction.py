@@ -95,6 +95,28 @@ def test_nested_values_are_searched_and_the_rest_keeps_its_shape() -> None:
     )
 
 
+def test_a_text_of_a_class_of_its_own_is_read_as_the_text_it_is() -> None:
+    class Odd(str):
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("no")
+
+        __hash__ = None  # type: ignore[assignment]
+
+        def __len__(self) -> int:
+            return 0
+
+        def __str__(self) -> str:
+            return "harmless"
+
+    attributes = {"a": Odd("password=hunter2"), "b": {"c": [Odd("token: x1")]}, "d": Odd("text"), "pwd": Odd("x")}
+    assert redact(**attributes) == {
+        "a": "password=[redacted]",
+        "b": {"c": ["token: [redacted]"]},
+        "d": "text",
+        "pwd": "[redacted]",
+    }
+
+
 def test_bytes_that_are_a_text_with_a_secret_become_that_text_without_it() -> None:
     assert redact(body=b"password=hunter2", blob=b"\xff\x00") == {"body": "password=[redacted]", "blob": b"\xff\x00"}
 

@@ -23,7 +23,8 @@ _CUT_MARK: Final = "… [{} more characters]"
 #: A secret may straddle the cut, so this much more is searched before a long text is shortened.
 _OVERLAP: Final = 512
 _REMEMBERED: Final = 4096
-_SCALARS: Final = frozenset({int, float, bool, type(None)})
+_NUMBERS: Final = frozenset({int, float, bool})
+_SCALARS: Final = _NUMBERS | {type(None)}
 #: What all texts of one set of attributes may have together, as a multiple of what one may have. Then long ones are
 #: shortened, so that no span takes longer than that to search.
 _LONG_TEXTS: Final = 8
@@ -122,10 +123,12 @@ class Redactor:
 
         It is shortened to `limit` characters, where that is less than the policy's own limit.
         """
+        if type(value) is not str:
+            value = str.__str__(value)
         if len(value) <= SHORT and value in self._unchanged:  # a look-up reads all of a text
             return value, 0
         longest = self.max_length
-        clean, hidden = self._search(str.__str__(value), longest if limit is None else min(limit, longest))
+        clean, hidden = self._search(value, longest if limit is None else min(limit, longest))
         if len(value) <= SHORT and not hidden and clean == value:
             if len(self._unchanged) >= _REMEMBERED:
                 self._unchanged.clear()
@@ -138,9 +141,10 @@ class Redactor:
         verdict = verdicts.get(key)
         if verdict is None:
             verdict = self._judge(key, nested)
-            if len(verdicts) >= _REMEMBERED:
-                verdicts.clear()
-            verdicts[key] = verdict
+            if len(key) <= SHORT:
+                if len(verdicts) >= _REMEMBERED:
+                    verdicts.clear()
+                verdicts[key] = verdict
         return verdict
 
     def _cleaner(self, content: bool = True) -> ValueCleaner:
@@ -157,7 +161,7 @@ class Redactor:
             if verdict == "plain":
                 if type(value) in _SCALARS or (type(value) is str and len(value) <= SHORT and value in unchanged):
                     continue
-            elif verdict == "kept":
+            elif verdict == "kept" or ((verdict == "count" or verdict == "token") and type(value) in _NUMBERS):
                 continue
             if cleaner is None:
                 cleaner = self._cleaner(content=content)

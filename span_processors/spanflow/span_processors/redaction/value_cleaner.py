@@ -47,7 +47,9 @@ class ValueCleaner:
     def attribute(self, key: str, value: Any, depth: int = 0) -> Any:
         """The value as it may be seen; the same object when nothing had to change. None leaves the attribute out."""
         verdict = self._rules.verdict(key, depth > 0 and self._content)
-        if verdict == "kept" or value is None or (isinstance(value, str) and value == HIDDEN):
+        if isinstance(value, str):
+            value = _plain(value)
+        if verdict == "kept" or value is None or (type(value) is str and value == HIDDEN):
             return value
         if verdict == "count":
             verdict = "plain" if is_number(value) else "content"
@@ -77,7 +79,7 @@ class ValueCleaner:
 
     def value(self, value: Any, depth: int = 0) -> Any:
         if isinstance(value, str):
-            return self._text(value)
+            return self._text(_plain(value))
         if value is None or isinstance(value, bool | int | float):
             return value
         self._items -= 1
@@ -94,7 +96,7 @@ class ValueCleaner:
     def _text(self, value: str) -> str:
         clean, hidden = self._rules.text(value, self._spend(len(value)))
         self.hidden += hidden
-        return value if type(value) is str and clean == value else clean
+        return value if clean == value else clean
 
     def _spend(self, length: int) -> int:
         """How much of a text of this length is read."""
@@ -110,7 +112,7 @@ class ValueCleaner:
                 changed = True
                 break
             self._items -= 1
-            key = key if type(key) is str else str.__str__(key) if isinstance(key, str) else _described(key)
+            key = _plain(key) if isinstance(key, str) else _described(key)
             name = self._text(key)
             kept = self.attribute(name, item, depth)
             changed = changed or kept is not item or name is not key
@@ -127,7 +129,7 @@ class ValueCleaner:
                 changed = True
                 break
             self._items -= 1
-            if isinstance(item, str) and _is_option(before) and not item.startswith("-") and item != HIDDEN:
+            if type(item) is str and _is_option(before) and not item.startswith("-") and item != HIDDEN:
                 kept: Any = HIDDEN
                 self.hidden += 1
             else:
@@ -150,7 +152,12 @@ class ValueCleaner:
 
 def _is_option(value: Any) -> bool:
     """`--password` among the arguments of a command: the secret is the next one."""
-    return isinstance(value, str) and value.startswith("-") and "=" not in value and secrecy(value) is not None
+    return type(value) is str and value.startswith("-") and "=" not in value and secrecy(value) is not None
+
+
+def _plain(value: str) -> str:
+    """The text itself; a class of its own may say anything of it, and may raise."""
+    return value if type(value) is str else str.__str__(value)
 
 
 def _described(value: object) -> str:
