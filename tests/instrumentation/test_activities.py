@@ -40,6 +40,9 @@ class Port:
     def is_watched(self, user_id: str) -> bool:
         return False
 
+    def prepare(self) -> None:
+        """Nothing to connect."""
+
     def prepare_to_end(self, timeout: float) -> bool:
         return True
 

@@ -103,6 +103,7 @@ class EdgeGuard:
         async def settle_first(message: Message) -> None:
             pipeline = runtime().pipeline
             if message["type"] == _STARTED:
+                self._prepare(pipeline)
                 self._freeze()
             elif message["type"] in _STOPPED and pipeline is not None:
                 try:
@@ -118,6 +119,14 @@ class EdgeGuard:
         deadline = time.monotonic() + self._flush_timeout
         pipeline.prepare_to_end(self._flush_timeout)
         flush_exporters(max(0.0, deadline - time.monotonic()) * _FOR_EXPORTERS)
+
+    def _prepare(self, pipeline: PipelinePort | None) -> None:
+        """Or who watches the first request would see it late. The application does not wait for it."""
+        try:
+            if pipeline is not None:
+                pipeline.prepare()
+        except Exception:
+            say_once("prepare", "Spanflow could not be made ready before the first request", exc_info=True)
 
     def _freeze(self) -> None:
         try:

@@ -224,6 +224,14 @@ class Pipeline:
         archive = self._archive_state() if self._archive_state is not None else None
         return PipelineCounts(self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes, archive)
 
+    def prepare(self) -> None:
+        """Start the threads and let them connect before the first span comes: the application is about to serve.
+
+        Never at import or configuration, which also happen in processes that serve no request. Waits for nothing.
+        """
+        if not self._running and not self._shut_down:
+            self._start_threads()
+
     def force_flush(self, timeout: float = 30.0) -> bool:
         """Encode and deliver what has come in, and hand over flows that look finished without waiting for their grace.
 

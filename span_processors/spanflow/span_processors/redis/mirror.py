@@ -222,7 +222,9 @@ class Mirror:
 
     def idle(self, deadline: float) -> float | None:
         if self._beaten_at < 0:
-            # The first delivery says that this process lives, and what it is, as soon as its first span has told.
+            # The first delivery says that this process lives, and what it is, as soon as its first span has told. It
+            # finds the connection open.
+            self._redis_time(self._clock.monotonic(), deadline)
             return HEARTBEAT_EVERY
         now = self._clock.monotonic()
         commands = self._link.commands()
