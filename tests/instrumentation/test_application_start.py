@@ -15,6 +15,7 @@ from spanflow.instrumentation import configure, shutdown
 from spanflow.instrumentation.startup import started
 from spanflow.span_processors import names
 from spanflow.span_processors.settings import Settings
+from tests.support.poll import eventually
 from tests.support.ports import free_port
 
 
@@ -50,9 +51,7 @@ async def start_up(app: Any, until: Any = lambda: True) -> float:
     asked.put_nowait("lifespan.startup")
     assert await said.get() == "lifespan.startup.complete"
     took = time.monotonic() - begun
-    async with asyncio.timeout(20):
-        while not until():
-            await asyncio.sleep(0.01)
+    await asyncio.to_thread(eventually, until)
     asked.put_nowait("lifespan.shutdown")
     assert await said.get() == "lifespan.shutdown.complete"
     await serving

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import fastapi
+import httpx
 import pytest
 from fastapi import WebSocket, WebSocketDisconnect
 from inline_snapshot import snapshot
@@ -37,11 +38,12 @@ def chat(handler: Handler) -> Any:
     return app
 
 
-def talk(address: str, *messages: str, path: str = "/chat/1") -> list[str]:
+def talk(address: str, *messages: str, path: str = "/chat/1", user: str | None = "ann") -> list[str]:
     """Send each message and wait for its answer."""
+    headers = {} if user is None else {"X-User-Id": user}
 
     async def conversation() -> list[str]:
-        async with connect(f"ws://{address}{path}", additional_headers={"X-User-Id": "ann"}) as socket:
+        async with connect(f"ws://{address}{path}", additional_headers=headers) as socket:
             return [await exchange(socket, message) for message in messages]
 
     return asyncio.run(conversation())
@@ -336,6 +338,51 @@ def test_who_signs_in_by_a_message_is_known_from_then_on(started: Start) -> None
         finished(recorded, 4)
     turns = [node["attributes"]["user.id"] for node in recorded.tree(SHOWN)[1:]]
     assert turns == ["ann", "bob", "bob"]
+
+
+async def identifying(socket: WebSocket) -> None:
+    async for text in socket.iter_text():
+        if text != "hello":
+            identify(user_id=text, email=f"{text}@example.com", session_id="s1", conversation_id="c1")
+        await socket.send_text("ok")
+
+
+async def own_turns(socket: WebSocket) -> None:
+    async for text in socket.iter_text():
+        with flow("turn", user_id=None if text == "hello" else text, conversation_id="c1"):
+            await socket.send_text("ok")
+
+
+@pytest.mark.parametrize("turns", [True, False])
+@pytest.mark.parametrize("handler", [identifying, own_turns])
+def test_the_connections_own_flow_gets_the_first_user_whom_a_turn_identifies(
+    started: Start, handler: Handler, turns: bool
+) -> None:
+    if handler is identifying and not turns:
+        pytest.skip("there is no turn: the connection's own flow is told")
+    recorded = started(websocket_turns=turns)
+    with serving(chat(handler)) as address:
+        talk(address, "hello", "ann", "bob", user=None)
+        finished(recorded, 4)
+    (connection,) = [span for span in recorded.spans if span.name.endswith("/chat/{room}")]
+    told = {key: value for key, value in (connection.attributes or {}).items() if key.startswith(("user.", "session"))}
+    assert told == {"user.id": "ann", **({"user.email": "ann@example.com"} if handler is identifying else {})}
+
+
+def test_a_request_that_serves_several_users_belongs_to_none_of_them(started: Start) -> None:
+    recorded = started()
+    app = fastapi.FastAPI()
+
+    @app.post("/batch")
+    async def batch() -> None:
+        for user in ("ann", "bob"):
+            with flow("job", user_id=user):
+                identify(full_name=user.title())
+
+    with serving(app) as address:
+        httpx.post(f"http://{address}/batch").raise_for_status()
+        finished(recorded, 3)
+    assert "user.id" not in (recorded.only("POST /batch").attributes or {})
 
 
 @with_own_tracing

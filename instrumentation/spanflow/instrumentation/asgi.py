@@ -89,6 +89,7 @@ class EdgeGuard:
         guard_propagator(self._join_caller)  # the application may have set another one since
         edge = Edge(
             trusted=self._join_caller or self._callers.includes(scope),
+            is_websocket=scope["type"] == "websocket",
             identity=self.extractors.identity(scope),
         )
         scope[_SEEN] = edge

@@ -18,6 +18,8 @@ class Edge:
 
     #: Whether the caller's trace context and identity headers are believed.
     trusted: bool = False
+    #: Whether it is a connection that carries many turns.
+    is_websocket: bool = False
     #: What headers and `identify` said; later turns of the same connection belong to the same person.
     identity: Identity = NOBODY
     #: The server span, once a tracer has made one.

@@ -17,6 +17,7 @@ from spanflow.instrumentation.identify import (
     Id,
     clean_identity,
     inherited_identity,
+    tell_connection,
     tell_flow,
 )
 from spanflow.instrumentation.known_flows import identity_attributes, learned, personal_attributes
@@ -50,6 +51,8 @@ class Flow(Checkpoint):
 
     def _begin(self, parent: Context) -> Span:
         edge = edge_of(parent)
+        if edge is not None:
+            tell_connection(edge, self._identity)
         turn = None if edge is None else _adoptable(edge, parent)
         if edge is not None and turn is not None:
             return self._adopt(edge, turn)

@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
 from spanflow.instrumentation.activation import activate
-from spanflow.instrumentation.edge import edge_of
+from spanflow.instrumentation.edge import Edge, edge_of
 from spanflow.instrumentation.known_flows import KnownFlows, identity_attributes, learned, personal_attributes
 from spanflow.instrumentation.runtime import runtime, say_once
 from spanflow.instrumentation.values import text_value
@@ -103,6 +103,22 @@ def _learn(newer: Identity) -> None:
         tell_flow(span, newer)
     else:
         activate(with_identity(learned(identity_of(context), newer), context))
+    if edge is not None:
+        tell_connection(edge, newer)
+
+
+def tell_connection(edge: Edge, newer: Identity) -> None:
+    """A WebSocket's own flow, if nobody's so far, belongs to the first user whom one of its turns identifies.
+
+    Only the person is told: session and conversation may be those of one turn. An HTTP request that makes flows of
+    several users is nobody's.
+    """
+    connection = edge.server_span
+    if connection is None or not edge.is_websocket or newer.user_id is None:
+        return
+    known = KNOWN_FLOWS.get(connection.get_span_context().trace_id)
+    if known is not None and known.identity.user_id is None:
+        tell_flow(connection, Identity(user_id=newer.user_id, email=newer.email, full_name=newer.full_name))
 
 
 def tell_flow(span: Span, newer: Identity) -> None:
