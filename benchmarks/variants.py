@@ -19,7 +19,8 @@ from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.instrumentation.startup import record
 from spanflow.span_processors.assembly import build_pipeline
-from spanflow.span_processors.pipeline import Pipeline, PipelineCounts
+from spanflow.span_processors.pipeline import Pipeline
+from spanflow.span_processors.pipeline_counts import PipelineCounts
 from spanflow.span_processors.processor import FlowSpanProcessor
 from spanflow.span_processors.settings import Settings
 

@@ -67,7 +67,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "lifespan": {"http", "store", "auth", "monitoring", "live", "background", "viewer", "flows", "operations"},
     "app": {"http", "auth", "legacy", "sockets", "operations", "asgi", "routes", "viewer", "lifespan", "openapi"},
 }
-COMPOSING = {"assembly", "pipeline", "processor", "self_metrics"}
+COMPOSING = {"assembly", "pipeline", "pipeline_counts", "processor", "self_metrics"}
 
 #: The import names of what `pip install spanflow` brings, and nothing of the extras.
 BARE = {"opentelemetry", "redis", "hiredis", "asyncpg", "orjson", "packaging", "wrapt", "spanflow"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import decode
-from spanflow.span_processors.pipeline import PipelineCounts
+from spanflow.span_processors.pipeline_counts import PipelineCounts
 from spanflow.span_processors.tree.reducer import FlowReducer
 from tests.support.archives import archives_in, replay
 from tests.support.forked import in_child

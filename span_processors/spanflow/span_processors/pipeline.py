@@ -10,8 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Set
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -24,6 +23,7 @@ from spanflow.span_processors.encoding.encoder import Encoder, PutOff
 from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.pipeline_counts import PipelineCounts
 from spanflow.span_processors.redis.mirror import MirrorItem, archived_in, is_refusable
 from spanflow.span_processors.redis.watched import WatchedUsers
 from spanflow.span_processors.span_attributes import attributes_in_place, attributes_of, first_attributes_of
@@ -68,23 +68,6 @@ _WENT_ON: Final = 10.0
 #: What the application has registered with `multiprocessing` comes first, as at exit.
 _AFTER_ALL_OTHERS: Final = -1000
 _ARCHIVE_SHARE: Final = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineCounts:
-    """What came in, what went out and what was lost where, by reason."""
-
-    intake: StageCounts
-    sinks: Mapping[str, StageCounts] = field(default_factory=dict)
-    open_flows: int = 0
-    open_bytes: int = 0
-    #: None where flows are not archived.
-    archive: ArchiveState | None = None
-
-    @property
-    def spool_bytes(self) -> int:
-        """What waits on disk until Postgres takes it."""
-        return 0 if self.archive is None else self.archive.spool_bytes
 
 
 class Pipeline:

@@ -8,7 +8,8 @@ from typing import Final, Literal
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from spanflow.span_processors.archive.archive import ArchiveState
-from spanflow.span_processors.pipeline import Pipeline, PipelineCounts
+from spanflow.span_processors.pipeline import Pipeline
+from spanflow.span_processors.pipeline_counts import PipelineCounts
 from spanflow.span_processors.stages.counters import StageCounts
 
 COMPONENT_TYPE: Final = "spanflow_span_processor"
