@@ -125,7 +125,7 @@ def merged(stored: Flow, live: Flow) -> Flow:
     document: Mapping[str, Any] = live.document
     if stored.is_ours:
         document = flow_data.merge(stored.document, live.document)
-    is_open = runs_beside(stored.stored, live)
+    is_open = runs_beside(stored.stored, live, len(flow_data.events_in(document)))
     starts = [moment for moment in (stored.created_at, live.created_at) if moment is not None]
     if stored.is_ours and (started := started_at(flow_data.events_in(document))) is not None:
         starts = [_moment(started)]
@@ -147,14 +147,15 @@ def merged(stored: Flow, live: Flow) -> Flow:
     )
 
 
-def runs_beside(stored: StoredStatus | None, live: Flow) -> bool:
-    """Whether a flow that Redis has runs, by what is stored of it."""
+def runs_beside(stored: StoredStatus | None, live: Flow, spans: int = 0) -> bool:
+    """Whether a flow that Redis has runs, by what is stored of it. `spans` is how many both have together, where that
+    is known: the stream usually has all of them."""
     events = flow_data.events_in(live.document)
     heard = max((at for event in events for name in _TIMES if (at := time_of(event, name))), default=None)
     status = LiveStatus(
         open_spans=live.open,
         heard_at=None if heard is None else _moment(heard),
-        spans=len(events),
+        spans=spans or len(events),
     )
     return still_runs(stored, status)
 

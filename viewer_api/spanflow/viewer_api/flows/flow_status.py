@@ -25,7 +25,7 @@ class StoredStatus:
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """What Redis says of a flow."""
+    """What Redis says of a flow, and how many spans are known in all."""
 
     open_spans: bool
     #: When it was heard of last.
