@@ -169,6 +169,11 @@ def flow_activities(flow_id: str) -> str:
     return flow_key(flow_id, "activities")
 
 
+def flow_told(flow_id: str, instance_id: str) -> str:
+    """Key: how many spans of a flow a process has told of, when they are more than its stream may hold."""
+    return flow_key(flow_id, f"told:{instance_id}")
+
+
 def user_flows(user_id: str) -> str:
     """Sorted set: flow ids of one user, by start in seconds."""
     return f"flows:user:{user_id}"

@@ -315,7 +315,8 @@ class Reaper:
         raw = await store.events(flow_id)
         activities = await store.activities(flow_id)
         about = {process: await store.description(process) for process in gone}
-        return await self._in_thread(partial(_parts, flow_id, raw, activities, about))
+        told = {process: await store.told(flow_id, process) for process in gone}
+        return await self._in_thread(partial(_parts, flow_id, raw, activities, about, told))
 
     async def _in_thread(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -330,7 +331,9 @@ def _quiet(raw: Sequence[bytes], last_write: float, reaped: set[str]) -> _Quiet:
     )
 
 
-def _parts(flow_id: str, raw: Sequence[bytes], activities: Sequence[bytes], about: dict[str, bytes]) -> list[FlowPart]:
+def _parts(
+    flow_id: str, raw: Sequence[bytes], activities: Sequence[bytes], about: dict[str, bytes], told: dict[str, int]
+) -> list[FlowPart]:
     entries = _reduced(raw).entries()
     whose = identity_of_flow(entries)
     said = tuple(activities)
@@ -352,6 +355,8 @@ def _parts(flow_id: str, raw: Sequence[bytes], activities: Sequence[bytes], abou
                 ended_ns=max(times, default=0),
                 root_ended=any(_is_ended_root(entry) for entry in own),
                 reason=REAPED,
+                # What was trimmed from the stream.
+                cut_spans=max(0, told[process] - len(own)),
             )
         )
         said = ()  # once is enough, whichever of them it was

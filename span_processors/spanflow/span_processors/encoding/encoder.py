@@ -15,9 +15,9 @@ from spanflow.span_processors.encoding.completion import Completion, CompletionL
 from spanflow.span_processors.encoding.fast_path import SHARED, Ended
 from spanflow.span_processors.encoding.known_identities import KnownIdentities
 from spanflow.span_processors.encoding.notifications import notification_for
-from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan
+from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan, said_beside
 from spanflow.span_processors.encoding.process_info import ProcessInfo
-from spanflow.span_processors.encoding.retelling import RETELL_AFTER, Retelling
+from spanflow.span_processors.encoding.retelling import RETELL_AFTER, Retelling, renewed
 from spanflow.span_processors.encoding.shapes import RING_AT_START
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
 from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
@@ -126,7 +126,7 @@ class Encoder:
         if is_root and (flow.root is None or flow.root == span_id):
             flow.root = span_id
             flow.joined = parent is not None
-            more = _said_beside(flow, attributes)
+            more = said_beside(flow, attributes)
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
         flow.use_scope(shape.scope)
         if hidden:
@@ -236,7 +236,7 @@ class Encoder:
             return False
         event_type, moment = defer_start
         is_root = parent is None or parent[_IS_REMOTE]
-        more = _said_beside(flow, before) if context[1] == flow.root else _NOTHING
+        more = said_beside(flow, before) if context[1] == flow.root else _NOTHING
         if more and not more.keys().isdisjoint(attributes):
             return False
         once = self._spans.once(flow.id_bytes, span, attributes, event_type, name, before, more)
@@ -294,7 +294,8 @@ class Encoder:
         data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
         flow.add_activity(data)
         self.events.append(ActivityItem(flow.flow_id, data))
-        self._grow(flow, len(data))
+        flow.bytes += len(data)
+        self._bytes += len(data)
         self._completion.touched(flow, now)
 
     def end_flow(self, trace_id: int, now: float) -> None:
@@ -395,6 +396,7 @@ class Encoder:
 
     def _hold(self, flow: OpenFlow, opened: OpenSpan) -> None:
         """A span that has started is remembered until it ends."""
+        self._told(flow)
         still_open = flow.open
         if not still_open:
             self._completion.busy(flow.trace_id)
@@ -406,8 +408,14 @@ class Encoder:
             if opened.is_root:
                 flow.open_roots += 1
 
+    def _told(self, flow: OpenFlow) -> None:
+        flow.told += 1
+        if flow.told >= flow.renew_at:
+            self.events += renewed(flow)
+
     def _keep(self, flow: OpenFlow, whole: bytes, rings: bool) -> None:
         """An ended span is remembered for the archive and for those who hear of it."""
+        self._told(flow)
         weight = len(whole)
         if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
             flow.entries.append(whole)
@@ -434,6 +442,7 @@ class Encoder:
         more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
         opened.last_update = self._spans.update(flow.id_bytes, name, attributes, opened, more, now_ns)
         self.events.append(StreamEntry(flow.stream, UPDATE, span_id, opened.last_update))
+        self._told(flow)
         self._news[flow.trace_id] = flow
 
     def _identity_since(self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -455,10 +464,6 @@ class Encoder:
             flow.end_root(span.context.span_id)
         flow.add_early_end(span.context.span_id)
         return ended
-
-    def _grow(self, flow: OpenFlow, number: int) -> None:
-        flow.bytes += number
-        self._bytes += number
 
     def _hand_over(self, flow: OpenFlow, reason: str) -> None:
         """Give the flow to the archive and forget it; what comes later makes a further part."""
@@ -486,11 +491,3 @@ class Encoder:
 
 
 _SILENT: Final = (None, None, None)
-
-
-def _said_beside(flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the root says of the identity beside its own attributes."""
-    if flow.last_identity is NOBODY:
-        # All that is known stands in attributes already; other spans' are theirs to tell.
-        return _NOTHING
-    return identity_beyond(flow.stated, attributes)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from spanflow.span_processors.encoding.process_info import Scope
 from spanflow.span_processors.encoding.shapes import Shape
+from spanflow.span_processors.encoding.span_events import identity_beyond
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redis.stream_state import StreamState
@@ -94,6 +95,7 @@ class OpenFlow:
         "opened_at",
         "parked_roots",
         "redacted",
+        "renew_at",
         "root",
         "root_ended",
         "scopes",
@@ -102,6 +104,7 @@ class OpenFlow:
         "stated",
         "told",
         "stream",
+        "told",
         "touched_at",
         "trace_id",
     )
@@ -143,6 +146,9 @@ class OpenFlow:
         self.ancestry: CheckpointAncestry | None = None
         #: Spans whose end came without, or before, their start; a start that comes later does not open them.
         self.early_ends: set[int] | None = None
+        #: Events written so far, and with how many the open spans are written once more.
+        self.told = 0
+        self.renew_at = stream.maxlen // 2
         self.cut_spans = 0
         self.cut_bytes = 0
         self.redacted = 0
@@ -244,3 +250,11 @@ class FlowMemory:
         flow.root, flow.root_ended, flow.joined = known.root, known.root_ended, known.joined
         flow.parked_roots = known.open_roots
         return known.identity
+
+
+def said_beside(flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the root says of the identity beside its own attributes."""
+    if flow.last_identity is NOBODY:
+        # All that is known stands in attributes already; other spans' are theirs to tell.
+        return {}
+    return identity_beyond(flow.stated, attributes)

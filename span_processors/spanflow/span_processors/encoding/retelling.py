@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from spanflow.span_processors.encoding.open_flows import OpenFlow
+from spanflow.span_processors.encoding.open_flows import OpenFlow, OpenSpan
 from spanflow.span_processors.redis.mirror import (
     END,
     START,
     UPDATE,
     ActivityItem,
     IdentityItem,
+    LongFlow,
     MirrorItem,
     StreamEntry,
 )
@@ -56,6 +57,23 @@ def whole_flow(flow: OpenFlow) -> Iterator[MirrorItem]:
 def open_spans(flow: OpenFlow) -> Iterator[StreamEntry]:
     """The spans that have not ended, as they are now."""
     for span in flow.open.values():
-        yield StreamEntry(flow.stream, START, span.span_id, span.data)
-        if span.last_update:
-            yield StreamEntry(flow.stream, UPDATE, span.span_id, span.last_update)
+        yield from _open_span(flow, span)
+
+
+def _open_span(flow: OpenFlow, span: OpenSpan) -> Iterator[StreamEntry]:
+    yield StreamEntry(flow.stream, START, span.span_id, span.data)
+    if span.last_update:
+        yield StreamEntry(flow.stream, UPDATE, span.span_id, span.last_update)
+
+
+def renewed(flow: OpenFlow) -> Iterator[MirrorItem]:
+    """Half a stream has been written since the last time: the starts of what is open are written once more before they
+    are trimmed away, the root's first and not more than leaves room for what comes. From now on ends say all."""
+    stream = flow.stream
+    flow.renew_at = flow.told + max(1, stream.maxlen // 2)
+    stream.trimmed = True
+    most = max(1, stream.maxlen // 4)
+    spans = sorted(flow.open.values(), key=lambda span: not span.is_root)
+    for span in spans[:most]:
+        yield from _open_span(flow, span)
+    yield LongFlow(flow.flow_id, len(flow.open) + len(flow.entries) + flow.cut_spans)

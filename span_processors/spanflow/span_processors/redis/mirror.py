@@ -57,13 +57,20 @@ class Notification(NamedTuple):
     messages: tuple[bytes, ...]
 
 
+class LongFlow(NamedTuple):
+    """There is more of the flow than its stream holds: what is missing there can be counted."""
+
+    flow_id: str
+    spans: int
+
+
 class Archived(NamedTuple):
     """The flow is safe elsewhere: it leaves the index of open flows, and its stream goes sooner."""
 
     flow_id: str
 
 
-MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | Archived
+MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | LongFlow | Archived
 
 _OPEN_FLOWS: Final = names.OPEN_FLOWS.encode()
 _ENTRY_WEIGHT: Final = 160
@@ -213,6 +220,10 @@ class Mirror:
             self._keep(commands, owners, item)
         elif type(item) is Notification:
             _ring(commands, owners, item)
+        elif type(item) is LongFlow:
+            key = names.flow_told(item.flow_id, self._instance_id()).encode()
+            commands.add(b"SET", key, b"%d" % item.spans, b"EX", self._ttl)
+            owners.append(item)
         elif type(item) is Archived:
             self._close_flow(commands, owners, item)
 

@@ -29,14 +29,17 @@ class StreamState:
         "vanished",
         "appending",
         "creating",
-        "_maxlen",
+        "maxlen",
+        "trimmed",
     )
 
     def __init__(self, flow_id: str, maxlen: int) -> None:
         self.flow_id = flow_id
         self.key = flow_stream(flow_id).encode()
         self.started_s = 0.0
-        self._maxlen = maxlen
+        self.maxlen = maxlen
+        #: It may be trimmed: an end has to say all of its span. Set by the encoder's thread.
+        self.trimmed = False
         self.creating = b""
         self.appending = b""
         #: We have written to it, so it must be there: a later write that does not find it tells of lost data.
@@ -71,7 +74,12 @@ class StreamState:
     def lacks_start(self, span_id: int) -> bool:
         """Whether the stream is known not to have the span's start."""
         refused, lost = self._refused_starts, self._lost_starts
-        return self.vanished or (refused is not None and span_id in refused) or (lost is not None and span_id in lost)
+        return (
+            self.vanished
+            or self.trimmed
+            or (refused is not None and span_id in refused)
+            or (lost is not None and span_id in lost)
+        )
 
     def forget_redis(self) -> None:
         """The stream is gone: create it and its index entries anew with the next write."""
@@ -94,8 +102,8 @@ class StreamState:
     def arguments(self, data: bytes) -> tuple[bytes | int, ...]:
         """The same for a client that packs its own commands."""
         head = (b"XADD", self.key) if not self.created else (b"XADD", self.key, b"NOMKSTREAM")
-        return (*head, b"MAXLEN", b"~", self._maxlen, b"*", _FIELD, data)
+        return (*head, b"MAXLEN", b"~", self.maxlen, b"*", _FIELD, data)
 
     def _format(self, words: int, option: bytes) -> bytes:
-        digits = len(str(self._maxlen))
-        return _COMMAND % (words, len(self.key), self.key, option, digits, self._maxlen, len(_FIELD), _FIELD)
+        digits = len(str(self.maxlen))
+        return _COMMAND % (words, len(self.key), self.key, option, digits, self.maxlen, len(_FIELD), _FIELD)
