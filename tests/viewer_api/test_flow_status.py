@@ -1,11 +1,13 @@
 """Whether a flow runs, and how it ended: every page says the same, whatever Redis still has."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 
-from spanflow.span_processors import flow_part
+from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.event.event import encode
 from spanflow.span_processors.flow_part import FlowPart
 from tests.support.flow_writer import FlowWriter
@@ -122,3 +124,19 @@ def test_a_flow_whose_root_has_ended_is_over_although_a_span_never_ended(
     store(handed_over(flow, flow_part.IDLE))
     flow.beat()
     assert told(viewer, flow) == over("ok", {"ended": 1, "lost": 1})
+
+
+def test_what_was_trimmed_from_a_long_flow_is_said(
+    viewer: RunningViewer, make_flow: MakeFlow, store: Store, redis_url: str
+) -> None:
+    flow = make_flow(start_ns=1_767_614_400_000_000_000, conversation_id="c-1")
+    flow.start("root", name="POST /ask")
+    flow.step("step", "root", "tool_call")
+    paths = [f"/api/v1/flows/{flow.flow_id}{part}" for part in ("", "/tree", "/flat")]
+    assert [viewer.get(path)["cut_spans"] for path in paths] == [0, 0, 0]
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(names.flow_told(flow.flow_id, "p-1"), 12_002)
+    assert [viewer.get(path)["cut_spans"] for path in paths] == [12_000] * 3
+    store(replace(handed_over(flow, flow_part.REAPED), cut_spans=12_000))
+    flow.close()
+    assert [viewer.get(path)["cut_spans"] for path in paths] == [12_000] * 3

@@ -61,6 +61,7 @@ def test_a_tree_says_where_the_time_went_and_what_went_wrong(viewer: RunningView
             "denied_gate": None,
             "denied_reason": None,
             "error_message": None,
+            "cut_spans": 0,
             "denied_count": 0,
             "states": {"ended": 5},
             "depth": 4,

@@ -37,6 +37,8 @@ class Flow:
     #: As it is stored; None while nothing is, or when a model has no price.
     cost: float | None = None
     #: As it is stored, of a flow that is over.
+    #: Spans that are known to have been, and are not in the document.
+    cut_spans: int = 0
     outcome: str | None = None
     outcome_reason: str | None = None
     stored: StoredStatus | None = None
@@ -93,6 +95,7 @@ def from_row(row: Row) -> Flow:
         open=False,
         document=document,
         cost=row.get("cost"),
+        cut_spans=row["cut_spans"] or 0,
         outcome=row["outcome"],
         outcome_reason=row["outcome_reason"],
         stored=StoredStatus.of(row),
@@ -141,6 +144,7 @@ def merged(stored: Flow, live: Flow) -> Flow:
         open=is_open,
         document=document,
         cost=stored.cost,
+        cut_spans=max(stored.cut_spans, live.cut_spans) if is_open else stored.cut_spans,
         outcome=None if is_open else stored.outcome,
         outcome_reason=None if is_open else stored.outcome_reason,
         stored=stored.stored,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from spanflow.span_processors import names
+from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.documents import Flow, from_row, from_stream, runs_beside, together
 from spanflow.viewer_api.flows.flow_status import StoredStatus
@@ -142,6 +143,10 @@ class FlowReader:
             if mine:
                 reducer = await self._redis.reduced(flow_id)
                 live = await asyncio.to_thread(from_stream, flow_id, reducer) if len(reducer) else None
+                if live is not None:
+                    processes = {event["process"] for event in flow_data.events_in(live.document) if "process" in event}
+                    told = await self._redis.told(flow_id, processes)
+                    live = replace(live, cut_spans=max(0, told - len(reducer)))
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
         # What is stored may not know yet whose it is, or not any more: with a live part, both together decide.

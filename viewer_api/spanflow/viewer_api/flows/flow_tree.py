@@ -83,6 +83,7 @@ def tree_of(flow: Flow, outlook: Outlook) -> FlowTree:
     head = {
         **shown_live(flow, summary),
         "cost": flow.cost,
+        "cut_spans": flow.cut_spans,
         "denied_count": summary.denied_count,
         "states": _states(tree),
         "depth": max((node.depth + 1 for node in tree.nodes.values()), default=0),

@@ -112,6 +112,7 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
         "created_at": flow.created_at,
         "completed_at": flow.completed_at,
         "source": flow.source,
+        "cut_spans": flow.cut_spans,
         "flow_data": flow.document,
     }
     return await asyncio.to_thread(json_response, shown)

@@ -11,7 +11,7 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 _WHOLE: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, created_at, completed_at, started_at, complete,
-complete_why, outcome, outcome_reason, span_count, cost, flow_data
+complete_why, outcome, outcome_reason, span_count, cut_spans, cost, flow_data
 """
 #: The flows of a list. In one for older dashboards a flow without a source is a chat, and one without a step is none.
 _LISTED: Final = """

@@ -197,6 +197,14 @@ class RedisFlows:
                 after = {flow_id: entries[-1].id for flow_id, entries in pages.items() if len(entries) == PAGE}
         return found
 
+    async def told(self, flow_id: str, processes: Iterable[str]) -> int:
+        """How many spans of a flow its processes have told of, where they are more than its stream may hold."""
+        pipe = self._client.pipeline(transaction=False)
+        for process in processes:
+            pipe.get(names.flow_told(flow_id, process))
+        said = [text_of(answer) for answer in await self._answers(pipe)]
+        return sum(int(number) for number in said if number.isdecimal() and len(number) < 10)
+
     async def alive(self, processes: Iterable[str]) -> set[str]:
         """Those gateway processes whose heartbeat is there."""
         wanted = list(processes)
