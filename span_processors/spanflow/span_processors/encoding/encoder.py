@@ -396,7 +396,7 @@ class Encoder:
 
     def _hold(self, flow: OpenFlow, opened: OpenSpan) -> None:
         """A span that has started is remembered until it ends."""
-        self._told(flow)
+        self._written(flow)
         still_open = flow.open
         if not still_open:
             self._completion.busy(flow.trace_id)
@@ -408,14 +408,14 @@ class Encoder:
             if opened.is_root:
                 flow.open_roots += 1
 
-    def _told(self, flow: OpenFlow) -> None:
-        flow.told += 1
-        if flow.told >= flow.renew_at:
+    def _written(self, flow: OpenFlow) -> None:
+        flow.written += 1
+        if flow.written >= flow.renew_at:
             self.events += renewed(flow)
 
     def _keep(self, flow: OpenFlow, whole: bytes, rings: bool) -> None:
         """An ended span is remembered for the archive and for those who hear of it."""
-        self._told(flow)
+        self._written(flow)
         weight = len(whole)
         if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
             flow.entries.append(whole)
@@ -442,7 +442,7 @@ class Encoder:
         more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
         opened.last_update = self._spans.update(flow.id_bytes, name, attributes, opened, more, now_ns)
         self.events.append(StreamEntry(flow.stream, UPDATE, span_id, opened.last_update))
-        self._told(flow)
+        self._written(flow)
         self._news[flow.trace_id] = flow
 
     def _identity_since(self, flow: OpenFlow, opened: OpenSpan, attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -104,9 +104,9 @@ class OpenFlow:
         "stated",
         "told",
         "stream",
-        "told",
         "touched_at",
         "trace_id",
+        "written",
     )
 
     def __init__(self, trace_id: int, stream: StreamState, now: float) -> None:
@@ -147,7 +147,7 @@ class OpenFlow:
         #: Spans whose end came without, or before, their start; a start that comes later does not open them.
         self.early_ends: set[int] | None = None
         #: Events written so far, and with how many the open spans are written once more.
-        self.told = 0
+        self.written = 0
         self.renew_at = stream.maxlen // 2
         self.cut_spans = 0
         self.cut_bytes = 0

@@ -70,7 +70,7 @@ def renewed(flow: OpenFlow) -> Iterator[MirrorItem]:
     """Half a stream has been written since the last time: the starts of what is open are written once more before they
     are trimmed away, the root's first and not more than leaves room for what comes. From now on ends say all."""
     stream = flow.stream
-    flow.renew_at = flow.told + max(1, stream.maxlen // 2)
+    flow.renew_at = flow.written + max(1, stream.maxlen // 2)
     stream.trimmed = True
     most = max(1, stream.maxlen // 4)
     spans = sorted(flow.open.values(), key=lambda span: not span.is_root)
