@@ -20,8 +20,11 @@ _MODELS: Final = (
     "gen_ai.request.model",
     names.ATTR_DATA_PREFIX + "model",
     "llm.model_name",
+    "llm.response.model_name",
+    "llm.request.model_name",
     "llm.response.model",
     "llm.request.model",
+    "embedding.model_name",
 )
 _TOOLS: Final = ("gen_ai.tool.name", names.ATTR_DATA_PREFIX + "tool", names.ATTR_DATA_PREFIX + "tool_name")
 _MCP_SERVERS: Final = (

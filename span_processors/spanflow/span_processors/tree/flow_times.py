@@ -52,7 +52,10 @@ def window_of(root: Event | None) -> FlowWindow | None:
 
 def root_of(in_order: Sequence[Event]) -> Event | None:
     """The first entry without a parent that says when it began."""
-    return next((entry for entry in in_order if entry.get("parent_id") is None and "start_ns" in entry), None)
+    for entry in in_order:
+        if entry.get("parent_id") is None and "start_ns" in entry:
+            return entry
+    return None
 
 
 def started_at(in_order: Sequence[Event]) -> int | None:
@@ -77,8 +80,16 @@ def last_heard(in_order: Sequence[Event], started_ns: int) -> int:
 
 def outside_count(in_order: Sequence[Event]) -> int:
     """How many spans lie outside of their flow."""
-    window = window_of(root_of(in_order))
-    return 0 if window is None else sum(map(window.leaves_out, in_order))
+    root = root_of(in_order)
+    window = window_of(root)
+    if window is None:
+        return 0
+    if in_order[0] is root and window.end_ns is not None and len({entry.get("process") for entry in in_order}) == 1:
+        # The usual case: only what lies days ahead could be outside.
+        latest = max([int(entry.get("end_ns") or entry.get("start_ns") or 0) for entry in in_order])
+        if latest <= window.end_ns + _DAY_NS:
+            return 0
+    return sum(map(window.leaves_out, in_order))
 
 
 def _time(entry: Event, name: str) -> int | None:

@@ -53,7 +53,8 @@ def is_same_call(entry: Event, around: Event) -> bool:
 def same_calls(entries: Sequence[Event | None], parents: Sequence[int]) -> set[int]:
     """The places whose checkpoint is the same call as the nearest one above it. `parents` has the place of each one's
     parent, which stands before it, and -1 at the top."""
-    if sum([entry is not None and entry.get("event_type") in _CALLS for entry in entries]) < 2:
+    calls = [kind for entry in entries if entry is not None and (kind := entry.get("event_type")) in _CALLS]
+    if len(calls) == len(set(calls)):  # the usual case: none twice
         return set()
     nearest: list[int] = []
     found: set[int] = set()

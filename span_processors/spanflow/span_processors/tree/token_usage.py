@@ -53,8 +53,6 @@ class TokenCounts(NamedTuple):
 
 def token_counts(attributes: Mapping[str, Any]) -> TokenCounts | None:
     """The counts of one span, None when it has none, or only repeats those of an earlier call."""
-    if _COUNTED.isdisjoint(attributes):
-        return None
     into, out = _first_number(attributes, _INPUT), _first_number(attributes, _OUTPUT)
     if (into is None and out is None) or operation_of(attributes) == _FETCHES:
         return None
@@ -69,7 +67,10 @@ def counted_calls(entries: Sequence[Event | None], parents: Sequence[int]) -> di
     counts = {
         place: found
         for place, entry in enumerate(entries)
-        if entry is not None and (attributes := entry.get("attributes")) and (found := token_counts(attributes))
+        if entry is not None
+        and (attributes := entry.get("attributes"))
+        and not _COUNTED.isdisjoint(attributes)
+        and (found := token_counts(attributes))
     }
     return counts if len(counts) < 2 else _Nesting(entries, parents, counts).counted()
 
