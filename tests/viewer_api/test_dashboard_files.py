@@ -22,18 +22,18 @@ def site(make_viewer: MakeViewer, tmp_path: Path) -> RunningViewer:
     return make_viewer(dashboard=folder)
 
 
-def test_every_address_of_the_page_answers_with_the_page(site: RunningViewer) -> None:
-    for path, base in {
-        "/": "",
-        "/flows": "",
-        "/flows/abc": '<base href="../">',
-        "/a/b/": '<base href="../../">',
-    }.items():
-        response = site.stranger.get(path)
-        assert response.status_code == 200
-        assert response.headers["content-type"].startswith("text/html")
-        assert response.headers["cache-control"] == "no-cache"
-        assert response.text == f"<!doctype html><html><head>{base}<title>S</title></head></html>"
+def test_the_page_is_at_its_address_and_nowhere_else(site: RunningViewer) -> None:
+    response = site.stranger.get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.text == "<!doctype html><html><head><title>S</title></head></html>"
+    # A wrong probe must not be green.
+    for path in ("/health", "/livez", "/ready", "/status", "/flows", "/flows/abc", "/a/b/", "/api", "/api/v2/flows"):
+        missing = site.stranger.get(path)
+        assert missing.status_code in {401, 404}, path
+        assert missing.headers["content-type"] == "application/problem+json", path
+    assert site.http.get("/api/v2/flows").status_code == 404
 
 
 def test_files_are_served_with_their_types_and_hashed_ones_are_kept(site: RunningViewer) -> None:

@@ -57,15 +57,14 @@ def test_a_wrong_token_opens_nothing(viewer: RunningViewer) -> None:
         sent: Any = {"Authorization": header}
         response = viewer.stranger.get(LIST, headers=sent)
         assert response.status_code == 401, header
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert response.json() == snapshot(
         {
             "type": "about:blank",
             "title": "Unauthorized",
             "status": 401,
             "code": "not_signed_in",
-            "detail": "Sign in first: send the access token as `Authorization: Bearer …`, or open the link from "
-            "`spanflow up`.",
+            "detail": "The token that was sent is wrong, too old or of somebody without a role here.",
         }
     )
 

@@ -42,6 +42,7 @@ from spanflow.viewer_api.routes import (
     session_routes,
     user_routes,
 )
+from spanflow.viewer_api.routes.known_parameters import known_parameters
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.sockets.application import Application
 from spanflow.viewer_api.viewer import REASON_HEADER, Needs
@@ -98,7 +99,7 @@ def create_app(
     problems.install(app)
     openapi.install(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(known_parameters)])
     _serve_dashboard(app, DashboardFiles(dashboard or built_dashboard()))
     app.state.doors = RouteAccess(app.routes, {OPENAPI_URL: Needs(None)})
     # The last one added is the outermost.

@@ -1,4 +1,5 @@
-"""Serves the built dashboard. Every address of the page answers with its one index file."""
+"""Serves the built dashboard: one page, whose own addresses are relative, so that it works below any folder of a
+reverse proxy."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +23,7 @@ def built_dashboard() -> Path:
 
 
 class DashboardFiles:
-    """Files of one folder, and its `index.html` for every other path."""
+    """Files of one folder, and its `index.html` for the folder itself."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -34,10 +35,11 @@ class DashboardFiles:
         if file is not None:
             headers = {"Cache-Control": _HASHED if path.startswith("assets/") else "no-cache"}
             return FileResponse(file, headers=headers)
-        # A file that is not there must not be answered with a page: the browser would try to run it.
-        if path.startswith(("api/", "assets/")) or path == "api" or "." in path.rpartition("/")[2]:
+        # The page has one address, and its parts stand behind the `#`. A probe of `/health` must not be told that all
+        # is well, nor a browser be given the page where a script should be.
+        if path:
             raise HTTPException(404, "There is nothing at this address.")
-        return self._index(path)
+        return self._index()
 
     def _file(self, path: str) -> Path | None:
         if not path or path == "index.html" or "\0" in path:
@@ -49,13 +51,9 @@ class DashboardFiles:
             # A name that the file system does not take, such as one of 256 characters.
             return None
 
-    def _index(self, path: str) -> Response:
+    def _index(self) -> Response:
         try:
             page = (self._folder / "index.html").read_text()
         except OSError:
             return HTMLResponse(_NOT_BUILT, 503)
-        # The page's own addresses are relative, so that it works below any folder of a reverse proxy.
-        up = "../" * path.count("/")
-        if up:
-            page = page.replace("<head>", f'<head><base href="{up}">', 1)
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})

@@ -97,7 +97,7 @@ class Gate:
                 403, "origin_not_allowed", "This origin is not listed in SPANFLOW_VIEWER_ALLOWED_ORIGINS."
             )
         elif principal is None and not (declared is not None and declared.is_open):
-            problem = not_signed_in()
+            problem = not_signed_in(with_token="authorization" in HTTPConnection(scope).headers)
         elif declared is None:
             problem = no_such_address()
         elif _declared_length(scope) > MAX_BODY:

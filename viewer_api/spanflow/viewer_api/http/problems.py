@@ -45,13 +45,13 @@ class Problem(HTTPException):
         return Response(orjson.dumps(body), self.status_code, self.headers, "application/problem+json")
 
 
-def not_signed_in() -> Problem:
-    return Problem(
-        401,
-        "not_signed_in",
-        "Sign in first: send the access token as `Authorization: Bearer …`, or open the link from `spanflow up`.",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
+def not_signed_in(*, with_token: bool = False) -> Problem:
+    """`with_token`: a token was sent, but it is not good."""
+    if with_token:
+        detail = "The token that was sent is wrong, too old or of somebody without a role here."
+        return Problem(401, "not_signed_in", detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    detail = "Sign in first: send the access token as `Authorization: Bearer …`, or open the link from `spanflow up`."
+    return Problem(401, "not_signed_in", detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 def too_many_attempts(wait: float) -> Problem:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
@@ -43,6 +43,8 @@ Ids = Annotated[list[Id], Field(max_length=MAX_USERS)]
 
 
 class Why(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     reason: Annotated[str | None, Field(max_length=MAX_REASON, description="Why, for the audit log.")] = None
 
 
@@ -64,8 +66,8 @@ class Extended(Longer):
     user_ids: Ids
 
 
-class Ended(Why):
-    user_ids: Ids
+class Ended(Users):
+    """Dashboards may send what they enabled with; of it the users and the reason count."""
 
 
 Hours = Annotated[float | None, Query()]

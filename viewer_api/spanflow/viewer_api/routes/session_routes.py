@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
@@ -23,6 +23,8 @@ SignedIn = Annotated[Principal, Depends(Needs(None))]
 
 class Credential(BaseModel):
     """One of both."""
+
+    model_config = ConfigDict(extra="forbid")
 
     code: str | None = Field(None, min_length=1, max_length=MAX_LENGTH)
     token: str | None = Field(None, min_length=1, max_length=MAX_TOKEN)

@@ -1,0 +1,31 @@
+"""Writing routes refuse parameters that they do not know: an order that is misspelt must not be obeyed by half."""
+
+from difflib import get_close_matches
+from typing import Final
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection
+
+from spanflow.viewer_api.http.problems import invalid_request
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def known_parameters(connection: HTTPConnection) -> None:
+    """A dependency of every route. Routes that read filter by themselves what they do not know."""
+    scope = connection.scope
+    route = scope.get("route")
+    if scope.get("method") in _READING or not connection.query_params or not isinstance(route, APIRoute):
+        return
+    known = sorted(_names_in(route.dependant))
+    for name in connection.query_params:
+        if name not in known:
+            close = get_close_matches(name[:50], known, 1)
+            meant = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(known) or 'none'}."
+            raise invalid_request(f"{name[:50]}: there is no such parameter.{meant}")
+
+
+def _names_in(dependant: Dependant) -> set[str]:
+    found = {field.alias for field in dependant.query_params}
+    return found.union(*map(_names_in, dependant.dependencies))
