@@ -140,7 +140,7 @@ def test_activities_are_rows_numbered_within_their_conversation(gateway: Setting
             {
                 "sequence_num": 9,
                 "activity_type": "user_message",
-                "activity_data": '{"message": "later"}',
+                "activity_data": '{"message": "later", "message_length": 5}',
                 "user_id": "42",
             },
         ]

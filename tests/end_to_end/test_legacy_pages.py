@@ -20,7 +20,8 @@ from spanflow.instrumentation.configure import configure, shutdown
 from spanflow.migrations.run import upgrade
 from spanflow.span_processors.settings import Settings
 from tests.support.own_trackers import TABLES, Synchronous
-from tests.support.query import script
+from tests.support.poll import eventually
+from tests.support.query import query, script, value
 from tests.support.viewer_server import RunningViewer, running_viewer
 
 API = "/legacy/api/v1"
@@ -157,6 +158,39 @@ def deployment(
     shutdown()
     with running_viewer(dsn, redis_url, tmp_path / "viewer", schema=schema) as viewer:
         yield Deployment(viewer, Synchronous(dsn), talk, calls, schema)
+
+
+def test_who_asks_for_the_next_number_sees_what_was_recorded_while_the_request_goes_on(
+    fresh_otel: None, redis_url: str, empty_postgres_dsn: str, tmp_path: Path
+) -> None:
+    script(empty_postgres_dsn, TABLES)
+    upgrade(empty_postgres_dsn, "spanflow")
+    settings = Settings(
+        enabled=True, redis_url=redis_url, postgres_dsn=empty_postgres_dsn, schema="spanflow", data_dir=str(tmp_path)
+    )
+    assert configure(settings=settings)
+    application, conversation, session = Synchronous(empty_postgres_dsn), uuid4(), uuid4()
+    whose = {"conversation_id": conversation, "session_id": session, "user_id": ANN}
+
+    async def turn() -> None:
+        activities, tracker = ActivityTracker(), FlowTracker()
+        with trace.get_tracer("fastapi").start_as_current_span("POST /chat"):
+            await tracker.log_event(session, ANN, "llm_thinking")
+            await activities.record_user_message(**whose, sequence_num=1, message="hello")
+            await activities.record_assistant_response(**whose, sequence_num=2, message="hi", tokens_used=1)
+            await asyncio.to_thread(eventually, lambda: application.next_number(conversation) == 3)
+            flows = "SELECT flow_id FROM spanflow.interaction_flows"
+            assert await asyncio.to_thread(query, empty_postgres_dsn, flows) == []
+
+    try:
+        asyncio.run(turn())
+    finally:
+        shutdown()
+    assert [row[1] for row in application.activities(conversation)] == [1, 2]
+    stored = "SELECT flow_id, flow_data::text LIKE '%\"activities\"%' AS told FROM spanflow.interaction_flows"
+    (flow,) = query(empty_postgres_dsn, stored)
+    of_flow = "SELECT count(*) FROM spanflow.user_activities WHERE flow_id = $1 AND source = 'chat'"
+    assert (value(empty_postgres_dsn, of_flow, flow["flow_id"]), flow["told"]) == (2, False)
 
 
 def number(value: Any) -> bool:

@@ -22,7 +22,17 @@ def experienced(store: Store, make_viewer: MakeViewer) -> RunningViewer:
     calls = [span(10 * number + 1, 10 * number, event_type="tool_call", name="list") for number in range(1, 31)]
     for number, call in enumerate(calls):
         call["end_ns"] = str(int(call["start_ns"]) + (number + 1) * 10 * MS)
-    flows = [part(number, [span(10 * number, name="ask"), call]) for number, call in enumerate(calls, 1)]
+    # A tracker tells of each call too, as a moment without a duration.
+    told = [
+        span(10 * number + 2, 10 * number, event_type="tool_call", name="list", attributes={"flow.reported": True})
+        for number in range(1, 31)
+    ]
+    for moment in told:
+        moment["end_ns"] = moment["start_ns"]
+    flows = [
+        part(number, [span(10 * number, name="ask"), call, moment])
+        for number, (call, moment) in enumerate(zip(calls, told, strict=True), 1)
+    ]
     store(*flows)
     viewer = make_viewer()
     viewer.post("/api/v1/monitoring/enable/7", {"reason": "ticket"})

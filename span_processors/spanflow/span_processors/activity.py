@@ -31,6 +31,11 @@ class Activity:
     node_id: str | None = None
     activity_id: str = field(default_factory=new_activity_id)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether its caller numbers the conversation itself, and has said whose it is."""
+        return None not in (self.sequence_num, self.conversation_id, self.user_id)
+
     def to_bytes(self) -> bytes:
         """JSON that `from_bytes` reads, in this version or a later one. `data` must be JSON already made safe."""
         row = {

@@ -20,7 +20,9 @@ SHUTDOWN: Final = "shutdown"
 PRESSURE: Final = "pressure"
 #: The process that owned the flow is gone; a reaper read it from its stream.
 REAPED: Final = "reaped"
-REASONS: Final = (ROOT_ENDED, ENDED_BY_CALLER, IDLE, MAX_AGE, SHUTDOWN, PRESSURE, REAPED)
+#: Only activities, while their flow goes on: whoever numbers them asks the table for the last number.
+ACTIVITIES: Final = "activities"
+REASONS: Final = (ROOT_ENDED, ENDED_BY_CALLER, IDLE, MAX_AGE, SHUTDOWN, PRESSURE, REAPED, ACTIVITIES)
 
 
 class UnreadablePart(ValueError):
@@ -70,7 +72,7 @@ class FlowPart:
     @property
     def settles_flow(self) -> bool:
         """With this part safe, nobody has to look after the flow any more: it began here and nothing of it goes on."""
-        return not self.joined and self.reason not in (IDLE, MAX_AGE, PRESSURE)
+        return not self.joined and self.reason not in (IDLE, MAX_AGE, PRESSURE, ACTIVITIES)
 
     def to_bytes(self) -> bytes:
         """One self-describing record: a line of JSON with the lengths, then the encoded pieces just as they are."""

@@ -153,9 +153,11 @@ class ArchiveWriter:
         await connection.execute(self._begin)
         try:
             changed: dict[str, FlowData] = {}
-            owners = await self._write_flows(connection, batch, changed)
+            flows = [draft for draft in batch if not draft.only_activities]
+            owners = await self._write_flows(connection, flows, changed) if flows else {}
             if seen_by_application:
-                await self._mirror.write(connection, self._mirrored(batch, changed, owners))
+                await self._mirror.write(connection, self._mirrored(flows, changed, owners))
+            owners.update({draft.flow_id: draft.owner for draft in batch if draft.only_activities})
             activities = [row for draft in batch for row in _activity_rows(draft, owners[draft.flow_id])]
             if activities:
                 await write_activities(connection, self._sql, activities)

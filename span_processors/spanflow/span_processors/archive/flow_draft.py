@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from spanflow.span_processors import names
+from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.archive.flow_row import FlowRow, flow_row
@@ -44,6 +44,11 @@ class FlowDraft:
     #: Whether every entry is as our encoder makes it.
     plain: bool = True
     activities: list[Activity] = field(default_factory=list)
+
+    @property
+    def only_activities(self) -> bool:
+        """Nothing of the flow itself has come yet."""
+        return all(part.reason == flow_part.ACTIVITIES for part in self.parts)
 
 
 #: After so many flows, half a millisecond, a request that waits for the interpreter gets it. Without this it would wait
@@ -145,7 +150,8 @@ class Drafting:
 
 def _joined(parts: list[FlowPart], entries_of: _Reading) -> FlowData:
     """One document out of parts that have come together."""
-    documents = [_document(part, entries_of(part)) for part in parts]
+    telling = [part for part in parts if part.reason != flow_part.ACTIVITIES] or parts
+    documents = [_document(part, entries_of(part)) for part in telling]
     document = documents[0]
     for other in documents[1:]:
         document = flow_data.merge(document, other)

@@ -296,6 +296,8 @@ class Encoder:
         self.events.append(ActivityItem(flow.flow_id, data))
         flow.bytes += len(data)
         self._bytes += len(data)
+        if self._archiving and activity.numbered:
+            self.parts.append(flow.ahead(data, self._process.instance_id))
         self._completion.touched(flow, now)
 
     def end_flow(self, trace_id: int, now: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from spanflow.span_processors.encoding.process_info import Scope
 from spanflow.span_processors.encoding.shapes import Shape
 from spanflow.span_processors.encoding.span_events import identity_beyond
-from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.flow_part import ACTIVITIES, FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.tree.identity_aliases import NO_ALIASES, AliasValues
@@ -191,6 +191,18 @@ class OpenFlow:
         """A local root has ended whose start is not in memory."""
         self.root_ended = True
         self.parked_roots -= {span_id}
+
+    def ahead(self, activity: bytes, instance_id: str) -> FlowPart:
+        """An activity that is stored before its flow. It comes with the flow once more, and is stored once."""
+        return FlowPart(
+            flow_id=self.flow_id,
+            instance_id=instance_id,
+            entries=(),
+            identity=self.identity,
+            activities=(activity,),
+            started_ns=self.started_ns,
+            reason=ACTIVITIES,
+        )
 
     def part(self, instance_id: str, process: bytes, reason: str) -> FlowPart:
         """What the archive gets: ended spans as merged entries, open ones as their starts."""

@@ -33,6 +33,8 @@ WITH recent AS MATERIALIZED (
         CASE WHEN jsonb_typeof(flow_data -> 'events') = 'array' THEN flow_data -> 'events' ELSE '[]' END
     ) AS event
     WHERE event ->> 'phase' = 'end' AND coalesce(event ->> 'outcome', 'ok') = 'ok'
+      -- A step that a tracker reported as a moment says nothing of how long it took.
+      AND NOT (event ->> 'end_ns' = event ->> 'start_ns' AND coalesce(event -> 'attributes' ? 'flow.reported', false))
       AND event ->> 'end_ns' ~ '^[0-9]{1,19}$' AND event ->> 'start_ns' ~ '^[0-9]{1,19}$'
 )
 SELECT step, percentile_disc(0.95) WITHIN GROUP (ORDER BY took)::bigint AS p95_ns
