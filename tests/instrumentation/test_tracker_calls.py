@@ -49,16 +49,19 @@ def test_the_database_session_may_stand_anywhere_and_is_never_recorded(recorded:
     assert facts(recorded, "usage_check") == snapshot(
         {
             "flow.checkpoint.type": "usage_check",
+            "flow.reported": True,
             "user.id": "7",
             "session.id": "11111111-2222-3333-4444-555555555555",
             "flow.session_id": "11111111-2222-3333-4444-555555555555",
             "flow.data.remaining": 3,
             "flow.data.extra": {"n": 1},
+            "flow.source": "chat",
             "flow.outcome": "ok",
         }
     )
     assert facts(recorded, "request") == snapshot(
         {
+            "flow.checkpoint.type": "span",
             "user.id": "7",
             "session.id": "99999999-2222-3333-4444-555555555555",
             "flow.session_id": "11111111-2222-3333-4444-555555555555",
@@ -154,7 +157,7 @@ def test_activities_are_recorded_by_position_and_by_name(recorded: Recorded) -> 
     }
     assert [(each.sequence_num, each.type, each.data) for each in kept.activities] == snapshot(
         [
-            (1, "user_message", {"message": "hello"}),
+            (1, "user_message", {"message": "hello", "message_length": 5}),
             (2, "mcp_tool_call", {"mcp_server": "qa_mcp", "tool_name": "list", "parameters": {"a": 1}}),
             (
                 3,
@@ -167,7 +170,11 @@ def test_activities_are_recorded_by_position_and_by_name(recorded: Recorded) -> 
                     "result_summary": "two rows",
                 },
             ),
-            (4, "assistant_response", {"message": "done", "tokens_used": 9, "model": "m-1", "unheard_of": True}),
+            (
+                4,
+                "assistant_response",
+                {"message": "done", "tokens_used": 9, "model": "m-1", "unheard_of": True, "message_length": 4},
+            ),
         ]
     )
 
