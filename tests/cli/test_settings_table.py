@@ -47,3 +47,18 @@ def test_a_secret_is_never_shown() -> None:
 
 def test_an_older_name_is_shown_as_the_source() -> None:
     assert "SPANFLOW_REDIS_ENABLED = false   [from REDIS_ENABLED]" in settings_table.plain({"REDIS_ENABLED": "false"})
+
+
+def test_every_default_can_be_set_as_it_is_shown() -> None:
+    lines = (line.strip() for line in settings_table.plain({}).splitlines() if line.startswith("  SPANFLOW_"))
+    shown = {name: text for name, _, text in (line.partition(" =") for line in lines)}
+    refused = {}
+    for row in all_rows():
+        if text := shown[row.metadata["env"]].strip():
+            try:
+                value = row.metadata["parse"](text)
+            except ValueError as why:
+                value = why
+            if value != row.default:
+                refused[row.metadata["env"]] = (text, value)
+    assert refused == {}

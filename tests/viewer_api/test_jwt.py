@@ -337,3 +337,26 @@ def test_nobody_calls_themselves_what_the_viewer_calls_the_access_token(name: st
     with pytest.raises(Rejected, match="uses itself"):
         clean_name(name)
     assert clean_name("operators") == "operators"
+
+
+@pytest.mark.anyio
+async def test_tokens_without_issuer_or_audience_are_good_when_that_is_said() -> None:
+    bare = signed(claims(iss=None, aud=None))
+    assert await why(bare, OwnTokens(settings())) == "without a claim that it must have"
+    tokens = OwnTokens(settings(viewer_jwt_issuer="", viewer_jwt_unscoped=True))
+    assert (await tokens.principal(bare)).user_id == "7"
+    assert await why(signed(claims(aud=None)), tokens) == "of another issuer"
+    assert await why(signed(claims(iss=None, aud="billing")), tokens) == "meant for another audience"
+    assert await why(signed(claims(iss=None, aud=["billing"])), tokens) == "meant for another audience"
+    assert await why(signed(claims(iss=None, aud=None, exp=None)), tokens) == "without a claim that it must have"
+    assert await why(bare[:-4] + "AAAA", tokens) == "of a wrong signature"
+    assert (await tokens.principal(signed(claims(iss=None, aud=["spanflow", "other"])))).user_id == "7"
+    named = OwnTokens(settings(viewer_jwt_unscoped=True))
+    assert (await named.principal(signed(claims(aud=None)))).user_id == "7"
+    assert await why(signed(claims(iss="https://other.example", aud=None)), named) == "of another issuer"
+
+
+def test_a_viewer_of_unscoped_tokens_lets_their_bearers_in(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer(viewer_jwt_unscoped=True, viewer_jwt_algorithm="HS256", viewer_jwt_secret=SECRET)
+    bearer = {"Authorization": f"Bearer {signed(claims(iss=None, aud=None))}"}
+    assert httpx.get(f"{viewer.origin}/api/v1/monitoring/list", headers=bearer).status_code == 200

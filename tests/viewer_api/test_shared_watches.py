@@ -77,3 +77,12 @@ def test_two_spanflows_on_one_redis_leave_each_others_watches(
         eventually(lambda: time.time() + 1800 < watched(redis_url).get("3", 0) < time.time() + 5400)
         first.post("/api/v1/monitoring/disable/3")
         eventually(lambda: set(watched(redis_url)) == {"1", "2"})
+
+
+def test_a_watch_may_last_a_year_where_the_operator_allows_it(
+    postgres_dsn: str, redis_url: str, tmp_path: Path
+) -> None:
+    with running_viewer(postgres_dsn, redis_url, tmp_path, monitoring_max_hours=8760.0) as viewer:
+        until = viewer.post("/api/v1/monitoring/enable/7?ttl_hours=8760")["expires_at"]
+        assert until is not None
+        assert watched(redis_url)["7"] > time.time() + 8759 * 3600

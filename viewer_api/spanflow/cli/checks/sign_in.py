@@ -39,7 +39,12 @@ class SignIn:
 def _thoughts(settings: "ViewerSettings") -> list[Finding]:
     """What works, and may surprise somebody."""
     found = []
-    with_sessions = settings.viewer_tokens_file or settings.viewer_jwt_issuer or settings.viewer_oidc_issuer
+    with_sessions = (
+        settings.viewer_tokens_file
+        or settings.viewer_jwt_issuer
+        or settings.viewer_jwt_unscoped
+        or settings.viewer_oidc_issuer
+    )
     if with_sessions and not settings.viewer_token and not settings.viewer_secret:
         found.append(
             warning(
@@ -100,4 +105,9 @@ def _proxy_headers(settings: "ViewerSettings") -> tuple[str, ...]:
 
 
 def _others_say_roles(settings: "ViewerSettings") -> bool:
-    return bool(settings.viewer_proxy_peers or settings.viewer_jwt_issuer or settings.viewer_oidc_issuer)
+    return bool(
+        settings.viewer_proxy_peers
+        or settings.viewer_jwt_issuer
+        or settings.viewer_jwt_unscoped
+        or settings.viewer_oidc_issuer
+    )

@@ -13,7 +13,7 @@ from spanflow.viewer_api.auth.oidc_login import OidcLogin
 from spanflow.viewer_api.auth.oidc_provider import OidcProvider
 from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
 from spanflow.viewer_api.auth.oidc_tokens import OidcTokens
-from spanflow.viewer_api.auth.own_tokens import OwnTokens
+from spanflow.viewer_api.auth.own_tokens import OwnTokens, are_believed
 from spanflow.viewer_api.auth.signed_tokens import Signer
 from spanflow.viewer_api.auth.token_file import TokenBook
 from spanflow.viewer_api.clock import Clock
@@ -39,7 +39,7 @@ async def signing_in(
     """Works for as long as the context is open. No server is asked before somebody signs in."""
     async with AsyncExitStack() as stack:
         signer = Signer.of(settings)
-        readers: list[JwtReader] = [OwnTokens(settings)] if settings.viewer_jwt_issuer else []
+        readers: list[JwtReader] = [OwnTokens(settings)] if are_believed(settings) else []
         oidc = None
         if settings.viewer_oidc_issuer:
             http = await stack.enter_async_context(client())

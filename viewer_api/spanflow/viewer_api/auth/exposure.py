@@ -9,7 +9,7 @@ from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.oidc_provider import is_safe
 from spanflow.viewer_api.auth.origins import check_origins
 from spanflow.viewer_api.auth.own_address import check_public_url
-from spanflow.viewer_api.auth.own_tokens import OwnTokens
+from spanflow.viewer_api.auth.own_tokens import OwnTokens, are_believed
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.token_file import TokenBook
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
@@ -30,7 +30,7 @@ def settled(settings: ViewerSettings) -> ViewerSettings:
     check_public_url(settings.viewer_public_url)
     TokenBook.at(settings.viewer_tokens_file)
     _check_secrets(settings)
-    if settings.viewer_jwt_issuer:
+    if are_believed(settings):
         OwnTokens(settings)
     elif settings.viewer_jwt_secret or settings.viewer_jwt_key_file:
         raise SettingsError("SPANFLOW_VIEWER_JWT_ISSUER: say whose tokens are signed with this secret or key.")
@@ -53,6 +53,7 @@ def ways_in(settings: ViewerSettings) -> list[str]:
         (settings.viewer_token, "the access token"),
         (settings.viewer_tokens_file, "the tokens of a file"),
         (settings.viewer_jwt_issuer, f"JWTs of {settings.viewer_jwt_issuer}"),
+        (settings.viewer_jwt_unscoped, "JWTs without an issuer or audience"),
         (settings.viewer_oidc_issuer, f"OIDC by {settings.viewer_oidc_issuer}"),
         (settings.viewer_proxy_peers, f"a proxy at {', '.join(settings.viewer_proxy_peers)}"),
     )

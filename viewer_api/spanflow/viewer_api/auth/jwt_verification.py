@@ -43,6 +43,9 @@ def public_key(data: bytes, algorithm: str) -> PublicKey:
 
 MAX_LENGTH: Final = 16 * 1024
 _JWT: Final = jwt.PyJWT({"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True})
+_UNSCOPED: Final = jwt.PyJWT(
+    {"require": ["exp"], "verify_iss": False, "verify_aud": False, "enforce_minimum_key_length": True}
+)
 _WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (jwt.ExpiredSignatureError, "expired"),
     (jwt.ImmatureSignatureError, "not valid yet"),
@@ -69,20 +72,34 @@ def header_of(token: str) -> dict[str, Any]:
 
 
 def verified(
-    token: str, key: PublicKey | jwt.PyJWK | bytes, algorithm: str, *, issuer: str, audience: str, leeway: float
+    token: str,
+    key: PublicKey | jwt.PyJWK | bytes,
+    algorithm: str,
+    *,
+    issuer: str,
+    audience: str,
+    leeway: float,
+    unscoped: bool = False,
 ) -> dict[str, Any]:
-    """The claims of a token that `algorithm` and no other has signed; `Rejected` says in a few words what is wrong."""
+    """The claims of a token that `algorithm` and no other has signed; `Rejected` says in a few words what is wrong.
+
+    `unscoped` also takes tokens that leave out their issuer or audience, but none that names another one.
+    """
     if header_of(token).get("alg") != algorithm:
         raise Rejected("of another algorithm")
     try:
-        return _JWT.decode(
-            token,
-            key,
-            algorithms=[algorithm],
-            issuer=issuer,
-            audience=audience,
-            leeway=leeway,
-        )
+        if unscoped:
+            claims: dict[str, Any] = _UNSCOPED.decode(token, key, algorithms=[algorithm], leeway=leeway)
+            if "iss" in claims and claims["iss"] != issuer:
+                raise Rejected("of another issuer")
+            if "aud" in claims and not _is_meant_for(audience, claims["aud"]):
+                raise Rejected("meant for another audience")
+            return claims
+        return _JWT.decode(token, key, algorithms=[algorithm], issuer=issuer, audience=audience, leeway=leeway)
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as why:
         word = next((word for kind, word in _WORDS if isinstance(why, kind)), "not well formed")
         raise Rejected(word) from None
+
+
+def _is_meant_for(audience: str, stated: Any) -> bool:
+    return audience in stated if isinstance(stated, list) else audience == stated

@@ -10,12 +10,18 @@ from spanflow.viewer_api.auth.watched_file import WatchedFile
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
+def are_believed(settings: ViewerSettings) -> bool:
+    """Whether the settings say so."""
+    return bool(settings.viewer_jwt_issuer or settings.viewer_jwt_unscoped)
+
+
 class OwnTokens:
     """One issuer, one audience, one algorithm, one key; `SettingsError` when the settings leave one of them out."""
 
     def __init__(self, settings: ViewerSettings) -> None:
         self._issuer = settings.viewer_jwt_issuer
         self._audience = settings.viewer_jwt_audience
+        self._unscoped = settings.viewer_jwt_unscoped
         self._algorithm = settings.viewer_jwt_algorithm
         self._leeway = settings.viewer_jwt_leeway
         self._claims = ClaimReader(settings)
@@ -32,6 +38,7 @@ class OwnTokens:
             issuer=self._issuer,
             audience=self._audience,
             leeway=self._leeway,
+            unscoped=self._unscoped,
         )
         return self._claims.principal(claims, Via.JWT)
 

@@ -46,9 +46,13 @@ def relation(raw: str) -> tuple[str, ...]:
 
 
 def user_columns(raw: str) -> tuple[str, str, str]:
-    """`id=…, email=…, full_name=…` → the three columns; what is not named is called so, an empty name is none."""
+    """`id=…, email=…, full_name=…`, or just the columns in this order → the three columns; what is not named is called
+    so, an empty name is none."""
     columns = {"id": "id", "email": "email", "full_name": "full_name"}
-    for pair in names(raw):
+    given = names(raw)
+    if len(given) <= len(columns) and not any("=" in column for column in given):
+        given = tuple(f"{what}={column}" for what, column in zip(columns, given, strict=False))
+    for pair in given:
         what, sign, column = (part.strip() for part in pair.partition("="))
         if what not in columns or not sign or (column and not re.fullmatch(_SQL_NAME, column)):
             raise ValueError("write id=column, email=column, full_name=column, separated by commas")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spanflow.span_processors.setting_parsers import decimal, names, one_of, seconds, text, whole
+from spanflow.span_processors.setting_parsers import decimal, flag, names, one_of, seconds, text, whole
 from spanflow.span_processors.setting_table import setting
 from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.viewer_api.settings.parsers import mapping
@@ -116,6 +116,13 @@ class SignInSettings(SharedSettings):
     )
     viewer_jwt_audience: str = setting(
         "SPANFLOW_VIEWER_JWT_AUDIENCE", "spanflow", "Audience (aud) that they must be meant for.", parse=text
+    )
+    viewer_jwt_unscoped: bool = setting(
+        "SPANFLOW_VIEWER_JWT_UNSCOPED",
+        False,
+        "Accept JWTs that name no issuer or no audience, as a service of your own may sign them. Whatever is signed "
+        "with this secret or key then signs in here; a name that is there must still be right.",
+        parse=flag,
     )
     viewer_jwt_algorithm: str = setting(
         "SPANFLOW_VIEWER_JWT_ALGORITHM",

@@ -84,7 +84,8 @@ class ViewerSettings(SignInSettings):
     users_columns: tuple[str, str, str] = setting(
         "SPANFLOW_USERS_COLUMNS",
         ("id", "email", "full_name"),
-        "Its columns, such as id=user_id, email=mail, full_name=display_name; with nothing after the = there is none.",
+        "Its columns, in this order or by name, such as id=user_id, email=mail, full_name=display_name; with nothing "
+        "after the = there is none.",
         parse=user_columns,
     )
     monitoring_max_hours: float = setting(
