@@ -5,7 +5,7 @@ Stages: without Spanflow; migrated, while its own trackers still write; with its
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def application(empty_postgres_dsn: str) -> Synchronous:
 
 @contextmanager
 def gateway(
-    application: Synchronous, redis_url: str, folder: Path, *, traced: bool = True, **more: str
+    application: Synchronous, redis_url: str, folder: Path, *, traced: bool = True, more: Mapping[str, str] = {}
 ) -> Iterator[GatewayProcess]:
     folder.mkdir()
     environment = {"APPLICATION_DSN": application.dsn}
@@ -112,7 +112,7 @@ def test_it_moves_and_goes_back_without_a_broken_request(
     with gateway(application, redis_url, tmp_path / "own") as running:
         use(running, application)
     with (
-        gateway(application, redis_url, tmp_path / "replaced", **REPLACED) as running,
+        gateway(application, redis_url, tmp_path / "replaced", more=REPLACED) as running,
         gateway(application, redis_url, tmp_path / "old", traced=False) as other,
     ):
         use(running, application)
@@ -141,7 +141,7 @@ def test_in_one_schema_it_goes_on_as_before_and_keeps_its_settings_when_converte
     upgrade(application.dsn, "omni2", adopt=True)
     # It starts, which needs its settings, and requests are recorded in our own tables.
     converted = {"SPANFLOW_SCHEMA": "omni2", **REPLACED}
-    with gateway(application, redis_url, tmp_path / "converted", **converted) as running:
+    with gateway(application, redis_url, tmp_path / "converted", more=converted) as running:
         httpx.post(f"{running.url}/ask", headers=WHOSE, timeout=20).raise_for_status()
         count = "SELECT count(*) FROM omni2.interaction_flows WHERE checkpoint_count = 5 AND user_id = '1'"
         eventually(lambda: value(application.dsn, count) == 2, within=15)
