@@ -33,6 +33,10 @@ collects; without one nothing is counted twice and nothing is sent. The viewer h
 
 METRICS_TAIL = """\
 
+The counter `spanflow.identity.extractor.failures` (`{call}`, `error.type`) says how often an
+[identity extractor of the gateway's own](identity.md#from-your-own-middlewares-data) failed or took too long; it is
+there from the first failure on.
+
 Metrics per stage carry `otel.component.type = spanflow_span_processor` and `otel.component.name`:
 
 | `otel.component.name` | an item is | between |

@@ -435,18 +435,3 @@ def test_a_plain_generator_in_the_thread_pool(started: Start, caplog: pytest.Log
         ["GET /", "  llm_thinking [ok]", "    tools/call 0 [ok]", "    tools/call 1 [ok]", "    tools/call 2 [ok]"]
     )
     assert caplog.records == []
-
-
-def test_an_extractor_from_code(started: Start) -> None:
-    recorded = started()
-
-    def by_token(scope: Any) -> dict[str, object]:
-        return {"user_id": dict(scope["headers"])[b"authorization"].decode().removeprefix("Bearer ")}
-
-    def broken(scope: Any) -> None:
-        raise RuntimeError("not today")
-
-    assert configure(extractors=[by_token, broken])
-    with serving(gateway()) as address:
-        assert httpx.get(f"http://{address}/ask/ann", headers={"Authorization": "Bearer joe"}).status_code == 200
-    assert {(span.attributes or {}).get("user.id") for span in recorded.spans} == {"joe"}

@@ -45,7 +45,7 @@ class EdgeGuard:
     """What is done for every inbound connection of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self.extractors = Extractors([HeaderExtractor.from_settings(settings)])
+        self.extractors = Extractors(HeaderExtractor.from_settings(settings))
         self._callers = TrustedPeers(settings.trusted_callers)
         self._join_caller = settings.join_caller
         self._websocket_turns = settings.websocket_turns
@@ -65,7 +65,7 @@ class EdgeGuard:
 
     async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            edge, context = self._open(scope)
+            edge, context = await self._open(scope)
         except Exception:
             say_once("edge", "The identity of a request could not be looked at", exc_info=True)
             await app(scope, receive, send)
@@ -85,12 +85,12 @@ class EdgeGuard:
                 # A server that does not ask whether the application has started.
                 self._freeze()
 
-    def _open(self, scope: Scope) -> tuple[Edge, Context]:
+    async def _open(self, scope: Scope) -> tuple[Edge, Context]:
         guard_propagator(self._join_caller)  # the application may have set another one since
         edge = Edge(
             trusted=self._join_caller or self._callers.includes(scope),
             is_websocket=scope["type"] == "websocket",
-            identity=self.extractors.identity(scope),
+            identity=await self.extractors.identity(scope),
         )
         scope[_SEEN] = edge
         return edge, with_edge(edge, with_identity(edge.identity, _clean(otel_context.get_current())))

@@ -1,11 +1,15 @@
 """Where a request's identity comes from: headers that a forward-auth proxy sets, or a function of the gateway's own."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
+from opentelemetry import metrics
+
+from spanflow.instrumentation.bounded_calls import BoundedCalls
 from spanflow.instrumentation.identify import clean_identity
 from spanflow.instrumentation.known_flows import learned
-from spanflow.instrumentation.runtime import say_once
+from spanflow.instrumentation.runtime import SCOPE, say_once
 from spanflow.instrumentation.trusted_peers import TrustedPeers
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.settings import Settings
@@ -13,6 +17,10 @@ from spanflow.span_processors.settings import Settings
 Scope = Mapping[str, Any]
 #: Looks at an ASGI scope and says what it knows: an `Identity`, its fields as a mapping, or None.
 Extractor = Callable[[Scope], Identity | Mapping[str, object] | None]
+
+#: Seconds that a request waits at most for each function of the gateway's own.
+WITHIN: Final = 0.1
+FAILURES: Final = "spanflow.identity.extractor.failures"
 
 _OFF: Final = "off"
 _FIELDS: Final = frozenset({"user_id", "email", "full_name", "session_id", "conversation_id", "source", "team"})
@@ -51,24 +59,53 @@ class HeaderExtractor:
 
 
 class Extractors:
-    """All of them, in order; what a later one knows counts."""
+    """The headers, then functions of the gateway's own in order; what a later one knows counts."""
 
-    def __init__(self, extractors: Sequence[Extractor]) -> None:
-        self._extractors = list(extractors)
+    def __init__(self, headers: HeaderExtractor, within: float = WITHIN) -> None:
+        self._headers = headers
+        self._within = within
+        #: Each with threads of its own: one that hangs takes nothing from the others.
+        self._own: dict[Extractor, BoundedCalls] = {}
+        self._failures: metrics.Counter | None = None
 
     def add(self, extractors: Sequence[Extractor]) -> None:
-        self._extractors.extend(new for new in extractors if new not in self._extractors)
+        for extractor in extractors:
+            self._own.setdefault(extractor, BoundedCalls(self._within))
 
-    def identity(self, scope: Scope) -> Identity:
+    async def identity(self, scope: Scope) -> Identity:
         identity = NOBODY
-        for extractor in self._extractors:
+        try:
+            identity = self._headers(scope) or NOBODY
+        except Exception:
+            say_once("headers", "The identity headers of a request could not be read", exc_info=True)
+        for extractor, call in list(self._own.items()):
             try:
-                found = extractor(scope)
-                if found:
-                    identity = learned(identity, found if isinstance(found, Identity) else _of_mapping(found))
-            except Exception:
+                identity = learned(identity, await call(partial(_asked, extractor), scope))
+            except TimeoutError:
+                self._count("timeout")
+                say_once(
+                    f"slow {extractor!r}",
+                    "The identity extractor %r did not answer in time; requests go on without what it knows",
+                    extractor,
+                )
+            except Exception as why:
+                self._count(type(why).__qualname__)
                 say_once(f"extractor {extractor!r}", "The identity extractor %r failed", extractor, exc_info=True)
         return identity
+
+    def _count(self, reason: str) -> None:
+        if self._failures is None:
+            self._failures = metrics.get_meter(SCOPE).create_counter(
+                FAILURES, "{call}", "Calls of the gateway's own identity extractors that failed or took too long."
+            )
+        self._failures.add(1, {"error.type": reason})
+
+
+def _asked(extractor: Extractor, scope: Scope) -> Identity:
+    found = extractor(scope)
+    if not found:
+        return NOBODY
+    return found if isinstance(found, Identity) else _of_mapping(found)
 
 
 def _of_mapping(found: Mapping[str, object]) -> Identity:
