@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from spanflow.viewer_api import openapi
 from spanflow.viewer_api.asgi.access_log import AccessLogMiddleware
+from spanflow.viewer_api.asgi.compression import Compression
 from spanflow.viewer_api.asgi.dashboard_files import DashboardFiles, built_dashboard
 from spanflow.viewer_api.asgi.error_handler import Mistakes
 from spanflow.viewer_api.asgi.root_path import RootPathMiddleware, root_path_of
@@ -116,6 +117,7 @@ def create_app(
     )
     app.add_middleware(LegacyPrefix)
     app.add_middleware(RootPathMiddleware, path=root_path_of(settings))
+    app.add_middleware(Compression)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(AccessLogMiddleware, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))
     return app
