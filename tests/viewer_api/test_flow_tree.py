@@ -1,10 +1,16 @@
 """One flow as a tree and as a flat list of its spans."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from inline_snapshot import snapshot
 
+from spanflow.span_processors.tree.tree import Outlook
+from spanflow.viewer_api.flows.documents import Flow
+from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
+from spanflow.viewer_api.routes import flow_tree_routes
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.query import script
 from tests.support.viewer_server import RunningViewer
@@ -168,3 +174,35 @@ def test_a_models_call_says_when_its_first_token_came(viewer: RunningViewer, sto
     store(part(1, [span(1), *calls], **of("s1")))
     (root,) = viewer.get(f"/api/v1/flows/{FLOW}/tree")["roots"]
     assert [call.get("first_token_ms") for call in root["children"]] == [120.5, 250.0, 2000.0, None, None]
+
+
+def test_large_trees_are_made_one_at_a_time_and_once_for_all_who_wait(
+    viewer: RunningViewer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flow in (1, 2):
+        store(part(flow, [span(1), *(span(number, 1) for number in range(2, 3001))], **of("s-1")))
+    made: list[str] = []
+    at_once: list[int] = []
+    making = 0
+
+    def counted(flow: Flow, outlook: Outlook) -> FlowTree:
+        nonlocal making
+        making += 1
+        at_once.append(making)
+        made.append(flow.flow_id)
+        try:
+            return tree_of(flow, outlook)
+        finally:
+            making -= 1
+
+    monkeypatch.setattr(flow_tree_routes, "tree_of", counted)
+    paths = [f"/api/v1/flows/{1:032x}/tree"] * 6 + [f"/api/v1/flows/{2:032x}/tree"]
+    with ThreadPoolExecutor(len(paths)) as pool:
+        answers = list(pool.map(viewer.http.get, paths))
+    assert {answer.status_code for answer in answers} == {200}
+    assert [answer.json()["span_count"] for answer in answers] == [3000] * 7
+    assert max(at_once) == 1
+    assert len(made) < len(paths), "what several wait for at the same time is made once"
+    before = len(made)
+    assert viewer.get(paths[0])["span_count"] == 3000
+    assert len(made) == before + 1, "nothing is kept when nobody waits"

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from starlette.requests import HTTPConnection
@@ -22,6 +22,7 @@ from spanflow.viewer_api.auth.remote import remote_address
 from spanflow.viewer_api.auth.route_access import AccessRule
 from spanflow.viewer_api.background.readiness import Readiness
 from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.http.one_at_a_time import OneAtATime
 from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_id, not_signed_in
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.monitoring.watching import Watching
@@ -68,6 +69,8 @@ class Viewer:
     #: Whose word about where a request comes from is believed.
     proxies: ProxyPeers
     clock: Clock = time.time
+    #: The place for the one large tree that is made at a time.
+    large_trees: OneAtATime = field(default_factory=OneAtATime)
 
     async def record_access(
         self,

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -18,6 +19,9 @@ from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
+#: Of trees with more spans one at a time is made: each takes a second of the interpreter and some hundred megabytes,
+#: and others that ask meanwhile would wait as long.
+LARGE_SPANS: Final = 1000
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 
 
@@ -38,13 +42,31 @@ async def flat_flow(request: Request, principal: MayRead, flow_id: str) -> Respo
 
 async def _shown(request: Request, principal: Principal, flow_id: str, write: Callable[[FlowTree], bytes]) -> Response:
     viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    stored = (await viewer.flows.states([flow_id], principal.visible)).get(flow_id)
+    if stored is not None and (stored["span_count"] or 0) > LARGE_SPANS:
+        async with viewer.large_trees.place():
+            flow, outlook = await _read(request, principal, flow_id)
+            if flow.open:
+                return await _written(flow, outlook, write)
+            # Nothing but the flow decides what its tree looks like.
+            make = partial(asyncio.to_thread, lambda: write(tree_of(flow, outlook)))
+            return raw_json_response(await viewer.large_trees.shared((flow, write), make))
+    return await _written(*await _read(request, principal, flow_id), write)
+
+
+async def _written(flow: Flow, outlook: Outlook, write: Callable[[FlowTree], bytes]) -> Response:
+    return raw_json_response(await asyncio.to_thread(lambda: write(tree_of(flow, outlook))))
+
+
+async def _read(request: Request, principal: Principal, flow_id: str) -> tuple[Flow, Outlook]:
+    """The flow, after the look at it was written down, and what is known beside it."""
+    viewer = viewer_of(request)
     flow = await flow_reader(viewer, principal).one(flow_id)
     if flow is None:
         await viewer.missed(request, "flow_read", flow_id)
         raise Problem(404, "flow_not_found", "There is no flow with this id.")
     await viewer.record_access(request, "flow_read", user_id=flow.user_id, target=flow_id)
-    outlook = await _outlook(viewer, flow)
-    return raw_json_response(await asyncio.to_thread(lambda: write(tree_of(flow, outlook))))
+    return flow, await _outlook(viewer, flow)
 
 
 async def _outlook(viewer: Viewer, flow: Flow) -> Outlook:
@@ -55,7 +77,7 @@ async def _outlook(viewer: Viewer, flow: Flow) -> Outlook:
     now_ns = int(viewer.clock() * NS_PER_S)
     alive: set[str] | None
     try:
-        alive = await viewer.redis_flows.alive(open_processes(flow))
+        alive = await viewer.redis_flows.alive(await asyncio.to_thread(open_processes, flow))
     except REDIS_ERRORS:
         alive = None
     return Outlook(now_ns=now_ns, alive=alive, usual_p95_ns=viewer.hub.surroundings.usual_p95_ns())

@@ -47,6 +47,7 @@ SELECT {_WHOLE} FROM {{s}}.flow_by_id($1) WHERE $2::text[] IS NULL OR user_id = 
 _STATES: Final = """
 SELECT flow_id, complete, outcome, completed_at, span_count
 FROM unnest($1::text[]) AS wanted (id) CROSS JOIN LATERAL {s}.flow_by_id(wanted.id)
+WHERE $2::text[] IS NULL OR user_id = ANY($2)
 """
 #: Flows of one user that are looked at to find the newest sessions.
 _FLOWS_PER_SESSION: Final = 50
@@ -64,11 +65,11 @@ class FlowStore:
         )
         return rows
 
-    async def states(self, flow_ids: Collection[str]) -> dict[str, Row]:
-        """What is stored of these flows, without their documents."""
+    async def states(self, flow_ids: Collection[str], visible: Collection[str] | None = None) -> dict[str, Row]:
+        """What is stored of these flows, without their documents; of users in `visible` only, None being everybody."""
         if not flow_ids:
             return {}
-        return {row["flow_id"]: row for row in await self._database.fetch(_STATES, list(flow_ids))}
+        return {row["flow_id"]: row for row in await self._database.fetch(_STATES, list(flow_ids), _listed(visible))}
 
     async def of_session(self, session_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
         """Whole flows of one session, oldest first; of users in `visible` only, None being everybody."""
