@@ -2,7 +2,7 @@
 
 from inline_snapshot import snapshot
 
-from tests.support.flow_parts import NOON, part, span
+from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.query import script
 from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import Store, of
@@ -110,3 +110,26 @@ def test_limits_are_capped(viewer: RunningViewer, postgres_dsn: str) -> None:
     assert len(viewer.get("/api/v1/monitoring/flows/7?limit=1000000")["flows"]) == 200
     assert len(viewer.get("/api/v1/flows?limit=1000000")["flows"]) == 200
     assert len(viewer.get("/api/v1/flows/user/7/sessions?limit=1000000")["sessions"]) == 200
+
+
+def test_sorted_pages_hold_once_what_does_not_change_while_others_do(
+    viewer: RunningViewer, store: Store, postgres_dsn: str
+) -> None:
+    for number in range(1, 41):
+        store(part(number, [span(1, end_ns=NOON + number * 10 * MS)], **of("s1")))
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = viewer.get(f"/api/v1/flows?sort=duration&limit=5{cursor}")
+        found += [flow["flow_id"] for flow in page["flows"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+        # Every fourth flow moves: one half to the front, where pages were read already, the other to the end.
+        script(
+            postgres_dsn,
+            "UPDATE omni2.interaction_flows SET duration_ms = CASE WHEN duration_ms::int % 80 = 0 "
+            "THEN duration_ms + 100000 ELSE duration_ms / 100000 END WHERE duration_ms::int % 40 = 0",
+        )
+    still = [f"{number:032x}" for number in range(40, 0, -1) if number % 4]
+    assert [flow_id for flow_id in found if flow_id in still] == still
