@@ -21,7 +21,11 @@ demo: env web ## Start everything with an example gateway and its traffic, and p
 
 .PHONY: test
 test: env web chromium ## Run the test suite (at most 10 minutes on 2 cores)
-	@$(BIN)/pytest -m "not long" $(ARGS)
+	@$(BIN)/pytest -m "not long and not chaos" $(ARGS)
+
+.PHONY: chaos
+chaos: env ## Faults × loads against a real gateway, with exact accounting (15 minutes; SEED and PAIRS choose)
+	@CHAOS_SEED='$(SEED)' CHAOS_PAIRS='$(PAIRS)' $(BIN)/pytest tests/chaos -m chaos -o faulthandler_timeout=600 $(ARGS)
 
 .PHONY: test-long
 test-long: env web chromium ## Run what takes minutes or needs unusual servers; says what this machine cannot run
