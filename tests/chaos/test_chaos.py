@@ -108,7 +108,8 @@ def chaos(stack: Stack, log: Path, faults: tuple[Fault, ...], load: Load) -> str
         assert longest < QUICK, "no request waits for a server"
         if not any(fault.empties_redis for fault in faults):
             mirrored = flows_of(stack.redis.url, USER)
-            assert len(mirrored) == min(len(asker.flows), INDEX_LENGTH)
+            # Trimmed once a minute.
+            assert len(mirrored) >= min(len(asker.flows), INDEX_LENGTH)
             assert set(mirrored) <= set(asker.flows)
             assert all(set(ended_names(events)) == WHOLE for events in mirrored.values())
         number = len(asker.flows)
