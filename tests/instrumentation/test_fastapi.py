@@ -130,6 +130,15 @@ def test_an_unchanged_gateway_gives_one_tree_per_request(started: Start) -> None
     )
 
 
+def test_the_team_comes_with_a_header_of_a_trusted_peer(started: Start) -> None:
+    recorded = started()
+    with serving(gateway()) as address:
+        httpx.get(f"http://{address}/ask/ann", headers={"X-User-Id": "7", "X-User-Team": "research"})
+    (root,) = [span.attributes or {} for span in recorded.spans if span.parent is None]
+    assert (root["user.id"], root["user.team"]) == ("7", "research")
+    assert not any("user.team" in (span.attributes or {}) for span in recorded.spans if span.parent is not None)
+
+
 @with_own_tracing
 def test_fastapis_own_tracing_is_used_when_the_instrumentation_is_off(
     started: Start, monkeypatch: pytest.MonkeyPatch
