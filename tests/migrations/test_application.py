@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from spanflow.migrations.roles import grants
 from spanflow.migrations.run import downgrade, upgrade
 from tests.support.own_trackers import TABLES, Synchronous, event
 from tests.support.query import query, script, value
@@ -272,3 +273,26 @@ def test_only_one_spanflow_is_connected_with_an_application(application: Synchro
         upgrade(application.dsn, "second")
     upgrade(application.dsn, "second", legacy_schema="")
     everything(application)
+
+
+@pytest.mark.parametrize("schema", [OURS, "omni2"])
+def test_a_viewers_role_needs_no_right_of_the_applications(empty_postgres_dsn: str, schema: str) -> None:
+    script(empty_postgres_dsn, TABLES)
+    application = Synchronous(empty_postgres_dsn)
+    upgrade(empty_postgres_dsn, schema, adopt=True)
+    script(empty_postgres_dsn, "CREATE ROLE watcher")
+    try:
+        script(empty_postgres_dsn, grants(schema, viewer="watcher"))
+        script(
+            empty_postgres_dsn,
+            f"""
+            SET ROLE watcher;
+            INSERT INTO {schema}.omni2_config (config_key, config_value, description, is_active)
+                VALUES ('monitor_user_1', '{{"expires_at": 9999999999}}', 'Watched user', true)
+                ON CONFLICT (config_key) DO UPDATE SET config_value = excluded.config_value, is_active = true;
+            SELECT * FROM {schema}.omni2_config WHERE is_active FOR UPDATE;
+            """,
+        )
+        assert application.watched() == {1: 9999999999}
+    finally:
+        script(empty_postgres_dsn, "DROP OWNED BY watcher; DROP ROLE watcher")

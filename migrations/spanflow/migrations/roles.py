@@ -20,6 +20,7 @@ _VIEWER = """\
 -- {role}: the viewer. Reads all, archives what a dead gateway left, deletes nothing; appends to the audit log only.
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role};
 GRANT INSERT, UPDATE ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.user_directory,
     {schema}.omni2_config TO {role};
