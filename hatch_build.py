@@ -100,10 +100,12 @@ class Dashboard:
     def _digest(self) -> str:
         digest = hashlib.sha256()
         for path in self._sources():
-            digest.update(str(path.relative_to(self.web)).encode() + b"\0" + path.read_bytes() + b"\0")
+            digest.update(os.path.relpath(path, self.web).encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()
 
     def _sources(self) -> Iterator[Path]:
+        # The signs of states, which the terminal shows as well.
+        yield self.web.parent / "spanflow" / "cli" / "terminal" / "states.json"
         for folder, folders, files in os.walk(self.web):
             folders[:] = sorted(name for name in folders if name not in {"node_modules", "dist", "coverage"})
             for name in sorted(files):

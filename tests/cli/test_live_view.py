@@ -6,7 +6,8 @@ from typing import Any
 from inline_snapshot import snapshot
 
 from spanflow.cli.terminal.live_view import Flows, LineView, TreeView
-from spanflow.cli.terminal.wording import Paint
+from spanflow.cli.terminal.tree_lines import Style, tree_lines
+from spanflow.cli.terminal.wording import Paint, width
 
 PLAIN = Paint(on=False)
 
@@ -37,7 +38,7 @@ def test_a_step_that_is_slow_or_lost_says_so_until_it_has_ended() -> None:
     assert [" ".join(line.split()) for line in drawn] == snapshot(
         [
             "└─ ● tool_call list 5.00 s",
-            "└─ ● tool_call list slow 5.00 s",
+            "└─ ◐ tool_call list slow 5.00 s",
             "└─ ? tool_call list lost 5.00 s",
             "└─ ● tool_call list 5.00 s",
             "└─ ✓ tool_call list 2.0 ms",
@@ -52,3 +53,22 @@ def test_lines_of_several_flows_keep_the_order_in_which_they_came() -> None:
     ids = [f"{number:032x}" for number in (5, 3, 9, 1, 7)]
     flows.take({"type": "events", "user_id": 7, "events": [event("end", id, id[-8:], name=id[-1]) for id in ids]})
     assert [line.split()[-3] for line in lines] == ["5", "3", "9", "1", "7"]
+
+
+def test_a_narrow_terminal_shows_what_every_step_of_a_deep_tree_is_called() -> None:
+    rows = [
+        {"node_id": str(depth), "depth": depth, "state": "ended", "name": f"step {depth}", "event_type": "span"}
+        | {"start_ns": "0", "end_ns": "1000000", "outcome": "ok"}
+        for depth in range(60)
+    ]
+    lines = list(tree_lines(rows, Style(PLAIN, 59)))
+    assert all(width(line) <= 59 for line in lines)
+    assert [line.rstrip() for line in (lines[0], lines[2], lines[8], lines[9], lines[59])] == snapshot(
+        [
+            "✓ step 0                                           1.0 ms",
+            "   └─ ✓ step 2                                     1.0 ms",
+            "                     └─ ✓ step 8                   1.0 ms",
+            "                        └─ ✓ step 9                1.0 ms",
+            "                     (59) ✓ step 59                1.0 ms",
+        ]
+    )

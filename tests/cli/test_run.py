@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.support.spanflow_command import spanflow
 
+BESIDE_PYTHON = Path(sys.executable).parent
 TELL = "import json, os, sys; print(json.dumps([sys.argv[1:], {k: os.environ.get(k) for k in sys.argv[1].split()}]))"
 TELL_TRACING = (
     "from opentelemetry import trace; print([type(p).__name__ for p in "
@@ -54,9 +55,23 @@ def test_its_exit_code_is_the_commands(tmp_path: Path) -> None:
 
 def test_a_command_that_is_not_there_or_not_given_is_said_so() -> None:
     assert spanflow("run").stderr == "spanflow: say what to run, for example: spanflow run -- uvicorn app:app\n"
-    assert (
-        spanflow("run", "--", "no-such-gateway").stderr == "spanflow: there is no program 'no-such-gateway' on PATH.\n"
-    )
+    missing = spanflow("run", "--", "no-such-gateway").stderr
+    assert missing == f"spanflow: there is no program 'no-such-gateway' on PATH, nor in {BESIDE_PYTHON}.\n"
+
+
+def test_programs_beside_our_own_python_are_found_though_its_environment_is_not_active(tmp_path: Path) -> None:
+    done = spanflow("run", "--", "uvicorn", "--version", SPANFLOW_DATA_DIR=str(tmp_path), PATH="/usr/bin:/bin")
+    assert done.stdout.startswith("Running uvicorn "), done.stderr
+
+
+def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
+    """`litellm --config x` and `gunicorn --config x` are what people write."""
+    tell = "import sys; print(sys.argv[1:])"
+    program = tmp_path / "gateway"
+    program.write_text(f"#!{sys.executable}\n{tell}\n")
+    program.chmod(0o755)
+    done = spanflow("run", "--", str(program), "--config", "x", "--version", SPANFLOW_DATA_DIR=str(tmp_path))
+    assert done.stdout == "['--config', 'x', '--version']\n", done.stderr
 
 
 def test_a_mistake_in_a_viewers_setting_does_not_untrace_a_gateway(tmp_path: Path) -> None:

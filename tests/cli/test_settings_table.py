@@ -1,5 +1,6 @@
 """`spanflow settings`: every setting, what it is now, and never a secret."""
 
+import json
 from dataclasses import MISSING
 
 from inline_snapshot import snapshot
@@ -62,3 +63,20 @@ def test_every_default_can_be_set_as_it_is_shown() -> None:
             if value != row.default:
                 refused[row.metadata["env"]] = (text, value)
     assert refused == {}
+
+
+def test_settings_are_found_by_words_and_printed_for_programs() -> None:
+    found = spanflow("settings", "retention", "DAYS", SPANFLOW_AUDIT_RETENTION_DAYS="30")
+    names = [line.split()[0] for line in found.stdout.splitlines() if line.startswith("  SPANFLOW_")]
+    assert names == snapshot(
+        ["SPANFLOW_FLOW_RETENTION_DAYS", "SPANFLOW_ACTIVITY_RETENTION_DAYS", "SPANFLOW_AUDIT_RETENTION_DAYS"]
+    )
+    rows = [
+        json.loads(line) for line in spanflow("settings", "--json", SPANFLOW_VIEWER_TOKEN="x" * 20).stdout.splitlines()
+    ]
+    assert len(rows) == len(all_rows())
+    (token,) = [row for row in rows if row["name"] == "SPANFLOW_VIEWER_TOKEN"]
+    assert (token["set"], token["value"]) == (True, None)
+    nothing = spanflow("settings", "no-such-word")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert nothing.stderr == "spanflow: no setting has the words 'no-such-word'.\n"

@@ -109,10 +109,61 @@ def test_flows_are_listed_by_filters(here: dict[str, str], stored: None) -> None
     done = spanflow("flows", "--user", "7", "--tool", "nothing", **here)
     assert (done.stdout, done.stderr) == ("", "No flow matches.\n")
     done = spanflow("flows", "--user", "7", "--until", "2026-03-01", **here)
-    assert done.stdout == snapshot(
-        "✓ 2026-03-01 11:00:00  0af7651916cd43dd8448eb211c80319c  user 7  ok  1.23 s  POST /ask\n"
-    )
+    assert done.stdout == snapshot("""\
+  BEGAN                FLOW                              USER                 OUTCOME  TOOK    REQUEST    TOOLS  REASON
+✓ 2026-03-01 11:00:00  0af7651916cd43dd8448eb211c80319c  trinity@example.com  ok       1.23 s  POST /ask
+""")
     assert [flow["flow_id"] for flow in lines_of(spanflow("flows", "--json", **here))] == [f"{FLOW:032x}"]
+
+
+def test_an_id_may_be_shortened(here: dict[str, str], stored: None, redis_url: str) -> None:
+    whole = spanflow("show", f"{FLOW:032x}", **here)
+    assert spanflow("show", f"{FLOW:032x}"[:8], **here).stdout == whole.stdout
+    assert [flow["flow_id"] for flow in lines_of(spanflow("flows", "--id", "0AF765", "--json", **here))] == [
+        f"{FLOW:032x}"
+    ]
+    with FlowWriter(redis_url, flow_id=f"{FLOW + 1:032x}") as other:
+        other.start("root", name="another one")
+        done = spanflow("show", f"{FLOW:032x}"[:8], **here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("spanflow: several flows begin with 0af76519: ")
+    assert "give the first 6 to 32 hexadecimal digits" in spanflow("flows", "--id", "0af", **here).stderr
+
+
+def test_a_failed_span_is_no_success_and_says_why(here: dict[str, str], postgres_dsn: str, tmp_path: Path) -> None:
+    times: dict[str, Any] = {"start_ns": ELEVEN, "end_ns": ELEVEN + MS}
+    failed: dict[str, Any] = {"status": "error", "status_message": "the model is overloaded", **times}
+    answered: dict[str, Any] = {"kind": "server", "attributes": {"http.response.status_code": 500}, **times}
+    spans = [
+        span(1, None, event_type="span", name="POST /ask", **answered),
+        span(2, 1, event_type="span", name="POST api.example.com", **failed),
+        span(
+            3,
+            1,
+            event_type="block_check",
+            name="block_check",
+            outcome="denied",
+            attributes={"flow.denied.reason": "too many requests"},
+            **times,
+        ),
+    ]
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        deliver(archives.make(), part(FLOW, spans, identity=Identity("7")))
+    shown = spanflow("show", f"{FLOW:032x}", **here).stdout.split("\n\n")[1]
+    assert shown == snapshot("""\
+✕ POST /ask  error: HTTP 500                                                                                    1.0 ms
+├─ ✕ POST api.example.com  error: the model is overloaded                                                       1.0 ms ◆
+└─ ⊘ block_check  denied: too many requests                                                                     1.0 ms\
+""")
+
+
+def test_times_may_be_said_as_people_do(here: dict[str, str], redis_url: str) -> None:
+    with FlowWriter(redis_url) as flow:
+        flow.start("root", name="just now")
+        for since, found in (("yesterday", 1), ("today", 1), ("2h", 1), ("3d", 1), ("0s", 1)):
+            assert len(lines_of(spanflow("flows", "--since", since, "--json", **here))) == found
+        assert lines_of(spanflow("flows", "--until", "1h", "--json", **here)) == []
+    assert "write a time like" in spanflow("flows", "--since", "the day before", **here).stderr
 
 
 def test_it_is_said_when_nobody_knows_what_runs(
@@ -163,12 +214,14 @@ def test_users_are_watched_listed_and_not_watched_any_more(here: dict[str, str])
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"Watched until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: 7, neo\n", done.stdout)
     listed = spanflow("monitor", "list", **here).stdout
-    assert re.search(r"^7 +.* until .* by operator +ticket 4711$", listed, re.M)
+    assert re.match(r"USER +NAME +ENDS +BY +REASON\n", listed)
+    assert re.search(r"^7 +.*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +operator +ticket 4711$", listed, re.M)
     assert [user["user_id"] for user in lines_of(spanflow("monitor", "list", "--json", **here))] == [7, "neo"]
-    assert spanflow("monitor", "disable", "neo", **here).stdout == "Not watched any more: neo\n"
+    done = spanflow("monitor", "disable", "neo", "nemo", **here)
+    assert (done.stdout, done.stderr) == ("No longer watched: neo\n", "Was not watched: nemo\n")
     answer = lines_of(spanflow("monitor", "disable", "7", "--json", **here))
     assert answer == [{"status": "disabled", "user_ids": [7], "live": True}]
-    assert spanflow("monitor", "list", **here).stderr == "Nobody is watched.\n"
+    assert spanflow("monitor", "list", **here).stderr == "No user is watched.\n"
 
 
 # -- what runs ---------------------------------------------------------------------------------------------------------
@@ -184,6 +237,16 @@ def test_a_pipe_gets_a_line_per_step(here: dict[str, str], viewer: RunningViewer
         )
         with FlowWriter(redis_url, "8") as other:
             other.start("root", name="GET /other")
+            other.start("block", "root", "block_check", name="block_check")
+            other.end(
+                "block",
+                "root",
+                "block_check",
+                name="block_check",
+                outcome="denied",
+                attributes={"flow.denied.reason": "no credit"},
+            )
+            assert "denied: no credit\n" in tail.wait_for("no credit\n")
             other.end("root", name="GET /other", outcome="denied")
             assert "⊘ user 8" in tail.wait_for("GET /other")
         assert tail.end(signal.SIGINT) == 130
@@ -270,7 +333,11 @@ def test_an_id_that_is_not_there_is_said(here: dict[str, str]) -> None:
     assert spanflow("tail", **here).returncode == 2
     assert spanflow("monitor", "enable", **here).returncode == 2
     refused = spanflow("tail", "--user", "7", **here)
-    assert (refused.returncode, refused.stderr) == (1, "spanflow: This user is not watched: say why you look.\n")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "spanflow: This user is not watched: say why you look. "
+        "Give one with --reason, such as --reason 'ticket 4711'.\n"
+    )
 
 
 def test_the_token_may_stand_in_a_file_and_never_on_the_command_line(

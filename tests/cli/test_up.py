@@ -5,8 +5,10 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import asyncpg
@@ -15,7 +17,7 @@ import pytest
 
 from spanflow.cli import launcher
 from tests.support.poll import eventually
-from tests.support.ports import accepts
+from tests.support.ports import accepts, free_port
 from tests.support.spanflow_command import processes_of, running, spanflow
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for leftovers in /proc")
@@ -70,16 +72,59 @@ def test_its_link_signs_in_once_other_commands_find_it_and_ctrl_c_stops_all_of_i
             assert signed_in.is_success, signed_in.text
             assert browser.get("api/v1/monitoring/list").json() == {"monitored_users": []}
             assert not browser.post("api/v1/session", json={"code": code}, headers=headers).is_success
+        # A fresh link for another browser, from another terminal.
+        opened = spanflow("open", "--print", **settings)
+        another, _, second_code = link_in(f"Open {opened.stdout}")
+        assert (opened.returncode, another) == (0, address)
+        assert len(second_code) < 80
+        with httpx.Client(base_url=address) as browser:
+            signed_in = browser.post("api/v1/session", json={"code": second_code}, headers=headers)
+            assert signed_in.is_success, signed_in.text
         # Commands on this machine find the viewer, and may sign in, by the data directory; and they find the servers.
-        assert spanflow("monitor", "list", **settings).stderr == "Nobody is watched.\n"
+        assert spanflow("monitor", "list", **settings).stderr == "No user is watched.\n"
         migrated = spanflow("migrate", **settings)
-        assert (migrated.returncode, migrated.stdout) == (0, "Schema omni2: revision 0002.\n"), migrated.stderr
+        assert migrated.returncode == 0, migrated.stderr
+        assert migrated.stdout.startswith("Schema omni2: revision ")
         second = spanflow("up", **settings)
         assert second.returncode == 1
         assert f"{data} is in use by process {up.process.pid} (spanflow up, since " in second.stderr
         assert up.end(signal.SIGINT) == 0
         assert up.said.splitlines()[-3:] == ["  stopped viewer", "  stopped Redis", "  stopped PostgreSQL"]
     assert nothing_is_left(data, port)
+
+
+def test_a_restart_signs_nobody_out_and_commands_find_it_without_settings(
+    data: Path, settings: dict[str, str], tmp_path: Path
+) -> None:
+    home = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_DATA_HOME": str(tmp_path / "data"), "SPANFLOW_DATA_DIR": ""}
+    port = free_port()
+    with httpx.Client() as browser:
+        for start in ("first", "second"):
+            with running(
+                "up", "--port", str(port), settings={**settings, "XDG_STATE_HOME": home["XDG_STATE_HOME"]}
+            ) as up:
+                address, _, code = link_in(up.wait_for("#code="))
+                assert address == f"http://127.0.0.1:{port}/"
+                if start == "first":
+                    headers = {"origin": address.rstrip("/")}
+                    assert browser.post(f"{address}api/v1/session", json={"code": code}, headers=headers).is_success
+                assert browser.get(f"{address}api/v1/session").json()["name"] == "operator"
+                # Another terminal, in which nobody has set the data directory.
+                assert spanflow("monitor", "list", **home).stderr == "No user is watched.\n"
+                assert up.end(signal.SIGINT) == 0
+    assert "cannot be reached" in spanflow("monitor", "list", **home).stderr
+    assert (data / "viewer-token").stat().st_mode & 0o777 == 0o600
+
+
+def test_it_says_why_it_takes_another_port(settings: dict[str, str], data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 8600)) if not accepts(8600) else nullcontext():
+        with running("up", settings=settings) as up:
+            up.wait_for("#code=")
+            assert "port 8600 is taken by another program" in up.said
+            assert up.end(signal.SIGINT) == 0
+        refused = spanflow("up", "--port", "8600", **settings)
+        assert refused.returncode == 1
+        assert "the viewer cannot listen on 127.0.0.1, port 8600" in refused.stderr
 
 
 def test_after_a_kill_the_next_start_finds_everything_and_no_orphan(data: Path, settings: dict[str, str]) -> None:

@@ -17,6 +17,8 @@ def checkout(root: Path, build: str) -> Dashboard:
     web = root / "viewer_api" / "web"
     web.mkdir(parents=True)
     (root / "viewer_api" / "spanflow" / "viewer_api").mkdir(parents=True)
+    (root / "viewer_api" / "spanflow" / "cli" / "terminal").mkdir(parents=True)
+    (root / "viewer_api" / "spanflow" / "cli" / "terminal" / "states.json").write_text("{}")
     (web / "page.html").write_text("<div id=root></div>")
     (web / "package.json").write_text(json.dumps({"name": "page", "version": "1.0.0", "scripts": {"build": build}}))
     lock = {"name": "page", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "page"}}}
@@ -31,6 +33,8 @@ def test_it_is_built_once_and_again_when_a_source_changes(tmp_path: Path) -> Non
     (dashboard.web / "page.html").write_text("<div id=other></div>")
     assert dashboard.build()
     assert (dashboard.output / "index.html").read_text() == "<div id=other></div>"
+    (dashboard.web.parent / "spanflow" / "cli" / "terminal" / "states.json").write_text('{"ok": {"sign": "+"}}')
+    assert dashboard.build()
 
 
 @pytest.mark.parametrize("build", ["true", f"mkdir -p {SCRIPT} && cp page.html {SCRIPT}/index.html"])

@@ -297,7 +297,7 @@ async def test_no_socket_opens_without_a_sign_in(viewer: RunningViewer, caplog: 
 
 async def turned_away(viewer: RunningViewer, path: str) -> None:
     for first in ('{"type": "auth", "token": "wrong"}', '{"type": "subscribe", "user_id": 7}', "no json", "[]"):
-        async with websockets.connect(f"{viewer.ws}/api/v1/{path}?token={TOKEN}") as socket:
+        async with websockets.connect(f"{viewer.ws}/api/v1/{path}") as socket:
             await socket.send(first)
             assert "not_signed_in" in str(await asyncio.wait_for(socket.recv(), 5))
             await asyncio.wait_for(socket.wait_closed(), 5)

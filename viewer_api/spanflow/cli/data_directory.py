@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from spanflow.span_processors.spool.private_folder import make_private_folder
 _LONGEST_SOCKET_FOLDER = 80
 #: Holds the token of the viewer that runs: nobody but its user may read it.
 _VIEWER = "viewer.json"
+#: Likewise the token that the viewer of `spanflow up` has at every start.
+_TOKEN = "viewer-token"
+_SHORTEST_TOKEN = 32
 
 
 class DataDirectoryInUse(Problem):
@@ -96,6 +100,10 @@ class DataDirectory:
         finally:
             os.close(descriptor)
 
+    def is_owned(self) -> bool:
+        """Whether its owner, such as a `spanflow up`, is running."""
+        return self._owner() is not None
+
     def published(self) -> dict[str, str]:
         """The settings that the present owner offers to other commands; empty when nobody owns it."""
         owner = self._owner()
@@ -122,6 +130,24 @@ class DataDirectory:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+    def kept_token(self) -> str:
+        """The viewer's access token of this data directory, made at the first start."""
+        self.create()
+        path = self.path / _TOKEN
+        try:
+            token = path.read_text(encoding="ascii").strip()
+            if len(token) >= _SHORTEST_TOKEN:
+                return token
+        except (OSError, UnicodeDecodeError):
+            pass
+        token = secrets.token_urlsafe(32)
+        # A name of its own until it is complete: a start at the same moment must not read half of it.
+        descriptor, partial = tempfile.mkstemp(prefix=f".{_TOKEN}-", dir=self.path)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(token)
+        os.replace(partial, path)
+        return token
 
     def viewer(self) -> tuple[str, str] | None:
         """Address and token of the viewer that the present owner runs; None when there is none, or it is not for us."""

@@ -13,6 +13,7 @@ from spanflow.cli.commands import (
     flows,
     migrate,
     monitor,
+    open,
     retention,
     run,
     serve,
@@ -29,6 +30,7 @@ from spanflow.span_processors.setting_table import SettingsError
 
 COMMANDS: tuple[Command, ...] = (
     up.COMMAND,
+    open.COMMAND,
     run.COMMAND,
     serve.COMMAND,
     tail.COMMAND,

@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field
 from typing import Any, Final
 
@@ -22,16 +22,45 @@ the message names each mistake and what to write instead. A mistake in a variabl
 """
 
 
-def plain(environ: Mapping[str, str]) -> str:
-    """For the terminal: what is set stands out, and a secret is never shown."""
+def plain(environ: Mapping[str, str], words: Sequence[str] = ()) -> str:
+    """For the terminal: what is set stands out, and a secret is never shown. With `words`, only rows that have them."""
     lines: list[str] = []
     for role in roles():
         for section, rows in _sections(role):
-            lines += ["", f"{role.title}: {section}".upper()]
-            for row in rows:
+            wanted = [row for row in rows if _has(row, words)]
+            if wanted:
+                lines += ["", f"{role.title}: {section}".upper()]
+            for row in wanted:
                 lines.append(f"  {row.metadata['env']} = {_present(row, environ)}")
                 lines += textwrap.wrap(_help(row), 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines).strip("\n")
+
+
+def records(environ: Mapping[str, str], words: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """The same for programs. A secret's value is null; `set` says whether there is one."""
+    for role in roles():
+        for section, rows in _sections(role):
+            for row in rows:
+                if not _has(row, words):
+                    continue
+                name, also, secret = row.metadata["env"], row.metadata["also"], row.metadata["secret"]
+                source = next((each for each in (name, also) if each and environ.get(each, "").strip()), None)
+                value = environ[source] if source else _default(row)
+                yield {
+                    "name": name,
+                    "role": role.title,
+                    "section": section,
+                    "set": source is not None,
+                    "from": source,
+                    "value": None if secret else value,
+                    "default": _default(row),
+                    "help": row.metadata["help"],
+                }
+
+
+def _has(row: "Field[Any]", words: Sequence[str]) -> bool:
+    text = f"{row.metadata['env']} {row.metadata['also']} {row.metadata['help']}".lower()
+    return all(word.lower() in text for word in words)
 
 
 def markdown() -> str:

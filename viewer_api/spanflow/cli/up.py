@@ -20,6 +20,7 @@ from spanflow.cli.embedded_postgres import EmbeddedPostgres
 from spanflow.cli.embedded_redis import EmbeddedRedis
 from spanflow.cli.ports import LOOPBACK, listener
 from spanflow.cli.problem import Problem
+from spanflow.cli.running_stack import note_running
 from spanflow.cli.stop_signals import StopSignals
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Up:
             running = Running(self._settings.viewer_host, opened.getsockname()[1], token, servers)
             self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, running, opened)
         self._started.enter_context(self._directory.viewer_offered(running.address, token))
+        note_running(self._directory.path, self._environ)
         if demo is not None:
             self._start_demo(demo, environ, running)
         return running
@@ -177,7 +179,11 @@ class Up:
         except OSError as why:
             if self._environ.get("SPANFLOW_VIEWER_PORT", "").strip() or why.errno != errno.EADDRINUSE:
                 raise Problem(f"the viewer cannot listen on {host}, port {wanted}: {why.strerror}.") from None
-            return listener(host, 0)
+            opened = listener(host, 0)
+            self._console.note(
+                f"  port {wanted} is taken by another program; the viewer takes a free one (choose: --port)"
+            )
+            return opened
 
     def _step(self, name: str, start: Callable[[], None], detail: str) -> None:
         began = time.monotonic()

@@ -3,8 +3,10 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from spanflow.cli.command import Arguments, Command
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 
 #: The most that a viewer gives at once.
 _PAGE = 200
+_HEAD = ("BEGAN", "FLOW", "USER", "OUTCOME", "TOOK", "REQUEST", "TOOLS", "REASON")
 #: Filters of the API, and how the command calls them.
 _FILTERS = {
+    "id": ("--id", "only flows whose id begins so (6 digits or more)"),
     "user_id": ("--user", "only flows of this user id"),
     "user": ("--person", "only flows of people with this part of an e-mail address or name"),
     "session_id": ("--session", "only flows of this session"),
@@ -34,8 +38,8 @@ _FILTERS = {
     "model": ("--model", "only flows that asked this model"),
     "min_duration_ms": ("--min-ms", "only flows that took so many milliseconds at least"),
     "q": ("--search", "words of names, messages and recorded attributes"),
-    "since": ("--since", "flows of this moment or later: ISO 8601, or a date"),
-    "until": ("--until", "flows up to this moment, or to the end of this date"),
+    "since": ("--since", "flows of this moment or later: yesterday, today, 2h, 3d, a date or ISO 8601"),
+    "until": ("--until", "flows up to this moment, or to the end of this date; written likewise"),
     "sort": ("--sort", "newest (as if left out), duration, tokens or cost"),
 }
 
@@ -51,10 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.terminal.where import client
-    from spanflow.cli.terminal.wording import MARKS, padded, paint_for, width
+    from spanflow.cli.terminal.wording import MARKS, paint_for, stated_time, table
 
     limit = max(1, arguments.limit)
+    now = datetime.now(UTC)
     filters = {name: getattr(arguments, name) for name in _FILTERS}
+    filters |= {name: stated_time(filters[name], now) for name in ("since", "until")}
     found = _found(client(arguments, os.environ, console), filters, limit, console)
     shown = [flow for flow, _ in zip(found, range(limit), strict=False)]
     if arguments.json:
@@ -65,12 +71,12 @@ def run(arguments: Arguments, console: Console) -> int:
         console.note("No flow matches.")
         return 0
     paint = paint_for(sys.stdout)
-    rows = [_row(flow) for flow in shown]
-    widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for flow, row in zip(shown, rows, strict=True):
+    columns = shutil.get_terminal_size().columns - 3 if sys.stdout.isatty() else None
+    head, *lines = table(_HEAD, [_row(flow, now) for flow in shown], columns=columns)
+    console.result("  " + paint(head, "dim"))
+    for flow, line in zip(shown, lines, strict=True):
         mark, colour = MARKS.get("running" if flow.get("open") else str(flow.get("outcome")), ("·", "dim"))
-        line = "  ".join(padded(text, columns) for text, columns in zip(row, widths, strict=True))
-        console.result(f"{paint(mark, colour)} {line}".rstrip())
+        console.result(f"{paint(mark, colour)} {line}")
     return 0
 
 
@@ -89,16 +95,17 @@ def _found(
             return
 
 
-def _row(flow: dict[str, Any]) -> list[str]:
-    from spanflow.cli.terminal.wording import clean, cut, duration, moment
+def _row(flow: dict[str, Any], now: datetime) -> list[str]:
+    from spanflow.cli.terminal.wording import ago, clean, cut, duration
     from spanflow.span_processors.tree.tree import NS_PER_MS
 
     took = flow.get("duration_ms")
-    said = flow.get("denied_gate") or flow.get("error_message") or flow.get("outcome_reason") or ""
+    user = flow.get("email") or flow.get("full_name") or flow.get("user_id")
+    said = flow.get("denied_gate") or flow.get("error_message") or ""
     return [
-        moment(flow.get("started_at")),
+        ago(flow.get("started_at"), now),
         clean(flow["flow_id"]),
-        "user " + clean(flow["user_id"]) if flow.get("user_id") is not None else "no user",
+        "–" if user is None else cut(clean(user), 32),
         "running" if flow.get("open") else clean(flow.get("outcome") or ""),
         "" if took is None else duration(int(took * NS_PER_MS)),
         cut(clean(flow.get("name") or ""), 40),

@@ -3,12 +3,15 @@
 import argparse
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.problem import WrongUse
 from spanflow.span_processors.ids import IdError, as_id
+
+if TYPE_CHECKING:
+    from spanflow.cli.terminal.client import ViewerClient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +41,13 @@ def run(arguments: Arguments, console: Console) -> int:
     if arguments.action == "list":
         _list(viewer.get("/api/v1/monitoring/list"), arguments.json, console)
         return 0
-    answer = viewer.post(f"/api/v1/monitoring/{arguments.action}", _body(arguments))
+    body = _body(arguments)
+    idle = _not_watched(viewer, body["user_ids"]) if arguments.action == "disable" else []
+    answer = viewer.post(f"/api/v1/monitoring/{arguments.action}", body)
     if arguments.json:
         console.result(json.dumps(answer, ensure_ascii=False))
     else:
-        _tell(arguments.action, answer, console)
+        _tell(arguments.action, answer, idle, console)
     return 0
 
 
@@ -67,7 +72,13 @@ def _ids(users: list[str]) -> list[str]:
         raise WrongUse(f"a user's id {why}.") from None
 
 
-def _tell(action: str, answer: dict[str, Any], console: Console) -> None:
+def _not_watched(viewer: "ViewerClient", users: list[str]) -> list[str]:
+    """Those of `users` who are not watched now: a misspelt id should be noticed."""
+    watched = {str(user["user_id"]) for user in viewer.get("/api/v1/monitoring/list")["monitored_users"]}
+    return [user for user in users if user not in watched]
+
+
+def _tell(action: str, answer: dict[str, Any], idle: list[str], console: Console) -> None:
     from spanflow.cli.terminal.wording import clean, moment
 
     users = ", ".join(clean(user) for user in answer["user_ids"])
@@ -77,13 +88,16 @@ def _tell(action: str, answer: dict[str, Any], console: Console) -> None:
         for watch in answer["monitored_users"]:
             console.result(f"Watched until {moment(watch['expires_at'])}: {clean(watch['user_id'])}")
     else:
-        console.result(f"Not watched any more: {users}")
+        if ended := [clean(user) for user in answer["user_ids"] if str(user) not in idle]:
+            console.result(f"No longer watched: {', '.join(ended)}")
+        if idle:
+            console.note(f"Was not watched: {', '.join(map(clean, idle))}")
     if answer.get("live") is False:
         console.note("Redis is away: gateways hear of it when it is back.")
 
 
 def _list(answer: dict[str, Any], as_json: bool, console: Console) -> None:
-    from spanflow.cli.terminal.wording import clean, moment, padded, width
+    from spanflow.cli.terminal.wording import clean, moment, table
 
     watched = answer["monitored_users"]
     if as_json:
@@ -91,21 +105,20 @@ def _list(answer: dict[str, Any], as_json: bool, console: Console) -> None:
             console.result(json.dumps(user, ensure_ascii=False))
         return
     if not watched:
-        console.note("Nobody is watched.")
+        console.note("No user is watched.")
         return
     rows = [
         [
             clean(user["user_id"]),
             clean(user.get("full_name") or user.get("email") or ""),
-            f"until {moment(user['expires_at'])}" if user.get("expires_at") else "without an end",
-            f"by {clean(user['by'])}" if user.get("by") else "",
+            moment(user["expires_at"]) if user.get("expires_at") else "never",
+            clean(user.get("by") or ""),
             clean(user.get("reason") or "") + ("  (without contents)" if user.get("metadata_only") else ""),
         ]
         for user in watched
     ]
-    widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        console.result("  ".join(padded(text, columns) for text, columns in zip(row, widths, strict=True)).rstrip())
+    for line in table(("USER", "NAME", "ENDS", "BY", "REASON"), rows):
+        console.result(line)
 
 
 COMMAND = Command(

@@ -29,12 +29,20 @@ def environment_of_gateway(environ: Mapping[str, str]) -> dict[str, str]:
     return {**ours, **environ, "SPANFLOW_ENABLED": "true"}
 
 
+def _program(name: str) -> str:
+    """Where the program is: on PATH, or beside our own Python, whose environment need not be activated."""
+    here = os.path.dirname(sys.executable)
+    found = shutil.which(name) or shutil.which(name, path=here)
+    if found is None:
+        raise Problem(f"there is no program {name!r} on PATH, nor in {here}.")
+    return found if shutil.which(name) is None else name
+
+
 def run(arguments: Arguments, console: Console) -> int:
     command = arguments.command_line[1:] if arguments.command_line[:1] == ["--"] else arguments.command_line
     if not command:
         raise Problem("say what to run, for example: spanflow run -- uvicorn app:app")
-    if shutil.which(command[0]) is None:
-        raise Problem(f"there is no program {command[0]!r} on PATH.")
+    command[0] = _program(command[0])
     try:
         os.environ.update(environment_of_gateway(with_running_stack(os.environ, Settings)))
     except SettingsError as mistakes:
@@ -44,7 +52,8 @@ def run(arguments: Arguments, console: Console) -> int:
     # Imported late: it reads the environment. It replaces this process by the command.
     from opentelemetry.instrumentation.auto_instrumentation import run as replace_this_process
 
-    sys.argv = ["opentelemetry-instrument", *command]
+    # Behind `--`, options such as --config are the command's own.
+    sys.argv = ["opentelemetry-instrument", "--", *command]
     replace_this_process()
     return 0
 

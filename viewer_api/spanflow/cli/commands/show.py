@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -12,19 +13,22 @@ from urllib.parse import quote
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
-from spanflow.cli.problem import WrongUse
+from spanflow.cli.problem import Problem, WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
 if TYPE_CHECKING:
+    from spanflow.cli.terminal.client import ViewerClient
     from spanflow.cli.terminal.wording import Paint
 
 _PIPE_COLUMNS = 120
+_SHORTENED = re.compile("[0-9a-fA-F]{6,31}")
+_MOST_NAMED = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("flow_id", help="the flow's id, as `spanflow flows` lists it")
+    parser.add_argument("flow_id", help="the flow's id, or its first 6 or more digits")
     where.add_arguments(parser)
 
 
@@ -34,10 +38,12 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.terminal.wording import paint_for
 
     try:
-        flow_id = as_id(arguments.flow_id)
+        given = as_id(arguments.flow_id)
     except IdError as why:
         raise WrongUse(f"{arguments.flow_id!r} is no id of a flow: {why}.") from None
-    flow = client(arguments, os.environ, console).get(f"/api/v1/flows/{quote(flow_id, safe='')}/flat")
+    viewer = client(arguments, os.environ, console)
+    flow_id = _whole_id(viewer, given)
+    flow = viewer.get(f"/api/v1/flows/{quote(flow_id, safe='')}/flat")
     if arguments.json:
         console.result(json.dumps(flow, ensure_ascii=False))
         return 0
@@ -47,11 +53,21 @@ def run(arguments: Arguments, console: Console) -> int:
         console.result(line)
     path = frozenset(flow["critical_path"])
     now = time.time_ns() if flow["open"] else None
-    for line in tree_lines(flow["spans"], Style(paint, max(40, columns), now, path)):
+    for line in tree_lines(flow["spans"], Style(paint, max(30, columns), now, path)):
         console.result(line)
     if path:
         console.result(paint("\n◆ these steps make up the duration: shorten one, and the flow is shorter", "dim"))
     return 0
+
+
+def _whole_id(viewer: "ViewerClient", given: str) -> str:
+    """The id that begins with what was given, as `spanflow tail` shortens ids."""
+    if not _SHORTENED.fullmatch(given):
+        return given
+    found = [flow["flow_id"] for flow in viewer.get("/api/v1/flows", {"id": given, "limit": _MOST_NAMED})["flows"]]
+    if len(found) > 1:
+        raise Problem(f"several flows begin with {given}: {', '.join(found)}.")
+    return found[0] if found else given
 
 
 def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:

@@ -8,7 +8,7 @@ import time
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
-from spanflow.cli.problem import WrongUse
+from spanflow.cli.problem import Problem, WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
 
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.client import Refused
     from spanflow.cli.terminal.follow import Follower
     from spanflow.cli.terminal.live_view import Flows, LineView, TreeView, View
     from spanflow.cli.terminal.where import client
@@ -50,6 +51,10 @@ def run(arguments: Arguments, console: Console) -> int:
             if told := follower.told(message):
                 view.close()
                 console.note(told)
+    except Refused as why:
+        if why.code == "reason_required":
+            raise Problem(f"{why} Give one with --reason, such as --reason 'ticket 4711'.") from None
+        raise
     finally:
         view.close()
     return 0

@@ -6,15 +6,18 @@ import select
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from spanflow.cli.child import Interrupted
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
+from spanflow.cli.data_directory import DataDirectory
 from spanflow.cli.extras import DEMO, EMBEDDED, VIEWER, require
 from spanflow.span_processors.data_dir import data_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, help="port of the viewer, 0 for a free one (SPANFLOW_VIEWER_PORT)")
     parser.add_argument("--demo", action="store_true", help="also run the example gateway and send it traffic")
 
 
@@ -30,9 +33,16 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.viewer_api.auth.exposure import settled
     from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
-    settings = settled(ViewerSettings.from_environ())
+    environ = dict(os.environ)
+    if arguments.port is not None:
+        environ["SPANFLOW_VIEWER_PORT"] = str(arguments.port)
+    configured = ViewerSettings.from_environ(environ)
+    settings = settled(configured)
+    if not configured.viewer_token:
+        # Sessions are signed with it: with that of the last start, a restart signs nobody out.
+        settings = replace(settings, viewer_token=DataDirectory(data_directory(settings)).kept_token())
     demo = Demo.find() if arguments.demo else None
-    with StopSignals() as signals, Up(settings, os.environ, data_directory(settings), console, signals) as up:
+    with StopSignals() as signals, Up(settings, environ, data_directory(settings), console, signals) as up:
         console.note("Starting Spanflow. Ctrl-C stops all of it.")
         try:
             running = up.start(demo)
@@ -54,8 +64,8 @@ def _link_printer(console: Console, address: str, token: str, secret: str) -> Ca
     from spanflow.cli.commands.serve import link
 
     def show() -> None:
-        again = "  (it works once; press Enter for another)" if sys.stdin and sys.stdin.isatty() else ""
-        console.result(f"Open {link(address, token, secret)}{again}")
+        another = "press Enter, or run `spanflow open`," if sys.stdin and sys.stdin.isatty() else "run `spanflow open`"
+        console.result(f"Open {link(address, token, secret)}  (it works once; {another} for another)")
 
     return show
 

@@ -64,9 +64,10 @@ class Follower:
         if kind == "expiring":
             return f"The watch of user {user} ends in {clean(message.get('seconds_left'))} s."
         if kind == "unsubscribed":
-            return f"User {user} is not followed any more: {clean(message.get('reason'))}."
+            return f"User {user} is no longer followed: {clean(message.get('reason'))}."
         if kind == "error":
-            return clean(message.get("detail", message.get("code")))
+            hint = " Give one with --reason." if message.get("code") == "reason_required" else ""
+            return clean(message.get("detail", message.get("code"))) + hint
         if kind == "missing":
             return f"Flow {clean(message.get('flow_id'))} cannot be read just now: {clean(message.get('reason'))}."
         return None

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any, Final, Protocol, TextIO
 
 from spanflow.cli.terminal.screen import Screen
-from spanflow.cli.terminal.tree_lines import Style, tree_lines
+from spanflow.cli.terminal.tree_lines import Style, outcome_word, reason, tree_lines
 from spanflow.cli.terminal.wording import MARKS, Paint, clean, duration
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import NS_PER_S, time_of
 
@@ -114,13 +115,15 @@ class LineView:
     def _line(self, flow: Flow, entry: Event) -> str:
         start, end = time_of(entry, "start_ns"), time_of(entry, "end_ns")
         when = datetime.fromtimestamp((end or 0) / NS_PER_S).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        word = str(entry.get("outcome") or "ok")
+        word = outcome_word({**entry, "outcome": outcome_of(entry).outcome})
+        why = "" if word == names.OUTCOME_OK else reason(entry)
         mark, colour = MARKS.get(word, ("·", "dim"))
         kind = str(entry.get("event_type", names.PLAIN_SPAN))
         took = duration(None if start is None or end is None else max(0, end - start))
         name = "" if entry.get("name") == kind else f"  {entry.get('name', '')}"
         who = "" if flow.user_id is None else f"user {flow.user_id}  "
-        text = clean(f"{who}{flow.flow_id[:8]}  {kind}{name}  {took}" + ("" if word == "ok" else f"  {word}"))
+        ended = "" if word == names.OUTCOME_OK else f"  {word}" + (f": {why}" if why else "")
+        text = clean(f"{who}{flow.flow_id[:8]}  {kind}{name}  {took}{ended}")
         return f"{self._paint(when, 'dim')}  {self._paint(mark, colour)} {text}"
 
 

@@ -16,7 +16,7 @@ class Screen:
         self._drawn = 0
 
     def columns(self) -> int:
-        return max(40, shutil.get_terminal_size().columns - 1)
+        return max(30, shutil.get_terminal_size().columns - 1)
 
     def draw(self, lasting: Sequence[str], passing: Sequence[str]) -> None:
         """`lasting` lines stay and scroll away; `passing` ones are replaced next time, and cut to the height."""

@@ -10,6 +10,8 @@ from spanflow.span_processors import names
 Row = Mapping[str, Any]
 #: A deeper step stands where this one would; its depth is said in figures.
 _DEEPEST: Final = 40
+#: So many columns are left to what a step is called, however deep it stands.
+_LABEL_COLUMNS: Final = 20
 _TIMES: Final = 12
 _WORTH_SAYING: Final = frozenset({"denied", "error", "cancelled", "interrupted", "slow", "stalled", "lost"})
 
@@ -30,7 +32,7 @@ def tree_lines(rows: Sequence[Row], style: Style) -> Iterator[str]:
     for row, is_last in zip(rows, _last_ones(rows), strict=True):
         del ends[row["depth"] :]
         ends.append(is_last)
-        yield _line(row, _branch(ends), style)
+        yield _line(row, _branch(ends, style.columns), style)
 
 
 def _last_ones(rows: Sequence[Row]) -> list[bool]:
@@ -46,12 +48,13 @@ def _last_ones(rows: Sequence[Row]) -> list[bool]:
     return found[::-1]
 
 
-def _branch(ends: list[bool]) -> str:
+def _branch(ends: list[bool], columns: int) -> str:
     depth = len(ends) - 1
     if depth == 0:
         return ""
-    if depth > _DEEPEST:
-        return "  " * _DEEPEST + f"({depth}) "
+    deepest = min(_DEEPEST, (columns - _TIMES - _LABEL_COLUMNS) // 3)
+    if depth > deepest:
+        return "   " * max(0, deepest - 2) + f"({depth}) "
     return "".join("   " if end else "│  " for end in ends[1:-1]) + ("└─ " if ends[-1] else "├─ ")
 
 
@@ -71,7 +74,7 @@ def _line(row: Row, branch: str, style: Style) -> str:
 def _word(row: Row) -> str:
     """How a step ended, or what it does."""
     state = row.get("state")
-    return str(row.get("outcome") or "ok") if state == names.NODE_ENDED else str(state or "")
+    return outcome_word(row) if state == names.NODE_ENDED else str(state or "")
 
 
 def _taken(row: Row, now_ns: int | None) -> int | None:
@@ -88,6 +91,26 @@ def _label(row: Row) -> str:
     word = _word(row)
     if word in _WORTH_SAYING:
         label += f"  {word}"
-    if why := row.get("status_message"):
+    if why := reason(row):
         label += f": {why}"
     return clean(label)
+
+
+def outcome_word(row: Row) -> str:
+    """How a step ended; of a span that is no checkpoint, its answer and its status say it."""
+    outcome = row.get("outcome")
+    if outcome in (None, names.OUTCOME_OK) and row.get("status") == names.STATUS_ERROR:
+        return names.OUTCOME_ERROR
+    return str(outcome or names.OUTCOME_OK)
+
+
+def reason(row: Row) -> str:
+    """Why a step was refused or failed, as far as it says."""
+    attributes = row.get("attributes") or {}
+    denied = attributes.get(names.ATTR_DENIED_REASON)
+    if isinstance(denied, str) and denied:
+        return denied
+    if message := row.get("status_message"):
+        return str(message)
+    answered = attributes.get("http.response.status_code", attributes.get("http.status_code"))
+    return f"HTTP {answered}" if answered is not None and outcome_word(row) != names.OUTCOME_OK else ""

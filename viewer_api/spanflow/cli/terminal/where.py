@@ -6,20 +6,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from spanflow.cli.console import Console
-from spanflow.cli.data_directory import DataDirectory
 from spanflow.cli.problem import Problem
+from spanflow.cli.running_stack import running_directory
 from spanflow.cli.terminal.client import ViewerClient
 from spanflow.cli.terminal.terminal_settings import TerminalSettings
-from spanflow.span_processors.data_dir import data_directory
 from spanflow.span_processors.shared_settings import SharedSettings
 
 _LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
     parser.add_argument("--url", help="the viewer's address (SPANFLOW_URL); without it the one of `spanflow up`")
     parser.add_argument("--token-file", help="file that holds the access token (SPANFLOW_TOKEN_FILE)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def client(arguments: argparse.Namespace, environ: Mapping[str, str], console: Console) -> ViewerClient:
@@ -28,7 +28,7 @@ def client(arguments: argparse.Namespace, environ: Mapping[str, str], console: C
     url, token = arguments.url or settings.client_url, _token(arguments, settings)
     if not url:
         # The token of `spanflow up` is only for its own viewer.
-        here = DataDirectory(data_directory(SharedSettings.from_environ(environ))).viewer()
+        here = running_directory(SharedSettings.from_environ(environ), environ).viewer()
         url, token = (here[0], token or here[1]) if here else (_default_address(environ), token)
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:

@@ -1,24 +1,20 @@
 """How things are written in a terminal. Names and texts come from strangers: nothing of theirs may move the cursor."""
 
+import json
 import os
 import unicodedata
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any, Final, TextIO
 
 from spanflow.span_processors.tree.tree import NS_PER_MS
 
 _COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
-MARKS: Final = {
-    "ok": ("✓", "green"),
-    "denied": ("⊘", "yellow"),
-    "error": ("✗", "red"),
-    "cancelled": ("◌", "yellow"),
-    "interrupted": ("!", "red"),
-    "running": ("●", "blue"),
-    "slow": ("●", "yellow"),
-    "stalled": ("◍", "yellow"),
-    "lost": ("?", "red"),
+#: How a state is shown: the one table of signs, which the dashboard is built with as well.
+_STATES: Final = json.loads((files("spanflow.cli.terminal") / "states.json").read_text(encoding="utf-8"))
+MARKS: Final[Mapping[str, tuple[str, str]]] = {
+    state: (shown["sign"], shown["colour"]) for state, shown in _STATES.items()
 }
 
 
@@ -82,6 +78,53 @@ def duration(ns: int | None) -> str:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, columns: int | None = None) -> list[str]:
+    """Rows below a head, each column as wide as it needs; beyond `columns` the last column is cut."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(width(line[column]) for line in lines) for column in range(len(head))]
+    if columns is not None:
+        widths[-1] = max(8, columns - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    return [
+        "  ".join(padded(cut(text, size), size) for text, size in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def ago(value: Any, now: datetime) -> str:
+    """How long ago a time of the API was, as the dashboard says it; beyond two days its date."""
+    try:
+        then = datetime.fromisoformat(str(value))
+    except ValueError:
+        return clean(value) if value else ""
+    seconds = int((now - then).total_seconds())
+    if seconds < 5:
+        return "just now"
+    if seconds < 60:
+        return f"{seconds} s ago"
+    if seconds < 3600:
+        return f"{seconds // 60} min ago"
+    return f"{seconds // 3600} h ago" if seconds < 48 * 3600 else moment(value)
+
+
+_UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def stated_time(text: str | None, now: datetime) -> str | None:
+    """`yesterday`, `today`, `now`, `90m`, `2h`, `3d` as a time that the API reads; everything else stays as it is."""
+    if text is None:
+        return None
+    word = text.strip().lower()
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    days = {"today": midnight, "yesterday": midnight - timedelta(days=1), "now": now}
+    number = word.removesuffix(" ago").rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = word.removesuffix(" ago")[len(number) :].strip()
+    if word in days:
+        return days[word].astimezone(UTC).isoformat()
+    if number.isdecimal() and unit in _UNITS:
+        return (now - timedelta(seconds=int(number) * _UNITS[unit])).astimezone(UTC).isoformat()
+    return text
 
 
 def moment(value: Any) -> str:

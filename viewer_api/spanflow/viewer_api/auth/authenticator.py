@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from spanflow.viewer_api.auth.bearers import Bearers, operator
+from spanflow.viewer_api.auth.bearers import Bearers
 from spanflow.viewer_api.auth.forwarded import ForwardedHeaders
 from spanflow.viewer_api.auth.login_throttle import LoginThrottle
 from spanflow.viewer_api.auth.origins import Origins
@@ -15,7 +15,15 @@ from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.auth.remote import remote_address
-from spanflow.viewer_api.auth.signed_tokens import CODE_SECONDS, TICKET_SECONDS, Claim, Kind, Signer, TooLong
+from spanflow.viewer_api.auth.signed_tokens import (
+    CODE_SECONDS,
+    TICKET_SECONDS,
+    Claim,
+    Kind,
+    Signer,
+    TooLong,
+    fingerprint_of,
+)
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.http.problems import Problem, forbidden
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
@@ -152,6 +160,8 @@ class Authenticator:
 
     def code_for(self, principal: Principal) -> tuple[str, datetime]:
         expires = self._now() + timedelta(seconds=CODE_SECONDS)
+        if principal.via is Via.TOKEN and principal.origin == self._bearers.operator.origin:
+            return self._signer.mint_link_code(expires.timestamp()), expires
         return self._minted(Kind.CODE, principal, expires), expires
 
     def ticket_for(self, principal: Principal) -> tuple[str, datetime]:
@@ -174,12 +184,21 @@ class Authenticator:
         """What a token says that is good for once, now that it was used."""
         remote = self.remote_of(connection)
         self.doorkeeper.check(remote, token)
-        claim = self._signer.read(kind, token, self._clock())
+        claim = self._read(kind, token)
         if claim is not None and await self._spent.spend(claim.fingerprint, kind, claim.expires):
             return claim
         why = "wrong or too old" if claim is None else "used already"
         await self.doorkeeper.failed(remote, "ticket" if kind is Kind.TICKET else "code", why)
         return None
+
+    def _read(self, kind: Kind, token: str) -> Claim | None:
+        now = self._clock()
+        if kind is not Kind.CODE or (expires_at := self._signer.link_code_expiry(token, now)) is None:
+            return self._signer.read(kind, token, now)
+        owner = self._bearers.operator
+        return Claim(
+            kind, owner.name, owner.role, None, None, owner.origin, expires_at, None, None, fingerprint_of(token)
+        )
 
     async def _is_signed_out(self, claim: Claim) -> bool:
         """Whether the session that it was made from is over."""
@@ -204,4 +223,4 @@ class Authenticator:
 
 def one_time_code(token: str, clock: Clock, secret: str = "") -> str:
     """A code for the link that a command prints; the viewer with the same access token and secret exchanges it."""
-    return Signer(secret or token).mint(Kind.CODE, operator(token), clock() + CODE_SECONDS)
+    return Signer(secret or token).mint_link_code(clock() + CODE_SECONDS)

@@ -32,7 +32,7 @@ class Bearers:
 
     def __init__(self, token: str, book: TokenBook, jwt_readers: Sequence[JwtReader], clock: Clock) -> None:
         self._digest = digest(token) if token else b""
-        self._operator = operator(token)
+        self.operator = operator(token)
         self._jwt_readers = jwt_readers
         self._clock = clock
         self.book = book
@@ -40,7 +40,7 @@ class Bearers:
     async def principal(self, token: str) -> Principal:
         """Whose token this is; `Rejected` when it is nobody's."""
         if hmac.compare_digest(digest(token), self._digest):
-            return self._operator
+            return self.operator
         if owner := self.book.owner(token):
             if self._over(owner):
                 raise Rejected("expired")
@@ -57,8 +57,8 @@ class Bearers:
 
     def owner_now(self, origin: str) -> Principal | None:
         """Who has by now the configured token that `origin` names; None when it was taken away."""
-        if origin == self._operator.origin:
-            return self._operator
+        if origin == self.operator.origin:
+            return self.operator
         owner = self.book.owner_now(origin)
         return None if owner is None or self._over(owner) else owner
 

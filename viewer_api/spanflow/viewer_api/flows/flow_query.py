@@ -23,6 +23,9 @@ MAX_VALUES: Final = 50
 #: Of names of tools, servers, models and the like; longer ones are not stored.
 MAX_NAME: Final = 200
 MAX_TEXT: Final = 200
+#: Fewer digits of an id would match too much.
+MIN_ID_PREFIX: Final = 6
+_ID_LENGTH: Final = 32
 _MAX_NUMBER: Final = 1e15
 _IDS: Final = ("user_id", "session_id", "conversation_id")
 _NAMES: Final = ("source", "outcome", "outcome_reason", "gate", "checkpoint", "tool", "mcp_server", "model")
@@ -30,7 +33,7 @@ _RANGES: Final = ("duration_ms", "tokens", "cost")
 #: Whatever else stands in the query string is a mistake.
 KNOWN: Final = frozenset(
     (*_IDS, *_NAMES, *(f"{edge}_{name}" for edge in ("min", "max") for name in _RANGES))
-    + ("user", "team", "q", "since", "until", "sort", "count", "cursor", "limit")
+    + ("id", "user", "team", "q", "since", "until", "sort", "count", "cursor", "limit")
 )
 _OUTCOMES: Final = (*names.OUTCOMES, RUNNING)
 #: What makes no other search, only another part of its answer.
@@ -77,6 +80,7 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
     if text is not None and tsquery(text) is None:
         raise invalid_request("q: there is no word in it that could be looked for.")
     filters = Filters(
+        id_prefix=_id_prefix(given),
         user_ids=_ids(given, "user_id"),
         session_ids=_ids(given, "session_id"),
         conversation_ids=_ids(given, "conversation_id"),
@@ -124,6 +128,16 @@ def _several(given: dict[str, list[str]], name: str) -> list[str]:
 
 def _ids(given: dict[str, list[str]], name: str) -> Choice | None:
     return tuple(checked_id(value) for value in _several(given, name)) or None
+
+
+def _id_prefix(given: dict[str, list[str]]) -> str | None:
+    prefix = _single(given, "id")
+    if prefix is None:
+        return None
+    prefix = prefix.lower()
+    if not MIN_ID_PREFIX <= len(prefix) <= _ID_LENGTH or not set(prefix) <= set("0123456789abcdef"):
+        raise invalid_request(f"id: give the first {MIN_ID_PREFIX} to {_ID_LENGTH} hexadecimal digits of a flow's id.")
+    return prefix
 
 
 def _words(given: dict[str, list[str]], name: str, known: tuple[str, ...] | None = None) -> Choice | None:

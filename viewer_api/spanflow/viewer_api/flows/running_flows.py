@@ -52,7 +52,8 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
     ended = now if flow.open else flow.completed_at or now
     started = flow.created_at or ended
     return (
-        all(choice is None or value in choice for value, choice in one_of)
+        (filters.id_prefix is None or flow.flow_id.startswith(filters.id_prefix))
+        and all(choice is None or value in choice for value, choice in one_of)
         and all(choice is None or not set(choice).isdisjoint(values) for values, choice in any_of)
         and filters.duration_ms.hold((ended - started).total_seconds() * 1000)
         and filters.tokens.hold(summary.tokens_in + summary.tokens_out)

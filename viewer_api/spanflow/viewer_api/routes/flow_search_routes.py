@@ -39,6 +39,7 @@ _SHOWN_BYTES: Final = 6
 async def flows(
     request: Request,
     principal: MayRead,
+    id: Annotated[str | None, Query(description="The first 6 or more hexadecimal digits of a flow's id.")] = None,
     user_id: Values = None,
     user: Annotated[
         str | None, Query(max_length=MAX_TEXT, description="Part of an e-mail address or name, or a user id.")

@@ -47,6 +47,8 @@ OPEN: Final = Bounds()
 class Filters:
     """Every filter must hold; of several values of one filter, any. None means all."""
 
+    #: The beginning of the flow's id, in hexadecimal digits.
+    id_prefix: str | None = None
     user_ids: Choice | None = None
     session_ids: Choice | None = None
     conversation_ids: Choice | None = None
@@ -130,6 +132,11 @@ class Conditions:
         else:
             self.add(f"{column} = ANY ({self.value(list(choice), 'text[]')})")
 
+    def beginning(self, column: str, prefix: str | None) -> None:
+        """The column begins with these hexadecimal digits: a range, which an index serves under any collation."""
+        if prefix is not None:
+            self.add(f"{column} >= {self.value(prefix, 'text')} AND {column} < {self.value(f'{prefix}g', 'text')}")
+
     def within(self, expression: str, bounds: Bounds, kind: str) -> None:
         if bounds.low is not None:
             self.add(f"{expression} >= {self.value(bounds.low, kind)}")
@@ -188,6 +195,7 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
         wanted: Choice | None = getattr(filters, column)
         if wanted is not None:
             found.add(f"{column} && {found.value(list(wanted), 'text[]')}")
+    found.beginning("flow_id", filters.id_prefix)
     found.within(DURATION, filters.duration_ms, "double precision")
     found.within(TOKENS, filters.tokens.whole(), "bigint")
     found.within(COST, filters.cost, "double precision")

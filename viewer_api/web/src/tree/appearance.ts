@@ -1,3 +1,4 @@
+import STATE_TABLE from "../../../spanflow/cli/terminal/states.json";
 import { outcomeOf } from "../reducer/httpAnswer";
 import type { TreeNode } from "../reducer/tree";
 
@@ -9,18 +10,24 @@ export interface Appearance {
   readonly words: string;
 }
 
+/** One table for the dashboard and the terminal. */
+const shown = (state: keyof typeof STATE_TABLE, look: string = state): Appearance => ({
+  look,
+  sign: STATE_TABLE[state].sign,
+  words: STATE_TABLE[state].words,
+});
 const OUTCOMES: Readonly<Record<string, Appearance>> = {
-  ok: { look: "ok", sign: "✓", words: "ok" },
-  denied: { look: "denied", sign: "⊘", words: "denied" },
-  error: { look: "error", sign: "✕", words: "error" },
-  cancelled: { look: "cancelled", sign: "◇", words: "cancelled" },
-  interrupted: { look: "lost", sign: "?", words: "interrupted" },
+  ok: shown("ok"),
+  denied: shown("denied"),
+  error: shown("error"),
+  cancelled: shown("cancelled"),
+  interrupted: shown("interrupted", "lost"),
 };
 const STATES: Readonly<Record<string, Appearance>> = {
-  running: { look: "running", sign: "●", words: "running" },
-  slow: { look: "slow", sign: "◐", words: "slow" },
-  stalled: { look: "stalled", sign: "‖", words: "stalled: no news" },
-  lost: { look: "lost", sign: "?", words: "lost: its process is gone" },
+  running: shown("running"),
+  slow: shown("slow"),
+  stalled: shown("stalled"),
+  lost: shown("lost"),
 };
 const PLACEHOLDER: Appearance = { look: "unknown", sign: "…", words: "not seen yet" };
 
