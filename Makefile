@@ -32,12 +32,16 @@ test-long: env web chromium ## Run what takes minutes or needs unusual servers; 
 	@$(BIN)/pytest -m long -o faulthandler_timeout=2000 $(ARGS)
 
 .PHONY: check
-check: env web lint types docs-check web-check wheel-check ## Everything else that CI judges: style, types, docs, dashboard, wheel
+check: env web lint types floors docs-check web-check wheel-check ## Everything else that CI judges: style, types, docs, dashboard, wheel
 
 .PHONY: lint
 lint: env
 	@$(BIN)/ruff format --check --quiet . || (echo "make format would change these files:"; $(BIN)/ruff format --check .; exit 1)
 	@$(BIN)/ruff check .
+
+.PHONY: floors
+floors: env
+	@$(BIN)/python scripts/check_floors.py
 
 .PHONY: types
 types: env

@@ -1,0 +1,54 @@
+"""Whether a lower bound in pyproject.toml allows a version with a known weakness (`requirements/advisories.toml`)."""
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def asked_for(project: dict[str, Any]) -> dict[str, SpecifierSet]:
+    """What users are asked to install, by name, with all bounds together."""
+    texts = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
+    found: dict[str, SpecifierSet] = {}
+    for requirement in map(Requirement, texts):
+        name = canonicalize_name(requirement.name)
+        found[name] = found.get(name, SpecifierSet()) & requirement.specifier
+    return found
+
+
+def floor_of(bounds: SpecifierSet) -> Version | None:
+    lowest = [Version(bound.version) for bound in bounds if bound.operator in {">=", "==", "~="}]
+    return max(lowest, default=None)
+
+
+def problems(project: dict[str, Any], advisories: list[dict[str, str]]) -> list[str]:
+    """A line for each weakness that a floor allows. A package that is listed must have a floor."""
+    asked, found = asked_for(project), []
+    for advisory in advisories:
+        name, affected = canonicalize_name(advisory["package"]), SpecifierSet(advisory["affected"])
+        floor = floor_of(asked.get(name, SpecifierSet()))
+        fixed = max(Version(bound.version) for bound in affected if bound.operator in {"<", "==", "<="})
+        if floor is None or floor < fixed or affected.contains(floor):
+            found.append(
+                f"{name}: {floor or 'any version'} has {advisory['id']} ({advisory['about']}); ask for >={fixed}"
+            )
+    return found
+
+
+def main() -> int:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    known = tomllib.loads((ROOT / "requirements" / "advisories.toml").read_text())
+    for line in (lines := problems(project, known["advisory"])):
+        sys.stderr.write(f"{line}\n")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
