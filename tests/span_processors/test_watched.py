@@ -114,7 +114,7 @@ def test_a_watched_users_request_rings_as_it_happens(redis_url: str, redis_clien
                     "timestamp": 1767614400.002,
                     "duration_ms": None,
                     "status": "running",
-                    "source": None,
+                    "source": "chat",
                 },
                 {
                     "type": "flow_event",
@@ -126,7 +126,7 @@ def test_a_watched_users_request_rings_as_it_happens(redis_url: str, redis_clien
                     "timestamp": 1767614400.004,
                     "duration_ms": 1.0,
                     "status": "ok",
-                    "source": None,
+                    "source": "chat",
                     "tool": "list",
                 },
             ]
@@ -215,7 +215,7 @@ def test_of_a_user_watched_without_contents_only_metadata_is_published(
                     "timestamp": 1767614400.002,
                     "duration_ms": 1.0,
                     "status": "error",
-                    "source": None,
+                    "source": "chat",
                     "tool": "list",
                     "tokens": 5,
                 }
