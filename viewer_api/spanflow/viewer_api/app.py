@@ -31,6 +31,7 @@ from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.routes import (
     activity_routes,
     audit_routes,
+    compare_routes,
     conversation_routes,
     flow_routes,
     flow_search_routes,
@@ -56,6 +57,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     monitoring_routes.router,
     user_routes.router,
     flow_search_routes.router,
+    compare_routes.router,
     flow_tree_routes.router,
     flow_routes.router,
     activity_routes.router,

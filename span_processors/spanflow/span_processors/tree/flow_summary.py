@@ -15,7 +15,7 @@ from spanflow.span_processors.tree.token_usage import counted_calls, total_usage
 from spanflow.span_processors.tree.tree import in_start_order, time_of
 
 #: Where a value may stand, the best place first.
-_MODELS: Final = (
+MODELS: Final = (
     "gen_ai.response.model",
     "gen_ai.request.model",
     names.ATTR_DATA_PREFIX + "model",
@@ -34,8 +34,8 @@ _MCP_SERVERS: Final = (
 )
 _TOTAL_TOKENS: Final = (names.ATTR_DATA_PREFIX + "tokens", names.ATTR_DATA_PREFIX + "tokens_used")
 #: Most spans have none of these, which one look tells.
-_USED: Final = frozenset({*_TOOLS, *_MCP_SERVERS, *_MODELS})
-_NAME_A_MODEL: Final = frozenset(_MODELS)
+_USED: Final = frozenset({*_TOOLS, *_MCP_SERVERS, *MODELS})
+_NAME_A_MODEL: Final = frozenset(MODELS)
 _TELLS_A_TOTAL: Final = frozenset(_TOTAL_TOKENS)
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -136,7 +136,7 @@ def _used(outline: Outline) -> _Used:
                 _note(attributes, _TOOLS, used.tools)
             _note(attributes, _MCP_SERVERS, used.mcp_servers)
             if not _NAME_A_MODEL.isdisjoint(attributes):
-                _note(attributes, _MODELS, used.models)
+                _note(attributes, MODELS, used.models)
     return used
 
 
@@ -192,7 +192,7 @@ def _price(entries: Iterable[Event | None], prices: PriceTable) -> Price | None:
     """The price for the first model that is named."""
     for entry in entries:
         attributes = _attributes(entry)
-        models = [model for name in _MODELS if isinstance(model := attributes.get(name), str)]
+        models = [model for name in MODELS if isinstance(model := attributes.get(name), str)]
         if models:
             return next((price for model in models if (price := prices.price_of(model)) is not None), None)
     return None

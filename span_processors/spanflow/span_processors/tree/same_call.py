@@ -47,7 +47,7 @@ def is_same_call(entry: Event, around: Event) -> bool:
     ids = _text(entry, _CALL_ID), _text(around, _CALL_ID)
     if None not in ids:
         return ids[0] == ids[1]
-    return _same_subject(_subject(entry), _subject(around))
+    return _same_subject(subject_of(entry), subject_of(around))
 
 
 def same_calls(entries: Sequence[Event | None], parents: Sequence[int]) -> set[int]:
@@ -78,7 +78,8 @@ def _came_after(entry: Event, around: Event) -> bool:
     return start is not None and end is not None and int(start) >= int(end)
 
 
-def _subject(entry: Event) -> str | None:
+def subject_of(entry: Event) -> str | None:
+    """What a call is made of: the name of its tool or prompt, the address of its resource."""
     return next((text for place in _SUBJECTS if (text := _text(entry, place)) is not None), None)
 
 
