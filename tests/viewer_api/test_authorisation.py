@@ -50,6 +50,7 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/api/v1/monitoring/flows/user/{user_id}/sessions"): Right.READ,
     ("GET", "/api/v1/flows/session/{session_id}"): Right.READ,
     ("GET", "/api/v1/flows"): Right.READ,
+    ("GET", "/api/v1/flows/compare"): Right.READ,
     ("GET", "/api/v1/flows/{flow_id}"): Right.READ,
     ("GET", "/api/v1/flows/{flow_id}/activities"): Right.READ,
     ("GET", "/api/v1/flows/{flow_id}/tree"): Right.READ,

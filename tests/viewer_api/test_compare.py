@@ -99,7 +99,11 @@ def test_every_step_is_the_same_slower_faster_changed_new_or_gone() -> None:
         {"path": "gen_ai.tool.call.arguments.limit", "a": 10, "b": 20},
     ]
     assert rows["large"]["differences"] == [{"path": "gen_ai.request.model", "a": "small", "b": "large"}]
-    assert (rows["large"]["delta_ms"], rows["large"]["delta_percent"], rows["large"]["pace"]) == (-20.0, -50.0, "faster")
+    assert (rows["large"]["delta_ms"], rows["large"]["delta_percent"], rows["large"]["pace"]) == (
+        -20.0,
+        -50.0,
+        "faster",
+    )
     # The root's own time is where the flow waited: 20 ms more of it.
     assert [found["rows"][place].get("subject") for place in found["biggest"]] == [
         "POST /ask",
@@ -261,7 +265,6 @@ def test_what_cannot_be_compared_is_refused(viewer: RunningViewer, store: Store)
     store(part(1, [span(1)]))
     for params, status, code in (
         ({"a": A, "b": B}, 404, "flow_not_found"),
-        ({"a": A, "b": A}, 422, "invalid_request"),
         ({"a": A}, 422, "invalid_request"),
         ({"a": A, "b": "{}"}, 422, "invalid_id"),
     ):

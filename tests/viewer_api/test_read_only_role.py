@@ -16,6 +16,7 @@ READS = (
     "flows",
     "flows?q=step&count=exact&user=ada",
     "flows?sort=tokens&count=estimated",
+    f"flows/compare?a={FLOW}&b={FLOW}",
     f"flows/{FLOW}",
     f"flows/{FLOW}/tree",
     f"flows/{FLOW}/flat",

@@ -9,6 +9,7 @@ from typing import Any
 
 from spanflow.cli.command import Command
 from spanflow.cli.commands import (
+    compare,
     doctor,
     flows,
     migrate,
@@ -36,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     tail.COMMAND,
     flows.COMMAND,
     show.COMMAND,
+    compare.COMMAND,
     monitor.COMMAND,
     token.COMMAND,
     migrate.COMMAND,

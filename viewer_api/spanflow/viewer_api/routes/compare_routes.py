@@ -9,7 +9,6 @@ from starlette.responses import Response
 from spanflow.viewer_api.analysis.comparison import compare
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.flow_tree import tree_of
-from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.routes.one_flow import read_flow
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
@@ -31,8 +30,6 @@ async def compared_flows(
     equal steps in a row are compared as a whole.
     """
     a, b = checked_id(a), checked_id(b)
-    if a == b:
-        raise invalid_request("b: this is the same flow as a.")
     # Two large flows take as much of the interpreter as a large tree does.
     async with viewer_of(request).large_trees.place():
         one = await read_flow(request, principal, a, "flow_compared")

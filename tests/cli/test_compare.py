@@ -1,0 +1,62 @@
+"""`spanflow compare` against a real viewer."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.support.archives import archives_in, deliver
+from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.query import script
+from tests.support.spanflow_command import spanflow
+from tests.support.viewer_server import TOKEN, running_viewer
+
+A, B = f"{1:032x}", f"{2:032x}"
+
+
+@pytest.fixture
+def here(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Where a viewer is that has two flows, the second slower and with other arguments."""
+    script(
+        postgres_dsn,
+        "CREATE TABLE omni2.interaction_flows_w20260105 PARTITION OF omni2.interaction_flows "
+        "FOR VALUES FROM ('2026-01-05 00:00Z') TO ('2026-01-12 00:00Z')",
+    )
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        for flow, end, limit in ((1, 30, 10), (2, 80, 500)):
+            attributes = {"gen_ai.tool.name": "list", "gen_ai.tool.call.arguments": json.dumps({"limit": limit})}
+            spans = [
+                span(1, name="POST /ask", start_ns=NOON, end_ns=NOON + (end + 20) * MS),
+                span(
+                    2, 1, event_type="tool_call", start_ns=NOON + 10 * MS, end_ns=NOON + end * MS, attributes=attributes
+                ),
+            ]
+            deliver(archives.make(), part(flow, spans))
+    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer") as viewer:
+        yield {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN}
+
+
+def test_two_flows_stand_beside_each_other(here: dict[str, str]) -> None:
+    done = spanflow("compare", A, B, **here)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == snapshot("""\
+                                                                                               first    second    change
+▲ POST /ask                                                                                    50 ms    100 ms    +50 ms
+  = (waiting)                                                                                  10 ms     10 ms      0 µs
+  ~ tool_call  list                                                                            20 ms     70 ms    +50 ms
+      gen_ai.tool.call.arguments.limit: 10 → 500
+  = (waiting)                                                                                  20 ms     20 ms      0 µs
+
+1 slower, 1 changed
+""")
+    assert json.loads(spanflow("compare", A, B, "--json", **here).stdout)["counts"]["changed"] == 1
+
+
+def test_what_is_no_flow_is_said(here: dict[str, str]) -> None:
+    done = spanflow("compare", A, "{}", **here)
+    assert (done.returncode, done.stdout) == (2, "")
+    done = spanflow("compare", A, f"{9:032x}", **here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no flow with this id." in done.stderr

@@ -1,0 +1,68 @@
+"""Two flows beside each other as lines: what each step took in both, and the difference."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from spanflow.cli.terminal.tree_lines import Style
+from spanflow.cli.terminal.wording import clean, cut, duration, padded, width
+from spanflow.span_processors.tree.tree import NS_PER_MS
+
+Row = Mapping[str, Any]
+_MARKS: Final = {
+    "same": ("=", "dim"),
+    "slower": ("▲", "red"),
+    "faster": ("▼", "green"),
+    "changed": ("~", "yellow"),
+    "added": ("+", "blue"),
+    "removed": ("-", "blue"),
+}
+#: A deeper step stands where this one would.
+_DEEPEST: Final = 20
+_FIGURES: Final = 10
+_MAX_SHOWN: Final = 3
+
+
+def comparison_lines(found: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """A head, and every row; differences of a changed step stand below it."""
+    heads = "".join(" " * (_FIGURES - len(word)) + word for word in ("first", "second", "change"))
+    yield style.paint(padded("", style.columns - len(heads)) + heads, "dim")
+    biggest = set(found["biggest"])
+    for place, row in enumerate(found["rows"]):
+        indent = "  " * min(row["depth"], _DEEPEST)
+        mark, colour = _MARKS[row["status"]]
+        figures = [_took(row["a"]), _took(row["b"]), _signed(row["delta_ms"])]
+        told = "".join(" " * max(1, _FIGURES - width(text)) + text for text in figures)
+        label = cut(_label(row), max(8, style.columns - width(told) - len(indent) - 2))
+        left = padded(f"{indent}{mark} {label}", style.columns - width(told))
+        bold = ["bold"] if place in biggest else []
+        yield style.paint(left, colour, *bold) + style.paint(told, colour, *bold)
+        if row["status"] == "changed":
+            yield from (style.paint(line, "dim") for line in _differences(row, indent, style.columns))
+
+
+def _label(row: Row) -> str:
+    if row["kind"] == "waiting":
+        return "(waiting)"
+    kind, subject = row["event_type"] or "", row["subject"] or "(a step that has not been heard of)"
+    label = subject if kind in ("span", subject, "") else f"{kind}  {subject}"
+    if row["kind"] == "run":
+        counts = " and ".join(str(side["count"]) for side in (row["a"], row["b"]) if side is not None)
+        label += f"  ({counts} times, median)"
+    return clean(label)
+
+
+def _took(side: Row | None) -> str:
+    return "" if side is None else duration(round(side.get("p50_ms", side.get("duration_ms", 0)) * NS_PER_MS))
+
+
+def _signed(ms: float) -> str:
+    sign = "+" if ms > 0 else "-" if ms < 0 else ""
+    return sign + duration(round(abs(ms) * NS_PER_MS))
+
+
+def _differences(row: Row, indent: str, columns: int) -> Iterator[str]:
+    sides = [side and side.get("outcome") for side in (row["a"], row["b"])]
+    if sides[0] != sides[1]:
+        yield cut(clean(f"{indent}    outcome: {sides[0]} → {sides[1]}"), columns)
+    for each in row.get("differences", ())[:_MAX_SHOWN]:
+        yield cut(clean(f"{indent}    {each['path']}: {each['a']} → {each['b']}"), columns)
