@@ -26,7 +26,7 @@ A, B = f"{1:032x}", f"{2:032x}"
 
 def step(number: int, parent: int | None, start: float, end: float, **fields: Any) -> Event:
     """A span from `start` to `end`, in milliseconds after noon."""
-    times = {"start_ns": NOON + round(start * MS), "end_ns": NOON + round(end * MS)}
+    times: dict[str, Any] = {"start_ns": NOON + round(start * MS), "end_ns": NOON + round(end * MS)}
     return span(number, parent, **times, **fields)
 
 

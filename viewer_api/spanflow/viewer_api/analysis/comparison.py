@@ -67,8 +67,8 @@ class _Comparison:
             else:
                 assert not isinstance(left, Run) and not isinstance(right, Run)
                 self._add(self._step_row(depth, left, right))
-                below = (() if step is None else step.children for step in (left, right))
-                stack += self._level(*below, depth + 1, (left, right))
+                one, other = ([] if step is None else step.children for step in (left, right))
+                stack += self._level(one, other, depth + 1, (left, right))
 
     def _add(self, row: Row) -> None:
         self.shares.append(row.pop("share"))
@@ -113,7 +113,7 @@ class _Comparison:
             "subject": either.key[1] or None,
             "a": None if one is None else _step_side(one, self.starts[0]),
             "b": None if other is None else _step_side(other, self.starts[1]),
-            **_delta(one and one.duration_ns, other and other.duration_ns),
+            **_delta(*(None if step is None else step.duration_ns for step in (one, other))),
             "share": (0 if other is None else other.self_ns) - (0 if one is None else one.self_ns),
         }
         if one is not None and other is not None:
@@ -255,7 +255,7 @@ def _run_row(depth: int, one: Run | None, other: Run | None) -> Row:
         "subject": either.key[1] or None,
         "a": a,
         "b": b,
-        **_delta(one and _median(one), other and _median(other)),
+        **_delta(*(None if run is None else _median(run) for run in (one, other))),
         "share": sum(step.duration_ns for step in (other.steps if other else ()))
         - sum(step.duration_ns for step in (one.steps if one else ())),
     }

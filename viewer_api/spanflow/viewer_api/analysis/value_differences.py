@@ -75,7 +75,7 @@ def _inside(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
             stack += [(f"{path}.{key}", left.get(key, _ABSENT), right.get(key, _ABSENT)) for key in keys]
         elif isinstance(left, list) and isinstance(right, list):
             for place in range(max(len(left), len(right)) - 1, -1, -1):
-                pair = (values[place] if place < len(values) else _ABSENT for values in (left, right))
-                stack.append((f"{path}[{place}]", *pair))
+                a, b = (values[place] if place < len(values) else _ABSENT for values in (left, right))
+                stack.append((f"{path}[{place}]", a, b))
         elif left != right or type(left) is not type(right):
             yield path, None if left is _ABSENT else left, None if right is _ABSENT else right
