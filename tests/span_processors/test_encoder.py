@@ -16,23 +16,36 @@ from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import Redactor
-from spanflow.span_processors.redis.mirror import StreamEntry
-from spanflow.span_processors.redis.watched import NobodyWatched
+from spanflow.span_processors.redis.mirror import Notification, StreamEntry
+from spanflow.span_processors.redis.watched import NobodyWatched, Watched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of
 from tests.support.traced_gateway import MS, NOON, CountedIds
 
 
+class WatchedFromNowOn(NobodyWatched):
+    """No user is watched until `begin` is called, and then all are."""
+
+    def begin(self) -> None:
+        self.version += 1
+
+    def anybody(self) -> bool:
+        return self.version > 0
+
+    def is_watched(self, user_id: str) -> bool:
+        return self.version > 0
+
+
 class Desk:
     """An encoder whose time and spans the test makes."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, watched: Watched | None = None, **settings: Any) -> None:
         redactor = Redactor()
         given = {"flow_grace": 2.0, "flow_idle": 100.0, "flow_max_age": 1000.0}
         self.encoder = Encoder(
             Settings(**{**given, **settings}),
             process=ProcessInfo(redactor),
-            watched=NobodyWatched(),
+            watched=watched or NobodyWatched(),
             redactor=redactor,
         )
         provider = TracerProvider(shutdown_on_exit=False, id_generator=CountedIds())
@@ -213,3 +226,18 @@ def test_the_process_is_described_once_in_the_part() -> None:
     (part,) = desk.after(3)
     assert part.process.startswith(b'{"resource":')
     assert b'"scopes":{"gateway.code":{"name":"gateway.code"}}' in part.process
+
+
+def test_a_flow_that_is_over_before_the_encoder_has_noticed_the_watch_is_still_told() -> None:
+    """The set of watched users changes on another thread: a whole flow may come and go between two looks at it."""
+    watched = WatchedFromNowOn()
+    desk = Desk(watched)
+    desk.encoder.ring()
+    watched.begin()
+    root = desk.start("POST /ask", identity=Identity(user_id="7"))
+    desk.end(desk.start("tool_call", root))
+    desk.end(root)
+    desk.encoder.complete_finished()
+    desk.encoder.ring()
+    told = [item for item in desk.encoder.events if isinstance(item, Notification)]
+    assert [(each.user_id, each.flow_id, len(each.messages)) for each in told] == [("7", f"{1:032x}", 1)]

@@ -473,7 +473,9 @@ class Encoder:
         del self._flows[flow.trace_id]
         self._bytes -= flow.bytes
         self._memory.remember(flow)
-        if self._news.pop(flow.trace_id, None) is not None:
+        # While nobody was watched nothing was noted as news: a watch may have begun since the last look.
+        has_news = self._news.pop(flow.trace_id, None) is not None
+        if has_news or self._watched_version != self._watched.version:
             ring = notification_for(flow, self._watched, self._metadata)
             if ring is not None:
                 self.events.append(ring)
