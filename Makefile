@@ -54,11 +54,15 @@ format: env ## Put Python and TypeScript sources into the project's style
 
 .PHONY: docs
 docs: env ## Write the generated pages (settings, commands) anew
-	@$(BIN)/python scripts/generate_docs.py
+	@$(BIN)/python -m scripts.generate_docs
+
+.PHONY: docs-serve
+docs-serve: env ## Serve the documentation as a site, on this machine
+	@$(BIN)/zensical serve --config-file mkdocs.yml
 
 .PHONY: docs-check
 docs-check: env
-	@$(BIN)/python scripts/generate_docs.py --check
+	@$(BIN)/python -m scripts.generate_docs --check
 	@$(BIN)/pytest -q tests/project -m "not long"
 
 .PHONY: web
@@ -87,7 +91,7 @@ bench-million: env ## Ask every question of the history among a million flows, a
 
 .PHONY: lock
 lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
-	@$(BIN)/uv pip compile pyproject.toml --extra viewer --extra embedded --group test --group check --group build \
+	@$(BIN)/uv pip compile pyproject.toml --extra viewer --extra embedded --group test --group check --group docs --group build \
 		--universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" \
 		--quiet --output-file requirements/dev.txt $(ARGS)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.draw_architecture import PICTURE, picture
 from spanflow.cli.command import Command
 from spanflow.cli.main import COMMANDS
 from spanflow.cli.settings_table import markdown
@@ -63,15 +64,16 @@ def main(arguments: list[str]) -> int:
         DOCS / "settings.md": markdown().rstrip("\n") + "\n",
         DOCS / "commands.md": commands_page(),
         DOCS / "metrics.md": metrics_page(),
+        PICTURE: picture(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in arguments:
         for path in stale:
-            sys.stdout.write(f"docs/{path.name} is out of date: make docs\n")
+            sys.stdout.write(f"docs/{path.relative_to(DOCS)} is out of date: make docs\n")
         return 1 if stale else 0
     for path in stale:
         path.write_text(pages[path], encoding="utf-8")
-        sys.stdout.write(f"wrote docs/{path.name}\n")
+        sys.stdout.write(f"wrote docs/{path.relative_to(DOCS)}\n")
     return 0
 
 

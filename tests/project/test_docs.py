@@ -1,12 +1,14 @@
 """The documentation: generated pages are up to date, links lead somewhere, every setting is explained."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from spanflow.cli.setting_roles import all_rows
 from tests.support.checkout import ROOT, files, shown
@@ -48,7 +50,7 @@ def test_links_inside_the_documentation_lead_somewhere() -> None:
 
 def test_generated_pages_are_up_to_date() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "generate_docs.py", "--check"], capture_output=True, text=True
+        [sys.executable, "-m", "scripts.generate_docs", "--check"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -73,9 +75,43 @@ def test_every_setting_that_pages_and_sources_name_exists() -> None:
 
 def test_every_page_is_reachable_from_the_index() -> None:
     docs = ROOT / "docs"
-    index = (docs / "index.md").read_text(encoding="utf-8")
-    pages = [path for path in docs.rglob("*.md") if path.name != "index.md"]
-    assert [shown(path) for path in pages if f"]({path.relative_to(docs).as_posix()}" not in index] == []
+    missing = []
+    for index in docs.rglob("index.md"):
+        text = index.read_text(encoding="utf-8")
+        pages = [path for path in index.parent.glob("*.md") if path != index]
+        missing += [shown(path) for path in pages if f"]({path.name}" not in text]
+    assert missing == []
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [shown(path) for path in docs.rglob("*.md") if path.relative_to(docs).as_posix() not in site] == []
+
+
+def test_the_site_is_built_without_a_warning_and_loads_nothing_from_outside(tmp_path: Path) -> None:
+    """Built from a copy: the generator keeps its cache beside the configuration."""
+    for name in ("mkdocs.yml", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    build = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", "mkdocs.yml"]
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = list((tmp_path / ".cache" / "site").rglob("*.html"))
+    assert len(pages) > 40
+    outside = re.compile(r"<(?:script|img|iframe)[^>]*\ssrc=\"(?:https?:)?//|<link[^>]*\shref=\"(?:https?:)?//")
+    assert [page.name for page in pages if outside.search(page.read_text(encoding="utf-8"))] == []
+    assert (tmp_path / ".cache" / "site" / "search.json").exists()
+
+
+def test_examples_for_deployment_are_well_formed() -> None:
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+    assert set(compose["services"]) == {"redis", "postgres", "migrate", "viewer"}
+    assert compose["services"]["viewer"]["ports"] == ["127.0.0.1:8600:8600"]
+    objects = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text(encoding="utf-8")))
+    assert [found["kind"] for found in objects] == ["Job", "Deployment", "Service", "PodDisruptionBudget"]
+    for found in objects[:2]:
+        pod = found["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in pod["containers"])
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    assert workflow["jobs"]["ci"]["steps"][-1] == {"run": "bash .ci/run"}
 
 
 def test_changelog_fragments_are_one_line_each() -> None:
