@@ -77,6 +77,8 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): METRICS,
+    ("GET", "/docs"): None,
+    ("GET", "/docs/style.css"): OPEN,
     ("GET", "/{path:path}"): OPEN,
 }
 HTTP = {key: right for key, right in RIGHTS.items() if key[0] != SOCKET and key[1].startswith("/api")}

@@ -41,6 +41,7 @@ from spanflow.viewer_api.routes import (
     mcp_usage_routes,
     monitoring_routes,
     oidc_routes,
+    reference_page,
     session_routes,
     user_routes,
 )
@@ -67,6 +68,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     live_routes.router,
     live_routes.streams,
     health_routes.router,
+    reference_page.router,
 )
 
 
