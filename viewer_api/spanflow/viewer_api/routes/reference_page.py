@@ -53,7 +53,8 @@ def page(document: Document) -> str:
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<title>{title}: API</title><link rel="icon" href="data:,"><link rel="stylesheet" href="{_STYLE}"></head><body>',
+            f"<title>{title}: API</title>",
+            f'<link rel="icon" href="data:,"><link rel="stylesheet" href="{_STYLE}"></head><body>',
             f"<h1>{title}: API</h1><p>{_prose(document['info'].get('description', ''))}</p>",
             f'<p>For programs: <a href="{_DOCUMENT}">openapi.json</a></p><nav><ul>',
             *(_link(method, path) for operations in by_tag.values() for method, path, _ in operations),
