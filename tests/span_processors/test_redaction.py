@@ -192,6 +192,14 @@ def test_settings_add_names_keep_names_and_hide_addresses() -> None:
     )
 
 
+@pytest.mark.parametrize("between", [" ", "\n", "  \n "])
+@pytest.mark.parametrize("first", ["password:", "Bearer=", "passwords: token="])
+def test_a_name_behind_a_name_does_not_save_its_value(first: str, between: str) -> None:
+    clean, hidden = Redactor().text(f"{first}{between}token: hunter2 ok")
+    assert "hunter2" not in clean and clean.endswith(" ok") and hidden
+    assert Redactor().text(clean) == (clean, 0)
+
+
 @given(st.text(max_size=400))
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once, _ = Redactor().text(text)

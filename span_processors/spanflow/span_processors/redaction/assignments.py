@@ -57,8 +57,9 @@ def hide_assigned(text: str, lowered: str, most: int) -> tuple[str, int]:
     parts: list[str] = []
     done = count = 0
     for match in _assigned(lowered):
-        if match.start() < done:
+        if match.start() < done and match.end() < done:
             continue
+        # A name that was taken for the value before it has a value of its own: `password: token: ...`.
         end = _end_of_value(match, text)
         if end is None:
             continue
