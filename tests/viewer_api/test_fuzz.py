@@ -5,6 +5,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 import redis
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from spanflow.span_processors import names
 from spanflow.viewer_api.live.cursor import Cursor, CursorKey
@@ -74,8 +75,17 @@ def _packed(content: Any) -> str:
 # -- messages of the live socket ---------------------------------------------------------------------------------------
 
 
-def _dialled(viewer: RunningViewer) -> ClientConnection:
-    return connect(f"{viewer.ws}/api/v1/live", additional_headers=BEARER, max_size=None)
+class Line(ExitStack):
+    """A socket that is dialled again when the viewer has closed it."""
+
+    def __init__(self, viewer: RunningViewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+
+    def dial(self) -> None:
+        self.close()
+        url = f"{self._viewer.ws}/api/v1/live"
+        self.socket = self.enter_context(connect(url, additional_headers=BEARER, max_size=None))
 
 
 fields = st.sampled_from(
@@ -95,24 +105,23 @@ def test_no_message_makes_the_live_socket_fail(
 ) -> None:
     """It is answered, or closed with a code of its own: never 1011, and nothing in the log is an error."""
     viewer = make_viewer(viewer_requests_per_second=100_000.0, viewer_max_sockets=1000)
-    sockets = [_dialled(viewer)]
+    line = Line(viewer)
 
     def attack(message: Any, as_text: bool) -> None:
         try:
-            sockets[0].send(json.dumps(message) if as_text else json.dumps(message)[:-1].encode())
-            sockets[0].send('{"type": "ping"}')
+            line.socket.send(json.dumps(message) if as_text else json.dumps(message)[:-1].encode())
+            line.socket.send('{"type": "ping"}')
             end = time.monotonic() + 10
-            while (said := orjson.loads(sockets[0].recv(timeout=10)))["type"] != "pong":
+            while (said := orjson.loads(line.socket.recv(timeout=10)))["type"] != "pong":
                 assert said["type"] != "error" or said["code"] != "internal_error", said
                 assert time.monotonic() < end
         except ConnectionClosed as why:
             assert why.rcvd is not None and 4400 <= why.rcvd.code < 4500, why
-            sockets[0] = _dialled(viewer)
+            line.dial()
 
-    try:
+    with line:
+        line.dial()
         fuzzing.fuzz(examples, {"message": messages, "as_text": st.booleans() | st.just(True)}, attack)
-    finally:
-        sockets[0].close()
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
