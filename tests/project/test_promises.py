@@ -1,4 +1,4 @@
-"""`docs/promises.md` and `docs/traps.md` name a test for each promise and trap, and the tests are there."""
+"""Pages of the documentation name a test for each promise, trap and attack, and the tests are there."""
 
 import ast
 import re
@@ -8,13 +8,18 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-PAGES = ("promises", "traps")
+#: Pages, or chapters of pages.
+PAGES = ("promises", "traps", "threat-model#What was attacked, and holds")
 REFERENCE = re.compile(r"(?P<path>[\w./-]+\.(?:py|ts|tsx))(?:::(?P<name>[^`|<,]+))?")
 
 
 def rows(page: str) -> list[tuple[str, str]]:
     found = []
-    for line in (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").splitlines():
+    name, _, chapter = page.partition("#")
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    if chapter:
+        text = text.partition(f"\n## {chapter}\n")[2].partition("\n## ")[0]
+    for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if line.startswith("|") and len(cells) >= 2 and not set(line) <= set("|-: ") and cells[-1] != "proved by":
             found.append((" | ".join(cells[:-1]), cells[-1]))
