@@ -48,6 +48,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "flows": {"http", "store", "auth", "monitoring", "viewer"},
     "conversations": {"http", "store", "auth", "flows", "viewer"},
     "analysis": {"http", "store", "flows"},
+    "statistics": {"http", "store"},
     "sockets": {"http", "store", "auth", "monitoring", "live", "viewer"},
     "operations": {"http", "auth", "background", "viewer"},
     "asgi": {"http", "auth", "operations"},

@@ -38,6 +38,7 @@ class Report:
     activities: int
     poison_records: int
     audit_entries: int = 0
+    statistics: int = 0
     #: Why weeks that should have gone are still there; they go with the next run.
     postponed: str | None = None
 
@@ -71,11 +72,13 @@ async def run_retention(
             else 0
         )
         keys = sum(week.estimated_rows for week in weeks)
+        statistics = 0
     else:
         keys = await _until_none(connection, f"SELECT {prefix}.expire_flow_keys($1)", BATCH)
         activities = await _until_none(connection, f"SELECT {prefix}.expire_activities($2, $1)", BATCH, activity_days)
         expire_audit = f"SELECT {prefix}.expire_audit_log($2, $1)"
         audit = await _until_none(connection, expire_audit, BATCH, audit_days) if audit_days else 0
+        statistics = await _until_none(connection, f"SELECT {prefix}.expire_statistics($1)", BATCH)
     return Report(
         dry_run=dry_run,
         partitions_made=made,
@@ -84,6 +87,7 @@ async def run_retention(
         activities=activities,
         poison_records=poison,
         audit_entries=audit,
+        statistics=statistics,
         postponed=postponed,
     )
 

@@ -13,11 +13,11 @@ GRANT SELECT, INSERT ON {schema}.poison_records TO {role};
 GRANT EXECUTE ON FUNCTION
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
-    {schema}.expire_poison_records(integer, boolean) TO {role};
+    {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer) TO {role};
 """
 
 _VIEWER = """\
--- {role}: the viewer. Reads all, archives what a dead gateway left, deletes nothing; appends to the audit log only.
+-- {role}: the viewer. Reads all, archives what a dead gateway left, deletes no flow; appends to the audit log only.
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role};
@@ -25,13 +25,15 @@ GRANT INSERT, UPDATE ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.user_directory,
     {schema}.omni2_config TO {role};
 GRANT INSERT ON {schema}.poison_records, {schema}.spent_tokens TO {role};
+GRANT INSERT, DELETE ON {schema}.step_statistics, {schema}.flow_statistics TO {role};
+GRANT DELETE ON {schema}.changed_periods TO {role};
 GRANT INSERT (actor, actor_role, action, target_user, target, reason, remote, outcome, detail)
     ON {schema}.audit_log TO {role};
 GRANT EXECUTE ON FUNCTION
     {schema}.expire_audit_log(integer, integer, boolean), {schema}.expire_spent_tokens(),
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
-    {schema}.expire_poison_records(integer, boolean) TO {role};
+    {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer) TO {role};
 """
 
 _READER = """\
@@ -40,6 +42,7 @@ GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.conversations,
     {schema}.conversation_titles, {schema}.user_directory, {schema}.omni2_config,
+    {schema}.step_statistics, {schema}.flow_statistics, {schema}.changed_periods,
     {schema}.spanflow_schema_version TO {role};
 """
 

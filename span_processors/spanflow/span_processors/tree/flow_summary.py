@@ -11,7 +11,7 @@ from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline, outli
 from spanflow.span_processors.tree.flow_times import started_at
 from spanflow.span_processors.tree.prices import NO_PRICES, Price, PriceTable
 from spanflow.span_processors.tree.same_call import same_calls
-from spanflow.span_processors.tree.token_usage import counted_calls, total_usage, whole_number
+from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls, total_usage, whole_number
 from spanflow.span_processors.tree.tree import in_start_order, time_of
 
 #: Where a value may stand, the best place first.
@@ -141,11 +141,37 @@ def _used(outline: Outline) -> _Used:
 
 
 def _note(attributes: Mapping[str, Any], places: Iterable[str], found: dict[str, None]) -> None:
+    if (value := _first_text(attributes, places)) is not None:
+        found[value] = None
+
+
+def _first_text(attributes: Mapping[str, Any], places: Iterable[str]) -> str | None:
     for place in places:
         value = attributes.get(place)
         if isinstance(value, str) and value:
-            found[value] = None
-            return
+            return value
+    return None
+
+
+class Subject(NamedTuple):
+    """What one step was about."""
+
+    tool: str | None = None
+    mcp_server: str | None = None
+    model: str | None = None
+
+
+def subject_of(entry: Event) -> Subject:
+    """What a step names, as the lists of its flow have it."""
+    attributes = entry.get("attributes")
+    if not attributes or _USED.isdisjoint(attributes):
+        return Subject()
+    names_tool = entry.get("event_type") == names.TOOL_CALL or _TOOLS[0] in attributes
+    return Subject(
+        _first_text(attributes, _TOOLS) if names_tool else None,
+        _first_text(attributes, _MCP_SERVERS),
+        _first_text(attributes, _MODELS),
+    )
 
 
 def main_root(outline: Outline) -> Event | None:
@@ -160,23 +186,42 @@ def main_root(outline: Outline) -> Event | None:
     return first_top or next((entry for entry in outline.entries if entry is not None), None)
 
 
-class _Usage(NamedTuple):
+class Usage(NamedTuple):
+    """What a flow or one call in it used."""
+
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None
 
 
-def _usage(outline: Outline, prices: PriceTable) -> _Usage:
+def _usage(outline: Outline, prices: PriceTable) -> Usage:
     calls = counted_calls(outline.entries, outline.parents)
     if not calls:
         # Gateways older than Spanflow only tell a total.
-        return _Usage(tokens_out=sum([_total(entry) for entry in outline.known]))
+        return Usage(tokens_out=sum([_total(entry) for entry in outline.known]))
     tokens_in, tokens_out = total_usage(calls.values())
     cost: float | None = 0.0
     for place, counts in calls.items():
-        price = _price(_namers(outline, place), prices) if prices else None
-        cost = None if cost is None or price is None else cost + price.cost(*counts)
-    return _Usage(tokens_in, tokens_out, cost)
+        one = _cost(outline, place, counts, prices)
+        cost = None if cost is None or one is None else cost + one
+    return Usage(tokens_in, tokens_out, cost)
+
+
+def usage_by_place(outline: Outline, prices: PriceTable = NO_PRICES) -> dict[int, Usage]:
+    """The same for each place that uses anything; together they are the flow's."""
+    calls = counted_calls(outline.entries, outline.parents)
+    if calls:
+        return {
+            place: Usage(counts.input, counts.output, _cost(outline, place, counts, prices))
+            for place, counts in calls.items()
+        }
+    totals = {place: _total(entry) for place, entry in enumerate(outline.entries) if entry is not None}
+    return {place: Usage(tokens_out=total) for place, total in totals.items() if total}
+
+
+def _cost(outline: Outline, place: int, counts: TokenCounts, prices: PriceTable) -> float | None:
+    price = _price(_namers(outline, place), prices) if prices else None
+    return None if price is None else price.cost(*counts)
 
 
 def _namers(outline: Outline, place: int) -> Iterator[Event | None]:

@@ -16,6 +16,7 @@ from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.query_values import parsed_time
 from spanflow.viewer_api.store.flow_filters import RUNNING, Bounds, Choice, Filters
 from spanflow.viewer_api.store.flow_statements import Order
+from spanflow.viewer_api.store.gates import FUNNEL
 from spanflow.viewer_api.viewer import checked_id
 
 #: Values of one filter.
@@ -33,6 +34,7 @@ _RANGES: Final = ("duration_ms", "tokens", "cost")
 #: Whatever else stands in the query string is a mistake.
 KNOWN: Final = frozenset(
     (*_IDS, *_NAMES, *(f"{edge}_{name}" for edge in ("min", "max") for name in _RANGES))
+    + ("stopped_at", "started_since", "started_until")
     + ("id", "user", "team", "q", "since", "until", "sort", "count", "cursor", "limit")
 )
 _OUTCOMES: Final = (*names.OUTCOMES, RUNNING)
@@ -70,7 +72,8 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
     given: dict[str, list[str]] = {}
     for name, value in asked:
         given.setdefault(name, []).append(value.replace("\0", ""))
-    since, until = _range_of_time(_single(given, "since"), _single(given, "until"))
+    since, until = _range_of_time(given, "since", "until")
+    started_since, started_until = _range_of_time(given, "started_since", "started_until")
     outcomes, gates = _words(given, "outcome", _OUTCOMES), _words(given, "gate")
     if gates is not None and outcomes is not None and names.OUTCOME_DENIED not in outcomes:
         raise invalid_request("gate: only a denied flow has one, and outcome asks for others.")
@@ -97,6 +100,9 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
         cost=_bounds(given, "cost"),
         since=since,
         until=until,
+        started_since=started_since,
+        started_until=started_until,
+        stopped_at=_words(given, "stopped_at", FUNNEL),
         text=text,
         visible=visible,
     )
@@ -177,10 +183,10 @@ def _number(given: dict[str, list[str]], name: str) -> float | None:
     return number
 
 
-def _range_of_time(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    low, high = parsed_time(since, "since"), parsed_time(until, "until", end=True)
+def _range_of_time(given: dict[str, list[str]], since: str, until: str) -> tuple[datetime | None, datetime | None]:
+    low, high = parsed_time(_single(given, since), since), parsed_time(_single(given, until), until, end=True)
     if low is not None and high is not None and low >= high:
-        raise invalid_request("since is not before until: nothing can be found.")
+        raise invalid_request(f"{since} is not before {until}: nothing can be found.")
     return low, high
 
 

@@ -11,6 +11,7 @@ from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.summaries import shown_live
 from spanflow.viewer_api.store.flow_filters import RUNNING, Filters
+from spanflow.viewer_api.store.gates import furthest_gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
         (outcome, filters.outcomes),
         (None if flow.open else summary.outcome_reason, filters.outcome_reasons),
         (summary.gate, filters.gates),
+        (furthest_gate(summary.event_types), filters.stopped_at),
     )
     any_of: tuple[tuple[Collection[str], Collection[str] | None], ...] = (
         (summary.event_types, filters.event_types),
@@ -59,6 +61,8 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
         and filters.tokens.hold(summary.tokens_in + summary.tokens_out)
         and filters.cost.hold(summary.cost)
         and (filters.since is None or ended >= filters.since)
+        and (filters.started_since is None or started >= filters.started_since)
+        and (filters.started_until is None or started < filters.started_until)
         and (filters.until is None or started < filters.until)
         and (
             filters.text is None

@@ -74,6 +74,11 @@ async def flows(
     ] = None,
     since: Text = None,
     until: Text = None,
+    started_since: Annotated[str | None, Query(description="Only flows that began at this time or later.")] = None,
+    started_until: Annotated[str | None, Query(description="Only flows that began before this time.")] = None,
+    stopped_at: Annotated[
+        list[str] | None, Query(description="The furthest gate that a flow came to, such as `usage_check`.")
+    ] = None,
     sort: Annotated[str | None, Query(description="newest (as if left out), duration, tokens or cost.")] = None,
     count: Annotated[str | None, Query(description="none (as if left out), estimated or exact.")] = None,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,

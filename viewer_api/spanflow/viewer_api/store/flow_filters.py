@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from spanflow.span_processors import names
 from spanflow.span_processors.archive.search_terms import tsquery
+from spanflow.viewer_api.store.gates import FUNNEL, later_gates
 
 #: What a running flow is called where outcomes are asked for; nothing that is stored has it.
 RUNNING: Final = "running"
@@ -68,6 +69,11 @@ class Filters:
     #: A flow counts when any moment of it lies from `since` on and before `until`.
     since: datetime | None = None
     until: datetime | None = None
+    #: A flow counts when it began from `started_since` on and before `started_until`.
+    started_since: datetime | None = None
+    started_until: datetime | None = None
+    #: The furthest gate that a flow came to.
+    stopped_at: Choice | None = None
     #: Words that must all be in the flow, the last one at least as a beginning.
     text: str | None = None
     #: Whose flows may be seen at all; None: everybody's, and those of nobody.
@@ -201,12 +207,30 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
     found.within(COST, filters.cost, "double precision")
     if filters.text is not None and (words := tsquery(filters.text)) is not None:
         found.add(f"search @@ {found.value(words, 'tsquery')}")
+    if filters.stopped_at is not None:
+        found.add(_stopped_at(found, filters.stopped_at))
     time: list[str] = []
+    if filters.started_since is not None:
+        time.append(f"started_at >= {found.value(filters.started_since, 'timestamptz')}")
+    if filters.started_until is not None:
+        time.append(f"started_at < {found.value(filters.started_until, 'timestamptz')}")
     if filters.since is not None:
         time.append(f"{ENDED} >= {found.value(filters.since, 'timestamptz')}")
     if filters.until is not None:
         time.append(f"started_at < {found.value(filters.until, 'timestamptz')}")
     return Split(leads[0] if leads else None, tuple(time), tuple(found.parts), found.values)
+
+
+def _stopped_at(found: Conditions, gates: Choice) -> str:
+    """Whether a flow came to one of these gates and to none behind it."""
+    parts = []
+    for gate in FUNNEL:
+        if gate in gates:
+            reached = f"event_types @> {found.value([gate], 'text[]')}"
+            later = later_gates(gate)
+            beyond = f" AND NOT event_types && {found.value(list(later), 'text[]')}" if later else ""
+            parts.append(f"({reached}{beyond})")
+    return f"({' OR '.join(parts)})" if parts else "false"
 
 
 def conditions_of(filters: Filters) -> Conditions:

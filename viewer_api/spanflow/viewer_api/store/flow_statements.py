@@ -131,6 +131,19 @@ def sorted_statement(filters: Filters, order: Order, after: Position | None, lim
     return (parts[0] if len(parts) == 1 else _united(parts, limit)), values
 
 
+def every_flow(filters: Filters, columns: str) -> tuple[str, list[Any]]:
+    """All flows that match, in no order."""
+    values: list[Any] = []
+    parts = []
+    for stretch in time_windows_of(filters):
+        split = split_conditions(filters, after=values)
+        placed = Conditions(split.values)
+        stretch.add_to(placed)
+        parts.append(f"SELECT {columns} FROM {_TABLE} WHERE {_all([*split.all, *placed.parts])}")
+        values = placed.values
+    return " UNION ALL ".join(parts), values
+
+
 def _all(conditions: Sequence[str]) -> str:
     return " AND ".join(conditions) or "true"
 

@@ -47,8 +47,10 @@ class TimeWindow:
 def time_windows_of(filters: Filters) -> list[TimeWindow]:
     """Newest first; together they hold every flow that lies in the range, and none twice."""
     since, until = filters.since, filters.until
-    low = None if since is None else since - LONG - DRIFT
-    high = None if until is None else until + DRIFT
+    lows = [None if since is None else since - LONG, filters.started_since]
+    highs = [until, filters.started_until]
+    low = max((moment - DRIFT for moment in lows if moment is not None), default=None)
+    high = min((moment + DRIFT for moment in highs if moment is not None), default=None)
     found = [TimeWindow(low, high)]
     if high is not None:
         found.insert(0, TimeWindow(high, None, outliers_only=True))

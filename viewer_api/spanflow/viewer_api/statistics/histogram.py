@@ -1,0 +1,85 @@
+"""Durations as exponential histograms of scale 4, as OpenTelemetry defines them: a bucket's upper bound is 2^(1/16)
+times its lower one, so whatever is told from a histogram is wrong by 2.2 % at most.
+
+A histogram is stored as one decimal number with twelve digits for each bucket: the sum of such numbers, which Postgres
+takes exactly whatever their length, is the histogram of all of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, log2
+from typing import Final
+
+_SCALE: Final = 16
+_DIGITS: Final = 12
+#: 2^64 ns are 584 years.
+_LAST: Final = 64 * _SCALE
+Buckets = dict[int, int]
+
+
+def bucket_of(duration_ns: int) -> int:
+    """The bucket of a duration; the first one has everything up to a nanosecond."""
+    return min(max(ceil(log2(duration_ns) * _SCALE), 0), _LAST) if duration_ns > 1 else 0
+
+
+def value_of(bucket: int) -> float:
+    """What a duration in the bucket is taken for, in nanoseconds: wrong by the same share at both of its bounds."""
+    if bucket <= 0:
+        return 1.0
+    low, high = 2 ** ((bucket - 1) / _SCALE), 2 ** (bucket / _SCALE)
+    return 2 * low * high / (low + high)
+
+
+def packed(buckets: Mapping[int, int]) -> str:
+    """As the text of a number."""
+    if not buckets:
+        return "0"
+    last = max(buckets)
+    return "".join(f"{buckets.get(bucket, 0):0{_DIGITS}d}" for bucket in range(last, -1, -1))
+
+
+def unpacked(number: str) -> Buckets:
+    """From the text of a number."""
+    length = -(-len(number) // _DIGITS)
+    digits = number.zfill(length * _DIGITS)
+    buckets: Buckets = {}
+    for place in range(length):
+        count = int(digits[place * _DIGITS : (place + 1) * _DIGITS])
+        if count:
+            buckets[length - 1 - place] = count
+    return buckets
+
+
+def percentiles(buckets: Mapping[int, int], shares: Sequence[float]) -> list[float | None]:
+    """The durations, in nanoseconds, that these shares of all stay below or reach: by nearest rank."""
+    total = sum(buckets.values())
+    if not total:
+        return [None] * len(shares)
+    return [_at_rank(buckets, max(1, ceil(share * total - 1e-9))) for share in shares]
+
+
+def share_below(buckets: Mapping[int, int], duration_ns: int) -> float | None:
+    """Which share of all took no longer; those in the same bucket count as half."""
+    total = sum(buckets.values())
+    if not total:
+        return None
+    own = bucket_of(duration_ns)
+    below = sum(count for bucket, count in buckets.items() if bucket < own)
+    return (below + buckets.get(own, 0) / 2) / total
+
+
+def added(histograms: Iterable[Mapping[int, int]]) -> Buckets:
+    """All of them together."""
+    found: Buckets = {}
+    for histogram in histograms:
+        for bucket, count in histogram.items():
+            found[bucket] = found.get(bucket, 0) + count
+    return found
+
+
+def _at_rank(buckets: Mapping[int, int], rank: int) -> float:
+    passed = 0
+    for bucket in sorted(buckets):
+        passed += buckets[bucket]
+        if passed >= rank:
+            return value_of(bucket)
+    raise AssertionError("a rank beyond the total")

@@ -1,0 +1,152 @@
+"""Adds up flows and their steps, by kind. Flows that are still open count as nothing yet."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from spanflow.span_processors import names
+from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+from spanflow.span_processors.tree.tree import NS_PER_MS
+from spanflow.viewer_api.statistics.histogram import Buckets, bucket_of
+from spanflow.viewer_api.statistics.steps import steps_of
+from spanflow.viewer_api.store.gates import FUNNEL
+
+#: What a flow is counted by. `gates` is the set of gates that it came to.
+GATES: Final = "gates"
+CHECKPOINT: Final = "checkpoint"
+TOOL: Final = "tool"
+MCP_SERVER: Final = "mcp_server"
+MODEL: Final = "model"
+SOURCE: Final = "source"
+USER: Final = "user"
+#: The columns of a flow that have several values.
+_LISTS: Final = ((CHECKPOINT, "event_types"), (TOOL, "tools"), (MCP_SERVER, "mcp_servers"), (MODEL, "models"))
+#: Longer names would make the rows of one period grow without end.
+_MAX_NAME: Final = 200
+#: What is read of a flow to count it; to count its steps, `flow_data` as well.
+COLUMNS: Final = (
+    "started_at, outcome, duration_ms, tokens_in, tokens_out, cost, event_types, tools, mcp_servers, models, source"
+)
+
+
+class StepKind(NamedTuple):
+    event_type: str
+    name: str
+    mcp_server: str
+    tool: str
+    model: str
+    outcome: str
+
+
+class FlowKind(NamedTuple):
+    dimension: str
+    value: str
+    outcome: str
+
+
+@dataclass(slots=True)
+class Sums:
+    """What flows or steps of one kind add up to."""
+
+    count: int = 0
+    #: Those whose duration is known.
+    timed: int = 0
+    total_ns: int = 0
+    self_ns: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    #: None: of none it is known.
+    cost: float | None = None
+    buckets: Buckets = field(default_factory=dict)
+
+    def add_duration(self, duration_ns: int) -> None:
+        self.timed += 1
+        self.total_ns += duration_ns
+        bucket = bucket_of(duration_ns)
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+
+    def add_usage(self, tokens_in: int, tokens_out: int, cost: float | None) -> None:
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
+
+    def add(self, other: "Sums") -> None:
+        self.count += other.count
+        self.timed += other.timed
+        self.total_ns += other.total_ns
+        self.self_ns += other.self_ns
+        self.add_usage(other.tokens_in, other.tokens_out, other.cost)
+        for bucket, count in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
+
+    def copy(self) -> "Sums":
+        return replace(self, buckets=dict(self.buckets))
+
+
+class Tally:
+    """All kinds of one period."""
+
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        self._prices = prices
+        self.steps: dict[StepKind, Sums] = {}
+        self.flows: dict[FlowKind, Sums] = {}
+
+    def add(self, row: Any, *, steps: bool = True, users: bool = False) -> None:
+        """One stored flow with the columns of `COLUMNS`."""
+        if row["outcome"] not in names.OUTCOMES:
+            return
+        self._add_flow(row, users)
+        if steps:
+            self._add_steps(row["flow_data"])
+
+    def _add_flow(self, row: Any, users: bool) -> None:
+        values = [(GATES, gates_word(row["event_types"])), (SOURCE, row["source"] or "")]
+        for dimension, column in _LISTS:
+            values += [(dimension, value) for value in dict.fromkeys(row[column])]
+        if users:
+            values.append((USER, row["user_id"] or ""))
+        took = None if row["duration_ms"] is None else round(row["duration_ms"] * NS_PER_MS)
+        for dimension, value in values:
+            sums = self.flows.setdefault(FlowKind(dimension, value, row["outcome"]), Sums())
+            sums.count += 1
+            if took is not None:
+                sums.add_duration(took)
+            sums.add_usage(row["tokens_in"], row["tokens_out"], row["cost"])
+
+    def _add_steps(self, document: Any) -> None:
+        if isinstance(document, str | bytes):
+            document = orjson.loads(document)
+        for step in steps_of(document, self._prices):
+            kind = StepKind(
+                step.event_type[:_MAX_NAME],
+                step.name[:_MAX_NAME],
+                step.mcp_server[:_MAX_NAME],
+                step.tool[:_MAX_NAME],
+                step.model[:_MAX_NAME],
+                step.outcome,
+            )
+            sums = self.steps.setdefault(kind, Sums())
+            sums.count += step.counted
+            sums.self_ns += step.self_ns
+            if step.duration_ns is not None:
+                sums.add_duration(step.duration_ns)
+            sums.add_usage(step.tokens_in, step.tokens_out, step.cost)
+
+
+def gates_word(event_types: Iterable[str]) -> str:
+    """The gates among these checkpoints as a word: a digit for each gate of the funnel."""
+    came_to = set(event_types)
+    return "".join("1" if gate in came_to else "0" for gate in FUNNEL)
+
+
+def gates_in(word: str) -> list[str]:
+    """The gates that a word says."""
+    return [gate for gate, digit in zip(FUNNEL, word, strict=False) if digit == "1"]
+
+
+def add_all(tally: Tally, rows: Iterable[Any]) -> None:
+    for row in rows:
+        tally.add(row)
