@@ -43,6 +43,7 @@ from spanflow.viewer_api.routes import (
     oidc_routes,
     reference_page,
     session_routes,
+    statistics_routes,
     user_routes,
 )
 from spanflow.viewer_api.routes.known_parameters import known_parameters
@@ -64,6 +65,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     activity_routes.router,
     conversation_routes.router,
     mcp_usage_routes.router,
+    statistics_routes.router,
     audit_routes.router,
     live_routes.router,
     live_routes.streams,

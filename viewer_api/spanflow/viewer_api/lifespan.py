@@ -29,6 +29,7 @@ from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.operations.collector import ViewerCollector
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
+from spanflow.viewer_api.statistics.job import StatisticsJob, prices_of
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.database import Database
@@ -42,6 +43,7 @@ from spanflow.viewer_api.viewer import Viewer
 
 _HOUR = 3600.0
 _MINUTE = 60.0
+_COUNT_SECONDS = 10.0
 #: The first requests after a start come before the tables' housekeeping.
 _KEEP_AFTER = 20.0
 
@@ -72,6 +74,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         policy = MonitoringPolicy.from_settings(settings)
         watching = Watching(WatchStore(primary), redis, audit, primary, policy, clock, settings.viewer_recheck_seconds)
         metadata = Metadata.from_settings(settings)
+        prices = prices_of(settings.prices)
         usual = UsualTimes(database)
         cursors = CursorKey(Signer.of(settings).secret_for("live cursors"))
         hub = Hub(
@@ -102,11 +105,14 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             ),
             metadata=metadata,
             proxies=ProxyPeers(settings.viewer_proxy_peers),
+            prices=prices,
             clock=clock,
         )
         await stack.enter_async_context(running("watched users", watching.run, book))
         await stack.enter_async_context(running("live", hub.run, book))
         await stack.enter_async_context(running("usual times", usual.run, book))
+        count = every(_COUNT_SECONDS, StatisticsJob(primary, prices, clock).run, first_after=_COUNT_SECONDS)
+        await stack.enter_async_context(running("statistics", count, book))
         if users.own is not None:
             await stack.enter_async_context(running("users view", every(_MINUTE, users.own.check), book))
         forget = every(_HOUR, spent.forget_expired, first_after=_MINUTE)

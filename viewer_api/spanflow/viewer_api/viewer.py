@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.ids import IdError, as_id
+from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.limits import RateLimits
 from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
@@ -68,6 +69,7 @@ class Viewer:
     metadata: Metadata
     #: Whose word about where a request comes from is believed.
     proxies: ProxyPeers
+    prices: PriceTable = NO_PRICES
     clock: Clock = time.time
     #: The place for the one large tree that is made at a time.
     large_trees: OneAtATime = field(default_factory=OneAtATime)

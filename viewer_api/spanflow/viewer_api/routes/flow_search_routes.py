@@ -105,7 +105,7 @@ async def flows(
         target=targets[0] if len(targets) == 1 else None,
         searched=query.said,
     )
-    filters = await _with_teams(viewer, query, await _with_person(viewer, query))
+    filters = await named_people(viewer, query, query.filters)
     reader = flow_reader(viewer, principal)
     running: list[RunningFlow] = []
     if after is None and (query.order is Order.NEWEST or RUNNING in (filters.outcomes or ())):
@@ -140,9 +140,13 @@ async def _add_names(viewer: Viewer, shown: list[dict[str, Any]]) -> None:
         flow["email"], flow["full_name"] = (person.email, person.full_name) if person else (None, None)
 
 
-async def _with_person(viewer: Viewer, query: FlowQuery) -> Filters:
+async def named_people(viewer: Viewer, query: FlowQuery, filters: Filters) -> Filters:
+    """The filters with the ids of those whom a part of a name and a team mean."""
+    return await _with_teams(viewer, query, await _with_person(viewer, query, filters))
+
+
+async def _with_person(viewer: Viewer, query: FlowQuery, filters: Filters) -> Filters:
     """The filters with the ids of those whom a part of a name means."""
-    filters = query.filters
     if query.person is None:
         return filters
     found = await viewer.users.ids_matching(query.person, MAX_PEOPLE + 1, filters.visible)

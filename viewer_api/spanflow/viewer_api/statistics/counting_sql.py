@@ -92,14 +92,14 @@ STEPS: Final = _table(
     },
     f"""
     SELECT *, row_number() OVER (
-        ORDER BY event_type = '{names.PLAIN_SPAN}', count DESC, timed DESC,
+        ORDER BY name = '{OTHER}', event_type = '{names.PLAIN_SPAN}', count DESC, timed DESC,
                  event_type, name, mcp_server, tool, model, outcome
     ) AS place FROM given""",
 )
 FLOWS: Final = _table(
     "flow_statistics",
     {"dimension": None, "value": _BEYOND, "outcome": None},
-    """
-    SELECT *, dense_rank() OVER (PARTITION BY dimension ORDER BY of_value DESC, value) AS place
+    f"""
+    SELECT *, dense_rank() OVER (PARTITION BY dimension ORDER BY value = '{OTHER}', of_value DESC, value) AS place
     FROM (SELECT *, sum(count) OVER (PARTITION BY dimension, value) AS of_value FROM given) AS valued""",
 )

@@ -15,7 +15,7 @@ from spanflow.span_processors.tree.flow_outline import Outline
 from spanflow.span_processors.tree.flow_summary import subject_of, usage_by_place
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
-from spanflow.span_processors.tree.tree import Node, Outlook, places_in
+from spanflow.span_processors.tree.tree import Node, Outlook, places_in, time_of
 
 _NO_STEP: Final = -1
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -62,9 +62,7 @@ def steps_of(document: object, prices: PriceTable = NO_PRICES) -> list[Step]:
             whose.append(len(steps))
             around.append(above if plain else len(steps))
             steps.append(step)
-            times = facts.get(node.node_id)
-            if times is not None and not times.open and not _is_moment(node):
-                step.duration_ns = times.duration_ns
+            step.duration_ns = _duration(node)
         times = facts.get(node.node_id)
         if times is not None and not times.open and whose[-1] != _NO_STEP:
             steps[whose[-1]].self_ns += times.self_ns
@@ -89,10 +87,12 @@ def _name_subject(node: Node, place: int, steps: Sequence[Step]) -> None:
     step.model = step.model or subject.model or ""
 
 
-def _is_moment(node: Node) -> bool:
-    """A step that a tracker reported as a moment says nothing of how long it took."""
-    entry = node.entry or {}
-    return names.ATTR_REPORTED in _attributes(node) and entry.get("start_ns") == entry.get("end_ns")
+def _duration(node: Node) -> int | None:
+    """How long an ended step took by its own clock. One that a tracker reported as a moment does not say."""
+    start, end = time_of(node.entry, "start_ns"), time_of(node.entry, "end_ns")
+    if not node.ended or start is None or end is None:
+        return None
+    return None if start == end and names.ATTR_REPORTED in _attributes(node) else max(0, end - start)
 
 
 def _event_type(node: Node) -> str:

@@ -209,16 +209,22 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
         found.add(f"search @@ {found.value(words, 'tsquery')}")
     if filters.stopped_at is not None:
         found.add(_stopped_at(found, filters.stopped_at))
-    time: list[str] = []
-    if filters.started_since is not None:
-        time.append(f"started_at >= {found.value(filters.started_since, 'timestamptz')}")
-    if filters.started_until is not None:
-        time.append(f"started_at < {found.value(filters.started_until, 'timestamptz')}")
-    if filters.since is not None:
-        time.append(f"{ENDED} >= {found.value(filters.since, 'timestamptz')}")
-    if filters.until is not None:
-        time.append(f"started_at < {found.value(filters.until, 'timestamptz')}")
+    time = _times(found, filters)
     return Split(leads[0] if leads else None, tuple(time), tuple(found.parts), found.values)
+
+
+def _times(found: Conditions, filters: Filters) -> list[str]:
+    bounds = (
+        (ENDED, ">=", filters.since),
+        ("started_at", "<", filters.until),
+        ("started_at", ">=", filters.started_since),
+        ("started_at", "<", filters.started_until),
+    )
+    return [
+        f"{column} {compared} {found.value(moment, 'timestamptz')}"
+        for column, compared, moment in bounds
+        if moment is not None
+    ]
 
 
 def _stopped_at(found: Conditions, gates: Choice) -> str:

@@ -1,0 +1,104 @@
+"""Statistics counted from the flows themselves, while somebody waits: of some people's, or with filters.
+
+So many flows are read at most, the newest; the range is narrowed to where they begin, so that what is told is exact.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from spanflow.span_processors import names
+from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+from spanflow.viewer_api.statistics.counted import Counted
+from spanflow.viewer_api.statistics.counting import CHUNK
+from spanflow.viewer_api.statistics.periods import floored
+from spanflow.viewer_api.statistics.tally import COLUMNS, StepKind, Sums, Tally
+from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.flow_filters import Filters
+from spanflow.viewer_api.store.flow_statements import every_flow
+
+#: Flows whose steps are counted for one answer.
+MAX_WITH_STEPS: Final = 5_000
+#: Flows that are counted for one answer: as many as the exact count of a list goes to.
+MAX_FLOWS: Final = 100_000
+_MANY: Final = 1_000
+_INSTANT: Final = timedelta(microseconds=1)
+
+
+async def narrowed(database: Database, filters: Filters, most: int) -> Filters:
+    """The same filters from the moment on from which there are no more flows than `most`."""
+    text, values = every_flow(filters, "started_at")
+    text = f"SELECT started_at FROM ({text}) AS found ORDER BY started_at DESC OFFSET {int(most)} LIMIT 1"
+    edge = await database.fetchrow(text, *values)
+    return filters if edge is None else replace(filters, started_since=edge["started_at"] + _INSTANT)
+
+
+class DirectStatistics:
+    """What matches the filters, which say when flows began."""
+
+    def __init__(self, database: Database, filters: Filters, prices: PriceTable = NO_PRICES) -> None:
+        self._database = database
+        self._filters = replace(filters, outcomes=finished(filters))
+        self._prices = prices
+
+    async def steps(self, group_by: str, interval: int | None) -> list[Counted]:
+        tallies = await self._counted(interval, steps=True)
+        found: dict[tuple[str, str, datetime | None], Sums] = {}
+        for start, tally in tallies.items():
+            for kind, sums in tally.steps.items():
+                value = _step_value(kind, group_by)
+                if value:
+                    found.setdefault((value, kind.outcome, start), Sums()).add(sums)
+        return [Counted(*key, sums) for key, sums in found.items()]
+
+    async def flows(self, dimension: str, interval: int | None) -> list[Counted]:
+        tallies = await self._counted(interval, steps=False)
+        return [
+            Counted(kind.value, kind.outcome, start, sums)
+            for start, tally in tallies.items()
+            for kind, sums in tally.flows.items()
+            if kind.dimension == dimension and kind.value
+        ]
+
+    async def waiting(self) -> int:
+        return 0
+
+    async def _counted(self, interval: int | None, *, steps: bool) -> dict[datetime | None, Tally]:
+        tallies: dict[datetime | None, Tally] = {}
+        if self._filters.nothing_stored:
+            return tallies
+
+        def add(rows: Iterable[Row]) -> None:
+            for row in rows:
+                start = None if interval is None else floored(row["started_at"], interval)
+                if start not in tallies:
+                    tallies[start] = Tally(self._prices)
+                tallies[start].add(row, steps=steps, users=True)
+
+        text, values = every_flow(self._filters, f"{COLUMNS}, user_id{', flow_data' if steps else ''}")
+        size = CHUNK if steps else _MANY
+        chunk: list[Row] = []
+        async with self._database.transaction(readonly=True) as connection:
+            async for row in connection.cursor(self._database.sql(text), *values, prefetch=size):
+                chunk.append(row)
+                if len(chunk) >= size:
+                    await asyncio.to_thread(add, chunk)
+                    chunk = []
+        await asyncio.to_thread(add, chunk)
+        return tallies
+
+
+def finished(filters: Filters) -> tuple[str, ...]:
+    """The outcomes of flows that have ended, among those asked for."""
+    return tuple(outcome for outcome in names.OUTCOMES if filters.outcomes is None or outcome in filters.outcomes)
+
+
+def _step_value(kind: StepKind, group_by: str) -> str:
+    if group_by == "step":
+        return f"{kind.event_type}:{kind.name}"
+    if kind.event_type == names.PLAIN_SPAN:
+        return ""
+    value: str = getattr(kind, "event_type" if group_by == "checkpoint" else group_by)
+    return value
