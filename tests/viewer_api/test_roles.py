@@ -100,6 +100,9 @@ LISTS = {
     "/api/v1/mcp-analytics/team-stats",
     "/api/v1/mcp-analytics/activity-over-time",
     "/api/v1/mcp-analytics/chat-vs-gateway",
+    "/api/v1/statistics/steps",
+    "/api/v1/statistics/flows",
+    "/api/v1/statistics/funnel",
 }
 
 

@@ -1,6 +1,6 @@
 """Statistics as the API tells them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -189,7 +189,7 @@ def _steps(group: _Group) -> dict[str, Any]:
     }
 
 
-def _flows(group: _Group, links: Links, more: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
+def _flows(group: _Group, links: Links, more: Iterable[tuple[str, str]]) -> dict[str, Any]:
     more = tuple(more)
     denied, failed = names.OUTCOME_DENIED, names.OUTCOME_ERROR
     return {
@@ -209,7 +209,7 @@ def _used(sums: Sums) -> dict[str, Any]:
 
 
 def _milliseconds(nanoseconds: float | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / NS_PER_MS
+    return None if nanoseconds is None else round(nanoseconds / NS_PER_MS, 6)
 
 
 GROUPS_OF_FLOWS: Final = ("none", SOURCE, USER)
