@@ -170,7 +170,7 @@ def subject_of(entry: Event) -> Subject:
     return Subject(
         _first_text(attributes, _TOOLS) if names_tool else None,
         _first_text(attributes, _MCP_SERVERS),
-        _first_text(attributes, _MODELS),
+        _first_text(attributes, MODELS),
     )
 
 
