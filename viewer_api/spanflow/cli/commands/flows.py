@@ -18,49 +18,26 @@ if TYPE_CHECKING:
 #: The most that a viewer gives at once.
 _PAGE = 200
 _HEAD = ("BEGAN", "FLOW", "USER", "OUTCOME", "TOOK", "REQUEST", "TOOLS", "REASON")
-#: Filters of the API, and how the command calls them.
-_FILTERS = {
-    "id": ("--id", "only flows whose id begins so (6 digits or more)"),
-    "user_id": ("--user", "only flows of this user id"),
-    "user": ("--person", "only flows of people with this part of an e-mail address or name"),
-    "session_id": ("--session", "only flows of this session"),
-    "conversation_id": ("--conversation", "only flows of this conversation"),
-    "source": ("--source", "only flows that came this way, such as web"),
-    "outcome": ("--outcome", "only flows that ended so: ok, denied, error, cancelled, interrupted; or running"),
-    "outcome_reason": (
-        "--outcome-reason",
-        "only flows that were answered so: unauthenticated, forbidden, rate_limited, caller_error or server_error",
-    ),
-    "gate": ("--gate", "only flows that this checkpoint refused, such as block_check"),
-    "checkpoint": ("--checkpoint", "only flows with this type of checkpoint, such as tool_call"),
-    "tool": ("--tool", "only flows that called this tool"),
-    "mcp_server": ("--mcp-server", "only flows that called this MCP server"),
-    "model": ("--model", "only flows that asked this model"),
-    "min_duration_ms": ("--min-ms", "only flows that took so many milliseconds at least"),
-    "q": ("--search", "words of names, messages and recorded attributes"),
-    "since": ("--since", "flows of this moment or later: yesterday, today, 2h, 3d, a date or ISO 8601"),
-    "until": ("--until", "flows up to this moment, or to the end of this date; written likewise"),
-    "sort": ("--sort", "newest (as if left out), duration, tokens or cost"),
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
+    from spanflow.cli.terminal.flow_filters import add_filters
 
-    for name, (option, text) in _FILTERS.items():
-        parser.add_argument(option, dest=name, help=text)
+    add_filters(parser)
+    parser.add_argument("--sort", help="newest (as if left out), duration, tokens or cost")
     parser.add_argument("--limit", type=int, default=20, help="how many at most (%(default)s)")
     where.add_arguments(parser)
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.flow_filters import stated_filters
     from spanflow.cli.terminal.where import client
-    from spanflow.cli.terminal.wording import MARKS, paint_for, stated_time, table
+    from spanflow.cli.terminal.wording import MARKS, paint_for, table
 
     limit = max(1, arguments.limit)
     now = datetime.now(UTC)
-    filters = {name: getattr(arguments, name) for name in _FILTERS}
-    filters |= {name: stated_time(filters[name], now) for name in ("since", "until")}
+    filters = {**stated_filters(arguments, now), "sort": arguments.sort}
     found = _found(client(arguments, os.environ, console), filters, limit, console)
     shown = [flow for flow, _ in zip(found, range(limit), strict=False)]
     if arguments.json:

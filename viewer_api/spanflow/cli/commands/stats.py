@@ -1,0 +1,115 @@
+"""`spanflow stats`: how many flows and steps, how long they take, and what they cost."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+
+#: By what they are grouped, and the route that knows it.
+_GROUPS = {
+    "checkpoint": "steps",
+    "step": "steps",
+    "tool": "steps",
+    "mcp_server": "steps",
+    "model": "steps",
+    "none": "flows",
+    "source": "flows",
+    "user": "flows",
+}
+_HEAD = ("WHAT", "COUNT", "FLOWS", "ERRORS", "DENIED", "P50", "P90", "P95", "P99", "TOTAL", "SELF", "TOKENS", "COST")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from spanflow.cli.terminal import where
+    from spanflow.cli.terminal.flow_filters import add_filters
+
+    parser.add_argument("--by", choices=sorted(_GROUPS), default="checkpoint", help="one line for each (%(default)s)")
+    parser.add_argument(
+        "--sort",
+        choices=("count", "total_ms", "self_ms", "p95_ms", "tokens", "cost"),
+        default="count",
+        help="what comes first (%(default)s); self_ms: where the time goes",
+    )
+    parser.add_argument("--interval", choices=("minute", "hour", "day"), help="with --json: a series as well")
+    parser.add_argument("--limit", type=int, default=20, help="how many lines at most (%(default)s)")
+    add_filters(parser)
+    where.add_arguments(parser)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.flow_filters import stated_filters
+    from spanflow.cli.terminal.where import client
+    from spanflow.cli.terminal.wording import paint_for, table
+
+    asked = {
+        **stated_filters(arguments, datetime.now(UTC)),
+        "group_by": arguments.by,
+        "sort": arguments.sort,
+        "interval": arguments.interval,
+        "limit": max(1, arguments.limit),
+    }
+    found = client(arguments, os.environ, console).get(f"/api/v1/statistics/{_GROUPS[arguments.by]}", asked)
+    if arguments.json:
+        console.result(json.dumps(found, ensure_ascii=False))
+        return 0
+    tell_range(found, console)
+    columns = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else None
+    head, *lines = table(_HEAD, [_row(group) for group in found["groups"]], columns=columns)
+    console.result(paint_for(sys.stdout)(head, "dim"))
+    for line in lines:
+        console.result(line)
+    return 0
+
+
+def tell_range(found: dict[str, Any], console: Console) -> None:
+    """What was counted, and what is not yet."""
+    console.note(f"Flows that began from {found['since']} on and before {found['until']}.")
+    if found["shortened"]:
+        console.note("There are too many to count for an answer; the range is shorter than asked.")
+    if found["waiting"]:
+        console.note(f"{found['waiting']} minutes or hours of it are still to be counted.")
+
+
+def _row(group: dict[str, Any]) -> list[str]:
+    from spanflow.cli.terminal.wording import clean, cut
+
+    def number(name: str) -> str:
+        told = group.get(name)
+        return "" if told is None else str(told["count"])
+
+    steps = "steps" in group
+    cost = group["cost"]
+    return [
+        "(other)" if group.get("other") else cut(clean(group.get("value", "all")), 40),
+        str(group["steps"]) if steps else number("flows"),
+        number("flows"),
+        str(group["errors"]) if steps else number("flows_failed"),
+        str(group["denied"]) if steps else number("flows_denied"),
+        *(took(group[name]) for name in ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "total_ms")),
+        took(group.get("self_ms")),
+        str(group["tokens_input"] + group["tokens_output"]),
+        "" if cost is None else f"{cost:.4f}",
+    ]
+
+
+def took(milliseconds: float | None) -> str:
+    from spanflow.cli.terminal.wording import duration
+    from spanflow.span_processors.tree.tree import NS_PER_MS
+
+    return "" if milliseconds is None else duration(round(milliseconds * NS_PER_MS))
+
+
+COMMAND = Command(
+    name="stats",
+    help="count flows and steps: how many, how long, what goes wrong, what it costs",
+    description="Count flows that have ended and their steps: how many, how long they take, what goes wrong, what they "
+    "cost; by type of checkpoint, step, tool, MCP server, model, source or user.",
+    run=run,
+    add_arguments=add_arguments,
+)
