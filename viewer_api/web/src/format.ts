@@ -39,6 +39,11 @@ export function clockTime(ns: bigint): string {
   return timeOf(new Date(Number(ns / 1_000_000n)));
 }
 
+export function clockTimeOf(iso: string): string {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? iso : timeOf(date);
+}
+
 /** How long ago: `just now`, `12 s ago`, `5 min ago`, `3 h ago`, `4 days ago`. */
 export function relativeTime(iso: string, nowMs: number): string {
   const seconds = Math.round((nowMs - Date.parse(iso)) / 1000);

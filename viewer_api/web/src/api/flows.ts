@@ -46,6 +46,8 @@ export interface Flow {
   readonly email?: string | null;
   readonly full_name?: string | null;
   readonly open: boolean;
+  /** Spans that a limit kept out of the archive. */
+  readonly cut_spans?: number;
   readonly flow_data: { readonly events?: readonly unknown[] };
 }
 
@@ -61,4 +63,26 @@ export function searchFlows(filters: Query, cursor: string | undefined, signal: 
 
 export function flow(flowId: string, signal: AbortSignal): Promise<Flow> {
   return call<Flow>(`flows/${encodeURIComponent(flowId)}`, { signal });
+}
+
+/** The spans that a flow's duration is made of, by id. */
+export async function criticalPath(flowId: string, signal: AbortSignal): Promise<readonly string[]> {
+  const { critical_path: path } = await call<{ critical_path: readonly string[] }>(`flows/${encodeURIComponent(flowId)}/flat`, { signal });
+  return path;
+}
+
+/** Something that a person saw of a flow; a tool call has its response. */
+export interface Activity {
+  readonly activity_id: string;
+  readonly activity_type: string;
+  readonly activity_data: Readonly<Record<string, unknown>> | null;
+  readonly created_at: string;
+  readonly node_id?: string | null;
+  readonly duration_ms?: number | null;
+  readonly response?: Activity | null;
+}
+
+export async function activitiesOf(flowId: string, signal: AbortSignal): Promise<readonly Activity[]> {
+  const { activities } = await call<{ activities: readonly Activity[] }>(`flows/${encodeURIComponent(flowId)}/activities`, { signal });
+  return activities;
 }

@@ -1,4 +1,5 @@
 import { useCallback, useState } from "react";
+import { stored } from "../storage";
 
 export type Theme = "system" | "light" | "dark";
 
@@ -23,13 +24,4 @@ export function useTheme(): [Theme, (theme: Theme) => void] {
 function storedTheme(): Theme {
   const found = stored(() => localStorage.getItem(KEY));
   return found === "light" || found === "dark" ? found : "system";
-}
-
-/** A browser may forbid storage; then the choice lasts as long as the page. */
-function stored<T>(use: () => T): T | undefined {
-  try {
-    return use();
-  } catch {
-    return undefined;
-  }
 }

@@ -4,7 +4,7 @@ import { clockTime, durationNs } from "../format";
 import { useFlowTree } from "../hooks/useFlowTree";
 import type { FlowModel } from "../live/liveFlows";
 import { label } from "../tree/appearance";
-import type { Focus } from "../tree/visibleRows";
+import { UNFOCUSED } from "../tree/rows";
 import { FlowVerdict } from "./FlowVerdict";
 import { StateSign } from "./StateSign";
 import { SpanTree } from "./SpanTree";
@@ -29,10 +29,10 @@ const ROW_HEIGHT = 28;
 /** One flow in a panel: a line that says how it is, and its tree. */
 export function FlowCard({ model, version, followed, unfolded, selected, onSelect }: Props) {
   const [chosen, choose] = useState<boolean | null>(null);
-  const [focus, setFocus] = useState<Focus>({ nodeId: "", collapsed: new Set() });
+  const [focus, setFocus] = useState(UNFOCUSED);
   const shown = useFlowTree(model, version, followed);
   if (shown === undefined) return null;
-  const { tree, timeline, nowNs, look, verdict } = shown;
+  const { tree, timeline, nowNs, look, rootLook, verdict } = shown;
   const root = tree.roots[0];
   const expanded = chosen ?? unfolded;
   const title = root === undefined ? model.flowId : label(root);
@@ -70,6 +70,7 @@ export function FlowCard({ model, version, followed, unfolded, selected, onSelec
             onFocus={setFocus}
             selected={selected}
             onSelect={onSelect}
+            rootLook={rootLook}
           />
         </div>
       )}

@@ -1,43 +1,62 @@
-import { Copy, X } from "lucide-react";
+import { Copy, CornerLeftUp, Pin, PinOff, X, ZoomIn } from "lucide-react";
 import { clockTime, durationNs, valueText } from "../format";
-import type { SpanEvent } from "../reducer/event";
+import { Link } from "../navigation/Link";
+import { to } from "../navigation/route";
+import type { Attributes, SpanEvent } from "../reducer/event";
 import { rowOf, type TreeNode } from "../reducer/tree";
 import { appearance, label } from "../tree/appearance";
+import { cutOf, redactions } from "../tree/gaps";
+import { spanMarkdown } from "../tree/markdown";
+import { isTraceName, linesOfTrace } from "../tree/stackTrace";
 import { elapsedNs } from "../tree/timeline";
 import { IconButton } from "../ui/Button";
 import { Menu } from "../ui/Overlay";
-import { tell } from "../ui/Toasts";
+import { copyText, curlOf } from "./clipboard";
 import { StateSign } from "./StateSign";
 import styles from "./SpanDetails.module.css";
 
 interface Props {
+  readonly flowId: string;
   readonly node: TreeNode;
   readonly nowNs: bigint;
   /** The address of this span, for others. */
   readonly link: string;
   readonly onClose: () => void;
+  /** Left out where there is no view of one flow around it. */
+  readonly actions?: SpanActions;
+}
+
+/** What the view of a flow can do with a span. */
+export interface SpanActions {
+  readonly pinned: boolean;
+  readonly onPin: () => void;
+  readonly onRoot: () => void;
+  readonly onZoom: () => void;
 }
 
 /** Everything that is recorded of one span. It stands beside the tree, whatever goes on there. */
-export function SpanDetails({ node, nowNs, link, onClose }: Props) {
+export function SpanDetails({ flowId, node, nowNs, link, onClose, actions }: Props) {
   const { entry } = node;
   const look = appearance(node);
   const elapsed = elapsedNs(node, nowNs);
-  const facts: readonly (readonly [string, string | undefined])[] = [
+  const redacted = entry === undefined ? 0 : redactions(entry);
+  const cut = entry === undefined ? 0 : cutOf(entry);
+  const facts: readonly Fact[] = [
     ["State", look.words],
+    ["Message", entry?.status_message],
     ["Name", entry?.name],
     ["Type", entry?.event_type],
     ["Kind", entry?.kind],
     ["Began", node.startNs === undefined ? undefined : clockTime(node.startNs)],
     ["Clock", node.outsideFlow ? `wrong: it says that it began ${ownStart(entry)}` : undefined],
     ["Took", elapsed === undefined ? undefined : durationNs(elapsed)],
-    ["Message", entry?.status_message],
+    ["Redacted", redacted === 0 ? undefined : `${redacted} ${redacted === 1 ? "value" : "values"}`],
+    ["Truncated", cut === 0 ? undefined : `${cut} attributes, logs or links were cut by a limit`],
     ["Process", entry?.process],
+    ["Scope", entry?.scope],
     ["Span", node.nodeId],
     ["Parent", entry?.parent_id ?? undefined],
   ];
-  const attributes = Object.entries(entry?.attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  const copy = (what: string, text: string) => void navigator.clipboard.writeText(text).then(() => tell(`${what} copied`));
   return (
     <section className={styles["details"]} aria-label={`Details of ${label(node)}`} data-testid="details">
       <header className={styles["head"]}>
@@ -45,53 +64,111 @@ export function SpanDetails({ node, nowNs, link, onClose }: Props) {
         <h2 className="truncate" title={label(node)}>
           {label(node)}
         </h2>
+        {actions !== undefined && (
+          <>
+            <IconButton icon={ZoomIn} label="Zoom to the time of this span" keys="z" onPress={actions.onZoom} />
+            <IconButton icon={CornerLeftUp} label="Show only what is below this span" keys="r" onPress={actions.onRoot} />
+            <IconButton icon={actions.pinned ? PinOff : Pin} label={actions.pinned ? "Unpin" : "Pin to the top"} keys="p" onPress={actions.onPin} />
+          </>
+        )}
         <Menu
           label="Copy"
           entries={[
-            { id: "link", text: "Link to this span", onAction: () => copy("Link", link) },
-            { id: "id", text: "Span id", onAction: () => copy("Span id", node.nodeId) },
-            { id: "json", text: "JSON", onAction: () => copy("JSON", JSON.stringify(rowOf(node), null, 2)) },
+            { id: "link", text: "Link to this span", onAction: () => copyText("Link", link) },
+            { id: "id", text: "Span id", onAction: () => copyText("Span id", node.nodeId) },
+            { id: "json", text: "JSON", onAction: () => copyText("JSON", JSON.stringify(rowOf(node), null, 2)) },
+            { id: "curl", text: "cURL", hint: "of its flow", onAction: () => copyText("cURL", curlOf(flowId)) },
+            { id: "markdown", text: "Markdown", onAction: () => copyText("Markdown", spanMarkdown(node, nowNs, link)) },
           ]}
         >
           <IconButton icon={Copy} label="Copy" />
         </Menu>
         <IconButton icon={X} label="Close the details" keys="Esc" onPress={onClose} />
       </header>
-      <div className={styles["body"]} tabIndex={0}>
+      <div className={styles["body"]} tabIndex={0} role="region" aria-label="What is recorded">
         <Facts facts={facts} />
-        {attributes.length > 0 && (
-          <>
-            <h3>Attributes</h3>
-            <Facts facts={attributes.map(([name, value]) => [name, valueText(value)] as const)} />
-          </>
-        )}
+        <Recorded title="Attributes" attributes={entry?.attributes} />
         {(entry?.logs ?? []).map((log, index) => (
-          <LogRecord key={index} log={log} />
+          <Recorded key={index} title={log.name} attributes={log.attributes} aside={sinceStart(log.time_ns, node.startNs)} always />
         ))}
+        <Links links={entry?.links ?? []} />
       </div>
     </section>
   );
 }
+
+type Fact = readonly [string, string | undefined];
 
 function ownStart(entry: SpanEvent | undefined): string {
   const text = entry?.start_ns ?? entry?.end_ns;
   return text === undefined ? "" : new Date(Number(BigInt(text) / 1_000_000n)).toISOString();
 }
 
-/** An event of the span. A stack trace keeps its lines. */
-function LogRecord({ log }: { readonly log: NonNullable<SpanEvent["logs"]>[number] }) {
-  const attributes = Object.entries(log.attributes ?? {});
-  const trace = attributes.find(([name]) => name === "exception.stacktrace")?.[1];
+function sinceStart(timeNs: string, startNs: bigint | undefined): string | undefined {
+  if (startNs === undefined || !/^[0-9]{1,20}$/.test(timeNs)) return undefined;
+  const since = BigInt(timeNs) - startNs;
+  return since < 0n ? undefined : `after ${durationNs(since)}`;
+}
+
+interface RecordedProps {
+  readonly title: string;
+  readonly attributes: Attributes | undefined;
+  readonly aside?: string | undefined;
+  /** Whether the title alone says something. */
+  readonly always?: boolean;
+}
+
+/** Attributes of the span or of one of its events. A stack trace keeps its lines. */
+function Recorded({ title, attributes = {}, aside, always = false }: RecordedProps) {
+  const all = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (all.length === 0 && !always) return null;
+  const traces = all.filter(([name, value]) => isTraceName(name) && typeof value === "string");
+  const rest = all.filter((each) => !traces.includes(each));
   return (
-    <>
-      <h3>{log.name}</h3>
-      <Facts facts={attributes.filter(([name]) => name !== "exception.stacktrace").map(([name, value]) => [name, valueText(value)] as const)} />
-      {typeof trace === "string" && <pre className={styles["trace"]}>{trace}</pre>}
-    </>
+    <section>
+      <h3>
+        {title} {aside !== undefined && <span className="quiet">{aside}</span>}
+      </h3>
+      <Facts facts={rest.map(([name, value]) => [name, valueText(value)] as const)} />
+      {traces.map(([name, value]) => (
+        <pre key={name} className={styles["trace"]} tabIndex={0} aria-label={name} data-testid="stack-trace">
+          {linesOfTrace(String(value)).map(({ text, kind }, index) => (
+            <span key={index} className={styles[kind]}>
+              {text}
+              {"\n"}
+            </span>
+          ))}
+        </pre>
+      ))}
+    </section>
   );
 }
 
-function Facts({ facts }: { readonly facts: readonly (readonly [string, string | undefined])[] }) {
+/** Spans that this one refers to, in this or another flow. */
+function Links({ links }: { readonly links: readonly Record<string, unknown>[] }) {
+  if (links.length === 0) return null;
+  return (
+    <section data-testid="span-links">
+      <h3>Links</h3>
+      <ul>
+        {links.map((each, index) => {
+          const flowId = String(each["trace_id"] ?? "");
+          const spanId = String(each["span_id"] ?? "");
+          return (
+            <li key={index}>
+              <Link to={to("flow", flowId, { span: spanId })}>
+                <code>{flowId.slice(0, 8)}…</code> span <code>{spanId}</code>
+              </Link>
+              <Facts facts={Object.entries((each["attributes"] ?? {}) as Attributes).map(([name, value]) => [name, valueText(value)] as const)} />
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}
+
+function Facts({ facts }: { readonly facts: readonly Fact[] }) {
   return (
     <dl className={styles["facts"]}>
       {facts.map(

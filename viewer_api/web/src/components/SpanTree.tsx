@@ -1,13 +1,17 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useId, useMemo, useRef, type KeyboardEvent } from "react";
+import { useEffect, useId, useMemo, useRef, type KeyboardEvent, type ReactNode } from "react";
 import type { Tree, TreeNode } from "../reducer/tree";
+import { appearance, worst, type Appearance } from "../tree/appearance";
+import { afterKey, rowsOf, toggled, type Focus, type Row } from "../tree/rows";
+import { sumsOf, total } from "../tree/sums";
 import type { Timeline } from "../tree/timeline";
-import { afterKey, toggled, visibleRows, type Focus } from "../tree/visibleRows";
 import { SpanRow } from "./SpanRow";
 import styles from "./SpanTree.module.css";
 
 interface Props {
   readonly tree: Tree;
+  /** Where the shown part of the tree begins; all of it when left out. */
+  readonly roots?: readonly TreeNode[];
   readonly timeline: Timeline;
   readonly nowNs: bigint;
   readonly label: string;
@@ -16,50 +20,69 @@ interface Props {
   /** The span whose details are shown. */
   readonly selected: string | null;
   readonly onSelect: (nodeId: string | null) => void;
+  /** How the flow's root looks: as the whole flow, whatever its own span says. */
+  readonly rootLook?: { readonly nodeId: string; readonly look: Appearance } | undefined;
   /** Spans that the search has found. */
   readonly found?: ReadonlySet<string>;
   readonly critical?: ReadonlySet<string>;
+  /** Spans that stay at the top. */
+  readonly pinned?: readonly string[];
+  /** What stands above the columns, such as the time axis. */
+  readonly header?: ReactNode;
 }
 
 const ROW_HEIGHT = 28;
+const HEADER_HEIGHT = 28;
 /** Beyond so many rows only those in view are in the page. */
 const ALL_UP_TO = 100;
+const NO_PINS: readonly string[] = [];
 
 /** A tree beside its waterfall, as an accessible grid: arrow keys walk and fold, Enter shows a span's details. */
-export function SpanTree({ tree, timeline, nowNs, label, focus, onFocus, selected, onSelect, found, critical }: Props) {
+export function SpanTree(props: Props) {
+  const { tree, roots = tree.roots, timeline, nowNs, label, focus, onFocus, selected, onSelect, rootLook, found, critical, pinned = NO_PINS, header } = props;
   const id = useId();
   const scroller = useRef<HTMLDivElement>(null);
-  const rows = useMemo(() => visibleRows(tree, focus.collapsed), [tree, focus.collapsed]);
-  const focusedIndex = Math.max(rows.findIndex((row) => row.nodeId === focus.nodeId), 0);
+  const { collapsed, opened } = focus;
+  const rows = useMemo(() => rowsOf(roots, { collapsed, opened }), [roots, collapsed, opened]);
+  const places = useMemo(() => new Map(rows.map((row, index) => [row.key, index])), [rows]);
+  const sums = useMemo(() => sumsOf(tree), [tree]);
+  const focusedIndex = places.get(focus.at) ?? 0;
   const focused = rows[focusedIndex];
+  const pins = pinned.flatMap((nodeId) => tree.nodes.get(nodeId) ?? []);
+  const above = header === undefined ? 0 : HEADER_HEIGHT + pins.length * ROW_HEIGHT;
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_HEIGHT,
     overscan: rows.length <= ALL_UP_TO ? ALL_UP_TO : 16,
-    getItemKey: (index) => rows[index]?.nodeId ?? index,
+    scrollPaddingEnd: above,
+    getItemKey: (index) => rows[index]?.key ?? index,
   });
   useEffect(() => {
-    if (focus.nodeId !== "") virtual.scrollToIndex(focusedIndex, { align: "auto" });
+    if (focus.at !== "") virtual.scrollToIndex(focusedIndex, { align: "auto" });
     // Only when the focus moves: rows that come must not make the tree jump.
-  }, [focus.nodeId]);
+  }, [focus.at]);
+  const open = (row: Row) => {
+    if (row.run !== null) return onFocus(toggled(focus, row));
+    onFocus({ ...focus, at: row.key });
+    onSelect(selected === row.key ? null : row.key);
+  };
   const onKey = (event: KeyboardEvent) => {
-    if (focused === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.key === "Enter" || event.key === " ") onSelect(selected === focused.nodeId ? null : focused.nodeId);
+    if (focused === undefined || event.altKey || event.ctrlKey || event.metaKey || event.target !== scroller.current) return;
+    if (event.key === "Enter" || event.key === " ") open(focused);
     else if (event.key === "Escape" && selected !== null) onSelect(null);
     else {
-      const next = afterKey(event.key, rows, { ...focus, nodeId: focused.nodeId });
+      const next = afterKey(event.key, rows, focusedIndex, { ...focus, at: focused.key });
       if (next === undefined) return;
       onFocus(next);
-      if (selected !== null) onSelect(next.nodeId);
+      if (selected !== null && tree.nodes.has(next.at)) onSelect(next.at);
     }
     event.preventDefault();
     event.stopPropagation();
   };
-  const open = (node: TreeNode) => {
-    onFocus({ ...focus, nodeId: node.nodeId });
-    onSelect(selected === node.nodeId ? null : node.nodeId);
-  };
+  const look = ({ node, run }: Pick<Row, "node" | "run">) =>
+    run !== null ? worst(run) : node.nodeId === rootLook?.nodeId ? rootLook.look : appearance(node);
+  const shared = { timeline, nowNs };
   return (
     <div
       ref={scroller}
@@ -67,31 +90,49 @@ export function SpanTree({ tree, timeline, nowNs, label, focus, onFocus, selecte
       role="treegrid"
       aria-label={label}
       aria-rowcount={rows.length}
-      aria-activedescendant={focused === undefined ? undefined : `${id}-${focused.nodeId}`}
+      aria-activedescendant={focused === undefined ? undefined : `${id}-${focused.key}`}
       tabIndex={0}
       data-testid="tree"
       onKeyDown={onKey}
     >
-      <div role="presentation" className={styles["rows"]} style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map(({ index, start }) => {
-          const node = rows[index];
-          if (node === undefined) return null;
-          return (
+      {header !== undefined && (
+        <div role="presentation" className={styles["above"]}>
+          {header}
+          {pins.map((node) => (
             <SpanRow
               key={node.nodeId}
-              id={`${id}-${node.nodeId}`}
-              node={node}
+              {...shared}
+              row={{ key: node.nodeId, node, run: null, depth: 0, parent: -1, expandable: false, folded: false }}
+              look={look({ node, run: null })}
+              pinned
+              selected={node.nodeId === selected}
+              critical={critical?.has(node.nodeId) === true}
+              onOpen={() => onSelect(selected === node.nodeId ? null : node.nodeId)}
+            />
+          ))}
+        </div>
+      )}
+      <div role="presentation" className={styles["rows"]} style={{ height: virtual.getTotalSize() }}>
+        {virtual.getVirtualItems().map(({ index, start }) => {
+          const row = rows[index];
+          if (row === undefined) return null;
+          const nodes = row.run ?? [row.node];
+          return (
+            <SpanRow
+              key={row.key}
+              {...shared}
+              id={`${id}-${row.key}`}
+              row={row}
+              look={look(row)}
               top={start}
               rowIndex={index + 1}
-              timeline={timeline}
-              nowNs={nowNs}
-              collapsed={focus.collapsed.has(node.nodeId)}
-              focused={node === focused}
-              selected={node.nodeId === selected}
-              found={found?.has(node.nodeId) === true}
-              critical={critical?.has(node.nodeId) === true}
-              onToggle={() => onFocus(toggled(focus, node))}
-              onOpen={() => open(node)}
+              below={row.folded ? total(nodes, sums) : undefined}
+              focused={row === focused}
+              selected={row.key === selected}
+              found={found !== undefined && nodes.some(({ nodeId }) => found.has(nodeId))}
+              critical={critical !== undefined && nodes.some(({ nodeId }) => critical.has(nodeId))}
+              onToggle={() => onFocus(toggled(focus, row))}
+              onOpen={() => open(row)}
             />
           );
         })}

@@ -1,6 +1,6 @@
 import { useMemo } from "react";
 import type { FlowModel } from "../live/liveFlows";
-import { verdictOf, type Verdict } from "../reducer/outcome";
+import { mainRoot, verdictOf, type Verdict } from "../reducer/outcome";
 import type { Tree } from "../reducer/tree";
 import { appearance, outcomeAppearance, type Appearance } from "../tree/appearance";
 import { timelineOf, type Timeline } from "../tree/timeline";
@@ -12,7 +12,9 @@ export interface FlowTree {
   readonly timeline: Timeline;
   readonly nowNs: bigint;
   readonly verdict: Verdict;
+  /** How the flow looks, and with it its root: never better than what became of it. */
   readonly look: Appearance;
+  readonly rootLook: { readonly nodeId: string; readonly look: Appearance } | undefined;
 }
 
 const TICK_MS = 250;
@@ -38,6 +40,8 @@ export function useFlowTree(model: FlowModel, version: number, followed: boolean
     if (root === undefined) return undefined;
     const verdict = verdictOf(tree);
     const look = verdict.outcome === null ? appearance(root) : outcomeAppearance(verdict.outcome, false);
-    return { tree, timeline: timelineOf(tree, nowNs), nowNs, verdict, look };
+    const main = mainRoot(tree);
+    const rootLook = verdict.outcome === null || main === undefined ? undefined : { nodeId: main.node_id, look };
+    return { tree, timeline: timelineOf(tree, nowNs), nowNs, verdict, look, rootLook };
   }, [tree, nowNs]);
 }

@@ -1,4 +1,4 @@
-import { EventError } from "../reducer/event";
+import { EventError, type SpanEvent } from "../reducer/event";
 import { startedAt } from "../reducer/flowTimes";
 import { FlowReducer } from "../reducer/reducer";
 import type { Outlook, Tree } from "../reducer/tree";
@@ -60,6 +60,11 @@ export class FlowModel {
       }
     }
     return newest;
+  }
+
+  /** One merged entry per span, in start order. */
+  entries(): readonly SpanEvent[] {
+    return this.reducer.entries();
   }
 
   startNs(): bigint | undefined {

@@ -45,6 +45,18 @@ export function outcomeAppearance(outcome: string | null, open: boolean): Appear
   return found ?? { look: "unknown", sign: "–", words: outcome ?? "unknown" };
 }
 
+const GRAVITY = ["ok", "cancelled", "running", "slow", "stalled", "lost", "denied", "error"];
+
+/** How several nodes that stand behind one line look: as the worst of them. */
+export function worst(nodes: readonly TreeNode[]): Appearance {
+  let found = PLACEHOLDER;
+  for (const node of nodes) {
+    const look = appearance(node);
+    if (GRAVITY.indexOf(look.look) > GRAVITY.indexOf(found.look)) found = look;
+  }
+  return found;
+}
+
 /** What a node is called: its step and what it works on, or its name. */
 export function label(node: TreeNode): string {
   const { entry } = node;

@@ -1,4 +1,5 @@
 import { Copy } from "lucide-react";
+import { useMemo } from "react";
 import type { Flow } from "../../api/flows";
 import { Ago } from "../../components/Ago";
 import { FlowVerdict } from "../../components/FlowVerdict";
@@ -8,28 +9,29 @@ import type { FlowTree } from "../../hooks/useFlowTree";
 import { useName } from "../../hooks/useName";
 import type { FlowModel } from "../../live/liveFlows";
 import { Link } from "../../navigation/Link";
-import { formatRoute, to } from "../../navigation/route";
-import { isCheckpoint } from "../../reducer/event";
+import { to } from "../../navigation/route";
 import { label } from "../../tree/appearance";
+import { stepCount } from "../../tree/sums";
+import { addressOf, copyText, curlOf } from "../../components/clipboard";
 import { IconButton } from "../../ui/Button";
 import { Menu } from "../../ui/Overlay";
-import { tell } from "../../ui/Toasts";
+import { flowMarkdown } from "../../tree/markdown";
+import { Gaps } from "./Gaps";
 import styles from "./FlowHead.module.css";
 
 interface Props {
   readonly flow: Flow;
   readonly model: FlowModel;
+  readonly version: number;
   readonly shown: FlowTree;
   readonly followed: boolean;
 }
 
 /** Whose flow it is, what became of it, and how long it took. */
-export function FlowHead({ flow, model, shown, followed }: Props) {
+export function FlowHead({ flow, model, version, shown, followed }: Props) {
   const { tree, timeline, look, verdict } = shown;
   const root = tree.roots[0];
-  let steps = 0;
-  for (const { entry } of tree.nodes.values()) if (entry !== undefined && isCheckpoint(entry)) steps++;
-  const copy = (what: string, text: string) => void navigator.clipboard.writeText(text).then(() => tell(`${what} copied`));
+  const steps = useMemo(() => stepCount(tree), [tree]);
   return (
     <header className={styles["head"]}>
       <div className={styles["title"]}>
@@ -39,13 +41,11 @@ export function FlowHead({ flow, model, shown, followed }: Props) {
         <Menu
           label="Copy"
           entries={[
-            {
-              id: "link",
-              text: "Link to this flow",
-              onAction: () => copy("Link", new URL(formatRoute(to("flow", model.flowId)), location.href).href),
-            },
-            { id: "id", text: "Flow id", hint: "the trace id", onAction: () => copy("Flow id", model.flowId) },
-            { id: "json", text: "JSON", onAction: () => copy("JSON", JSON.stringify(flow, null, 2)) },
+            { id: "link", text: "Link to this flow", onAction: () => copyText("Link", addressOf(to("flow", model.flowId))) },
+            { id: "id", text: "Flow id", hint: "the trace id", onAction: () => copyText("Flow id", model.flowId) },
+            { id: "json", text: "JSON", onAction: () => copyText("JSON", JSON.stringify(flow, null, 2)) },
+            { id: "curl", text: "cURL", onAction: () => copyText("cURL", curlOf(model.flowId)) },
+            { id: "markdown", text: "Markdown", onAction: () => copyText("Markdown", flowMarkdown(tree, look, timeline, addressOf(to("flow", model.flowId)))) },
           ]}
         >
           <IconButton icon={Copy} label="Copy" />
@@ -87,8 +87,7 @@ export function FlowHead({ flow, model, shown, followed }: Props) {
           </dd>
         </div>
       </dl>
-      {model.truncated && <p className="quiet">The beginning of this flow is gone from the stream.</p>}
-      {model.damaged > 0 && <p className="quiet">{model.damaged} events could not be read.</p>}
+      <Gaps model={model} version={version} tree={tree} cutSpans={flow.cut_spans ?? 0} />
     </header>
   );
 }

@@ -1,17 +1,29 @@
-import { useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useState, type ReactNode } from "react";
+import { useShortcuts } from "../../app/shortcuts";
 import type { Flow } from "../../api/flows";
 import { SpanDetails } from "../../components/SpanDetails";
-import { SpanTree } from "../../components/SpanTree";
-import { useFlowTree } from "../../hooks/useFlowTree";
+import { useFlowTree, type FlowTree } from "../../hooks/useFlowTree";
 import type { FlowModel } from "../../live/liveFlows";
-import { changed, formatRoute, one } from "../../navigation/route";
-import { useNavigation } from "../../navigation/useNavigation";
+import type { TreeNode } from "../../reducer/tree";
 import { label } from "../../tree/appearance";
+import { foldedAll, revealed, unfoldedAll, UNFOCUSED, type Focus } from "../../tree/rows";
 import { matches } from "../../tree/search";
-import type { Focus } from "../../tree/visibleRows";
+import { failures } from "../../tree/sums";
+import { timelineBelow } from "../../tree/timeline";
+import { Button } from "../../ui/Button";
+import { Loading, Notice } from "../../ui/Notice";
+import { Tabs } from "../../ui/Tabs";
 import { FlowHead } from "./FlowHead";
-import { SearchInFlow } from "./SearchInFlow";
+import { FlowToolbar } from "./FlowToolbar";
+import { TreeView } from "./TreeView";
+import { useCriticalPath } from "./useCriticalPath";
+import { useFlowView, VIEWS, type FlowView } from "./useFlowView";
 import styles from "./FlowWorkspace.module.css";
+
+const GraphView = lazy(() => import("./GraphView"));
+const TranscriptView = lazy(() => import("./TranscriptView"));
+const TableView = lazy(() => import("./TableView"));
+const JsonView = lazy(() => import("./JsonView"));
 
 interface Props {
   readonly flow: Flow;
@@ -20,57 +32,127 @@ interface Props {
   readonly followed: boolean;
 }
 
-/** A flow's tree with the details of the chosen span beside it. What is chosen and searched stands in the address. */
+/** One flow in several views, with the details of the chosen span beside each of them. */
 export function FlowWorkspace({ flow, model, version, followed }: Props) {
-  const { route, change } = useNavigation();
-  const selected = one(route.query, "span");
-  const search = one(route.query, "find") ?? "";
-  const [focus, setFocus] = useState<Focus>({ nodeId: selected ?? "", collapsed: new Set() });
   const shown = useFlowTree(model, version, followed);
-  const found = useMemo(() => (shown === undefined ? [] : matches(shown.tree, search)), [shown?.tree, search]);
-  if (shown === undefined) return null;
-  const { tree, timeline, nowNs } = shown;
-  const root = tree.roots[0];
+  return shown === undefined ? null : <Shown flow={flow} model={model} version={version} followed={followed} shown={shown} />;
+}
+
+function Shown({ flow, model, version, followed, shown }: Props & { readonly shown: FlowTree }) {
+  const { tree, nowNs } = shown;
+  const view = useFlowView();
+  const { selected, search } = view;
+  const [focus, setFocus] = useState<Focus>(() => (selected === null ? UNFOCUSED : revealed(UNFOCUSED, tree, selected)));
+  const found = useMemo(() => matches(tree, search), [tree, search]);
+  const failed = useMemo(() => failures(tree), [tree]);
+  const critical = useCriticalPath(model, view.critical);
+  const root = view.root === null ? undefined : tree.nodes.get(view.root);
   const node = selected === null ? undefined : tree.nodes.get(selected);
-  const select = (nodeId: string | null) => change({ span: nodeId }, "replace");
+  const atNode = tree.nodes.get(focus.at);
+  const go = (nodeId: string, open = selected !== null) => {
+    setFocus(revealed(focus, tree, nodeId));
+    if (open) view.select(nodeId);
+  };
+  const step = (by: number) => {
+    const at = failed.indexOf(focus.at);
+    const next = failed[at < 0 ? (by > 0 ? 0 : failed.length - 1) : (at + by + failed.length) % failed.length];
+    if (next !== undefined) go(next, true);
+  };
+  const whole = useMemo(() => (root === undefined ? shown.timeline : timelineBelow(tree, root, nowNs)), [root, shown.timeline, tree, nowNs]);
+  const zoomTo = (nodeId: string) => {
+    const target = tree.nodes.get(nodeId);
+    if (target !== undefined) view.setRange(timelineBelow(tree, target, nowNs), shown.timeline.startNs);
+  };
+  useShortcuts([
+    { keys: "e", text: "Next step that went wrong", group: "Flow", run: () => step(1) },
+    { keys: "E", text: "Previous step that went wrong", group: "Flow", run: () => step(-1) },
+    { keys: "c", text: "Critical path", group: "Flow", run: () => view.setCritical(!view.critical) },
+    { keys: "p", text: "Pin the step to the top, or unpin it", group: "Flow", run: () => atNode !== undefined && view.togglePin(atNode.nodeId) },
+    { keys: "r", text: "Show only what is below the step", group: "Flow", run: () => atNode !== undefined && view.setRoot(atNode.nodeId) },
+    { keys: "R", text: "Show the whole flow", group: "Flow", run: () => view.setRoot(null) },
+    { keys: "z", text: "Zoom to the time of the step", group: "Flow", run: () => atNode !== undefined && zoomTo(atNode.nodeId) },
+    { keys: "0", text: "Show the whole time", group: "Flow", run: () => view.setRange(null, 0n) },
+    { keys: "[", text: "Fold everything", group: "Flow", run: () => setFocus(foldedAll(tree, focus)) },
+    { keys: "]", text: "Unfold everything", group: "Flow", run: () => setFocus(unfoldedAll(tree, focus)) },
+  ]);
+  useEffect(() => {
+    // The address may name a span that has only come now, or another one than before.
+    if (selected !== null && selected !== focus.at && tree.nodes.has(selected)) setFocus(revealed(focus, tree, selected));
+  }, [selected, node === undefined]);
+  const toolbar = (
+    <FlowToolbar
+      view={view}
+      found={found}
+      failed={failed}
+      at={focus.at}
+      hasCritical={critical.known}
+      onGo={go}
+      onFailure={() => step(1)}
+      onFold={() => setFocus(foldedAll(tree, focus))}
+      onUnfold={() => setFocus(unfoldedAll(tree, focus))}
+    />
+  );
   return (
     <>
-      <FlowHead flow={flow} model={model} shown={shown} followed={followed} />
-      <SearchInFlow
-        text={search}
-        found={found}
-        at={found.indexOf(focus.nodeId)}
-        onText={(text) => change({ find: text }, "replace")}
-        onGo={(nodeId) => {
-          setFocus({ nodeId, collapsed: new Set() });
-          if (selected !== null) select(nodeId);
-        }}
-      />
+      <FlowHead flow={flow} model={model} version={version} shown={shown} followed={followed} />
       <div className={styles["workspace"]} data-details={node !== undefined} data-open={model.open} data-testid="flow" data-look={shown.look.look}>
-        <div className={styles["tree"]}>
-          <SpanTree
-            tree={tree}
-            timeline={timeline}
-            nowNs={nowNs}
-            label={root === undefined ? model.flowId : label(root)}
-            focus={focus}
-            onFocus={setFocus}
-            selected={selected}
-            onSelect={select}
-            found={new Set(found)}
-          />
+        <div className={styles["views"]}>
+          <Tabs label="Views of the flow" tabs={VIEWS} selected={view.view} onSelect={view.show} beside={toolbar}>
+            <Suspense fallback={<Loading label="The view is loading" />}>
+              {viewOf(view, {
+                tree: () => (
+                  <>
+                    {root !== undefined && (
+                      <Notice action={<Button onPress={() => view.setRoot(null)}>Show the whole flow</Button>} testId="span-as-root">
+                        Only what is below <strong>{label(root)}</strong> is shown.
+                      </Notice>
+                    )}
+                    {critical.problem !== null && <Notice kind="problem">{critical.problem}</Notice>}
+                    <TreeView
+                      shown={shown}
+                      whole={whole}
+                      root={root}
+                      name={nameOf(root ?? tree.roots[0], model)}
+                      view={view}
+                      focus={focus}
+                      onFocus={setFocus}
+                      found={found}
+                      critical={critical.path}
+                    />
+                  </>
+                ),
+                graph: () => <GraphView shown={shown} root={root} focus={focus} onFocus={setFocus} selected={selected} onSelect={view.select} critical={critical.path} />,
+                transcript: () => <TranscriptView flowId={model.flowId} open={model.open} onSelect={(nodeId) => go(nodeId, true)} />,
+                table: () => <TableView tree={tree} startNs={shown.timeline.startNs} nowNs={nowNs} selected={selected} onSelect={view.select} />,
+                json: () => <JsonView flow={flow} model={model} version={version} />,
+              })}
+            </Suspense>
+          </Tabs>
         </div>
         {node !== undefined && (
-          <aside className={styles["details"]}>
+          <aside className={styles["details"]} aria-label="Details">
             <SpanDetails
+              flowId={model.flowId}
               node={node}
               nowNs={nowNs}
-              link={new URL(formatRoute({ ...route, query: changed({}, { span: node.nodeId }) }), location.href).href}
-              onClose={() => select(null)}
+              link={view.linkTo(node.nodeId)}
+              onClose={() => view.select(null)}
+              actions={{
+                pinned: view.pinned.includes(node.nodeId),
+                onPin: () => view.togglePin(node.nodeId),
+                onRoot: () => view.setRoot(node.nodeId),
+                onZoom: () => zoomTo(node.nodeId),
+              }}
             />
           </aside>
         )}
       </div>
     </>
   );
+}
+
+const nameOf = (node: TreeNode | undefined, model: FlowModel) => (node === undefined ? model.flowId : label(node));
+
+function viewOf(view: FlowView, views: Readonly<Record<(typeof VIEWS)[number]["id"], () => ReactNode>>): ReactNode {
+  return views[view.view as keyof typeof views]();
 }

@@ -23,7 +23,7 @@ export function LiveDetails({ chosen, onClose }: { readonly chosen: Chosen; read
   const link = new URL(formatRoute(to("flow", chosen.flowId, { span: chosen.nodeId })), location.href).href;
   return (
     <aside className={styles["details"]}>
-      <SpanDetails node={node} nowNs={nowNs} link={link} onClose={onClose} />
+      <SpanDetails flowId={chosen.flowId} node={node} nowNs={nowNs} link={link} onClose={onClose} />
     </aside>
   );
 }

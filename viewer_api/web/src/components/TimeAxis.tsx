@@ -1,0 +1,90 @@
+import { useEffect, useRef, useState, type KeyboardEvent, type PointerEvent, type RefObject } from "react";
+import { duration } from "../format";
+import { ticksOf, type Timeline } from "../tree/timeline";
+import treeStyles from "./SpanTree.module.css";
+import styles from "./TimeAxis.module.css";
+
+interface Props {
+  readonly timeline: Timeline;
+  /** The moment that the axis counts from. */
+  readonly zeroNs: bigint;
+  readonly lane: number;
+  readonly onLane: (share: number) => void;
+}
+
+/** Labels of an axis need so much room each. */
+const TICK_PX = 78;
+export const NARROWEST_LANE = 0.15;
+export const WIDEST_LANE = 0.7;
+
+/** The heads of the columns, the time axis, and the divider that makes it wider. */
+export function TimeAxis({ timeline, zeroNs, lane, onLane }: Props) {
+  const ticks = useRef<HTMLDivElement>(null);
+  const axis = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    const element = ticks.current;
+    if (element === null) return undefined;
+    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  const most = Math.floor(width / TICK_PX);
+  return (
+    <div ref={axis} role="row" className={styles["axis"]} data-testid="time-axis">
+      <span role="columnheader" className={styles["step"]}>
+        Step
+      </span>
+      <span role="columnheader" className={`${styles["time"]} number`}>
+        Took
+      </span>
+      <div ref={ticks} role="columnheader" aria-label="When" className={`${treeStyles["lane"]} ${styles["ticks"]}`}>
+        <Divider lane={lane} onLane={onLane} axis={axis} />
+        {ticksOf(timeline, zeroNs, most).map(({ at, ms }) => (
+          <span key={ms} className={styles["tick"]} data-last={at > 100 - (TICK_PX / Math.max(width, 1)) * 100 * 0.7} style={{ left: `${at}%` }}>
+            {ms === 0 ? "0" : duration(ms)}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+const STEP = 0.03;
+
+interface DividerProps {
+  readonly lane: number;
+  readonly onLane: (share: number) => void;
+  /** What the share is of. */
+  readonly axis: RefObject<HTMLDivElement | null>;
+}
+
+function Divider({ lane, onLane, axis }: DividerProps) {
+  const set = (share: number) => onLane(Math.min(Math.max(share, NARROWEST_LANE), WIDEST_LANE));
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    set(lane + (event.key === "ArrowLeft" ? STEP : -STEP));
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const onMove = (event: PointerEvent<HTMLDivElement>) => {
+    if (!event.currentTarget.hasPointerCapture(event.pointerId)) return;
+    const box = axis.current?.getBoundingClientRect();
+    if (box !== undefined && box.width > 0) set((box.right - event.clientX) / box.width);
+  };
+  return (
+    <div
+      role="separator"
+      aria-orientation="vertical"
+      aria-label="Width of the waterfall"
+      aria-valuemin={NARROWEST_LANE * 100}
+      aria-valuemax={WIDEST_LANE * 100}
+      aria-valuenow={Math.round(lane * 100)}
+      tabIndex={0}
+      className={styles["divider"]}
+      onKeyDown={onKey}
+      onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
+      onPointerMove={onMove}
+    />
+  );
+}

@@ -1,0 +1,53 @@
+import { ChevronsDownUp, ChevronsUpDown, Maximize2, TriangleAlert } from "lucide-react";
+import { Button, IconButton } from "../../ui/Button";
+import { ToggleButton } from "../../ui/ToggleButton";
+import { SearchInFlow } from "./SearchInFlow";
+import type { FlowView } from "./useFlowView";
+import styles from "./FlowWorkspace.module.css";
+
+interface Props {
+  readonly view: FlowView;
+  readonly found: readonly string[];
+  readonly failed: readonly string[];
+  /** Where the keyboard is. */
+  readonly at: string;
+  readonly hasCritical: boolean;
+  readonly onGo: (nodeId: string) => void;
+  readonly onFailure: () => void;
+  readonly onFold: () => void;
+  readonly onUnfold: () => void;
+}
+
+/** The search, and what changes how the tree is drawn. */
+export function FlowToolbar({ view, found, failed, at, hasCritical, onGo, onFailure, onFold, onUnfold }: Props) {
+  const position = failed.indexOf(at);
+  const inTree = view.view === "tree" || view.view === "graph";
+  return (
+    <div className={styles["toolbar"]} role="toolbar" aria-label="Flow">
+      <SearchInFlow text={view.search} found={found} at={found.indexOf(at)} onText={view.find} onGo={onGo} />
+      {failed.length > 0 && (
+        <Button icon={TriangleAlert} look="danger" onPress={onFailure} testId="next-failure" aria-label={`Next step that went wrong, ${failed.length} in all`}>
+          {position < 0 ? failed.length : `${position + 1}/${failed.length}`} failed <kbd>e</kbd>
+        </Button>
+      )}
+      <span className={styles["end"]}>
+        {inTree && (
+          <>
+            {hasCritical && (
+              <ToggleButton on={view.critical} onChange={view.setCritical} testId="critical-path">
+                Critical path
+              </ToggleButton>
+            )}
+            {view.range !== null && view.view === "tree" && (
+              <Button icon={Maximize2} onPress={() => view.setRange(null, 0n)} testId="whole-time">
+                Whole time <kbd>0</kbd>
+              </Button>
+            )}
+            <IconButton icon={ChevronsDownUp} label="Fold everything" keys="[" onPress={onFold} />
+            <IconButton icon={ChevronsUpDown} label="Unfold everything" keys="]" onPress={onUnfold} />
+          </>
+        )}
+      </span>
+    </div>
+  );
+}
