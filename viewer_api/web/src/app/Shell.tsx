@@ -63,9 +63,10 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
           <IconButton icon={MenuIcon} label="Menu" aria-expanded={menu} onPress={() => setMenu(!menu)} />
         </span>
         <span className={styles["brand"]}>Spanflow</span>
-        <Button look="usual" icon={Command} onPress={() => setPalette(true)} aria-label="Go to a page, person or flow">
+        <Button look="usual" icon={Command} onPress={() => setPalette(true)}>
           <span className={styles["wide"]}>Go to…</span>
           <kbd className={styles["wide"]}>{keyNames("mod+k")[0]}</kbd>
+          <span className="visually-hidden">Go to a page, person or flow</span>
         </Button>
         <ConnectionBadge />
         <span className={styles["end"]}>

@@ -16,10 +16,27 @@ interface Props {
   readonly version: number;
   /** Whether news of it can come; otherwise its clocks stand still. */
   readonly followed: boolean;
+  /** The moment that is shown; null for the present one. */
+  readonly atNs?: bigint | null;
   /** Whether the tree is shown until a person decides for this flow. */
   readonly unfolded: boolean;
   readonly selected: string | null;
   readonly onSelect: (nodeId: string | null) => void;
+}
+
+/** How long a flow runs already, against how long its like usually take at most. */
+function UsualTime({ elapsedNs, usualNs }: { readonly elapsedNs: bigint; readonly usualNs: number | undefined }) {
+  if (usualNs === undefined || usualNs <= 0) return null;
+  const share = Number(elapsedNs) / usualNs;
+  const usual = durationNs(BigInt(Math.round(usualNs)));
+  return (
+    <div className={styles["usual"]} data-testid="usual" data-over={share > 1}>
+      <span className={styles["track"]} aria-hidden="true">
+        <span className={styles["spent"]} style={{ width: `${Math.min(share, 1) * 100}%` }} />
+      </span>
+      <span>{share > 1 ? `beyond the usual ${usual} (p95)` : `usually within ${usual} (p95)`}</span>
+    </div>
+  );
 }
 
 /** The most rows that a tree shows before it scrolls. */
@@ -27,10 +44,10 @@ const MOST_ROWS = 18;
 const ROW_HEIGHT = 28;
 
 /** One flow in a panel: a line that says how it is, and its tree. */
-export function FlowCard({ model, version, followed, unfolded, selected, onSelect }: Props) {
+export function FlowCard({ model, version, followed, atNs = null, unfolded, selected, onSelect }: Props) {
   const [chosen, choose] = useState<boolean | null>(null);
   const [focus, setFocus] = useState(UNFOCUSED);
-  const shown = useFlowTree(model, version, followed);
+  const shown = useFlowTree(model, version, followed, atNs);
   if (shown === undefined) return null;
   const { tree, timeline, nowNs, look, rootLook, verdict } = shown;
   const root = tree.roots[0];
@@ -51,6 +68,7 @@ export function FlowCard({ model, version, followed, unfolded, selected, onSelec
           </span>
         </button>
       </h3>
+      {model.open && <UsualTime elapsedNs={timeline.endNs - timeline.startNs} usualNs={model.usualNs()} />}
       {model.truncated && <p className="quiet">The beginning of this flow is gone from the stream.</p>}
       {model.damaged > 0 && <p className="quiet">{model.damaged} events could not be read.</p>}
       {expanded && (
@@ -70,6 +88,7 @@ export function FlowCard({ model, version, followed, unfolded, selected, onSelec
             onFocus={setFocus}
             selected={selected}
             onSelect={onSelect}
+            follow={model.open}
             rootLook={rootLook}
           />
         </div>

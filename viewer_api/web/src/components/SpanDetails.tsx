@@ -4,7 +4,7 @@ import { Link } from "../navigation/Link";
 import { to } from "../navigation/route";
 import type { Attributes, SpanEvent } from "../reducer/event";
 import { rowOf, type TreeNode } from "../reducer/tree";
-import { appearance, label } from "../tree/appearance";
+import { appearance, label, type Appearance } from "../tree/appearance";
 import { cutOf, redactions } from "../tree/gaps";
 import { spanMarkdown } from "../tree/markdown";
 import { isTraceName, linesOfTrace } from "../tree/stackTrace";
@@ -19,6 +19,8 @@ interface Props {
   readonly flowId: string;
   readonly node: TreeNode;
   readonly nowNs: bigint;
+  /** A flow's root looks as its flow does. */
+  readonly look?: Appearance;
   /** The address of this span, for others. */
   readonly link: string;
   readonly onClose: () => void;
@@ -35,9 +37,8 @@ export interface SpanActions {
 }
 
 /** Everything that is recorded of one span. It stands beside the tree, whatever goes on there. */
-export function SpanDetails({ flowId, node, nowNs, link, onClose, actions }: Props) {
+export function SpanDetails({ flowId, node, nowNs, look = appearance(node), link, onClose, actions }: Props) {
   const { entry } = node;
-  const look = appearance(node);
   const elapsed = elapsedNs(node, nowNs);
   const redacted = entry === undefined ? 0 : redactions(entry);
   const cut = entry === undefined ? 0 : cutOf(entry);

@@ -56,6 +56,7 @@ export function SpanRow(props: Props) {
       data-node-id={node.nodeId}
       data-event-type={node.entry?.event_type ?? ""}
       data-look={look.look}
+      data-critical={critical}
       data-kind={kindOf(node.entry?.event_type)}
       onClick={onOpen}
     >

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useId, useMemo, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, type KeyboardEvent, type ReactNode } from "react";
 import type { Tree, TreeNode } from "../reducer/tree";
 import { appearance, worst, type Appearance } from "../tree/appearance";
 import { afterKey, rowsOf, toggled, type Focus, type Row } from "../tree/rows";
@@ -29,6 +29,8 @@ interface Props {
   readonly pinned?: readonly string[];
   /** What stands above the columns, such as the time axis. */
   readonly header?: ReactNode;
+  /** Whether new rows are scrolled to, as long as the last row is in view. */
+  readonly follow?: boolean;
 }
 
 const ROW_HEIGHT = 28;
@@ -39,7 +41,7 @@ const NO_PINS: readonly string[] = [];
 
 /** A tree beside its waterfall, as an accessible grid: arrow keys walk and fold, Enter shows a span's details. */
 export function SpanTree(props: Props) {
-  const { tree, roots = tree.roots, timeline, nowNs, label, focus, onFocus, selected, onSelect, rootLook, found, critical, pinned = NO_PINS, header } = props;
+  const { tree, roots = tree.roots, timeline, nowNs, label, focus, onFocus, selected, onSelect, rootLook, found, critical, pinned = NO_PINS, header, follow = false } = props;
   const id = useId();
   const scroller = useRef<HTMLDivElement>(null);
   const { collapsed, opened } = focus;
@@ -62,6 +64,15 @@ export function SpanTree(props: Props) {
     if (focus.at !== "") virtual.scrollToIndex(focusedIndex, { align: "auto" });
     // Only when the focus moves: rows that come must not make the tree jump.
   }, [focus.at]);
+  const atBottom = useRef(true);
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (follow && element !== null && atBottom.current) element.scrollTop = element.scrollHeight;
+  }, [follow, rows.length]);
+  const onScroll = () => {
+    const element = scroller.current;
+    if (element !== null) atBottom.current = element.scrollHeight - element.scrollTop - element.clientHeight < ROW_HEIGHT;
+  };
   const open = (row: Row) => {
     if (row.run !== null) return onFocus(toggled(focus, row));
     onFocus({ ...focus, at: row.key });
@@ -94,6 +105,7 @@ export function SpanTree(props: Props) {
       tabIndex={0}
       data-testid="tree"
       onKeyDown={onKey}
+      onScroll={onScroll}
     >
       {header !== undefined && (
         <div role="presentation" className={styles["above"]}>

@@ -24,16 +24,16 @@ const LARGE_TICK_MS = 1000;
 
 /**
  * The tree of a flow as it is now. Its clock runs while news of it can come (`followed`): of a flow that is not followed
- * any more, only the last known moment is told.
+ * any more, only the last known moment is told. `atNs` is the moment that a panel was stopped at.
  */
-export function useFlowTree(model: FlowModel, version: number, followed: boolean): FlowTree | undefined {
+export function useFlowTree(model: FlowModel, version: number, followed: boolean, atNs: bigint | null = null): FlowTree | undefined {
   const store = useLiveStore();
-  const running = model.open && followed;
+  const running = model.open && followed && atNs === null;
   const now = useNow(store.nowMs, running ? (model.size > LARGE ? LARGE_TICK_MS : TICK_MS) : null);
   // The newest event may be a moment ahead of the last tick, and of this computer's idea of the viewer's clock.
   const newest = useMemo(() => model.newestNs(), [model, version]);
   const ticked = BigInt(Math.round(now)) * 1_000_000n;
-  const nowNs = running && ticked > newest ? ticked : newest;
+  const nowNs = atNs !== null && model.open ? atNs : running && ticked > newest ? ticked : newest;
   const tree = useMemo(() => model.tree(nowNs), [model, version, nowNs, model.open]);
   return useMemo(() => {
     const root = tree.roots[0];

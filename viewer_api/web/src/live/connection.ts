@@ -19,6 +19,8 @@ export interface Surroundings {
 export interface Listener {
   onMessage(message: ServerMessage): void;
   onState(state: ConnectionState): void;
+  /** The connection is lost; the next attempt comes after so long. */
+  onRetry?(inMs: number): void;
 }
 
 const FIRST_PAUSE_MS = 250;
@@ -132,6 +134,7 @@ export class LiveConnection {
     // Half of the pause is random: many pages must not come back at the same moment.
     const pause = this.pauseMs * (0.5 + this.surroundings.random() / 2);
     this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
+    this.listener.onRetry?.(pause);
     this.cancelTimer = this.surroundings.later(() => this.connect(), pause);
   }
 

@@ -1,7 +1,7 @@
 import { EventError, type SpanEvent } from "../reducer/event";
-import { startedAt } from "../reducer/flowTimes";
+import { rootOf, startedAt } from "../reducer/flowTimes";
 import { FlowReducer } from "../reducer/reducer";
-import type { Outlook, Tree } from "../reducer/tree";
+import { stepKey, type Outlook, type Tree } from "../reducer/tree";
 
 /** So many flows of one user are kept on the page; the oldest complete ones go first. */
 const KEPT_FLOWS = 20;
@@ -67,6 +67,21 @@ export class FlowModel {
     return this.reducer.entries();
   }
 
+  /** The flow as it was at a moment: what began later is not there, and what ended later is open. */
+  asOf(ns: bigint): FlowModel {
+    const past = new FlowModel(this.flowId, this.usualP95Ns);
+    past.addAll(this.reducer.entries().flatMap((entry) => entryAsOf(entry, ns) ?? []));
+    past.truncated = this.truncated;
+    past.open = this.open || past.entries().some((entry) => entry.phase !== "end");
+    return past;
+  }
+
+  /** How long its root usually takes at most, if the viewer has said. */
+  usualNs(): number | undefined {
+    const root = rootOf(this.reducer.entries());
+    return root === undefined ? undefined : this.usualP95Ns.get(stepKey(root));
+  }
+
   startNs(): bigint | undefined {
     return startedAt(this.reducer.entries());
   }
@@ -80,6 +95,16 @@ export class LiveFlows {
   version = 0;
   /** Why the server stopped following, e.g. `expired`; undefined while it follows. */
   ended: string | undefined;
+  /** How many events have come. */
+  received = 0;
+  /** When the last one came, by the viewer's clock; null while none has. */
+  lastEventMs: number | null = null;
+
+  /** So many events have come just now; `atMs` is null for those of the past. */
+  heard(events: number, atMs: number | null): void {
+    this.received += events;
+    if (atMs !== null) this.lastEventMs = atMs;
+  }
 
   flow(flowId: string): FlowModel {
     let model = this.flows.get(flowId);
@@ -102,6 +127,14 @@ export class LiveFlows {
     const oldest = this.newestFirst().reverse().find((model) => !model.open);
     if (oldest !== undefined) this.flows.delete(oldest.flowId);
   }
+}
+
+/** What was known of a span at a moment, from what is known now; undefined before it began. */
+function entryAsOf(entry: SpanEvent, ns: bigint): SpanEvent | undefined {
+  const { end_ns, updated_ns, outcome, status, status_message, ...begun } = entry;
+  if (BigInt(entry.start_ns ?? end_ns ?? 0) > ns) return undefined;
+  if (entry.phase !== "end" || (end_ns !== undefined && BigInt(end_ns) <= ns)) return entry;
+  return { ...begun, phase: "start", logs: (entry.logs ?? []).filter((log) => BigInt(log.time_ns) <= ns) };
 }
 
 function compareStarts(one: bigint | undefined, other: bigint | undefined): number {

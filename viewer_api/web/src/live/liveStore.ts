@@ -9,6 +9,8 @@ export interface LiveSnapshot {
   readonly version: number;
   /** What the server refused last, in its words. */
   readonly problem: string | null;
+  /** While it reconnects: when it tries next, by this computer's clock. */
+  readonly retryAtMs: number | null;
 }
 
 /** Everything live on the page: one connection, and the flows of each topic that is followed. Components subscribe to it. */
@@ -17,7 +19,7 @@ export class LiveStore {
   private readonly topics = new Map<string, LiveFlows>();
   private readonly followers = new Map<string, number>();
   private readonly listeners = new Set<() => void>();
-  private snapshot: LiveSnapshot = { state: "idle", version: 0, problem: null };
+  private snapshot: LiveSnapshot = { state: "idle", version: 0, problem: null, retryAtMs: null };
   /** How far the viewer's clock is ahead of this computer's. */
   private clockOffsetMs = 0;
   private announced = false;
@@ -28,7 +30,8 @@ export class LiveStore {
   ) {
     this.connection = new LiveConnection(surroundings, {
       onMessage: (message) => this.take(message),
-      onState: (state) => this.change({ state }),
+      onState: (state) => this.change(state === "reconnecting" ? { state } : { state, retryAtMs: null }),
+      onRetry: (inMs) => this.change({ retryAtMs: surroundings.now() + inMs }),
     });
   }
 
@@ -109,11 +112,13 @@ export class LiveStore {
     switch (message.type) {
       case "events":
         for (const event of message.events) addEvent(flows, event);
+        flows.heard(message.events.length, this.nowMs());
         break;
       case "snapshot": {
         const flow = flows.flow(message.flow_id);
         flow.addAll(message.events);
         flow.truncated ||= message.truncated;
+        flows.heard(message.events.length, null);
         break;
       }
       case "flow":

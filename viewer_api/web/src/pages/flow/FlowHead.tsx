@@ -76,7 +76,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
         </div>
         <div>
           <dt>Steps</dt>
-          <dd>
+          <dd data-testid="flow-steps">
             {steps} <span className="quiet">in {model.size} spans</span>
           </dd>
         </div>

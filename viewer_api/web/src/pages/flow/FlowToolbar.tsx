@@ -26,8 +26,9 @@ export function FlowToolbar({ view, found, failed, at, hasCritical, onGo, onFail
     <div className={styles["toolbar"]} role="toolbar" aria-label="Flow">
       <SearchInFlow text={view.search} found={found} at={found.indexOf(at)} onText={view.find} onGo={onGo} />
       {failed.length > 0 && (
-        <Button icon={TriangleAlert} look="danger" onPress={onFailure} testId="next-failure" aria-label={`Next step that went wrong, ${failed.length} in all`}>
+        <Button icon={TriangleAlert} look="danger" onPress={onFailure} testId="next-failure">
           {position < 0 ? failed.length : `${position + 1}/${failed.length}`} failed <kbd>e</kbd>
+          <span className="visually-hidden">next step that went wrong</span>
         </Button>
       )}
       <span className={styles["end"]}>

@@ -5,7 +5,7 @@ import { SpanDetails } from "../../components/SpanDetails";
 import { useFlowTree, type FlowTree } from "../../hooks/useFlowTree";
 import type { FlowModel } from "../../live/liveFlows";
 import type { TreeNode } from "../../reducer/tree";
-import { label } from "../../tree/appearance";
+import { appearance, label } from "../../tree/appearance";
 import { foldedAll, revealed, unfoldedAll, UNFOCUSED, type Focus } from "../../tree/rows";
 import { matches } from "../../tree/search";
 import { failures } from "../../tree/sums";
@@ -123,7 +123,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
                 ),
                 graph: () => <GraphView shown={shown} root={root} focus={focus} onFocus={setFocus} selected={selected} onSelect={view.select} critical={critical.path} />,
                 transcript: () => <TranscriptView flowId={model.flowId} open={model.open} onSelect={(nodeId) => go(nodeId, true)} />,
-                table: () => <TableView tree={tree} startNs={shown.timeline.startNs} nowNs={nowNs} selected={selected} onSelect={view.select} />,
+                table: () => <TableView shown={shown} selected={selected} onSelect={view.select} />,
                 json: () => <JsonView flow={flow} model={model} version={version} />,
               })}
             </Suspense>
@@ -135,6 +135,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
               flowId={model.flowId}
               node={node}
               nowNs={nowNs}
+              look={node.nodeId === shown.rootLook?.nodeId ? shown.rootLook.look : appearance(node)}
               link={view.linkTo(node.nodeId)}
               onClose={() => view.select(null)}
               actions={{

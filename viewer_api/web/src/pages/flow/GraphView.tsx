@@ -110,8 +110,9 @@ function laidOut(rows: readonly Row[]): ReadonlyMap<string, { x: number; y: numb
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 10, ranksep: 46 });
   graph.setDefaultEdgeLabel(() => ({}));
-  for (const row of rows) graph.setNode(row.key, { width: WIDTH, height: HEIGHT });
-  for (const { source, target } of edgesOf(rows)) graph.setEdge(source, target);
+  // Backwards: of siblings, dagre puts the one that it hears of first at the bottom.
+  for (const row of [...rows].reverse()) graph.setNode(row.key, { width: WIDTH, height: HEIGHT });
+  for (const { source, target } of edgesOf(rows).reverse()) graph.setEdge(source, target);
   dagre.layout(graph);
   return new Map(
     rows.map(({ key }) => {

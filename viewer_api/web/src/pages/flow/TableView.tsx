@@ -3,34 +3,40 @@ import { ArrowDown, ArrowUp } from "lucide-react";
 import { useMemo, useRef, useState } from "react";
 import { StateSign } from "../../components/StateSign";
 import { durationNs } from "../../format";
-import { walk, type Tree, type TreeNode } from "../../reducer/tree";
-import { appearance, label } from "../../tree/appearance";
+import type { FlowTree } from "../../hooks/useFlowTree";
+import { walk, type TreeNode } from "../../reducer/tree";
+import { appearance, label, type Appearance } from "../../tree/appearance";
 import { elapsedNs } from "../../tree/timeline";
 import styles from "./TableView.module.css";
 
 interface Props {
-  readonly tree: Tree;
-  readonly startNs: bigint;
-  readonly nowNs: bigint;
+  readonly shown: FlowTree;
   readonly selected: string | null;
   readonly onSelect: (nodeId: string | null) => void;
 }
 
 const ROW_HEIGHT = 28;
 
+interface Context {
+  readonly startNs: bigint;
+  readonly nowNs: bigint;
+  readonly order: number;
+  readonly look: Appearance;
+}
+
 interface Column {
   readonly id: string;
   readonly title: string;
   readonly number?: boolean;
-  readonly value: (node: TreeNode, context: { startNs: bigint; nowNs: bigint; order: number }) => string | number | bigint;
-  readonly text: (node: TreeNode, context: { startNs: bigint; nowNs: bigint; order: number }) => string;
+  readonly value: (node: TreeNode, context: Context) => string | number | bigint;
+  readonly text: (node: TreeNode, context: Context) => string;
 }
 
 const COLUMNS: readonly Column[] = [
   { id: "order", title: "#", number: true, value: (_, { order }) => order, text: (_, { order }) => String(order + 1) },
   { id: "step", title: "Step", value: label, text: label },
   { id: "type", title: "Type", value: (node) => node.entry?.event_type ?? "", text: (node) => node.entry?.event_type ?? "" },
-  { id: "state", title: "State", value: (node) => appearance(node).words, text: (node) => appearance(node).words },
+  { id: "state", title: "State", value: (_, { look }) => look.words, text: (_, { look }) => look.words },
   {
     id: "began",
     title: "Began after",
@@ -52,15 +58,20 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** Every span as one row, sorted by any column. */
-export default function TableView({ tree, startNs, nowNs, selected, onSelect }: Props) {
+export default function TableView({ shown, selected, onSelect }: Props) {
+  const { tree, nowNs, rootLook } = shown;
+  const { startNs } = shown.timeline;
   const [sort, setSort] = useState<{ readonly id: string; readonly down: boolean }>({ id: "order", down: false });
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => {
     const column = COLUMNS.find(({ id }) => id === sort.id);
-    const all = [...walk(tree)].map((node, order) => ({ node, order, key: column?.value(node, { startNs, nowNs, order }) ?? order }));
+    const all = [...walk(tree)].map((node, order) => {
+      const context = { startNs, nowNs, order, look: node.nodeId === rootLook?.nodeId ? rootLook.look : appearance(node) };
+      return { node, context, order, key: column?.value(node, context) ?? order };
+    });
     const sign = sort.down ? -1 : 1;
     return all.sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : a.order - b.order));
-  }, [tree, sort, startNs, nowNs]);
+  }, [tree, sort, startNs, nowNs, rootLook]);
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => ROW_HEIGHT, overscan: 12 });
   return (
     <div ref={scroller} className={styles["scroller"]} role="table" aria-label="Spans" aria-rowcount={rows.length + 1} tabIndex={0} data-testid="span-table">
@@ -80,7 +91,7 @@ export default function TableView({ tree, startNs, nowNs, selected, onSelect }: 
         {virtual.getVirtualItems().map(({ index, start }) => {
           const row = rows[index];
           if (row === undefined) return null;
-          const { node, order } = row;
+          const { node, context } = row;
           return (
             <div
               key={node.nodeId}
@@ -95,11 +106,11 @@ export default function TableView({ tree, startNs, nowNs, selected, onSelect }: 
                 <div key={id} role="cell" className={number === true ? "number" : "truncate"}>
                   {id === "step" ? (
                     <button type="button" className={`${styles["step"]} truncate`} title={label(node)}>
-                      <StateSign look={appearance(node)} silent />
+                      <StateSign look={context.look} silent />
                       {label(node)}
                     </button>
                   ) : (
-                    text(node, { startNs, nowNs, order })
+                    text(node, context)
                   )}
                 </div>
               ))}

@@ -1,12 +1,17 @@
-import { useEffect, useState } from "react";
+import { Rows2, Rows4 } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
 import { useSignedIn } from "../../app/session";
 import { mayWatch, onlyThemselves } from "../../api/session";
+import { nameOf, type WatchedUser } from "../../api/monitoring";
 import { useWatched } from "../../hooks/useWatched";
-import { several } from "../../navigation/route";
+import { one, several } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
+import { Button } from "../../ui/Button";
 import { Empty, Notice } from "../../ui/Notice";
+import { ToggleButton } from "../../ui/ToggleButton";
 import { LiveDetails, type Chosen } from "./LiveDetails";
 import { NobodyShown } from "./NobodyShown";
+import { OffScreen } from "./OffScreen";
 import { UserPanel } from "./UserPanel";
 import { WatchForm } from "./WatchForm";
 import { WatchedList } from "./WatchedList";
@@ -24,7 +29,10 @@ export default function LivePage() {
   const { users, problem, refresh } = useWatched();
   const [chosen, choose] = useState<Chosen | null>(null);
   const shown = own === null ? several(route.query, "user") : [own];
-  const unnamed = own === null && shown.length === 0 && Object.keys(route.query).length === 0;
+  const compact = one(route.query, "density") === "compact";
+  const embedded = one(route.query, "embed") !== null;
+  const unnamed = own === null && shown.length === 0 && one(route.query, "none") === null;
+  const panels = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (unnamed && users !== undefined && users.length > 0) {
       change({ user: users.slice(0, FIRST_PANELS).map((user) => user.userId) }, "replace");
@@ -32,9 +40,16 @@ export default function LivePage() {
   }, [unnamed, users, change]);
   const show = (userIds: readonly string[]) => change({ user: userIds, none: userIds.length === 0 ? "1" : null });
   const toggle = (userId: string) => show(shown.includes(userId) ? shown.filter((other) => other !== userId) : [...shown, userId]);
+  const moveTo = (userId: string, place: number) => {
+    if (!shown.includes(userId) || place < 0 || place >= shown.length) return;
+    const others = shown.filter((other) => other !== userId);
+    change({ user: [...others.slice(0, place), userId, ...others.slice(place)] }, "replace");
+  };
+  const offered = useOffered(users, shown);
+  const alone = !watches || embedded;
   return (
-    <div className={styles["page"]} data-alone={!watches} data-details={chosen !== null}>
-      {watches && (
+    <div className={styles["page"]} data-alone={alone} data-details={chosen !== null}>
+      {!alone && (
         <aside className={styles["people"]} aria-label="Watched users">
           <WatchForm
             onWatched={(userId) => {
@@ -46,25 +61,73 @@ export default function LivePage() {
           {users !== undefined && <WatchedList users={users} shown={shown} onToggle={toggle} onChanged={refresh} />}
         </aside>
       )}
-      <div className={styles["panels"]}>
-        {shown.map((userId) => (
-          <UserPanel
-            key={userId}
-            userId={userId}
-            watched={users?.find((other) => other.userId === userId)}
-            onClose={own === null ? () => toggle(userId) : null}
-            chosen={chosen?.userId === userId ? chosen : null}
-            onChoose={choose}
-          />
-        ))}
-        {shown.length === 0 && users !== undefined && watches && <NobodyShown someWatched={users.length > 0} />}
-        {shown.length === 0 && !watches && (
-          <Empty title="No user is known for this sign-in">
-            <p>You may see your own flows, but the sign-in does not say which user you are.</p>
-          </Empty>
+      <div className={styles["wall"]}>
+        {shown.length > 0 && (
+          <div className={styles["tools"]}>
+            <ToggleButton
+              on={compact}
+              icon={compact ? Rows4 : Rows2}
+              onChange={(on) => change({ density: on ? "compact" : null }, "replace")}
+              testId="density"
+            >
+              Compact
+            </ToggleButton>
+            {offered.users.map((user) => (
+              <Notice key={user.userId} testId="offered" action={<OfferedActions onShow={() => toggle(user.userId)} onDismiss={() => offered.dismiss(user.userId)} />}>
+                <strong>{nameOf(user)}</strong> is watched now
+              </Notice>
+            ))}
+          </div>
         )}
+        <div ref={panels} className={styles["panels"]} data-compact={compact}>
+          {shown.map((userId, index) => (
+            <UserPanel
+              key={userId}
+              userId={userId}
+              watched={users?.find((other) => other.userId === userId)}
+              compact={compact}
+              onClose={own === null && !embedded ? () => toggle(userId) : null}
+              onMove={shown.length > 1 ? (by) => moveTo(userId, index + by) : null}
+              onDrop={(dropped) => moveTo(dropped, index)}
+              onChanged={refresh}
+              chosen={chosen?.userId === userId ? chosen : null}
+              onChoose={choose}
+            />
+          ))}
+          {shown.length === 0 && users !== undefined && watches && <NobodyShown someWatched={users.length > 0} />}
+          {shown.length === 0 && !watches && (
+            <Empty title="No user is known for this sign-in">
+              <p>You may see your own flows, but the sign-in does not say which user you are.</p>
+            </Empty>
+          )}
+        </div>
+        <OffScreen panels={panels} userIds={shown} users={users} />
       </div>
       {chosen !== null && <LiveDetails chosen={chosen} onClose={() => choose(null)} />}
     </div>
   );
+}
+
+function OfferedActions({ onShow, onDismiss }: { readonly onShow: () => void; readonly onDismiss: () => void }) {
+  return (
+    <>
+      <Button onPress={onShow}>Show</Button>
+      <Button look="plain" onPress={onDismiss}>
+        Not now
+      </Button>
+    </>
+  );
+}
+
+/** Whoever came to be watched since the page was opened, and has no panel. */
+function useOffered(users: readonly WatchedUser[] | undefined, shown: readonly string[]) {
+  const known = useRef<Set<string> | null>(null);
+  const [dismissed, setDismissed] = useState<ReadonlySet<string>>(new Set());
+  if (known.current === null && users !== undefined) known.current = new Set(users.map((user) => user.userId));
+  // A panel that somebody closed is not offered again.
+  for (const userId of shown) known.current?.add(userId);
+  return {
+    users: (users ?? []).filter(({ userId }) => known.current?.has(userId) === false && !shown.includes(userId) && !dismissed.has(userId)),
+    dismiss: (userId: string) => setDismissed(new Set([...dismissed, userId])),
+  };
 }

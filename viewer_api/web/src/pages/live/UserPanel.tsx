@@ -1,5 +1,5 @@
-import { History, X } from "lucide-react";
-import { useEffect, useId } from "react";
+import { GripVertical, History, X } from "lucide-react";
+import { useEffect, useId, useRef, type KeyboardEvent } from "react";
 import type { WatchedUser } from "../../api/monitoring";
 import { FlowCard } from "../../components/FlowCard";
 import { countdown } from "../../format";
@@ -13,20 +13,30 @@ import { IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Notice";
 import type { Chosen } from "./LiveDetails";
 import { LastFlows } from "./LastFlows";
-import styles from "./LivePage.module.css";
+import { PanelState } from "./PanelState";
+import { PauseButton, Rewind, WatchTools } from "./PanelTools";
+import { usePanelTime } from "./usePanelTime";
+import styles from "./UserPanel.module.css";
 
 interface Props {
   readonly userId: string;
   /** As the list of watched users has them; undefined for who is not watched. */
   readonly watched: WatchedUser | undefined;
+  readonly compact: boolean;
   /** Null for a panel that stays. */
   readonly onClose: (() => void) | null;
+  /** Moves the panel by so many places; null where there is no other. */
+  readonly onMove: ((by: number) => void) | null;
+  /** Another panel was dropped here. */
+  readonly onDrop: (userId: string) => void;
+  readonly onChanged: () => void;
   readonly chosen: Chosen | null;
   readonly onChoose: (chosen: Chosen | null) => void;
 }
 
+export const DRAGGED = "application/x-spanflow-panel";
 /** So many of the newest flows show their tree by themselves; what runs always does. */
-const UNFOLDED = 2;
+const UNFOLDED = 1;
 
 const ENDED: Readonly<Record<string, string>> = {
   expired: "The watch has expired. Watch again to go on.",
@@ -36,33 +46,75 @@ const ENDED: Readonly<Record<string, string>> = {
 };
 
 /** One user's flows, newest first, growing while they happen. */
-export function UserPanel({ userId, watched, onClose, chosen, onChoose }: Props) {
+export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, onChanged, chosen, onChoose }: Props) {
   const id = useId();
   const { go } = useNavigation();
   const name = useName(userId, watched);
   const expiresAt = watched?.expiresAt ?? null;
   const store = useLiveStore();
   const live = useFollowed(userId);
+  const time = usePanelTime(live);
   const now = useNow(store.nowMs, 1000);
+  const nowNs = BigInt(Math.round(now)) * 1_000_000n;
   const followed = live.ended === undefined;
   const isWatched = watched !== undefined;
   useEffect(() => {
     // The panel may have been opened before the watch began.
     if (isWatched && !followed) store.renew(userId);
   }, [isWatched, store, userId]);
-  const flows = live.newestFirst().filter((model) => model.size > 0);
+  const { flows } = time;
+  const starts = live.newestFirst().map((model) => model.startNs());
+  const oldestNs = starts.findLast((start) => start !== undefined) ?? nowNs;
+  const panel = useRef<HTMLElement>(null);
+  const onGrip = (event: KeyboardEvent) => {
+    const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    if (by === undefined || onMove === null) return;
+    event.preventDefault();
+    onMove(by);
+  };
   return (
-    <section className={styles["panel"]} aria-labelledby={id} data-testid="panel" data-user-id={userId}>
+    <section
+      ref={panel}
+      className={styles["panel"]}
+      aria-labelledby={id}
+      data-testid="panel"
+      data-user-id={userId}
+      onDragOver={(event) => event.dataTransfer.types.includes(DRAGGED) && event.preventDefault()}
+      onDrop={(event) => onDrop(event.dataTransfer.getData(DRAGGED))}
+    >
       <div className={styles["head"]}>
+        {onMove !== null && (
+          <button
+            type="button"
+            className={styles["grip"]}
+            draggable
+            aria-label={`Move the panel of ${name}: drag, or use the arrow keys`}
+            onKeyDown={onGrip}
+            onDragStart={(event) => {
+              event.dataTransfer.setData(DRAGGED, userId);
+              if (panel.current !== null) event.dataTransfer.setDragImage(panel.current, 20, 20);
+            }}
+            data-testid="panel-grip"
+          >
+            <GripVertical size={15} aria-hidden="true" />
+          </button>
+        )}
         <h2 id={id} className="truncate" title={`user ${userId}`}>
-          {name}
+          {watched?.fullName ?? name}
         </h2>
-        <span className="quiet" data-testid="panel-left">
-          {expiresAt === null ? "" : `${countdown(expiresAt, now)} left`}
-        </span>
+        <PauseButton time={time} name={name} />
+        {watched !== undefined && <WatchTools watched={watched} onChanged={onChanged} />}
         <IconButton icon={History} label={`Past flows of ${name}`} onPress={() => go(to("flows", null, { user_id: userId }))} />
         {onClose !== null && <IconButton icon={X} label={`Close the panel of ${name}`} onPress={onClose} />}
       </div>
+      <div className={styles["facts"]}>
+        <PanelState ended={live.ended} lastEventMs={live.lastEventMs} nowMs={now} />
+        {watched !== undefined && watched.fullName !== null && watched.email !== null && <span className="truncate">{watched.email}</span>}
+        <span className={styles["left"]} data-testid="panel-left">
+          {expiresAt === null ? "" : `${countdown(expiresAt, now)} left`}
+        </span>
+      </div>
+      <Rewind time={time} oldestNs={oldestNs} nowNs={nowNs} name={name} />
       {watched?.metadataOnly === true && (
         <p className={`${styles["note"]} quiet`} data-testid="panel-metadata-only">
           Watched without contents: you see what happens, not what is said.
@@ -76,27 +128,26 @@ export function UserPanel({ userId, watched, onClose, chosen, onChoose }: Props)
         </div>
       )}
       {flows.length === 0 && followed && (
-        <div className={styles["note"]} data-testid="panel-empty">
-          <p className="quiet">No request is running. The next one appears here as it happens.</p>
-          <LastFlows userId={userId} />
-        </div>
+        <p className={`${styles["note"]} quiet`} data-testid="panel-empty">
+          {time.stoppedNs === null ? "No request is running. The next one appears here as it happens." : "Nothing had begun by then."}
+        </p>
       )}
       {flows.map((model, index) => (
         <FlowCard
           key={model.flowId}
           model={model}
-          version={live.version}
+          version={time.stoppedNs === null ? live.version : 0}
           followed={followed}
-          unfolded={index < UNFOLDED || model.open}
+          atNs={time.stoppedNs}
+          unfolded={!compact && (index < UNFOLDED || model.open)}
           selected={chosen?.flowId === model.flowId ? chosen.nodeId : null}
           onSelect={(nodeId) => onChoose(nodeId === null ? null : { userId, flowId: model.flowId, nodeId })}
         />
       ))}
-      {flows.length > 0 && (
-        <p className={styles["note"]}>
-          <Link to={to("flows", null, { user_id: userId })}>All flows of {name}</Link>
-        </p>
-      )}
+      <LastFlows userId={userId} without={live.flows} count={compact ? 2 : 5} />
+      <p className={styles["note"]}>
+        <Link to={to("flows", null, { user_id: userId })}>All flows of {name}</Link>
+      </p>
     </section>
   );
 }

@@ -1,11 +1,12 @@
 import { useMutation } from "@tanstack/react-query";
-import { extendWatch, nameOf, unwatch, watch, type WatchedUser } from "../../api/monitoring";
+import { extendWatch, nameOf, unwatch, type WatchedUser } from "../../api/monitoring";
 import { countdown } from "../../format";
 import { useNow } from "../../hooks/useNow";
 import { Button } from "../../ui/Button";
 import { Checkbox } from "../../ui/Field";
 import { Notice } from "../../ui/Notice";
 import { tell } from "../../ui/Toasts";
+import { again } from "./PanelTools";
 import styles from "./LivePage.module.css";
 
 interface Props {
@@ -14,8 +15,6 @@ interface Props {
   readonly onToggle: (userId: string) => void;
   readonly onChanged: () => void;
 }
-
-const HOUR_MS = 3_600_000;
 
 /** Everybody who is watched now: a tick shows or hides the panel, buttons extend and end the watch. */
 export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
@@ -62,10 +61,4 @@ export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
       </ul>
     </section>
   );
-}
-
-/** The same watch, for the time that it had left. */
-function again(user: WatchedUser): Promise<unknown> {
-  const hours = user.expiresAt === null ? 24 : Math.max((Date.parse(user.expiresAt) - Date.now()) / HOUR_MS, 0.02);
-  return watch(user.userId, hours, user.reason ?? "", user.metadataOnly);
 }
