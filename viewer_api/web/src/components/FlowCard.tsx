@@ -68,7 +68,7 @@ export function FlowCard({ model, version, followed, atNs = null, unfolded, sele
           </span>
         </button>
       </h3>
-      {model.open && <UsualTime elapsedNs={timeline.endNs - timeline.startNs} usualNs={model.usualNs()} />}
+      {model.open && verdict.outcome === null && <UsualTime elapsedNs={timeline.endNs - timeline.startNs} usualNs={model.usualNs()} />}
       {model.truncated && <p className="quiet">The beginning of this flow is gone from the stream.</p>}
       {model.damaged > 0 && <p className="quiet">{model.damaged} events could not be read.</p>}
       {expanded && (

@@ -29,7 +29,7 @@ export function Tabs({ label, tabs, selected, onSelect, beside, children }: Prop
         ))}
       </TabList>
       {beside}
-      <TabPanel id={selected} className={styles["panel"] ?? ""}>
+      <TabPanel key={selected} id={selected} className={styles["panel"] ?? ""}>
         {children}
       </TabPanel>
     </AriaTabs>

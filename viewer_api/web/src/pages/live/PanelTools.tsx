@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import { CircleStop, Pause, Play, Plus } from "lucide-react";
+import { CircleStop, Pause, Play } from "lucide-react";
 import { extendWatch, nameOf, unwatch, watch, type WatchedUser } from "../../api/monitoring";
 import { clockTime } from "../../format";
 import { Button, IconButton } from "../../ui/Button";
@@ -22,7 +22,9 @@ export function WatchTools({ watched, onChanged }: { readonly watched: WatchedUs
     <>
       {change.error !== null && <Notice kind="problem">{change.error.message}</Notice>}
       {watched.expiresAt !== null && (
-        <IconButton icon={Plus} label={`Watch ${name} for one hour more`} onPress={() => change.mutate(() => extendWatch(watched.userId, 1))} testId="panel-extend" />
+        <Button look="plain" onPress={() => change.mutate(() => extendWatch(watched.userId, 1))} testId="panel-extend">
+          +1 h<span className="visually-hidden"> for the watch of {name}</span>
+        </Button>
       )}
       <IconButton icon={CircleStop} label={`End the watch of ${name}`} onPress={stop} testId="panel-stop" />
     </>

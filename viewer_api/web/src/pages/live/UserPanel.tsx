@@ -108,11 +108,11 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
         {onClose !== null && <IconButton icon={X} label={`Close the panel of ${name}`} onPress={onClose} />}
       </div>
       <div className={styles["facts"]}>
-        <PanelState ended={live.ended} lastEventMs={live.lastEventMs} nowMs={now} />
-        {watched !== undefined && watched.fullName !== null && watched.email !== null && <span className="truncate">{watched.email}</span>}
+        <span className="truncate">{watched?.fullName != null ? (watched.email ?? "") : `user ${userId}`}</span>
         <span className={styles["left"]} data-testid="panel-left">
           {expiresAt === null ? "" : `${countdown(expiresAt, now)} left`}
         </span>
+        <PanelState ended={live.ended} lastEventMs={live.lastEventMs} nowMs={now} />
       </div>
       <Rewind time={time} oldestNs={oldestNs} nowNs={nowNs} name={name} />
       {watched?.metadataOnly === true && (
