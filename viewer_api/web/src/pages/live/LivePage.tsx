@@ -62,6 +62,7 @@ export default function LivePage() {
         </aside>
       )}
       <div className={styles["wall"]}>
+        <h1 className="visually-hidden">Live</h1>
         {shown.length > 0 && (
           <div className={styles["tools"]}>
             <ToggleButton

@@ -48,7 +48,7 @@ export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
             </span>
             <span className={styles["buttons"]}>
               {user.expiresAt !== null && (
-                <Button onPress={() => change.mutate(() => extendWatch(user.userId, 1))} aria-label={`Watch ${nameOf(user)} one hour longer`}>
+                <Button onPress={() => change.mutate(() => extendWatch(user.userId, 1))} aria-label={`+1 h: watch ${nameOf(user)} one hour longer`}>
                   +1 h
                 </Button>
               )}
