@@ -44,6 +44,8 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/api/v1/monitoring/policy"): Right.MONITOR,
     ("GET", "/api/v1/monitoring/users"): Right.READ,
     ("GET", "/api/v1/users/{user_id}"): Right.READ,
+    ("GET", "/api/v1/users/{user_id}/data"): Right.ERASE,
+    ("DELETE", "/api/v1/users/{user_id}/data"): Right.ERASE,
     ("GET", "/api/v1/monitoring/flows/{user_id}"): Right.READ,
     ("GET", "/api/v1/monitoring/flows/session/{session_id}"): Right.READ,
     ("GET", "/api/v1/flows/user/{user_id}/sessions"): Right.READ,
@@ -96,6 +98,7 @@ _ROLES = {
     Right.LIVE: ("own", "named", "all"),
     Right.MONITOR: ("no", "named", "all"),
     Right.AUDIT: ("no", "no", "all"),
+    Right.ERASE: ("no", "no", "all"),
 }
 
 

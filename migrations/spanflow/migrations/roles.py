@@ -46,8 +46,18 @@ GRANT SELECT ON
     {schema}.spanflow_schema_version TO {role};
 """
 
+_ERASER = """\
+-- {role}: erases people, by the steps of an erasure and nothing else; reads and changes no table itself.
+GRANT USAGE ON SCHEMA {schema} TO {role};
+GRANT EXECUTE ON FUNCTION
+    {schema}.begin_erasure(text), {schema}.flows_to_erase(text, integer), {schema}.erase_flows(text, text[], boolean),
+    {schema}.erase_rest(text, integer), {schema}.finish_erasure(text) TO {role};
+"""
 
-def grants(schema: str = DEFAULT_SCHEMA, *, gateway: str = "", viewer: str = "", reader: str = "") -> str:
+
+def grants(
+    schema: str = DEFAULT_SCHEMA, *, gateway: str = "", viewer: str = "", reader: str = "", eraser: str = ""
+) -> str:
     """Statements that give each named role what it needs. The roles must exist; giving twice does no harm."""
-    parts = ((_GATEWAY, gateway), (_VIEWER, viewer), (_READER, reader))
+    parts = ((_GATEWAY, gateway), (_VIEWER, viewer), (_READER, reader), (_ERASER, eraser))
     return "\n".join(text.format(schema=quoted(schema), role=quoted(role)) for text, role in parts if role)

@@ -11,6 +11,7 @@ from spanflow.cli.command import Command
 from spanflow.cli.commands import (
     compare,
     doctor,
+    erase,
     flows,
     funnel,
     migrate,
@@ -46,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     token.COMMAND,
     migrate.COMMAND,
     retention.COMMAND,
+    erase.COMMAND,
     settings.COMMAND,
     doctor.COMMAND,
 )

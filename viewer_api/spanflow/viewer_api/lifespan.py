@@ -17,6 +17,9 @@ from spanflow.viewer_api.background.maintenance import Reaping, keep_tables
 from spanflow.viewer_api.background.readiness import Readiness
 from spanflow.viewer_api.background.supervisor import every, running
 from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.erasure.erasure import Eraser
+from spanflow.viewer_api.erasure.receipt import Outside
+from spanflow.viewer_api.erasure.redis_erasure import RedisErasure
 from spanflow.viewer_api.flows.documents import from_row
 from spanflow.viewer_api.live.catch_up import Archived
 from spanflow.viewer_api.live.cursor import CursorKey
@@ -62,6 +65,11 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             reader = await stack.enter_async_context(
                 make_pool(settings, "viewer reads", command_timeout=patience, dsn=settings.viewer_read_dsn)
             )
+        erasing = pool
+        if settings.viewer_erase_dsn:
+            erasing = await stack.enter_async_context(
+                make_pool(settings, "erasure", max_size=2, command_timeout=patience, dsn=settings.viewer_erase_dsn)
+            )
         pools = {"main": pool} | ({"reads": reader} if reader else {})
         # Whom somebody watches and which sign-ins are spent is asked where it is written: a replica lags behind.
         primary = Database(pool, settings.schema, settings.viewer_statement_timeout)
@@ -87,6 +95,12 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         sign_in = await stack.enter_async_context(signing_in(settings, spent, audit, clock))
         book = JobBook()
         reaping = Reaping(settings, book)
+        eraser = Eraser(
+            primary,
+            Database(erasing, settings.schema, settings.viewer_statement_timeout),
+            RedisErasure(redis, redis_flows),
+            Outside(settings.trace_copies, ".".join(settings.users_view)),
+        )
         viewer = Viewer(
             settings=settings,
             authenticator=sign_in.authenticator,
@@ -100,6 +114,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             redis_flows=redis_flows,
             watching=watching,
             hub=hub,
+            eraser=eraser,
             readiness=Readiness(
                 primary, database, redis_flows, hub, book, lambda: sign_in.authenticator.problem, reaping.details
             ),
@@ -120,6 +135,9 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         keep = every(24 * _HOUR, lambda: keep_tables(settings), first_after=_KEEP_AFTER)
         await stack.enter_async_context(running("retention", keep, book))
         await stack.enter_async_context(running(Reaping.NAME, reaping.run, book))
+        await stack.enter_async_context(
+            running("erased flows", every(_MINUTE, eraser.sweep, first_after=_MINUTE), book)
+        )
         stack.enter_context(metrics.also(ViewerCollector(viewer, pools, book, reaping)))
         yield viewer
 

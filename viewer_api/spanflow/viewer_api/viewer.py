@@ -23,6 +23,7 @@ from spanflow.viewer_api.auth.remote import remote_address
 from spanflow.viewer_api.auth.route_access import AccessRule
 from spanflow.viewer_api.background.readiness import Readiness
 from spanflow.viewer_api.clock import Clock
+from spanflow.viewer_api.erasure.erasure import Eraser
 from spanflow.viewer_api.http.one_at_a_time import OneAtATime
 from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_id, not_signed_in
 from spanflow.viewer_api.live.hub import Hub
@@ -64,6 +65,7 @@ class Viewer:
     redis_flows: RedisFlows
     watching: Watching
     hub: Hub
+    eraser: Eraser
     readiness: Readiness
     #: What may be seen of users who are watched without contents.
     metadata: Metadata

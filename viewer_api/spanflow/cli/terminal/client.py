@@ -59,19 +59,28 @@ class ViewerClient:
     def post(self, path: str, body: Any) -> Any:
         return self._ask("POST", path, None, body)
 
+    def delete(self, path: str, *, reason: str | None = None, patience: float | None = None) -> Any:
+        return self._ask("DELETE", path, None, headers=_stated(reason), patience=patience)
+
     def stream(self, path: str, params: Params, last_id: str | None, reason: str | None) -> Iterator[Message]:
         """Server-sent events until the viewer ends them; `Unreachable` when the line breaks."""
-        headers = {"Accept": "text/event-stream"}
+        headers = {"Accept": "text/event-stream", **_stated(reason)}
         if last_id:
             headers["Last-Event-ID"] = last_id
-        if reason:
-            # Headers are bytes; the viewer reads these as UTF-8.
-            headers["X-Spanflow-Reason"] = " ".join(reason.split()).encode().decode("latin-1")
         with self._answer("GET", path, params, None, headers, _SILENCE) as response:
             yield from _events(self._lines(response))
 
-    def _ask(self, method: str, path: str, params: Params | None, body: Any = None) -> Any:
-        with self._answer(method, path, params, body, {}, self._patience) as response:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        params: Params | None,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        patience: float | None = None,
+    ) -> Any:
+        with self._answer(method, path, params, body, headers or {}, patience or self._patience) as response:
             try:
                 return json.loads(response.read())
             except ValueError:
@@ -132,6 +141,11 @@ class ViewerClient:
                 f"not signed in to {self.url}: {how}. Set SPANFLOW_TOKEN, or SPANFLOW_TOKEN_FILE to a file with it."
             )
         return Refused(response.status, code, detail)
+
+
+def _stated(reason: str | None) -> dict[str, str]:
+    # Headers are bytes; the viewer reads these as UTF-8.
+    return {"X-Spanflow-Reason": " ".join(reason.split()).encode().decode("latin-1")} if reason else {}
 
 
 def _events(lines: Iterator[str]) -> Iterator[Message]:

@@ -17,6 +17,8 @@ class Right(StrEnum):
     LIVE = "live"
     #: Read the audit log.
     AUDIT = "audit"
+    #: Erase all that somebody did.
+    ERASE = "erase"
 
 
 class Role(StrEnum):

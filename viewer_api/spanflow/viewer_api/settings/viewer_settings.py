@@ -41,6 +41,21 @@ class ViewerSettings(SignInSettings):
         parse=url_with("postgresql", "postgres"),
         secret=True,
     )
+    viewer_erase_dsn: str = setting(
+        "SPANFLOW_VIEWER_ERASE_DSN",
+        "",
+        "A way to the database for erasing people, with the role that may do so. Without it the viewer's own role is "
+        "tried, which may not where it has only the rights that it needs.",
+        parse=url_with("postgresql", "postgres"),
+        secret=True,
+    )
+    trace_copies: tuple[str, ...] = setting(
+        "SPANFLOW_TRACE_COPIES",
+        (),
+        "Where else your traces go, such as https://jaeger.example.com or tempo:4317. Receipts of erasures name these "
+        "places, which Spanflow cannot erase from.",
+        parse=names,
+    )
     viewer_statement_timeout: float = setting(
         "SPANFLOW_VIEWER_STATEMENT_TIMEOUT",
         10.0,
