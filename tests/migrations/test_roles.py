@@ -214,4 +214,6 @@ def test_a_role_name_that_is_none_is_refused() -> None:
 def test_the_documentation_shows_what_is_granted() -> None:
     page = (CHECKOUT / "docs" / "database.md").read_text(encoding="utf-8")
     shown = page.split("```sql\n")[1].split("```")[0]
-    assert shown == grants(gateway="spanflow_gateway", viewer="spanflow_viewer", reader="spanflow_reader", eraser="spanflow_eraser")
+    assert shown == grants(
+        gateway="spanflow_gateway", viewer="spanflow_viewer", reader="spanflow_reader", eraser="spanflow_eraser"
+    )

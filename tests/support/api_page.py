@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,12 @@ class Example:
     body: str
     #: None: an answer without a body.
     answer: Any
+    headers: dict[str, str] = field(default_factory=dict)
 
     def send(self, http: httpx.Client) -> httpx.Response:
         body = self.body.replace("<code>", one_time_code(TOKEN, time.time)).replace("<token>", TOKEN)
-        return http.request(self.method, self.path, content=body or None, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", **self.headers}
+        return http.request(self.method, self.path, content=body or None, headers=headers)
 
 
 def examples() -> list[Example]:
@@ -50,7 +52,12 @@ def examples() -> list[Example]:
 
 def _example(match: re.Match[str]) -> Example:
     answer = None if match["answer"] is None else orjson.loads(match["answer"])
-    return Example(match["method"], match["path"], match["body"].strip(), answer)
+    body = match["body"].strip()
+    headers = {}
+    while (line := re.match(r"([A-Z][A-Za-z-]*): (.*)(?:\n|$)", body)) is not None:
+        headers[line[1]] = line[2]
+        body = body[line.end() :].strip()
+    return Example(match["method"], match["path"], body, answer, headers)
 
 
 def is_about(match: re.Match[str], example: Example) -> bool:

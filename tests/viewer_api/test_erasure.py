@@ -23,7 +23,7 @@ from spanflow.viewer_api.erasure.receipt import Outside
 from spanflow.viewer_api.erasure.redis_erasure import RedisErasure
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.redis_flows import RedisFlows
-from tests.support.archives import archives_in, deliver, replay
+from tests.support.archives import archives_in, replay
 from tests.support.everything_recorded import keys_of, rows_of
 from tests.support.flow_parts import part, span
 from tests.support.people import PEOPLE, activity_id, ask, flow_id, what_two_users_did, write_tokens
@@ -179,7 +179,7 @@ def test_a_spool_does_not_bring_it_back(viewer: RunningViewer, postgres_dsn: str
     nowhere = f"postgresql://127.0.0.1:{free_port()}/away"
     folder = tmp_path / "gateway"
     with archives_in(nowhere, folder) as archives:
-        deliver(archives.make(postgres_connect_timeout=0.5), *what_two_users_did())
+        archives.make().set_aside(what_two_users_did())
     spooled = [path for path in (folder / "spool").rglob("*") if path.is_file() and path.stat().st_size]
     assert any(b"auth of 7" in path.read_bytes() for path in spooled)
     erase(viewer)

@@ -69,7 +69,7 @@ class Receipt:
         }
 
     def _staying(self) -> list[dict[str, Any]]:
-        staying = [
+        staying: list[dict[str, Any]] = [
             {
                 "what": "audit log",
                 "count": self.audit_rows,
