@@ -34,6 +34,8 @@ def test_an_empty_database_gets_every_table(any_postgres_dsn: str) -> None:
             "audit_log",
             "conversation_titles",
             "conversations",
+            "erased_flows",
+            "erasures",
             "flow_keys",
             "interaction_flows",
             "omni2_config",
