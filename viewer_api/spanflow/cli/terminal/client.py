@@ -53,8 +53,8 @@ class ViewerClient:
         self._token = token
         self._patience = patience
 
-    def get(self, path: str, params: Params | None = None) -> Any:
-        return self._ask("GET", path, params)
+    def get(self, path: str, params: Params | None = None, *, reason: str | None = None) -> Any:
+        return self._ask("GET", path, params, headers=_stated(reason))
 
     def post(self, path: str, body: Any) -> Any:
         return self._ask("POST", path, None, body)

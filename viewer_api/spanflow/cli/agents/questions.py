@@ -1,0 +1,179 @@
+"""The questions that an agent can ask about flows, answered by the viewer with the rights of the agent's token."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from spanflow.cli.agents.answer import Answer
+from spanflow.cli.problem import WrongUse
+
+MAX_SPANS: Final = 20
+MAX_FLOWS: Final = 50
+_MAX_RUNNING: Final = 3
+_MAX_ROWS: Final = 200
+
+#: GET a path with parameters.
+Ask = Callable[[str, Mapping[str, Any]], Any]
+
+_FLOW: Final = (
+    "flow_id",
+    "user_id",
+    "email",
+    "name",
+    "open",
+    "outcome",
+    "started_at",
+    "duration_ms",
+    "span_count",
+    "error_count",
+    "tools",
+    "models",
+    "denied_gate",
+    "denied_reason",
+    "outcome_reason",
+    "error_message",
+)
+_SPAN: Final = ("node_id", "depth", "event_type", "name", "state", "outcome", "duration_ms", "self_ms")
+_NO_FLOWS: Final = (
+    "no flow matches, or you may not see it. Widen the time range (since), drop a filter, or look the person up with "
+    "find_people."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    ask: Ask
+
+    def people(self, text: str) -> Answer:
+        found = self.ask("/api/v1/monitoring/users", {"q": text, "limit": 20})["users"]
+        hint = "nobody is known by that; use fewer letters, or a part of the e-mail address."
+        return Answer({"people": len(found)}, found, "what_is_running or find_flows with the id as user_id.", hint)
+
+    def running(self, user_id: str) -> Answer:
+        """What the newest running flows of somebody wait for: their open spans without an open child."""
+        flows = self.ask("/api/v1/flows", {"user_id": user_id, "outcome": "running", "limit": _MAX_RUNNING})["flows"]
+        rows = []
+        for flow in flows:
+            whole = self._flow(flow["flow_id"])
+            path = {"flow_id": flow["flow_id"], "flow": whole.get("name")}
+            rows += [{**path, **_some(span, (*_SPAN, "start_ns"))} for span in _innermost_open(whole["spans"])]
+        hint = "nothing of this user is running now. find_flows shows what ended."
+        head = {"user_id": user_id, "running_flows": len(flows)}
+        return Answer(head, rows, "span_details of a node_id for its arguments, or outline of the flow.", hint)
+
+    def flows(self, filters: Mapping[str, Any], limit: int) -> Answer:
+        page = self.ask("/api/v1/flows", {**filters, "limit": max(1, min(limit, MAX_FLOWS))})
+        rows = [_some(flow, _FLOW) for flow in page["flows"]]
+        head = {"flows": len(rows), "more": bool(page.get("next")), "running_not_known": page.get("without_running")}
+        return Answer(head, rows, "outline of a flow_id; explain_denial if it was denied.", _NO_FLOWS)
+
+    def outline(self, flow_id: str, depth: int, under: str | None) -> Answer:
+        whole = self._flow(flow_id)
+        spans: Sequence[dict[str, Any]] = whole["spans"]
+        top = 0
+        if under is not None:
+            spans = _subtree(spans, under)
+            if not spans:
+                raise WrongUse(f"the flow has no span {under}.")
+            top = spans[0]["depth"]
+        shown = [
+            {**_some(span, _SPAN), **_hidden_below(span, span["depth"] - top == depth - 1)}
+            for span in spans
+            if span["depth"] - top < depth
+        ]
+        head = {**_some(whole, _FLOW), "spans": len(spans), "depth": whole["depth"], "under": under}
+        if len(shown) > _MAX_ROWS:
+            head["rows_left_out"] = len(shown) - _MAX_ROWS
+        return Answer(
+            head,
+            shown[:_MAX_ROWS],
+            "span_details of up to 20 node_ids; outline with `under` to open a span with truncated_children.",
+            "the flow has no spans.",
+        )
+
+    def details(self, flow_id: str, span_ids: Sequence[str]) -> Answer:
+        if not 1 <= len(span_ids) <= MAX_SPANS:
+            raise WrongUse(f"name 1 to {MAX_SPANS} spans.")
+        wanted = set(span_ids)
+        whole = self._flow(flow_id)
+        rows = [span for span in whole["spans"] if span["node_id"] in wanted]
+        missing = sorted(wanted - {span["node_id"] for span in rows})
+        return Answer(
+            {"flow_id": flow_id, "not_in_this_flow": missing or None},
+            rows,
+            "where_does_time_go for the flow, or compare_flows with a flow that went well.",
+            "none of these spans is in the flow; take node_ids from outline.",
+        )
+
+    def time(self, flow_id: str) -> Answer:
+        """Own time by kind of step, the most first."""
+        whole = self._flow(flow_id)
+        on_path = set(whole["critical_path"])
+        kinds: dict[tuple[str, str], dict[str, Any]] = {}
+        for span in whole["spans"]:
+            kind = (span.get("event_type") or "span", span.get("name") or "")
+            row = kinds.setdefault(
+                kind, {"event_type": kind[0], "name": kind[1], "spans": 0, "self_ms": 0.0, "critical_ms": 0.0}
+            )
+            row["spans"] += 1
+            row["self_ms"] += span.get("self_ms") or 0.0
+            row["critical_ms"] += span.get("critical_ms") or 0.0
+        rows = sorted(kinds.values(), key=lambda row: (-row["critical_ms"], -row["self_ms"]))
+        head = {**_some(whole, ("flow_id", "name", "open", "duration_ms")), "spans_on_critical_path": len(on_path)}
+        following = (
+            "shorten what has critical_ms. compare_flows tells whether it is unusual; outline shows where it is."
+        )
+        return Answer(head, rows, following, "the flow has no spans.")
+
+    def comparison(self, first: str, second: str) -> Answer:
+        found = self.ask("/api/v1/flows/compare", {"a": first, "b": second})
+        rows = found["rows"]
+        biggest = [rows[place] for place in found["biggest"] if place < len(rows)]
+        head = {
+            "a": _some(found["a"], _FLOW),
+            "b": _some(found["b"], _FLOW),
+            **_some(found, ("delta_ms", "delta_percent", "counts")),
+        }
+        hint = "the two flows do not differ in any step."
+        return Answer(head, biggest, "span_details of a row's spans. Positive differences: b took longer.", hint)
+
+    def denial(self, flow_id: str) -> Answer:
+        whole = self._flow(flow_id)
+        rows = [span for span in whole["spans"] if span.get("outcome") == "denied"]
+        head = _some(whole, _FLOW)
+        following = "find_flows with this event_type as gate shows whom else it refused." if rows else ""
+        hint = "no step of this flow denied anything. outcome says how it ended; outline shows its steps."
+        return Answer(head, rows[:MAX_SPANS], following, hint)
+
+    def _flow(self, flow_id: str) -> dict[str, Any]:
+        whole: dict[str, Any] = self.ask(f"/api/v1/flows/{quote(flow_id, safe='')}/flat", {})
+        return whole
+
+
+def _some(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: document[name] for name in names if document.get(name) not in (None, [], "")}
+
+
+def _hidden_below(span: Mapping[str, Any], is_last: bool) -> dict[str, Any]:
+    below = span["below"]["spans"] if is_last else 0
+    return {"truncated_children": below} if below else {}
+
+
+def _subtree(spans: Sequence[dict[str, Any]], under: str) -> list[dict[str, Any]]:
+    """A span and all below it: in reading order these stand together."""
+    found: list[dict[str, Any]] = []
+    for span in spans:
+        if found and span["depth"] <= found[0]["depth"]:
+            break
+        if found or span["node_id"] == under:
+            found.append(span)
+    return found
+
+
+def _innermost_open(spans: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Open spans under which nothing is open: what is being waited for."""
+    waited_for = {span.get("parent_id") for span in spans if span.get("state") != "ended"}
+    for span in spans:
+        if span.get("state") != "ended" and span["node_id"] not in waited_for:
+            yield span
