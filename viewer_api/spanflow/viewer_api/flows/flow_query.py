@@ -35,9 +35,11 @@ _RANGES: Final = ("duration_ms", "tokens", "cost")
 KNOWN: Final = frozenset(
     (*_IDS, *_NAMES, *(f"{edge}_{name}" for edge in ("min", "max") for name in _RANGES))
     + ("stopped_at", "started_since", "started_until")
-    + ("id", "user", "team", "q", "since", "until", "sort", "count", "cursor", "limit")
+    + ("id", "user", "team", "q", "stepless", "since", "until", "sort", "count", "cursor", "limit")
 )
 _OUTCOMES: Final = (*names.OUTCOMES, RUNNING)
+_SHOW: Final = "show"
+_HIDE: Final = "hide"
 #: What makes no other search, only another part of its answer.
 _NOT_THE_SEARCH: Final = frozenset({"cursor", "limit", "count"})
 
@@ -104,6 +106,7 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
         started_until=started_until,
         stopped_at=_words(given, "stopped_at", FUNNEL),
         text=text,
+        stepless=_one_of(given, "stepless", [_SHOW, _HIDE], _SHOW) == _SHOW,
         visible=visible,
     )
     meant = [(name, value) for name, value in asked if name not in _NOT_THE_SEARCH]

@@ -116,6 +116,15 @@ class FlowReader:
 
         return await asyncio.to_thread(matching)
 
+    async def running_among(self, flow_ids: Collection[str]) -> list[Flow]:
+        """Those of these flows that Redis has and that are not stored for good, as far as they may be seen."""
+
+        async def open_ones() -> list[str]:
+            return list(await self._redis.open_among(list(flow_ids)))
+
+        live = await without_complete(self._store, await self._live(open_ones))
+        return await asyncio.to_thread(lambda: self._together((), live))
+
     async def _candidates(self, filters: Filters) -> list[str]:
         """Running flows that the narrowest index of Redis names."""
         people = filters.people

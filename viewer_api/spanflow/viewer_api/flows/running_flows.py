@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from spanflow.span_processors import names
 from spanflow.span_processors.archive.search_terms import found_in, index_terms, searched_texts
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
@@ -57,6 +58,7 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
         (filters.id_prefix is None or flow.flow_id.startswith(filters.id_prefix))
         and all(choice is None or value in choice for value, choice in one_of)
         and all(choice is None or not set(choice).isdisjoint(values) for values, choice in any_of)
+        and (filters.stepless or summary.checkpoint_count > 0 or outcome not in (RUNNING, names.OUTCOME_OK))
         and filters.duration_ms.hold((ended - started).total_seconds() * 1000)
         and filters.tokens.hold(summary.tokens_in + summary.tokens_out)
         and filters.cost.hold(summary.cost)

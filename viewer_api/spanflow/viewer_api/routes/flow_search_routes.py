@@ -72,6 +72,13 @@ async def flows(
             max_length=MAX_TEXT, description="Words of names, messages and recorded attributes; the last may be begun."
         ),
     ] = None,
+    stepless: Annotated[
+        str | None,
+        Query(
+            description="show (as if left out), or hide: without open connections, health checks and other flows that "
+            "have no checkpoint and did not fail."
+        ),
+    ] = None,
     since: Text = None,
     until: Text = None,
     started_since: Annotated[str | None, Query(description="Only flows that began at this time or later.")] = None,

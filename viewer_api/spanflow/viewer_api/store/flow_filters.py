@@ -76,6 +76,8 @@ class Filters:
     stopped_at: Choice | None = None
     #: Words that must all be in the flow, the last one at least as a beginning.
     text: str | None = None
+    #: Whether flows without a checkpoint are among them that went well, or still run: open connections, health checks.
+    stepless: bool = True
     #: Whose flows may be seen at all; None: everybody's, and those of nobody.
     visible: frozenset[str] | None = None
 
@@ -201,6 +203,8 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
         wanted: Choice | None = getattr(filters, column)
         if wanted is not None:
             found.add(f"{column} && {found.value(list(wanted), 'text[]')}")
+    if not filters.stepless:
+        found.add("(checkpoint_count > 0 OR outcome IS DISTINCT FROM 'ok')")
     found.beginning("flow_id", filters.id_prefix)
     found.within(DURATION, filters.duration_ms, "double precision")
     found.within(TOKENS, filters.tokens.whole(), "bigint")

@@ -51,7 +51,16 @@ export interface Flow {
   readonly flow_data: { readonly events?: readonly unknown[] };
 }
 
+/** The first words of what was asked in a flow and of the last answer, where they were recorded and may be seen. */
+export interface FlowPreview {
+  readonly flow_id: string;
+  readonly question: string | null;
+  readonly answer: string | null;
+}
+
 const PAGE = 50;
+/** As many as the viewer answers for at once. */
+export const MAX_PREVIEWS = 50;
 
 /** Flows that match every filter; the filters are the API's own names. */
 export function searchFlows(filters: Query, cursor: string | undefined, signal: AbortSignal): Promise<FlowPage> {
@@ -85,4 +94,9 @@ export interface Activity {
 export async function activitiesOf(flowId: string, signal: AbortSignal): Promise<readonly Activity[]> {
   const { activities } = await call<{ activities: readonly Activity[] }>(`flows/${encodeURIComponent(flowId)}/activities`, { signal });
   return activities;
+}
+
+export async function flowPreviews(flowIds: readonly string[], signal: AbortSignal): Promise<readonly FlowPreview[]> {
+  const { previews } = await call<{ readonly previews: readonly FlowPreview[] }>("flows/previews", { query: { flow_id: flowIds }, signal });
+  return previews;
 }

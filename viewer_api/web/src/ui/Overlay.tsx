@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 import { X } from "lucide-react";
 import {
   Dialog as AriaDialog,
+  DialogTrigger,
   Heading,
   Menu as AriaMenu,
   MenuItem as AriaMenuItem,
@@ -74,5 +75,27 @@ export function Menu({ children, entries, label }: MenuProps) {
         </AriaMenu>
       </Popover>
     </MenuTrigger>
+  );
+}
+
+interface DropdownProps {
+  /** The button that opens it. */
+  readonly trigger: ReactNode;
+  readonly label: string;
+  readonly children: ReactNode;
+  readonly testId?: string;
+}
+
+/** A small window at a button, for what is more than a menu. */
+export function Dropdown({ trigger, label, children, testId }: DropdownProps) {
+  return (
+    <DialogTrigger>
+      {trigger}
+      <Popover className={styles["popover"] ?? ""} offset={4}>
+        <AriaDialog aria-label={label} className={styles["dropdown"] ?? ""} data-testid={testId}>
+          {children}
+        </AriaDialog>
+      </Popover>
+    </DialogTrigger>
   );
 }

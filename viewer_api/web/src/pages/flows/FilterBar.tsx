@@ -8,8 +8,10 @@ import { outcomeAppearance } from "../../tree/appearance";
 import { Button } from "../../ui/Button";
 import { Select } from "../../ui/Field";
 import { StateSign } from "../../components/StateSign";
-import { FILTERS, OUTCOMES, RANGES, SORTS, USUAL_RANGE } from "./filters";
+import { FILTERS, hidesConnections, OUTCOMES, SORTS } from "./filters";
 import { MoreFilters } from "./MoreFilters";
+import { TimeRange } from "./TimeRange";
+import { ViewsMenu } from "./ViewsMenu";
 import styles from "./FilterBar.module.css";
 
 /** What narrows the list: outcome, time, person, and everything else as chips that can be taken away. */
@@ -37,14 +39,7 @@ export function FilterBar({ own }: { readonly own: string | null }) {
             </ToggleButton>
           ))}
         </ToggleButtonGroup>
-        <Select
-          label="Time"
-          hideLabel
-          choices={RANGES}
-          value={one(query, "range") ?? USUAL_RANGE}
-          onChange={(range) => change({ range: range === USUAL_RANGE ? null : range, since: null, until: null })}
-          testId="time-range"
-        />
+        <TimeRange />
         <Select
           label="Order"
           hideLabel
@@ -56,6 +51,15 @@ export function FilterBar({ own }: { readonly own: string | null }) {
           <PersonSearch label="Person" hideLabel onChoose={(person) => change({ user_id: [...several(query, "user_id"), person.userId] })} />
         )}
         <MoreFilters />
+        <ToggleButton
+          isSelected={hidesConnections(query)}
+          onChange={(hide) => change({ connections: hide ? null : "show" })}
+          className={styles["toggle"] ?? ""}
+          data-testid="hide-connections"
+        >
+          Hide connections
+        </ToggleButton>
+        <ViewsMenu />
       </div>
       {(chips.length > 0 || outcomes.length > 0) && (
         <div className={styles["line"]}>

@@ -3,7 +3,7 @@ import { RefreshCw, Search } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useSignedIn } from "../../app/session";
 import { useShortcuts } from "../../app/shortcuts";
-import { searchFlows } from "../../api/flows";
+import { searchFlows, type FlowPage } from "../../api/flows";
 import { onlyThemselves } from "../../api/session";
 import { useDelayed } from "../../hooks/useDelayed";
 import { one } from "../../navigation/route";
@@ -13,6 +13,9 @@ import { TextField } from "../../ui/Field";
 import { Loading, Notice } from "../../ui/Notice";
 import { asked } from "./filters";
 import { FilterBar } from "./FilterBar";
+import { ColumnsMenu } from "./ColumnsMenu";
+import { useColumns } from "./columns";
+import { canCompare, CompareBar } from "./CompareBar";
 import { FlowTable } from "./FlowTable";
 import { NoFlows } from "./NoFlows";
 import styles from "./FlowsPage.module.css";
@@ -39,14 +42,24 @@ export default function FlowsPage() {
   });
   const flows = useMemo(() => found.data?.pages.flatMap((page) => page.flows) ?? [], [found.data]);
   const first = found.data?.pages[0];
+  const [columns, chooseColumn] = useColumns();
+  const [ticked, setTicked] = useState<readonly string[]>([]);
+  const tick = {
+    chosen: ticked,
+    // The two that were ticked last.
+    onChoose: (id: string, chosen: boolean) => setTicked(chosen ? [...ticked, id].slice(-2) : ticked.filter((other) => other !== id)),
+  };
+  // Who sees their own flows only needs no column for the user.
+  const shown = own === null ? columns : new Set([...columns].filter((id) => id !== "user"));
   return (
     <div className={styles["page"]}>
       <div className={styles["head"]}>
         <h1>Flows</h1>
         <SearchBox />
         <IconButton icon={RefreshCw} label="Read the list again" onPress={() => setRound(round + 1)} />
+        <ColumnsMenu shown={columns} onChoose={chooseColumn} />
         <span className="quiet" role="status" data-testid="flow-count">
-          {first?.count !== undefined && flows.length > 0 && `${first.count.kind === "exact" ? "" : "about "}${first.count.value.toLocaleString()} match`}
+          {flows.length > 0 && howMany(flows.length, found.hasNextPage, first?.count)}
         </span>
       </div>
       <FilterBar own={own} />
@@ -57,11 +70,12 @@ export default function FlowsPage() {
       {found.isPending ? (
         <Loading label="Flows are loading" />
       ) : flows.length === 0 ? (
-        <NoFlows filtered={Object.keys(route.query).length > 0} />
+        <NoFlows />
       ) : (
         <FlowTable
           flows={flows}
-          own={own}
+          columns={shown}
+          tick={canCompare() ? tick : null}
           more={found.hasNextPage}
           loading={found.isFetchingNextPage}
           onMore={() => void found.fetchNextPage()}
@@ -70,8 +84,17 @@ export default function FlowsPage() {
       {first?.searched_until !== undefined && found.hasNextPage && (
         <Button onPress={() => void found.fetchNextPage()}>Search further back than {first.searched_until}</Button>
       )}
+      <CompareBar chosen={ticked} onClear={() => setTicked([])} />
     </div>
   );
+}
+
+/** How many there are: exactly once all have been read, before that what the viewer estimates. */
+function howMany(loaded: number, more: boolean, count: FlowPage["count"]): string {
+  if (!more) return loaded === 1 ? "1 flow" : `${loaded.toLocaleString()} flows`;
+  // The planner's estimate may be less than what stands here already.
+  if (count === undefined || count.value <= loaded) return `more than ${loaded.toLocaleString()} flows`;
+  return `${count.kind === "exact" ? "" : count.kind === "at_least" ? "more than " : "about "}${count.value.toLocaleString()} flows`;
 }
 
 /** Words are searched when the typing pauses. */

@@ -1,6 +1,6 @@
 import { SlidersHorizontal } from "lucide-react";
 import { useState, type FormEvent } from "react";
-import { one, several } from "../../navigation/route";
+import { several } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
 import { TextField } from "../../ui/Field";
@@ -10,7 +10,6 @@ import styles from "./FilterBar.module.css";
 
 const TYPED = ["tool", "mcp_server", "model", "checkpoint", "gate", "outcome_reason", "source", "session_id", "conversation_id", "user"];
 const NUMBERS = ["min_duration_ms", "max_duration_ms", "min_tokens", "min_cost"];
-const MOMENTS: Readonly<Record<string, string>> = { since: "From", until: "To" };
 
 /** Every other filter that the viewer has. Several values of one filter are separated by commas. */
 export function MoreFilters() {
@@ -29,15 +28,14 @@ export function MoreFilters() {
 
 function FilterForm({ onDone }: { readonly onDone: () => void }) {
   const { route, change } = useNavigation();
-  const [texts, setTexts] = useState<Readonly<Record<string, string>>>(() => ({
-    ...Object.fromEntries([...TYPED, ...NUMBERS].map((name) => [name, several(route.query, name).join(", ")])),
-    ...Object.fromEntries(Object.keys(MOMENTS).map((name) => [name, one(route.query, name) ?? ""])),
-  }));
+  const [texts, setTexts] = useState<Readonly<Record<string, string>>>(() =>
+    Object.fromEntries([...TYPED, ...NUMBERS].map((name) => [name, several(route.query, name).join(", ")])),
+  );
   const text = (name: string) => ({ value: texts[name] ?? "", onChange: (value: string) => setTexts({ ...texts, [name]: value }) });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const typed = TYPED.map((name) => [name, (texts[name] ?? "").split(",").map((each) => each.trim())] as const);
-    const others = [...NUMBERS, ...Object.keys(MOMENTS)].map((name) => [name, (texts[name] ?? "").trim()] as const);
+    const others = NUMBERS.map((name) => [name, (texts[name] ?? "").trim()] as const);
     change({ ...Object.fromEntries(typed), ...Object.fromEntries(others) });
     onDone();
   };
@@ -49,15 +47,6 @@ function FilterForm({ onDone }: { readonly onDone: () => void }) {
         ))}
         {NUMBERS.map((name) => (
           <TextField key={name} label={FILTERS[name] ?? name} type="number" min={0} step="any" {...text(name)} testId={`filter-${name}`} />
-        ))}
-        {Object.entries(MOMENTS).map(([name, label]) => (
-          <TextField
-            key={name}
-            label={label}
-            placeholder="2026-03-01 or 2026-03-01T12:00:00Z"
-            {...text(name)}
-            testId={`filter-${name}`}
-          />
         ))}
       </div>
       <div className={styles["buttons"]}>

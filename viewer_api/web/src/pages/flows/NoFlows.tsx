@@ -1,14 +1,22 @@
-import { Empty } from "../../ui/Notice";
 import { Button } from "../../ui/Button";
+import { Empty } from "../../ui/Notice";
 import { useNavigation } from "../../navigation/useNavigation";
 import { to } from "../../navigation/route";
+import { hidesConnections } from "./filters";
 
 /** Why the list is empty, and what makes a first flow. */
-export function NoFlows({ filtered }: { readonly filtered: boolean }) {
-  const { go } = useNavigation();
-  if (filtered) {
+export function NoFlows() {
+  const { route, go, change } = useNavigation();
+  const hidden = hidesConnections(route.query) && (
+    <>
+      <p>Requests without a step that did not fail, such as health checks and open connections, are hidden.</p>
+      <Button onPress={() => change({ connections: "show" })}>Show them</Button>
+    </>
+  );
+  if (Object.keys(route.query).length > 0) {
     return (
       <Empty title="No flow matches these filters">
+        {hidden}
         <Button onPress={() => go(to("flows", null, { range: "all" }))}>Show all flows of any time</Button>
       </Empty>
     );
@@ -20,6 +28,7 @@ export function NoFlows({ filtered }: { readonly filtered: boolean }) {
       <p>
         Nothing after that? <code>spanflow doctor</code> says what is wrong.
       </p>
+      {hidden}
       <Button onPress={() => go(to("flows", null, { range: "all" }))}>Show older flows</Button>
     </Empty>
   );

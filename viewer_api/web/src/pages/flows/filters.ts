@@ -41,6 +41,9 @@ export const FILTERS: Readonly<Record<string, string>> = {
   min_cost: "Cost from",
 };
 
+/** Whether open connections, health checks and the like stay out of the list: requests without a step that did not fail. */
+export const hidesConnections = (query: Query) => one(query, "connections") !== "show";
+
 /** What the viewer is asked, from the parameters of the address. `nowMs` is rounded so that the same question stays the same. */
 export function asked(query: Query, nowMs: number): Query {
   const wanted: Record<string, readonly string[]> = {};
@@ -48,6 +51,7 @@ export function asked(query: Query, nowMs: number): Query {
     if (name in FILTERS || ["q", "sort", "since", "until"].includes(name)) wanted[name] = values;
   }
   const range = RANGES.find(({ id }) => id === (one(query, "range") ?? USUAL_RANGE));
-  if (wanted["since"] === undefined && range?.ms != null) wanted["since"] = [new Date(nowMs - range.ms).toISOString()];
+  if (hidesConnections(query)) wanted["stepless"] = ["hide"];
+  if (wanted["since"] === undefined && wanted["until"] === undefined && range?.ms != null) wanted["since"] = [new Date(nowMs - range.ms).toISOString()];
   return wanted;
 }
