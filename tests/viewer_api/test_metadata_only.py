@@ -148,7 +148,7 @@ async def test_a_part_that_is_stored_already_is_kept_back_while_the_flow_runs(
     """A tool's own process is done and has stored its part; the gateway's part goes on."""
     flow = make_flow(flow_id=f"{7:032x}", start_ns=NOON, conversation_id="c-1")
     flow.start("root", name="POST /ask")
-    said = {"flow.data.note": SECRET}
+    said = {"flow.data.note": SECRET, "flow.data.prompt": SECRET}
     spans = [span(1, None, event_type="tool_call", status="error", status_message=SECRET, attributes=said)]
     await asyncio.to_thread(lambda: store(part(7, spans, **of("s-1", conversation_id="c-1"))))
     # So many others run that an answer does not look at this one.
@@ -161,6 +161,7 @@ async def test_a_part_that_is_stored_already_is_kept_back_while_the_flow_runs(
         "flows/user/7/sessions?limit=200",
         f"flows/{flow.flow_id}",
         f"flows/{flow.flow_id}/tree",
+        f"flows/previews?flow_id={flow.flow_id}",
         "flows/session/s-1",
     )
     assert [path for path in paths if SECRET not in viewer.http.get(f"/api/v1/{path}").text] == []

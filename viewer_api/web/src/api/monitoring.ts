@@ -66,8 +66,8 @@ export async function monitoringPolicy(signal: AbortSignal): Promise<Policy> {
   };
 }
 
-export async function searchPeople(query: string, signal: AbortSignal): Promise<Person[]> {
-  const { users } = await call<{ users: Raw[] }>("monitoring/users", { query: { q: query, limit: 8 }, signal });
+export async function searchPeople(query: string, signal: AbortSignal, limit = 8): Promise<Person[]> {
+  const { users } = await call<{ users: Raw[] }>("monitoring/users", { query: { q: query, limit }, signal });
   return users.map((user) => ({ userId: String(user["id"]), email: text(user["email"]), fullName: text(user["full_name"]) }));
 }
 

@@ -1,4 +1,4 @@
-import { Activity, Radio, type LucideIcon } from "lucide-react";
+import { Activity, HeartPulse, MessagesSquare, Radio, ScrollText, Settings, Users, type LucideIcon } from "lucide-react";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 import { to, type Route } from "../navigation/route";
 import type { Session } from "../api/session";
@@ -21,6 +21,18 @@ const page = (load: () => Promise<{ readonly default: ComponentType }>) => lazy(
 export const PAGES: readonly Page[] = [
   { name: "flows", title: "Flows", icon: Activity, letter: "f", right: "read", view: page(() => import("../pages/flows/FlowsPage")) },
   { name: "live", title: "Live", icon: Radio, letter: "l", right: "live", view: page(() => import("../pages/live/LivePage")) },
+  {
+    name: "conversations",
+    title: "Conversations",
+    icon: MessagesSquare,
+    letter: "c",
+    right: "read",
+    view: page(() => import("../pages/conversations/ConversationsPage")),
+  },
+  { name: "users", title: "Users", icon: Users, letter: "u", right: "read", view: page(() => import("../pages/users/UsersPage")) },
+  { name: "audit", title: "Audit", icon: ScrollText, letter: "a", right: "audit", view: page(() => import("../pages/audit/AuditPage")) },
+  { name: "health", title: "Health", icon: HeartPulse, letter: "h", right: null, view: page(() => import("../pages/health/HealthPage")) },
+  { name: "settings", title: "Settings", icon: Settings, letter: "s", right: null, view: page(() => import("../pages/settings/SettingsPage")) },
   { name: "flow", title: "Flow", icon: null, letter: null, right: "read", view: page(() => import("../pages/flow/FlowPage")) },
 ];
 

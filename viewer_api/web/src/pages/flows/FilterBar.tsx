@@ -11,7 +11,6 @@ import { StateSign } from "../../components/StateSign";
 import { FILTERS, hidesConnections, OUTCOMES, SORTS } from "./filters";
 import { MoreFilters } from "./MoreFilters";
 import { TimeRange } from "./TimeRange";
-import { ViewsMenu } from "./ViewsMenu";
 import styles from "./FilterBar.module.css";
 
 /** What narrows the list: outcome, time, person, and everything else as chips that can be taken away. */
@@ -59,9 +58,8 @@ export function FilterBar({ own }: { readonly own: string | null }) {
         >
           Hide connections
         </ToggleButton>
-        <ViewsMenu />
       </div>
-      {(chips.length > 0 || outcomes.length > 0) && (
+      {Object.keys(query).length > 0 && (
         <div className={styles["line"]}>
           {chips.map(({ name, value }) => (
             <Chip

@@ -18,6 +18,7 @@ import { useColumns } from "./columns";
 import { canCompare, CompareBar } from "./CompareBar";
 import { FlowTable } from "./FlowTable";
 import { NoFlows } from "./NoFlows";
+import { ViewsMenu } from "./ViewsMenu";
 import styles from "./FlowsPage.module.css";
 
 const REFRESH_MS = 5_000;
@@ -57,9 +58,12 @@ export default function FlowsPage() {
         <h1>Flows</h1>
         <SearchBox />
         <IconButton icon={RefreshCw} label="Read the list again" onPress={() => setRound(round + 1)} />
-        <ColumnsMenu shown={columns} onChoose={chooseColumn} />
         <span className="quiet" role="status" data-testid="flow-count">
           {flows.length > 0 && howMany(flows.length, found.hasNextPage, first?.count)}
+        </span>
+        <span className={styles["end"]}>
+          <ViewsMenu />
+          <ColumnsMenu shown={columns} onChoose={chooseColumn} />
         </span>
       </div>
       <FilterBar own={own} />

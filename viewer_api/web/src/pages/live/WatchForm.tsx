@@ -1,13 +1,8 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
-import { useState, type FormEvent } from "react";
-import { monitoringPolicy, nameOf, watch, type Person, type Policy } from "../../api/monitoring";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { monitoringPolicy, type Person } from "../../api/monitoring";
 import { PersonSearch } from "../../components/PersonSearch";
-import { to } from "../../navigation/route";
-import { useNavigation } from "../../navigation/useNavigation";
-import { Button } from "../../ui/Button";
-import { Checkbox, TextField } from "../../ui/Field";
-import { Notice } from "../../ui/Notice";
-import styles from "./LivePage.module.css";
+import { WatchTerms } from "../../components/WatchTerms";
 
 interface Props {
   readonly onWatched: (userId: string) => void;
@@ -26,7 +21,7 @@ export function WatchForm({ onWatched }: Props) {
       <h2 id="watch-title">Watch a user</h2>
       <PersonSearch label="Person" onChoose={setPerson} />
       {person !== null && (
-        <Terms
+        <WatchTerms
           key={`${person.userId} ${policy === undefined}`}
           person={person}
           policy={policy}
@@ -38,75 +33,5 @@ export function WatchForm({ onWatched }: Props) {
         />
       )}
     </section>
-  );
-}
-
-interface TermsProps {
-  readonly person: Person;
-  /** Without it the viewer itself still says what a watch needs. */
-  readonly policy: Policy | undefined;
-  readonly onCancel: () => void;
-  readonly onWatched: () => void;
-}
-
-function Terms({ person, policy, onCancel, onWatched }: TermsProps) {
-  const { go } = useNavigation();
-  const [reason, setReason] = useState("");
-  const [hours, setHours] = useState(String(Math.min(1, policy?.maxHours ?? 1)));
-  const [metadataOnly, setMetadataOnly] = useState((policy?.metadataOnly ?? "off") !== "off");
-  const watching = useMutation({
-    mutationFn: () => watch(person.userId, Number(hours), reason.trim(), metadataOnly),
-    onSuccess: onWatched,
-  });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    watching.mutate();
-  };
-  const required = policy?.reasonRequired !== false;
-  return (
-    <form onSubmit={submit} data-testid="watch-form" className={styles["form"]}>
-      <p className="truncate">
-        <strong>{nameOf(person)}</strong> <span className="quiet">id {person.userId}</span>
-      </p>
-      <TextField
-        label={required ? "Reason" : "Reason (optional)"}
-        value={reason}
-        onChange={setReason}
-        isRequired={required}
-        minLength={policy?.reasonLength ?? 1}
-        maxLength={500}
-        placeholder="ticket, complaint, test …"
-        testId="watch-reason"
-      />
-      <TextField
-        label="Hours"
-        type="number"
-        min={0.01}
-        max={policy?.maxHours ?? 8760}
-        step="any"
-        value={hours}
-        onChange={setHours}
-        isRequired
-        testId="watch-hours"
-      />
-      <Checkbox
-        checked={metadataOnly}
-        disabled={policy?.metadataOnly === "always"}
-        onChange={setMetadataOnly}
-        testId="watch-metadata-only"
-      >
-        Without contents: what happens, not what is said
-      </Checkbox>
-      {watching.error !== null && <Notice kind="problem">{watching.error.message}</Notice>}
-      <div className={styles["buttons"]}>
-        <Button type="submit" look="main" isDisabled={watching.isPending}>
-          Watch
-        </Button>
-        <Button onPress={() => go(to("flows", null, { user_id: person.userId }))}>Past flows</Button>
-        <Button look="plain" onPress={onCancel}>
-          Cancel
-        </Button>
-      </div>
-    </form>
   );
 }

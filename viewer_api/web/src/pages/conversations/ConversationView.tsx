@@ -1,0 +1,84 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useMemo } from "react";
+import { readConversation } from "../../api/conversations";
+import { Ago } from "../../components/Ago";
+import { count, duration, money } from "../../format";
+import { Link } from "../../navigation/Link";
+import { one, to } from "../../navigation/route";
+import { useNavigation } from "../../navigation/useNavigation";
+import { Button } from "../../ui/Button";
+import { Loading, Notice } from "../../ui/Notice";
+import { Facts, Page } from "../../ui/Page";
+import { Chat } from "./Chat";
+import { titleOf } from "./ConversationTable";
+import { turnsOf } from "./turns";
+
+const Graph = lazy(() => import("./ConversationGraph"));
+const REFRESH_MS = 5_000;
+
+/** One conversation, as it was said; every turn leads to its flow. */
+export function ConversationView({ id }: { readonly id: string }) {
+  const { route, change } = useNavigation();
+  const found = useInfiniteQuery({
+    queryKey: ["conversation", id],
+    queryFn: ({ pageParam, signal }) => readConversation(id, pageParam, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+    refetchInterval: ({ state }) => (state.data?.pages[0]?.open === true ? REFRESH_MS : false),
+  });
+  const turns = useMemo(
+    () => turnsOf(found.data?.pages[0]?.turns ?? [], found.data?.pages.flatMap((page) => page.activities) ?? []),
+    [found.data],
+  );
+  const head = found.data?.pages[0];
+  if (head === undefined) {
+    return found.error === null ? (
+      <Loading label="The conversation is loading" />
+    ) : (
+      <Page title={`Conversation ${id}`}>
+        <Notice kind="problem">{found.error.message}</Notice>
+      </Page>
+    );
+  }
+  const graph = one(route.query, "view") === "graph";
+  return (
+    <Page
+      title={titleOf(head)}
+      testId="conversation-view"
+      head={
+        <>
+          {head.user_id !== null && <Link to={to("users", String(head.user_id))}>{head.email ?? head.full_name ?? `user ${head.user_id}`}</Link>}
+          <Button onPress={() => change({ view: graph ? null : "graph" })} testId="conversation-graph-toggle">
+            {graph ? "As a chat" : "As a graph"}
+          </Button>
+        </>
+      }
+    >
+      {found.error !== null && <Notice kind="problem">{found.error.message}</Notice>}
+      {head.truncated && <Notice>This conversation has more in it than can be shown.</Notice>}
+      {head.turns_next !== null && <Notice>Only its first {head.turns.length} turns have their flows here.</Notice>}
+      <Facts
+        facts={[
+          { name: "Turns", value: head.turns.length, note: head.open ? "still going on" : undefined },
+          { name: "Tool calls", value: head.tool_calls },
+          { name: "Tokens", value: count(head.total_tokens) },
+          { name: "Cost", value: head.estimated_cost === null ? "–" : money(head.estimated_cost) },
+          { name: "Lasted", value: head.duration_seconds === null ? "–" : duration(head.duration_seconds * 1000) },
+          { name: "Began", value: head.started_at === null ? "–" : <Ago iso={head.started_at} /> },
+        ]}
+      />
+      {graph ? (
+        <Suspense fallback={<Loading label="The graph is loading" />}>
+          <Graph turns={turns} />
+        </Suspense>
+      ) : (
+        <Chat turns={turns} />
+      )}
+      {found.hasNextPage && (
+        <Button onPress={() => void found.fetchNextPage()} isDisabled={found.isFetchingNextPage}>
+          Go on reading
+        </Button>
+      )}
+    </Page>
+  );
+}

@@ -1,0 +1,108 @@
+import { useQuery } from "@tanstack/react-query";
+import { Radio, RadioGroup } from "react-aria-components";
+import { monitoringPolicy } from "../../api/monitoring";
+import { mayWatch } from "../../api/session";
+import { setPreferences, usePreferences, type Density, type Times } from "../../app/preferences";
+import { useSignedIn } from "../../app/session";
+import { useTheme, type Theme } from "../../app/theme";
+import { Ago } from "../../components/Ago";
+import { Notice } from "../../ui/Notice";
+import { Facts, Page, Section } from "../../ui/Page";
+import styles from "./SettingsPage.module.css";
+
+const THEMES: readonly Option<Theme>[] = [
+  { id: "system", text: "As the system" },
+  { id: "light", text: "Light" },
+  { id: "dark", text: "Dark" },
+];
+const TIMES: readonly Option<Times>[] = [
+  { id: "relative", text: "How long ago" },
+  { id: "local", text: "By the clock of this computer" },
+  { id: "utc", text: "In UTC" },
+];
+const DENSITIES: readonly Option<Density>[] = [
+  { id: "comfortable", text: "Two lines for each row" },
+  { id: "compact", text: "One line for each row" },
+];
+const CONTENTS = { off: "are shown, unless a watch leaves them out", default: "are left out, unless a watch asks for them", always: "are always left out" } as const;
+
+interface Option<T extends string> {
+  readonly id: T;
+  readonly text: string;
+}
+
+/** What this person has chosen in this browser, and what the viewer lets people do. */
+export default function SettingsPage() {
+  const session = useSignedIn();
+  const [theme, setTheme] = useTheme();
+  const { times, density } = usePreferences();
+  return (
+    <Page title="Settings" testId="settings-page">
+      <Section title="In this browser">
+        <div className={styles["choices"]}>
+          <Choice label="Theme" options={THEMES} value={theme} onChange={setTheme} />
+          <Choice label="Moments" options={TIMES} value={times} onChange={(chosen) => setPreferences({ times: chosen })} />
+          <Choice label="Lists" options={DENSITIES} value={density} onChange={(chosen) => setPreferences({ density: chosen })} />
+        </div>
+        <p className="quiet" data-testid="settings-example">
+          A moment looks like this: <Ago iso={EXAMPLE} />
+        </p>
+      </Section>
+      <Section title="You">
+        <Facts
+          facts={[
+            { name: "Signed in as", value: session.name },
+            { name: "May", value: session.rights.join(", ") || "nothing" },
+            { name: "Sees", value: session.scope === null ? "everybody" : session.scope.length === 0 ? "nobody" : session.scope.join(", ") },
+          ]}
+        />
+      </Section>
+      {mayWatch(session) && <WatchPolicy />}
+    </Page>
+  );
+}
+
+const EXAMPLE = new Date().toISOString();
+
+interface ChoiceProps<T extends string> {
+  readonly label: string;
+  readonly options: readonly Option<T>[];
+  readonly value: T;
+  readonly onChange: (chosen: T) => void;
+}
+
+function Choice<T extends string>({ label, options, value, onChange }: ChoiceProps<T>) {
+  return (
+    <RadioGroup aria-label={label} value={value} onChange={(chosen) => onChange(chosen as T)} className={styles["group"] ?? ""}>
+      <span className={styles["label"]}>{label}</span>
+      {options.map(({ id, text }) => (
+        <Radio key={id} value={id} className={styles["radio"] ?? ""} data-testid={`${label.toLowerCase()}-${id}`}>
+          <span className={styles["dot"]} aria-hidden="true" />
+          {text}
+        </Radio>
+      ))}
+    </RadioGroup>
+  );
+}
+
+function WatchPolicy() {
+  const { data: policy, error } = useQuery({
+    queryKey: ["monitoring policy"],
+    queryFn: ({ signal }) => monitoringPolicy(signal),
+    staleTime: 60_000,
+  });
+  return (
+    <Section title="Watching, as this viewer allows it" testId="policy">
+      {error !== null && <Notice kind="problem">{error.message}</Notice>}
+      {policy !== undefined && (
+        <Facts
+          facts={[
+            { name: "A reason", value: policy.reasonRequired ? "is required" : "is optional", note: policy.reasonLength > 1 ? `at least ${policy.reasonLength} characters` : undefined },
+            { name: "The longest watch", value: `${policy.maxHours} h` },
+            { name: "Contents", value: CONTENTS[policy.metadataOnly] },
+          ]}
+        />
+      )}
+    </Section>
+  );
+}

@@ -1,0 +1,68 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Eye, EyeOff } from "lucide-react";
+import { useState } from "react";
+import { monitoringPolicy, unwatch, type Person } from "../../api/monitoring";
+import type { UserDocument } from "../../api/users";
+import { WatchTerms } from "../../components/WatchTerms";
+import { to } from "../../navigation/route";
+import { useNavigation } from "../../navigation/useNavigation";
+import { until } from "../../format";
+import { Button } from "../../ui/Button";
+import { Dialog } from "../../ui/Overlay";
+import { tell } from "../../ui/Toasts";
+
+/** Watches a user, or says until when they are watched and ends it. */
+export function WatchButton({ user, onChanged }: { readonly user: UserDocument; readonly onChanged: () => void }) {
+  const { go } = useNavigation();
+  const [open, setOpen] = useState(false);
+  const person: Person = { userId: String(user.user_id), email: user.email, fullName: user.full_name };
+  const stop = useMutation({
+    mutationFn: () => unwatch(person.userId),
+    onSuccess: () => {
+      tell(`${user.email ?? person.userId} is no longer watched.`);
+      onChanged();
+    },
+  });
+  const { data: policy } = useQuery({
+    queryKey: ["monitoring policy"],
+    queryFn: ({ signal }) => monitoringPolicy(signal),
+    staleTime: 60_000,
+    enabled: open,
+  });
+  if (user.watch) {
+    const { expires_at: expires, reason } = user.watch;
+    return (
+      <>
+        <span className="quiet" data-testid="user-watch">
+          watched {expires === null ? "until ended" : <>for {until(expires, Date.now())}</>}
+          {reason === null ? "" : `: ${reason}`}
+        </span>
+        <Button icon={Eye} onPress={() => go(to("live", null, { user: person.userId }))}>
+          Open live
+        </Button>
+        <Button icon={EyeOff} onPress={() => stop.mutate()} isDisabled={stop.isPending}>
+          Stop
+        </Button>
+      </>
+    );
+  }
+  return (
+    <>
+      <Button look="main" icon={Eye} onPress={() => setOpen(true)} testId="watch-user">
+        Watch
+      </Button>
+      <Dialog title="Watch a user" open={open} onClose={() => setOpen(false)}>
+        <WatchTerms
+          key={String(policy === undefined)}
+          person={person}
+          policy={policy}
+          onCancel={() => setOpen(false)}
+          onWatched={() => {
+            setOpen(false);
+            onChanged();
+          }}
+        />
+      </Dialog>
+    </>
+  );
+}

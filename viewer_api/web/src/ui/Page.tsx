@@ -1,0 +1,87 @@
+import type { ReactNode } from "react";
+import styles from "./Page.module.css";
+
+interface PageProps {
+  readonly title: ReactNode;
+  /** What stands beside the title. */
+  readonly head?: ReactNode;
+  readonly children: ReactNode;
+  readonly testId?: string;
+}
+
+/** A page that scrolls as a whole: a title, what can be done, and sections. */
+export function Page({ title, head, children, testId }: PageProps) {
+  return (
+    <div className={styles["page"]} data-testid={testId}>
+      <div className={styles["head"]}>
+        <h1>{title}</h1>
+        {head}
+      </div>
+      {children}
+    </div>
+  );
+}
+
+export function Section({ title, children, testId }: { readonly title: string; readonly children: ReactNode; readonly testId?: string }) {
+  return (
+    <section className={styles["section"]} aria-label={title} data-testid={testId}>
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+export interface Fact {
+  readonly name: string;
+  readonly value: ReactNode;
+  /** What it is made of. */
+  readonly note?: ReactNode;
+}
+
+/** Numbers that say how something is, side by side. */
+export function Facts({ facts, testId }: { readonly facts: readonly Fact[]; readonly testId?: string }) {
+  return (
+    <dl className={styles["facts"]} data-testid={testId}>
+      {facts.map(({ name, value, note }) => (
+        <div key={name} className={styles["fact"]}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+          {note !== undefined && <dd className={styles["note"]}>{note}</dd>}
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** A table that scrolls sideways by itself instead of widening the page. */
+export function Table({ label, head, children, testId }: { readonly label: string; readonly head: readonly string[]; readonly children: ReactNode; readonly testId?: string }) {
+  return (
+    // Whoever has no mouse scrolls it with the arrow keys.
+    <div className={styles["scroller"]} role="region" aria-label={label} tabIndex={0}>
+      <table className={styles["table"]} data-testid={testId}>
+        <thead>
+          <tr>
+            {head.map((text) => (
+              <th key={text} scope="col">
+                {text}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  );
+}
+
+export function Chip({ children, title }: { readonly children: ReactNode; readonly title?: string }) {
+  return (
+    <span className={`${styles["chip"]} truncate`} title={title}>
+      {children}
+    </span>
+  );
+}
+
+export function Chips({ children }: { readonly children: ReactNode }) {
+  return <span className={styles["chips"]}>{children}</span>;
+}
