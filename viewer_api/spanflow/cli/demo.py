@@ -18,6 +18,7 @@ PACKAGE: Final = "example_gateway"
 #: The people of the demo who are watched from the start. The others are traced as well, but not live.
 _WATCHED: Final = (1, 2, 3)
 _WATCHED_HOURS: Final = 24
+_HISTORY_DAYS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,15 @@ class Demo:
                 return cls(Path(str(file.locate())).resolve().parent.parent)
         raise Problem("this installation has no example gateway. `spanflow up` runs everything else.")
 
+    def history(self, environ: Mapping[str, str]) -> Part:
+        """Writes two weeks of past, once, and ends."""
+        command = [sys.executable, "-m", f"{PACKAGE}.history"]
+        return Part("history", command, self._environ(environ), lambda: True, f"the last {_HISTORY_DAYS} days")
+
     def parts(self, environ: Mapping[str, str]) -> Iterator[Part]:
         port = free_port()
         address = f"http://{LOOPBACK}:{port}"
-        # Made-up people and texts, so that there is something to look at.
-        defaults = {
-            "SPANFLOW_CONTENT": "full",
-            "SPANFLOW_PRICES": str(self.folder / PACKAGE / "prices.json"),
-            "OTEL_SERVICE_NAME": "example-gateway",
-            "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "healthz",
-        }
-        path = os.pathsep.join(filter(None, (str(self.folder), environ.get("PYTHONPATH"))))
-        here = {**defaults, **environ, "PYTHONPATH": path}
+        here = self._environ(environ)
         served = ["uvicorn", f"{PACKAGE}.app:app", "--host", LOOPBACK, "--port", str(port)]
         traced = [sys.executable, "-m", "spanflow.cli.main", "run", "--", sys.executable, "-m", *served]
         quiet = ["--no-access-log", "--timeout-graceful-shutdown", "3"]
@@ -68,6 +66,17 @@ class Demo:
         )
         visits = [sys.executable, "-m", f"{PACKAGE}.traffic", address]
         yield Part("traffic", visits, here, lambda: True, "several people ask, chat and call tools")
+
+    def _environ(self, environ: Mapping[str, str]) -> dict[str, str]:
+        # Made-up people and texts, so that there is something to look at.
+        defaults = {
+            "SPANFLOW_CONTENT": "full",
+            "SPANFLOW_PRICES": str(self.folder / PACKAGE / "prices.json"),
+            "OTEL_SERVICE_NAME": "example-gateway",
+            "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "healthz",
+        }
+        path = os.pathsep.join(filter(None, (str(self.folder), environ.get("PYTHONPATH"))))
+        return {**defaults, **environ, "PYTHONPATH": path}
 
     def watch_somebody(self, viewer: str, token: str) -> str:
         """Let the viewer watch some of the people, as an operator would; says whom."""

@@ -26,7 +26,7 @@ from spanflow.cli.stop_signals import StopSignals
 if TYPE_CHECKING:
     from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
-_MIGRATE_WITHIN = 3600.0  # adopting a large table that was there before takes its time
+_ENDS_WITHIN = 3600.0  # adopting a large table that was there before takes its time
 _VIEWER_WITHIN = 60.0
 
 
@@ -126,16 +126,15 @@ class Up:
         return found
 
     def _migrate(self, environ: Mapping[str, str]) -> None:
-        child = self._child("migrate", _our_command("migrate"), environ)
+        migrate = self._child("migrate", _our_command("migrate"), environ)
+        self._step("schema", lambda: self._run_to_its_end(migrate), "up to date")
 
-        def migrate() -> None:
-            child.start()
-            try:
-                child.wait_until(lambda: child.exit_code() == 0, _MIGRATE_WITHIN, self._signals.requested)
-            finally:
-                child.stop()
-
-        self._step("schema", migrate, "up to date")
+    def _run_to_its_end(self, child: Child) -> None:
+        child.start()
+        try:
+            child.wait_until(lambda: child.exit_code() == 0, _ENDS_WITHIN, self._signals.requested)
+        finally:
+            child.stop()
 
     def _start_viewer(self, environ: Mapping[str, str], running: Running, opened: socket.socket) -> None:
         number = opened.fileno()
@@ -145,6 +144,9 @@ class Up:
     def _start_demo(self, demo: Demo, environ: Mapping[str, str], running: Running) -> None:
         watched = demo.watch_somebody(running.address, running.token)
         self._console.note(f"  ✓ watched     {watched}")
+        past = demo.history(environ)
+        history = self._child(past.name, past.command, past.environ)
+        self._step(past.name, lambda: self._run_to_its_end(history), past.detail)
         for part in demo.parts(environ):
             self._start_child(part.name, part.command, part.environ, part.ready, part.detail)
 

@@ -108,9 +108,18 @@ function Details({ detail }: { readonly detail: AuditEntry["detail"] }) {
     <>
       {parts.map(([name, value]) => (
         <div key={name} className="quiet">
-          {name}: {typeof value === "string" ? value : JSON.stringify(value)}
+          {name}: {words(value)}
         </div>
       ))}
     </>
   );
+}
+
+/** A value as people read it: `since 2026-03-01, q plan b`. */
+function words(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) return value.map(words).join(", ");
+  return Object.entries(value)
+    .map(([name, each]) => `${name} ${words(each)}`)
+    .join(", ");
 }

@@ -9,7 +9,7 @@ import styles from "./ConversationGraph.module.css";
 
 const WIDTH = 220;
 const HEIGHT = 56;
-const MOST_LETTERS = 90;
+const MOST_LETTERS = 64;
 
 interface Step {
   readonly id: string;

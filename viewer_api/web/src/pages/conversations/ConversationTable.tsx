@@ -38,7 +38,7 @@ export function ConversationTable({ conversations, withUser }: Props) {
           <td>{conversation.tool_calls}</td>
           <td>{count(conversation.total_tokens)}</td>
           <td>{conversation.estimated_cost === null ? "–" : money(conversation.estimated_cost)}</td>
-          <td className={styles["tight"]}>{conversation.duration_seconds === null ? "–" : duration(conversation.duration_seconds * 1000)}</td>
+          <td className={styles["tight"]}>{lasted(conversation)}</td>
           <td className={styles["tight"]}>{conversation.started_at === null ? "–" : <Ago iso={conversation.started_at} />}</td>
         </tr>
       ))}
@@ -49,4 +49,9 @@ export function ConversationTable({ conversations, withUser }: Props) {
 export function titleOf({ title, conversation_id: id }: Pick<ConversationHead, "title" | "conversation_id">): string {
   const words = title?.trim() ?? "";
   return words === "" ? `Conversation ${id}` : words;
+}
+
+/** A conversation of one message has no duration. */
+export function lasted({ duration_seconds: seconds }: Pick<ConversationHead, "duration_seconds">): string {
+  return seconds === null || seconds === 0 ? "–" : duration(seconds * 1000);
 }

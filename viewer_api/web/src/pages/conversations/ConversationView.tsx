@@ -1,8 +1,8 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useMemo } from "react";
-import { readConversation } from "../../api/conversations";
+import { readConversation, type Conversation } from "../../api/conversations";
 import { Ago } from "../../components/Ago";
-import { count, duration, money } from "../../format";
+import { count, money } from "../../format";
 import { Link } from "../../navigation/Link";
 import { one, to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
@@ -10,7 +10,7 @@ import { Button } from "../../ui/Button";
 import { Loading, Notice } from "../../ui/Notice";
 import { Facts, Page } from "../../ui/Page";
 import { Chat } from "./Chat";
-import { titleOf } from "./ConversationTable";
+import { lasted, titleOf } from "./ConversationTable";
 import { turnsOf } from "./turns";
 
 const Graph = lazy(() => import("./ConversationGraph"));
@@ -40,6 +40,7 @@ export function ConversationView({ id }: { readonly id: string }) {
       </Page>
     );
   }
+  const cost = head.estimated_cost ?? costOf(head);
   const graph = one(route.query, "view") === "graph";
   return (
     <Page
@@ -62,8 +63,8 @@ export function ConversationView({ id }: { readonly id: string }) {
           { name: "Turns", value: head.turns.length, note: head.open ? "still going on" : undefined },
           { name: "Tool calls", value: head.tool_calls },
           { name: "Tokens", value: count(head.total_tokens) },
-          { name: "Cost", value: head.estimated_cost === null ? "–" : money(head.estimated_cost) },
-          { name: "Lasted", value: head.duration_seconds === null ? "–" : duration(head.duration_seconds * 1000) },
+          { name: "Cost", value: cost === null ? "–" : money(cost) },
+          { name: "Lasted", value: lasted(head) },
           { name: "Began", value: head.started_at === null ? "–" : <Ago iso={head.started_at} /> },
         ]}
       />
@@ -81,4 +82,10 @@ export function ConversationView({ id }: { readonly id: string }) {
       )}
     </Page>
   );
+}
+
+/** What its turns cost, as far as that is known of them. */
+function costOf({ turns }: Conversation): number | null {
+  const costs = turns.flatMap(({ cost }) => (cost === null ? [] : [cost]));
+  return costs.length === 0 ? null : costs.reduce((sum, cost) => sum + cost, 0);
 }
