@@ -185,18 +185,20 @@ def test_every_page_is_accessible_and_fits_a_phone(
     left: Page, viewer: RunningViewer, talk: list[str], theme: str
 ) -> None:
     failed: list[str] = []
+    wrong: list[str] = []
     left.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
     left.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     enter(left, viewer, ADMIN, "settings")
     for view in PAGES:
         left.goto(f"{viewer.origin}/#/{view}")
-        expect(left.locator("main h1, main h2").first).to_be_visible()
-        expect(left.locator("main").get_by_text("loading")).to_have_count(0)
+        expect(left.locator("main h1, main h2").first).to_be_visible(timeout=20_000)
+        expect(left.locator("main").get_by_text("loading")).to_have_count(0, timeout=20_000)
         for width in (1280, 390):
             left.set_viewport_size({"width": width, "height": 844})
             wide, inner = left.evaluate("[document.documentElement.scrollWidth, innerWidth]")
             assert wide <= inner, (view, width)
-            assert violations(left) == [], (view, width)
+            wrong += [f"{view} at {width}: {each}" for each in violations(left)]
+    assert wrong == []
     assert failed == []
 
 

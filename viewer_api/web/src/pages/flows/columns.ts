@@ -13,7 +13,7 @@ export interface Column {
 
 /** Every column of the list, in the order in which they stand. The first two are always there. */
 export const COLUMNS: readonly Column[] = [
-  { id: "outcome", title: "Outcome", track: "minmax(9.5rem, 1fr)" },
+  { id: "outcome", title: "Outcome", track: "minmax(10.5rem, 1.2fr)" },
   { id: "request", title: "Request", track: "minmax(10rem, 3fr)" },
   { id: "name", title: "Name", track: "minmax(7rem, 1fr)", optional: true },
   { id: "user", title: "User", track: "minmax(6rem, 1fr)" },
