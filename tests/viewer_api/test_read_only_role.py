@@ -17,6 +17,7 @@ READS = (
     "flows?q=step&count=exact&user=ada",
     "flows?sort=tokens&count=estimated",
     f"flows/compare?a={FLOW}&b={FLOW}",
+    f"flows/previews?flow_id={FLOW}",
     f"flows/{FLOW}",
     f"flows/{FLOW}/tree",
     f"flows/{FLOW}/flat",

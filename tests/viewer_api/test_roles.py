@@ -91,6 +91,7 @@ LISTS = {
     "/api/v1/monitoring/users",
     "/api/v1/monitoring/list",
     "/api/v1/monitoring/policy",
+    "/api/v1/flows/previews",
     "/api/v1/monitoring/components",
     "/api/v1/audit",
     "/api/v1/mcp-analytics/overview",

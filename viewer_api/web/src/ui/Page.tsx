@@ -24,7 +24,7 @@ export function Page({ title, head, children, testId }: PageProps) {
 
 export function Section({ title, children, testId }: { readonly title: string; readonly children: ReactNode; readonly testId?: string }) {
   return (
-    <section className={styles["section"]} aria-label={title} data-testid={testId}>
+    <section className={styles["section"]} data-testid={testId}>
       <h2>{title}</h2>
       {children}
     </section>

@@ -14,7 +14,7 @@ export function RecentFlows({ flows }: { readonly flows: readonly FlowSummary[] 
   const previewOf = usePreviews(flows);
   if (flows.length === 0) return <p className="quiet">None yet.</p>;
   return (
-    <Table label="Last flows" head={["", "Request", "Took", "Began"]} testId="recent-flows">
+    <Table label="Last flows" head={["Outcome", "Request", "Took", "Began"]} testId="recent-flows">
       {flows.map((flow) => (
         <tr key={flow.flow_id}>
           <td>

@@ -44,7 +44,7 @@ export function UserList() {
           <p>A gateway tells who its users are when it identifies them: see “Identity” in the documentation.</p>
         </Empty>
       ) : (
-        <Table label="Users" head={["User", "Name", "Id", ""]} testId="user-list">
+        <Table label="Users" head={["User", "Name", "Id", "Watched"]} testId="user-list">
           {data?.map((person) => (
             <tr key={person.userId} data-testid="user-row">
               <td>
@@ -52,7 +52,7 @@ export function UserList() {
               </td>
               <td>{person.fullName ?? <span className="quiet">–</span>}</td>
               <td>{person.userId}</td>
-              <td>{watched.some(({ userId }) => userId === person.userId) && <Chip>watched</Chip>}</td>
+              <td>{watched.some(({ userId }) => userId === person.userId) && <Chip>yes</Chip>}</td>
             </tr>
           ))}
         </Table>
