@@ -42,7 +42,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "auth": {"http", "store"},
     "legacy": {"store", "auth"},
     "monitoring": {"http", "store", "auth"},
-    "live": {"http", "store", "monitoring"},
+    "live": {"http", "store", "monitoring", "statistics"},
     "background": {"http", "store", "live"},
     "erasure": {"http", "store"},
     "viewer": {"http", "store", "auth", "monitoring", "live", "background", "erasure"},

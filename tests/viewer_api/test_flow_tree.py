@@ -185,13 +185,13 @@ def test_large_trees_are_made_one_at_a_time_and_once_for_all_who_wait(
     at_once: list[int] = []
     making = 0
 
-    def counted(flow: Flow, outlook: Outlook) -> FlowTree:
+    def counted(flow: Flow, outlook: Outlook, *more: Any) -> FlowTree:
         nonlocal making
         making += 1
         at_once.append(making)
         made.append(flow.flow_id)
         try:
-            return tree_of(flow, outlook)
+            return tree_of(flow, outlook, *more)
         finally:
             making -= 1
 

@@ -12,6 +12,7 @@ from spanflow.span_processors.identity import Identity
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_parts import MS, part, span
 from tests.support.people import VIEWER_7, ask, write_tokens
+from tests.support.poll import eventually
 from tests.support.query import query
 from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import MakeViewer
@@ -153,6 +154,27 @@ def test_the_gates_of_the_funnel(counted: RunningViewer) -> None:
     }
     assert answer["flows"]["count"] == 6
     assert answer["gates"][0]["p95_ms"] == pytest.approx(9, rel=0.022)
+
+
+def test_a_step_says_at_which_percentile_of_its_kind_it_is(
+    make_viewer: MakeViewer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        parts = [part(number, [root(), step(2, "tool_call", number)]) for number in range(1, 101)]
+        # This one went wrong; it is compared with those that went well.
+        parts.append(part(101, [root(), step(2, "tool_call", 96, "error")]))
+        assert deliver(archives.make(), *parts).delivered == 101
+    count_all(postgres_dsn, NOW)
+    viewer = make_viewer()
+
+    def percentile(number: int) -> Any:
+        nodes = viewer.get(f"/api/v1/flows/{number:032x}/flat")["spans"]
+        return next(node.get("percentile") for node in nodes if node["event_type"] == "tool_call")
+
+    eventually(lambda: percentile(50) is not None)
+    assert percentile(1) == pytest.approx(1, abs=1)
+    assert percentile(50) == pytest.approx(50, abs=2.5)
+    assert percentile(101) == pytest.approx(96, abs=2.5)
 
 
 def test_users_with_their_flows(counted: RunningViewer) -> None:

@@ -83,7 +83,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         watching = Watching(WatchStore(primary), redis, audit, primary, policy, clock, settings.viewer_recheck_seconds)
         metadata = Metadata.from_settings(settings)
         prices = prices_of(settings.prices)
-        usual = UsualTimes(database)
+        usual = UsualTimes(database, clock)
         cursors = CursorKey(Signer.of(settings).secret_for("live cursors"))
         hub = Hub(
             redis,
@@ -121,6 +121,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             metadata=metadata,
             proxies=ProxyPeers(settings.viewer_proxy_peers),
             prices=prices,
+            usual=usual,
             clock=clock,
         )
         await stack.enter_async_context(running("watched users", watching.run, book))

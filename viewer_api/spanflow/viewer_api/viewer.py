@@ -27,6 +27,7 @@ from spanflow.viewer_api.erasure.erasure import Eraser
 from spanflow.viewer_api.http.one_at_a_time import OneAtATime
 from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_id, not_signed_in
 from spanflow.viewer_api.live.hub import Hub
+from spanflow.viewer_api.live.usual_times import UsualTimes
 from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.activities import ActivityStore
@@ -66,6 +67,8 @@ class Viewer:
     watching: Watching
     hub: Hub
     eraser: Eraser
+    #: How long steps usually take.
+    usual: UsualTimes
     readiness: Readiness
     #: What may be seen of users who are watched without contents.
     metadata: Metadata

@@ -4,9 +4,9 @@ Nothing recurses: a depth of a thousand is normal, ten thousand spans are too.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.conventions import first_token_ms
@@ -14,11 +14,13 @@ from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.facts import NodeFacts, critical_path, facts_of
 from spanflow.span_processors.tree.flow_summary import summary_of
 from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls
-from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree, places_in
+from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree, places_in, step_key
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.summaries import shown_live
 from spanflow.viewer_api.http.responses import encode
 
+#: Which percentile of its kind a step is at that took so many nanoseconds; None where nobody knows.
+Percentile: TypeAlias = Callable[[str, int], float | None]
 #: Spans that are written before others get the interpreter: a millisecond.
 _STEP: Final = 100
 
@@ -41,6 +43,7 @@ class FlowTree:
     facts: dict[str, NodeFacts]
     below: dict[str, Below]
     head: dict[str, Any]
+    percentile: Percentile | None = None
 
     def row(self, node: Node) -> dict[str, Any]:
         """One span with its facts; times in milliseconds."""
@@ -49,6 +52,13 @@ class FlowTree:
             shown["duration_ms"] = times.duration_ns / NS_PER_MS
             shown["self_ms"] = times.self_ns / NS_PER_MS
             shown["critical_ms"] = times.critical_ns / NS_PER_MS
+            if (
+                self.percentile is not None
+                and node.entry is not None
+                and node.ended
+                and (percentile := self.percentile(step_key(node.entry), times.duration_ns)) is not None
+            ):
+                shown["percentile"] = percentile
         if node.entry is not None and (waited := first_token_ms(node.entry.get("attributes", {}))) is not None:
             shown["first_token_ms"] = waited
         sums = self.below[node.node_id]
@@ -86,8 +96,8 @@ class FlowTree:
         return b"".join(parts)
 
 
-def tree_of(flow: Flow, outlook: Outlook) -> FlowTree:
-    """`outlook` says what else is known, for spans that are still open."""
+def tree_of(flow: Flow, outlook: Outlook, percentile: Percentile | None = None) -> FlowTree:
+    """`outlook` says what else is known of spans that are still open, `percentile` of those that have ended."""
     reducer = flow_data.read(flow.document)
     tree = reducer.tree(outlook)
     facts = facts_of(tree, outlook.now_ns)
@@ -101,7 +111,7 @@ def tree_of(flow: Flow, outlook: Outlook) -> FlowTree:
         "depth": max((node.depth + 1 for node in tree.nodes.values()), default=0),
         "critical_path": critical_path(tree, facts),
     }
-    return FlowTree(flow, tree, facts, _sums(tree), head)
+    return FlowTree(flow, tree, facts, _sums(tree), head, percentile)
 
 
 def open_processes(flow: Flow) -> set[str]:

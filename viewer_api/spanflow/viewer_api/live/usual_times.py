@@ -1,14 +1,21 @@
-"""How long each kind of step usually takes: the 95th percentile among the newest stored flows.
+"""How long each kind of step usually takes: by the statistics of the last 24 hours, and where these know nothing, by
+the newest stored flows.
 
-Worked out by Postgres now and then, from a sample, and kept in this process: nobody who looks waits for it.
+Worked out by Postgres now and then, and kept in this process: nobody who looks waits for it.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.statistics.histogram import Buckets, percentiles, share_below
+from spanflow.viewer_api.statistics.periods import aligned, parts_of
+from spanflow.viewer_api.statistics.stored import typical_durations
 from spanflow.viewer_api.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -19,6 +26,8 @@ _SAMPLE: Final = 1000
 #: Fewer say nothing about what is usual.
 _LEAST: Final = 20
 _MAX_STEPS: Final = 5000
+#: A step is compared with those of its kind in the time before.
+_COMPARED_WITH: Final = timedelta(hours=24)
 #: Flows with more spans would be most of the work, and are not usual.
 _MAX_SPANS: Final = 500
 # What failed or was refused may have been quick; only what went well tells how long it takes.
@@ -43,17 +52,29 @@ FROM steps WHERE took >= 0 GROUP BY step HAVING count(*) >= $3 ORDER BY count(*)
 
 
 class UsualTimes:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock = time.time) -> None:
         self._database = database
+        self._clock = clock
         self._p95_ns: Mapping[str, int] = {}
+        self._durations: Mapping[str, Buckets] = {}
 
     def p95_ns(self) -> Mapping[str, int]:
         """In nanoseconds by `step_key`, as of the last time that somebody looked."""
         return self._p95_ns
 
+    def percentile(self, step: str, duration_ns: int) -> float | None:
+        """Which share of the steps of this kind took no longer, in percent; None where too few are known."""
+        durations = self._durations.get(step)
+        share = None if durations is None else share_below(durations, duration_ns)
+        return None if share is None else round(100 * share, 1)
+
     async def refresh(self) -> None:
         rows = await self._database.fetch(_USUAL, _SAMPLE, _MAX_SPANS, _LEAST, _MAX_STEPS)
-        self._p95_ns = {row["step"]: row["p95_ns"] for row in rows}
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        parts = parts_of(*aligned(now - _COMPARED_WITH, now, now))
+        self._durations = await typical_durations(self._database, parts, _LEAST, _MAX_STEPS)
+        counted = {step: _p95(durations) for step, durations in self._durations.items()}
+        self._p95_ns = {row["step"]: row["p95_ns"] for row in rows} | counted
 
     async def run(self) -> None:
         """Until cancelled. What was usual a moment ago stays so while Postgres is away."""
@@ -65,3 +86,7 @@ class UsualTimes:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 await asyncio.sleep(_EVERY_SECONDS)
+
+
+def _p95(durations: Buckets) -> int:
+    return round(percentiles(durations, (0.95,))[0] or 0)

@@ -14,7 +14,7 @@ from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
 from spanflow.viewer_api.http.responses import raw_json_response
 from spanflow.viewer_api.routes.one_flow import read_flow
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 #: Of trees with more spans one at a time is made: each takes a second of the interpreter and some hundred megabytes,
@@ -45,12 +45,13 @@ async def _shown(request: Request, principal: Principal, flow_id: str, write: Ca
         async with viewer.large_trees.place():
             flow, outlook = await read_flow(request, principal, flow_id)
             if flow.open:
-                return await _written(flow, outlook, write)
+                return await _written(viewer, flow, outlook, write)
             # Nothing but the flow decides what its tree looks like.
-            make = partial(asyncio.to_thread, lambda: write(tree_of(flow, outlook)))
+            make = partial(asyncio.to_thread, lambda: write(tree_of(flow, outlook, viewer.usual.percentile)))
             return raw_json_response(await viewer.large_trees.shared((flow, write), make))
-    return await _written(*await read_flow(request, principal, flow_id), write)
+    return await _written(viewer, *await read_flow(request, principal, flow_id), write)
 
 
-async def _written(flow: Flow, outlook: Outlook, write: Callable[[FlowTree], bytes]) -> Response:
-    return raw_json_response(await asyncio.to_thread(lambda: write(tree_of(flow, outlook))))
+async def _written(viewer: Viewer, flow: Flow, outlook: Outlook, write: Callable[[FlowTree], bytes]) -> Response:
+    percentile = viewer.usual.percentile
+    return raw_json_response(await asyncio.to_thread(lambda: write(tree_of(flow, outlook, percentile))))
