@@ -80,6 +80,17 @@ RIGHTS: dict[tuple[str, str], object] = {
     (SOCKET, "/api/v1/live"): Right.LIVE,
     (SOCKET, "/api/v1/ws"): Right.LIVE,
     (SOCKET, "/api/v1/ws/flows/{user_id}"): Right.LIVE,
+    ("POST", "/v1/traces"): Right.INGEST,
+    ("GET", "/api/traces"): Right.READ,
+    ("GET", "/api/traces/{trace_id}"): Right.READ,
+    ("GET", "/api/v3/traces"): Right.READ,
+    ("GET", "/api/v3/traces/{trace_id}"): Right.READ,
+    ("GET", "/api/v3/trace-summaries"): Right.READ,
+    ("GET", "/jaeger/api/traces"): Right.READ,
+    ("GET", "/jaeger/api/traces/{trace_id}"): Right.READ,
+    ("GET", "/jaeger/api/v3/traces"): Right.READ,
+    ("GET", "/jaeger/api/v3/traces/{trace_id}"): Right.READ,
+    ("GET", "/jaeger/api/v3/trace-summaries"): Right.READ,
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): METRICS,
@@ -100,6 +111,7 @@ _ROLES = {
     Right.MONITOR: ("no", "named", "all"),
     Right.AUDIT: ("no", "no", "all"),
     Right.ERASE: ("no", "no", "all"),
+    Right.INGEST: ("no", "no", "all"),
 }
 
 

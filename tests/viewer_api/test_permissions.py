@@ -40,6 +40,7 @@ def test_a_role_bounds_what_is_visible(principal: Principal) -> None:
         Role.ADMIN: None,
         Role.MONITOR: None if principal.scope is None else principal.scope | own,
         Role.VIEWER: own,
+        Role.INGEST: own,
     }[principal.role]
     assert principal.visible == expected
 

@@ -47,24 +47,18 @@ def build_pipeline(
         emptied.set()
         intake.wake()
 
-    mirror = _mirror(settings, process, on_emptied, clock) if settings.mirror_enabled else None
-    watched = _watched(settings, intake, clock) if settings.mirror_enabled else None
+    def process_id() -> str:
+        return process.instance_id
+
+    mirror = None
+    watched = None
+    if settings.mirror_enabled:
+        mirror = mirror_runner(settings, process_id, process.description, on_emptied, clock)
+        watched = watched_users(settings, intake.wake, clock)
     archive: SinkRunner[FlowPart] | None = None
     sink: ArchiveSink | None = None
     if settings.archive_enabled:
-        sink = build_archive(settings, lambda: process.instance_id, on_safe=archived_in(mirror), clock=clock)
-        # A transaction costs more than ten flows in it do, and nobody waits for a finished flow.
-        limits = SinkLimits(
-            max_items=settings.open_flows,
-            max_bytes=settings.queue_bytes,
-            batch_items=BATCHES * BATCH,
-            batch_bytes=BATCHES * BATCH_BYTES,
-            linger=LINGER,
-            timeout=settings.postgres_timeout,
-            spare=0.3,
-            set_aside_from=SET_ASIDE_FROM,
-        )
-        archive = SinkRunner(sink, limits=limits, clock=clock, hurry=sink.hurry)
+        archive, sink = archive_runner(settings, process_id, mirror, clock)
     encoder = Encoder(
         settings,
         process=process,
@@ -87,18 +81,46 @@ def build_pipeline(
     )
 
 
-def _watched(settings: Settings, intake: Intake, clock: Clock) -> WatchedUsers:
-    return WatchedUsers(settings, changed=intake.wake, wall_clock=lambda: clock.time_ns() / 1e9)
+def archive_runner(
+    settings: Settings,
+    instance_id: Callable[[], str],
+    mirror: SinkRunner[MirrorItem] | None,
+    clock: Clock,
+) -> tuple[SinkRunner[FlowPart], ArchiveSink]:
+    """The archive's queue and thread. `mirror` is told which flows are safe."""
+    sink = build_archive(settings, instance_id, on_safe=archived_in(mirror), clock=clock)
+    # A transaction costs more than ten flows in it do, and nobody waits for a finished flow.
+    limits = SinkLimits(
+        max_items=settings.open_flows,
+        max_bytes=settings.queue_bytes,
+        batch_items=BATCHES * BATCH,
+        batch_bytes=BATCHES * BATCH_BYTES,
+        linger=LINGER,
+        timeout=settings.postgres_timeout,
+        spare=0.3,
+        set_aside_from=SET_ASIDE_FROM,
+    )
+    return SinkRunner(sink, limits=limits, clock=clock, hurry=sink.hurry), sink
 
 
-def _mirror(
-    settings: Settings, process: ProcessInfo, on_emptied: Callable[[], None], clock: Clock
+def watched_users(settings: Settings, changed: Callable[[], None], clock: Clock) -> WatchedUsers:
+    """Who is watched, kept in step with Redis; `changed` is called on its thread."""
+    return WatchedUsers(settings, changed=changed, wall_clock=lambda: clock.time_ns() / 1e9)
+
+
+def mirror_runner(
+    settings: Settings,
+    instance_id: Callable[[], str],
+    process: Callable[[], bytes],
+    on_emptied: Callable[[], None],
+    clock: Clock,
 ) -> SinkRunner[MirrorItem]:
+    """The mirror's queue and thread."""
     sink = Mirror(
         link_to(settings),
         settings,
-        instance_id=lambda: process.instance_id,
-        process=process.description,
+        instance_id=instance_id,
+        process=process,
         on_emptied=on_emptied,
         clock=clock,
     )

@@ -1,6 +1,7 @@
 """What a viewer process starts and stops: one stack of small parts; each may fail without stopping the rest."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from spanflow.span_processors.archive.postgres import make_pool
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import async_client
+from spanflow.span_processors.setting_table import SettingsError
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.assembly import signing_in
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
@@ -31,6 +33,8 @@ from spanflow.viewer_api.monitoring.policy import MonitoringPolicy
 from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.operations.collector import ViewerCollector
 from spanflow.viewer_api.operations.metrics import Metrics
+from spanflow.viewer_api.otlp.ingest import Ingest, ingest_settings
+from spanflow.viewer_api.otlp.receiver import Receiver
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.statistics.job import StatisticsJob, prices_of
 from spanflow.viewer_api.store.activities import ActivityStore
@@ -43,6 +47,8 @@ from spanflow.viewer_api.store.spent_tokens import SpentTokens
 from spanflow.viewer_api.store.users import UserStore
 from spanflow.viewer_api.store.watches import WatchStore
 from spanflow.viewer_api.viewer import Viewer
+
+_log = logging.getLogger(__name__)
 
 _HOUR = 3600.0
 _MINUTE = 60.0
@@ -93,6 +99,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             metadata,
         )
         sign_in = await stack.enter_async_context(signing_in(settings, spent, audit, clock))
+        receiver = await stack.enter_async_context(_receiving(settings)) if settings.viewer_otlp else None
         book = JobBook()
         reaping = Reaping(settings, book)
         eraser = Eraser(
@@ -122,6 +129,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             proxies=ProxyPeers(settings.viewer_proxy_peers),
             prices=prices,
             usual=usual,
+            receiver=receiver,
             clock=clock,
         )
         await stack.enter_async_context(running("watched users", watching.run, book))
@@ -141,6 +149,29 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         )
         stack.enter_context(metrics.also(ViewerCollector(viewer, pools, book, reaping)))
         yield viewer
+
+
+@asynccontextmanager
+async def _receiving(settings: ViewerSettings) -> AsyncIterator[Receiver | None]:
+    """Received spans are stored, or spooled, before the viewer ends. None when one of the gateways' settings, which
+    hold for them, cannot be used: that is no reason not to show what is there."""
+    try:
+        gateways = ingest_settings(settings)
+    except SettingsError as why:
+        _log.error("No spans are taken in by OTLP: %s", why)
+        yield None
+        return
+    ingest = Ingest(gateways, max_bytes=settings.viewer_otlp_queue_bytes)
+    receiver = Receiver(
+        ingest,
+        max_unpacked=settings.viewer_otlp_unpacked_bytes,
+        max_bytes=settings.viewer_otlp_queue_bytes,
+    )
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+        await asyncio.to_thread(ingest.shutdown, settings.viewer_stop_seconds)
 
 
 async def _archived(flows: FlowStore, flow_id: str) -> Archived | None:

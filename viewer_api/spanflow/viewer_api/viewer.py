@@ -29,6 +29,7 @@ from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_id, no
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.usual_times import UsualTimes
 from spanflow.viewer_api.monitoring.watching import Watching
+from spanflow.viewer_api.otlp.receiver import Receiver
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import MAX_REASON, SAME_LOOK_SECONDS, AuditLog, Entry
@@ -75,6 +76,8 @@ class Viewer:
     #: Whose word about where a request comes from is believed.
     proxies: ProxyPeers
     prices: PriceTable = NO_PRICES
+    #: None when spans are not taken in.
+    receiver: Receiver | None = None
     clock: Clock = time.time
     #: The place for the one large tree that is made at a time.
     large_trees: OneAtATime = field(default_factory=OneAtATime)
@@ -191,9 +194,10 @@ def principal_of(connection: HTTPConnection) -> Principal:
 class Needs(AccessRule):
     """A route's dependency: the right that it asks for. Towards whom somebody has it says `Viewer.must_see`."""
 
-    def __init__(self, right: Right | None) -> None:
+    def __init__(self, right: Right | None, *, max_body: int | None = None) -> None:
         #: None: it is enough to be signed in.
         self.right = right
+        self.max_body = max_body
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         principal = principal_of(connection)

@@ -44,6 +44,7 @@ from spanflow.span_processors.tree.identity_aliases import ALIASES, alias_values
 _log = logging.getLogger(__name__)
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+_SILENT: Final = (None, None, None)
 #: What is known of a span whose start is not written before its end: its type, and where its moment belongs among the
 #: flow's moments if dashboards hear of its start.
 PutOff: TypeAlias = tuple[str, int | None]
@@ -58,6 +59,8 @@ class Encoder:
 
     Fork: the child drops all of it (`after_fork`); what was open at the fork is the parent's to tell.
     """
+
+    REMEMBERED_FLOWS = 10_000  # that were handed over and are known to spans that come later
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class Encoder:
         self._spans.after_fork()
         self._known = KnownIdentities()
         self._flows: dict[int, OpenFlow] = {}
-        self._memory = FlowMemory()
+        self._memory = FlowMemory(self.REMEMBERED_FLOWS)
         self._completion = Completion(CompletionLimits.from_settings(self._settings))
         self._bytes = 0
         self._news: dict[int, OpenFlow] = {}
@@ -454,11 +457,13 @@ class Encoder:
         said = opened.more
         return {key: value for key, value in identity_beyond(flow.stated, attributes).items() if said.get(key) != value}
 
+    _beyond = staticmethod(identity_beyond)  # said by a root whose start was not seen
+
     def _ended_without_start(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> Ended:
         assert span.context is not None
         self._learn(flow, NOBODY, attributes)
         is_root = span.parent is None or span.parent.is_remote
-        more = identity_beyond(flow.stated, attributes) if is_root else _NOTHING
+        more = self._beyond(flow.stated, attributes) if is_root else _NOTHING
         ended = self._spans.whole_end(flow.id_bytes, span, attributes, more)
         flow.use_scope(self._process.scope(span.instrumentation_scope))
         flow.begins(span.start_time or 0, is_root and flow.root is None)
@@ -492,6 +497,3 @@ class Encoder:
             if len(self._flows) <= number and self._bytes <= bytes_:
                 return
             self._hand_over(flow, flow_part.PRESSURE)
-
-
-_SILENT: Final = (None, None, None)

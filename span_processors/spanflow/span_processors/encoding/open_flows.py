@@ -243,7 +243,7 @@ _UNKNOWN: Final = Remembered()
 class FlowMemory:
     """What is known of flows that were handed over, for spans that come later. Bounded; the oldest goes first."""
 
-    def __init__(self, capacity: int = 10_000) -> None:
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._flows: OrderedDict[int, Remembered] = OrderedDict()
 

@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -48,12 +48,13 @@ class ProcessInfo:
     Fork: the child gets an id of its own and collects anew.
     """
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, new_id: Callable[[], str] = new_instance_id) -> None:
         self._redactor = redactor
+        self._new_id = new_id
         self.after_fork()
 
     def after_fork(self) -> None:
-        self.instance_id = new_instance_id()
+        self.instance_id = self._new_id()
         self._resource: Resource | None = None
         # By identity, because a scope's own hash and equality look at all its attributes.
         self._scopes: dict[int, Scope] = {}

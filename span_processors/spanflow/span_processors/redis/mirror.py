@@ -64,13 +64,26 @@ class LongFlow(NamedTuple):
     spans: int
 
 
+class OtherProcess(NamedTuple):
+    """A process whose spans this one passes on is alive: its flows are not taken for those of a dead one."""
+
+    instance_id: str
+    #: A JSON object: its resource and its scopes.
+    description: bytes
+
+    @property
+    def flow_id(self) -> str:
+        """None of a flow's business."""
+        return ""
+
+
 class Archived(NamedTuple):
     """The flow is safe elsewhere: it leaves the index of open flows, and its stream goes sooner."""
 
     flow_id: str
 
 
-MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | LongFlow | Archived
+MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | LongFlow | OtherProcess | Archived
 
 _OPEN_FLOWS: Final = names.OPEN_FLOWS.encode()
 _ENTRY_WEIGHT: Final = 160
@@ -174,6 +187,8 @@ class Mirror:
     def _size(self, item: MirrorItem) -> int:
         if type(item) is Notification:
             return sum(map(len, item.messages)) + _ENTRY_WEIGHT
+        if type(item) is OtherProcess:
+            return len(item.description) + _ENTRY_WEIGHT
         if type(item) is ActivityItem:
             return len(item.data) + _ENTRY_WEIGHT
         return _ENTRY_WEIGHT
@@ -224,6 +239,8 @@ class Mirror:
             key = names.flow_told(item.flow_id, self._instance_id()).encode()
             commands.add(b"SET", key, b"%d" % item.spans, b"EX", self._ttl)
             owners.append(item)
+        elif type(item) is OtherProcess:
+            self._tell_of(commands, owners, item)
         elif type(item) is Archived:
             self._close_flow(commands, owners, item)
 
@@ -331,6 +348,14 @@ class Mirror:
         key = names.flow_activities(item.flow_id).encode()
         commands.add(b"XADD", key, b"MAXLEN", b"~", _MAX_SAID, b"*", names.STREAM_FIELD.encode(), item.data)
         commands.add(b"EXPIRE", key, self._ttl)
+        owners += (item, None)
+
+    def _tell_of(self, commands: Commands, owners: list[MirrorItem | None], item: OtherProcess) -> None:
+        now = b"%d" % (self._clock.time_ns() // 1_000_000_000)
+        key = names.process_heartbeat(item.instance_id).encode()
+        commands.add(b"SET", key, now, b"EX", b"%d" % HEARTBEAT_TTL)
+        about = names.process_description(item.instance_id).encode()
+        commands.add(b"SET", about, item.description, b"EX", self._ttl)
         owners += (item, None)
 
     def _redis_time(self, now: float, deadline: float) -> bytes:

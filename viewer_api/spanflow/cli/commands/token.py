@@ -17,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["new"], help="new: make a token")
     parser.add_argument("--name", required=True, help="whose it is; the audit log shows it")
     parser.add_argument(
-        "--role", required=True, choices=["viewer", "monitor", "admin"], help="viewer, monitor or admin: what it may do"
+        "--role",
+        required=True,
+        choices=["viewer", "monitor", "admin", "ingest"],
+        help="viewer, monitor, admin or ingest (sends spans, reads nothing): what it may do",
     )
     parser.add_argument("--user-id", help="a viewer's own user id: they see the flows of this user")
     parser.add_argument("--users", help="user ids that a monitor may see, comma-separated; without it everybody")

@@ -10,7 +10,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
-_RANK = {Role.VIEWER: 0, Role.MONITOR: 1, Role.ADMIN: 2}
+_RANK = {Role.INGEST: -1, Role.VIEWER: 0, Role.MONITOR: 1, Role.ADMIN: 2}
 _NONE = "none"
 
 

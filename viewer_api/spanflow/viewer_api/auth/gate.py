@@ -27,6 +27,7 @@ MAX_BODY: Final = 256 * 1024
 #: The longest that a search needs: fifty long names of several kinds and a cursor.
 MAX_ADDRESS: Final = 16 * 1024
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_LIMITED_ELSEWHERE: Final = frozenset({Right.LIVE, Right.INGEST})
 #: No browser sends such a credential by itself, so no other site's page can make it do so.
 _BEARERS: Final = frozenset({Via.TOKEN, Via.JWT, Via.OIDC})
 
@@ -100,21 +101,21 @@ class Gate:
             problem = not_signed_in(with_token="authorization" in HTTPConnection(scope).headers)
         elif declared is None:
             problem = no_such_address()
-        elif _declared_length(scope) > MAX_BODY:
-            problem = too_large()
+        elif _declared_length(scope) > _most(declared):
+            problem = too_large(_most(declared))
         if problem is not None:
             await problem.response()(scope, receive, send)
             return
         async with AsyncExitStack() as stack:
-            # An endless answer has a limit of its own, as sockets have.
-            if principal is not None and not (declared is not None and declared.right is Right.LIVE):
+            # An endless answer has a limit of its own, as sockets have; so have received spans.
+            if principal is not None and not (declared is not None and declared.right in _LIMITED_ELSEWHERE):
                 rates: RateLimits = scope["app"].state.viewer.rates
                 try:
                     await stack.enter_async_context(rates.turn(principal))
                 except Problem as why:
                     await why.response()(scope, receive, send)
                     return
-            await self._app(scope, _limited(receive), send)
+            await self._app(scope, _limited(receive, _most(declared)), send)
 
 
 def _leads_here(scope: Scope) -> bool:
@@ -143,7 +144,11 @@ def _declared_length(scope: Scope) -> int:
     return int(length) if length.isdecimal() else 0
 
 
-def _limited(receive: Receive) -> Receive:
+def _most(declared: AccessRule | None) -> int:
+    return MAX_BODY if declared is None or declared.max_body is None else declared.max_body
+
+
+def _limited(receive: Receive, most: int) -> Receive:
     """A body without a declared length is counted while it comes."""
     seen = 0
 
@@ -151,15 +156,15 @@ def _limited(receive: Receive) -> Receive:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > MAX_BODY:
-            raise too_large()
+        if seen > most:
+            raise too_large(most)
         return message
 
     return counted
 
 
-def too_large() -> Problem:
-    return Problem(413, "body_too_large", f"A body may have at most {MAX_BODY} bytes.")
+def too_large(most: int) -> Problem:
+    return Problem(413, "body_too_large", f"A body may have at most {most} bytes.")
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,6 +19,8 @@ class Right(StrEnum):
     AUDIT = "audit"
     #: Erase all that somebody did.
     ERASE = "erase"
+    #: Send spans by OTLP, of any user.
+    INGEST = "ingest"
 
 
 class Role(StrEnum):
@@ -28,6 +30,8 @@ class Role(StrEnum):
     MONITOR = "monitor"
     #: Everything.
     ADMIN = "admin"
+    #: Sends spans and reads nothing: for Collectors and gateways.
+    INGEST = "ingest"
 
 
 RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
@@ -35,6 +39,7 @@ RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
         Role.VIEWER: frozenset({Right.READ, Right.LIVE}),
         Role.MONITOR: frozenset({Right.READ, Right.LIVE, Right.MONITOR}),
         Role.ADMIN: frozenset(Right),
+        Role.INGEST: frozenset({Right.INGEST}),
     }
 )
 

@@ -19,6 +19,8 @@ class AccessRule:
     is_open = False
     #: What whoever is signed in must be allowed to do; None: to be signed in is enough.
     right: Right | None = None
+    #: Bytes that a body may have; None: as many as everywhere.
+    max_body: int | None = None
 
 
 class Public(AccessRule):

@@ -124,6 +124,24 @@ def query_timeout() -> Problem:
     )
 
 
+def ingest_full() -> Problem:
+    detail = "More spans wait than this viewer can store now."
+    return Problem(503, "ingest_full", detail, headers={"Retry-After": "2"})
+
+
+def ingest_unavailable() -> Problem:
+    detail = "A setting that gateways read cannot be used; the viewer's log says which."
+    return Problem(503, "ingest_unavailable", detail, headers={"Retry-After": "60"})
+
+
+def unsupported_body(detail: str) -> Problem:
+    return Problem(415, "unsupported_body", detail)
+
+
+def unreadable_body(detail: str) -> Problem:
+    return Problem(400, "unreadable_body", detail)
+
+
 def internal_error() -> Problem:
     return Problem(500, "internal_error", "The viewer made a mistake; its log says which.")
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from spanflow.viewer_api.background.jobs import JobBook
 from spanflow.viewer_api.background.maintenance import Reaping
 from spanflow.viewer_api.operations.metrics import PREFIX
+from spanflow.viewer_api.otlp.ingest import IngestCounts
 from spanflow.viewer_api.viewer import Viewer
 
 
@@ -28,6 +29,8 @@ class ViewerCollector(Collector):
         yield from self._postgres()
         yield from self._jobs()
         yield from self._access()
+        if self.viewer.receiver is not None:
+            yield from _received(self.viewer.receiver.ingest.counts())
 
     def _live(self) -> Iterator[Metric]:
         hub = self.viewer.hub
@@ -83,6 +86,27 @@ class ViewerCollector(Collector):
         yield _counter("audit_failures", "Rows that could not be written.", audit.failed)
         limited = self.viewer.rates.refused
         yield _counter("limited", "Requests and sockets refused because there were too many.", limited)
+
+
+def _received(counts: IngestCounts) -> Iterator[Metric]:
+    spans = counts.spans
+    yield _counter("otlp_spans_accepted", "Received spans that were accepted.", spans.accepted)
+    yield _counter("otlp_spans_encoded", "Accepted spans that were handed on to Redis and Postgres.", spans.delivered)
+    yield _gauge("otlp_spans_waiting", "Accepted spans that are not encoded yet.", spans.waiting)
+    yield _gauge("otlp_sources", "Service instances that spans come from.", counts.sources)
+    yield _gauge("otlp_open_flows", "Flows of received spans that are not handed over yet.", counts.open_flows)
+    refused = CounterMetricFamily(
+        f"{PREFIX}_otlp_spans_refused", "Received spans that were not accepted, by reason.", labels=("reason",)
+    )
+    for reason, number in sorted(counts.refused.items()):
+        refused.add_metric((reason,), number)
+    lost = CounterMetricFamily(
+        f"{PREFIX}_otlp_lost", "What was accepted and lost, by stage and reason.", labels=("stage", "reason")
+    )
+    for stage, read in {"encoder": spans, **counts.sinks}.items():
+        for reason, number in sorted(read.dropped.items()):
+            lost.add_metric((stage, reason), number)
+    yield from (refused, lost)
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:

@@ -141,6 +141,29 @@ class ViewerSettings(SignInSettings):
         parse=one_of("off", "default", "always"),
     )
 
+    # -- spans from other programs -------------------------------------------------------------------------------------
+    viewer_otlp: bool = setting(
+        "SPANFLOW_VIEWER_OTLP",
+        True,
+        "Take in spans by OTLP/HTTP at /v1/traces, from those who have the role ingest or admin. What gateways read "
+        "(SPANFLOW_CONTENT, SPANFLOW_REDACT_KEYS, SPANFLOW_CHECKPOINT_RULES and so on) holds for these spans too: set "
+        "it for viewers as well.",
+        parse=flag,
+    )
+    viewer_otlp_unpacked_bytes: int = setting(
+        "SPANFLOW_VIEWER_OTLP_UNPACKED_BYTES",
+        32 * MIB,
+        "Bytes that one OTLP request may have once it is unpacked. As sent it may have 16 MiB.",
+        parse=whole(64 * 1024, 1024 * MIB),
+    )
+    viewer_otlp_queue_bytes: int = setting(
+        "SPANFLOW_VIEWER_OTLP_QUEUE_BYTES",
+        64 * MIB,
+        "Bytes of OTLP requests, unpacked, that may be read, decoded or waiting at once. Beyond, clients are told to "
+        "try again.",
+        parse=whole(1 * MIB, 16 * 1024 * MIB),
+    )
+
     # -- operating the viewer ------------------------------------------------------------------------------------------
     viewer_root_path: str = setting(
         "SPANFLOW_VIEWER_ROOT_PATH",

@@ -216,6 +216,15 @@ class RedisFlows:
         answers = await pipe.execute()
         return {process for process, answer in zip(wanted, answers, strict=True) if answer}
 
+    async def about(self, processes: Iterable[str]) -> dict[str, str]:
+        """What processes say of themselves, as JSON; without those of which nothing is known."""
+        wanted = list(processes)
+        pipe = self._client.pipeline(transaction=False)
+        for process in wanted:
+            pipe.get(names.process_description(process))
+        answers = await self._answers(pipe) if wanted else []
+        return {process: text_of(about) for process, about in zip(wanted, answers, strict=True) if about}
+
     async def now_ms(self) -> int:
         """The server's own clock, which also makes the ids of entries."""
         seconds, microseconds = await self._client.time()

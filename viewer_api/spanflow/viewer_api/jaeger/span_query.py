@@ -1,0 +1,174 @@
+"""What a search asks of traces: in both of Jaeger's forms, read into one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.datastructures import QueryParams
+
+from spanflow.viewer_api.jaeger.durations import duration_ns
+
+_US: Final = 1000
+_LOOKBACK_NS: Final = 2 * 24 * 3600 * 10**9
+_DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1500
+#: 2262: Go's and OTLP's times end there.
+_LAST_NS: Final = 2**63 - 1
+_MAX_TAGS: Final = 50
+
+
+class BadQuery(ValueError):
+    """A parameter that cannot be used; the message is Jaeger's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanQuery:
+    """One span must have all of it; times in nanoseconds, both ends included."""
+
+    service: str
+    start_ns: int
+    end_ns: int
+    operation: str | None = None
+    min_duration_ns: int | None = None
+    max_duration_ns: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    limit: int = _DEFAULT_LIMIT
+
+
+def query_v1(params: QueryParams, now_ns: int) -> SpanQuery:
+    """`/api/traces?service=…&start=…` with times in microseconds. What is empty counts as left out."""
+    service = params.get("service")
+    if not service:
+        raise BadQuery("parameter 'service' is required")
+    start = _whole(params, "start")
+    end = _whole(params, "end")
+    shortest, longest = _duration_v1(params, "minDuration"), _duration_v1(params, "maxDuration")
+    if shortest is not None and longest is not None and longest < shortest:
+        raise BadQuery("'maxDuration' should be greater than 'minDuration'")
+    limit = _whole(params, "limit")
+    return SpanQuery(
+        service=service,
+        operation=params.get("operation") or None,
+        start_ns=now_ns - _LOOKBACK_NS if start is None else _bounded(start * _US),
+        end_ns=now_ns if end is None else _bounded(end * _US),
+        min_duration_ns=shortest,
+        max_duration_ns=longest,
+        tags=_tags_v1(params),
+        limit=_limit(limit),
+    )
+
+
+def query_v3(params: QueryParams) -> SpanQuery:
+    """`/api/v3/traces?query.serviceName=…`, in camel case or, as Grafana writes it, with underscores."""
+    service = _v3(params, "serviceName", "service_name")
+    if not service:
+        raise BadQuery("malformed parameter query.serviceName: it is required")
+    if _v3(params, "filter", "filter"):
+        raise BadQuery("malformed parameter query.filter: filter expressions are not supported")
+    start = _moment(params, "startTimeMin", "start_time_min")
+    end = _moment(params, "startTimeMax", "start_time_max")
+    if start >= end:
+        raise BadQuery("malformed parameter query.startTimeMin: it must be before query.startTimeMax")
+    depth = _v3(params, "searchDepth", "search_depth", "numTraces", "num_traces")
+    try:
+        limit = int(depth) if depth else None
+    except ValueError:
+        raise BadQuery(f'malformed parameter query.searchDepth: strconv.ParseInt: parsing "{depth[:64]}"') from None
+    return SpanQuery(
+        service=service,
+        operation=_v3(params, "operationName", "operation_name") or None,
+        start_ns=start,
+        end_ns=end,
+        min_duration_ns=_duration_v3(params, "durationMin", "duration_min"),
+        max_duration_ns=_duration_v3(params, "durationMax", "duration_max"),
+        tags=_tag_map(_v3(params, "attributes", "attributes"), "malformed parameter query.attributes"),
+        limit=_limit(limit),
+    )
+
+
+def _limit(asked: int | None) -> int:
+    return min(asked, MAX_LIMIT) if asked and asked > 0 else _DEFAULT_LIMIT
+
+
+def _bounded(ns: int) -> int:
+    return min(max(ns, 0), _LAST_NS)
+
+
+def _whole(params: QueryParams, name: str) -> int | None:
+    text = params.get(name)
+    if not text:
+        return None
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
+        raise BadQuery(f"unable to parse param '{name}': strconv.ParseInt: parsing \"{text[:64]}\": invalid syntax")
+    return int(text)
+
+
+def _duration_v1(params: QueryParams, name: str) -> int | None:
+    text = params.get(name)
+    try:
+        return duration_ns(text) if text else None
+    except ValueError as why:
+        raise BadQuery(f"unable to parse param '{name}': {why}") from None
+
+
+def _duration_v3(params: QueryParams, *names: str) -> int | None:
+    text = _v3(params, *names)
+    try:
+        return duration_ns(text) if text else None
+    except ValueError as why:
+        raise BadQuery(f"malformed parameter query.{names[0]}: {why}") from None
+
+
+def _tags_v1(params: QueryParams) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for text in params.getlist("tag"):
+        key, colon, value = text.partition(":")
+        if not colon:
+            raise BadQuery(f"malformed 'tag' parameter, expecting key:value, received: {text[:64]}")
+        tags[key] = value
+    for text in params.getlist("tags"):
+        tags |= _tag_map(text, "malformed 'tags' parameter, cannot unmarshal JSON")
+    if len(tags) > _MAX_TAGS:
+        raise BadQuery(f"malformed 'tags' parameter: at most {_MAX_TAGS} tags can be asked for")
+    return tags
+
+
+def _tag_map(text: str, complaint: str) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        read: Any = json.loads(text)
+    except (ValueError, RecursionError) as why:
+        raise BadQuery(f"{complaint}: {why}") from None
+    if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
+        raise BadQuery(f"{complaint}: it must be an object whose values are texts")
+    if len(read) > _MAX_TAGS:
+        raise BadQuery(f"{complaint}: at most {_MAX_TAGS} tags can be asked for")
+    return read
+
+
+def _v3(params: QueryParams, *names: str) -> str:
+    return next((value for name in names if (value := params.get(f"query.{name}"))), "")
+
+
+def _moment(params: QueryParams, *names: str) -> int:
+    """RFC 3339. Grafana does not escape the `+` of an offset, so that it arrives as a space."""
+    text = _v3(params, *names)
+    if not text:
+        raise BadQuery(f"malformed parameter query.{names[0]}: it is required")
+    whole = text.strip()
+    if whole[-6:-5] == " ":
+        whole = f"{whole[:-6]}+{whole[-5:]}"
+    try:
+        # To the nanosecond; `datetime` reads six digits.
+        head, point, rest = whole.partition(".")
+        digits = rest[: next((place for place, char in enumerate(rest) if not char.isdigit()), len(rest))]
+        moment = datetime.fromisoformat(head + rest[len(digits) :] if point else whole)
+        if moment.tzinfo is None or len(digits) > 9:
+            raise ValueError(text)
+    except ValueError:
+        raise BadQuery(f'malformed parameter query.{names[0]}: parsing time "{text[:64]}"') from None
+    return _bounded(int(moment.timestamp()) * 10**9 + int(digits.ljust(9, "0") or 0))

@@ -1,0 +1,173 @@
+"""A flow in the JSON that Jaeger's page and Grafana read (`/api/traces`): what OTLP says, as Jaeger's tags."""
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event, restored
+from spanflow.span_processors.ids import MAX_SAFE_INTEGER
+from spanflow.viewer_api.otlp.otlp_json import (
+    resource_attributes,
+    scope_about,
+    span_id_of,
+    trace_id_of,
+)
+
+NO_SERVICE: Final = "OTLPResourceNoServiceName"
+NOT_ENDED: Final = "This span has not ended."
+_SERVICE: Final = "service.name"
+_SHORT: Final = 16
+_CHILD_OF: Final = "CHILD_OF"
+_FOLLOWS_FROM: Final = "FOLLOWS_FROM"
+
+Object = dict[str, Any]
+
+
+def shown_trace_id(trace_id: str) -> str:
+    """Jaeger leaves out the upper half of an id when it is zero."""
+    return trace_id[_SHORT:] if trace_id.startswith("0" * _SHORT) else trace_id
+
+
+def trace_v1(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any], now_ns: int) -> Object:
+    """One trace. What still runs has lasted until `now_ns`, and says so in its warnings."""
+    trace_id = trace_id_of(flow_id)
+    known: dict[str, str] = {}
+    shown: dict[str, Object] = {}
+    spans = []
+    for entry in entries:
+        process = processes.get(entry.get("process", ""), {})
+        about = _process(process)
+        key = orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
+        if key not in known:
+            known[key] = f"p{len(known) + 1}"
+            shown[known[key]] = about
+        spans.append(_span(trace_id, restored(entry), process, known[key], now_ns))
+    return {"traceID": shown_trace_id(trace_id), "spans": spans, "processes": shown, "warnings": None}
+
+
+def service_of(process: Mapping[str, Any]) -> str:
+    """The service's name as Jaeger says it."""
+    name = resource_attributes(process).get(_SERVICE)
+    return str(name) if name else NO_SERVICE
+
+
+def _process(process: Object) -> Object:
+    attributes = resource_attributes(process)
+    return {"serviceName": service_of(process), "tags": tags({k: v for k, v in attributes.items() if k != _SERVICE})}
+
+
+def _span(trace_id: str, entry: Event, process: Object, process_id: str, now_ns: int) -> Object:
+    start = int(entry.get("start_ns", "0"))
+    end = entry.get("end_ns")
+    span: Object = {
+        "traceID": shown_trace_id(trace_id),
+        "spanID": span_id_of(entry["node_id"]),
+        "operationName": entry.get("name", ""),
+        "references": _references(trace_id, entry),
+        "startTime": start // 1000,
+        "duration": max(0, (now_ns if end is None else int(end)) - start) // 1000,
+        "tags": _span_tags(entry, process),
+        "logs": [_log(log) for log in entry.get("logs", ())],
+        "processID": process_id,
+        "warnings": [NOT_ENDED] if end is None else None,
+    }
+    if flags := int(entry.get("flags", 0)) & 0xFF:
+        span["flags"] = flags
+    return span
+
+
+def _references(trace_id: str, entry: Event) -> list[Object]:
+    references = []
+    parent = entry.get("parent_id")
+    if parent is not None:
+        references.append(_reference(_CHILD_OF, trace_id, span_id_of(parent)))
+    for link in entry.get("links", ()):
+        linked = trace_id_of(link.get("trace_id", ""))
+        if parent is None and linked == trace_id:
+            # Jaeger's page would draw this root as a child of the span that it is only linked to.
+            continue
+        child = link.get("attributes", {}).get("opentracing.ref_type") == "child_of"
+        kind = _CHILD_OF if child else _FOLLOWS_FROM
+        references.append(_reference(kind, linked, span_id_of(link.get("span_id", ""))))
+    return references
+
+
+def _reference(kind: str, trace_id: str, span_id: str) -> Object:
+    return {"refType": kind, "traceID": shown_trace_id(trace_id), "spanID": span_id}
+
+
+def _span_tags(entry: Event, process: Object) -> list[Object]:
+    """In Jaeger's order: scope, attributes by key, kind, status."""
+    name, version, _ = scope_about(process, entry.get("scope", ""))
+    found = []
+    if name:
+        found.append(tag("otel.scope.name", name))
+    if version:
+        found.append(tag("otel.scope.version", version))
+    found += tags(entry.get("attributes", {}))
+    if kind := entry.get("kind"):
+        found.append(tag("span.kind", kind))
+    status = entry.get("status", names.STATUS_UNSET)
+    if status != names.STATUS_UNSET:
+        found.append(tag("otel.status_code", status.upper()))
+    if status == names.STATUS_ERROR:
+        found.append(tag("error", True))
+    if message := entry.get("status_message"):
+        found.append(tag("otel.status_description", message))
+    if state := entry.get("trace_state"):
+        found.append(tag("w3c.tracestate", state))
+    return found
+
+
+def _log(log: Mapping[str, Any]) -> Object:
+    attributes = log.get("attributes", {})
+    fields = [] if "event" in attributes or not log.get("name") else [tag("event", log["name"])]
+    return {"timestamp": int(log.get("time_ns", "0")) // 1000, "fields": fields + tags(attributes)}
+
+
+def tags(attributes: Mapping[str, Any]) -> list[Object]:
+    return [tag(key, attributes[key]) for key in sorted(attributes)]
+
+
+def tag(key: str, value: Any) -> Object:
+    """Typed; what Jaeger has no type for is text, lists and objects as JSON."""
+    if isinstance(value, bool):
+        return {"key": key, "type": "bool", "value": value}
+    if isinstance(value, int):
+        return {"key": key, "type": "int64", "value": value if abs(value) <= MAX_SAFE_INTEGER else str(value)}
+    if isinstance(value, float) and math.isfinite(value):
+        return {"key": key, "type": "float64", "value": value}
+    if isinstance(value, bytes):
+        return {"key": key, "type": "binary", "value": base64.b64encode(value).decode()}
+    return {"key": key, "type": "string", "value": text_of(value)}
+
+
+def text_of(value: Any) -> str:
+    """A value as Jaeger writes and compares it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return orjson.dumps(_plain(value)).decode() if isinstance(value, Mapping | list | tuple) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:
+        return str(value)
+    return value

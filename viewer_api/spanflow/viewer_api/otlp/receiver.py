@@ -1,0 +1,87 @@
+"""One OTLP request from its bytes to the queue, off the event loop and within a budget of bytes."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from starlette.requests import Request
+
+from spanflow.viewer_api.http.problems import Problem, ingest_full, unreadable_body, unsupported_body
+from spanflow.viewer_api.otlp import messages
+from spanflow.viewer_api.otlp.body import ENCODINGS, BodyTooLarge, UnreadableBody, unpacked
+from spanflow.viewer_api.otlp.budget import ByteBudget, share_of
+from spanflow.viewer_api.otlp.ingest import Ingest
+from spanflow.viewer_api.otlp.messages import TraceRequest
+from spanflow.viewer_api.otlp.span_queue import Batch
+
+#: Bytes that a request may have as it is sent. The Collector's own batches are far below.
+MAX_SENT: Final = 16 * 1024 * 1024
+#: Requests that are unpacked and decoded at once.
+_AT_ONCE: Final = 2
+_FULL: Final = "queue_full"
+_INVALID: Final = "invalid_id"
+
+
+class Receiver:
+    """Made once per viewer. Fork: it is made after it."""
+
+    def __init__(self, ingest: Ingest, *, max_unpacked: int, max_bytes: int) -> None:
+        self.ingest = ingest
+        self._max_unpacked = max_unpacked
+        self._budget = ByteBudget(max_bytes)
+        self._decoders = ThreadPoolExecutor(_AT_ONCE, "spanflow-otlp-decoder")
+
+    async def traces(self, request: Request) -> tuple[bytes, str]:
+        """Take in a request; returns the answer and its content type. `Problem` when nothing of it was accepted."""
+        content_type, encoding = _described(request)
+        with share_of(self._budget) as share:
+            # A body of unknown length may become as long as it may be.
+            if not share.grow(_length_of(request)):
+                raise ingest_full()
+            body = await request.body()
+            loop = asyncio.get_running_loop()
+            try:
+                plain = await loop.run_in_executor(self._decoders, unpacked, body, encoding, self._max_unpacked)
+                if not share.grow(len(plain)):
+                    raise ingest_full()
+                read = await loop.run_in_executor(self._decoders, messages.read_traces, plain, content_type)
+            except UnreadableBody as why:
+                raise unreadable_body(f"The body cannot be read: {why}.") from None
+            except BodyTooLarge:
+                raise self._too_large() from None
+            self._accept(read, len(plain))
+        if read.invalid:
+            self.ingest.refuse(_INVALID, read.invalid)
+        return messages.trace_answer(read.invalid, content_type), content_type
+
+    def close(self) -> None:
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    def _accept(self, read: TraceRequest, size: int) -> None:
+        if read.spans and not self.ingest.accept(Batch(read.groups, read.spans, size)):
+            raise ingest_full()
+
+    def _too_large(self) -> Problem:
+        detail = (
+            f"Unpacked, a request may have at most {self._max_unpacked} bytes (SPANFLOW_VIEWER_OTLP_UNPACKED_BYTES)."
+        )
+        return Problem(413, "body_too_large", detail)
+
+
+def content_type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _described(request: Request) -> tuple[str, str]:
+    content_type = content_type_of(request)
+    if content_type not in (messages.PROTOBUF, messages.JSON):
+        raise unsupported_body(f"Content-Type: send {messages.PROTOBUF} or {messages.JSON}.")
+    encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
+    if encoding not in ENCODINGS:
+        raise unsupported_body(f"Content-Encoding: send {', '.join(ENCODINGS)}.")
+    return content_type, encoding
+
+
+def _length_of(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else MAX_SENT

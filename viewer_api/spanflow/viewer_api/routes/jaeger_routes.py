@@ -1,0 +1,178 @@
+"""Jaeger's query API, as its page and Grafana ask it: `/api/traces` and `/api/v3`, at the root and below `/jaeger`.
+
+Shapes and texts are Jaeger's; who may see what is ours. Not in the OpenAPI document, because errors have Jaeger's form.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.jaeger.span_query import BadQuery, SpanQuery, query_v1, query_v3
+from spanflow.viewer_api.jaeger.summaries import summary_v3
+from spanflow.viewer_api.jaeger.trace_finder import TraceFinder
+from spanflow.viewer_api.jaeger.trace_ids import BadTraceId, flow_id_of
+from spanflow.viewer_api.jaeger.traces import Trace
+from spanflow.viewer_api.jaeger.v1_json import trace_v1
+from spanflow.viewer_api.otlp.otlp_json import trace_json
+from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
+
+router = APIRouter(include_in_schema=False)
+below_prefix = APIRouter(prefix="/jaeger", include_in_schema=False)
+MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
+#: Traces that are asked for by id in one request.
+_MOST_IDS: Final = 100
+_NOT_FOUND: Final = "trace not found"
+_NONE_FOUND: Final = "No traces found"
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+async def search_v1(request: Request, principal: MayRead) -> Response:
+    params = request.query_params
+    viewer = viewer_of(request)
+    now_ns = _now_ns(viewer)
+    if ids := params.getlist("traceID"):
+        return await _by_ids(request, principal, ids[:_MOST_IDS])
+    try:
+        traces = await _search(request, principal, query_v1(params, now_ns))
+    except BadQuery as why:
+        return _refused_v1(400, str(why), request)
+    except Problem as why:
+        return _refused_v1(why.status_code, str(why.detail), request)
+    return await _answered_v1(request, lambda: [_v1(trace, now_ns) for trace in traces])
+
+
+async def trace_by_id_v1(request: Request, principal: MayRead, trace_id: str) -> Response:
+    try:
+        trace = await _one(request, principal, flow_id_of(trace_id))
+    except BadTraceId as why:
+        return _refused_v1(400, str(why), request)
+    except Problem as why:
+        return _refused_v1(why.status_code, str(why.detail), request)
+    if trace is None:
+        return _refused_v1(404, _NOT_FOUND, request)
+    now_ns = _now_ns(viewer_of(request))
+    return await _answered_v1(request, lambda: [_v1(trace, now_ns)])
+
+
+async def search_v3(request: Request, principal: MayRead) -> Response:
+    try:
+        traces = await _search(request, principal, query_v3(request.query_params))
+    except BadQuery as why:
+        return _refused_v3(400, str(why))
+    except Problem as why:
+        return _refused_v3(why.status_code, str(why.detail))
+    return await _answered_v3(traces)
+
+
+async def summaries_v3(request: Request, principal: MayRead) -> Response:
+    now_ns = _now_ns(viewer_of(request))
+    try:
+        traces = await _search(request, principal, query_v3(request.query_params))
+    except BadQuery as why:
+        return _refused_v3(400, str(why))
+    except Problem as why:
+        return _refused_v3(why.status_code, str(why.detail))
+    return _json({"summaries": [summary_v3(trace, now_ns) for trace in traces]})
+
+
+async def trace_by_id_v3(request: Request, principal: MayRead, trace_id: str) -> Response:
+    try:
+        trace = await _one(request, principal, flow_id_of(trace_id))
+    except BadTraceId as why:
+        return _refused_v3(400, f"malformed parameter trace_id: {why}")
+    except Problem as why:
+        return _refused_v3(why.status_code, str(why.detail))
+    return await _answered_v3([] if trace is None else [trace])
+
+
+for _router in (router, below_prefix):
+    _router.get("/api/traces")(search_v1)
+    _router.get("/api/traces/{trace_id}")(trace_by_id_v1)
+    _router.get("/api/v3/traces")(search_v3)
+    _router.get("/api/v3/traces/{trace_id}")(trace_by_id_v3)
+    _router.get("/api/v3/trace-summaries")(summaries_v3)
+
+
+async def _search(request: Request, principal: Principal, query: SpanQuery) -> list[Trace]:
+    viewer = viewer_of(request)
+    searched: dict[str, Any] = {"service": query.service, "operation": query.operation}
+    searched["tags"] = [f"{key}={value}" for key, value in sorted(query.tags.items())]
+    await viewer.record_access(request, "flows_listed", searched=searched)
+    return await TraceFinder(viewer, principal).search(query, _now_ns(viewer))
+
+
+async def _one(request: Request, principal: Principal, flow_id: str) -> Trace | None:
+    viewer = viewer_of(request)
+    trace = await TraceFinder(viewer, principal).one(flow_id)
+    if trace is None:
+        await viewer.missed(request, "flow_read", flow_id)
+        return None
+    await viewer.record_access(request, "flow_read", user_id=trace.flow.user_id, target=flow_id)
+    return trace
+
+
+async def _by_ids(request: Request, principal: Principal, ids: list[str]) -> Response:
+    """The traces that there are, and an error for each that is not."""
+    traces: list[Trace] = []
+    errors: list[dict[str, Any]] = []
+    try:
+        for id in ids:
+            trace = await _one(request, principal, flow_id_of(id))
+            if trace is None:
+                errors.append({"msg": _NOT_FOUND, "traceID": id})
+            else:
+                traces.append(trace)
+    except BadTraceId as why:
+        return _refused_v1(400, str(why), request)
+    except Problem as why:
+        return _refused_v1(why.status_code, str(why.detail), request)
+    now_ns = _now_ns(viewer_of(request))
+    return await _answered_v1(request, lambda: [_v1(trace, now_ns) for trace in traces], errors or None)
+
+
+def _v1(trace: Trace, now_ns: int) -> dict[str, Any]:
+    return trace_v1(trace.flow.flow_id, trace.entries, trace.processes, now_ns)
+
+
+def _now_ns(viewer: Viewer) -> int:
+    return int(viewer.clock() * 1e9)
+
+
+async def _answered_v1(request: Request, data: Callable[[], list[Any]], errors: Any = None) -> Response:
+    """Written in a thread: traces can be large."""
+    return await asyncio.to_thread(lambda: _envelope(request, data(), errors))
+
+
+def _refused_v1(status: int, message: str, request: Request) -> Response:
+    return _envelope(request, None, [{"code": status, "msg": message}], status)
+
+
+def _envelope(request: Request, data: Any, errors: Any, status: int = 200) -> Response:
+    body = {"data": data, "total": 0, "limit": 0, "offset": 0, "errors": errors}
+    return _json(body, status, pretty=request.query_params.get("prettyPrint") == "true")
+
+
+async def _answered_v3(traces: list[Trace]) -> Response:
+    if not traces:
+        return _refused_v3(404, _NONE_FOUND)
+
+    def written() -> Response:
+        groups = [group for trace in traces for group in trace_json(trace.flow.flow_id, trace.entries, trace.processes)]
+        return _json({"result": {"resourceSpans": groups}})
+
+    return await asyncio.to_thread(written)
+
+
+def _refused_v3(status: int, message: str) -> Response:
+    return _json({"error": {"httpCode": status, "message": message}}, status)
+
+
+def _json(body: Any, status: int = 200, *, pretty: bool = False) -> Response:
+    option = orjson.OPT_INDENT_2 if pretty else 0
+    return Response(orjson.dumps(body, option=option), status, _NO_STORE, "application/json")

@@ -1,0 +1,58 @@
+"""Spans from other programs, by OTLP/HTTP."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request
+from google.rpc.status_pb2 import Status
+from starlette.responses import Response
+
+from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.http.problems import Problem, ingest_unavailable, no_such_address
+from spanflow.viewer_api.otlp.messages import PROTOBUF
+from spanflow.viewer_api.otlp.receiver import MAX_SENT, Receiver, content_type_of
+from spanflow.viewer_api.viewer import Needs, viewer_of
+
+router = APIRouter(tags=["otlp"])
+MayIngest = Annotated[Principal, Depends(Needs(Right.INGEST, max_body=MAX_SENT))]
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    },
+    "responses": {
+        "415": {"description": "The body is of another type, or packed in a way that is not known here."},
+    },
+}
+#: gRPC's numbers for what went wrong, which OTLP's answers carry beside the HTTP status.
+_INVALID_ARGUMENT: Final = 3
+_RESOURCE_EXHAUSTED: Final = 8
+_UNAVAILABLE: Final = 14
+_CODES: Final = {413: _RESOURCE_EXHAUSTED, 429: _RESOURCE_EXHAUSTED, 503: _UNAVAILABLE}
+
+
+@router.post("/v1/traces", openapi_extra=_BODY)
+async def traces(request: Request, principal: MayIngest) -> Response:
+    """Take in spans: an OTLP `ExportTraceServiceRequest` as protobuf or JSON, plain or packed by gzip or deflate.
+
+    Accepted spans are stored as a gateway's own are: redacted, mapped to checkpoints, merged by span id. Spans without
+    a valid id are told in `partialSuccess`. When there is no room, nothing of the request is accepted, and
+    `Retry-After` says when to send it again; 413 is for ever.
+    """
+    try:
+        body, content_type = await _receiver(request).traces(request)
+    except Problem as why:
+        if content_type_of(request) != PROTOBUF:
+            raise
+        status = Status(code=_CODES.get(why.status_code, _INVALID_ARGUMENT), message=str(why.detail))
+        return Response(status.SerializeToString(), why.status_code, why.headers, PROTOBUF)
+    return Response(body, 200, media_type=content_type)
+
+
+def _receiver(request: Request) -> Receiver:
+    receiver = viewer_of(request).receiver
+    if receiver is None:
+        raise ingest_unavailable() if viewer_of(request).settings.viewer_otlp else no_such_address()
+    return receiver
