@@ -133,7 +133,7 @@ def create_app(
     app.add_middleware(LegacyPrefix)
     app.add_middleware(RootPathMiddleware, path=root_path_of(settings))
     app.add_middleware(Compression)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, frame_ancestors=settings.viewer_frame_ancestors)
     app.add_middleware(AccessLogMiddleware, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))
     return app
 

@@ -21,6 +21,15 @@ def mapping(*meanings: str) -> Parser:
     return parse
 
 
+def origins(raw: str) -> tuple[str, ...]:
+    """Origins as they stand in a Content-Security-Policy: a scheme, a host and perhaps a port, or `self`."""
+    found = names(raw)
+    for origin in found:
+        if origin != "self" and not re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?", origin):
+            raise ValueError(f"{origin!r} is no origin; write https://portal.example.com, or self")
+    return found
+
+
 def folder(raw: str) -> str:
     """The path of a folder in an address, without a slash at its end."""
     path = raw.strip().rstrip("/")

@@ -14,7 +14,7 @@ from spanflow.span_processors.setting_parsers import (
     whole,
 )
 from spanflow.span_processors.setting_table import MIB, setting
-from spanflow.viewer_api.settings.parsers import folder, relation, user_columns
+from spanflow.viewer_api.settings.parsers import folder, origins, relation, user_columns
 from spanflow.viewer_api.settings.sign_in_settings import SignInSettings
 
 
@@ -32,6 +32,13 @@ class ViewerSettings(SignInSettings):
     )
     viewer_port: int = setting(
         "SPANFLOW_VIEWER_PORT", 8600, "Port the viewer listens on; 0 takes a free one.", parse=whole(0, 65535)
+    )
+    viewer_frame_ancestors: tuple[str, ...] = setting(
+        "SPANFLOW_VIEWER_FRAME_ANCESTORS",
+        (),
+        "Origins of pages that may show the dashboard in a frame, such as https://portal.example.com, or self; "
+        "comma-separated. They must be of the viewer's own site, or the browser keeps the session from the frame.",
+        parse=origins,
     )
     viewer_read_dsn: str = setting(
         "SPANFLOW_VIEWER_READ_DSN",

@@ -8,6 +8,7 @@ import { Button, IconButton } from "../ui/Button";
 import { Empty, Loading } from "../ui/Notice";
 import { Menu } from "../ui/Overlay";
 import { Toasts } from "../ui/Toasts";
+import { EMBEDDED } from "./embed";
 import { CommandPalette } from "./CommandPalette";
 import { menuOf, pageOf, routeTo } from "./pages";
 import { useSignedIn } from "./session";
@@ -46,7 +47,7 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
   const View = shown?.view;
   const current = route.page === "flow" ? "flows" : route.page;
   return (
-    <div className={styles["shell"]}>
+    <div className={styles["shell"]} data-embedded={EMBEDDED}>
       <a
         className="skip"
         href="#main"
@@ -58,7 +59,7 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
       >
         Skip to the content
       </a>
-      <header className={styles["bar"]}>
+      {!EMBEDDED && <header className={styles["bar"]}>
         <span className={styles["toggle"]}>
           <IconButton icon={MenuIcon} label="Menu" aria-expanded={menu} onPress={() => setMenu(!menu)} />
         </span>
@@ -79,8 +80,8 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
           </span>
           <IconButton icon={LogOut} label="Sign out" testId="sign-out" onPress={onLeave} />
         </span>
-      </header>
-      <nav className={styles["menu"]} aria-label="Pages" data-open={menu}>
+      </header>}
+      {!EMBEDDED && <nav className={styles["menu"]} aria-label="Pages" data-open={menu}>
         {pages.map((page) => {
           const Icon = page.icon;
           return (
@@ -90,7 +91,7 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
             </Link>
           );
         })}
-      </nav>
+      </nav>}
       <main id="main" tabIndex={-1} className={styles["main"]} key={route.page}>
         {View === undefined ? (
           <Empty title="There is no such page">

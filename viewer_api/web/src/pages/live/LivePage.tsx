@@ -1,6 +1,7 @@
 import { Rows2, Rows4 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useSignedIn } from "../../app/session";
+import { EMBEDDED } from "../../app/embed";
 import { mayWatch, onlyThemselves } from "../../api/session";
 import { nameOf, type WatchedUser } from "../../api/monitoring";
 import { useWatched } from "../../hooks/useWatched";
@@ -30,7 +31,6 @@ export default function LivePage() {
   const [chosen, choose] = useState<Chosen | null>(null);
   const shown = own === null ? several(route.query, "user") : [own];
   const compact = one(route.query, "density") === "compact";
-  const embedded = one(route.query, "embed") !== null;
   const unnamed = own === null && shown.length === 0 && one(route.query, "none") === null;
   const panels = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -46,7 +46,7 @@ export default function LivePage() {
     change({ user: [...others.slice(0, place), userId, ...others.slice(place)] }, "replace");
   };
   const offered = useOffered(users, shown);
-  const alone = !watches || embedded;
+  const alone = !watches || EMBEDDED;
   return (
     <div className={styles["page"]} data-alone={alone} data-details={chosen !== null}>
       {!alone && (
@@ -87,7 +87,7 @@ export default function LivePage() {
               userId={userId}
               watched={users?.find((other) => other.userId === userId)}
               compact={compact}
-              onClose={own === null && !embedded ? () => toggle(userId) : null}
+              onClose={own === null && !EMBEDDED ? () => toggle(userId) : null}
               onMove={shown.length > 1 ? (by) => moveTo(userId, index + by) : null}
               onDrop={(dropped) => moveTo(dropped, index)}
               onChanged={refresh}
