@@ -205,7 +205,10 @@ class Pipeline:
             if runner is not None:
                 sinks[runner.sink.name] = runner.counts()
         archive = self._archive_state() if self._archive_state is not None else None
-        return PipelineCounts(self._intake.counts(), sinks, len(self._encoder), self._encoder.open_bytes, archive)
+        encoder = self._encoder
+        return PipelineCounts(
+            self._intake.counts(), sinks, len(encoder), encoder.open_bytes, archive, encoder.shortened_texts
+        )
 
     def prepare(self) -> None:
         """Start the threads and let them connect before the first span comes: the application is about to serve.

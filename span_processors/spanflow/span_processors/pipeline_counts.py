@@ -17,6 +17,7 @@ class PipelineCounts:
     open_bytes: int = 0
     #: None where flows are not archived.
     archive: ArchiveState | None = None
+    shortened_texts: int = 0
 
     @property
     def spool_bytes(self) -> int:

@@ -148,6 +148,13 @@ METRICS: Final = (
         _one(lambda counts: counts.open_bytes),
     ),
     SelfMetric(
+        "spanflow.redaction.shortened",
+        "counter",
+        "{text}",
+        "Texts shortened because their flow had used up `SPANFLOW_MAX_FLOW_TEXT`.",
+        _one(lambda counts: counts.shortened_texts),
+    ),
+    SelfMetric(
         "spanflow.spool.size",
         "up-down counter",
         "By",

@@ -82,6 +82,13 @@ class Settings(SharedSettings):
         "Longer texts are shortened to this many characters before they are stored anywhere.",
         parse=whole(64, 1_000_000),
     )
+    max_flow_text: int = setting(
+        "SPANFLOW_MAX_FLOW_TEXT",
+        4_000_000,
+        "Characters of one flow that are searched for secrets. When they are used up, its further texts are shortened "
+        "to 256 characters, which spanflow.redaction.shortened counts.",
+        parse=whole(10_000, 1_000_000_000),
+    )
 
     # -- who a request belongs to, and where its flow begins -----------------------------------------------------------
     trusted_peers: tuple[str, ...] = setting(

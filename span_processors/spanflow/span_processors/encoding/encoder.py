@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from spanflow.span_processors import flow_part, names
+from spanflow.span_processors import flow_part
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.encoding.clean_attributes import says_who
 from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
@@ -27,6 +27,7 @@ from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redaction.text_budget import TextBudget
 from spanflow.span_processors.redis.mirror import (
     END,
     START,
@@ -39,7 +40,6 @@ from spanflow.span_processors.redis.mirror import (
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
-from spanflow.span_processors.tree.identity_aliases import ALIASES, alias_values, identity_by_alias, joined_aliases
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Encoder:
         self._process = process
         self._watched = watched
         self._metadata = Metadata.from_settings(settings)
-        self._redactor = redactor
+        self._redactor = redactor = redactor.for_flows()
         self._spans = SpanEncoder(process, redactor, classifier)
         self._event_type = self._spans.event_type
         self._max_spans = settings.max_flow_spans
@@ -86,7 +86,8 @@ class Encoder:
 
     def after_fork(self) -> None:
         self._spans.after_fork()
-        self._known = KnownIdentities()
+        self._redactor.over_budget = 0
+        self._learn = KnownIdentities().learn
         self._flows: dict[int, OpenFlow] = {}
         self._memory = FlowMemory(self.REMEMBERED_FLOWS)
         self._completion = Completion(CompletionLimits.from_settings(self._settings))
@@ -109,6 +110,11 @@ class Encoder:
     def open_bytes(self) -> int:
         return self._bytes
 
+    @property
+    def shortened_texts(self) -> int:
+        """Texts that were shortened because their flow had used up what is searched of one."""
+        return self._redactor.over_budget
+
     # -- what comes from the requests ----------------------------------------------------------------------------------
 
     def started(
@@ -130,6 +136,7 @@ class Encoder:
             flow.root = span_id
             flow.joined = parent is not None
             more = said_beside(flow, attributes)
+        self._redactor.budget = flow.budget
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
         flow.use_scope(shape.scope)
         if hidden:
@@ -165,6 +172,7 @@ class Encoder:
         trace_id, span_id, *_ = context
         flow = self._flows.get(trace_id) or self._open(trace_id, now)
         flow.touched_at = now
+        self._redactor.budget = flow.budget
         opened = flow.open.pop(span_id, None)
         if opened is None:
             data, whole, rings, hidden = self._ended_without_start(flow, span, attributes)
@@ -242,6 +250,7 @@ class Encoder:
         more = said_beside(flow, before) if context[1] == flow.root else _NOTHING
         if more and not more.keys().isdisjoint(attributes):
             return False
+        self._redactor.budget = flow.budget
         once = self._spans.once(flow.id_bytes, span, attributes, event_type, name, before, more)
         if once is None:
             return False
@@ -292,6 +301,7 @@ class Encoder:
             ),
             _NOTHING,
         )
+        self._redactor.budget = flow.budget
         said, hidden = self._redactor.recorded(activity.data)
         flow.redacted += hidden
         data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
@@ -354,7 +364,7 @@ class Encoder:
 
     def _open(self, trace_id: int, now: float) -> OpenFlow:
         stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
-        flow = self._flows[trace_id] = OpenFlow(trace_id, stream, now)
+        flow = self._flows[trace_id] = OpenFlow(trace_id, stream, TextBudget(self._settings.max_flow_text), now)
         known = self._memory.recall(flow)
         if known is not NOBODY:
             self._learn(flow, known, _NOTHING)
@@ -366,38 +376,6 @@ class Encoder:
         flow.touched_at = now
         self._news[trace_id] = flow
         return flow
-
-    def _learn(self, flow: OpenFlow, identity: Identity, attributes: Mapping[str, Any]) -> None:
-        """Identity from the context or a call, and from attributes that some other library has set."""
-        if attributes and not ALIASES.isdisjoint(attributes):
-            self._learn_aliases(flow, attributes)
-        said = (
-            attributes.get(names.ATTR_USER_ID),
-            attributes.get(names.ATTR_FLOW_SESSION_ID),
-            attributes.get(names.ATTR_CONVERSATION_ID),
-        )
-        if identity is flow.last_identity and (said == flow.last_said or said == _SILENT):
-            return
-        known = flow.stated
-        if said != flow.last_said and said != _SILENT:
-            flow.last_said = said
-            known = known.merged(self._known.said_in(attributes))
-        if identity is not NOBODY:
-            flow.last_identity = identity
-            # A context is as old as the connection that it came with; what was told of this very flow is newer.
-            known = known.merged(identity).merged(flow.told)
-        flow.stated = known
-        self._identified(flow)
-
-    def _learn_aliases(self, flow: OpenFlow, attributes: Mapping[str, Any]) -> None:
-        aliases = joined_aliases(flow.aliases, alias_values(attributes))
-        if aliases != flow.aliases:
-            flow.aliases = aliases
-            self._identified(flow)
-
-    def _identified(self, flow: OpenFlow) -> None:
-        flow.identity = identity_by_alias(flow.aliases).merged(flow.stated)
-        flow.stream.users = self._known.users_of(flow.identity)
 
     def _hold(self, flow: OpenFlow, opened: OpenSpan) -> None:
         """A span that has started is remembered until it ends."""
@@ -445,6 +423,7 @@ class Encoder:
     ) -> None:
         opened.now_name, opened.now_attributes = name, attributes
         more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
+        self._redactor.budget = flow.budget
         opened.last_update = self._spans.update(flow.id_bytes, name, attributes, opened, more, now_ns)
         self.events.append(StreamEntry(flow.stream, UPDATE, span_id, opened.last_update))
         self._written(flow)

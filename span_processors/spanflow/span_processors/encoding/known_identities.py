@@ -1,14 +1,17 @@
-"""Identities that were seen before: a gateway serves the same people all day, and each flow says anew whose it is."""
+"""Whose each flow is. A gateway serves the same people all day, so identities that were seen before are remembered."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from spanflow.span_processors import names
-from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.encoding.open_flows import OpenFlow
+from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import id_or_none
 from spanflow.span_processors.tree.flow_identity import said_in
+from spanflow.span_processors.tree.identity_aliases import ALIASES, alias_values, identity_by_alias, joined_aliases
 
 _REMEMBERED: Final = 4096
+_SILENT: Final = (None, None, None)
 
 #: The user, session and conversation under which a flow is found.
 Users: TypeAlias = tuple[str | None, str | None, str | None]
@@ -20,6 +23,38 @@ class KnownIdentities:
     def __init__(self) -> None:
         self._said: dict[tuple[Any, ...], Identity] = {}
         self._users: dict[tuple[Any, ...], Users] = {}
+
+    def learn(self, flow: OpenFlow, identity: Identity, attributes: Mapping[str, Any]) -> None:
+        """Identity from the context or a call, and from attributes that some other library has set."""
+        if attributes and not ALIASES.isdisjoint(attributes):
+            self._learn_aliases(flow, attributes)
+        said = (
+            attributes.get(names.ATTR_USER_ID),
+            attributes.get(names.ATTR_FLOW_SESSION_ID),
+            attributes.get(names.ATTR_CONVERSATION_ID),
+        )
+        if identity is flow.last_identity and (said == flow.last_said or said == _SILENT):
+            return
+        known = flow.stated
+        if said != flow.last_said and said != _SILENT:
+            flow.last_said = said
+            known = known.merged(self.said_in(attributes))
+        if identity is not NOBODY:
+            flow.last_identity = identity
+            # A context is as old as the connection that it came with; what was told of this very flow is newer.
+            known = known.merged(identity).merged(flow.told)
+        flow.stated = known
+        self._identified(flow)
+
+    def _learn_aliases(self, flow: OpenFlow, attributes: Mapping[str, Any]) -> None:
+        aliases = joined_aliases(flow.aliases, alias_values(attributes))
+        if aliases != flow.aliases:
+            flow.aliases = aliases
+            self._identified(flow)
+
+    def _identified(self, flow: OpenFlow) -> None:
+        flow.identity = identity_by_alias(flow.aliases).merged(flow.stated)
+        flow.stream.users = self.users_of(flow.identity)
 
     def said_in(self, attributes: Mapping[str, Any]) -> Identity:
         """What a span's attributes say about its flow's owner."""

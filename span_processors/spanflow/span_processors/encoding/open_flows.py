@@ -10,6 +10,7 @@ from spanflow.span_processors.encoding.shapes import Shape
 from spanflow.span_processors.encoding.span_events import identity_beyond
 from spanflow.span_processors.flow_part import ACTIVITIES, FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.redaction.text_budget import TextBudget
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.tree.identity_aliases import NO_ALIASES, AliasValues
 from spanflow.span_processors.tree.legacy_view import CheckpointAncestry
@@ -77,6 +78,7 @@ class OpenFlow:
     __slots__ = (
         "activities",
         "aliases",
+        "budget",
         "bytes",
         "cut_bytes",
         "cut_spans",
@@ -109,11 +111,12 @@ class OpenFlow:
         "written",
     )
 
-    def __init__(self, trace_id: int, stream: StreamState, now: float) -> None:
+    def __init__(self, trace_id: int, stream: StreamState, budget: TextBudget, now: float) -> None:
         self.trace_id = trace_id
         self.flow_id = stream.flow_id
         self.id_bytes = stream.flow_id.encode()
         self.stream = stream
+        self.budget = budget
         self.identity: Identity = NOBODY
         #: What of it the gateway itself said, and what other instrumentations said in attributes of their own.
         self.stated: Identity = NOBODY
@@ -235,6 +238,7 @@ class Remembered:
     joined: bool = False
     #: The roots that had not ended.
     open_roots: frozenset[int] = _NO_ROOTS
+    budget: TextBudget | None = None
 
 
 _UNKNOWN: Final = Remembered()
@@ -251,7 +255,9 @@ class FlowMemory:
         open_roots = flow.parked_roots
         if flow.open_roots:
             open_roots |= {span.span_id for span in flow.open.values() if span.is_root}
-        self._flows[flow.trace_id] = Remembered(flow.identity, flow.root, flow.root_ended, flow.joined, open_roots)
+        self._flows[flow.trace_id] = Remembered(
+            flow.identity, flow.root, flow.root_ended, flow.joined, open_roots, flow.budget
+        )
         self._flows.move_to_end(flow.trace_id)
         if len(self._flows) > self._capacity:
             self._flows.popitem(last=False)
@@ -261,6 +267,8 @@ class FlowMemory:
         known = self._flows.get(flow.trace_id, _UNKNOWN)
         flow.root, flow.root_ended, flow.joined = known.root, known.root_ended, known.joined
         flow.parked_roots = known.open_roots
+        if known.budget is not None:
+            flow.budget = known.budget
         return known.identity
 
 

@@ -5,6 +5,7 @@ and does its *value* look like a secret. Answers are remembered by key and by va
 few hundred keys and values all day.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from spanflow.span_processors.redaction.assignments import HIDDEN
 from spanflow.span_processors.redaction.embedded_json import replace_json
 from spanflow.span_processors.redaction.secret_names import secrecy
 from spanflow.span_processors.redaction.secret_patterns import EMAIL, hide_secrets, lower, may_name_secrets
+from spanflow.span_processors.redaction.text_budget import TextBudget
 from spanflow.span_processors.redaction.value_cleaner import SHORT, ContentPolicy, ValueCleaner, Verdict
 from spanflow.span_processors.settings import Settings
 
@@ -87,6 +89,13 @@ class Redactor:
         self._nested_verdicts: dict[str, Verdict] = {}
         #: Short texts that hold no secret.
         self._unchanged: set[str] = set()
+        #: What may be searched for the flow that is being recorded, and how many texts were shortened because of it.
+        self.budget: TextBudget | None = None
+        self.over_budget = 0
+
+    def for_flows(self) -> "Redactor":
+        """The same for one thread that sets `budget` for each flow; what is remembered is shared."""
+        return copy.copy(self)
 
     def attributes(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
         """The attributes without secrets, and how many were hidden. The same object when nothing had to change."""
@@ -180,11 +189,17 @@ class Redactor:
         return (attributes if changed is None else changed), (0 if cleaner is None else cleaner.hidden)
 
     def _search(self, value: str, limit: int) -> tuple[str, int]:
+        marked = "more characters]" in value[-32:]
+        if (budget := self.budget) is not None and len(value) > SHORT:
+            if min(len(value), limit) > budget.left:
+                limit, marked = SHORT, False
+                self.over_budget += 1
+            budget.left -= min(len(value), limit)
         clean, hidden = self._without_secrets(value if len(value) <= limit else value[: limit + _OVERLAP])
         if self._policy.hide_emails and "@" in clean:
             clean, emails = EMAIL.subn(REDACTED, clean)
             hidden += emails
-        if len(value) > limit and "more characters]" not in value[-32:]:
+        if len(value) > limit and not marked:
             clean = clean[:limit] + _CUT_MARK.format(len(value) - limit)
         return clean, hidden
 
