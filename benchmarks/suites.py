@@ -74,6 +74,10 @@ def fanout(servers: Servers, effort: Effort) -> Measured:
     return {"fanout": run_job("benchmarks.live_fanout", asdict(servers))}
 
 
+def trees(servers: Servers, effort: Effort) -> Measured:
+    return {"trees": run_job("benchmarks.large_trees", asdict(servers), timeout=300)}
+
+
 def budget(servers: Servers, effort: Effort) -> Measured:
     return {"budget": run("benchmarks.event_budget", "3")}
 
@@ -87,11 +91,12 @@ SUITES: Final[dict[str, Callable[[Servers, Effort], Measured]]] = {
     "history": history,
     "live": live,
     "fanout": fanout,
+    "trees": trees,
     "budget": budget,
 }
 
 #: What takes long and is steady is not measured in every round.
-FIRST_ROUNDS_ONLY: Final = {"history": 3, "live": 3, "fanout": 3}
+FIRST_ROUNDS_ONLY: Final = {"history": 3, "live": 3, "fanout": 3, "trees": 1}
 
 Results = dict[str, dict[str, list[dict[str, Any]]]]
 

@@ -156,6 +156,27 @@ def _fanout(results: Rounds) -> str:
     return table(["500 clients of one user", "events/s", "of the floor"], rows) + f"\n\n{cpu}"
 
 
+def _trees(results: Rounds) -> str:
+    rounds = results["trees"]
+    rows = [
+        [name, median_of(rounds, f"alone_{key}"), median_of(rounds, f"beside_{key}")]
+        for name, key in (
+            ("a tree of 900 spans, p50 ms", "small_p50_ms"),
+            ("a tree of 900 spans, p95 ms", "small_p95_ms"),
+            ("health, p50 ms", "health_p50_ms"),
+            ("health, p95 ms", "health_p95_ms"),
+        )
+    ]
+    facts = (
+        ("one tree of 20,000 spans", "one_s", "s"),
+        ("the first, which starts the worker", "first_s", "s"),
+        ("the last of six at once", "six_last_s", "s"),
+        ("viewer and worker at most", "memory_most_mb", "MB"),
+    )
+    more = ", ".join(f"{name}: {median_of(rounds, key):,.1f} {unit}" for name, key, unit in facts)
+    return table(["six large trees", "without them", "meanwhile"], rows) + f"\n\n{more}"
+
+
 def _budget(results: Rounds) -> str:
     """The least of all rounds: what the work takes when nothing gets in its way."""
     rounds = results["budget"]
@@ -174,5 +195,6 @@ _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
     "history": _history,
     "live": _live,
     "fanout": _fanout,
+    "trees": _trees,
     "budget": _budget,
 }

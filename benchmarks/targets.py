@@ -65,6 +65,13 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         found.at_least("T11 backlog of 500 watchers / floor", median_of(rounds, "backlog_of_floor"), 10.0)
         found.at_least("T11 one by one, CPU, floor / viewer", median_of(rounds, "single_of_floor"), 0.6)
         found.at_least("T11 beside clients that do not read", median_of(rounds, "beside_slow_of_backlog"), 0.6)
+    if trees := results.get("trees"):
+        rounds = trees["trees"]
+        found.at_most("T13 one tree of 20,000 spans, s", median_of(rounds, "one_s"), 2.0)
+        for name, key in (("a small tree", "small_p50_ms"), ("health", "health_p50_ms")):
+            ratio = ratio_within(rounds, f"beside_{key}", f"alone_{key}")
+            found.at_most(f"T13 {name} beside six of them, p50 / alone", ratio, 2.0)
+        found.at_most("T13 viewer and worker, MB", median_of(rounds, "memory_most_mb"), 400)
     return found.rows
 
 

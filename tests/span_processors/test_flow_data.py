@@ -61,6 +61,12 @@ def test_merged_documents_hold_what_the_events_say(one: list[Event], other: list
     assert exact(merged["events"]) == exact(straight["events"])
 
 
+@given(st.lists(events(), max_size=8))
+def test_stored_entries_are_what_reading_the_document_gives(seen: list[Event]) -> None:
+    document = orjson.loads(exact(flow_data.build("f", FlowReducer(seen).entries())))
+    assert exact(flow_data.entries_in(document)) == exact(flow_data.read(document).entries())
+
+
 START = cast(Event, {"v": 1, "phase": "start", "flow_id": "f", "node_id": "a", "parent_id": None, "start_ns": "5"})
 END = cast(
     Event, {"v": 1, "phase": "end", "flow_id": "f", "node_id": "a", "end_ns": "9", "attributes": {"user.id": "7"}}

@@ -61,6 +61,7 @@ def test_the_list_pages_by_keys_and_filters(viewer: RunningViewer, store: Store)
             "completed_at": "2026-01-05T12:00:00.021000Z",
             "duration_ms": 1.0,
             "span_count": 1,
+            "cut_spans": 0,
             "checkpoint_count": 0,
             "error_count": 1,
             "tokens_input": 0,

@@ -1,17 +1,22 @@
 """One flow as a tree and as a flat list of its spans."""
 
+import asyncio
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import asyncpg
 import pytest
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.tree.tree import Outlook
-from spanflow.viewer_api.flows.documents import Flow
-from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
-from spanflow.viewer_api.routes import flow_tree_routes
+from spanflow.viewer_api.flows.documents import Flow, PackedFlow, from_row
+from spanflow.viewer_api.flows.flow_tree import tree_of
+from spanflow.viewer_api.http.worker_process import WorkerProcess
 from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.poll import eventually
 from tests.support.query import script
 from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import MakeFlow, Store, of
@@ -55,6 +60,7 @@ def test_a_tree_says_where_the_time_went_and_what_went_wrong(viewer: RunningView
             "completed_at": "2026-01-05T12:00:00.100000Z",
             "duration_ms": 100.0,
             "span_count": 5,
+            "cut_spans": 0,
             "checkpoint_count": 3,
             "error_count": 1,
             "tokens_input": 100,
@@ -67,7 +73,6 @@ def test_a_tree_says_where_the_time_went_and_what_went_wrong(viewer: RunningView
             "denied_gate": None,
             "denied_reason": None,
             "error_message": None,
-            "cut_spans": 0,
             "denied_count": 0,
             "states": {"ended": 5},
             "depth": 4,
@@ -181,21 +186,23 @@ def test_large_trees_are_made_one_at_a_time_and_once_for_all_who_wait(
 ) -> None:
     for flow in (1, 2):
         store(part(flow, [span(1), *(span(number, 1) for number in range(2, 3001))], **of("s-1")))
+    worker: WorkerProcess = viewer.app.state.viewer.worker
+    run = worker.run
     made: list[str] = []
     at_once: list[int] = []
     making = 0
 
-    def counted(flow: Flow, outlook: Outlook, *more: Any) -> FlowTree:
+    async def counted(function: Any, packed: PackedFlow, *more: Any) -> bytes:
         nonlocal making
         making += 1
         at_once.append(making)
-        made.append(flow.flow_id)
+        made.append(packed.flow.flow_id)
         try:
-            return tree_of(flow, outlook, *more)
+            return await run(function, packed, *more)
         finally:
             making -= 1
 
-    monkeypatch.setattr(flow_tree_routes, "tree_of", counted)
+    monkeypatch.setattr(worker, "run", counted)
     paths = [f"/api/v1/flows/{1:032x}/tree"] * 6 + [f"/api/v1/flows/{2:032x}/tree"]
     with ThreadPoolExecutor(len(paths)) as pool:
         answers = list(pool.map(viewer.http.get, paths))
@@ -206,3 +213,54 @@ def test_large_trees_are_made_one_at_a_time_and_once_for_all_who_wait(
     before = len(made)
     assert viewer.get(paths[0])["span_count"] == 3000
     assert len(made) == before + 1, "nothing is kept when nobody waits"
+    assert worker.started == 1, "one process makes them all"
+
+
+def test_a_large_tree_is_the_one_that_a_thread_would_make(viewer: RunningViewer, store: Store) -> None:
+    """Whether it is large decides where it is made, and nothing else."""
+    calls = [span(number, number // 2, name=f"step {number}") for number in range(2, 1101)]
+    store(part(1, [span(1), *calls], **of("s1")))
+    worker: WorkerProcess = viewer.app.state.viewer.worker
+    flow = asyncio.run(_stored(viewer))
+    for form in ("tree", "flat"):
+        shown = viewer.http.get(f"/api/v1/flows/{FLOW}/{form}").content
+        assert shown == tree_of(flow, Outlook(alive=frozenset())).json("nested" if form == "tree" else "flat")
+    assert worker.started == 1
+
+
+async def _stored(viewer: RunningViewer) -> Flow:
+    connection = await asyncpg.connect(viewer.settings.postgres_dsn)
+    try:
+        row = await connection.fetchrow("SELECT * FROM omni2.interaction_flows")
+    finally:
+        await connection.close()
+    assert row is not None
+    return from_row(row)
+
+
+def test_a_large_flow_that_is_not_stored_yet_is_made_in_the_worker_as_well(
+    viewer: RunningViewer, make_flow: MakeFlow
+) -> None:
+    running = make_flow("7")
+    running.start("root", None)
+    for number in range(600):
+        running.step(f"step{number}", "root", "tool_call", tool="list")
+    tree = viewer.get(f"/api/v1/flows/{running.flow_id}/tree")
+    assert (tree["span_count"], tree["open"]) == (601, True)
+    assert viewer.app.state.viewer.worker.started == 1
+
+
+def test_a_worker_that_dies_costs_one_answer(viewer: RunningViewer, store: Store) -> None:
+    store(part(1, [span(1), *(span(number, 1) for number in range(2, 1101))], **of("s1")))
+    worker: WorkerProcess = viewer.app.state.viewer.worker
+    path = f"/api/v1/flows/{FLOW}/tree"
+    assert viewer.get(path)["span_count"] == 1100
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGSTOP)  # so that it is in the middle of the next one when it dies
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(viewer.http.get, path)
+        eventually(lambda: worker.busy)
+        os.kill(worker.pid, signal.SIGKILL)
+        assert (answer.result().status_code, answer.result().json()["code"]) == (503, "tree_not_made")
+    assert viewer.get(path)["span_count"] == 1100
+    assert worker.started == 2

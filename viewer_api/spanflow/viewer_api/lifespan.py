@@ -132,6 +132,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             receiver=receiver,
             clock=clock,
         )
+        stack.callback(viewer.worker.close)
         await stack.enter_async_context(running("watched users", watching.run, book))
         await stack.enter_async_context(running("live", hub.run, book))
         await stack.enter_async_context(running("usual times", usual.run, book))

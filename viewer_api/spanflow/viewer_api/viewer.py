@@ -26,6 +26,7 @@ from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.erasure.erasure import Eraser
 from spanflow.viewer_api.http.one_at_a_time import OneAtATime
 from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_id, not_signed_in
+from spanflow.viewer_api.http.worker_process import WorkerProcess
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.usual_times import UsualTimes
 from spanflow.viewer_api.monitoring.watching import Watching
@@ -79,8 +80,9 @@ class Viewer:
     #: None when spans are not taken in.
     receiver: Receiver | None = None
     clock: Clock = time.time
-    #: The place for the one large tree that is made at a time.
+    #: The place for the one large tree that is made at a time, and the process that makes it.
     large_trees: OneAtATime = field(default_factory=OneAtATime)
+    worker: WorkerProcess = field(default_factory=WorkerProcess)
 
     async def record_access(
         self,

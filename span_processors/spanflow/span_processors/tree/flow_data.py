@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final, TypedDict, cast
 
 from spanflow.span_processors.event.canonical import canonical
-from spanflow.span_processors.event.event import Event, EventError
+from spanflow.span_processors.event.event import Event, EventError, checked
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.ids import MAX_ID_LENGTH, id_or_none, shown_id
 from spanflow.span_processors.tree.flow_identity import identity_of_flow, made_identity
@@ -99,6 +99,23 @@ def read(document: object) -> FlowReducer:
         except EventError:
             continue
     return reducer
+
+
+def entries_in(document: object) -> list[Event]:
+    """One merged entry per span, in start order: what `read` gives. Documents that Spanflow has stored hold just that
+    and need not be taken apart."""
+    events = events_in(document)
+    seen: set[str] = set()
+    if not isinstance(document, Mapping) or "processes" not in document:
+        return read(document).entries()
+    try:
+        for event in events:
+            if checked(event) is not event or event["node_id"] in seen or not _NOT_STORED.isdisjoint(event):
+                return read(document).entries()
+            seen.add(event["node_id"])
+    except EventError:
+        return read(document).entries()
+    return in_start_order(events)
 
 
 def events_in(document: object) -> list[Event]:

@@ -1,9 +1,9 @@
 """Flows as the API shows them: rows of Postgres and what is still only in Redis, put together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -18,7 +18,10 @@ from spanflow.span_processors.tree.legacy_view import flow_events
 from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import time_of
 from spanflow.viewer_api.flows.flow_status import LiveStatus, StoredStatus, still_runs
-from spanflow.viewer_api.store.database import Row
+
+if TYPE_CHECKING:
+    # A worker that makes trees does without the server's libraries.
+    from spanflow.viewer_api.store.database import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,9 @@ class Flow:
     document: Mapping[str, Any]
     #: As it is stored; None while nothing is, or when a model has no price.
     cost: float | None = None
-    #: As it is stored, of a flow that is over.
     #: Spans that are known to have been, and are not in the document.
     cut_spans: int = 0
+    #: As it is stored, of a flow that is over.
     outcome: str | None = None
     outcome_reason: str | None = None
     stored: StoredStatus | None = None
@@ -80,10 +83,37 @@ class Flow:
         }
 
 
-def from_row(row: Row) -> Flow:
-    document = orjson.loads(row["flow_data"] or "{}")
+@dataclass(frozen=True, slots=True)
+class PackedFlow:
+    """A flow whose document is still JSON: what is large is taken apart where nobody waits for the interpreter."""
+
+    flow: Flow
+    text: str | bytes
+
+    @classmethod
+    def of(cls, flow: Flow) -> "PackedFlow":
+        return cls(replace(flow, document=_EMPTY), orjson.dumps(flow.document))
+
+    @classmethod
+    def of_row(cls, row: "Row") -> "PackedFlow":
+        return cls(_from_row(row, _EMPTY), row["flow_data"] or "{}")
+
+    def unpacked(self) -> Flow:
+        return replace(self.flow, document=_document_in(self.text))
+
+
+def from_row(row: "Row") -> Flow:
+    return _from_row(row, _document_in(row["flow_data"] or "{}"))
+
+
+def _document_in(text: str | bytes) -> dict[str, Any]:
+    document = orjson.loads(text)
     if not isinstance(document, dict):
         document = {"events": document if isinstance(document, list) else []}
+    return document
+
+
+def _from_row(row: "Row", document: Mapping[str, Any]) -> Flow:
     return Flow(
         flow_id=row["flow_id"],
         session_id=row["session_id"],
@@ -173,6 +203,7 @@ def together(stored: Iterable[Flow], live: Iterable[Flow]) -> list[Flow]:
     return sorted(flows.values(), key=lambda flow: (flow.created_at or _NEVER, flow.flow_id))
 
 
+_EMPTY: Final[Mapping[str, Any]] = {}
 _TIMES = ("start_ns", "updated_ns", "end_ns")
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from spanflow.span_processors import names
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.permissions import Principal
-from spanflow.viewer_api.flows.documents import Flow, from_row, from_stream, runs_beside, together
+from spanflow.viewer_api.flows.documents import Flow, PackedFlow, from_row, from_stream, runs_beside, together
 from spanflow.viewer_api.flows.flow_status import StoredStatus
 from spanflow.viewer_api.flows.running_flows import RunningFlow, belongs, summed_up
 from spanflow.viewer_api.flows.withheld import Withheld
@@ -139,6 +139,17 @@ class FlowReader:
             indexes = [await self._redis.newest_open(_MAX_SEARCHED)]
         return list(dict.fromkeys(flow_id for index in indexes for flow_id in index))
 
+    async def settled(self, flow_id: str) -> PackedFlow | None:
+        """A flow that is stored for good, of which Redis has no news: nothing is read from there or taken apart."""
+        row = await self._store.one(flow_id, self._visible)
+        if row is None or not StoredStatus.of(row).complete:
+            return None
+        try:
+            running = await self._redis.open_among([flow_id])
+        except REDIS_ERRORS:
+            running = set()
+        return None if running or not self._sees(row["user_id"]) else PackedFlow.of_row(row)
+
     async def one(self, flow_id: str) -> Flow | None:
         live: Flow | None = None
         elsewhere = False
@@ -153,9 +164,7 @@ class FlowReader:
                 reducer = await self._redis.reduced(flow_id)
                 live = await asyncio.to_thread(from_stream, flow_id, reducer) if len(reducer) else None
                 if live is not None:
-                    processes = {event["process"] for event in flow_data.events_in(live.document) if "process" in event}
-                    told = await self._redis.told(flow_id, processes)
-                    live = replace(live, cut_spans=max(0, told - len(reducer)))
+                    (live,) = await self._with_cut_spans([live])
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
         # What is stored may not know yet whose it is, or not any more: with a live part, both together decide.
@@ -233,4 +242,23 @@ class FlowReader:
         flows = await asyncio.to_thread(
             lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]
         )
-        return [flow for flow in flows if self._sees(flow.user_id)]
+        flows = [flow for flow in flows if self._sees(flow.user_id)]
+        try:
+            return await self._with_cut_spans(flows)
+        except REDIS_ERRORS as why:
+            log.debug("Redis cannot be asked how long running flows are: %s", why)
+            return flows
+
+    async def _with_cut_spans(self, flows: Sequence[Flow]) -> list[Flow]:
+        """Flows that Redis has, with how many of their spans are gone from there."""
+        spans = {flow.flow_id: flow_data.events_in(flow.document) for flow in flows}
+        processes = {
+            flow_id: {event["process"] for event in events if "process" in event} for flow_id, events in spans.items()
+        }
+        told = await self._redis.told(processes)
+        return [
+            replace(flow, cut_spans=max(0, told[flow.flow_id] - len(spans[flow.flow_id])))
+            if flow.flow_id in told
+            else flow
+            for flow in flows
+        ]

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from spanflow.span_processors import names
-from spanflow.viewer_api.store.database import Row
+
+if TYPE_CHECKING:
+    # A worker that makes trees does without the server's libraries.
+    from spanflow.viewer_api.store.database import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class StoredStatus:
     spans: int
 
     @classmethod
-    def of(cls, row: Row) -> "StoredStatus":
+    def of(cls, row: "Row") -> "StoredStatus":
         return cls(bool(row["complete"]), row["outcome"], row["completed_at"], row["span_count"] or 0)
 
 

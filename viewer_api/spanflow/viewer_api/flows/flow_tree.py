@@ -3,10 +3,9 @@
 Nothing recurses: a depth of a thousand is normal, ten thousand spans are too.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.conventions import first_token_ms
@@ -14,15 +13,15 @@ from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.facts import NodeFacts, critical_path, facts_of
 from spanflow.span_processors.tree.flow_summary import summary_of
 from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls
-from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree, places_in, step_key
-from spanflow.viewer_api.flows.documents import Flow
+from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree, build_tree, places_in, step_key
+from spanflow.viewer_api.flows.documents import Flow, PackedFlow
 from spanflow.viewer_api.flows.summaries import shown_live
 from spanflow.viewer_api.http.responses import encode
 
 #: Which percentile of its kind a step is at that took so many nanoseconds; None where nobody knows.
 Percentile: TypeAlias = Callable[[str, int], float | None]
-#: Spans that are written before others get the interpreter: a millisecond.
-_STEP: Final = 100
+#: How the spans are written: each inside of its parent, or one after the other.
+Form = Literal["nested", "flat"]
 
 
 @dataclass(slots=True)
@@ -71,23 +70,19 @@ class FlowTree:
         }
         return shown
 
+    def json(self, form: Form) -> bytes:
+        return self.nested_json() if form == "nested" else self.flat_json()
+
     def flat_json(self) -> bytes:
         """Every span, parents before children, each with its depth."""
-        rows = b",".join(encode(self.row(node)) for node in self._walk())
+        rows = b",".join(encode(self.row(node)) for node in self.tree.walk())
         return encode(self.head)[:-1] + b',"spans":[' + rows + b"]}"
-
-    def _walk(self) -> Iterator[Node]:
-        """Every node; between some of them the event loop, which waits for the interpreter, gets it."""
-        for number, node in enumerate(self.tree.walk()):
-            if not number % _STEP:
-                time.sleep(0)
-            yield node
 
     def nested_json(self) -> bytes:
         """The roots, each span with its `children`."""
         parts: list[bytes] = [encode(self.head)[:-1], b',"roots":[']
         depth = 0
-        for index, node in enumerate(self._walk()):
+        for index, node in enumerate(self.tree.walk()):
             if index and node.depth <= depth - 1:
                 parts.append(b"]}" * (depth - node.depth) + b",")
             parts += (encode(self.row(node))[:-1], b',"children":[')
@@ -98,14 +93,13 @@ class FlowTree:
 
 def tree_of(flow: Flow, outlook: Outlook, percentile: Percentile | None = None) -> FlowTree:
     """`outlook` says what else is known of spans that are still open, `percentile` of those that have ended."""
-    reducer = flow_data.read(flow.document)
-    tree = reducer.tree(outlook)
+    entries = flow_data.entries_in(flow.document)
+    tree = build_tree(entries, outlook)
     facts = facts_of(tree, outlook.now_ns)
-    summary = summary_of(reducer.entries())
+    summary = summary_of(entries)
     head = {
         **shown_live(flow, summary),
         "cost": flow.cost,
-        "cut_spans": flow.cut_spans,
         "denied_count": summary.denied_count,
         "states": _states(tree),
         "depth": max((node.depth + 1 for node in tree.nodes.values()), default=0),
@@ -114,9 +108,14 @@ def tree_of(flow: Flow, outlook: Outlook, percentile: Percentile | None = None) 
     return FlowTree(flow, tree, facts, _sums(tree), head, percentile)
 
 
+def written_tree(packed: PackedFlow, outlook: Outlook, percentile: Percentile, form: Form) -> bytes:
+    """The whole answer, as a worker makes it."""
+    return tree_of(packed.unpacked(), outlook, percentile).json(form)
+
+
 def open_processes(flow: Flow) -> set[str]:
     """The processes that have something open in a flow."""
-    entries = flow_data.read(flow.document).entries()
+    entries = flow_data.entries_in(flow.document)
     return {entry["process"] for entry in entries if entry["phase"] != names.END and "process" in entry}
 
 

@@ -1,16 +1,19 @@
 """One line about a flow, with the same fields whether it is stored or still runs."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.flows.documents import Flow
-from spanflow.viewer_api.store.database import Row
+
+if TYPE_CHECKING:
+    # A worker that makes trees does without the server's libraries.
+    from spanflow.viewer_api.store.database import Row
 
 
-def stored_summary(row: Row) -> dict[str, Any]:
+def stored_summary(row: "Row") -> dict[str, Any]:
     """From the columns alone; `flow_data` is not opened."""
     return {
         "flow_id": row["flow_id"],
@@ -26,6 +29,7 @@ def stored_summary(row: Row) -> dict[str, Any]:
         "completed_at": row["completed_at"],
         "duration_ms": row["duration_ms"],
         "span_count": row["span_count"],
+        "cut_spans": row["cut_spans"] or 0,
         "checkpoint_count": row["checkpoint_count"],
         "error_count": row["error_count"],
         "tokens_input": row["tokens_in"],
@@ -61,6 +65,7 @@ def shown_live(flow: Flow, summary: FlowSummary) -> dict[str, Any]:
         "completed_at": flow.completed_at,
         "duration_ms": duration,
         "span_count": summary.span_count,
+        "cut_spans": flow.cut_spans,
         "checkpoint_count": summary.checkpoint_count,
         "error_count": summary.error_count,
         "tokens_input": summary.tokens_in,

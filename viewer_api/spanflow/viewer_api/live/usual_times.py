@@ -13,7 +13,7 @@ from typing import Final
 
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.statistics.histogram import Buckets, percentiles, share_below
+from spanflow.viewer_api.statistics.histogram import Buckets, StepPercentiles, percentiles
 from spanflow.viewer_api.statistics.periods import aligned, parts_of
 from spanflow.viewer_api.statistics.stored import typical_durations
 from spanflow.viewer_api.store.database import Database
@@ -56,24 +56,20 @@ class UsualTimes:
         self._database = database
         self._clock = clock
         self._p95_ns: Mapping[str, int] = {}
-        self._durations: Mapping[str, Buckets] = {}
+        #: Which share of the steps of a kind took no longer.
+        self.percentile = StepPercentiles({})
 
     def p95_ns(self) -> Mapping[str, int]:
         """In nanoseconds by `step_key`, as of the last time that somebody looked."""
         return self._p95_ns
 
-    def percentile(self, step: str, duration_ns: int) -> float | None:
-        """Which share of the steps of this kind took no longer, in percent; None where too few are known."""
-        durations = self._durations.get(step)
-        share = None if durations is None else share_below(durations, duration_ns)
-        return None if share is None else round(100 * share, 1)
-
     async def refresh(self) -> None:
         rows = await self._database.fetch(_USUAL, _SAMPLE, _MAX_SPANS, _LEAST, _MAX_STEPS)
         now = datetime.fromtimestamp(self._clock(), UTC)
         parts = parts_of(*aligned(now - _COMPARED_WITH, now, now))
-        self._durations = await typical_durations(self._database, parts, _LEAST, _MAX_STEPS)
-        counted = {step: _p95(durations) for step, durations in self._durations.items()}
+        durations = await typical_durations(self._database, parts, _LEAST, _MAX_STEPS)
+        self.percentile = StepPercentiles(durations)
+        counted = {step: _p95(buckets) for step, buckets in durations.items()}
         self._p95_ns = {row["step"]: row["p95_ns"] for row in rows} | counted
 
     async def run(self) -> None:

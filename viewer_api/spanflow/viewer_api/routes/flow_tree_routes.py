@@ -1,24 +1,28 @@
 """One flow, span by span."""
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
+import logging
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from spanflow.span_processors.tree.tree import Outlook
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.flows.documents import Flow
-from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
+from spanflow.viewer_api.flows.documents import PackedFlow
+from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.flows.flow_tree import Form, tree_of, written_tree
+from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.responses import raw_json_response
-from spanflow.viewer_api.routes.one_flow import read_flow
+from spanflow.viewer_api.http.worker_process import WorkerFailed
+from spanflow.viewer_api.routes.one_flow import SETTLED, read_flow
+from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
 
+log = logging.getLogger(__name__)
+
 router = APIRouter(prefix="/api/v1", tags=["flows"])
-#: Of trees with more spans one at a time is made: each takes a second of the interpreter and some hundred megabytes,
-#: and others that ask meanwhile would wait as long.
+#: Trees with more spans (or entries in Redis) are made one at a time, in a process of its own: each takes a second of
+#: an interpreter and some hundred megabytes, and others that ask meanwhile would wait as long.
 LARGE_SPANS: Final = 1000
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 
@@ -29,29 +33,47 @@ async def flow_tree(request: Request, principal: MayRead, flow_id: str) -> Respo
 
     `critical_path` names the spans without which the flow would have been shorter.
     """
-    return await _shown(request, principal, flow_id, FlowTree.nested_json)
+    return await _shown(request, principal, flow_id, "nested")
 
 
 @router.get("/flows/{flow_id}/flat")
 async def flat_flow(request: Request, principal: MayRead, flow_id: str) -> Response:
     """The spans of one flow as a flat list in reading order. Each says its depth."""
-    return await _shown(request, principal, flow_id, FlowTree.flat_json)
+    return await _shown(request, principal, flow_id, "flat")
 
 
-async def _shown(request: Request, principal: Principal, flow_id: str, write: Callable[[FlowTree], bytes]) -> Response:
+async def _shown(request: Request, principal: Principal, flow_id: str, form: Form) -> Response:
     viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    percentile = viewer.usual.percentile
+    if not await _is_large(viewer, principal, flow_id):
+        flow, outlook = await read_flow(request, principal, flow_id)
+        return raw_json_response(await asyncio.to_thread(lambda: tree_of(flow, outlook, percentile).json(form)))
+    async with viewer.large_trees.place():
+        packed = await flow_reader(viewer, principal).settled(flow_id)
+        if packed is not None:
+            await viewer.record_access(request, "flow_read", user_id=packed.flow.user_id, target=flow_id)
+            outlook = SETTLED
+        else:
+            flow, outlook = await read_flow(request, principal, flow_id)
+            packed = await asyncio.to_thread(PackedFlow.of, flow)
+        # Nothing but these decides what a tree looks like.
+        source = (packed, outlook, percentile, form)
+        try:
+            made = await viewer.large_trees.shared(source, lambda: viewer.worker.run(written_tree, *source))
+        except WorkerFailed as why:
+            log.warning("The tree of flow %s could not be made: %s", flow_id, why)
+            raise Problem(503, "tree_not_made", "This large tree could not be made. Ask again.") from None
+        return raw_json_response(made)
+
+
+async def _is_large(viewer: Viewer, principal: Principal, flow_id: str) -> bool:
+    """Also of a flow that is not stored yet, or only in part."""
     stored = (await viewer.flows.states([flow_id], principal.visible)).get(flow_id)
     if stored is not None and (stored["span_count"] or 0) > LARGE_SPANS:
-        async with viewer.large_trees.place():
-            flow, outlook = await read_flow(request, principal, flow_id)
-            if flow.open:
-                return await _written(viewer, flow, outlook, write)
-            # Nothing but the flow decides what its tree looks like.
-            make = partial(asyncio.to_thread, lambda: write(tree_of(flow, outlook, viewer.usual.percentile)))
-            return raw_json_response(await viewer.large_trees.shared((flow, write), make))
-    return await _written(viewer, *await read_flow(request, principal, flow_id), write)
-
-
-async def _written(viewer: Viewer, flow: Flow, outlook: Outlook, write: Callable[[FlowTree], bytes]) -> Response:
-    percentile = viewer.usual.percentile
-    return raw_json_response(await asyncio.to_thread(lambda: write(tree_of(flow, outlook, percentile))))
+        return True
+    try:
+        if not await viewer.redis_flows.visible_among([flow_id], principal.visible):
+            return False
+        return await viewer.redis_flows.length(flow_id) > LARGE_SPANS
+    except REDIS_ERRORS:
+        return False

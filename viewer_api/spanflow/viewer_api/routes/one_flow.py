@@ -1,6 +1,7 @@
 """One flow for a route that shows it: found, written down, and with what is known beside it."""
 
 import asyncio
+from typing import Final
 
 from fastapi import Request
 
@@ -12,6 +13,9 @@ from spanflow.viewer_api.flows.flow_tree import open_processes
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.viewer import Viewer, viewer_of
+
+#: What has not ended in a flow that is over never will.
+SETTLED: Final = Outlook(alive=frozenset())
 
 
 async def read_flow(
@@ -30,8 +34,7 @@ async def read_flow(
 async def _outlook(viewer: Viewer, flow: Flow) -> Outlook:
     """What is known about open spans: the time, and which of their processes live."""
     if not flow.open:
-        # What has not ended by then never will.
-        return Outlook(alive=frozenset())
+        return SETTLED
     now_ns = int(viewer.clock() * NS_PER_S)
     alive: set[str] | None
     try:

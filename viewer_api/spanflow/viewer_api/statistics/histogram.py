@@ -6,6 +6,7 @@ takes exactly whatever their length, is the histogram of all of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil, log2
 from typing import Final
 
@@ -67,6 +68,19 @@ def share_below(buckets: Mapping[int, int], duration_ns: int) -> float | None:
     own = bucket_of(duration_ns)
     below = sum(count for bucket, count in buckets.items() if bucket < own)
     return (below + buckets.get(own, 0) / 2) / total
+
+
+@dataclass(frozen=True, slots=True)
+class StepPercentiles:
+    """Where a step stands among those of its kind. Can be handed to another process."""
+
+    durations: Mapping[str, Buckets]
+
+    def __call__(self, step: str, duration_ns: int) -> float | None:
+        """Which share of the steps of this kind took no longer, in percent; None where too few are known."""
+        durations = self.durations.get(step)
+        share = None if durations is None else share_below(durations, duration_ns)
+        return None if share is None else round(100 * share, 1)
 
 
 def added(histograms: Iterable[Mapping[int, int]]) -> Buckets:

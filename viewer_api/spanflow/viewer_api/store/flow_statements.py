@@ -12,8 +12,8 @@ from spanflow.viewer_api.store.time_windows import TimeWindow, time_windows_of
 #: What a list says about a flow.
 SUMMARY: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, name, outcome, started_at, completed_at, duration_ms,
-span_count, checkpoint_count, error_count, tokens_in, tokens_out, cost, tools, models, mcp_servers, outcome_reason,
-gate, reason, status_message
+span_count, cut_spans, checkpoint_count, error_count, tokens_in, tokens_out, cost, tools, models, mcp_servers,
+outcome_reason, gate, reason, status_message
 """
 #: Up to so many people, each one's newest flows are read apart and put together.
 _PEOPLE_APART: Final = 50

@@ -1,7 +1,7 @@
 """Reads flows from Redis: who has which, which are open, and what their streams hold."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -174,6 +174,13 @@ class RedisFlows:
         answers = await self._answers(pipe)
         return {flow_id: text_of(answer[0][0]) for flow_id, answer in zip(wanted, answers, strict=True) if answer}
 
+    async def length(self, flow_id: str) -> int:
+        """How many entries a stream has."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.xlen(names.flow_stream(flow_id))
+        (answer,) = await self._answers(pipe)
+        return int(answer or 0)
+
     async def holds(self, flow_id: str, entry_id: str) -> bool:
         """Whether this very entry is still in the stream: then nothing behind it was trimmed."""
         found = await self._client.xrange(names.flow_stream(flow_id), min=entry_id, max=entry_id, count=1)
@@ -197,13 +204,18 @@ class RedisFlows:
                 after = {flow_id: entries[-1].id for flow_id, entries in pages.items() if len(entries) == PAGE}
         return found
 
-    async def told(self, flow_id: str, processes: Iterable[str]) -> int:
-        """How many spans of a flow its processes have told of, where they are more than its stream may hold."""
+    async def told(self, processes: Mapping[str, Collection[str]]) -> dict[str, int]:
+        """How many spans of each flow its processes have told of, where they are more than its stream may hold."""
         pipe = self._client.pipeline(transaction=False)
-        for process in processes:
+        asked = [(flow_id, process) for flow_id, some in processes.items() for process in some]
+        for flow_id, process in asked:
             pipe.get(names.flow_told(flow_id, process))
-        said = [text_of(answer) for answer in await self._answers(pipe)]
-        return sum(int(number) for number in said if number.isdecimal() and len(number) < 10)
+        found: dict[str, int] = {}
+        for (flow_id, _), answer in zip(asked, await self._answers(pipe) if asked else (), strict=True):
+            number = text_of(answer)
+            if number.isdecimal() and len(number) < 10:
+                found[flow_id] = found.get(flow_id, 0) + int(number)
+        return found
 
     async def alive(self, processes: Iterable[str]) -> set[str]:
         """Those gateway processes whose heartbeat is there."""
