@@ -60,3 +60,17 @@ def test_what_is_no_flow_is_said(here: dict[str, str]) -> None:
     done = spanflow("compare", A, f"{9:032x}", **here)
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no flow with this id." in done.stderr
+
+
+def test_two_groups_of_flows_are_measured_against_each_other(here: dict[str, str]) -> None:
+    done = spanflow("diff", "--a", "min_duration_ms=60", "--b", "max_duration_ms=60", "--both", "tool=list", **here)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "Nothing differs by more than chance.\n"
+    assert done.stdout == snapshot("""\
+a: 1 flows
+b: 1 flows
+not compared: duration_ms (set by the filters)
+""")
+    assert json.loads(spanflow("diff", "--json", **here).stdout)["a"] == {"sampled": 2, "complete": True}
+    done = spanflow("diff", "--a", "slow", **here)
+    assert (done.returncode, done.stdout) == (2, "")

@@ -18,6 +18,7 @@ READS = (
     "flows?sort=tokens&count=estimated",
     f"flows/compare?a={FLOW}&b={FLOW}",
     f"flows/previews?flow_id={FLOW}",
+    "flows/differences?a.outcome=ok",
     f"flows/{FLOW}",
     f"flows/{FLOW}/tree",
     f"flows/{FLOW}/flat",

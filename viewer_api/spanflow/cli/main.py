@@ -10,6 +10,7 @@ from typing import Any
 from spanflow.cli.command import Command
 from spanflow.cli.commands import (
     compare,
+    diff,
     doctor,
     erase,
     flows,
@@ -44,6 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     funnel.COMMAND,
     show.COMMAND,
     compare.COMMAND,
+    diff.COMMAND,
     monitor.COMMAND,
     mcp.COMMAND,
     token.COMMAND,

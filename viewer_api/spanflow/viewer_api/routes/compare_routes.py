@@ -1,16 +1,24 @@
-"""Two flows beside each other."""
+"""Two flows beside each other, and two groups of flows."""
 
 import asyncio
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from spanflow.viewer_api.analysis.comparison import compare
+from spanflow.viewer_api.analysis.differences import Group, differences
 from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.flows.flow_query import FlowQuery, flow_query
+from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.flow_tree import tree_of
+from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.routes.flow_selection import named_people, record_search
 from spanflow.viewer_api.routes.one_flow import read_flow
+from spanflow.viewer_api.store.flow_sample import FlowSampler
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -35,3 +43,43 @@ async def compared_flows(
         one = await read_flow(request, principal, a, "flow_compared")
         other = await read_flow(request, principal, b, "flow_compared")
         return await asyncio.to_thread(lambda: json_response(compare(tree_of(*one), tree_of(*other))))
+
+
+@router.get("/flows/differences")
+async def flow_differences(request: Request, principal: MayRead) -> Response:
+    """What is different about some flows: how often each value occurs in two groups, the greatest difference first.
+
+    Each group is given by the filters of `/flows`, with `a.` or `b.` before their names; filters without it hold for
+    both. Up to 5,000 flows of each group are looked at. Each answer has the filter that finds such flows.
+    """
+    viewer = viewer_of(request)
+    one, other = (_group(request.query_params, name, principal.visible) for name in ("a", "b"))
+    await record_search(request, "flows_compared", (one.query, other.query))
+    sampler, reader = FlowSampler(viewer.database), flow_reader(viewer, principal)
+
+    async def group(asked: _Asked) -> Group:
+        sample = await sampler.sample(await named_people(viewer, asked.query, asked.query.filters))
+        return Group(await reader.past(sample.rows), asked.own, sample.complete)
+
+    groups = await asyncio.gather(group(one), group(other))
+    return await asyncio.to_thread(lambda: json_response(differences(*groups)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    query: FlowQuery
+    #: Names of the filters that are not the other group's.
+    own: frozenset[str]
+
+
+def _group(params: QueryParams, group: str, visible: frozenset[str] | None) -> _Asked:
+    """The filters of one group. How those of the other one are called, `flow_query` says of the other."""
+    prefix, foreign = f"{group}.", "b." if group == "a" else "a."
+    pairs = [(name, value) for name, value in params.multi_items() if not name.startswith(foreign)]
+    own = frozenset(name.removeprefix(prefix) for name, _ in pairs if name.startswith(prefix))
+    for name in ("cursor", "limit", "sort", "count"):
+        if any(each.removeprefix(prefix) == name for each, _ in pairs):
+            raise invalid_request(f"{name}: this is for lists.")
+    query = flow_query(QueryParams([(name.removeprefix(prefix), value) for name, value in pairs]), visible)
+    said = {prefix + name if name in own else name: value for name, value in query.said.items()}
+    return _Asked(replace(query, said=said), own)

@@ -3,7 +3,6 @@
 import hashlib
 import math
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -16,9 +15,9 @@ from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.running_flows import RunningFlow
 from spanflow.viewer_api.flows.summaries import stored_summary
 from spanflow.viewer_api.http.paging import MAX_CURSOR, cursor_of_another_search, packed, unpacked, unreadable_cursor
-from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.responses import json_response
-from spanflow.viewer_api.store.flow_filters import RUNNING, Filters
+from spanflow.viewer_api.routes.flow_selection import selected
+from spanflow.viewer_api.store.flow_filters import RUNNING
 from spanflow.viewer_api.store.flow_search import Page
 from spanflow.viewer_api.store.flow_statements import Order, Position
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
@@ -29,8 +28,6 @@ Values = Annotated[list[str] | None, Query()]
 Text = Annotated[str | None, Query()]
 Number = Annotated[str | None, Query(description="A number from 0 on.")]
 MAX_FLOWS: Final = 200
-#: People whom a part of a name may mean.
-MAX_PEOPLE: Final = 1000
 #: A word for a flow that was shown while it ran, short because cursors hold many of them.
 _SHOWN_BYTES: Final = 6
 
@@ -101,18 +98,7 @@ async def flows(
     query = flow_query(request.query_params, principal.visible)
     after, shown_before = _read(cursor, query)
     limit = min(limit, MAX_FLOWS)
-    asked = query.filters
-    for wanted in asked.user_ids or ():
-        await viewer.must_see(request, "flows_listed", wanted)
-    targets = asked.session_ids or asked.conversation_ids or ()
-    await viewer.record_access(
-        request,
-        "flows_listed",
-        user_ids=asked.user_ids or (),
-        target=targets[0] if len(targets) == 1 else None,
-        searched=query.said,
-    )
-    filters = await named_people(viewer, query, query.filters)
+    filters = await selected(request, "flows_listed", query)
     reader = flow_reader(viewer, principal)
     running: list[RunningFlow] = []
     if after is None and (query.order is Order.NEWEST or RUNNING in (filters.outcomes or ())):
@@ -145,33 +131,6 @@ async def _add_names(viewer: Viewer, shown: list[dict[str, Any]]) -> None:
     for flow, owner in zip(shown, owners, strict=True):
         person = people.get(owner) if owner is not None else None
         flow["email"], flow["full_name"] = (person.email, person.full_name) if person else (None, None)
-
-
-async def named_people(viewer: Viewer, query: FlowQuery, filters: Filters) -> Filters:
-    """The filters with the ids of those whom a part of a name and a team mean."""
-    return await _with_teams(viewer, query, await _with_person(viewer, query, filters))
-
-
-async def _with_person(viewer: Viewer, query: FlowQuery, filters: Filters) -> Filters:
-    """The filters with the ids of those whom a part of a name means."""
-    if query.person is None:
-        return filters
-    found = await viewer.users.ids_matching(query.person, MAX_PEOPLE + 1, filters.visible)
-    if len(found) > MAX_PEOPLE:
-        raise invalid_request(f"user: more than {MAX_PEOPLE} people match; write more of the name.")
-    meant = found if filters.user_ids is None else [user_id for user_id in found if user_id in filters.user_ids]
-    return replace(filters, user_ids=tuple(meant))
-
-
-async def _with_teams(viewer: Viewer, query: FlowQuery, filters: Filters) -> Filters:
-    """The filters with the ids of those who belong to the teams."""
-    if query.teams is None:
-        return filters
-    found = await viewer.users.in_teams(query.teams, MAX_PEOPLE + 1, filters.visible)
-    if len(found) > MAX_PEOPLE:
-        raise invalid_request(f"team: more than {MAX_PEOPLE} people belong to it; ask for fewer teams.")
-    meant = found if filters.user_ids is None else [user_id for user_id in found if user_id in filters.user_ids]
-    return replace(filters, user_ids=tuple(meant))
 
 
 def _sorted(running: list[RunningFlow], order: Order) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.query_values import check_range
 from spanflow.viewer_api.http.responses import json_response
-from spanflow.viewer_api.routes.flow_search_routes import named_people
+from spanflow.viewer_api.routes.flow_selection import named_people
 from spanflow.viewer_api.statistics.answers import (
     GROUPS_OF_FLOWS,
     SORTS,

@@ -14,11 +14,13 @@ SUMMARY: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, name, outcome, started_at, completed_at, duration_ms,
 span_count, cut_spans, checkpoint_count, error_count, tokens_in, tokens_out, cost, tools, models, mcp_servers,
 outcome_reason, gate, reason, status_message
+span_count, checkpoint_count, error_count, tokens_in, tokens_out, cost, tools, models, mcp_servers, outcome_reason,
+gate, reason, status_message, event_types
 """
 #: Up to so many people, each one's newest flows are read apart and put together.
 _PEOPLE_APART: Final = 50
 #: What filters read beside that.
-_FILTERED: Final = ", ended_at, event_types, search"
+_FILTERED: Final = ", ended_at, search"
 _TABLE: Final = "{s}.interaction_flows"
 _OF_PERSON: Final = f"SELECT {SUMMARY} FROM {{s}}.newest_flows_of($1, $2, $3, $4)"
 #: A moment that no flow begins at or after.

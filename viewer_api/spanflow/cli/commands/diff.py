@@ -1,0 +1,71 @@
+"""`spanflow diff`: what is different about some flows."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.problem import WrongUse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from spanflow.cli.terminal import where
+
+    for option, text in (
+        ("--a", "a filter of the flows that are asked about, such as outcome=denied; may be given several times"),
+        ("--b", "a filter of those that they are measured against"),
+        ("--both", "a filter of both, such as since=2026-03-01"),
+    ):
+        parser.add_argument(option, action="append", default=[], metavar="FILTER=VALUE", help=text)
+    where.add_arguments(parser)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.where import client
+    from spanflow.cli.terminal.wording import clean, cut, padded, paint_for
+
+    asked: dict[str, list[str]] = {}
+    for prefix, given in (("a.", arguments.a), ("b.", arguments.b), ("", arguments.both)):
+        for name, value in _pairs(given):
+            asked.setdefault(prefix + name, []).append(value)
+    found = client(arguments, os.environ, console).get("/api/v1/flows/differences", asked)
+    if arguments.json:
+        console.result(json.dumps(found, ensure_ascii=False))
+        return 0
+    paint = paint_for(sys.stdout)
+    for name in ("a", "b"):
+        of = "" if found[name]["complete"] else ", a sample"
+        console.result(paint(f"{name}: {found[name]['sampled']} flows{of}", "dim"))
+    if not found["differences"]:
+        console.note("Nothing differs by more than chance.")
+    for each in found["differences"]:
+        shares = f"{each['a']['share']:>7.1%}{each['b']['share']:>8.1%}  "
+        sign = "+" if each["difference"] > 0 else "-"
+        label = f"{each['attribute']} = {cut(clean(each['value']), 60)}"
+        filters = " ".join(f"{name}={clean(value)}" for name, value in each["filter"].items())
+        console.result(f"{sign}{shares}{padded(label, 48)} {paint(filters, 'dim')}".rstrip())
+    for each in found["hidden"]:
+        why = "set by the filters" if each["reason"] == "asked_for" else f"{each.get('values')} different values"
+        console.result(paint(f"not compared: {each['attribute']} ({why})", "dim"))
+    return 0
+
+
+def _pairs(given: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise WrongUse(f"{text!r} is no filter: write it like outcome=denied.")
+        yield name, value
+
+
+COMMAND = Command(
+    name="diff",
+    help="show what is different about some flows: slow ones and the rest, this week's and the last",
+    description="Show what is different about two groups of flows: how often each value occurs in both, the greatest "
+    "difference first. The filters are those of the API's list of flows.",
+    run=run,
+    add_arguments=add_arguments,
+)
