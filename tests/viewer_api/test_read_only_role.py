@@ -22,6 +22,8 @@ READS = (
     f"flows/{FLOW}",
     f"flows/{FLOW}/tree",
     f"flows/{FLOW}/flat",
+    f"flows/{FLOW}/export",
+    "export?format=json",
     "flows/user/7/sessions",
     "flows/session/s1",
     "monitoring/flows/7",

@@ -13,11 +13,10 @@ from urllib.parse import quote
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
-from spanflow.cli.problem import Problem, WrongUse
+from spanflow.cli.problem import WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
 if TYPE_CHECKING:
-    from spanflow.cli.terminal.client import ViewerClient
     from spanflow.cli.terminal.wording import Paint
 
 _PIPE_COLUMNS = 120
@@ -33,41 +32,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    from spanflow.cli.terminal.tree_lines import Style, tree_lines
+    if (arguments.flow_id is None) is (arguments.file is None):
+        raise WrongUse("name a flow by its id, or a file.")
+    shown = _asked(arguments, console) if arguments.file is None else _in_file(arguments.file)
+    for number, flow in enumerate(shown):
+        if arguments.json:
+            console.result(json.dumps(flow, ensure_ascii=False))
+            continue
+        if number:
+            console.result("")
+        _show(flow, console)
+    return 0
+
+
+def _asked(arguments: Arguments, console: Console) -> Iterator[dict[str, Any]]:
     from spanflow.cli.terminal.where import client
-    from spanflow.cli.terminal.wording import paint_for
 
     try:
-        given = as_id(arguments.flow_id)
+        flow_id = as_id(arguments.flow_id)
     except IdError as why:
         raise WrongUse(f"{arguments.flow_id!r} is no id of a flow: {why}.") from None
-    viewer = client(arguments, os.environ, console)
-    flow_id = _whole_id(viewer, given)
-    flow = viewer.get(f"/api/v1/flows/{quote(flow_id, safe='')}/flat")
-    if arguments.json:
-        console.result(json.dumps(flow, ensure_ascii=False))
-        return 0
+    yield client(arguments, os.environ, console).get(f"/api/v1/flows/{quote(flow_id, safe='')}/flat")
+
+
+def _in_file(name: str) -> Iterator[dict[str, Any]]:
+    from spanflow.cli.terminal.flow_files import flows_of
+
+    return flows_of(name)
+
+
+def _show(flow: dict[str, Any], console: Console) -> None:
+    from spanflow.cli.terminal.tree_lines import Style, tree_lines
+    from spanflow.cli.terminal.wording import paint_for
+
     paint = paint_for(sys.stdout)
     columns = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else _PIPE_COLUMNS
     for line in _head(flow, paint):
         console.result(line)
     path = frozenset(flow["critical_path"])
     now = time.time_ns() if flow["open"] else None
-    for line in tree_lines(flow["spans"], Style(paint, max(30, columns), now, path)):
+    for line in tree_lines(flow["spans"], Style(paint, max(40, columns), now, path)):
         console.result(line)
     if path:
         console.result(paint("\n◆ these steps make up the duration: shorten one, and the flow is shorter", "dim"))
-    return 0
-
-
-def _whole_id(viewer: "ViewerClient", given: str) -> str:
-    """The id that begins with what was given, as `spanflow tail` shortens ids."""
-    if not _SHORTENED.fullmatch(given):
-        return given
-    found = [flow["flow_id"] for flow in viewer.get("/api/v1/flows", {"id": given, "limit": _MOST_NAMED})["flows"]]
-    if len(found) > 1:
-        raise Problem(f"several flows begin with {given}: {', '.join(found)}.")
-    return found[0] if found else given
 
 
 def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:

@@ -13,6 +13,7 @@ from spanflow.cli.problem import Problem
 _PATIENCE: Final = 20.0
 #: A stream is never silent for so long: the viewer says every few seconds that it is still there.
 _SILENCE: Final = 60.0
+_PIECE: Final = 64 * 1024
 _MOST_ERROR: Final = 64 * 1024
 
 Params = Mapping[str, str | int | None | Sequence[str]]
@@ -81,6 +82,17 @@ class ViewerClient:
         patience: float | None = None,
     ) -> Any:
         with self._answer(method, path, params, body, headers or {}, patience or self._patience) as response:
+    def download(self, path: str, params: Params) -> Iterator[bytes]:
+        """The answer as it comes; `Unreachable` when it breaks off."""
+        with self._answer("GET", path, params, None, {}, _SILENCE) as response:
+            try:
+                while piece := response.read1(_PIECE):
+                    yield piece
+            except (OSError, HTTPException) as why:
+                raise self._away(why) from None
+
+    def _ask(self, method: str, path: str, params: Params | None, body: Any = None) -> Any:
+        with self._answer(method, path, params, body, {}, self._patience) as response:
             try:
                 return json.loads(response.read())
             except ValueError:

@@ -1,6 +1,7 @@
 """Flows as Postgres keeps them, adopted rows of older gateways among them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final
 
 from spanflow.viewer_api.store.database import Database, Row
@@ -44,6 +45,11 @@ ORDER BY start_key, flow_id
 BY_ID: Final = f"""
 SELECT {_WHOLE} FROM {{s}}.flow_by_id($1) WHERE $2::text[] IS NULL OR user_id = ANY($2)
 """
+_PLACED: Final = f"""
+SELECT flow.* FROM unnest($1::timestamptz[], $2::text[]) WITH ORDINALITY AS place (key, id, number) CROSS JOIN LATERAL (
+    SELECT {_WHOLE} FROM {{s}}.interaction_flows WHERE start_key = place.key AND flow_id = place.id
+) AS flow ORDER BY place.number
+"""
 _STATES: Final = """
 SELECT flow_id, complete, outcome, completed_at, span_count
 FROM unnest($1::text[]) AS wanted (id) CROSS JOIN LATERAL {s}.flow_by_id(wanted.id)
@@ -70,6 +76,12 @@ class FlowStore:
         if not flow_ids:
             return {}
         return {row["flow_id"]: row for row in await self._database.fetch(_STATES, list(flow_ids), _listed(visible))}
+
+    async def whole(self, places: Sequence[tuple[datetime, str]], max_bytes: int) -> list[Row]:
+        """Whole flows by their keys and ids, in this order, as many as have `max_bytes` together, and one at least."""
+        keys, flow_ids = [key for key, _ in places], [flow_id for _, flow_id in places]
+        rows, _ = await self._database.fetch_within(max_bytes, "flow_data", _PLACED, keys, flow_ids)
+        return rows
 
     async def of_session(self, session_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
         """Whole flows of one session, oldest first; of users in `visible` only, None being everybody."""

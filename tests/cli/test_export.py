@@ -1,0 +1,85 @@
+"""`spanflow export` and `spanflow show --file` against a real viewer."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.support.archives import archives_in, deliver
+from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.query import script
+from tests.support.spanflow_command import spanflow
+from tests.support.viewer_server import TOKEN, running_viewer
+
+FLOW = f"{1:032x}"
+
+
+@pytest.fixture
+def here(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    script(
+        postgres_dsn,
+        "CREATE TABLE omni2.interaction_flows_w20260105 PARTITION OF omni2.interaction_flows "
+        "FOR VALUES FROM ('2026-01-05 00:00Z') TO ('2026-01-12 00:00Z')",
+    )
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        for flow in range(1, 6):
+            start = NOON + flow * 1000 * MS
+            spans = [
+                span(1, name="POST /ask", start_ns=start, end_ns=start + 50 * MS),
+                span(2, 1, event_type="tool_call", name="list", start_ns=start, end_ns=start + 40 * MS),
+            ]
+            deliver(archives.make(), part(flow, spans))
+    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer") as viewer:
+        yield {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN, "TZ": "UTC"}
+
+
+def test_a_file_that_broke_off_is_gone_on_with(here: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "flows.jsonl"
+    done = spanflow("export", "-o", str(file), "--filter", "user_id=7", **here)
+    assert done.returncode == 0, done.stderr
+    assert "bytes written" in done.stderr
+    whole = file.read_text()
+    assert [json.loads(line)["flow_id"] for line in whole.splitlines()] == [f"{n:032x}" for n in range(5, 0, -1)]
+    for kept in (0, 10, len(whole) // 2, len(whole) - 1, len(whole)):
+        file.write_text(whole[:kept])
+        done = spanflow("export", "-o", str(file), "--filter", "user_id=7", "--resume", **here)
+        assert done.returncode == 0, done.stderr
+        assert file.read_text() == whole, kept
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "otlp"])
+def test_a_file_is_shown_without_a_viewer(here: dict[str, str], tmp_path: Path, form: str) -> None:
+    file = tmp_path / "flow"
+    assert spanflow("export", "--flow", FLOW, "--format", form, "-o", str(file), **here).returncode == 0
+    done = spanflow("show", "--file", str(file), SPANFLOW_URL="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[-5:]] == snapshot(
+        [
+            "",
+            "✓ POST /ask",
+            "└─ ✓ tool_call",
+            "",
+            "◆ these steps make up the duration: shorten one, and the flow is shorter",
+        ]
+    )
+
+
+def test_what_is_no_file_of_flows_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for text in ("", "no json", '{"a": 1}', '{"resourceSpans": 3}', '{"flows": [1]}'):
+        file.write_text(text)
+        done = spanflow("show", "--file", str(file))
+        assert (done.returncode, done.stdout) == (1, ""), text
+        assert str(file) in done.stderr
+    assert spanflow("show", "--file", str(tmp_path / "none")).returncode == 1
+    assert spanflow("show").returncode == 2
+
+
+def test_what_cannot_be_exported_is_said(here: dict[str, str]) -> None:
+    for arguments in (("--flow", "{}"), ("--flow", FLOW, "--filter", "q=a"), ("--filter", "user_id"), ("--resume",)):
+        assert spanflow("export", *arguments, **here).returncode == 2, arguments
+    done = spanflow("export", "--flow", f"{9:032x}", **here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no flow with this id." in done.stderr

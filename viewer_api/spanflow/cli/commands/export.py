@@ -1,0 +1,126 @@
+"""`spanflow export`: flows as files."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.problem import Problem, WrongUse
+from spanflow.span_processors.ids import IdError, as_id
+
+_FORMATS = ("json", "jsonl", "csv", "otlp", "jaeger", "chrome", "markdown", "html")
+#: Of a file of these, the last line tells how far it came.
+_RESUMABLE = ("jsonl",)
+#: Seconds between two words about how far it is.
+_TELL = 1.0
+_LAST = 64 * 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from spanflow.cli.terminal import where
+
+    parser.add_argument("--flow", help="id of the one flow; without it, all stored flows that match")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="FILTER=VALUE",
+        help="a filter of the API's list of flows, such as user_id=7; may be given several times",
+    )
+    parser.add_argument("--format", choices=_FORMATS, default="jsonl", help="(%(default)s)")
+    parser.add_argument("--tokens", type=int, help="of markdown: tokens of a model that one flow may take, roughly")
+    parser.add_argument("-o", "--output", help="the file; without it, the output")
+    parser.add_argument("--resume", action="store_true", help="go on with a jsonl file that broke off")
+    where.add_arguments(parser)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.where import client
+
+    path, params = _asked(arguments)
+    output = None if arguments.output is None else Path(arguments.output)
+    if arguments.resume:
+        if output is None or arguments.format not in _RESUMABLE or arguments.flow is not None:
+            raise WrongUse("--resume goes on with a file of many flows (-o) in the format jsonl.")
+        params["after"] = _last_flow(output) if output.exists() else None
+    pieces = client(arguments, os.environ, console).download(path, params)
+    began = time.monotonic()
+    if output is None:
+        written = _write(pieces, sys.stdout.buffer, console)
+    else:
+        try:
+            with output.open("ab" if arguments.resume else "wb") as file:
+                written = _write(pieces, file, console)
+        except OSError as why:
+            raise Problem(f"{output} cannot be written: {why.strerror or why}.") from None
+    told = {"bytes": written, "seconds": round(time.monotonic() - began, 3), "file": arguments.output}
+    console.note(json.dumps(told) if arguments.json else f"{written:,} bytes written.")
+    return 0
+
+
+def _asked(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list[str]]]:
+    params: dict[str, str | int | None | list[str]] = {"format": arguments.format, "tokens": arguments.tokens}
+    if arguments.flow is not None:
+        try:
+            flow_id = as_id(arguments.flow)
+        except IdError as why:
+            raise WrongUse(f"{arguments.flow!r} is no id of a flow: {why}.") from None
+        if arguments.filter:
+            raise WrongUse("--filter is for many flows, --flow for one.")
+        return f"/api/v1/flows/{quote(flow_id, safe='')}/export", params
+    filters: dict[str, list[str]] = {}
+    for text in arguments.filter:
+        name, equals, value = text.partition("=")
+        if not equals or not name or name in params:
+            raise WrongUse(f"{text!r} is no filter: write it like user_id=7.")
+        filters.setdefault(name, []).append(value)
+    return "/api/v1/export", {**params, **filters}
+
+
+def _write(pieces: Iterator[bytes], file: BinaryIO, console: Console) -> int:
+    """Everything, told on stderr now and then; how many bytes it was."""
+    written, told = 0, time.monotonic()
+    for piece in pieces:
+        file.write(piece)
+        written += len(piece)
+        if time.monotonic() - told >= _TELL:
+            told = time.monotonic()
+            console.note(f"{written:,} bytes …")
+    file.flush()
+    return written
+
+
+def _last_flow(output: Path) -> str | None:
+    """The last flow that came whole; what came of the next one is cut off."""
+    with output.open("r+b") as file:
+        end = start = file.seek(0, os.SEEK_END)
+        tail = b""
+        while start and tail.count(b"\n") < 2:
+            step = min(_LAST, start)
+            start -= step
+            file.seek(start)
+            tail = file.read(step) + tail
+        whole = tail.rpartition(b"\n")[0]
+        file.truncate(end - len(tail) + (len(whole) + 1 if whole else 0))
+    if not whole:
+        return None
+    try:
+        return str(json.loads(whole.rpartition(b"\n")[2])["flow_id"])
+    except (ValueError, KeyError, TypeError):
+        raise Problem(f"{output} is no file of flows in the format jsonl.") from None
+
+
+COMMAND = Command(
+    name="export",
+    help="write flows into a file: JSON, CSV, OTLP, Jaeger, trace events, Markdown, a page",
+    description="Write one flow, or all stored flows that match, into a file. How far it is stands on stderr.",
+    run=run,
+    add_arguments=add_arguments,
+)

@@ -1,0 +1,57 @@
+"""Flows that match, one part of a file after the other, with as much in memory as one page of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from spanflow.viewer_api.export.exported_flow import ExportedFlow, FlowFormat
+from spanflow.viewer_api.flows.documents import from_row
+from spanflow.viewer_api.flows.flow_reader import FlowReader
+from spanflow.viewer_api.store.database import Row
+from spanflow.viewer_api.store.flow_filters import Filters
+from spanflow.viewer_api.store.flow_statements import Order, Position
+from spanflow.viewer_api.store.flows import FlowStore
+
+#: Flows that one search names, and bytes of documents that are read at once.
+_PAGE: Final = 200
+_MOST_BYTES: Final = 4 * 1024 * 1024
+
+
+async def file_of(
+    store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None, made: FlowFormat
+) -> AsyncIterator[bytes]:
+    """The newest flow first. A flow that is stored or removed meanwhile is in the file or not, and never twice."""
+    yield made.begin()
+    number = 0
+    async for rows in _documents(store, reader, filters, after):
+        written, number = await asyncio.to_thread(_written, made, rows, number)
+        yield written
+    yield made.end()
+
+
+async def _documents(
+    store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None
+) -> AsyncIterator[Sequence[Row]]:
+    while True:
+        page = await store.search.page(filters, Order.NEWEST, after, _PAGE)
+        rows = await reader.past(page.rows)
+        places = [(row["start_key"], row["flow_id"]) for row in rows]
+        while places:
+            found = await store.whole(places, _MOST_BYTES)
+            if not found:
+                break  # removed since the search
+            yield found
+            last = (found[-1]["start_key"], found[-1]["flow_id"])
+            places = places[places.index(last) + 1 :]
+        if page.end is None:
+            return
+        after = page.end
+
+
+def _written(made: FlowFormat, rows: Sequence[Row], number: int) -> tuple[bytes, int]:
+    parts = []
+    for row in rows:
+        flow = from_row(row)
+        parts.append(made.flow(ExportedFlow(flow, stored=(row["flow_data"] or "{}").encode()), number))
+        number += 1
+    return b"".join(parts), number

@@ -1,0 +1,105 @@
+"""Flows as files: one, or all that match."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.datastructures import QueryParams
+from starlette.responses import Response, StreamingResponse
+
+from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.export.exported_flow import ExportedFlow, FlowFormat
+from spanflow.viewer_api.export.flow_stream import file_of
+from spanflow.viewer_api.export.formats import FORMATS, OF_ONE_FLOW
+from spanflow.viewer_api.export.markdown import DEFAULT_TOKENS, MOST_TOKENS, Markdown
+from spanflow.viewer_api.flows.flow_query import flow_query
+from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.http.problems import Problem, invalid_request
+from spanflow.viewer_api.routes.flow_selection import selected
+from spanflow.viewer_api.routes.one_flow import read_flow
+from spanflow.viewer_api.store.flow_statements import Position
+from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+
+router = APIRouter(prefix="/api/v1", tags=["flows"])
+MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
+Format = Annotated[str, Query(description=", ".join(FORMATS) + ".")]
+Tokens = Annotated[
+    int,
+    Query(ge=100, le=MOST_TOKENS, description="Of Markdown: how many tokens of a model one flow may take, roughly."),
+]
+_NOT_OF_FILES: Final = ("sort", "limit", "cursor", "count")
+
+
+@router.get("/flows/{flow_id}/export")
+async def exported_flow(
+    request: Request, principal: MayRead, flow_id: str, format: Format = "json", tokens: Tokens = DEFAULT_TOKENS
+) -> Response:
+    """One flow, running or past, as a file."""
+    made = _format(format, tokens)
+    flow_id = checked_id(flow_id)
+    async with viewer_of(request).large_trees.place():
+        flow, outlook = await read_flow(request, principal, flow_id, "flow_exported")
+        one = ExportedFlow(flow, outlook=outlook)
+        body = await asyncio.to_thread(lambda: made.begin() + made.flow(one, 0) + made.end())
+    return Response(body, headers=_headers(made, flow_id), media_type=made.media_type)
+
+
+@router.get("/export")
+async def exported_flows(
+    request: Request,
+    principal: MayRead,
+    format: Format = "jsonl",
+    tokens: Tokens = DEFAULT_TOKENS,
+    after: Annotated[
+        str | None, Query(description="Id of the last flow of a file that broke off: this one goes on behind it.")
+    ] = None,
+) -> Response:
+    """All stored flows that match the filters of `/flows` as one file, the newest first.
+
+    It is written while it is read, so that it may be as long as it will. What still runs is not in it.
+    """
+    if format in OF_ONE_FLOW:
+        raise invalid_request(f"format: {format} is for one flow, at /flows/{{flow_id}}/export.")
+    made = _format(format, tokens)
+    params = request.query_params.multi_items()
+    for name in _NOT_OF_FILES:
+        if any(each == name for each, _ in params):
+            raise invalid_request(f"{name}: this is for lists.")
+    own = ("format", "tokens", "after")
+    query = flow_query(QueryParams([(name, value) for name, value in params if name not in own]), principal.visible)
+    filters = await selected(request, "flows_exported", query)
+    viewer = viewer_of(request)
+    start = None if after is None else await _behind(request, principal, checked_id(after))
+    parts = file_of(viewer.flows, flow_reader(viewer, principal), filters, start, made)
+    # What cannot be searched at all is told before the file begins.
+    first = await anext(parts)
+    second = await anext(parts, b"")
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        yield second
+        async for part in parts:
+            yield part
+
+    return StreamingResponse(whole(), headers=_headers(made, "flows"), media_type=made.media_type)
+
+
+async def _behind(request: Request, principal: Principal, flow_id: str) -> Position:
+    """The place of a flow in the list, for those who may see it."""
+    row = await viewer_of(request).flows.one(flow_id, principal.visible)
+    if row is None:
+        raise Problem(404, "flow_not_found", "There is no flow with this id.")
+    return Position(row["start_key"], row["flow_id"])
+
+
+def _format(name: str, tokens: int) -> FlowFormat:
+    if name not in FORMATS:
+        raise invalid_request(f"format: one of {', '.join(FORMATS)}.")
+    return Markdown(tokens) if name == "markdown" else FORMATS[name]()
+
+
+def _headers(made: FlowFormat, name: str) -> dict[str, str]:
+    """A file is kept, and never shown as a page of the viewer."""
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in name)
+    return {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{safe}.{made.extension}"'}
