@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
-from spanflow.cli.problem import WrongUse
+from spanflow.cli.problem import Problem, WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
 if TYPE_CHECKING:
+    from spanflow.cli.terminal.client import ViewerClient
     from spanflow.cli.terminal.wording import Paint
 
 _PIPE_COLUMNS = 120
@@ -27,14 +28,17 @@ _MOST_NAMED = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("flow_id", help="the flow's id, or its first 6 or more digits")
+    parser.add_argument("flow_id", nargs="?", help="the flow's id, or its first 6 or more digits")
+    parser.add_argument("--file", help="show the flows of this exported or OTLP/JSON file, without a viewer")
     where.add_arguments(parser)
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.flow_files import flows_of
+
     if (arguments.flow_id is None) is (arguments.file is None):
         raise WrongUse("name a flow by its id, or a file.")
-    shown = _asked(arguments, console) if arguments.file is None else _in_file(arguments.file)
+    shown = _asked(arguments, console) if arguments.file is None else flows_of(arguments.file)
     for number, flow in enumerate(shown):
         if arguments.json:
             console.result(json.dumps(flow, ensure_ascii=False))
@@ -49,16 +53,12 @@ def _asked(arguments: Arguments, console: Console) -> Iterator[dict[str, Any]]:
     from spanflow.cli.terminal.where import client
 
     try:
-        flow_id = as_id(arguments.flow_id)
+        given = as_id(arguments.flow_id)
     except IdError as why:
         raise WrongUse(f"{arguments.flow_id!r} is no id of a flow: {why}.") from None
-    yield client(arguments, os.environ, console).get(f"/api/v1/flows/{quote(flow_id, safe='')}/flat")
-
-
-def _in_file(name: str) -> Iterator[dict[str, Any]]:
-    from spanflow.cli.terminal.flow_files import flows_of
-
-    return flows_of(name)
+    viewer = client(arguments, os.environ, console)
+    flow_id = _whole_id(viewer, given)
+    yield viewer.get(f"/api/v1/flows/{quote(flow_id, safe='')}/flat")
 
 
 def _show(flow: dict[str, Any], console: Console) -> None:
@@ -71,10 +71,20 @@ def _show(flow: dict[str, Any], console: Console) -> None:
         console.result(line)
     path = frozenset(flow["critical_path"])
     now = time.time_ns() if flow["open"] else None
-    for line in tree_lines(flow["spans"], Style(paint, max(40, columns), now, path)):
+    for line in tree_lines(flow["spans"], Style(paint, max(30, columns), now, path)):
         console.result(line)
     if path:
         console.result(paint("\n◆ these steps make up the duration: shorten one, and the flow is shorter", "dim"))
+
+
+def _whole_id(viewer: "ViewerClient", given: str) -> str:
+    """The id that begins with what was given, as `spanflow tail` shortens ids."""
+    if not _SHORTENED.fullmatch(given):
+        return given
+    found = [flow["flow_id"] for flow in viewer.get("/api/v1/flows", {"id": given, "limit": _MOST_NAMED})["flows"]]
+    if len(found) > 1:
+        raise Problem(f"several flows begin with {given}: {', '.join(found)}.")
+    return found[0] if found else given
 
 
 def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:

@@ -39,9 +39,9 @@ class _Tracks:
 
     def place(self, start: int, end: int, preferred: int) -> int:
         """The first track on which a slice lies wholly within what is open there, or on which nothing is."""
-        for track in (preferred, *range(min(len(self.open), _MAX_TRIED))):
+        for track in (preferred, *range(_MAX_TRIED)):
             if track >= len(self.open):
-                continue
+                break
             ends = self.open[track]
             while ends and ends[-1] <= start:
                 ends.pop()
@@ -62,7 +62,8 @@ def trace_events(exported: ExportedFlow, process: int) -> list[dict[str, Any]]:
     timed = [node for node in exported.tree.walk() if node.node_id in facts and node.entry is not None]
     # The sort is stable: of two with the same times, the parent stands first.
     timed.sort(key=lambda node: (facts[node.node_id].start_ns, -facts[node.node_id].end_ns))
-    tracks, placed = _Tracks(), {}
+    tracks = _Tracks()
+    placed: dict[str, int] = {}
     for node in timed:
         times = facts[node.node_id]
         preferred = 0 if node.parent is None else placed.get(node.parent.node_id, 0)
