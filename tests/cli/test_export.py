@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
@@ -14,6 +15,11 @@ from tests.support.spanflow_command import spanflow
 from tests.support.viewer_server import TOKEN, running_viewer
 
 FLOW = f"{1:032x}"
+TOOL: dict[str, Any] = {
+    "event_type": "tool_call",
+    "name": "list",
+    "attributes": {"gen_ai.operation.name": "execute_tool"},
+}
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def here(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str
             start = NOON + flow * 1000 * MS
             spans = [
                 span(1, name="POST /ask", start_ns=start, end_ns=start + 50 * MS),
-                span(2, 1, event_type="tool_call", name="list", start_ns=start, end_ns=start + 40 * MS),
+                span(2, 1, start_ns=start, end_ns=start + 40 * MS, **TOOL),
             ]
             deliver(archives.make(), part(flow, spans))
     with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer") as viewer:

@@ -39,7 +39,8 @@ class _Tracks:
 
     def place(self, start: int, end: int, preferred: int) -> int:
         """The first track on which a slice lies wholly within what is open there, or on which nothing is."""
-        for track in (preferred, *range(_MAX_TRIED)):
+        candidates: tuple[int, ...] = (preferred, *range(_MAX_TRIED))
+        for track in candidates:
             if track >= len(self.open):
                 break
             ends = self.open[track]
