@@ -61,6 +61,7 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/api/v1/flows/{flow_id}/flat"): Right.READ,
     ("GET", "/api/v1/flows/{flow_id}/export"): Right.READ,
     ("GET", "/api/v1/export"): Right.READ,
+    ("GET", "/api/v1/playback"): Right.READ,
     ("GET", "/api/v1/conversations"): Right.READ,
     ("GET", "/api/v1/conversations/{conversation_id}"): Right.READ,
     ("GET", "/api/v1/mcp-analytics/overview"): Right.READ,

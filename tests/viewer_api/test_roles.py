@@ -71,6 +71,7 @@ BY_USER = {
     "/api/v1/activities/user/{user_id}": "/api/v1/activities/user/{user}",
     "/api/v1/users/{user_id}": "/api/v1/users/{user}",
     "/api/v1/flows": "/api/v1/flows?user_id={user}",
+    "/api/v1/playback": "/api/v1/playback?user_id={user}",
     "/api/v1/export": "/api/v1/export?user_id={user}",
     "/api/v1/flows/differences": "/api/v1/flows/differences?user_id={user}",
     "/api/v1/conversations": "/api/v1/conversations?user_id={user}",

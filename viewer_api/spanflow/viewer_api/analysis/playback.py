@@ -1,0 +1,69 @@
+"""Past flows as the messages that the live socket sent of them, each with its moment: whoever has got all of them has
+the tree that is stored."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.span_record import split
+from spanflow.span_processors.tree.tree import NS_PER_MS
+
+#: What is known of a span when it starts, of one that was stored as a whole.
+_AT_START: Final = ("parent_id", "event_type", "name", "kind", "start_ns", "process", "scope", "flags", "trace_state")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something to be played at a time."""
+
+    at_ns: int
+    message: dict[str, Any]
+
+
+def moments_of(flows: Mapping[str, Iterable[Event]], topic: Mapping[str, Any]) -> list[Moment]:
+    """The messages of some flows, by id, in the order of time. `topic` is what was asked for, as it stands in each."""
+    timed: list[tuple[int, int, str, Event | None]] = []
+    for flow_id, entries in flows.items():
+        events = [timed_event for entry in entries for timed_event in _events(entry, flow_id)]
+        if not events:
+            continue
+        timed.append((min(at for at, _ in events), 0, flow_id, None))
+        timed += [(at, 1 if event["phase"] == names.START else 2, flow_id, event) for at, event in events]
+        timed.append((max(at for at, _ in events), 3, flow_id, None))
+    timed.sort(key=lambda each: each[:3])
+    found: list[Moment] = []
+    for (at_ns, rank), group in groupby(timed, key=lambda each: (each[0], each[1] in (1, 2) or each[1])):
+        members = list(group)
+        if rank is True:
+            found.append(Moment(at_ns, {"type": "events", **topic, "events": [event for *_, event in members]}))
+        else:
+            found += [
+                Moment(at_ns, {"type": "flow", **topic, "flow_id": flow_id, "open": rank == 0})
+                for _, _, flow_id, _ in members
+            ]
+    return found
+
+
+def page_of(moments: list[Moment], first: int, limit: int) -> list[dict[str, Any]]:
+    start = moments[0].at_ns if moments else 0
+    return [
+        {"at_ms": (moment.at_ns - start) / NS_PER_MS, "message": moment.message}
+        for moment in moments[first : first + limit]
+    ]
+
+
+def _events(entry: Event, flow_id: str) -> Iterator[tuple[int, Event]]:
+    """A span's start and what came last, each with its time."""
+    start, last = split(entry)
+    if start is None and last is not None and "start_ns" in last:
+        start = {"phase": names.START, **{key: last[key] for key in _AT_START if key in last}}
+    began = int((start or last or {}).get("start_ns") or 0)
+    for part in (start, last):
+        if part is None:
+            continue
+        said = part.get("end_ns") or part.get("updated_ns")
+        at = began if part is start or said is None else max(began, int(said))
+        yield at, {"flow_id": flow_id, "node_id": entry["node_id"], **part}  # type: ignore[typeddict-item]

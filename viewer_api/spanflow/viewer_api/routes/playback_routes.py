@@ -1,0 +1,98 @@
+"""The past, played again."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.tree import flow_data
+from spanflow.viewer_api.analysis.playback import moments_of, page_of
+from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.flows.documents import Flow, from_row
+from spanflow.viewer_api.flows.flow_query import flow_query
+from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.routes.flow_selection import selected
+from spanflow.viewer_api.routes.one_flow import read_flow
+from spanflow.viewer_api.store.flow_statements import Order
+from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+
+router = APIRouter(prefix="/api/v1", tags=["flows"])
+MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
+Id = Annotated[str | None, Query()]
+#: Flows, and bytes of documents, that are played at once.
+MAX_FLOWS: Final = 200
+_MAX_BYTES: Final = 32 * 1024 * 1024
+_MAX_MESSAGES: Final = 5_000
+
+
+@router.get("/playback")
+async def playback(
+    request: Request,
+    principal: MayRead,
+    flow_id: Id = None,
+    conversation_id: Id = None,
+    user_id: Id = None,
+    since: Id = None,
+    until: Id = None,
+    first: Annotated[int, Query(ge=0, description="The number of the first message: `next` of the page before.")] = 0,
+    limit: Annotated[int, Query(ge=1)] = 1000,
+) -> Response:
+    """A flow, a conversation, or what one user did in a time range, as the messages that the live socket sends.
+
+    Each has its moment in milliseconds after the first one; the client plays them. What still runs is played as far as
+    it is known, of a flow; of users and conversations, what is stored is played.
+    """
+    given = {"flow_id": flow_id, "conversation_id": conversation_id, "user_id": user_id}
+    named = [(name, checked_id(value)) for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise invalid_request("Name one flow_id, conversation_id or user_id.")
+    ((name, value),) = named
+    if name == "flow_id":
+        if since is not None or until is not None:
+            raise invalid_request("since, until: a flow is played as a whole.")
+        flow, _ = await read_flow(request, principal, value, "playback_read")
+        flows: Iterable[Flow] = [flow]
+    else:
+        times = [(key, text) for key, text in (("since", since), ("until", until)) if text is not None]
+        flows = await _flows(request, principal, QueryParams([(name, value), *times]))
+    topic: dict[str, Any] = {name: shown_id(value)} if name != "flow_id" else {"flow_id": value}
+    most = min(limit, _MAX_MESSAGES)
+
+    def body() -> Response:
+        entries: dict[str, list[Event]] = {flow.flow_id: flow_data.read(flow.document).entries() for flow in flows}
+        moments = moments_of(entries, topic)
+        duration = page_of(moments, len(moments) - 1, 1)[0]["at_ms"] if moments else 0.0
+        following = first + most
+        return json_response(
+            {
+                "started_ns": str(moments[0].at_ns) if moments else None,
+                "duration_ms": duration,
+                "flows": list(entries),
+                "total": len(moments),
+                "messages": page_of(moments, first, most),
+                "next": following if following < len(moments) else None,
+            }
+        )
+
+    return await asyncio.to_thread(body)
+
+
+async def _flows(request: Request, principal: Principal, asked: QueryParams) -> list[Flow]:
+    viewer = viewer_of(request)
+    filters = await selected(request, "playback_read", flow_query(asked, principal.visible))
+    page = await viewer.flows.search.page(filters, Order.NEWEST, None, MAX_FLOWS + 1)
+    if len(page.rows) > MAX_FLOWS or page.searched_until is not None:
+        raise invalid_request(f"since, until: there are more than {MAX_FLOWS} flows; ask for a shorter time.")
+    rows = await flow_reader(viewer, principal).past(page.rows)
+    places = [(row["start_key"], row["flow_id"]) for row in reversed(rows)]
+    found = await viewer.flows.whole(places, _MAX_BYTES) if places else []
+    if len(found) < len(places):
+        raise invalid_request("since, until: these flows are too large to be played together; ask for a shorter time.")
+    return await asyncio.to_thread(lambda: [from_row(row) for row in found])
