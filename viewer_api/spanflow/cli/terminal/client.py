@@ -71,6 +71,15 @@ class ViewerClient:
         with self._answer("GET", path, params, None, headers, _SILENCE) as response:
             yield from _events(self._lines(response))
 
+    def download(self, path: str, params: Params) -> Iterator[bytes]:
+        """The answer as it comes; `Unreachable` when it breaks off."""
+        with self._answer("GET", path, params, None, {}, _SILENCE) as response:
+            try:
+                while piece := response.read1(_PIECE):
+                    yield piece
+            except (OSError, HTTPException) as why:
+                raise self._away(why) from None
+
     def _ask(
         self,
         method: str,
@@ -82,17 +91,6 @@ class ViewerClient:
         patience: float | None = None,
     ) -> Any:
         with self._answer(method, path, params, body, headers or {}, patience or self._patience) as response:
-    def download(self, path: str, params: Params) -> Iterator[bytes]:
-        """The answer as it comes; `Unreachable` when it breaks off."""
-        with self._answer("GET", path, params, None, {}, _SILENCE) as response:
-            try:
-                while piece := response.read1(_PIECE):
-                    yield piece
-            except (OSError, HTTPException) as why:
-                raise self._away(why) from None
-
-    def _ask(self, method: str, path: str, params: Params | None, body: Any = None) -> Any:
-        with self._answer(method, path, params, body, {}, self._patience) as response:
             try:
                 return json.loads(response.read())
             except ValueError:
