@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -288,7 +289,7 @@ def test_ten_thousand_spans_scroll_and_are_searched(
     begun = time.time_ns() - 60_000 * MS
     spans = [span(0, start_ns=begun, end_ns=begun + 10_000 * MS, name="POST /ask")]
     for number in range(1, 10_000):
-        tool = {"event_type": "tool_call", "attributes": {"flow.data.tool": f"tool-{number}"}}
+        tool: dict[str, Any] = {"event_type": "tool_call", "attributes": {"flow.data.tool": f"tool-{number}"}}
         spans.append(span(number, 0, start_ns=begun + number * MS, **tool))
 
     def store() -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from spanflow.viewer_api import openapi
 from spanflow.viewer_api.app import create_app
-from spanflow.viewer_api.asgi.security_headers import CONTENT_SECURITY_POLICY
+from spanflow.viewer_api.asgi.security_headers import content_security_policy
 from spanflow.viewer_api.routes.reference_page import page as rendered
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.viewer_server import RunningViewer
@@ -27,7 +27,7 @@ def test_a_browser_shows_every_operation_and_asks_no_other_host(
     signed_in = page.request.post(f"{base}/api/v1/session", data={"code": code}, headers={"Origin": viewer.origin})
     assert signed_in.ok, signed_in.text()
     shown = page.goto(f"{base}/docs")
-    assert shown is not None and shown.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert shown is not None and shown.headers["content-security-policy"] == content_security_policy()
     described = viewer.get("/api/v1/openapi.json")
     operations = [name for name, _ in openapi.operations(described)]
     assert len(operations) > 40
