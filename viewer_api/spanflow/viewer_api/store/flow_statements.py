@@ -13,9 +13,7 @@ from spanflow.viewer_api.store.time_windows import TimeWindow, time_windows_of
 SUMMARY: Final = """
 flow_id, start_key, session_id, user_id, conversation_id, source, name, outcome, started_at, completed_at, duration_ms,
 span_count, cut_spans, checkpoint_count, error_count, tokens_in, tokens_out, cost, tools, models, mcp_servers,
-outcome_reason, gate, reason, status_message
-span_count, checkpoint_count, error_count, tokens_in, tokens_out, cost, tools, models, mcp_servers, outcome_reason,
-gate, reason, status_message, event_types
+outcome_reason, gate, reason, status_message, event_types
 """
 #: Up to so many people, each one's newest flows are read apart and put together.
 _PEOPLE_APART: Final = 50
