@@ -21,6 +21,9 @@ _STEP = timedelta(seconds=30)
 #: Signed tokens are recognised by their beginning.
 _SIGNED = re.compile(r"([cst])\.[A-Za-z0-9_.-]{40,}")
 _SHOWN_SIGNED = {"c": "c.WyJvcGVyYXRvciJd.4Jd0", "t": "t.WyJvcGVyYXRvciJd.9fK2", "s": "s.WyJvcGVyYXRvciJd.7Kc1"}
+#: A code of the operator's link, which is made anew each time.
+_LINK_CODE = re.compile(r"[A-Za-z0-9_-]{38}")
+_SHOWN_LINK_CODE = "aw1LNWW_G7-Nz0ID1M1k5_0--teh0VDSPfuKHg"
 _MAX_ITEMS = 2
 _MAX_TEXT = 400
 
@@ -77,6 +80,8 @@ def normalised(value: Any, now: datetime) -> Any:
         return NOON.date().isoformat() if abs(datetime.fromisoformat(f"{value}T12:00Z") - now) < _LATELY else value
     if signed := _SIGNED.fullmatch(value):
         return _SHOWN_SIGNED[signed[1]]
+    if _LINK_CODE.fullmatch(value):
+        return _SHOWN_LINK_CODE
     return value if len(value) <= _MAX_TEXT else value[:_MAX_TEXT] + "…"
 
 
