@@ -20,7 +20,7 @@ demo: env web ## Start everything with an example gateway and its traffic, and p
 	@$(BIN)/spanflow up --demo
 
 .PHONY: test
-test: env web chromium ## Run the test suite (at most 10 minutes on 2 cores)
+test: env web chromium ## Run the test suite (about 20 minutes on 2 cores)
 	@$(BIN)/pytest -m "not long and not chaos" $(ARGS)
 
 .PHONY: chaos

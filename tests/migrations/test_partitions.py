@@ -67,7 +67,7 @@ def test_every_partition_has_every_index(postgres_dsn: str) -> None:
         "SELECT count(*) FROM pg_index JOIN pg_class ON pg_class.oid = indrelid "
         "WHERE relispartition AND relkind = 'r' GROUP BY indrelid",
     )
-    assert per_partition == [{"count": 12}] * 6
+    assert per_partition == [{"count": 13}] * 6
 
 
 def test_the_key_of_a_flow_is_chosen_once(postgres_dsn: str) -> None:
