@@ -148,6 +148,8 @@ async def test_a_part_that_is_stored_already_is_kept_back_while_the_flow_runs(
     """A tool's own process is done and has stored its part; the gateway's part goes on."""
     flow = make_flow(flow_id=f"{7:032x}", start_ns=NOON, conversation_id="c-1")
     flow.start("root", name="POST /ask")
+    # More is in the stream than is stored: that is how one knows that the flow goes on.
+    flow.step("auth", "root", "auth_check")
     said = {"flow.data.note": SECRET, "flow.data.prompt": SECRET}
     spans = [span(1, None, event_type="tool_call", status="error", status_message=SECRET, attributes=said)]
     await asyncio.to_thread(lambda: store(part(7, spans, **of("s-1", conversation_id="c-1"))))
