@@ -83,7 +83,7 @@ def test_a_code_signs_a_browser_in_once(viewer: RunningViewer) -> None:
         "role": "admin",
         "user_id": None,
         "scope": None,
-        "rights": ["audit", "erase", "live", "monitor", "read"],
+        "rights": ["audit", "erase", "ingest", "live", "monitor", "read"],
         "expires_at": ISO,
     }
     cookie = first.headers["set-cookie"]
