@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import QueryParams
@@ -30,8 +30,17 @@ Tokens = Annotated[
 ]
 _NOT_OF_FILES: Final = ("sort", "limit", "cursor", "count")
 
+#: What a file is made of depends on the format.
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            kind: {} for kind in ("application/json", "application/x-ndjson", "text/csv", "text/markdown", "text/html")
+        }
+    }
+}
 
-@router.get("/flows/{flow_id}/export")
+
+@router.get("/flows/{flow_id}/export", responses=_FILES)
 async def exported_flow(
     request: Request, principal: MayRead, flow_id: str, format: Format = "json", tokens: Tokens = DEFAULT_TOKENS
 ) -> Response:
@@ -45,7 +54,7 @@ async def exported_flow(
     return Response(body, headers=_headers(made, flow_id), media_type=made.media_type)
 
 
-@router.get("/export")
+@router.get("/export", responses=_FILES)
 async def exported_flows(
     request: Request,
     principal: MayRead,
