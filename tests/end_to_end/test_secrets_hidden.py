@@ -214,9 +214,12 @@ def test_no_secret_gets_through_in_any_form_anywhere(redis_url: str, postgres_ds
         kept.append(keys)
         return {text for text in (plain("activity"), LAST) if text in keys}
 
+    sdk = logging.getLogger("opentelemetry")
+    level = sdk.level
+
     def work(provider: TracerProvider) -> None:
         gateway = Gateway(provider)
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it complains of states that are none
+        sdk.setLevel(logging.CRITICAL)  # it complains of states that are none
         with flow("turn", user_id=USER):
             for carrier, _, secret in in_texts:
                 carrier(gateway, secret.text)
@@ -228,6 +231,7 @@ def test_no_secret_gets_through_in_any_form_anywhere(redis_url: str, postgres_ds
                 pass
             # Activities stand in Redis only until the flow is stored.
             eventually(lambda: {plain("activity"), LAST} <= found_in(while_open, keys_of(redis_url)))
+        sdk.setLevel(level)
 
     sinks = record_everything(
         work,

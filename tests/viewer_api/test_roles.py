@@ -289,7 +289,9 @@ def test_hostile_ids_open_nothing(house: House) -> None:
             path = re.sub(r"\{[^}]*\}", hostile, template)
             path += "" if "{" in template else f"?user_id={hostile}"
             response = house.ask(VIEWER_7, path)
-            assert response.status_code in {403, 404, 422}, (path, response.status_code, response.text)
+            # Jaeger's own API answers an id that is none with 400.
+            refused = {400, 404} if "/traces" in path else {403, 404, 422}
+            assert response.status_code in refused, (path, response.status_code, response.text)
             assert "secret" not in response.text
 
 

@@ -45,6 +45,7 @@ _PROBLEM_SCHEMA: Final = {
 _EVERYWHERE: Final = {
     "401": "Nobody is signed in.",
     "403": "Signed in, but not allowed to do this.",
+    "414": "The address with its parameters is too long.",
     "429": "Too many requests.",
     "503": "A server that is needed is away, or the query took too long; try again.",
 }

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/api/v1", tags=["flows"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 
 
-@router.get("/flows/compare")
+@router.get("/flows/compare", responses={404: {"description": "One of the flows is not there, or may not be seen."}})
 async def compared_flows(
     request: Request,
     principal: MayRead,
