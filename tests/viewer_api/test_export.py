@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from spanflow.span_processors.encoding.mapping import SpanMapping
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.otlp.otlp_reader import flows_in
-from spanflow.span_processors.otlp.otlp_writer import traces
+from spanflow.span_processors.otlp.otlp_writer import resource_spans
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.export.exported_flow import ExportedFlow
 from spanflow.viewer_api.export.formats import FORMATS
@@ -171,7 +171,8 @@ VALUES = st.recursive(
     ),
     max_leaves=5,
 )
-ATTRIBUTES = listed(VALUES)
+#: Left out where there are none, as every default is.
+ATTRIBUTES = listed(VALUES).map(lambda found: {"attributes": found} if found else {})
 TIMES = st.integers(NOON, NOON + 10**12).map(str)
 
 
@@ -194,11 +195,11 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         one |= {"name": draw(NAMES), "kind": draw(st.integers(0, 5)), "startTimeUnixNano": str(start)}
         if draw(st.booleans()):
             one["endTimeUnixNano"] = str(start + draw(st.integers(1, 10**9)))
-        one["attributes"] = draw(ATTRIBUTES)
+        one |= draw(ATTRIBUTES)
         if draw(st.booleans()):
-            one["events"] = [{"timeUnixNano": draw(TIMES), "name": draw(NAMES), "attributes": draw(ATTRIBUTES)}]
+            one["events"] = [{"timeUnixNano": draw(TIMES), "name": draw(NAMES), **draw(ATTRIBUTES)}]
         if draw(st.booleans()):
-            link: dict[str, Any] = {"traceId": f"{9:032x}", "spanId": f"{9:016x}", "attributes": draw(ATTRIBUTES)}
+            link: dict[str, Any] = {"traceId": f"{9:032x}", "spanId": f"{9:016x}", **draw(ATTRIBUTES)}
             one["links"] = [link | ({"flags": 1} if draw(st.booleans()) else {})]
         if draw(st.booleans()):
             one["droppedAttributesCount"] = 3
@@ -206,12 +207,12 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         if "endTimeUnixNano" in one and draw(st.booleans()):
             one["status"] = {"message": "no", "code": 2}
         spans.append(one)
-    resource: dict[str, Any] = {"resource": {"attributes": draw(ATTRIBUTES)}}
+    resource: dict[str, Any] = {"resource": {"attributes": draw(ATTRIBUTES).get("attributes", [])}}
     if draw(st.booleans()):
         resource["schemaUrl"] = "https://opentelemetry.io/schemas/1.30.0"
     scope: dict[str, Any] = {"scope": {"name": draw(NAMES), "version": "1.2"}}
     if draw(st.booleans()):
-        scope["scope"]["attributes"] = draw(ATTRIBUTES.filter(bool))
+        scope["scope"] |= draw(ATTRIBUTES)
     return {"resourceSpans": [{**resource, "scopeSpans": [{**scope, "spans": spans}]}]}
 
 
@@ -221,8 +222,8 @@ def test_what_came_as_otlp_goes_out_as_it_came(request: dict[str, Any]) -> None:
     (flow,) = flows_in(orjson.loads(orjson.dumps(request)), SpanMapping())
     document = flow_data.build(flow.flow_id, flow.entries, processes=flow.processes)
     stored = orjson.loads(orjson.dumps(document))
-    written = traces(FLOW, flow_data.read(stored).entries(), stored["processes"])
-    assert orjson.loads(orjson.dumps(written)) == orjson.loads(orjson.dumps(request))
+    written = resource_spans(FLOW, flow_data.read(stored).entries(), stored["processes"])
+    assert orjson.loads(orjson.dumps(written)) == orjson.loads(orjson.dumps(request["resourceSpans"]))
 
 
 # -- over HTTP ---------------------------------------------------------------------------------------------------------

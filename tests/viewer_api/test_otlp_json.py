@@ -12,12 +12,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 from spanflow.span_processors.flow_part import FlowPart
+from spanflow.span_processors.otlp.otlp_writer import resource_spans
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis.watched import NobodyWatched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.jaeger.v1_json import trace_v1
-from spanflow.viewer_api.otlp.otlp_json import trace_json
 from spanflow.viewer_api.otlp.received import ReceivedSpan
 from spanflow.viewer_api.otlp.sources import Sources
 from tests.support.otlp_client import START_NS, pairs
@@ -145,7 +145,7 @@ def test_otlp_in_is_otlp_out(made: list[Span], resource: dict[str, Any], scope: 
     scoped.spans.extend(made)
     document = stored(group)
     entries = flow_data.read(document).entries()
-    (out,) = parsed(trace_json(TRACE.hex(), entries, document["processes"])).resource_spans
+    (out,) = parsed(resource_spans(TRACE.hex(), entries, document["processes"])).resource_spans
     assert by_id(out) == by_id(group)
     assert ordered(MessageToDict(out.resource)) == ordered(MessageToDict(group.resource))
     assert [ordered(MessageToDict(each.scope)) for each in out.scope_spans] == [ordered(MessageToDict(scoped.scope))]

@@ -1,4 +1,4 @@
-"""Flows written as OTLP/JSON: spans go out as they came in.
+"""A stored flow as OTLP/JSON, as Collectors write it: what came in by OTLP goes out as it was.
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
@@ -6,152 +6,174 @@ https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, restored
 from spanflow.span_processors.event.json_safe import restored_attributes
 
+#: OTLP's numbers.
 KINDS: Final = {"unspecified": 0, "internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 STATUSES: Final = {names.STATUS_UNSET: 0, names.STATUS_OK: 1, names.STATUS_ERROR: 2}
+_TRACE_ID_DIGITS: Final = 32
+_SPAN_ID_DIGITS: Final = 16
 _HEX: Final = frozenset("0123456789abcdef")
 
-
-def traces(flow_id: str, flow: Iterable[Event], processes: Mapping[str, Any]) -> dict[str, Any]:
-    """The merged entries of a flow, and its processes as they are stored, as the body of an export request."""
-    by_origin: dict[tuple[str, str], list[Event]] = {}
-    for entry in flow:
-        by_origin.setdefault((entry.get("process", ""), entry.get("scope", "")), []).append(entry)
-    resources: dict[str, dict[str, Any]] = {}
-    trace_id = hex_id(flow_id, 32)
-    for (process, scope), entries in by_origin.items():
-        about = processes.get(process)
-        about = about if isinstance(about, Mapping) else {}
-        if process not in resources:
-            resources[process] = {**_resource(about), "scopeSpans": []}
-        resources[process]["scopeSpans"].append(
-            {**_scope(scope, about), "spans": [span_of(entry, trace_id) for entry in entries]}
-        )
-    return {"resourceSpans": list(resources.values())}
+Object = dict[str, Any]
 
 
-def _resource(about: Mapping[str, Any]) -> dict[str, Any]:
-    resource = about.get("resource")
-    resource = resource if isinstance(resource, Mapping) else {}
-    found: dict[str, Any] = {"resource": {"attributes": _stored_attributes(resource)}}
-    if isinstance(url := resource.get("schema_url"), str):
-        found["schemaUrl"] = url
-    return found
+def resource_spans(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any]) -> list[Object]:
+    """The flow's spans by process and scope, each in the order of `entries`. `processes` are those of
+    the stored document; spans of one that is not among them have a resource without attributes."""
+    trace_id = trace_id_of(flow_id)
+    groups: dict[str, dict[str, list[Object]]] = {}
+    for entry in entries:
+        scopes = groups.setdefault(entry.get("process", ""), {})
+        scopes.setdefault(entry.get("scope", ""), []).append(_span(trace_id, entry))
+    return [_of_resource(_object(processes.get(process)), scopes) for process, scopes in groups.items()]
 
 
-def _scope(key: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    scopes = about.get("scopes")
-    known = scopes.get(key) if isinstance(scopes, Mapping) else None
-    known = known if isinstance(known, Mapping) else {"name": key}
-    scope: dict[str, Any] = {"name": known.get("name", "")}
-    if "version" in known:
-        scope["version"] = known["version"]
-    if attributes := _stored_attributes(known):
-        scope["attributes"] = attributes
-    found: dict[str, Any] = {"scope": scope}
-    if isinstance(url := known.get("schema_url"), str):
-        found["schemaUrl"] = url
-    return found
+def trace_id_of(flow_id: str) -> str:
+    """The flow's trace id. Flows of gateways older than Spanflow have ids of other kinds: theirs is derived."""
+    return _hex_id(flow_id, _TRACE_ID_DIGITS)
 
 
-def _stored_attributes(part: Mapping[str, Any]) -> list[dict[str, Any]]:
-    attributes, types = part.get("attributes"), part.get("types")
-    if not isinstance(attributes, Mapping):
-        return []
-    return _attributes(restored_attributes(attributes, types if isinstance(types, Mapping) else None))
+def span_id_of(node_id: str) -> str:
+    """The span's id, likewise."""
+    return _hex_id(node_id, _SPAN_ID_DIGITS)
 
 
-def span_of(entry: Event, trace_id: str) -> dict[str, Any]:
-    """One span. What is still open has no end."""
-    event = restored(entry)
-    cut = event.get("cut", {})
-    span: dict[str, Any] = {"traceId": trace_id, "spanId": hex_id(event["node_id"], 16)}
-    if event.get("trace_state"):
-        span["traceState"] = event["trace_state"]
-    if (parent := event.get("parent_id")) is not None:
-        span["parentSpanId"] = hex_id(parent, 16)
-    if event.get("flags"):
-        span["flags"] = event["flags"]
-    span["name"] = event.get("name", "")
-    span["kind"] = KINDS.get(event.get("kind", ""), 0)
-    for field, name in (("start_ns", "startTimeUnixNano"), ("end_ns", "endTimeUnixNano")):
-        if field in event:
-            span[name] = event[field]  # type: ignore[literal-required]
-    span["attributes"] = _attributes(event.get("attributes", {}))
-    logs, links = event.get("logs", ()), event.get("links", ())
-    if logs:
-        span["events"] = [
-            {
-                "timeUnixNano": log.get("time_ns", "0"),
-                "name": log.get("name", ""),
-                "attributes": _attributes(log.get("attributes", {})),
-            }
-            for log in logs
-        ]
-    if links:
-        span["links"] = [_link(link) for link in links]
-    for what, name in (
-        ("attributes", "droppedAttributesCount"),
-        ("logs", "droppedEventsCount"),
-        ("links", "droppedLinksCount"),
-    ):
-        if cut.get(what):
-            span[name] = cut[what]
-    status: dict[str, Any] = {}
-    if event.get("status_message"):
-        status["message"] = event["status_message"]
-    if code := STATUSES.get(event.get("status", ""), 0):
-        status["code"] = code
-    span["status"] = status
-    return span
+def attributes_json(attributes: Mapping[str, Any]) -> list[Object]:
+    """Key-value pairs. Values are as spans have them: bytes, large integers and doubles are themselves."""
+    return [{"key": key, "value": value_json(value)} for key, value in attributes.items()]
 
 
-def _link(link: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"traceId": link.get("trace_id", ""), "spanId": link.get("span_id", "")}
-    if link.get("trace_state"):
-        found["traceState"] = link["trace_state"]
-    found["attributes"] = _attributes(link.get("attributes", {}))
-    if link.get("flags"):
-        found["flags"] = link["flags"]
-    return found
-
-
-def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": any_value(value)} for key, value in attributes.items()]
-
-
-def any_value(value: Any) -> dict[str, Any]:
-    """An `AnyValue`. Attributes are at most a few levels deep: the encoder has cut what was deeper."""
+def value_json(value: Any) -> Object:
     if value is None:
         return {}
-    if isinstance(value, bool):
-        return {"boolValue": value}
     if isinstance(value, str):
         return {"stringValue": value}
+    if isinstance(value, bool):
+        return {"boolValue": value}
     if isinstance(value, int):
         return {"intValue": str(value)}
     if isinstance(value, float):
-        return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
+        return {"doubleValue": value if math.isfinite(value) else _NON_FINITE[str(value)]}
     if isinstance(value, bytes):
         return {"bytesValue": base64.b64encode(value).decode()}
     if isinstance(value, Mapping):
-        return {"kvlistValue": {"values": _attributes(value)}}
-    if isinstance(value, Sequence):
-        return {"arrayValue": {"values": [any_value(item) for item in value]}}
-    return {"stringValue": str(value)}
+        return {"kvlistValue": {"values": attributes_json(value)}}
+    return {"arrayValue": {"values": [value_json(member) for member in value]}}
 
 
-_NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_NON_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
-def hex_id(value: str, digits: int) -> str:
-    """The id itself, or another that always stands for it, where older gateways gave one of their own."""
-    if len(value) == digits and _HEX.issuperset(value):
-        return value
-    return hashlib.blake2b(value.encode(), digest_size=digits // 2).hexdigest()
+def resource_attributes(process: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored process says of itself."""
+    return _described(_object(process.get("resource")))
+
+
+def scope_about(process: Mapping[str, Any], key: str) -> tuple[str, str, dict[str, Any]]:
+    """Name, version and attributes of a scope; its key tells name and version when nothing more is known."""
+    about = _object(_object(process.get("scopes")).get(key))
+    if about:
+        return about.get("name", ""), about.get("version", ""), _described(about)
+    name, _, version = key.partition("@")
+    return name, version, {}
+
+
+def _of_resource(process: Object, scopes: Mapping[str, list[Object]]) -> Object:
+    group: Object = {"resource": {"attributes": attributes_json(resource_attributes(process))}}
+    scope_spans = []
+    for key, spans in scopes.items():
+        name, version, attributes = scope_about(process, key)
+        scope: Object = {"name": name} if name else {}
+        if version:
+            scope["version"] = version
+        if attributes:
+            scope["attributes"] = attributes_json(attributes)
+        scoped: Object = {"scope": scope, "spans": spans}
+        if url := _object(_object(process.get("scopes")).get(key)).get("schema_url"):
+            scoped["schemaUrl"] = url
+        scope_spans.append(scoped)
+    group["scopeSpans"] = scope_spans
+    if url := _object(process.get("resource")).get("schema_url"):
+        group["schemaUrl"] = url
+    return group
+
+
+def _span(trace_id: str, entry: Event) -> Object:
+    """One span; one that has not ended has no end."""
+    entry = restored(entry)
+    span: Object = {"traceId": trace_id, "spanId": span_id_of(entry["node_id"])}
+    if state := entry.get("trace_state"):
+        span["traceState"] = state
+    if (parent := entry.get("parent_id")) is not None:
+        span["parentSpanId"] = span_id_of(parent)
+    if flags := entry.get("flags"):
+        span["flags"] = flags
+    span["name"] = entry.get("name", "")
+    span["kind"] = KINDS.get(entry.get("kind", ""), 1)
+    span["startTimeUnixNano"] = entry.get("start_ns", "0")
+    if end := entry.get("end_ns"):
+        span["endTimeUnixNano"] = end
+    if attributes := entry.get("attributes"):
+        span["attributes"] = attributes_json(attributes)
+    cut = entry.get("cut", {})
+    _add_count(span, "droppedAttributesCount", cut.get("attributes"))
+    if logs := entry.get("logs"):
+        span["events"] = [_log(log) for log in logs]
+    _add_count(span, "droppedEventsCount", cut.get("logs"))
+    if links := entry.get("links"):
+        span["links"] = [_link(link) for link in links]
+    _add_count(span, "droppedLinksCount", cut.get("links"))
+    span["status"] = _status(entry)
+    return span
+
+
+def _status(entry: Event) -> Object:
+    status: Object = {}
+    if message := entry.get("status_message"):
+        status["message"] = message
+    if code := STATUSES.get(entry.get("status", "")):
+        status["code"] = code
+    return status
+
+
+def _log(log: Mapping[str, Any]) -> Object:
+    event: Object = {"timeUnixNano": log.get("time_ns", "0"), "name": log.get("name", "")}
+    if attributes := log.get("attributes"):
+        event["attributes"] = attributes_json(attributes)
+    return event
+
+
+def _link(link: Mapping[str, Any]) -> Object:
+    written: Object = {"traceId": trace_id_of(link.get("trace_id", "")), "spanId": span_id_of(link.get("span_id", ""))}
+    if state := link.get("trace_state"):
+        written["traceState"] = state
+    if attributes := link.get("attributes"):
+        written["attributes"] = attributes_json(attributes)
+    if flags := link.get("flags"):
+        written["flags"] = flags
+    return written
+
+
+def _add_count(span: Object, name: str, count: Any) -> None:
+    if count:
+        span[name] = count
+
+
+def _described(about: Mapping[str, Any]) -> dict[str, Any]:
+    return restored_attributes(_object(about.get("attributes")), about.get("types"))
+
+
+def _hex_id(id: str, digits: int) -> str:
+    if len(id) == digits and _HEX.issuperset(id):
+        return id
+    return hashlib.blake2b(id.encode(errors="replace"), digest_size=digits // 2).hexdigest()
+
+
+def _object(value: Any) -> Object:
+    return value if isinstance(value, dict) else {}

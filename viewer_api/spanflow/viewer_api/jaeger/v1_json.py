@@ -10,7 +10,7 @@ import orjson
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, restored
 from spanflow.span_processors.ids import MAX_SAFE_INTEGER
-from spanflow.viewer_api.otlp.otlp_json import (
+from spanflow.span_processors.otlp.otlp_writer import (
     resource_attributes,
     scope_about,
     span_id_of,
@@ -32,9 +32,12 @@ def shown_trace_id(trace_id: str) -> str:
     return trace_id[_SHORT:] if trace_id.startswith("0" * _SHORT) else trace_id
 
 
-def trace_v1(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any], now_ns: int) -> Object:
-    """One trace. What still runs has lasted until `now_ns`, and says so in its warnings."""
+def trace_v1(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any], now_ns: int | None) -> Object:
+    """One trace. What still runs has lasted until `now_ns`, and says so in its warnings. Without `now_ns` it is a trace
+    of the past, and what did not end lasted as long as is known."""
     trace_id = trace_id_of(flow_id)
+    entries = list(entries)
+    until_ns = _last_known(entries) if now_ns is None else now_ns
     known: dict[str, str] = {}
     shown: dict[str, Object] = {}
     spans = []
@@ -45,8 +48,12 @@ def trace_v1(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any
         if key not in known:
             known[key] = f"p{len(known) + 1}"
             shown[known[key]] = about
-        spans.append(_span(trace_id, restored(entry), process, known[key], now_ns))
+        spans.append(_span(trace_id, restored(entry), process, known[key], until_ns))
     return {"traceID": shown_trace_id(trace_id), "spans": spans, "processes": shown, "warnings": None}
+
+
+def _last_known(entries: Iterable[Event]) -> int:
+    return max((int(entry.get("end_ns") or entry.get("start_ns", "0")) for entry in entries), default=0)
 
 
 def service_of(process: Mapping[str, Any]) -> str:
@@ -60,7 +67,7 @@ def _process(process: Object) -> Object:
     return {"serviceName": service_of(process), "tags": tags({k: v for k, v in attributes.items() if k != _SERVICE})}
 
 
-def _span(trace_id: str, entry: Event, process: Object, process_id: str, now_ns: int) -> Object:
+def _span(trace_id: str, entry: Event, process: Object, process_id: str, until_ns: int) -> Object:
     start = int(entry.get("start_ns", "0"))
     end = entry.get("end_ns")
     span: Object = {
@@ -69,7 +76,7 @@ def _span(trace_id: str, entry: Event, process: Object, process_id: str, now_ns:
         "operationName": entry.get("name", ""),
         "references": _references(trace_id, entry),
         "startTime": start // 1000,
-        "duration": max(0, (now_ns if end is None else int(end)) - start) // 1000,
+        "duration": max(0, (until_ns if end is None else int(end)) - start) // 1000,
         "tags": _span_tags(entry, process),
         "logs": [_log(log) for log in entry.get("logs", ())],
         "processID": process_id,

@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from spanflow.span_processors.otlp.otlp_writer import resource_spans
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.jaeger.span_query import BadQuery, SpanQuery, query_v1, query_v3
@@ -19,7 +20,6 @@ from spanflow.viewer_api.jaeger.trace_finder import TraceFinder
 from spanflow.viewer_api.jaeger.trace_ids import BadTraceId, flow_id_of
 from spanflow.viewer_api.jaeger.traces import Trace
 from spanflow.viewer_api.jaeger.v1_json import trace_v1
-from spanflow.viewer_api.otlp.otlp_json import trace_json
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(include_in_schema=False)
@@ -163,10 +163,16 @@ async def _answered_v3(traces: list[Trace]) -> Response:
         return _refused_v3(404, _NONE_FOUND)
 
     def written() -> Response:
-        groups = [group for trace in traces for group in trace_json(trace.flow.flow_id, trace.entries, trace.processes)]
+        groups = [
+            group for trace in traces for group in resource_spans(trace.flow.flow_id, trace.entries, trace.processes)
+        ]
         return _json({"result": {"resourceSpans": groups}})
 
     return await asyncio.to_thread(written)
+
+
+def _resource_spans(trace: Trace) -> list[dict[str, Any]]:
+    return resource_spans(trace.flow.flow_id, trace.entries, trace.processes)
 
 
 def _refused_v3(status: int, message: str) -> Response:
