@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Status
 
+from spanflow.span_processors.redaction.export_redactors import ExportRedactors
 from spanflow.span_processors.redaction.redacted_origins import RedactedOrigins
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.trace_states import redacted_context
@@ -21,11 +22,16 @@ class RedactingExporter(SpanExporter):
 
     def __init__(self, exporter: SpanExporter, redactor: Redactor) -> None:
         self.wrapped = exporter
-        self._redactor = redactor
+        self._redactors = ExportRedactors(redactor)
         self._origins = RedactedOrigins(redactor)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self.wrapped.export([redacted_span(span, self._redactor, self._origins) for span in spans])
+        with self._redactors.batch() as redactor_of:
+            clean = [
+                redacted_span(span, redactor_of(span.context.trace_id if span.context else 0), self._origins)
+                for span in spans
+            ]
+        return self.wrapped.export(clean)
 
     def shutdown(self) -> None:
         self.wrapped.shutdown()

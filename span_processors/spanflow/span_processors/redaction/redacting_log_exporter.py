@@ -9,6 +9,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from spanflow.span_processors.metadata_names import in_model_namespace
+from spanflow.span_processors.redaction.export_redactors import ExportRedactors
 from spanflow.span_processors.redaction.redacted_origins import RedactedOrigins
 from spanflow.span_processors.redaction.redaction import Redactor
 
@@ -21,11 +22,13 @@ class RedactingLogExporter(LogRecordExporter):
 
     def __init__(self, exporter: LogRecordExporter, redactor: Redactor) -> None:
         self.wrapped = exporter
-        self._redactor = redactor
+        self._redactors = ExportRedactors(redactor)
         self._origins = RedactedOrigins(redactor)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        return self.wrapped.export([self._redacted(record) for record in batch])
+        with self._redactors.batch() as redactor_of:
+            clean = [self._redacted(record, redactor_of(record.log_record.trace_id or 0)) for record in batch]
+        return self.wrapped.export(clean)
 
     def shutdown(self) -> None:
         self.wrapped.shutdown()  # type: ignore[no-untyped-call]
@@ -33,26 +36,27 @@ class RedactingLogExporter(LogRecordExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self.wrapped.force_flush(timeout_millis)
 
-    def _redacted(self, record: ReadableLogRecord) -> ReadableLogRecord:
+    def _redacted(self, record: ReadableLogRecord, redactor: Redactor) -> ReadableLogRecord:
         return ReadableLogRecord(
-            log_record=self._without_secrets(record.log_record),
+            log_record=_without_secrets(record.log_record, redactor),
             resource=self._origins.resource(record.resource),
             instrumentation_scope=self._origins.scope(record.instrumentation_scope),
             limits=record.limits,
         )
 
-    def _without_secrets(self, record: LogRecord) -> LogRecord:
-        given: Mapping[str, Any] = record.attributes or {}
-        name = str(record.event_name or given.get(_EVENT_NAME) or "")
-        shown, attributes, _ = self._redactor.event(name, given)
-        if name and attributes is not given and _EVENT_NAME in given:
-            attributes = {**attributes, _EVENT_NAME: shown}
-        clean = copy(record)
-        clean.attributes = dict(attributes)
-        if record.event_name:
-            clean.event_name = shown
-        if self._redactor.content != "full" and in_model_namespace(f"{name.lower()}."):
-            clean.body = None
-        else:
-            clean.body = self._redactor.recorded({"body": record.body})[0].get("body")
-        return clean
+
+def _without_secrets(record: LogRecord, redactor: Redactor) -> LogRecord:
+    given: Mapping[str, Any] = record.attributes or {}
+    name = str(record.event_name or given.get(_EVENT_NAME) or "")
+    shown, attributes, _ = redactor.event(name, given)
+    if name and attributes is not given and _EVENT_NAME in given:
+        attributes = {**attributes, _EVENT_NAME: shown}
+    clean = copy(record)
+    clean.attributes = dict(attributes)
+    if record.event_name:
+        clean.event_name = shown
+    if redactor.content != "full" and in_model_namespace(f"{name.lower()}."):
+        clean.body = None
+    else:
+        clean.body = redactor.recorded({"body": record.body})[0].get("body")
+    return clean

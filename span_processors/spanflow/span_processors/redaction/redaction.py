@@ -59,6 +59,8 @@ class RedactionPolicy:
     max_depth: int = 16
     #: Members of lists and objects that all attributes of a span may have together.
     max_items: int = 4096
+    #: Characters of one flow that are searched, over all its spans.
+    max_flow_text: int = 4_000_000
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "RedactionPolicy":
@@ -70,6 +72,7 @@ class RedactionPolicy:
             kept_keys=settings.redact_keep_keys,
             metadata_keys=settings.metadata_keys,
             max_length=settings.max_value_length,
+            max_flow_text=settings.max_flow_text,
         )
 
 
@@ -81,6 +84,7 @@ class Redactor:
         self.content: ContentPolicy = self._policy.content
         self.max_length = self._policy.max_length
         self.max_depth = self._policy.max_depth
+        self.max_flow_text = self._policy.max_flow_text
         self._secret_keys = frozenset(key.lower() for key in self._policy.secret_keys)
         self._kept_keys = frozenset(key.lower() for key in self._policy.kept_keys) | _NEVER_SECRET
         added = frozenset(self._policy.metadata_keys)
