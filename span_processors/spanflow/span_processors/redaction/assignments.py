@@ -1,7 +1,7 @@
 """Secrets behind their name inside a text: `password=hunter2`, `"api_key": "abc"`, `Cookie: a=1; b=2`, `--pwd abc`."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from spanflow.span_processors.redaction.secret_names import secrecy
 
@@ -50,12 +50,20 @@ _HIDDEN_OPEN: Final = HIDDEN.rstrip("]")
 _OPENING: Final = frozenset("([{")
 
 
-def hide_assigned(text: str, lowered: str, most: int) -> tuple[str, int]:
-    """The text with such values hidden, `most` of them at most. `lowered` is the text in lower case."""
+class Hidden(NamedTuple):
+    """A part of a text that nobody may see, and what stands there instead."""
+
+    start: int
+    end: int
+    shown: str
+
+
+def assigned_secrets(text: str, lowered: str, most: int) -> list[Hidden]:
+    """Such values, in order, `most` and one at most. `lowered` is the text in lower case."""
     if not (":" in text or "=" in text or "%3" in text or " -" in text or text[0] == "-"):
-        return text, 0
-    parts: list[str] = []
-    done = count = 0
+        return []
+    found: list[Hidden] = []
+    done = 0
     for match in _assigned(lowered):
         if match.start() < done and match.end() < done:
             continue
@@ -65,15 +73,12 @@ def hide_assigned(text: str, lowered: str, most: int) -> tuple[str, int]:
             continue
         start = match.end()
         quote = _QUOTE.match(text, start, end)
-        parts += text[done:start], f"{quote[0]}{HIDDEN}{quote[0].lstrip('bfruBFRU')}" if quote else HIDDEN
+        shown = f"{quote[0]}{HIDDEN}{quote[0].lstrip('bfruBFRU')}" if quote else HIDDEN
+        found.append(Hidden(start, end, shown))
         done = end
-        count += 1
-        if count > most:
+        if len(found) > most:
             break
-    if not count:
-        return text, 0
-    parts.append(text[done:])
-    return "".join(parts), count
+    return found
 
 
 def _assigned(lowered: str) -> list[re.Match[str]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from spanflow.span_processors.redaction.assignments import HIDDEN, hide_assigned
+from spanflow.span_processors.redaction.assignments import HIDDEN, Hidden, assigned_secrets
 from spanflow.span_processors.redaction.secret_names import STEMS, secrecy
 
 #: A text with more secrets than this is hidden whole: it holds nothing else, or it was made to cost time.
@@ -42,13 +42,6 @@ def _scheme(match: re.Match[str]) -> str | None:
     """`Bearer …`. The other schemes are words of prose as well, so what follows them has to look like no word."""
     value = match["value"].rstrip(".")
     if match["scheme"].lower() != "bearer" and value.isalpha() and (value.islower() or value.istitle()):
-        return None
-    return match[0].removesuffix(match["value"]) + HIDDEN
-
-
-def _element(match: re.Match[str]) -> str | None:
-    """`<password>hunter2</password>`."""
-    if match["value"] == HIDDEN or secrecy(match["name"]) is None:
         return None
     return match[0].removesuffix(match["value"]) + HIDDEN
 
@@ -104,9 +97,7 @@ _SCHEME: Final = Pattern(
     ),
     _scheme,
 )
-_ELEMENT: Final = Pattern(
-    ("<",), re.compile(r"<(?P<name>[A-Za-z0-9_:.-]++)(?:\s[^<>]*+)?+>(?P<value>[^<]++)"), _element
-)
+_ELEMENT: Final = re.compile(r"<(?P<name>[A-Za-z0-9_:.-]++)(?:\s[^<>]*+)?+>(?P<value>[^<]++)")
 #: Where there is a password, it may hold anything but a slash, also another `@`.
 _LOGIN: Final = Pattern(("@",), re.compile(r"://(?P<login>[^/\s@:?#\"'<>]*+(?::[^/\s\"<>]*)?)@"), _login)
 #: In groups as they are printed, or in one; the first digit tells the network.
@@ -118,7 +109,7 @@ _CARD: Final = Pattern(
     ),
     _card,
 )
-_OTHERS: Final = (_ELEMENT, _LOGIN, _CARD)
+_OTHERS: Final = (_LOGIN, _CARD)
 EMAIL: Final = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++")
 
 
@@ -131,13 +122,44 @@ def hide_secrets(text: str) -> tuple[str, int]:
         text, hidden = _hide_all(_SEPARATED_KEYS, text, hidden)
     lowered = lower(text)
     schemed = any(scheme in lowered for scheme in _SCHEMES)
-    text, count = hide_assigned(text, lowered, MOST)
-    hidden += count
+    # Both in the text as it is: hiding one kind may take away what another is known by.
+    found = [*assigned_secrets(text, lowered, MOST), *(_secret_elements(text) if "<" in text else ())]
+    if found:
+        text = _without(text, found)
+        hidden += len(found)
+        if "<" in text:  # an element whose end was hidden goes on to the next one
+            text = _without(text, _secret_elements(text))
     if schemed:
         text, count = _hide(_SCHEME, text)
         hidden += count
     text, hidden = _hide_all(_OTHERS, text, hidden)
     return (text, hidden) if hidden <= MOST else (HIDDEN, hidden)
+
+
+def _secret_elements(text: str) -> list[Hidden]:
+    """`<password>hunter2</password>`."""
+    found: list[Hidden] = []
+    for match in _ELEMENT.finditer(text):
+        if match["value"] != HIDDEN and secrecy(match["name"]) is not None:
+            found.append(Hidden(*match.span("value"), HIDDEN))
+            if len(found) > MOST:
+                break
+    return found
+
+
+def _without(text: str, found: list[Hidden]) -> str:
+    """The text with all of these parts hidden, which may overlap."""
+    if not found:
+        return text
+    found.sort()
+    parts: list[str] = []
+    done = 0
+    for start, end, shown in found:
+        if start >= done:
+            parts += text[done:start], shown
+        done = max(done, end)
+    parts.append(text[done:])
+    return "".join(parts)
 
 
 def may_name_secrets(lowered: str) -> bool:
