@@ -1,6 +1,7 @@
 """Two flows beside each other, and two groups of flows."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from spanflow.viewer_api.flows.flow_tree import tree_of
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.routes.flow_selection import named_people, record_search
+from spanflow.viewer_api.routes.flow_tree_routes import is_large
 from spanflow.viewer_api.routes.one_flow import read_flow
 from spanflow.viewer_api.store.flow_sample import FlowSampler
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
@@ -38,8 +40,11 @@ async def compared_flows(
     equal steps in a row are compared as a whole.
     """
     a, b = checked_id(a), checked_id(b)
-    # Two large flows take as much of the interpreter as a large tree does.
-    async with viewer_of(request).large_trees.place():
+    viewer = viewer_of(request)
+    async with AsyncExitStack() as stack:
+        # Two large flows take as much of the interpreter as a large tree does.
+        if await is_large(viewer, principal, a) or await is_large(viewer, principal, b):
+            await stack.enter_async_context(viewer.large_trees.place())
         one = await read_flow(request, principal, a, "flow_compared")
         other = await read_flow(request, principal, b, "flow_compared")
         return await asyncio.to_thread(lambda: json_response(compare(tree_of(*one), tree_of(*other))))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,6 +18,7 @@ from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import Problem, invalid_request
 from spanflow.viewer_api.routes.flow_selection import selected
+from spanflow.viewer_api.routes.flow_tree_routes import is_large
 from spanflow.viewer_api.routes.one_flow import read_flow
 from spanflow.viewer_api.store.flow_statements import Position
 from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
@@ -47,7 +49,10 @@ async def exported_flow(
     """One flow, running or past, as a file."""
     made = _format(format, tokens)
     flow_id = checked_id(flow_id)
-    async with viewer_of(request).large_trees.place():
+    viewer = viewer_of(request)
+    async with AsyncExitStack() as stack:
+        if await is_large(viewer, principal, flow_id):
+            await stack.enter_async_context(viewer.large_trees.place())
         flow, outlook = await read_flow(request, principal, flow_id, "flow_exported")
         one = ExportedFlow(flow, outlook=outlook)
         body = await asyncio.to_thread(lambda: made.begin() + made.flow(one, 0) + made.end())

@@ -45,7 +45,7 @@ async def flat_flow(request: Request, principal: MayRead, flow_id: str) -> Respo
 async def _shown(request: Request, principal: Principal, flow_id: str, form: Form) -> Response:
     viewer, flow_id = viewer_of(request), checked_id(flow_id)
     percentile = viewer.usual.percentile
-    if not await _is_large(viewer, principal, flow_id):
+    if not await is_large(viewer, principal, flow_id):
         flow, outlook = await read_flow(request, principal, flow_id)
         return raw_json_response(await asyncio.to_thread(lambda: tree_of(flow, outlook, percentile).json(form)))
     async with viewer.large_trees.place():
@@ -66,8 +66,9 @@ async def _shown(request: Request, principal: Principal, flow_id: str, form: For
         return raw_json_response(made)
 
 
-async def _is_large(viewer: Viewer, principal: Principal, flow_id: str) -> bool:
-    """Also of a flow that is not stored yet, or only in part."""
+async def is_large(viewer: Viewer, principal: Principal, flow_id: str) -> bool:
+    """Also of a flow that is not stored yet, or only in part. What they may not see is like what is not there: not
+    large, so that nobody waits for the place of large trees before the answer that there is nothing."""
     stored = (await viewer.flows.states([flow_id], principal.visible)).get(flow_id)
     if stored is not None and (stored["span_count"] or 0) > LARGE_SPANS:
         return True
