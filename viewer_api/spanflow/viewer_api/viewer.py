@@ -12,7 +12,6 @@ from typing import Any, Final
 from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.event.metadata import Metadata
-from spanflow.span_processors.ids import IdError, as_id
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.limits import RateLimits
@@ -25,7 +24,7 @@ from spanflow.viewer_api.background.readiness import Readiness
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.erasure.erasure import Eraser
 from spanflow.viewer_api.http.one_at_a_time import OneAtATime
-from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_id, not_signed_in
+from spanflow.viewer_api.http.problems import Problem, forbidden, not_signed_in
 from spanflow.viewer_api.http.worker_process import WorkerProcess
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.live.usual_times import UsualTimes
@@ -243,11 +242,3 @@ def clean_reason(text: str | None) -> str | None:
     text = text[: 4 * MAX_REASON]
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line[:MAX_REASON] or None
-
-
-def checked_id(value: object) -> str:
-    """An id from a client; a problem when it cannot be one."""
-    try:
-        return as_id(value)
-    except IdError as why:
-        raise invalid_id(str(why).capitalize() + ".") from None

@@ -8,7 +8,7 @@ import orjson
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.store.database import Row
-from spanflow.viewer_api.store.person import Person
+from spanflow.viewer_api.store.person import Person, names_in
 
 
 def activity_document(row: Row) -> dict[str, Any]:
@@ -28,12 +28,10 @@ def activity_document(row: Row) -> dict[str, Any]:
 
 def conversation_document(row: Row, people: Mapping[str, Person]) -> dict[str, Any]:
     """One row of the table of conversations, with what it adds up to."""
-    person = people.get(row["user_id"])
     return {
         "conversation_id": shown_id(row["conversation_id"]),
         "user_id": shown_id(row["user_id"]),
-        "email": person.email if person else None,
-        "full_name": person.full_name if person else None,
+        **names_in(people, row["user_id"]),
         "session_id": shown_id(row["session_id"]),
         "title": row["title"],
         "started_at": row["started_at"],

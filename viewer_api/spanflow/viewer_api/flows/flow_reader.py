@@ -17,9 +17,9 @@ from spanflow.viewer_api.flows.documents import Flow, PackedFlow, from_row, from
 from spanflow.viewer_api.flows.flow_status import StoredStatus
 from spanflow.viewer_api.flows.running_flows import RunningFlow, belongs, summed_up
 from spanflow.viewer_api.flows.withheld import Withheld
+from spanflow.viewer_api.store.counts import Count
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.store.flow_search import Count
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
 from spanflow.viewer_api.viewer import Viewer

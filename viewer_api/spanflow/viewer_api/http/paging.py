@@ -1,8 +1,6 @@
-"""Cursors of lists: where the next page begins, as one opaque word."""
+"""Cursors: where the next page begins, as one opaque word."""
 
 import base64
-import hashlib
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,7 +30,7 @@ def read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         return None
     try:
         moment, row_id = unpacked(cursor)
-        return _moment(moment), _row_id(row_id)
+        return checked_moment(moment), checked_row_id(row_id)
     except (ValueError, TypeError):
         raise unreadable_cursor() from None
 
@@ -50,29 +48,23 @@ def read_place(cursor: str | None) -> tuple[int, datetime, str] | None:
         # The largest number that a column takes.
         if not isinstance(number, int) or abs(number) >= 2**31:
             raise ValueError
-        return number, _moment(moment), _row_id(row_id)
+        return number, checked_moment(moment), checked_row_id(row_id)
     except (ValueError, TypeError):
         raise unreadable_cursor() from None
 
 
-def _moment(text: str) -> datetime:
-    """One that can be in a database; at the ends of the calendar, time zones lead out of it."""
+def checked_moment(text: str) -> datetime:
+    """One that can be in a database; at the ends of the calendar, time zones lead out of it. `ValueError` otherwise."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None or not 1000 <= moment.year < 9999:
         raise ValueError
     return moment
 
 
-def _row_id(value: Any) -> str:
+def checked_row_id(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError
     return value
-
-
-def search_mark(asked: Iterable[tuple[str, str]], visible: frozenset[str] | None) -> str:
-    """What a cursor carries so that it is used with the search that it came from, by somebody who may see the same."""
-    told = [sorted(asked), None if visible is None else sorted(visible)]
-    return hashlib.blake2b(orjson.dumps(told), digest_size=9).hexdigest()
 
 
 def unreadable_cursor() -> Problem:

@@ -1,11 +1,20 @@
-"""Texts and times as clients write them into queries.
+"""Texts, ids and times as clients write them into queries.
 
 Times are ISO 8601 or seconds since 1970; a date alone is a whole day in UTC.
 """
 
 from datetime import UTC, date, datetime, timedelta
 
-from spanflow.viewer_api.http.problems import invalid_request, range_too_long
+from spanflow.span_processors.ids import IdError, as_id
+from spanflow.viewer_api.http.problems import invalid_id, invalid_request, range_too_long
+
+
+def checked_id(value: object) -> str:
+    """An id from a client; a problem when it cannot be one."""
+    try:
+        return as_id(value)
+    except IdError as why:
+        raise invalid_id(str(why).capitalize() + ".") from None
 
 
 def plain(text: str) -> str:

@@ -1,12 +1,12 @@
 """Watches as clients see them: the list, what an extension answers and what the live socket tells."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.clock import moment
-from spanflow.viewer_api.store.person import Person
+from spanflow.viewer_api.store.person import Person, names_in
 from spanflow.viewer_api.store.users import UserStore
 from spanflow.viewer_api.store.watches import Watch
 
@@ -16,12 +16,12 @@ _SHOWN_EXTENSIONS = 5
 
 async def watch_documents(users: UserStore, watches: Iterable[Watch], now: float) -> list[dict[str, Any]]:
     """Each with the name of the person, in the order given."""
-    known = list(watches)
-    people = await users.names_of(watch.user_id for watch in known)
-    return [_document(watch, people.get(watch.user_id), now) for watch in known]
+    listed = list(watches)
+    people = await users.names_of(watch.user_id for watch in listed)
+    return [_document(watch, people, now) for watch in listed]
 
 
-def _document(watch: Watch, person: Person | None, now: float) -> dict[str, Any]:
+def _document(watch: Watch, people: Mapping[str, Person], now: float) -> dict[str, Any]:
     endless = math.isinf(watch.expires_at)
     return {
         "user_id": shown_id(watch.user_id),
@@ -32,8 +32,7 @@ def _document(watch: Watch, person: Person | None, now: float) -> dict[str, Any]
         "enabled_at": moment(watch.enabled_at),
         "metadata_only": bool(watch.metadata_only),
         "extensions": [_extension(each) for each in watch.extensions[-_SHOWN_EXTENSIONS:]],
-        "email": person.email if person else None,
-        "full_name": person.full_name if person else None,
+        **names_in(people, watch.user_id),
     }
 
 

@@ -8,18 +8,18 @@ from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.conversations.activity_documents import activity_document, seconds_between
+from spanflow.viewer_api.conversations.activity_documents import activity_document, conversation_document
 from spanflow.viewer_api.conversations.activity_order import in_order
 from spanflow.viewer_api.http.paging import cursor_of, read_cursor
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.http.query_values import filter_text, parsed_time
+from spanflow.viewer_api.http.query_values import checked_id, filter_text, parsed_time
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.legacy import shapes
 from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.store.activities import Period
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.person import Person
-from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(prefix="/api/v1/activities", tags=["activities"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -140,18 +140,7 @@ def _period(date_from: str | None, date_to: str | None) -> Period:
 
 def _conversation(row: Row, people: Mapping[str, Person]) -> dict[str, Any]:
     """As existing dashboards read it."""
-    person = people.get(row["user_id"])
-    return {
-        "conversation_id": shown_id(row["conversation_id"]),
-        "user_id": shown_id(row["user_id"]),
-        "email": person.email if person else None,
-        "full_name": person.full_name if person else None,
-        "started_at": row["started_at"],
-        "ended_at": row["ended_at"],
-        "duration_seconds": seconds_between(row["started_at"], row["ended_at"]),
-        "total_activities": row["activity_count"],
-        "tool_calls": row["tool_calls"],
-        "total_tokens": row["tokens"],
-        "mcp_servers": row["mcp_servers"],
-        "first_message": row["title"],
-    }
+    shown = conversation_document(row, people)
+    first_message = shown.pop("title")
+    del shown["session_id"], shown["estimated_cost"]
+    return {**shown, "first_message": first_message}

@@ -1,6 +1,6 @@
 """The audit log: who watched or read whom."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
@@ -8,12 +8,14 @@ from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.http.query_values import filter_text, parsed_time
+from spanflow.viewer_api.http.list_query import ListQuery
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.audit_log import Filters
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+_KNOWN: Final = frozenset(("user_id", "actor", "action", "outcome", "since", "until", "text", "before", "limit"))
 MayAudit = Annotated[Principal, Depends(Needs(Right.AUDIT))]
 
 
@@ -36,20 +38,21 @@ async def entries(
 ) -> Response:
     """Who watched, read or searched what, newest first; `before` is the value of `next` from the page before."""
     limit = min(limit, 500)
+    query = ListQuery(request.query_params, _KNOWN, None)
+    target = query.single("user_id")
     wanted = Filters(
-        user_id=checked_id(user_id) if user_id else None,
-        actor=_trimmed(actor),
-        action=_trimmed(action),
-        outcome=_trimmed(outcome),
-        since=parsed_time(since, "since"),
-        until=parsed_time(until, "until", end=True),
-        text=_trimmed(text),
+        user_id=None if target is None else checked_id(target),
+        actor=query.text("actor"),
+        action=query.text("action"),
+        outcome=query.text("outcome"),
+        since=query.time("since"),
+        until=query.time("until", end=True),
+        text=query.text("text"),
     )
     viewer = viewer_of(request)
     rows = await viewer.audit.page(wanted, before, limit)
     # After that: the page is what it would have been without this look.
-    searched = {"actor": wanted.actor, "action": wanted.action, "outcome": wanted.outcome, "text": wanted.text}
-    searched |= {"since": since, "until": until}
+    searched = query.searched("user_id", "before")
     await viewer.record_access(request, "audit_read", user_id=wanted.user_id, searched=searched)
     shown = [
         {
@@ -68,7 +71,3 @@ async def entries(
         for row in rows
     ]
     return json_response({"entries": shown, "next": rows[-1]["id"] if len(rows) == limit else None})
-
-
-def _trimmed(value: str | None) -> str | None:
-    return filter_text(value.strip()) if value else None

@@ -16,12 +16,13 @@ from spanflow.viewer_api.flows.flow_query import FlowQuery, flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.flow_tree import tree_of
 from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.routes.flow_selection import named_people, record_search
 from spanflow.viewer_api.routes.flow_tree_routes import is_large
 from spanflow.viewer_api.routes.one_flow import read_flow
 from spanflow.viewer_api.store.flow_sample import FlowSampler
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -86,5 +87,5 @@ def _group(params: QueryParams, group: str, visible: frozenset[str] | None) -> _
         if any(each.removeprefix(prefix) == name for each, _ in pairs):
             raise invalid_request(f"{name}: this is for lists.")
     query = flow_query(QueryParams([(name.removeprefix(prefix), value) for name, value in pairs]), visible)
-    said = {prefix + name if name in own else name: value for name, value in query.said.items()}
-    return _Asked(replace(query, said=said), own)
+    searched = {prefix + name if name in own else name: value for name, value in query.searched.items()}
+    return _Asked(replace(query, searched=searched), own)

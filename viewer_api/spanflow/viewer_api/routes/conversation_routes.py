@@ -1,6 +1,7 @@
 """Conversations: the list, and one of them as it was said and as it was done."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.conversations.activity_documents import conversation_document, seconds_between
+from spanflow.viewer_api.conversations.conversation_query import conversation_query
 from spanflow.viewer_api.conversations.conversation_reader import (
     ConversationReader,
     ConversationTurns,
@@ -18,13 +20,15 @@ from spanflow.viewer_api.conversations.conversation_reader import (
 )
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.paging import cursor_of, place_cursor, read_cursor, read_place
-from spanflow.viewer_api.http.problems import Problem, invalid_request
-from spanflow.viewer_api.http.query_values import parsed_time, plain
+from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import json_response
-from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
+from spanflow.viewer_api.store.conversations import ConversationStore
+from spanflow.viewer_api.store.counts import counted
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.own_totals import own_totals
-from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, principal_of, viewer_of
+from spanflow.viewer_api.store.person import names_in
+from spanflow.viewer_api.viewer import Needs, Viewer, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["conversations"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -35,8 +39,6 @@ Number = Annotated[int | None, Query(ge=0, le=2**53)]
 MAX_ROWS = 500
 MAX_ITEMS = 1000
 MAX_TURNS = 500
-#: A part of a name may mean so many people.
-MAX_PEOPLE = 200
 _NOTHING = {"count": 0, "first_activity_id": None, "first_sequence_num": None}
 
 
@@ -69,51 +71,25 @@ async def conversations(
     A conversation counts when any moment of it lies in the time range, however long before it began.
     """
     viewer, limit, visible = viewer_of(request), min(limit, MAX_ROWS), principal.visible
-    user_ids = _chosen(user_id, checked_id)
-    for each in user_ids or ():
+    query = conversation_query(request.query_params, visible)
+    filters, after = query.filters, query.place(cursor)
+    for each in filters.user_ids or ():
         await viewer.must_see(request, "conversations_listed", each)
-    searched = {
-        "user_id": user_ids if user_ids and len(user_ids) > 1 else None,
-        "user": user,
-        "q": q,
-        "since": since,
-        "until": until,
-        "mcp_server": mcp_server,
-        "tool": tool,
-        "min_tool_calls": min_tool_calls,
-        "min_tokens": min_tokens,
-    }
-    await viewer.record_access(request, "conversations_listed", user_ids=user_ids or (), searched=searched)
-    if user and (person := plain(user).strip()):
-        found = await viewer.users.ids_matching(person, MAX_PEOPLE + 1, visible)
-        if len(found) > MAX_PEOPLE:
-            raise invalid_request(f"user: more than {MAX_PEOPLE} people match; write more of the name.")
-        user_ids = tuple(found if user_ids is None else (each for each in found if each in user_ids))
-    wanted = ConversationFilters(
-        user_ids=user_ids,
-        mcp_servers=_chosen(mcp_server, plain),
-        tools=_chosen(tool, plain),
-        since=parsed_time(since, "since"),
-        until=parsed_time(until, "until", end=True),
-        text=plain(q).strip() or None,
-        min_tool_calls=min_tool_calls,
-        min_tokens=min_tokens,
-        visible=visible,
+    await viewer.record_access(
+        request, "conversations_listed", user_ids=filters.user_ids or (), searched=query.searched
     )
+    filters = replace(filters, user_ids=await viewer.users.meant(filters.user_ids, query.person, None, visible))
     store = ConversationStore(viewer.database)
-    rows = await store.page(wanted, read_cursor(cursor), limit + 1)
+    rows = await store.page(filters, after, limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
     people = await viewer.users.names_of(row["user_id"] for row in rows)
     answer: dict[str, Any] = {
         "conversations": [
             conversation_document(row, people) for row in await own_totals(viewer.database, rows, visible)
         ],
-        "next": cursor_of(rows[-1]["started_at"], rows[-1]["conversation_id"]) if more else None,
+        "next": query.cursor_after(rows[-1]) if more else None,
     }
-    if count != "none":
-        total = await (store.count(wanted) if count == "exact" else store.estimate(wanted))
-        answer["count"] = {"value": total.value, "kind": total.kind}
-    return json_response(answer)
+    return json_response(answer | await counted(store, filters, query.listing.counting))
 
 
 @router.get("/conversations/{conversation_id}")
@@ -194,8 +170,7 @@ async def _head(
     return {
         "conversation_id": shown_id(conversation_id),
         "user_id": shown_id(user_id),
-        "email": people[user_id].email if user_id in people else None,
-        "full_name": people[user_id].full_name if user_id in people else None,
+        **names_in(people, user_id),
         "session_id": next((turn["session_id"] for turn in turns.summaries if turn["session_id"] is not None), None),
         "title": None,
         "started_at": first,
@@ -228,9 +203,3 @@ def _first_owner(shown: Sequence[Mapping[str, Any]]) -> str | None:
 def _owner(shown: Mapping[str, Any]) -> str | None:
     """Whose a turn or an activity is; what is shown may have a number there."""
     return None if shown["user_id"] is None else str(shown["user_id"])
-
-
-def _chosen(values: list[str] | None, clean: Any) -> tuple[str, ...] | None:
-    """The values of a filter that was given, once or several times; empty ones filter nothing."""
-    chosen = tuple(dict.fromkeys(clean(value) for value in values or () if value))
-    return tuple(value for value in chosen if value) or None

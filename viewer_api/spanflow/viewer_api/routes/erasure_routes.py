@@ -9,8 +9,9 @@ from starlette.responses import Response
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import json_response
-from spanflow.viewer_api.viewer import Needs, checked_id, stated_reason, viewer_of
+from spanflow.viewer_api.viewer import Needs, stated_reason, viewer_of
 
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
 MayErase = Annotated[Principal, Depends(Needs(Right.ERASE))]

@@ -17,11 +17,12 @@ from spanflow.viewer_api.export.markdown import DEFAULT_TOKENS, MOST_TOKENS, Mar
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import Problem, invalid_request
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.routes.flow_selection import selected
 from spanflow.viewer_api.routes.flow_tree_routes import is_large
 from spanflow.viewer_api.routes.one_flow import read_flow
 from spanflow.viewer_api.store.flow_statements import Position
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]

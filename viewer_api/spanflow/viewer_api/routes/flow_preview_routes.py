@@ -9,16 +9,18 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.previews import previews_of
 from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.routes.known_parameters import only_known_parameters
 from spanflow.viewer_api.store.flow_previews import FlowPreviewStore
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 MAX_FLOWS = 50
 
 
-@router.get("/flows/previews")
+@router.get("/flows/previews", dependencies=[Depends(only_known_parameters)])
 async def previews(
     request: Request,
     principal: MayRead,

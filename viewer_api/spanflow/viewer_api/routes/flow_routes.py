@@ -18,11 +18,11 @@ from spanflow.viewer_api.flows.legacy_answers import (
     session_tree_json,
 )
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.http.query_values import filter_text
+from spanflow.viewer_api.http.query_values import checked_id, filter_text
 from spanflow.viewer_api.http.responses import json_response, raw_json_response
 from spanflow.viewer_api.legacy import shapes
 from spanflow.viewer_api.legacy.prefix import is_legacy
-from spanflow.viewer_api.viewer import Needs, checked_id, principal_of, viewer_of
+from spanflow.viewer_api.viewer import Needs, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]

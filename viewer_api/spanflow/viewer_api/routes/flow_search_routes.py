@@ -10,16 +10,19 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.flows.flow_query import MAX_TEXT, Counting, FlowQuery, flow_query
+from spanflow.viewer_api.flows.flow_query import FlowQuery, flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.running_flows import RunningFlow
 from spanflow.viewer_api.flows.summaries import stored_summary
-from spanflow.viewer_api.http.paging import MAX_CURSOR, cursor_of_another_search, packed, unpacked, unreadable_cursor
+from spanflow.viewer_api.http.list_query import MAX_TEXT
+from spanflow.viewer_api.http.paging import MAX_CURSOR, checked_moment, checked_row_id, unreadable_cursor
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.routes.flow_selection import selected
+from spanflow.viewer_api.store.counts import counted
 from spanflow.viewer_api.store.flow_filters import RUNNING
 from spanflow.viewer_api.store.flow_search import Page
 from spanflow.viewer_api.store.flow_statements import Order, Position
+from spanflow.viewer_api.store.person import names_in
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -118,19 +121,15 @@ async def flows(
         answer["without_running"] = True
     if page.searched_until is not None:
         answer["searched_until"] = page.searched_until
-    if query.counting is not Counting.NONE:
-        found = await (reader.count(filters) if query.counting is Counting.EXACT else reader.estimate(filters))
-        answer["count"] = {"value": found.value, "kind": found.kind}
+    answer |= await counted(reader, filters, query.listing.counting)
     return json_response(answer)
 
 
 async def _add_names(viewer: Viewer, shown: list[dict[str, Any]]) -> None:
-    """Who the users are, as far as that is known."""
     owners = [None if flow["user_id"] is None else str(flow["user_id"]) for flow in shown]
     people = await viewer.users.names_of(owners)
     for flow, owner in zip(shown, owners, strict=True):
-        person = people.get(owner) if owner is not None else None
-        flow["email"], flow["full_name"] = (person.email, person.full_name) if person else (None, None)
+        flow |= names_in(people, owner)
 
 
 def _sorted(running: list[RunningFlow], order: Order) -> list[dict[str, Any]]:
@@ -150,28 +149,23 @@ def _written(page: Page, query: FlowQuery, shown: Collection[str]) -> str | None
     if end is None:
         return None
     words = "".join(sorted(shown))
-    return packed([query.mark, end.start_key.isoformat(), end.flow_id, end.value, end.slice_seconds, words])
+    return query.listing.cursor(end.start_key.isoformat(), end.flow_id, end.value, end.slice_seconds, words)
 
 
 def _read(cursor: str | None, query: FlowQuery) -> tuple[Position | None, frozenset[str]]:
-    if not cursor:
+    place = query.listing.place(cursor, 5)
+    if place is None:
         return None, frozenset()
+    moment, flow_id, value, seconds, words = place
     try:
-        mark, moment, flow_id, value, seconds, words = unpacked(cursor)
-        start_key = datetime.fromisoformat(moment)
+        start_key, flow_id = checked_moment(moment), checked_row_id(flow_id)
         numbers = [number for number in (value, seconds) if number is not None]
-        if not isinstance(flow_id, str) or "\0" in flow_id or start_key.tzinfo is None:
-            raise ValueError
         if any(isinstance(number, bool) or not math.isfinite(number) or abs(number) > 1e15 for number in numbers):
-            raise ValueError
-        if not 1000 <= start_key.year < 9999:
             raise ValueError
         width = 2 * _SHOWN_BYTES
         shown = frozenset(words[at : at + width] for at in range(0, len(words), width))
     except (ValueError, TypeError):
         raise unreadable_cursor() from None
-    if mark != query.mark:
-        raise cursor_of_another_search()
     if (value is None) is not (query.order is Order.NEWEST) or (seconds is not None and not 1 <= seconds <= 1e9):
         raise unreadable_cursor()
     return Position(start_key, flow_id, value, seconds), shown

@@ -12,11 +12,12 @@ from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.flow_tree import Form, tree_of, written_tree
 from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import raw_json_response
 from spanflow.viewer_api.http.worker_process import WorkerFailed
 from spanflow.viewer_api.routes.one_flow import SETTLED, read_flow
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
-from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Writing routes refuse parameters that they do not know: an order that is misspelt must not be obeyed by half."""
+"""Unknown parameters are refused: a misspelt order must not be obeyed by half, nor a misspelt filter be ignored."""
 
 from difflib import get_close_matches
 from typing import Final
@@ -13,10 +13,15 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def known_parameters(connection: HTTPConnection) -> None:
-    """A dependency of every route. Routes that read filter by themselves what they do not know."""
-    scope = connection.scope
-    route = scope.get("route")
-    if scope.get("method") in _READING or not connection.query_params or not isinstance(route, APIRoute):
+    """A dependency of every route. Lists read their filters strictly by themselves."""
+    if connection.scope.get("method") not in _READING:
+        await only_known_parameters(connection)
+
+
+async def only_known_parameters(connection: HTTPConnection) -> None:
+    """A dependency of routes that read a few parameters of their own. What existing dashboards call tolerates more."""
+    route = connection.scope.get("route")
+    if not connection.query_params or not isinstance(route, APIRoute):
         return
     known = sorted(_names_in(route.dependant))
     for name in connection.query_params:

@@ -7,12 +7,13 @@ from starlette.responses import Response
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.live.topic import Kind
 from spanflow.viewer_api.sockets.event_stream import MAX_TOPICS, EventStream
 from spanflow.viewer_api.sockets.legacy_socket import serve_all, serve_user
 from spanflow.viewer_api.sockets.live_socket import serve_live
 from spanflow.viewer_api.sockets.subscription_requests import subscription_requests
-from spanflow.viewer_api.viewer import Needs, SocketNeeds, checked_id, stated_reason, viewer_of
+from spanflow.viewer_api.viewer import Needs, SocketNeeds, stated_reason, viewer_of
 
 MayLook = Annotated[Principal, Depends(Needs(Right.LIVE))]
 Ids = Annotated[list[str] | None, Query(max_length=MAX_TOPICS)]

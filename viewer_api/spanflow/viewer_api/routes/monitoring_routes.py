@@ -11,7 +11,7 @@ from starlette.responses import Response
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.http.problems import invalid_request
-from spanflow.viewer_api.http.query_values import parsed_time
+from spanflow.viewer_api.http.query_values import checked_id, parsed_time
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.legacy import shapes
 from spanflow.viewer_api.legacy.prefix import is_legacy
@@ -19,7 +19,7 @@ from spanflow.viewer_api.monitoring.watch_documents import watch_documents
 from spanflow.viewer_api.monitoring.watching import EntryOf
 from spanflow.viewer_api.store.audit_log import MAX_REASON, Entry
 from spanflow.viewer_api.store.watches import Watch
-from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, clean_reason, stated_reason, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, clean_reason, stated_reason, viewer_of
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/v1/monitoring", tags=["monitoring"])

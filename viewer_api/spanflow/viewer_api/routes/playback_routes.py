@@ -17,11 +17,13 @@ from spanflow.viewer_api.flows.documents import Flow, from_row
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.routes.flow_selection import selected
+from spanflow.viewer_api.routes.known_parameters import only_known_parameters
 from spanflow.viewer_api.routes.one_flow import read_flow
 from spanflow.viewer_api.store.flow_statements import Order
-from spanflow.viewer_api.viewer import Needs, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -32,7 +34,7 @@ _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_MESSAGES: Final = 5_000
 
 
-@router.get("/playback")
+@router.get("/playback", dependencies=[Depends(only_known_parameters)])
 async def playback(
     request: Request,
     principal: MayRead,

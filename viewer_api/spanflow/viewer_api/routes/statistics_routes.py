@@ -28,6 +28,7 @@ from spanflow.viewer_api.statistics.links import Links
 from spanflow.viewer_api.statistics.periods import DAY, HOUR, MINUTE, aligned, oldest_minute
 from spanflow.viewer_api.statistics.stored import STEP_VALUES, StoredStatistics
 from spanflow.viewer_api.store.flow_filters import Filters
+from spanflow.viewer_api.store.person import names_in
 from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1/statistics", tags=["statistics"])
@@ -103,8 +104,7 @@ async def flows(
     if group_by == "user":
         people = await viewer_of(request).users.names_of(str(group["value"]) for group in answer["groups"])
         for group in answer["groups"]:
-            person = people.get(str(group["value"]))
-            group["email"], group["full_name"] = (person.email, person.full_name) if person else (None, None)
+            group |= names_in(people, str(group["value"]))
     return json_response({**asked.head, "group_by": group_by, "interval": interval, **answer})
 
 
@@ -141,7 +141,7 @@ async def _asked(
     for wanted in query.filters.user_ids or ():
         await viewer.must_see(request, "statistics_read", wanted)
     await viewer.record_access(
-        request, "statistics_read", user_ids=query.filters.user_ids or (), target=what, searched=query.said
+        request, "statistics_read", user_ids=query.filters.user_ids or (), target=what, searched=query.searched
     )
     since, until = aligned(since, until, now, interval or MINUTE)
     source: Source

@@ -12,18 +12,19 @@ from spanflow.viewer_api.conversations.activity_documents import conversation_do
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.summaries import stored_summary
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.http.query_values import check_range, parsed_time
+from spanflow.viewer_api.http.query_values import check_range, checked_id, parsed_time
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.legacy import shapes
 from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.monitoring.own_access import known_watch
 from spanflow.viewer_api.monitoring.watch_documents import watch_documents
+from spanflow.viewer_api.routes.known_parameters import only_known_parameters
 from spanflow.viewer_api.store.conversations import ConversationFilters, ConversationStore
 from spanflow.viewer_api.store.own_totals import own_totals
 from spanflow.viewer_api.store.person import Person
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.store.user_totals import UserTotals
-from spanflow.viewer_api.viewer import Needs, Viewer, checked_id, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["users"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -58,7 +59,7 @@ async def users(
     return response
 
 
-@router.get("/users/{user_id}")
+@router.get("/users/{user_id}", dependencies=[Depends(only_known_parameters)])
 async def user(
     request: Request,
     principal: MayRead,

@@ -6,11 +6,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
-import orjson
-
+from spanflow.viewer_api.store.counts import Count, planned_rows
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Conditions
-from spanflow.viewer_api.store.flow_search import Count
 from spanflow.viewer_api.store.flow_statements import SUMMARY
 from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total
 
@@ -174,9 +172,7 @@ class ConversationStore:
         found = 0
         for part in _parts(filters) if filters.people != [] else ():
             text, values = _narrowed(filters, part, "")
-            plan = (await self._database.fetch(f"EXPLAIN (FORMAT JSON) {text}", *values))[0][0]
-            plan = orjson.loads(plan) if isinstance(plan, str) else plan
-            found += round(plan[0]["Plan"]["Plan Rows"])
+            found += await planned_rows(self._database, text, values)
         return Count(found, "estimated")
 
     async def one(self, conversation_id: str, visible: Collection[str] | None) -> Row | None:

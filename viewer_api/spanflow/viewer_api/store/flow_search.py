@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import orjson
-
 from spanflow.viewer_api.http.problems import Problem, query_timeout
+from spanflow.viewer_api.store.counts import Count, planned_rows
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Conditions, Filters, conditions_of
 from spanflow.viewer_api.store.flow_statements import (
@@ -49,13 +48,6 @@ class Page:
     end: Position | None
     #: The page ended for lack of time: everything newer than this has been searched.
     searched_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    value: int
-    #: exact, at_least or estimated.
-    kind: str
 
 
 @dataclass(slots=True)
@@ -145,11 +137,8 @@ class FlowSearch:
         if filters.nothing_stored:
             return Count(0, "estimated")
         conditions = conditions_of(filters)
-        text = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {{s}}.interaction_flows WHERE {conditions.sql}"
-        rows = await self._database.fetch(text, *conditions.values)
-        plan = rows[0][0]
-        plan = orjson.loads(plan) if isinstance(plan, str) else plan
-        return Count(round(plan[0]["Plan"]["Plan Rows"]), "estimated")
+        text = f"SELECT 1 FROM {{s}}.interaction_flows WHERE {conditions.sql}"
+        return Count(await planned_rows(self._database, text, conditions.values), "estimated")
 
     async def _in_stretch(
         self, filters: Filters, stretch: TimeWindow, after: Position | None, limit: int, deadline: float

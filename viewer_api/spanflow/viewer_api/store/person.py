@@ -1,5 +1,6 @@
-"""Somebody behind an id, as lists show them."""
+"""The person behind a user id, as lists show them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,5 +27,10 @@ class Person:
         return {"id": shown_id(self.user_id), "email": self.email, "full_name": self.full_name}
 
     def names(self) -> dict[str, Any]:
-        """What a row that has the id already is given besides."""
+        """For a row that has the id already."""
         return {"email": self.email, "full_name": self.full_name}
+
+
+def names_in(people: Mapping[str, Person], user_id: str | None) -> dict[str, Any]:
+    """The address and name of a user for a row of a list; null where they are unknown."""
+    return (people.get(user_id or "") or Person("")).names()

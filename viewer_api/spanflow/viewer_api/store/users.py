@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Final
 
 from spanflow.span_processors.ids import is_id
-from spanflow.viewer_api.http.problems import Problem
+from spanflow.viewer_api.http.problems import Problem, invalid_request
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.own_users import OwnUsers
 from spanflow.viewer_api.store.person import Person
 
 #: A text of a search beyond this says nothing more.
 MAX_QUERY: Final = 200
+#: Users whom a part of a name, or a team, may mean in a filter.
+MAX_MEANT: Final = 1000
 _SEARCH = "SELECT user_id, email, full_name FROM {s}.search_users($1, $2, $3::text[])"
 _IN_TEAMS = """
 SELECT user_id FROM {s}.user_directory
@@ -37,7 +39,7 @@ class UserStore:
         Those who were here last come first, then those whom only the deployment knows.
         """
         query = " ".join(query.replace("\0", " ").split())[:MAX_QUERY]
-        among = None if visible is None else list(visible)
+        among = _listed(visible)
         rows = await self._database.fetch(_SEARCH, query, limit, among)
         people = {row["user_id"]: _person(row) for row in rows}
         if self.own is not None:
@@ -50,19 +52,30 @@ class UserStore:
                 people[user_id] = person.completed(people.get(user_id) or seen.get(user_id))
         return list(people.values())[:limit]
 
-    async def ids_matching(self, query: str, limit: int, visible: Collection[str] | None = None) -> list[str]:
-        """The ids of those whom a search finds: for filters of lists. An id that was written out is among them."""
-        found = [person.user_id for person in await self.search(query, limit, visible)]
-        exact = query.strip()
-        if is_id(exact) and exact not in found and (visible is None or exact in visible):
-            found.insert(0, exact)
-        return found
+    async def meant(
+        self,
+        user_ids: Collection[str] | None,
+        person: str | None,
+        teams: Collection[str] | None,
+        visible: Collection[str] | None,
+    ) -> tuple[str, ...] | None:
+        """The users that the filters of a list mean: those ids, part of a name, members of teams; None: all users."""
+        if person is not None:
+            matching = await self._ids_matching(person, MAX_MEANT + 1, visible)
+            user_ids = _narrowed(user_ids, matching, "user", "people match; write more of the name")
+        if teams is not None:
+            rows = await self._database.fetch(_IN_TEAMS, list(teams), MAX_MEANT + 1, _listed(visible))
+            members = [row["user_id"] for row in rows]
+            user_ids = _narrowed(user_ids, members, "team", "people belong to it; ask for fewer teams")
+        return None if user_ids is None else tuple(user_ids)
 
-    async def in_teams(self, teams: Collection[str], limit: int, visible: Collection[str] | None = None) -> list[str]:
-        """The ids of those who belong to any of these teams."""
-        among = None if visible is None else list(visible)
-        rows = await self._database.fetch(_IN_TEAMS, list(teams), limit, among)
-        return [row["user_id"] for row in rows]
+    async def _ids_matching(self, query: str, limit: int, visible: Collection[str] | None) -> list[str]:
+        """The ids that a search finds. An id that was written out is among them."""
+        matching = [person.user_id for person in await self.search(query, limit, visible)]
+        exact = query.strip()
+        if is_id(exact) and exact not in matching and (visible is None or exact in visible):
+            matching.insert(0, exact)
+        return matching
 
     async def names_of(self, user_ids: Iterable[str | None]) -> dict[str, Person]:
         """E-mail addresses and names for a list, as far as they are known. Never an error: a list is worth more."""
@@ -90,3 +103,13 @@ class UserStore:
 
 def _person(row: Row) -> Person:
     return Person(row["user_id"], row["email"], row["full_name"], row.get("team"))
+
+
+def _narrowed(user_ids: Collection[str] | None, meant: list[str], name: str, too_many: str) -> list[str]:
+    if len(meant) > MAX_MEANT:
+        raise invalid_request(f"{name}: more than {MAX_MEANT} {too_many}.")
+    return meant if user_ids is None else [user_id for user_id in meant if user_id in user_ids]
+
+
+def _listed(visible: Collection[str] | None) -> list[str] | None:
+    return None if visible is None else list(visible)
