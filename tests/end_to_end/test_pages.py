@@ -32,7 +32,17 @@ ANSWER = f"""# It runs
 **Job XYZ** runs; see [the page](https://evil.example/x) and ![a picture](https://evil.example/p.png)
 or https://evil.example/auto. {HOSTILE}
 """
-PAGES = ("flows", "conversations", "conversations/c-1", "users", "users/7", "audit", "health", "settings")
+PAGES = (
+    "flows",
+    "conversations",
+    "conversations/c-1",
+    "statistics?user_id=7",
+    "users",
+    "users/7",
+    "audit",
+    "health",
+    "settings",
+)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-import { Activity, HeartPulse, MessagesSquare, Radio, ScrollText, Settings, Users, type LucideIcon } from "lucide-react";
+import { Activity, ChartSpline, HeartPulse, MessagesSquare, Radio, ScrollText, Settings, Users, type LucideIcon } from "lucide-react";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 import { to, type Route } from "../navigation/route";
 import type { Session } from "../api/session";
@@ -28,6 +28,14 @@ export const PAGES: readonly Page[] = [
     letter: "c",
     right: "read",
     view: page(() => import("../pages/conversations/ConversationsPage")),
+  },
+  {
+    name: "statistics",
+    title: "Statistics",
+    icon: ChartSpline,
+    letter: "t",
+    right: "read",
+    view: page(() => import("../pages/statistics/StatisticsPage")),
   },
   { name: "users", title: "Users", icon: Users, letter: "u", right: "read", view: page(() => import("../pages/users/UsersPage")) },
   { name: "audit", title: "Audit", icon: ScrollText, letter: "a", right: "audit", view: page(() => import("../pages/audit/AuditPage")) },

@@ -1,3 +1,4 @@
+import { ArrowDown } from "lucide-react";
 import type { ReactNode } from "react";
 import styles from "./Page.module.css";
 
@@ -53,17 +54,47 @@ export function Facts({ facts, testId }: { readonly facts: readonly Fact[]; read
   );
 }
 
+/** The head of a column; one that can be sorted by is a button. */
+export interface Column {
+  readonly text: string;
+  readonly title?: string;
+  readonly number?: true;
+  readonly sorted?: boolean;
+  readonly onSort?: () => void;
+}
+
+interface TableProps {
+  readonly label: string;
+  readonly head: readonly (string | Column)[];
+  readonly children: ReactNode;
+  readonly testId?: string;
+}
+
 /** A table that scrolls sideways by itself instead of widening the page. */
-export function Table({ label, head, children, testId }: { readonly label: string; readonly head: readonly string[]; readonly children: ReactNode; readonly testId?: string }) {
+export function Table({ label, head, children, testId }: TableProps) {
+  const columns = head.map((column): Column => (typeof column === "string" ? { text: column } : column));
   return (
     // Whoever has no mouse scrolls it with the arrow keys.
     <div className={styles["scroller"]} role="region" aria-label={label} tabIndex={0}>
       <table className={styles["table"]} data-testid={testId}>
         <thead>
           <tr>
-            {head.map((text) => (
-              <th key={text} scope="col">
-                {text}
+            {columns.map(({ text, title, number, sorted, onSort }) => (
+              <th
+                key={text}
+                scope="col"
+                title={title}
+                className={number === true ? styles["number"] : undefined}
+                aria-sort={sorted === true ? "descending" : undefined}
+              >
+                {onSort === undefined ? (
+                  text
+                ) : (
+                  <button type="button" className={styles["sort"]} onClick={onSort}>
+                    {text}
+                    {sorted === true && <ArrowDown size={12} aria-hidden="true" />}
+                  </button>
+                )}
               </th>
             ))}
           </tr>

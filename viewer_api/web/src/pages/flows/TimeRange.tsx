@@ -2,15 +2,22 @@ import { useState, type FormEvent } from "react";
 import { one } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
-import { Select, TextField } from "../../ui/Field";
+import { Select, TextField, type Choice } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { RANGES, USUAL_RANGE } from "./filters";
 import styles from "./FilterBar.module.css";
 
 const CUSTOM = "custom";
 
+interface Props {
+  /** The range while the address names none. */
+  readonly usual?: string;
+  readonly ranges?: readonly Choice[];
+  readonly title?: string;
+}
+
 /** From when to when: one of the usual ranges, or two moments. A flow is in a range when any moment of it is. */
-export function TimeRange() {
+export function TimeRange({ usual = USUAL_RANGE, ranges = RANGES, title = "Flows of which any moment lies between" }: Props) {
   const { route, change } = useNavigation();
   const [open, setOpen] = useState(false);
   const since = one(route.query, "since");
@@ -18,19 +25,19 @@ export function TimeRange() {
   const custom = since !== null || until !== null;
   const choose = (range: string) => {
     if (range === CUSTOM) setOpen(true);
-    else change({ range: range === USUAL_RANGE ? null : range, since: null, until: null });
+    else change({ range: range === usual ? null : range, since: null, until: null });
   };
   return (
     <>
       <Select
         label="Time"
         hideLabel
-        choices={[...RANGES, { id: CUSTOM, text: custom ? `${said(since) ?? "…"} – ${said(until) ?? "now"}` : "From … to …" }]}
-        value={custom ? CUSTOM : (one(route.query, "range") ?? USUAL_RANGE)}
+        choices={[...ranges, { id: CUSTOM, text: custom ? `${said(since) ?? "…"} – ${said(until) ?? "now"}` : "From … to …" }]}
+        value={custom ? CUSTOM : (one(route.query, "range") ?? usual)}
         onChange={choose}
         testId="time-range"
       />
-      <Dialog title="Flows of which any moment lies between" open={open} onClose={() => setOpen(false)}>
+      <Dialog title={title} open={open} onClose={() => setOpen(false)}>
         <Moments since={since} until={until} onDone={() => setOpen(false)} />
       </Dialog>
     </>

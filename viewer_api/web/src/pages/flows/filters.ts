@@ -1,5 +1,6 @@
 import type { Query } from "../../navigation/route";
-import { one } from "../../navigation/route";
+import { dateTime } from "../../format";
+import { one, parseRoute, type Route } from "../../navigation/route";
 
 /** How long ago a list begins, as it stands in the address (`range=24h`). */
 export const RANGES: readonly { readonly id: string; readonly text: string; readonly ms: number | null }[] = [
@@ -38,8 +39,17 @@ export const FILTERS: Readonly<Record<string, string>> = {
   min_duration_ms: "At least (ms)",
   max_duration_ms: "At most (ms)",
   min_tokens: "Tokens from",
+  max_tokens: "Tokens up to",
   min_cost: "Cost from",
+  max_cost: "Cost up to",
+  team: "Team",
+  stopped_at: "Got as far as",
+  started_since: "Began from",
+  started_until: "Began before",
 };
+
+/** What is shown of a filter's value: moments as this computer writes them. */
+export const filterText = (name: string, value: string): string => (name.startsWith("started_") ? dateTime(value) : value);
 
 /** Whether open connections, health checks and the like stay out of the list: requests without a step that did not fail. */
 export const hidesConnections = (query: Query) => one(query, "connections") !== "show";
@@ -54,4 +64,10 @@ export function asked(query: Query, nowMs: number): Query {
   if (hidesConnections(query)) wanted["stepless"] = ["hide"];
   if (wanted["since"] === undefined && wanted["until"] === undefined && range?.ms != null) wanted["since"] = [new Date(nowMs - range.ms).toISOString()];
   return wanted;
+}
+
+/** The list that shows exactly the flows of a search of the API, such as `/api/v1/flows?outcome=denied`. */
+export function flowsAt(link: string): Route {
+  const { stepless, ...query } = parseRoute(`#/flows?${link.split("?")[1] ?? ""}`).query;
+  return { page: "flows", id: null, query: { ...query, range: ["all"], ...(stepless === undefined ? { connections: ["show"] } : {}) } };
 }
