@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,19 @@ Flow 0af7651916cd43dd8448eb211c80319c
 
 ◆ these steps make up the duration: shorten one, and the flow is shorter
 """)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"), [("off", "not recorded, by policy (SPANFLOW_CONTENT=off)"), ("full", None), ("", None)]
+)
+def test_it_says_that_contents_are_not_recorded(
+    policy: str, said: str | None, here: dict[str, str], postgres_dsn: str, tmp_path: Path
+) -> None:
+    about = json.dumps({"content": policy} if policy else {}).encode()
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        deliver(archives.make(), replace(part(FLOW, [span(1, event_type="llm_thinking")]), process=about))
+    shown = spanflow("show", f"{FLOW:032x}", **here).stdout.splitlines()
+    assert [line.removeprefix("  contents      ") for line in shown if "contents" in line] == ([said] if said else [])
 
 
 def test_the_same_as_json(here: dict[str, str], stored: None) -> None:

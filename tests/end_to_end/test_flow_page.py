@@ -104,6 +104,17 @@ def test_what_went_wrong_is_one_key_away_and_shows_through_folded_parents(flow_p
     assert "\\n" not in trace.inner_text()
 
 
+def test_where_contents_are_looked_for_it_says_that_they_are_not_recorded(flow_page: Page) -> None:
+    expect(flow_page.get_by_test_id("gaps")).to_contain_text("contents not recorded")
+    details = flow_page.get_by_test_id("details")
+    flow_page.get_by_role("row", name="tool_call · list_snapshots").click()
+    expect(details.get_by_test_id("missing-contents")).to_contain_text("by policy (SPANFLOW_CONTENT=off)")
+    # A gate has none in any case.
+    flow_page.get_by_role("row", name="auth_check").click()
+    expect(details.get_by_role("heading", name="auth_check")).to_be_visible()
+    expect(details.get_by_test_id("missing-contents")).to_have_count(0)
+
+
 def test_equal_siblings_stand_behind_one_row_until_it_is_opened(flow_page: Page) -> None:
     run = flow_page.get_by_test_id("run")
     expect(run).to_contain_text("× 7")

@@ -224,7 +224,7 @@ def test_the_process_is_described_once_in_the_part() -> None:
     desk = Desk()
     desk.end(desk.start("POST /ask"))
     (part,) = desk.after(3)
-    assert part.process.startswith(b'{"resource":')
+    assert part.process.startswith(b'{"content":"off","resource":')
     assert b'"scopes":{"gateway.code":{"name":"gateway.code"}}' in part.process
 
 

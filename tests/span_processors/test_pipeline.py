@@ -328,6 +328,7 @@ def test_this_process_is_known_in_redis_and_says_goodbye(redis_url: str, redis_c
         about: Any = redis_client.get(names.process_description(instance))
         assert orjson.loads(about) == snapshot(
             {
+                "content": "off",
                 "resource": {"attributes": {"service.name": "gateway"}},
                 "scopes": {"gateway.code@1.2": {"name": "gateway.code", "version": "1.2"}},
             }

@@ -66,6 +66,7 @@ def test_a_tree_says_where_the_time_went_and_what_went_wrong(viewer: RunningView
             "tokens_input": 100,
             "tokens_output": 20,
             "cost": None,
+            "contents": None,
             "tools": [],
             "models": [],
             "mcp_servers": [],

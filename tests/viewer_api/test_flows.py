@@ -208,6 +208,7 @@ def test_one_flow_with_all_its_spans(viewer: RunningViewer, store: Store) -> Non
             "completed_at": "2026-01-05T12:00:00.002000Z",
             "source": "web",
             "cut_spans": 0,
+            "contents": None,
         }
     )
     assert [(event["node_id"][-1], event["event_type"]) for event in document["events"]] == [

@@ -82,9 +82,9 @@ class ProcessInfo:
             self._encoded.clear()
 
     def description(self) -> bytes:
-        """A JSON object for whoever reads this process's flows in Redis: its resource, and the scopes that it has used
-        last. For any thread."""
-        return _encoded(self._about_resource, self._about_scopes)
+        """A JSON object for whoever reads this process's flows in Redis: its policy for contents, its resource, and the
+        scopes that it has used last. For any thread."""
+        return self._described(self._about_scopes)
 
     def description_with(self, scopes: Iterable[Scope]) -> bytes:
         """The same for one flow, as it stands in `flow_data["processes"]`."""
@@ -94,8 +94,17 @@ class ProcessInfo:
         if encoded is None:
             if len(self._encoded) >= _MOST_ENCODED:
                 self._encoded.clear()
-            encoded = self._encoded[keys] = _encoded(self._about_resource, by_key)
+            encoded = self._encoded[keys] = self._described(by_key)
         return encoded
+
+    def _described(self, scopes: Mapping[str, Mapping[str, Any]]) -> bytes:
+        # The policy stands here, so that readers can tell what was left out from what never was.
+        described: dict[str, Any] = {"content": self._redactor.content}
+        if self._about_resource:
+            described["resource"] = self._about_resource
+        if scopes:
+            described["scopes"] = scopes
+        return orjson.dumps(described)
 
     def _learn_scope(self, scope: InstrumentationScope) -> Scope:
         name = self._text(scope.name)[:_LONGEST_NAME]
@@ -122,12 +131,3 @@ class ProcessInfo:
 
     def _text(self, text: str) -> str:
         return safe_text(self._redactor.text(text)[0])
-
-
-def _encoded(resource: Mapping[str, Any], scopes: Mapping[str, Mapping[str, Any]]) -> bytes:
-    described: dict[str, Any] = {}
-    if resource:
-        described["resource"] = resource
-    if scopes:
-        described["scopes"] = scopes
-    return orjson.dumps(described)

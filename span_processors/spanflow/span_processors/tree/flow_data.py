@@ -25,7 +25,8 @@ class FlowData(TypedDict, total=False):
     user_id: str | int | None
     conversation_id: str | int | None
     flow_id: str | None
-    #: By instance id: the process's `resource` and `scopes` (which stand here once, not in each event), and `cut`.
+    #: By instance id: the process's `resource`, `scopes` and policy for `content` (which stand here once, not in each
+    #: event), and `cut`.
     processes: dict[str, Any]
     #: What gateways knew of the flow's owner beside its spans (which may have lost it to an attribute limit).
     stated: dict[str, str]

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 _PIPE_COLUMNS = 120
 _SHORTENED = re.compile("[0-9a-fA-F]{6,31}")
 _MOST_NAMED = 5
+#: Why prompts, answers, arguments and results are not among what is shown.
+_CONTENTS = {
+    "off": "not recorded, by policy (SPANFLOW_CONTENT=off)",
+    "hash": "recorded as fingerprints only, by policy (SPANFLOW_CONTENT=hash)",
+    "mixed": "not recorded by all processes of this flow (SPANFLOW_CONTENT)",
+    "withheld": "not shown: this user is watched without contents",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +110,7 @@ def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:
         "outcome": outcome if took is None else f"{outcome} after {duration(int(took * NS_PER_MS))}",
         "because": flow.get("denied_reason") or flow.get("error_message") or flow.get("outcome_reason"),
         "tokens": _tokens(flow),
+        "contents": _CONTENTS.get(str(flow.get("contents"))),
     }
     yield paint(f"Flow {clean(flow['flow_id'])}", "bold")
     for name, value in facts.items():

@@ -45,6 +45,20 @@ class Flow:
     outcome: str | None = None
     outcome_reason: str | None = None
     stored: StoredStatus | None = None
+    #: Its contents are not for who asks: their user is watched without them.
+    withheld: bool = False
+
+    @property
+    def contents(self) -> str | None:
+        """What there is of prompts, answers, arguments and results: `full`, `hash` or `off` by the policy of its
+        processes, `mixed` when they differ, `withheld`, or None when no process says."""
+        if self.withheld:
+            return WITHHELD
+        processes = self.document.get("processes")
+        known = processes.values() if isinstance(processes, Mapping) else ()
+        policies = {about.get("content") for about in known if isinstance(about, Mapping)}
+        policies = {policy for policy in policies if isinstance(policy, str)}
+        return policies.pop() if len(policies) == 1 else MIXED if policies else None
 
     @property
     def is_ours(self) -> bool:
@@ -203,6 +217,9 @@ def together(stored: Iterable[Flow], live: Iterable[Flow]) -> list[Flow]:
     return sorted(flows.values(), key=lambda flow: (flow.created_at or _NEVER, flow.flow_id))
 
 
+#: Beside the values of `SPANFLOW_CONTENT`.
+WITHHELD: Final = "withheld"
+MIXED: Final = "mixed"
 _EMPTY: Final[Mapping[str, Any]] = {}
 _TIMES = ("start_ns", "updated_ns", "end_ns")
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)

@@ -165,6 +165,7 @@ class FlowReader:
                 live = await asyncio.to_thread(from_stream, flow_id, reducer) if len(reducer) else None
                 if live is not None:
                     (live,) = await self._with_cut_spans([live])
+                    live = await self._described(live)
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for flow %s: %s", flow_id, why)
         # What is stored may not know yet whose it is, or not any more: with a live part, both together decide.
@@ -248,6 +249,12 @@ class FlowReader:
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked how long running flows are: %s", why)
             return flows
+
+    async def _described(self, flow: Flow) -> Flow:
+        """A flow that Redis has, with what its processes say of themselves."""
+        wanted = {event["process"] for event in flow_data.events_in(flow.document) if "process" in event}
+        known = await self._redis.about(sorted(wanted))
+        return replace(flow, document={**flow.document, "processes": known}) if known else flow
 
     async def _with_cut_spans(self, flows: Sequence[Flow]) -> list[Flow]:
         """Flows that Redis has, with how many of their spans are gone from there."""

@@ -100,6 +100,7 @@ def tree_of(flow: Flow, outlook: Outlook, percentile: Percentile | None = None) 
     head = {
         **shown_live(flow, summary),
         "cost": flow.cost,
+        "contents": flow.contents,
         "denied_count": summary.denied_count,
         "states": _states(tree),
         "depth": max((node.depth + 1 for node in tree.nodes.values()), default=0),

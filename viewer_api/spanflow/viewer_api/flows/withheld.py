@@ -31,7 +31,7 @@ class Withheld:
         if not self.of(flow.user_id):
             return flow
         events = [self.metadata.event(entry) for entry in flow_data.read(flow.document).entries()]
-        return replace(flow, document={**flow.document, "events": events})
+        return replace(flow, document={**flow.document, "events": events}, withheld=True)
 
     def anybody(self) -> bool:
         """Whether there may be such users at all."""

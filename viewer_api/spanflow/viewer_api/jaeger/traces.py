@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.flows.documents import Flow
-from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +17,6 @@ class Trace:
     processes: Mapping[str, Any]
 
 
-async def trace_of(flow: Flow, redis: RedisFlows) -> Trace:
-    """Of a flow that runs, Redis knows what its processes say of themselves."""
-    entries = list(flow_data.read(flow.document).entries())
-    stored = flow.document.get("processes")
-    processes: dict[str, Any] = dict(stored) if isinstance(stored, dict) else {}
-    missing = sorted({entry["process"] for entry in entries if "process" in entry} - processes.keys())
-    if missing:
-        try:
-            processes |= {key: orjson.loads(about) for key, about in (await redis.about(missing)).items()}
-        except (*REDIS_ERRORS, ValueError):
-            pass
-    return Trace(flow, entries, processes)
+def trace_of(flow: Flow) -> Trace:
+    processes = flow.document.get("processes")
+    return Trace(flow, flow_data.read(flow.document).entries(), processes if isinstance(processes, Mapping) else {})

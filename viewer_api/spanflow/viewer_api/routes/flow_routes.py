@@ -113,6 +113,7 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
         "completed_at": flow.completed_at,
         "source": flow.source,
         "cut_spans": flow.cut_spans,
+        "contents": flow.contents,
         "flow_data": flow.document,
     }
     return await asyncio.to_thread(json_response, shown)

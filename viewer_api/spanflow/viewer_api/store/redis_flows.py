@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
@@ -228,14 +229,15 @@ class RedisFlows:
         answers = await pipe.execute()
         return {process for process, answer in zip(wanted, answers, strict=True) if answer}
 
-    async def about(self, processes: Iterable[str]) -> dict[str, str]:
-        """What processes say of themselves, as JSON; without those of which nothing is known."""
+    async def about(self, processes: Iterable[str]) -> dict[str, Any]:
+        """What processes say of themselves; without those of which nothing can be read."""
         wanted = list(processes)
         pipe = self._client.pipeline(transaction=False)
         for process in wanted:
             pipe.get(names.process_description(process))
         answers = await self._answers(pipe) if wanted else []
-        return {process: text_of(about) for process, about in zip(wanted, answers, strict=True) if about}
+        found = {process: _described(answer) for process, answer in zip(wanted, answers, strict=True) if answer}
+        return {process: about for process, about in found.items() if about is not None}
 
     async def now_ms(self) -> int:
         """The server's own clock, which also makes the ids of entries."""
@@ -287,3 +289,11 @@ def _entry(flow_id: str, raw: Any) -> Entry:
     if event is not None:
         event["flow_id"] = flow_id
     return Entry(text_of(entry_id), event, len(data or b""))
+
+
+def _described(answer: Any) -> dict[str, Any] | None:
+    try:
+        about = orjson.loads(answer)
+    except ValueError:
+        return None
+    return about if isinstance(about, dict) else None

@@ -38,6 +38,8 @@ export interface FlowPage {
   readonly count?: { readonly value: number; readonly kind: string };
 }
 
+export type Contents = "full" | "hash" | "off" | "mixed" | "withheld";
+
 export interface Flow {
   readonly flow_id: string;
   readonly user_id: string | number | null;
@@ -48,6 +50,8 @@ export interface Flow {
   readonly open: boolean;
   /** Spans that a limit kept out of the archive. */
   readonly cut_spans?: number;
+  /** What there is of prompts, answers, arguments and results; null when no process says. */
+  readonly contents?: Contents | null;
   readonly flow_data: { readonly events?: readonly unknown[] };
 }
 

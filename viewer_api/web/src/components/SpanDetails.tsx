@@ -1,3 +1,4 @@
+import type { Contents } from "../api/flows";
 import { Copy, CornerLeftUp, Pin, PinOff, X, ZoomIn } from "lucide-react";
 import { clockTime, durationNs, valueText } from "../format";
 import { Link } from "../navigation/Link";
@@ -5,6 +6,7 @@ import { to } from "../navigation/route";
 import type { Attributes, SpanEvent } from "../reducer/event";
 import { rowOf, type TreeNode } from "../reducer/tree";
 import { appearance, label, type Appearance } from "../tree/appearance";
+import { mayHaveContents, missingContents } from "../tree/contents";
 import { cutOf, redactions } from "../tree/gaps";
 import { spanMarkdown } from "../tree/markdown";
 import { isTraceName, linesOfTrace } from "../tree/stackTrace";
@@ -23,6 +25,8 @@ interface Props {
   readonly look?: Appearance;
   /** The address of this span, for others. */
   readonly link: string;
+  /** What there is of contents in its flow. */
+  readonly contents?: Contents | null | undefined;
   readonly onClose: () => void;
   /** Left out where there is no view of one flow around it. */
   readonly actions?: SpanActions;
@@ -37,11 +41,12 @@ export interface SpanActions {
 }
 
 /** Everything that is recorded of one span. It stands beside the tree, whatever goes on there. */
-export function SpanDetails({ flowId, node, nowNs, look = appearance(node), link, onClose, actions }: Props) {
+export function SpanDetails({ flowId, node, nowNs, look = appearance(node), link, contents, onClose, actions }: Props) {
   const { entry } = node;
   const elapsed = elapsedNs(node, nowNs);
   const redacted = entry === undefined ? 0 : redactions(entry);
   const cut = entry === undefined ? 0 : cutOf(entry);
+  const missing = mayHaveContents(entry?.event_type) ? missingContents(contents) : undefined;
   const facts: readonly Fact[] = [
     ["State", look.words],
     ["Message", entry?.status_message],
@@ -89,6 +94,11 @@ export function SpanDetails({ flowId, node, nowNs, look = appearance(node), link
       <div className={styles["body"]} tabIndex={0} role="region" aria-label="What is recorded">
         <Facts facts={facts} />
         <Recorded title="Attributes" attributes={entry?.attributes} />
+        {missing !== undefined && (
+          <p className="quiet" data-testid="missing-contents">
+            {missing.why}
+          </p>
+        )}
         {(entry?.logs ?? []).map((log, index) => (
           <Recorded key={index} title={log.name} attributes={log.attributes} aside={sinceStart(log.time_ns, node.startNs)} always />
         ))}

@@ -87,7 +87,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
           </dd>
         </div>
       </dl>
-      <Gaps model={model} version={version} tree={tree} cutSpans={flow.cut_spans ?? 0} />
+      <Gaps model={model} version={version} tree={tree} cutSpans={flow.cut_spans ?? 0} contents={flow.contents} />
     </header>
   );
 }

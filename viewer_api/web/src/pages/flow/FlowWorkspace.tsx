@@ -122,7 +122,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
                   </>
                 ),
                 graph: () => <GraphView shown={shown} root={root} focus={focus} onFocus={setFocus} selected={selected} onSelect={view.select} critical={critical.path} />,
-                transcript: () => <TranscriptView flowId={model.flowId} open={model.open} onSelect={(nodeId) => go(nodeId, true)} />,
+                transcript: () => <TranscriptView flowId={model.flowId} contents={flow.contents} open={model.open} onSelect={(nodeId) => go(nodeId, true)} />,
                 table: () => <TableView shown={shown} selected={selected} onSelect={view.select} />,
                 json: () => <JsonView flow={flow} model={model} version={version} />,
               })}
@@ -137,6 +137,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
               nowNs={nowNs}
               look={node.nodeId === shown.rootLook?.nodeId ? shown.rootLook.look : appearance(node)}
               link={view.linkTo(node.nodeId)}
+              contents={flow.contents}
               onClose={() => view.select(null)}
               actions={{
                 pinned: view.pinned.includes(node.nodeId),

@@ -1,6 +1,8 @@
 import { useMemo } from "react";
+import type { Contents } from "../../api/flows";
 import type { FlowModel } from "../../live/liveFlows";
 import type { Tree } from "../../reducer/tree";
+import { missingContents } from "../../tree/contents";
 import { recordedGaps, treeGaps } from "../../tree/gaps";
 import styles from "./Gaps.module.css";
 
@@ -9,13 +11,15 @@ interface Props {
   readonly version: number;
   readonly tree: Tree;
   readonly cutSpans: number;
+  readonly contents: Contents | null | undefined;
 }
 
-/** What is incomplete, truncated, redacted or outside, and how much of it. */
-export function Gaps({ model, version, tree, cutSpans }: Props) {
+/** What is incomplete, truncated, redacted or outside, and how much of it; and whether contents are recorded. */
+export function Gaps({ model, version, tree, cutSpans, contents }: Props) {
   const recorded = useMemo(() => recordedGaps(model, cutSpans), [model, version, cutSpans]);
   const gaps = [...recorded, ...treeGaps(tree)];
-  if (gaps.length === 0) return null;
+  const missing = missingContents(contents);
+  if (gaps.length === 0 && missing === undefined) return null;
   return (
     <ul className={styles["gaps"]} aria-label="What is not shown as it was" data-testid="gaps">
       {gaps.map(({ id, text, why }) => (
@@ -23,6 +27,11 @@ export function Gaps({ model, version, tree, cutSpans }: Props) {
           {text}
         </li>
       ))}
+      {missing !== undefined && (
+        <li className={styles["gap"]} title={missing.why}>
+          {missing.short}
+        </li>
+      )}
     </ul>
   );
 }
