@@ -49,7 +49,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "erasure": {"http", "store"},
     "viewer": {"http", "store", "auth", "monitoring", "live", "background", "erasure", "otlp"},
     "flows": {"http", "store", "auth", "monitoring", "viewer"},
-    "jaeger": {"auth", "store", "flows", "viewer"},
+    "jaeger": {"auth", "store", "flows", "statistics", "viewer"},
     "conversations": {"http", "store", "auth", "flows", "viewer"},
     "analysis": {"http", "store", "flows"},
     "statistics": {"http", "store"},

@@ -41,6 +41,7 @@ from spanflow.viewer_api.routes import (
     flow_tree_routes,
     health_routes,
     jaeger_routes,
+    jaeger_service_routes,
     live_routes,
     mcp_usage_routes,
     monitoring_routes,
@@ -82,6 +83,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     otlp_routes.router,
     jaeger_routes.router,
     jaeger_routes.below_prefix,
+    jaeger_service_routes.router,
+    jaeger_service_routes.below_prefix,
     health_routes.router,
     reference_page.router,
 )

@@ -16,6 +16,8 @@ from spanflow.span_processors.event.json_safe import restored_attributes
 #: OTLP's numbers.
 KINDS: Final = {"unspecified": 0, "internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 STATUSES: Final = {names.STATUS_UNSET: 0, names.STATUS_OK: 1, names.STATUS_ERROR: 2}
+SERVICE_NAME: Final = "service.name"
+NO_SERVICE: Final = "OTLPResourceNoServiceName"
 _TRACE_ID_DIGITS: Final = 32
 _SPAN_ID_DIGITS: Final = 16
 _HEX: Final = frozenset("0123456789abcdef")
@@ -73,6 +75,12 @@ _NON_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 def resource_attributes(process: Mapping[str, Any]) -> dict[str, Any]:
     """What a stored process says of itself."""
     return _described(_object(process.get("resource")))
+
+
+def service_of(process: Any) -> str:
+    """The name of the service that a stored process is of; Jaeger's word where it has none."""
+    name = resource_attributes(_object(process)).get(SERVICE_NAME)
+    return str(name) if name else NO_SERVICE
 
 
 def scope_about(process: Mapping[str, Any], key: str) -> tuple[str, str, dict[str, Any]]:

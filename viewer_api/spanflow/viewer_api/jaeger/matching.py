@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, restored
-from spanflow.span_processors.otlp.otlp_writer import resource_attributes, scope_about
+from spanflow.span_processors.otlp.otlp_writer import resource_attributes, scope_about, service_of
 from spanflow.viewer_api.jaeger.span_query import SpanQuery
 from spanflow.viewer_api.jaeger.traces import Trace
-from spanflow.viewer_api.jaeger.v1_json import service_of, text_of
+from spanflow.viewer_api.jaeger.v1_json import text_of
 
 _RESOURCE: Final = "resource."
 

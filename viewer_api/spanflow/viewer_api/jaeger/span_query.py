@@ -11,6 +11,8 @@ from starlette.datastructures import QueryParams
 from spanflow.viewer_api.jaeger.durations import duration_ns
 
 _US: Final = 1000
+_MS: Final = 1_000_000
+_DAY_MS: Final = 24 * 3600 * 1000
 _LOOKBACK_NS: Final = 2 * 24 * 3600 * 10**9
 _DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1500
@@ -35,6 +37,15 @@ class SpanQuery:
     max_duration_ns: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     limit: int = _DEFAULT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyQuery:
+    """Which calls between services are asked for; of one service only, where one is named."""
+
+    end_ms: int
+    lookback_ms: int
+    service: str | None
 
 
 def query_v1(params: QueryParams, now_ns: int) -> SpanQuery:
@@ -86,6 +97,14 @@ def query_v3(params: QueryParams) -> SpanQuery:
         tags=_tag_map(_v3(params, "attributes", "attributes"), "malformed parameter query.attributes"),
         limit=_limit(limit),
     )
+
+
+def dependency_query(params: QueryParams, now_ms: int) -> DependencyQuery:
+    """`/api/dependencies?endTs=…&lookback=…`, both in milliseconds."""
+    end, lookback = _whole(params, "endTs"), _whole(params, "lookback")
+    end = now_ms if end is None else min(max(end, 0), _LAST_NS // _MS)
+    lookback = _DAY_MS if lookback is None else min(max(lookback, 0), end)
+    return DependencyQuery(end, lookback, params.get("service") or None)
 
 
 def _limit(asked: int | None) -> int:

@@ -4,9 +4,8 @@ from collections import Counter
 from typing import Any
 
 from spanflow.span_processors import names
-from spanflow.span_processors.otlp.otlp_writer import trace_id_of
+from spanflow.span_processors.otlp.otlp_writer import service_of, trace_id_of
 from spanflow.viewer_api.jaeger.traces import Trace
-from spanflow.viewer_api.jaeger.v1_json import service_of
 
 
 def summary_v3(trace: Trace, now_ns: int) -> dict[str, Any]:

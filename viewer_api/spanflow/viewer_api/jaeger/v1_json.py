@@ -11,15 +11,15 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, restored
 from spanflow.span_processors.ids import MAX_SAFE_INTEGER
 from spanflow.span_processors.otlp.otlp_writer import (
+    SERVICE_NAME,
     resource_attributes,
     scope_about,
+    service_of,
     span_id_of,
     trace_id_of,
 )
 
-NO_SERVICE: Final = "OTLPResourceNoServiceName"
 NOT_ENDED: Final = "This span has not ended."
-_SERVICE: Final = "service.name"
 _SHORT: Final = 16
 _CHILD_OF: Final = "CHILD_OF"
 _FOLLOWS_FROM: Final = "FOLLOWS_FROM"
@@ -56,15 +56,12 @@ def _last_known(entries: Iterable[Event]) -> int:
     return max((int(entry.get("end_ns") or entry.get("start_ns", "0")) for entry in entries), default=0)
 
 
-def service_of(process: Mapping[str, Any]) -> str:
-    """The service's name as Jaeger says it."""
-    name = resource_attributes(process).get(_SERVICE)
-    return str(name) if name else NO_SERVICE
-
-
 def _process(process: Object) -> Object:
     attributes = resource_attributes(process)
-    return {"serviceName": service_of(process), "tags": tags({k: v for k, v in attributes.items() if k != _SERVICE})}
+    return {
+        "serviceName": service_of(process),
+        "tags": tags({k: v for k, v in attributes.items() if k != SERVICE_NAME}),
+    }
 
 
 def _span(trace_id: str, entry: Event, process: Object, process_id: str, until_ns: int) -> Object:

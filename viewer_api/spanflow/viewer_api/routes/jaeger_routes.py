@@ -4,10 +4,8 @@ Shapes and texts are Jaeger's; who may see what is ours. Not in the OpenAPI docu
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -20,6 +18,7 @@ from spanflow.viewer_api.jaeger.trace_finder import TraceFinder
 from spanflow.viewer_api.jaeger.trace_ids import BadTraceId, flow_id_of
 from spanflow.viewer_api.jaeger.traces import Trace
 from spanflow.viewer_api.jaeger.v1_json import trace_v1
+from spanflow.viewer_api.routes.jaeger_answers import answer_json, answered_v1, refused_v1, refused_v3
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(include_in_schema=False)
@@ -29,7 +28,6 @@ MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 _MOST_IDS: Final = 100
 _NOT_FOUND: Final = "trace not found"
 _NONE_FOUND: Final = "No traces found"
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 async def search_v1(request: Request, principal: MayRead) -> Response:
@@ -41,32 +39,32 @@ async def search_v1(request: Request, principal: MayRead) -> Response:
     try:
         traces = await _search(request, principal, query_v1(params, now_ns))
     except BadQuery as why:
-        return _refused_v1(400, str(why), request)
+        return refused_v1(400, str(why), request)
     except Problem as why:
-        return _refused_v1(why.status_code, str(why.detail), request)
-    return await _answered_v1(request, lambda: [_v1(trace, now_ns) for trace in traces])
+        return refused_v1(why.status_code, str(why.detail), request)
+    return await answered_v1(request, lambda: [_v1(trace, now_ns) for trace in traces])
 
 
 async def trace_by_id_v1(request: Request, principal: MayRead, trace_id: str) -> Response:
     try:
         trace = await _one(request, principal, flow_id_of(trace_id))
     except BadTraceId as why:
-        return _refused_v1(400, str(why), request)
+        return refused_v1(400, str(why), request)
     except Problem as why:
-        return _refused_v1(why.status_code, str(why.detail), request)
+        return refused_v1(why.status_code, str(why.detail), request)
     if trace is None:
-        return _refused_v1(404, _NOT_FOUND, request)
+        return refused_v1(404, _NOT_FOUND, request)
     now_ns = _now_ns(viewer_of(request))
-    return await _answered_v1(request, lambda: [_v1(trace, now_ns)])
+    return await answered_v1(request, lambda: [_v1(trace, now_ns)])
 
 
 async def search_v3(request: Request, principal: MayRead) -> Response:
     try:
         traces = await _search(request, principal, query_v3(request.query_params))
     except BadQuery as why:
-        return _refused_v3(400, str(why))
+        return refused_v3(400, str(why))
     except Problem as why:
-        return _refused_v3(why.status_code, str(why.detail))
+        return refused_v3(why.status_code, str(why.detail))
     return await _answered_v3(traces)
 
 
@@ -75,19 +73,19 @@ async def summaries_v3(request: Request, principal: MayRead) -> Response:
     try:
         traces = await _search(request, principal, query_v3(request.query_params))
     except BadQuery as why:
-        return _refused_v3(400, str(why))
+        return refused_v3(400, str(why))
     except Problem as why:
-        return _refused_v3(why.status_code, str(why.detail))
-    return _json({"summaries": [summary_v3(trace, now_ns) for trace in traces]})
+        return refused_v3(why.status_code, str(why.detail))
+    return answer_json({"summaries": [summary_v3(trace, now_ns) for trace in traces]})
 
 
 async def trace_by_id_v3(request: Request, principal: MayRead, trace_id: str) -> Response:
     try:
         trace = await _one(request, principal, flow_id_of(trace_id))
     except BadTraceId as why:
-        return _refused_v3(400, f"malformed parameter trace_id: {why}")
+        return refused_v3(400, f"malformed parameter trace_id: {why}")
     except Problem as why:
-        return _refused_v3(why.status_code, str(why.detail))
+        return refused_v3(why.status_code, str(why.detail))
     return await _answered_v3([] if trace is None else [trace])
 
 
@@ -129,11 +127,11 @@ async def _by_ids(request: Request, principal: Principal, ids: list[str]) -> Res
             else:
                 traces.append(trace)
     except BadTraceId as why:
-        return _refused_v1(400, str(why), request)
+        return refused_v1(400, str(why), request)
     except Problem as why:
-        return _refused_v1(why.status_code, str(why.detail), request)
+        return refused_v1(why.status_code, str(why.detail), request)
     now_ns = _now_ns(viewer_of(request))
-    return await _answered_v1(request, lambda: [_v1(trace, now_ns) for trace in traces], errors or None)
+    return await answered_v1(request, lambda: [_v1(trace, now_ns) for trace in traces], errors or None)
 
 
 def _v1(trace: Trace, now_ns: int) -> dict[str, Any]:
@@ -144,41 +142,16 @@ def _now_ns(viewer: Viewer) -> int:
     return int(viewer.clock() * 1e9)
 
 
-async def _answered_v1(request: Request, data: Callable[[], list[Any]], errors: Any = None) -> Response:
-    """Written in a thread: traces can be large."""
-    return await asyncio.to_thread(lambda: _envelope(request, data(), errors))
-
-
-def _refused_v1(status: int, message: str, request: Request) -> Response:
-    return _envelope(request, None, [{"code": status, "msg": message}], status)
-
-
-def _envelope(request: Request, data: Any, errors: Any, status: int = 200) -> Response:
-    body = {"data": data, "total": 0, "limit": 0, "offset": 0, "errors": errors}
-    return _json(body, status, pretty=request.query_params.get("prettyPrint") == "true")
-
-
 async def _answered_v3(traces: list[Trace]) -> Response:
     if not traces:
-        return _refused_v3(404, _NONE_FOUND)
+        return refused_v3(404, _NONE_FOUND)
 
     def written() -> Response:
-        groups = [
-            group for trace in traces for group in resource_spans(trace.flow.flow_id, trace.entries, trace.processes)
-        ]
-        return _json({"result": {"resourceSpans": groups}})
+        groups = [group for trace in traces for group in _resource_spans(trace)]
+        return answer_json({"result": {"resourceSpans": groups}})
 
     return await asyncio.to_thread(written)
 
 
 def _resource_spans(trace: Trace) -> list[dict[str, Any]]:
     return resource_spans(trace.flow.flow_id, trace.entries, trace.processes)
-
-
-def _refused_v3(status: int, message: str) -> Response:
-    return _json({"error": {"httpCode": status, "message": message}}, status)
-
-
-def _json(body: Any, status: int = 200, *, pretty: bool = False) -> Response:
-    option = orjson.OPT_INDENT_2 if pretty else 0
-    return Response(orjson.dumps(body, option=option), status, _NO_STORE, "application/json")

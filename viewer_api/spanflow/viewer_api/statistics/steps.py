@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spanflow.span_processors import names
-from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.facts import facts_of
 from spanflow.span_processors.tree.flow_outline import Outline
 from spanflow.span_processors.tree.flow_summary import subject_of, usage_by_place
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import Node, Outlook, places_in, time_of
 
 _NO_STEP: Final = -1
@@ -39,9 +39,9 @@ class Step:
     cost: float | None = None
 
 
-def steps_of(document: object, prices: PriceTable = NO_PRICES) -> list[Step]:
-    """The steps of a stored document."""
-    tree = flow_data.read(document).tree(Outlook(alive=frozenset()))
+def steps_of(flow: FlowReducer, prices: PriceTable = NO_PRICES) -> list[Step]:
+    """The steps of a stored flow."""
+    tree = flow.tree(Outlook(alive=frozenset()))
     facts = facts_of(tree)
     nodes, parents = places_in(tree)
     reported = any(names.ATTR_REPORTED in _attributes(node) for node in nodes)

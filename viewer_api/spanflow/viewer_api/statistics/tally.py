@@ -7,9 +7,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from spanflow.span_processors import names
+from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.statistics.histogram import Buckets, bucket_of
+from spanflow.viewer_api.statistics.services import calls_of, operations_of, written
 from spanflow.viewer_api.statistics.steps import steps_of
 from spanflow.viewer_api.store.gates import FUNNEL
 
@@ -21,6 +24,9 @@ MCP_SERVER: Final = "mcp_server"
 MODEL: Final = "model"
 SOURCE: Final = "source"
 USER: Final = "user"
+#: What its services do, each once, and the calls between them, each time. Both whatever becomes of the flow.
+OPERATION: Final = "operation"
+SERVICE_CALL: Final = "service_call"
 #: The columns of a flow that have several values.
 _LISTS: Final = ((CHECKPOINT, "event_types"), (TOOL, "tools"), (MCP_SERVER, "mcp_servers"), (MODEL, "models"))
 #: Longer names would make the rows of one period grow without end.
@@ -95,12 +101,17 @@ class Tally:
         self.flows: dict[FlowKind, Sums] = {}
 
     def add(self, row: Any, *, steps: bool = True, users: bool = False) -> None:
-        """One stored flow with the columns of `COLUMNS`."""
+        """One stored flow with the columns of `COLUMNS`; `steps` and services as well, with `flow_data`."""
         if row["outcome"] not in names.OUTCOMES:
             return
         self._add_flow(row, users)
         if steps:
-            self._add_steps(row["flow_data"])
+            document = row["flow_data"]
+            if isinstance(document, str | bytes):
+                document = orjson.loads(document)
+            flow = flow_data.read(document)
+            self._add_steps(flow)
+            self._add_services(flow, document)
 
     def _add_flow(self, row: Any, users: bool) -> None:
         values = [(GATES, gates_word(row["event_types"])), (SOURCE, row["source"] or "")]
@@ -116,10 +127,19 @@ class Tally:
                 sums.add_duration(took)
             sums.add_usage(row["tokens_in"], row["tokens_out"], row["cost"])
 
-    def _add_steps(self, document: Any) -> None:
-        if isinstance(document, str | bytes):
-            document = orjson.loads(document)
-        for step in steps_of(document, self._prices):
+    def _add_services(self, flow: FlowReducer, document: Any) -> None:
+        processes = document.get("processes") if isinstance(document, dict) else None
+        entries, processes = flow.entries(), processes if isinstance(processes, dict) else {}
+        counts: dict[FlowKind, int] = {}
+        for operation in operations_of(entries, processes):
+            counts[FlowKind(OPERATION, written(operation), "")] = 1
+        for call, count in calls_of(entries, processes).items():
+            counts[FlowKind(SERVICE_CALL, written(call), "")] = count
+        for kind, count in counts.items():
+            self.flows.setdefault(kind, Sums()).count += count
+
+    def _add_steps(self, flow: FlowReducer) -> None:
+        for step in steps_of(flow, self._prices):
             kind = StepKind(
                 step.event_type[:_MAX_NAME],
                 step.name[:_MAX_NAME],
