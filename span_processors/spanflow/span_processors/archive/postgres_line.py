@@ -4,6 +4,7 @@ import asyncio
 import math
 import os
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -11,6 +12,7 @@ import asyncpg
 
 from spanflow.span_processors.archive.postgres import UntracedConnection
 from spanflow.span_processors.clock import Clock, SystemClock
+from spanflow.span_processors.stages.fork_guard import THREAD_PREFIX
 from spanflow.span_processors.stages.sink import Unavailable
 
 R = TypeVar("R")
@@ -22,6 +24,10 @@ _PARENTS: Final[list[object]] = []
 
 class _OwnLoop(asyncio.SelectorEventLoop):
     """Not the application's choice of loop: this one must survive what is done with it around a fork."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{THREAD_PREFIX}resolver"))
 
     def __del__(self) -> None:
         """Nothing, unlike asyncio's: a forked child that ends would take the parent's wake-up socket out of the poll

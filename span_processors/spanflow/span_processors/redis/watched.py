@@ -84,7 +84,7 @@ class WatchedUsers:
         self._settings = settings
         self._changed = changed
         self._wall_clock = wall_clock
-        self._thread = OwnThread("spanflow-watched", self._run)
+        self._thread = OwnThread("watched", self._run)
         self._reset()
 
     def _reset(self) -> None:

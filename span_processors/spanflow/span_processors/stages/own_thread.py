@@ -7,6 +7,8 @@ from collections.abc import Callable
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 
+from spanflow.span_processors.stages.fork_guard import THREAD_PREFIX, import_ahead
+
 
 def suppressed_context() -> Context:
     """The OpenTelemetry context our own threads work in: nothing they do is ever traced."""
@@ -20,7 +22,8 @@ class OwnThread:
     """
 
     def __init__(self, name: str, body: Callable[[], None]) -> None:
-        self._name = name
+        import_ahead()
+        self._name = THREAD_PREFIX + name
         self._body = body
         self.after_fork()
 

@@ -50,8 +50,8 @@ class SinkRunner(Generic[T]):
         self._limits = limits or SinkLimits()
         self._clock = clock or SystemClock()
         self._breaker = breaker or Breaker(clock=self._clock)
-        self._thread = OwnThread(f"spanflow-{sink.name}", self._run)
-        self._relief = OwnThread(f"spanflow-{sink.name}-aside", self._relieve)
+        self._thread = OwnThread(sink.name, self._run)
+        self._relief = OwnThread(f"{sink.name}-aside", self._relieve)
         self._can_set_aside = self._limits.set_aside_from < 1.0
         self._reset()
 

@@ -72,7 +72,7 @@ class Ingest:
         self._watched = watched_users(settings, self._queue.wake, self._clock)
         redactor = Redactor(RedactionPolicy.from_settings(settings))
         self._sources = Sources(settings, redactor, self._watched)
-        self._thread = OwnThread("spanflow-otlp", self._run)
+        self._thread = OwnThread("otlp", self._run)
         self._lock = threading.Lock()
         self._tally = Tally()
         self._refused: dict[str, int] = {}
