@@ -38,7 +38,7 @@ def main() -> None:
     provider.add_span_processor(FlowSpanProcessor(pipeline))
     tracer = provider.get_tracer("gateway")
     noting = Noting()
-    sys.meta_path.insert(0, noting)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, noting)
     with tracer.start_as_current_span(
         "POST /ask", attributes={"user.id": "7", "text": "Straße 北京 token=abc"}
     ) as root:

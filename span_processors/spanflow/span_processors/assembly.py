@@ -1,6 +1,5 @@
 """The one place where the pipeline's parts are put together."""
 
-import threading
 from collections.abc import Callable
 
 from spanflow.span_processors.archive.archive import (
@@ -41,11 +40,9 @@ def build_pipeline(
     redactor = redactor or Redactor(RedactionPolicy.from_settings(settings))
     process = ProcessInfo(redactor)
     intake = Intake(settings.queue_spans, settings.queue_bytes)
-    emptied = threading.Event()
 
     def on_emptied() -> None:
-        emptied.set()
-        intake.wake()
+        pipeline.retell_open_flows()
 
     def process_id() -> str:
         return process.instance_id
@@ -67,7 +64,7 @@ def build_pipeline(
         classifier=classifier or SpanMapping.from_settings(settings),
         archiving=archive is not None,
     )
-    return Pipeline(
+    pipeline = Pipeline(
         intake=intake,
         encoder=encoder,
         process=process,
@@ -75,10 +72,10 @@ def build_pipeline(
         archive=archive,
         watched=watched,
         batch_interval=settings.batch_interval,
-        mirror_emptied=emptied,
         archive_state=None if sink is None else sink.read_state,
         clock=clock,
     )
+    return pipeline
 
 
 def archive_runner(

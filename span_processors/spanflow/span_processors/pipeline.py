@@ -88,15 +88,12 @@ class Pipeline:
         archive: SinkRunner[FlowPart] | None = None,
         watched: WatchedUsers | None = None,
         batch_interval: float = 0.005,
-        mirror_emptied: threading.Event | None = None,
         archive_state: Callable[[], ArchiveState] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`mirror_emptied` is set when Redis has lost what was written to it."""
         self._intake = intake
         self._append_start = intake.start
         self._append_end = intake.end
-        self._mirror_emptied = mirror_emptied or threading.Event()
         self._archive_state = archive_state
         self._encoder = encoder
         self._process = process
@@ -116,7 +113,7 @@ class Pipeline:
         self._flush_lock = threading.Lock()
         self._flushes: list[_Flush] = []
         self._running = False
-        self._mirror_emptied.clear()
+        self._mirror_emptied = False
         self._stopping = False
         self._shut_down = False
         self._complained = False
@@ -218,6 +215,11 @@ class Pipeline:
         """
         if not self._running and not self._shut_down:
             self._start_threads()
+
+    def retell_open_flows(self) -> None:
+        """Redis has lost what was written to it."""
+        self._mirror_emptied = True
+        self._intake.wake()
 
     def force_flush(self, timeout: float = 30.0) -> bool:
         """Encode and deliver what has come in, and hand over flows that look finished without waiting for their grace.
@@ -361,8 +363,8 @@ class Pipeline:
 
     def _retell(self) -> None:
         """After Redis has lost everything: open flows once more, a few at a time and only while the mirror has room."""
-        if self._mirror_emptied.is_set():
-            self._mirror_emptied.clear()
+        if self._mirror_emptied:
+            self._mirror_emptied = False
             self._encoder.retelling.begin()
         retelling = self._encoder.retelling
         if retelling and self._mirror is not None and self._mirror.has_room(_ROOM_TO_RETELL):

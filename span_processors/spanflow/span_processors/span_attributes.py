@@ -65,16 +65,22 @@ def first_attributes_of(span: ReadableSpan) -> dict[str, Any]:
     return own.lend() if type(own) is LendingAttributes else attributes_of(span)
 
 
-def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+def copied(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy. The SDK's attributes copy themselves in one step, so a writer on another thread does no harm.
 
-    The public property wraps them first, which costs more than the copy.
+    To iterate over them would take their lock, which a forked child could find held for ever.
     """
-    own: Any = getattr(span, "_attributes", None)
+    own: Any = attributes
     if type(own) in _OWN:
-        copied: dict[str, Any] = own.copy()
-        return copied
-    return dict(span.attributes or {})
+        copy: dict[str, Any] = own.copy()
+        return copy
+    return dict(attributes or {})
+
+
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    """A copy. The public property wraps the attributes first, which costs more than that."""
+    own = getattr(span, "_attributes", None)
+    return copied(own if type(own) in _OWN else span.attributes)
 
 
 def put_first(span: Span, attributes: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from spanflow.span_processors.event.json_safe import SafeValues, safe_text
 from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.span_attributes import copied
 
 #: Scopes that are known by sight, scopes by which a process is described in Redis, and descriptions that are kept
 #: encoded: most processes have a dozen of the first, and as many of the last as they have kinds of requests.
@@ -125,7 +126,7 @@ class ProcessInfo:
         return known
 
     def _attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        clean, _ = self._redactor.attributes(dict(attributes))
+        clean, _ = self._redactor.attributes(copied(attributes))
         values, types = SafeValues().attributes(clean)
         return {"attributes": values, "types": types} if types else {"attributes": values}
 

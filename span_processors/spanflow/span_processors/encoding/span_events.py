@@ -14,6 +14,7 @@ from spanflow.span_processors.event.json_safe import is_plain
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.trace_states import redacted_trace_state
+from spanflow.span_processors.span_attributes import copied
 
 #: What a span is: a checkpoint's type, or `names.PLAIN_SPAN`. Asked with its name and its attributes.
 #: A type that a span says of itself is taken as that whatever its name, or never: answers are remembered by type.
@@ -111,7 +112,7 @@ def logs_of(events: tuple[SpanEvent, ...], redactor: Redactor) -> tuple[list[Par
     logs: list[Part] = []
     hidden = 0
     for event in events:
-        name, attributes, count = redactor.event(event.name, dict(event.attributes or {}))
+        name, attributes, count = redactor.event(event.name, copied(event.attributes))
         hidden += count
         log: Part = {"name": name, "time_ns": str(event.timestamp)}
         if attributes:
@@ -133,7 +134,7 @@ def links_of(links: tuple[Link, ...], redactor: Redactor) -> tuple[list[Part], i
             hidden += count
         if context.trace_flags:
             part["flags"] = int(context.trace_flags)
-        attributes, count = redactor.attributes(dict(link.attributes or {}))
+        attributes, count = redactor.attributes(copied(link.attributes))
         hidden += count
         if attributes:
             part["attributes"] = attributes
