@@ -206,6 +206,9 @@ def test_a_name_behind_a_name_does_not_save_its_value(first: str, between: str) 
         ("Bearer='\n<a><password type='x'>hunter2</password></a>", "Bearer='[redacted]'x'>[redacted]</password></a>"),
         ('<token>password="a</token> hunter2" c', "<token>[redacted]"),
         ("<password>token=abc hunter2</password> c", "<password>[redacted]</password> c"),
+        ('Password="\nCookie: sid="hunter2", a="hunter2"\nx', 'Password="[redacted]"\nx'),
+        ("token: '\npwd: 'hunter2'\nx", "token: '[redacted]'\nx"),
+        ("Password=\npassword=(a hunter2)\nx", "Password=\n[redacted]\nx"),
     ],
 )
 def test_two_secrets_that_overlap_are_both_hidden(text: str, clean: str) -> None:

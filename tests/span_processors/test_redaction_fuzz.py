@@ -9,7 +9,7 @@ from spanflow.span_processors.redaction.redaction import Redactor
 from tests.support import fuzzing
 from tests.support.secret_shapes import SECRET_NAMES, SHAPES, word
 
-EXAMPLES = fuzzing.examples(100, 20000)
+EXAMPLES = fuzzing.examples(100, 8000)
 REDACTOR = Redactor()
 #: Between these and a secret stands an end of a line: what surrounds a secret in the same line may change what it is.
 texts = st.text(max_size=60) | st.lists(

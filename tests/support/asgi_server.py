@@ -34,7 +34,7 @@ def serving(
     """The address, like `127.0.0.1:4711`, while the application is served."""
     listener = quick_listener(0)
     config = uvicorn.Config(
-        app, log_config=None, lifespan="on", timeout_graceful_shutdown=2, ws="websockets-sansio", **options
+        app, log_config=None, lifespan="on", timeout_graceful_shutdown=2, **{"ws": "websockets-sansio", **options}
     )
     server = make_server(config)
     thread = threading.Thread(

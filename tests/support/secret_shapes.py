@@ -85,6 +85,8 @@ SHAPES: Final[dict[str, Shape]] = {
     "bearer alone": _around("sent Bearer @@abcdef on"),
     "first cookie": _around("Cookie: sid=@@; a=1"),
     "later cookie": _around("Cookie: a=1; sid=@@; b=2"),
+    "quoted cookie": _around('Cookie: a="1"; sid="@@"; b=2'),
+    "Authorization: Hawk": _around('Authorization: Hawk id="bob", mac="@@"'),
     "Set-Cookie": _around("Set-Cookie: a=1; Path=/, sid=@@"),
     "login": _around("postgresql://bob:@@@db/x"),
     "login with an at sign": _around("postgresql://bob:a@@@b@db/x"),

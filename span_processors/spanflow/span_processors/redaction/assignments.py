@@ -31,18 +31,27 @@ _OF_LINES: Final = ("authorization", "cookie", "cookies")
 #: In front of `token`, where a number follows, one of these says that tokens were counted.
 _COUNTED: Final = ("max", "min", "input", "output", "prompt", "completion", "total", "num", "count", "limit", "used")
 
-#: A quoted text with escapes, also one whose quotes are escaped themselves; something in brackets; a word. Quotes and
-#: brackets need no end: the text may have been cut.
-_VALUE: Final = re.compile(
-    r"(?P<escape>\\{1,15}+)[\"'](?:[^\\\"']++|(?!(?P=escape)[\"'])\\++[\"']?+)*+(?:(?P=escape)[\"'])?+"
-    r"|[bfruBFRU]{0,2}+\"(?:[^\"\\]++|\\.?+)*+\"?+"
-    r"|[bfruBFRU]{0,2}+'(?:[^'\\]++|\\.?+)*+'?+"
-    r"|(?:\([^()\n]*+\)?+|\[[^\[\]\n]*+\]?+|\{[^{}\n]*+\}?+)[^\s\"'&,;<>]*+"
-    r"|[^\s\"'&,;<>]++",
-    re.DOTALL,
-)
+
+def _values(within: str = "") -> re.Pattern[str]:
+    """A quoted text with escapes, also one whose quotes are escaped themselves; something in brackets; a word. Quotes
+    and brackets need no end: the text may have been cut. `within` are characters that end a quoted text as well."""
+    any_character = f"[^{within}]" if within else "."
+    return re.compile(
+        rf"(?P<escape>\\{{1,15}}+)[\"'](?:[^\\\"'{within}]++|(?!(?P=escape)[\"'])\\++[\"']?+)*+(?:(?P=escape)[\"'])?+"
+        rf"|[bfruBFRU]{{0,2}}+\"(?:[^\"\\{within}]++|\\{any_character}?+)*+\"?+"
+        rf"|[bfruBFRU]{{0,2}}+'(?:[^'\\{within}]++|\\{any_character}?+)*+'?+"
+        r"|(?:\([^()\n]*+\)?+|\[[^\[\]\n]*+\]?+|\{[^{}\n]*+\}?+)[^\s\"'&,;<>]*+"
+        r"|[^\s\"'&,;<>]++",
+        re.DOTALL,
+    )
+
+
+_VALUE: Final = _values()
+_VALUE_IN_LINE: Final = _values("\\n")
+#: Behind `=` a quote begins a value; any other one ends what the line stands in.
 _LINE: Final = re.compile(
-    r"(?:[Dd]igest|DIGEST) (?:[A-Za-z]++ ?= ?(?:\"[^\"\n]*+\"?+|[^\s,\"]++),? {0,4}+)++|[^\s\"'\\\[{(][^\n\"']*+"
+    r"(?:[Dd]igest|DIGEST) (?:[A-Za-z]++ ?= ?(?:\"[^\"\n]*+\"?+|[^\s,\"]++),? {0,4}+)++"
+    r"|[^\s\"'\\\[{(](?:[^\n\"'=]++|=(?:\"[^\"\n]*+\"?+|'[^'\n]*+'?+)?+)*+"
 )
 _QUOTE: Final = re.compile(r"[bfruBFRU]{0,2}\\{0,15}+[\"']")
 #: What was hidden before, without what may stand behind it.
@@ -59,16 +68,26 @@ class Hidden(NamedTuple):
 
 
 def assigned_secrets(text: str, lowered: str, most: int) -> list[Hidden]:
-    """Such values, in order, `most` and one at most. `lowered` is the text in lower case."""
+    """Such values, which may overlap; so many are enough, and there may be more. `lowered` is the text in lower case."""
     if not (":" in text or "=" in text or "%3" in text or " -" in text or text[0] == "-"):
         return []
+    names = _assigned(lowered)
+    found = _hidden(names, text, _VALUE, most)
+    if found and "\n" in text:
+        # A value that goes on in the next line may have taken a name there for itself, or the quote before its value.
+        in_lines = [match for match in names if "\n" not in text[match.end("name") : match.end()]]
+        found += _hidden(in_lines, text, _VALUE_IN_LINE, most)
+    return found
+
+
+def _hidden(names: list[re.Match[str]], text: str, values: re.Pattern[str], most: int) -> list[Hidden]:
     found: list[Hidden] = []
     done = 0
-    for match in _assigned(lowered):
+    for match in names:
         if match.start() < done and match.end() < done:
             continue
         # A name that was taken for the value before it has a value of its own: `password: token: ...`.
-        end = _end_of_value(match, text)
+        end = _end_of_value(match, text, values)
         if end is None:
             continue
         start = match.end()
@@ -98,7 +117,7 @@ def _start(match: re.Match[str]) -> int:
     return match.start()
 
 
-def _end_of_value(match: re.Match[str], text: str) -> int | None:
+def _end_of_value(match: re.Match[str], text: str, values: re.Pattern[str]) -> int | None:
     """Where the secret value behind a name ends; None if there is none."""
     start = match.end()
     before = text[max(0, match.start() - _LONGEST_BEGINNING) : match.start()]
@@ -112,7 +131,7 @@ def _end_of_value(match: re.Match[str], text: str) -> int | None:
     if kind is None:
         return None
     of_line = match["name"] in _OF_LINES and not match["space"]
-    found = (_LINE.match(text, start) if of_line else None) or _VALUE.match(text, start)
+    found = (_LINE.match(text, start) if of_line else None) or values.match(text, start)
     if found is None:
         return None
     value = _without_closing(found[0])
