@@ -68,7 +68,7 @@ class Hidden(NamedTuple):
 
 
 def assigned_secrets(text: str, lowered: str, most: int) -> list[Hidden]:
-    """Such values, which may overlap; so many are enough, and there may be more. `lowered` is the text in lower case."""
+    """Such values, which may overlap; a few more than `most` are enough. `lowered` is the text in lower case."""
     if not (":" in text or "=" in text or "%3" in text or " -" in text or text[0] == "-"):
         return []
     names = _assigned(lowered)

@@ -9,10 +9,10 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from spanflow.viewer_api.auth.remote import neighbourhood
 from spanflow.viewer_api.operations.idle_connections import IdleConnections
+from spanflow.viewer_api.operations.live_web_socket import LiveWebSocket
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 #: The largest message that a dashboard has reason to send.
@@ -24,8 +24,21 @@ _HEAD_SECONDS: Final = 10.0
 _BODY_SECONDS: Final = 30.0
 #: A client that takes nothing of an answer for so long is dropped.
 _STUCK_SECONDS: Final = 30.0
+#: What one read brings is looked at in slices of so many bytes: the limits below hold in the middle of a read, too.
+SLICE: Final = 4096
+#: Headers of one request. Each costs every look-up time.
+_MOST_HEADERS: Final = 256
+#: Requests that may wait behind the one that is served. Browsers and proxies send the next one after the answer.
+_MOST_PIPELINED: Final = 8
+#: Pieces that a body may come in: so many, and then one per so many bytes.
+_PIECES: Final = 1000
+_BYTES_PER_PIECE: Final = 64
 #: Connections that are no live sockets.
 _OTHER_CONNECTIONS: Final = 1000
+
+
+class TooManyPieces(Exception):
+    """A request is made of more parts than any client has reason to send."""
 
 
 class LimitedHttp(HttpToolsProtocol):
@@ -42,6 +55,7 @@ class LimitedHttp(HttpToolsProtocol):
         self._last = b""
         self._in_head = True
         self._patience: asyncio.TimerHandle | None = None
+        self._pieces = self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,8 +69,15 @@ class LimitedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), SLICE):
+            # It may be a WebSocket by now, whose clients wait for the answer before they send more.
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+                return
+            self._slice_received(data[start : start + SLICE])
+
+    def _slice_received(self, data: bytes) -> None:
         # Before it is parsed: a whole head may come at once.
-        if self._in_head and not self.transport.is_closing():
+        if self._in_head:
             near, self._last = self._last + data, data[-3:]
             end = near.find(_END_OF_HEAD)
             self._head_bytes += len(data) if end < 0 else end
@@ -65,9 +86,26 @@ class LimitedHttp(HttpToolsProtocol):
                 return
         super().data_received(data)
 
+    # What these raise ends the parsing at once, and the connection with a 400.
+
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            raise TooManyPieces
         super().on_message_begin()
+        self._pieces = self._body_bytes = 0
         self._wait_for_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= _MOST_HEADERS:
+            raise TooManyPieces
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces += 1
+        self._body_bytes += len(body)
+        if self._pieces > _PIECES + self._body_bytes / _BYTES_PER_PIECE:
+            raise TooManyPieces
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -138,18 +176,6 @@ def configured(app: FastAPI, settings: ViewerSettings) -> uvicorn.Config:
         proxy_headers=False,
         limit_concurrency=settings.viewer_max_sockets + _OTHER_CONNECTIONS,
     )
-
-
-class LiveWebSocket(WebSocketsSansIOProtocol):
-    """Lets live clients, who mostly get the same, be written to without a task that wakes for each."""
-
-    def write_at_once(self, frame: bytes) -> bool:
-        """Write a whole frame; False when the client cannot take it at this moment, or never again."""
-        ready = self.handshake_complete and not self.close_sent and self.writable.is_set()
-        if not ready or self.transport.is_closing():
-            return False
-        self.transport.write(frame)
-        return True
 
 
 class ViewerServer(uvicorn.Server):
