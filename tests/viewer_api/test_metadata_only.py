@@ -176,6 +176,10 @@ async def test_a_part_that_is_stored_already_is_kept_back_while_the_flow_runs(
     assert [counted(viewer, search) for search in searches] == [0, 0, 0]
     flow.end("root")
     flow.close()
+    # It is over: it is listed again, and still what was said in it is not for those who watch.
+    assert SECRET not in viewer.http.get(f"/api/v1/flows/{flow.flow_id}").text
+    assert [counted(viewer, search) for search in searches] == [0, 1, 1]
+    viewer.post("/api/v1/monitoring/disable/7")
     assert SECRET in viewer.http.get(f"/api/v1/flows/{flow.flow_id}").text
     assert [counted(viewer, search) for search in searches] == [1, 1, 1]
 

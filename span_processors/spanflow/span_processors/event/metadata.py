@@ -76,6 +76,10 @@ class Metadata:
             self._put_was(kept, source.get("was"))
         return cast(Event, kept)
 
+    def words(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a checkpoint's or an activity's own data is metadata."""
+        return {word: value for word, value in data.items() if self.holds(names.ATTR_DATA_PREFIX + word, value)}
+
     def _put_was(self, kept: dict[str, Any], was: Any) -> None:
         """What the start had said, of what an end has changed."""
         if isinstance(was, Mapping):

@@ -15,7 +15,7 @@ from spanflow.viewer_api.conversations.activity_order import in_order
 from spanflow.viewer_api.conversations.tool_pairs import paired
 from spanflow.viewer_api.flows.documents import Flow, from_stream
 from spanflow.viewer_api.flows.flow_reader import without_complete
-from spanflow.viewer_api.flows.summaries import live_summary, stored_summary
+from spanflow.viewer_api.flows.summaries import live_summary
 from spanflow.viewer_api.flows.withheld import Withheld
 from spanflow.viewer_api.store.conversations import MAX_OUTLINE, ConversationStore
 from spanflow.viewer_api.store.database import Row
@@ -108,7 +108,8 @@ class ConversationReader:
         self._withheld = withheld
 
     async def head(self, conversation_id: str) -> Row | None:
-        return await self._store.one(conversation_id, self._visible)
+        row = await self._store.one(conversation_id, self._visible)
+        return None if row is None else self._withheld.conversation(row)
 
     async def outline(self, conversation_id: str) -> Outline:
         rows = await self._store.outline(conversation_id, self._visible)
@@ -122,7 +123,8 @@ class ConversationReader:
         """Activities with their contents, each call with its response."""
         page = [row["activity_id"] for row in outline.rows[first : first + limit]]
         answers = [outline.responses[call] for call in page if call in outline.responses]
-        rows = await self._store.activities([*page, *answers])
+        found = await self._store.activities([*page, *answers])
+        rows = {activity_id: self._withheld.activity(row) for activity_id, row in found.items()}
         return [self._item(activity_id, outline, rows) for activity_id in page if activity_id in rows]
 
     def _item(self, activity_id: str, outline: Outline, rows: Mapping[str, Row]) -> dict[str, Any]:
@@ -140,7 +142,7 @@ class ConversationReader:
         more, rows = len(rows) > limit, rows[:limit]
         live = {} if more else {flow.flow_id: live_summary(flow) for flow in running}
         seen = await self._withheld.past(rows, self._redis)
-        stored = [stored_summary(row) for row in seen if row["flow_id"] not in live]
+        stored = [self._withheld.summary(row) for row in seen if row["flow_id"] not in live]
         summaries = stored + list(live.values())
         summaries.sort(key=lambda turn: (turn["started_at"] is None, turn["started_at"], turn["flow_id"]))
         return ConversationTurns(summaries, (rows[-1]["start_key"], rows[-1]["flow_id"]) if more else None)

@@ -24,7 +24,7 @@ async def file_of(
     yield made.begin()
     number = 0
     async for rows in _documents(store, reader, filters, after):
-        written, number = await asyncio.to_thread(_written, made, rows, number)
+        written, number = await asyncio.to_thread(_written, made, reader, rows, number)
         yield written
     yield made.end()
 
@@ -48,10 +48,11 @@ async def _documents(
         after = page.end
 
 
-def _written(made: FlowFormat, rows: Sequence[Row], number: int) -> tuple[bytes, int]:
+def _written(made: FlowFormat, reader: FlowReader, rows: Sequence[Row], number: int) -> tuple[bytes, int]:
     parts = []
     for row in rows:
-        flow = from_row(row)
-        parts.append(made.flow(ExportedFlow(flow, stored=(row["flow_data"] or "{}").encode()), number))
+        flow = reader.withheld.stored(from_row(row))
+        stored = None if flow.withheld else (row["flow_data"] or "{}").encode()
+        parts.append(made.flow(ExportedFlow(flow, stored=stored), number))
         number += 1
     return b"".join(parts), number

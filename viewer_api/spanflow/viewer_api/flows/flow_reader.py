@@ -45,8 +45,12 @@ async def without_complete(store: FlowStore, live: Sequence[Flow]) -> list[Flow]
 
 def flow_reader(viewer: Viewer, principal: Principal, *, legacy: bool = False) -> "FlowReader":
     """Reads what `principal` may see."""
-    withheld = Withheld(viewer.watching, viewer.metadata, principal)
+    withheld = withheld_from(viewer, principal)
     return FlowReader(viewer.flows, viewer.redis_flows, principal.visible, withheld, legacy=legacy)
+
+
+def withheld_from(viewer: Viewer, principal: Principal) -> Withheld:
+    return Withheld(viewer.watching, viewer.metadata, principal)
 
 
 class FlowReader:
@@ -64,9 +68,10 @@ class FlowReader:
         self._store = store
         self._redis = redis
         self._visible = visible
-        self._withheld = withheld
         #: What is read is for a dashboard that was written before Spanflow.
         self._legacy = legacy
+        #: What may not be seen of all this.
+        self.withheld = withheld
         #: Redis was asked and did not answer: what runs is not among what was read.
         self.without_running = False
 
@@ -142,7 +147,7 @@ class FlowReader:
     async def settled(self, flow_id: str) -> PackedFlow | None:
         """A flow that is stored for good, of which Redis has no news: nothing is read from there or taken apart."""
         row = await self._store.one(flow_id, self._visible)
-        if row is None or not StoredStatus.of(row).complete:
+        if row is None or not StoredStatus.of(row).complete or self.withheld.of_past(row["user_id"]):
             return None
         try:
             running = await self._redis.open_among([flow_id])
@@ -182,7 +187,7 @@ class FlowReader:
     async def count(self, filters: Filters) -> Count:
         """How many stored flows match, without those that `past` leaves out: a count tells what is in them as well."""
         found = await self._store.search.count(filters)
-        if not found.value or not self._withheld.anybody():
+        if not found.value or not self.withheld.anybody():
             return found
         try:
             running = await self._redis.newest_open(_MAX_OPEN)
@@ -198,7 +203,7 @@ class FlowReader:
 
     async def past(self, rows: Sequence[Row]) -> list[Row]:
         """Stored rows, as far as they may be seen while their flows still run."""
-        return await self._withheld.past(rows, self._redis)
+        return await self.withheld.past(rows, self._redis)
 
     async def _beside(self, live: Sequence[Flow], rows: Sequence[Row]) -> list[Row]:
         """Stored rows that may be shown beside these running flows: more may run than one answer shows."""
@@ -207,13 +212,14 @@ class FlowReader:
         return [row for row in rows if row["flow_id"] in running or row["flow_id"] in past]
 
     def _together(self, rows: Iterable[Row], live: Sequence[Flow], *, running: bool = True) -> list[Flow]:
-        """Stored and live parts, each flow once, in start order; of those that run, as much as may be seen.
+        """Stored and live parts, each flow once, in start order, as much of each as may be seen.
 
-        A flow runs until it is stored for good: then it is the past, which roles decide about.
+        A flow runs until it is stored for good.
         """
         ids = {flow.flow_id for flow in live} if running else set()
         flows = together(map(from_row, rows), live)
-        return [self._withheld.running(flow) if flow.flow_id in ids else flow for flow in flows]
+        withheld = self.withheld
+        return [withheld.running(flow) if flow.flow_id in ids else withheld.stored(flow) for flow in flows]
 
     def _by_session(self, live: Sequence[Flow], rows: Mapping[str, Sequence[Row]], limit: int) -> dict[str, list[Flow]]:
         """Sessions with a running flow come first."""

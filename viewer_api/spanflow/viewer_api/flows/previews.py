@@ -23,13 +23,16 @@ class Preview:
 
 
 async def previews_of(flow_ids: Sequence[str], store: FlowPreviewStore, reader: FlowReader) -> dict[str, Preview]:
-    """By flow id. What may not be seen is missing; what is withheld while a flow runs has no words."""
+    """By flow id. What may not be seen is missing; what is withheld has no words."""
     live = {flow.flow_id: flow for flow in await reader.running_among(flow_ids)}
     owners = await reader.past([row for row in await store.owners(flow_ids) if row["flow_id"] not in live])
+    kept_back = {row["flow_id"]: row["user_id"] for row in owners if reader.withheld.of_past(row["user_id"])}
+    owners = [row for row in owners if row["flow_id"] not in kept_back]
     said = await store.said([row["flow_id"] for row in owners])
     silent = [row for row in owners if not _tells(said.get(row["flow_id"]))]
     documents = await store.documents(silent)
-    return await asyncio.to_thread(_previews, live, owners, said, documents)
+    found = await asyncio.to_thread(_previews, live, owners, said, documents)
+    return found | {flow_id: Preview(user_id) for flow_id, user_id in kept_back.items()}
 
 
 def _previews(

@@ -1,15 +1,22 @@
-"""Running flows of users who are watched without contents: pages show of them what live sockets show, and no more."""
+"""Flows of users who are watched without contents: pages show of them what live sockets show, and no more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
 
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.documents import Flow
+from spanflow.viewer_api.flows.summaries import stored_summary
 from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
+
+#: Columns of a flow's summary that hold somebody's words.
+_WORDS = ("denied_reason", "error_message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +29,51 @@ class Withheld:
 
     def of(self, user_id: str | None) -> bool:
         """Whether of this user's running flows only metadata may be seen."""
-        if user_id is not None and user_id == self.principal.user_id:
-            return False
-        return self.watching.withholds(user_id)
+        return not self._own(user_id) and self.watching.withholds(user_id)
+
+    def of_past(self, user_id: str | None) -> bool:
+        """The same of what is stored of them."""
+        return not self._own(user_id) and self.watching.past_is_withheld(user_id)
 
     def running(self, flow: Flow) -> Flow:
         """A flow that is not over yet, as it may be seen."""
-        if not self.of(flow.user_id):
-            return flow
+        return self._without_contents(flow) if self.of(flow.user_id) else flow
+
+    def stored(self, flow: Flow) -> Flow:
+        """A flow that is over, as it may be seen."""
+        return self._without_contents(flow) if self.of_past(flow.user_id) else flow
+
+    def summary(self, row: Row) -> dict[str, Any]:
+        """A stored flow in a list."""
+        shown = stored_summary(row)
+        return {**shown, **dict.fromkeys(_WORDS)} if self.of_past(row["user_id"]) else shown
+
+    def activity(self, row: Row) -> Row:
+        """An activity: who, what and when, but not what was said."""
+        if not self.of_past(row["user_id"]):
+            return row
+        said = orjson.loads(row["activity_data"])
+        kept = self.metadata.words(said) if isinstance(said, dict) else {}
+        return {**dict(row), "activity_data": orjson.dumps(kept)}
+
+    def conversation(self, row: Row) -> Row:
+        """A conversation without its title, which is what was said first."""
+        return {**dict(row), "title": None} if self.of_past(row["user_id"]) else row
+
+    def silent(self) -> frozenset[str] | None:
+        """Whose texts must not be searched, because a search that finds something tells what is in it; None: nobody's
+        may be."""
+        without = self.watching.watched_without_contents()
+        return None if without is None else without.difference([self.principal.user_id])
+
+    def _own(self, user_id: str | None) -> bool:
+        return user_id is not None and user_id == self.principal.user_id
+
+    def _without_contents(self, flow: Flow) -> Flow:
         events = [self.metadata.event(entry) for entry in flow_data.read(flow.document).entries()]
-        return replace(flow, document={**flow.document, "events": events}, withheld=True)
+        # With its id, a document of an older gateway is read as one of ours from here on.
+        document = {**flow.document, "flow_id": flow.flow_id, "events": events}
+        return replace(flow, document=document, withheld=True)
 
     def anybody(self) -> bool:
         """Whether there may be such users at all."""

@@ -104,6 +104,17 @@ class Watching:
         """Whether there may be anybody of whose running flows only metadata may be seen."""
         return self.withholds(None) or any(watch.metadata_only for watch in self._running.values())
 
+    def past_is_withheld(self, user_id: str | None) -> bool:
+        """Whether of this user's stored flows, too, only metadata may be seen: while somebody watches them so."""
+        without = self.watched_without_contents()
+        return without is None or user_id in without
+
+    def watched_without_contents(self) -> frozenset[str] | None:
+        """Everybody who is watched without contents; None while that is not known yet."""
+        if not self._loaded:
+            return None
+        return frozenset(user_id for user_id, watch in self._running.items() if watch.metadata_only)
+
     async def enable(
         self,
         user_ids: Sequence[str],

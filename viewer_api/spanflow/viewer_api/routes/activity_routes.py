@@ -10,6 +10,7 @@ from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.conversations.activity_documents import activity_document, conversation_document
 from spanflow.viewer_api.conversations.activity_order import in_order
+from spanflow.viewer_api.flows.flow_reader import withheld_from
 from spanflow.viewer_api.http.paging import cursor_of, read_cursor
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import checked_id, filter_text, parsed_time
@@ -19,7 +20,7 @@ from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.store.activities import Period
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.person import Person
-from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
+from spanflow.viewer_api.viewer import Needs, Viewer, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1/activities", tags=["activities"])
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
@@ -50,7 +51,8 @@ async def conversations(
         user, _period(date_from, date_to), server, min(limit, MAX_ROWS), principal.visible
     )
     people = await viewer.users.names_of(row["user_id"] for row in rows)
-    found = [_conversation(row, people) for row in rows]
+    withheld = withheld_from(viewer, principal)
+    found = [_conversation(withheld.conversation(row), people) for row in rows]
     if is_legacy(request):
         return json_response(await _legacy_list(viewer, principal, rows, found))
     return json_response({"conversations": found})
@@ -70,6 +72,7 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
     activities = in_order(await viewer.activities.of_conversation(conversation_id, MAX_ACTIVITIES, principal.visible))
     users = [row["user_id"], *(activity["user_id"] for activity in activities)]
     await viewer.record_access_to(request, "conversation_read", users, target=conversation_id)
+    row = withheld_from(viewer, principal).conversation(row)
     summary = _conversation(row, await viewer.users.names_of([row["user_id"]]))
     del summary["first_message"]
     shown = [_activity(request, activity) for activity in activities]
@@ -117,6 +120,7 @@ async def activity(request: Request, principal: MayRead, activity_id: str) -> Re
 
 
 def _activity(request: Request, row: Row) -> dict[str, Any]:
+    row = withheld_from(viewer_of(request), principal_of(request)).activity(row)
     document = activity_document(row)
     return shapes.activity(document, row) if is_legacy(request) else document
 

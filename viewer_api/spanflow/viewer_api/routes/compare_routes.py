@@ -18,7 +18,7 @@ from spanflow.viewer_api.flows.flow_tree import tree_of
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import json_response
-from spanflow.viewer_api.routes.flow_selection import named_people, record_search
+from spanflow.viewer_api.routes.flow_selection import record_search, searchable
 from spanflow.viewer_api.routes.flow_tree_routes import is_large
 from spanflow.viewer_api.routes.one_flow import read_flow
 from spanflow.viewer_api.store.flow_sample import FlowSampler
@@ -64,7 +64,7 @@ async def flow_differences(request: Request, principal: MayRead) -> Response:
     sampler, reader = FlowSampler(viewer.database), flow_reader(viewer, principal)
 
     async def group(asked: _Asked) -> Group:
-        sample = await sampler.sample(await named_people(viewer, asked.query, asked.query.filters))
+        sample = await sampler.sample(await searchable(viewer, principal, asked.query, asked.query.filters))
         return Group(await reader.past(sample.rows), asked.own, sample.complete)
 
     groups = await asyncio.gather(group(one), group(other))

@@ -18,7 +18,7 @@ from spanflow.viewer_api.conversations.conversation_reader import (
     conversation_reader,
     place_of,
 )
-from spanflow.viewer_api.flows.flow_reader import flow_reader
+from spanflow.viewer_api.flows.flow_reader import flow_reader, withheld_from
 from spanflow.viewer_api.http.paging import cursor_of, place_cursor, read_cursor, read_place
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import checked_id
@@ -78,14 +78,17 @@ async def conversations(
     await viewer.record_access(
         request, "conversations_listed", user_ids=filters.user_ids or (), searched=query.searched
     )
-    filters = replace(filters, user_ids=await viewer.users.meant(filters.user_ids, query.person, None, visible))
+    withheld = withheld_from(viewer, principal)
+    users = await viewer.users.meant(filters.user_ids, query.person, None, visible)
+    filters = replace(filters, user_ids=users, silent=withheld.silent())
     store = ConversationStore(viewer.database)
     rows = await store.page(filters, after, limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
     people = await viewer.users.names_of(row["user_id"] for row in rows)
     answer: dict[str, Any] = {
         "conversations": [
-            conversation_document(row, people) for row in await own_totals(viewer.database, rows, visible)
+            conversation_document(withheld.conversation(row), people)
+            for row in await own_totals(viewer.database, rows, visible)
         ],
         "next": query.cursor_after(rows[-1]) if more else None,
     }

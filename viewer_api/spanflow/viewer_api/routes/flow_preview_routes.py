@@ -29,7 +29,7 @@ async def previews(
     """The first words of what was asked in each of these flows, and of the last answer.
 
     A flow that is not there, or may not be seen, is missing in the answer. `question` and `answer` are null when
-    nothing of the kind was recorded, and while a flow runs whose user is watched without contents.
+    nothing of the kind was recorded, and while their user is watched without contents.
     """
     viewer = viewer_of(request)
     wanted = list(dict.fromkeys(checked_id(each) for each in flow_id or () if each))

@@ -13,7 +13,6 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.flow_query import FlowQuery, flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.running_flows import RunningFlow
-from spanflow.viewer_api.flows.summaries import stored_summary
 from spanflow.viewer_api.http.list_query import MAX_TEXT
 from spanflow.viewer_api.http.paging import MAX_CURSOR, checked_moment, checked_row_id, unreadable_cursor
 from spanflow.viewer_api.http.responses import json_response
@@ -111,7 +110,7 @@ async def flows(
     shown = _sorted(running, query.order)
     known = {summary["flow_id"] for summary in shown}
     shown += [
-        stored_summary(row)
+        reader.withheld.summary(row)
         for row in await reader.past(page.rows)
         if row["flow_id"] not in known and _word(row["flow_id"]) not in shown_before
     ]

@@ -5,16 +5,18 @@ from dataclasses import replace
 
 from fastapi import Request
 
+from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.flow_query import FlowQuery
+from spanflow.viewer_api.flows.flow_reader import withheld_from
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.viewer import Viewer, viewer_of
+from spanflow.viewer_api.viewer import Viewer, principal_of, viewer_of
 
 
 async def selected(request: Request, action: str, query: FlowQuery) -> Filters:
     """The filters, with the ids of those whom a part of a name or a team means, after the look was written down."""
     viewer = viewer_of(request)
     await record_search(request, action, [query])
-    return await named_people(viewer, query, query.filters)
+    return await searchable(viewer, principal_of(request), query, query.filters)
 
 
 async def record_search(request: Request, action: str, queries: Iterable[FlowQuery]) -> None:
@@ -39,7 +41,7 @@ async def record_search(request: Request, action: str, queries: Iterable[FlowQue
     )
 
 
-async def named_people(viewer: Viewer, query: FlowQuery, filters: Filters) -> Filters:
-    """The filters with the ids of those whom a part of a name and a team mean."""
+async def searchable(viewer: Viewer, principal: Principal, query: FlowQuery, filters: Filters) -> Filters:
+    """The filters with the ids of those whom a part of a name and a team mean, and of those whom no text may find."""
     users = await viewer.users.meant(filters.user_ids, query.person, query.teams, filters.visible)
-    return replace(filters, user_ids=users)
+    return replace(filters, user_ids=users, silent=withheld_from(viewer, principal).silent())

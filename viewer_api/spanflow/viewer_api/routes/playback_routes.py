@@ -92,9 +92,10 @@ async def _flows(request: Request, principal: Principal, asked: QueryParams) -> 
     page = await viewer.flows.search.page(filters, Order.NEWEST, None, MAX_FLOWS + 1)
     if len(page.rows) > MAX_FLOWS or page.searched_until is not None:
         raise invalid_request(f"since, until: there are more than {MAX_FLOWS} flows; ask for a shorter time.")
-    rows = await flow_reader(viewer, principal).past(page.rows)
+    reader = flow_reader(viewer, principal)
+    rows = await reader.past(page.rows)
     places = [(row["start_key"], row["flow_id"]) for row in reversed(rows)]
     found = await viewer.flows.whole(places, _MAX_BYTES) if places else []
     if len(found) < len(places):
         raise invalid_request("since, until: these flows are too large to be played together; ask for a shorter time.")
-    return await asyncio.to_thread(lambda: [from_row(row) for row in found])
+    return await asyncio.to_thread(lambda: [reader.withheld.stored(from_row(row)) for row in found])

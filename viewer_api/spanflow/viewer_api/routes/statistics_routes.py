@@ -13,7 +13,7 @@ from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.query_values import check_range
 from spanflow.viewer_api.http.responses import json_response
-from spanflow.viewer_api.routes.flow_selection import named_people
+from spanflow.viewer_api.routes.flow_selection import searchable
 from spanflow.viewer_api.statistics.answers import (
     GROUPS_OF_FLOWS,
     SORTS,
@@ -150,7 +150,7 @@ async def _asked(
         source = StoredStatistics(viewer.database, since, until)
     else:
         filters = replace(query.filters, started_since=since, started_until=until)
-        filters = await _kept(viewer.database, await named_people(viewer, query, filters), most)
+        filters = await _kept(viewer.database, await searchable(viewer, principal, query, filters), most)
         shortened = filters.started_since != since
         since = filters.started_since or since
         source = DirectStatistics(viewer.database, filters, viewer.prices)

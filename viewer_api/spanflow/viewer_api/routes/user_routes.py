@@ -10,7 +10,6 @@ from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.conversations.activity_documents import conversation_document
 from spanflow.viewer_api.flows.flow_reader import flow_reader
-from spanflow.viewer_api.flows.summaries import stored_summary
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import check_range, checked_id, parsed_time
 from spanflow.viewer_api.http.responses import json_response
@@ -79,7 +78,8 @@ async def user(
     await viewer.record_access(request, "user_read", user_id=user_id)
     store, conversations = UserTotals(viewer.database), ConversationStore(viewer.database)
     people, seen = await viewer.users.names_of([user_id]), await viewer.users.seen(user_id)
-    flows = await flow_reader(viewer, principal).past(await store.recent_flows(user_id, _RECENT))
+    reader = flow_reader(viewer, principal)
+    flows = await reader.past(await store.recent_flows(user_id, _RECENT))
     talks = await conversations.page(ConversationFilters(user_ids=(user_id,)), None, _RECENT)
     talks = await own_totals(viewer.database, talks, principal.visible)
     running, watch = await _running(viewer, user_id), known_watch(principal, viewer.watching, user_id)
@@ -96,12 +96,12 @@ async def user(
         "since": begin,
         "until": end,
         "totals": await store.totals(user_id, begin, end),
-        "recent_flows": [stored_summary(row) for row in flows],
+        "recent_flows": [reader.withheld.summary(row) for row in flows],
         "recent_sessions": [
             {**dict(row), "session_id": shown_id(row["session_id"])}
             for row in await store.recent_sessions(user_id, _RECENT)
         ],
-        "recent_conversations": [conversation_document(row, people) for row in talks],
+        "recent_conversations": [conversation_document(reader.withheld.conversation(row), people) for row in talks],
     }
     if allowed(principal, Right.MONITOR):
         # Who is watched need not know it.

@@ -8,7 +8,7 @@ from typing import Final
 
 from spanflow.viewer_api.store.counts import Count, planned_rows
 from spanflow.viewer_api.store.database import Database, Row
-from spanflow.viewer_api.store.flow_filters import Conditions
+from spanflow.viewer_api.store.flow_filters import Conditions, unless_silent
 from spanflow.viewer_api.store.flow_statements import SUMMARY
 from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total
 
@@ -68,6 +68,8 @@ class ConversationFilters:
     until: datetime | None = None
     #: Words that must all be in the first message.
     text: str | None = None
+    #: Users whose conversations no text may find; None: nobody's may be found so.
+    silent: frozenset[str] | None = frozenset()
     min_tool_calls: int | None = None
     min_tokens: int | None = None
     visible: frozenset[str] | None = None
@@ -226,6 +228,8 @@ def _conditions(filters: ConversationFilters, part: Part) -> Conditions:
         else:
             found.add(f"tstzrange(started_at, ended_at, '[]') @> {since}")
             found.add(f"started_at < {since}")
+    if filters.text is not None:
+        found.add(unless_silent(found, filters.silent))
     if filters.mcp_servers is not None:
         found.add(f"mcp_servers && {found.value(list(filters.mcp_servers), 'text[]')}")
     if filters.tools is not None:

@@ -76,6 +76,8 @@ class Filters:
     stopped_at: Choice | None = None
     #: Words that must all be in the flow, the last one at least as a beginning.
     text: str | None = None
+    #: Users whose flows no text may find; None: nobody's may be found so.
+    silent: frozenset[str] | None = frozenset()
     #: Whether flows without a checkpoint are among them that went well, or still run: open connections, health checks.
     stepless: bool = True
     #: Whose flows may be seen at all; None: everybody's, and those of nobody.
@@ -211,6 +213,7 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
     found.within(COST, filters.cost, "double precision")
     if filters.text is not None and (words := tsquery(filters.text)) is not None:
         found.add(f"search @@ {found.value(words, 'tsquery')}")
+        found.add(unless_silent(found, filters.silent))
     if filters.stopped_at is not None:
         found.add(_stopped_at(found, filters.stopped_at))
     time = _times(found, filters)
@@ -241,6 +244,13 @@ def _stopped_at(found: Conditions, gates: Choice) -> str:
             beyond = f" AND NOT event_types && {found.value(list(later), 'text[]')}" if later else ""
             parts.append(f"({reached}{beyond})")
     return f"({' OR '.join(parts)})" if parts else "false"
+
+
+def unless_silent(found: Conditions, silent: frozenset[str] | None) -> str:
+    """The condition under which a text may find what is a user's."""
+    if not silent:
+        return "false" if silent is None else "true"
+    return f"(user_id IS NULL OR user_id <> ALL ({found.value(sorted(silent), 'text[]')}))"
 
 
 def conditions_of(filters: Filters) -> Conditions:
