@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from spanflow.instrumentation import (
 )
 from spanflow.instrumentation.runtime import install, runtime
 from spanflow.span_processors.pipeline import Pipeline
-from tests.support.archives import archives_in, deliver
 from tests.support.axe import violations
+from tests.support.dashboard import store_flows
 from tests.support.flow_parts import MS, part, span
 from tests.support.flow_writer import FlowWriter
 from tests.support.poll import eventually
@@ -302,13 +301,7 @@ def test_ten_thousand_spans_scroll_and_are_searched(
     for number in range(1, 10_000):
         tool: dict[str, Any] = {"event_type": "tool_call", "attributes": {"flow.data.tool": f"tool-{number}"}}
         spans.append(span(number, 0, start_ns=begun + number * MS, **tool))
-
-    def store() -> None:
-        with archives_in(postgres_dsn, tmp_path / "archive") as archives:
-            deliver(archives.make(), part(1, spans), within=60)
-
-    with ThreadPoolExecutor(1) as thread:  # the browser's event loop runs in this one
-        thread.submit(store).result()
+    store_flows(postgres_dsn, tmp_path / "archive", part(1, spans))
     signed_in.goto(f"{viewer.origin}/#/flow/{1:032x}")
     expect(signed_in.get_by_test_id("flow-steps")).to_contain_text("9999", timeout=20_000)
     assert 0 < signed_in.get_by_test_id("node").count() < 100

@@ -1,6 +1,7 @@
 """What the browser tests of the dashboard have in common: a gateway in this process, and somebody who is signed in."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from playwright.sync_api import Page, expect
 from spanflow.instrumentation.runtime import install
 from spanflow.instrumentation.startup import record
 from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.settings import Settings
+from tests.support.archives import archives_in, deliver
 from tests.support.checkout import ROOT
 from tests.support.viewer_server import RunningViewer
 
@@ -41,3 +44,14 @@ def sign_in(page: Page, viewer: RunningViewer) -> Page:
     page.goto(f"{viewer.origin}/#code={viewer.post('/api/v1/session/codes')['code']}")
     expect(page.get_by_test_id("sign-out")).to_be_attached()
     return page
+
+
+def store_flows(dsn: str, data_dir: Path, *parts: FlowPart) -> None:
+    """Writes flows with times of their own. In a thread: the browser's event loop runs in this one."""
+
+    def store() -> None:
+        with archives_in(dsn, data_dir) as archives:
+            deliver(archives.make(), *parts, within=60)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(store).result()

@@ -1,4 +1,4 @@
-import { Activity, ChartSpline, HeartPulse, MessagesSquare, Radio, ScrollText, Settings, Users, type LucideIcon } from "lucide-react";
+import { Activity, ChartSpline, GitCompare, HeartPulse, MessagesSquare, Radio, ScrollText, Settings, Users, type LucideIcon } from "lucide-react";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 import { to, type Route } from "../navigation/route";
 import type { Session } from "../api/session";
@@ -37,6 +37,7 @@ export const PAGES: readonly Page[] = [
     right: "read",
     view: page(() => import("../pages/statistics/StatisticsPage")),
   },
+  { name: "compare", title: "Compare", icon: GitCompare, letter: "d", right: "read", view: page(() => import("../pages/compare/ComparePage")) },
   { name: "users", title: "Users", icon: Users, letter: "u", right: "read", view: page(() => import("../pages/users/UsersPage")) },
   { name: "audit", title: "Audit", icon: ScrollText, letter: "a", right: "audit", view: page(() => import("../pages/audit/AuditPage")) },
   { name: "health", title: "Health", icon: HeartPulse, letter: "h", right: null, view: page(() => import("../pages/health/HealthPage")) },

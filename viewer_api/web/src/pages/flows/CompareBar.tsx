@@ -1,12 +1,8 @@
 import { GitCompare } from "lucide-react";
-import { PAGES } from "../../app/pages";
 import { to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
 import styles from "./CompareBar.module.css";
-
-/** Whether two flows can be compared in this dashboard. */
-export const canCompare = () => PAGES.some(({ name }) => name === "compare");
 
 interface Props {
   readonly chosen: readonly string[];

@@ -24,7 +24,7 @@ interface Props {
   readonly index: number;
   /** The longest duration in the list: the bars are parts of it. */
   readonly longest: number;
-  readonly tick: Tick | null;
+  readonly tick: Tick;
 }
 
 export function FlowRow({ flow, preview, columns, top, index, longest, tick }: Props) {
@@ -39,15 +39,13 @@ export function FlowRow({ flow, preview, columns, top, index, longest, tick }: P
       data-flow-id={flow.flow_id}
       data-look={look.look}
     >
-      {tick !== null && (
-        <span role="cell" data-column="tick">
-          <Checkbox
-            label={`Compare ${preview?.question ?? flow.name ?? flow.flow_id}`}
-            checked={tick.chosen.includes(flow.flow_id)}
-            onChange={(chosen) => tick.onChoose(flow.flow_id, chosen)}
-          />
-        </span>
-      )}
+      <span role="cell" data-column="tick">
+        <Checkbox
+          label={`Compare ${preview?.question ?? flow.name ?? flow.flow_id}`}
+          checked={tick.chosen.includes(flow.flow_id)}
+          onChange={(chosen) => tick.onChoose(flow.flow_id, chosen)}
+        />
+      </span>
       {columns.map(({ id, number }) => (
         <span key={id} role="cell" data-column={id} className={`${styles["cell"]} ${number === true ? "number" : ""}`}>
           {CELLS[id]?.(flow, preview, longest)}

@@ -14,8 +14,7 @@ interface Props {
   readonly more: boolean;
   readonly loading: boolean;
   readonly onMore: () => void;
-  /** Null while flows cannot be compared. */
-  readonly tick: Tick | null;
+  readonly tick: Tick;
 }
 
 const ROW_HEIGHT = { comfortable: 46, compact: 34 } as const;
@@ -51,18 +50,16 @@ export function FlowTable({ flows, columns, more, loading, onMore, tick }: Props
     { keys: "k", text: "Previous row", group: "Lists", run: () => step(-1) },
   ]);
   const shown = COLUMNS.filter(({ id }) => columns.has(id));
-  const tracks = [...(tick === null ? [] : ["1.25rem"]), ...shown.map(({ track }) => track)].join(" ");
+  const tracks = ["1.25rem", ...shown.map(({ track }) => track)].join(" ");
   const longest = Math.max(1, ...flows.map((flow) => flow.duration_ms ?? 0));
   return (
     // The tracks are a variable: on a phone the style sheet has others.
     <div ref={scroller} className={styles["scroller"]} data-density={density} style={{ "--columns": tracks } as CSSProperties}>
       <div role="table" aria-label="Flows" aria-rowcount={more ? -1 : flows.length + 1} data-testid="flow-list">
         <div role="row" className={`${styles["row"]} ${styles["head"]}`}>
-          {tick !== null && (
-            <span role="columnheader" data-column="tick">
-              <span className="visually-hidden">Compare</span>
-            </span>
-          )}
+          <span role="columnheader" data-column="tick">
+            <span className="visually-hidden">Compare</span>
+          </span>
           {shown.map(({ id, title, number }) => (
             <span key={id} role="columnheader" data-column={id} className={number === true ? "number" : undefined}>
               {title}

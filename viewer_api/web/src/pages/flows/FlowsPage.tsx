@@ -1,5 +1,5 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
-import { RefreshCw, Search } from "lucide-react";
+import { GitCompare, RefreshCw, Search } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useSignedIn } from "../../app/session";
 import { useShortcuts } from "../../app/shortcuts";
@@ -11,11 +11,12 @@ import { useNavigation } from "../../navigation/useNavigation";
 import { Button, IconButton } from "../../ui/Button";
 import { TextField } from "../../ui/Field";
 import { Loading, Notice } from "../../ui/Notice";
+import { againstTheRest, isNarrowed } from "../compare/groups";
 import { asked } from "./filters";
 import { FilterBar } from "./FilterBar";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { useColumns } from "./columns";
-import { canCompare, CompareBar } from "./CompareBar";
+import { CompareBar } from "./CompareBar";
 import { FlowTable } from "./FlowTable";
 import { NoFlows } from "./NoFlows";
 import { ViewsMenu } from "./ViewsMenu";
@@ -26,7 +27,7 @@ const TYPING_MS = 250;
 
 /** Everybody's flows, running and past, the newest first; everything that narrows them stands in the address. */
 export default function FlowsPage() {
-  const { route } = useNavigation();
+  const { route, go } = useNavigation();
   const own = onlyThemselves(useSignedIn());
   const [round, setRound] = useState(0);
   const query = own === null ? route.query : { ...route.query, user_id: [own] };
@@ -62,6 +63,11 @@ export default function FlowsPage() {
           {flows.length > 0 && howMany(flows.length, found.hasNextPage, first?.count)}
         </span>
         <span className={styles["end"]}>
+          {isNarrowed(query) && (
+            <Button icon={GitCompare} onPress={() => go(againstTheRest(query))} testId="what-is-different">
+              What is different
+            </Button>
+          )}
           <ViewsMenu />
           <ColumnsMenu shown={columns} onChoose={chooseColumn} />
         </span>
@@ -79,7 +85,7 @@ export default function FlowsPage() {
         <FlowTable
           flows={flows}
           columns={shown}
-          tick={canCompare() ? tick : null}
+          tick={tick}
           more={found.hasNextPage}
           loading={found.isFetchingNextPage}
           onMore={() => void found.fetchNextPage()}
