@@ -39,6 +39,7 @@ class Report:
     poison_records: int
     audit_entries: int = 0
     statistics: int = 0
+    alerts: int = 0
     #: Why weeks that should have gone are still there; they go with the next run.
     postponed: str | None = None
 
@@ -72,13 +73,14 @@ async def run_retention(
             else 0
         )
         keys = sum(week.estimated_rows for week in weeks)
-        statistics = 0
+        statistics = alerts = 0
     else:
         keys = await _until_none(connection, f"SELECT {prefix}.expire_flow_keys($1)", BATCH)
         activities = await _until_none(connection, f"SELECT {prefix}.expire_activities($2, $1)", BATCH, activity_days)
         expire_audit = f"SELECT {prefix}.expire_audit_log($2, $1)"
         audit = await _until_none(connection, expire_audit, BATCH, audit_days) if audit_days else 0
         statistics = await _until_none(connection, f"SELECT {prefix}.expire_statistics($1)", BATCH)
+        alerts = await _until_none(connection, f"SELECT {prefix}.expire_alerts($2, $1)", BATCH, flow_days)
     return Report(
         dry_run=dry_run,
         partitions_made=made,
@@ -88,6 +90,7 @@ async def run_retention(
         poison_records=poison,
         audit_entries=audit,
         statistics=statistics,
+        alerts=alerts,
         postponed=postponed,
     )
 

@@ -13,7 +13,8 @@ GRANT SELECT, INSERT ON {schema}.poison_records TO {role};
 GRANT EXECUTE ON FUNCTION
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
-    {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer) TO {role};
+    {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer),
+    {schema}.expire_alerts(integer, integer) TO {role};
 """
 
 _VIEWER = """\
@@ -27,13 +28,18 @@ GRANT INSERT, UPDATE ON
 GRANT INSERT ON {schema}.poison_records, {schema}.spent_tokens TO {role};
 GRANT INSERT, DELETE ON {schema}.step_statistics, {schema}.flow_statistics TO {role};
 GRANT DELETE ON {schema}.changed_periods TO {role};
+GRANT INSERT, UPDATE, DELETE ON {schema}.alert_rules, {schema}.alert_states, {schema}.alert_channels TO {role};
+GRANT INSERT, UPDATE ON {schema}.alert_deliveries TO {role};
+GRANT INSERT ON {schema}.alert_events, {schema}.loss_reports TO {role};
+GRANT UPDATE ON {schema}.alert_rounds TO {role};
 GRANT INSERT (actor, actor_role, action, target_user, target, reason, remote, outcome, detail)
     ON {schema}.audit_log TO {role};
 GRANT EXECUTE ON FUNCTION
     {schema}.expire_audit_log(integer, integer, boolean), {schema}.expire_spent_tokens(),
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
-    {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer) TO {role};
+    {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer),
+    {schema}.expire_alerts(integer, integer) TO {role};
 """
 
 _READER = """\
@@ -51,7 +57,7 @@ _ERASER = """\
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT EXECUTE ON FUNCTION
     {schema}.begin_erasure(text), {schema}.flows_to_erase(text, integer), {schema}.erase_flows(text, text[], boolean),
-    {schema}.erase_rest(text, integer), {schema}.finish_erasure(text) TO {role};
+    {schema}.erase_alerts(text), {schema}.erase_rest(text, integer), {schema}.finish_erasure(text) TO {role};
 """
 
 

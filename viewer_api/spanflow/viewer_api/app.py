@@ -30,6 +30,8 @@ from spanflow.viewer_api.lifespan import started
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.routes import (
     activity_routes,
+    alert_channel_routes,
+    alert_routes,
     audit_routes,
     compare_routes,
     conversation_routes,
@@ -77,6 +79,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     conversation_routes.router,
     mcp_usage_routes.router,
     statistics_routes.router,
+    alert_channel_routes.router,
+    alert_routes.router,
     audit_routes.router,
     live_routes.router,
     live_routes.streams,
@@ -132,7 +136,7 @@ def create_app(
         CORSMiddleware,
         allow_origins=as_sent(settings.viewer_allowed_origins),
         allow_credentials=True,
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Last-Event-ID", REASON_HEADER],
         expose_headers=["Retry-After", user_routes.DEGRADED_HEADER],
         max_age=600,

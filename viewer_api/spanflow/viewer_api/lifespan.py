@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from spanflow.span_processors.archive.postgres import make_pool
+from spanflow.span_processors.encoding.process_info import new_instance_id
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.span_processors.tree import flow_data
+from spanflow.viewer_api.alerts.losses import LossReporter
+from spanflow.viewer_api.alerts.open_flows import OpenFlowIndex
+from spanflow.viewer_api.alerts.service import alerts_of
 from spanflow.viewer_api.auth.assembly import signing_in
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Signer
@@ -23,6 +27,8 @@ from spanflow.viewer_api.erasure.erasure import Eraser
 from spanflow.viewer_api.erasure.receipt import Outside
 from spanflow.viewer_api.erasure.redis_erasure import RedisErasure
 from spanflow.viewer_api.flows.documents import from_row
+from spanflow.viewer_api.flows.matching_flows import SYSTEM, MatchingFlows
+from spanflow.viewer_api.flows.withheld import Withheld
 from spanflow.viewer_api.live.catch_up import Archived
 from spanflow.viewer_api.live.cursor import CursorKey
 from spanflow.viewer_api.live.feed import FeedContext
@@ -53,6 +59,7 @@ _log = logging.getLogger(__name__)
 _HOUR = 3600.0
 _MINUTE = 60.0
 _COUNT_SECONDS = 10.0
+_DELIVER_SECONDS = 1.0
 #: The first requests after a start come before the tables' housekeeping.
 _KEEP_AFTER = 20.0
 
@@ -108,6 +115,9 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             RedisErasure(redis, redis_flows),
             Outside(settings.trace_copies, ".".join(settings.users_view)),
         )
+        matching = MatchingFlows(flows, redis_flows, Withheld(watching, metadata, SYSTEM))
+        alerts = alerts_of(settings, primary, database, OpenFlowIndex(redis_flows, matching), clock)
+        stack.push_async_callback(alerts.webhook.close)
         viewer = Viewer(
             settings=settings,
             authenticator=sign_in.authenticator,
@@ -122,6 +132,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             watching=watching,
             hub=hub,
             eraser=eraser,
+            alerts=alerts,
             readiness=Readiness(
                 primary, database, redis_flows, hub, book, lambda: sign_in.authenticator.problem, reaping.details
             ),
@@ -138,6 +149,13 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         await stack.enter_async_context(running("usual times", usual.run, book))
         count = every(_COUNT_SECONDS, StatisticsJob(primary, prices, clock).run, first_after=_COUNT_SECONDS)
         await stack.enter_async_context(running("statistics", count, book))
+        losses = LossReporter(primary, new_instance_id(), lambda: _losses(receiver, reaping), clock)
+        for name, seconds, job in (
+            ("losses", settings.alert_seconds, losses.run),
+            ("alerts", settings.alert_seconds, alerts.evaluator.run),
+            ("alert deliveries", _DELIVER_SECONDS, alerts.deliveries.run),
+        ):
+            await stack.enter_async_context(running(name, every(seconds, job, first_after=seconds), book))
         if users.own is not None:
             await stack.enter_async_context(running("users view", every(_MINUTE, users.own.check), book))
         forget = every(_HOUR, spent.forget_expired, first_after=_MINUTE)
@@ -173,6 +191,16 @@ async def _receiving(settings: ViewerSettings) -> AsyncIterator[Receiver | None]
     finally:
         receiver.close()
         await asyncio.to_thread(ingest.shutdown, settings.viewer_stop_seconds)
+
+
+def _losses(receiver: Receiver | None, reaping: Reaping) -> dict[str, int]:
+    """What this process has lost of received spans, and what its reaper could not store."""
+    found = {"waiting": reaping.waiting + reaping.counts.refused}
+    if receiver is not None:
+        counts = receiver.ingest.counts()
+        found["dropped"] = counts.spans.lost + sum(sink.lost for sink in counts.sinks.values())
+        found["spooled"] = receiver.ingest.spooled
+    return found
 
 
 async def _archived(flows: FlowStore, flow_id: str) -> Archived | None:

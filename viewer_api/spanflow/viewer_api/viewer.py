@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+from spanflow.viewer_api.alerts.service import Alerts
 from spanflow.viewer_api.auth.authenticator import Authenticator
 from spanflow.viewer_api.auth.limits import RateLimits
 from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
@@ -68,6 +69,7 @@ class Viewer:
     watching: Watching
     hub: Hub
     eraser: Eraser
+    alerts: Alerts
     #: How long steps usually take.
     usual: UsualTimes
     readiness: Readiness

@@ -43,7 +43,8 @@ SELECT (SELECT count(*) FROM {s}.interaction_flows WHERE user_id = $1) AS flows,
        (SELECT count(DISTINCT conversation_id) FROM {s}.user_activities WHERE user_id = $1) AS conversations,
        (SELECT count(*) FROM {s}.user_directory WHERE user_id = $1) AS directory,
        (SELECT count(*) FROM {s}.omni2_config WHERE config_key = 'monitor_user_' || $1) AS watches,
-       (SELECT count(*) FROM {s}.poison_records WHERE user_id = $1) AS records
+       (SELECT count(*) FROM {s}.poison_records WHERE user_id = $1) AS records,
+       (SELECT count(*) FROM {s}.alert_rules WHERE $1 = ANY (user_ids)) AS alerts
 """
 _RUNNING = """
 SELECT flow_id FROM {s}.erased_flows
@@ -77,6 +78,7 @@ class Eraser:
             await self._call("SELECT {s}.begin_erasure($1)", user_id)
             running = await self._erase_running(user_id)
             await self._erase_stored(user_id)
+            await self._call("SELECT {s}.erase_alerts($1)", user_id)
             while await self._call("SELECT {s}.erase_rest($1, $2)", user_id, _ROWS_AT_ONCE):
                 pass
             return await self._receipt(user_id, running, finished)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from spanflow.span_processors.ids import shown_id
 
 #: Every kind that an erasure counts, in the order of the receipt.
-KINDS: Final = ("flows", "activities", "conversations", "directory", "watches", "records")
+KINDS: Final = ("flows", "activities", "conversations", "directory", "watches", "records", "alerts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,11 @@ class Ingest:
         sinks = {runner.sink.name: runner.counts() for runner in (self._mirror, self._archive)}
         return IngestCounts(spans, refused, sinks, self._source_count, self._open_flows)
 
+    @property
+    def spooled(self) -> int:
+        """Flows that went to the disk, because Postgres did not take them."""
+        return self._archive_sink.state.spooled
+
     def shutdown(self, timeout: float) -> bool:
         """Take nothing in any more, hand over every flow, deliver what there is time for, and end all threads."""
         deadline = self._clock.monotonic() + timeout

@@ -1,6 +1,7 @@
 """How the text of variables that only the viewer has becomes a value."""
 
 import re
+from ipaddress import ip_network
 
 from spanflow.span_processors.setting_parsers import Parser, names
 
@@ -27,6 +28,17 @@ def origins(raw: str) -> tuple[str, ...]:
     for origin in found:
         if origin != "self" and not re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?", origin):
             raise ValueError(f"{origin!r} is no origin; write https://portal.example.com, or self")
+    return found
+
+
+def networks(raw: str) -> tuple[str, ...]:
+    """Addresses, and networks such as 10.0.0.0/8."""
+    found = names(raw)
+    for each in found:
+        try:
+            ip_network(each, strict=False)
+        except ValueError:
+            raise ValueError(f"{each!r} is no address or network; write 10.1.0.0/16 or 192.0.2.7") from None
     return found
 
 

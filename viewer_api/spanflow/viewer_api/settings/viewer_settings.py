@@ -14,7 +14,7 @@ from spanflow.span_processors.setting_parsers import (
     whole,
 )
 from spanflow.span_processors.setting_table import MIB, setting
-from spanflow.viewer_api.settings.parsers import folder, origins, relation, user_columns
+from spanflow.viewer_api.settings.parsers import folder, networks, origins, relation, user_columns
 from spanflow.viewer_api.settings.sign_in_settings import SignInSettings
 
 
@@ -146,6 +146,28 @@ class ViewerSettings(SignInSettings):
         "Whether watchers see what happened but not what was said: off leaves it to each watch, default does so where "
         "a watch says nothing else, always allows nothing else. Set it for every viewer alike.",
         parse=one_of("off", "default", "always"),
+    )
+
+    # -- alerts --------------------------------------------------------------------------------------------------------
+    alert_seconds: float = setting(
+        "SPANFLOW_ALERT_SECONDS",
+        10.0,
+        "How often alert rules are evaluated, by one of the viewers, in seconds.",
+        parse=seconds(1, 300),
+    )
+    alert_networks: tuple[str, ...] = setting(
+        "SPANFLOW_ALERT_NETWORKS",
+        (),
+        "Addresses or networks that are not public and that webhooks may be sent to all the same, such as 10.1.0.0/16; "
+        "comma-separated.",
+        parse=networks,
+    )
+    alert_apprise: str = setting(
+        "SPANFLOW_ALERT_APPRISE",
+        "",
+        "A configuration file of Apprise that says, by tag, where e-mail and chat messages about alerts go. Needs "
+        "spanflow[apprise].",
+        parse=text,
     )
 
     # -- spans from other programs -------------------------------------------------------------------------------------

@@ -110,6 +110,24 @@ class RedisFlows:
         """Flows of anybody that are running, the latest news first."""
         return self._flow_ids(await self._client.zrevrange(names.OPEN_FLOWS, 0, count - 1))
 
+    async def longest_silent(self, count: int) -> list[str]:
+        """Flows of anybody that are running, those without news for longest first."""
+        return self._flow_ids(await self._client.zrange(names.OPEN_FLOWS, 0, count - 1))
+
+    async def first_entries(self, flow_ids: Sequence[str]) -> dict[str, Entry]:
+        """The oldest entry of each stream that is there."""
+        found: dict[str, Entry] = {}
+        for first in range(0, len(flow_ids), PAGE):
+            some = flow_ids[first : first + PAGE]
+            pipe = self._client.pipeline(transaction=False)
+            for flow_id in some:
+                pipe.xrange(names.flow_stream(flow_id), count=1)
+            answers = await self._answers(pipe)
+            found |= {
+                flow_id: _entry(flow_id, answer[0]) for flow_id, answer in zip(some, answers, strict=True) if answer
+            }
+        return found
+
     async def open_of_users(self, user_ids: Sequence[str]) -> list[str]:
         """Running flows of these users, the latest news first."""
         if not user_ids:

@@ -1,0 +1,66 @@
+"""What is told of an event, to receivers and live sockets alike: ids, numbers and links, never contents."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from spanflow.viewer_api.alerts.rule_store import Event
+
+_TYPE: Final = "alert"
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """An event as the API tells it."""
+    rule = event.rule
+    return {
+        "event_id": event.event_id,
+        "rule_id": rule.rule_id,
+        "name": rule.definition.name,
+        "at": event.at,
+        "kind": event.kind,
+        "level": event.level,
+        "condition": rule.definition.condition.kind,
+        "value": event.value,
+        "threshold": event.threshold,
+        "unit": rule.unit,
+        "since": event.since,
+        "until": event.until,
+        "flow_ids": list(event.flow_ids),
+        "flows": rule.link(event.since, event.until) if event.flow_ids else None,
+    }
+
+
+def webhook_body(event: Event | None, now: datetime, public_url: str) -> bytes:
+    """The message of a webhook; without an event, a test."""
+    if event is None:
+        told: dict[str, Any] = {"type": f"{_TYPE}.test", "timestamp": now, "data": {"link": public_url or None}}
+    else:
+        data = event_document(event)
+        base = public_url.rstrip("/")
+        data["link"] = f"{base}/alerts/{event.rule.rule_id}" if base else None
+        told = {"type": f"{_TYPE}.{event.kind}", "timestamp": event.at, "data": data}
+    return orjson.dumps(told, option=orjson.OPT_UTC_Z)
+
+
+def title_of(event: Event | None) -> str:
+    """One line for people."""
+    if event is None:
+        return "Spanflow: a test of this channel"
+    level = f" ({event.level})" if event.level else ""
+    return f"Spanflow: {event.rule.definition.name}: {event.kind}{level}"
+
+
+def text_of(event: Event | None, public_url: str) -> str:
+    """A few lines for people."""
+    base = public_url.rstrip("/")
+    if event is None:
+        return "If you can read this, alerts arrive here."
+    lines = []
+    if event.value is not None:
+        lines.append(f"{event.value:g} {event.rule.unit}, threshold {event.threshold or 0:g} {event.rule.unit}")
+    if event.flow_ids:
+        lines.append("Flows: " + ", ".join(event.flow_ids))
+    if base:
+        lines.append(f"{base}/alerts/{event.rule.rule_id}")
+    return "\n".join(lines) or event.kind
