@@ -71,6 +71,25 @@ def fill(postgres_dsn: str, data_dir: Path) -> None:
         """
         CREATE TABLE omni2.interaction_flows_w20260223 PARTITION OF omni2.interaction_flows
             FOR VALUES FROM ('2026-02-23 00:00Z') TO ('2026-03-02 00:00Z');
+        INSERT INTO omni2.alert_channels (channel_id, name, kind, shown, hidden, created_by, changed_by) VALUES
+            ('9a1b2c3d4e5f6071', 'on-call', 'log', '{}', '{}', 'operator', 'operator');
+        INSERT INTO omni2.alert_rules (rule_id, definition, created_by, changed_by) VALUES ('5f0c7a1e9b3d2468', '{
+            "name": "Tools fail", "condition": {"kind": "error_rate", "alert": 0.2, "warning": 0.1},
+            "filters": {"mcp_server": ["qa_mcp"]}, "channels": ["9a1b2c3d4e5f6071"]}', 'operator', 'operator');
+        INSERT INTO omni2.alert_states (rule_id, version, memory, flow_ids, checked_at) VALUES ('5f0c7a1e9b3d2468', 1, '{
+            "phase": "firing", "since": "2026-03-01T11:50:00+00:00", "level": "alert", "announced": true,
+            "fired_at": "2026-03-01T11:50:00+00:00", "changes": ["2026-03-01T11:50:00+00:00"], "value": 0.25,
+            "threshold": 0.2, "problem": null}', '{0af7651916cd43dd8448eb211c80319c}', '2026-03-01 11:59:50Z');
+        WITH fired AS (
+            INSERT INTO omni2.alert_events (rule_id, at, kind, level, value, threshold, since, until, flow_ids)
+            VALUES ('5f0c7a1e9b3d2468', '2026-03-01 11:50Z', 'firing', 'alert', 0.25, 0.2, '2026-03-01 11:45Z',
+                    '2026-03-01 11:50Z', '{0af7651916cd43dd8448eb211c80319c}')
+            RETURNING event_id
+        )
+        INSERT INTO omni2.alert_deliveries
+            (delivery_id, event_id, channel_id, created_at, attempts, attempted_at, outcome)
+        SELECT 'msg_5f0c7a1e9b3d24685f0c7a1e9b3d2468', event_id, '9a1b2c3d4e5f6071', '2026-03-01 11:50Z', 1,
+               '2026-03-01 11:50Z', 'delivered' FROM fired;
         """,
     )
     tool = {"flow.data.mcp": "qa_mcp", "flow.data.tool": "list_snapshots"}

@@ -88,22 +88,22 @@ def test_a_slow_flow_fires_is_delivered_signed_and_resolves(
     assert firing == snapshot(
         {
             "type": "alert.firing",
-            "timestamp": "2026-11-30T12:05:00.184615Z",
+            "timestamp": IsStr(),
             "data": {
                 "event_id": 1,
-                "rule_id": "1c222ef7793df9ee",
+                "rule_id": IsStr(regex="[0-9a-f]{16}"),
                 "name": "a rule",
-                "at": "2026-11-30T12:05:00.184615Z",
+                "at": IsStr(),
                 "kind": "firing",
                 "level": "alert",
                 "condition": "longer_than",
                 "value": 3000.0,
                 "threshold": 2000.0,
                 "unit": "ms",
-                "since": "2026-11-30T12:04:00.184615Z",
-                "until": "2026-11-30T12:05:00.184615Z",
+                "since": IsStr(),
+                "until": IsStr(),
                 "flow_ids": ["00000000000000000000000000000001"],
-                "flows": "/api/v1/flows?min_duration_ms=500&since=2026-11-30T12%3A04%3A00.184615Z&until=2026-11-30T12%3A05%3A00.184615Z",
+                "flows": IsStr(regex="/api/v1/flows.min_duration_ms=500&since=.*&until=.*"),
                 "link": None,
             },
         }

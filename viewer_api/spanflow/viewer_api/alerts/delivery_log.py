@@ -30,8 +30,8 @@ WHERE delivery_id = $1 AND attempts = $2
 """
 _LIST: Final = """
 SELECT delivery.delivery_id, delivery.event_id, event.rule_id, delivery.channel_id, channel.name AS channel,
-       channel.kind, delivery.created_at, delivery.attempts, delivery.attempted_at, delivery.outcome, delivery.status,
-       delivery.problem, delivery.due_at
+       channel.kind, delivery.created_at, delivery.attempts, delivery.attempted_at, delivery.outcome,
+       delivery.status AS http_status, delivery.problem, delivery.due_at
 FROM {s}.alert_deliveries AS delivery
 JOIN {s}.alert_channels AS channel USING (channel_id)
 LEFT JOIN {s}.alert_events AS event USING (event_id)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import asyncpg
+
 from spanflow.viewer_api.alerts.condition import window_of
 from spanflow.viewer_api.alerts.delivery_log import DeliveryLog
 from spanflow.viewer_api.alerts.measures import Measures
@@ -73,6 +75,10 @@ class Evaluator:
             except Problem as why:
                 # What it was stays so, and says why it is not known to be so any more.
                 memory, flow_ids = replace(memory, problem=why.code), state.flow_ids
+            except asyncpg.PostgresError as why:
+                # One rule costs no other its evaluation.
+                log.warning("The alert rule %s cannot be evaluated: %s", rule.rule_id, why)
+                memory, flow_ids = replace(memory, problem="internal_error"), state.flow_ids
             else:
                 verdict = rule.definition.condition.judge(observation)
                 snoozed = rule.is_snoozed(now)

@@ -79,6 +79,8 @@ class Measures:
     """Kept by the viewer that evaluates. Statements only read."""
 
     database: Database
+    #: What the reading role may not read.
+    primary: Database
     running: OpenFlows
     _baselines: dict[tuple[str, int], tuple[datetime, Observation]] = field(default_factory=dict)
 
@@ -174,7 +176,7 @@ class Measures:
 
     async def _losses(self, rule: Rule, condition: Losses, now: datetime) -> Observation:
         low = now - timedelta(seconds=condition.window_seconds)
-        counted = {row["kind"]: row["number"] for row in await self.database.fetch(_LOST, low, now)}
+        counted = {row["kind"]: row["number"] for row in await self.primary.fetch(_LOST, low, now)}
         if not {"interrupted", "cut"}.isdisjoint(condition.of):
             filters = Filters(since=low, until=now, outcomes=names.OUTCOMES)
             (row,) = await self._fetch(_INTERRUPTED, filters, f"outcome, cut_spans, {ENDED} AS ended", now)

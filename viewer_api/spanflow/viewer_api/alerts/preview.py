@@ -28,9 +28,11 @@ SELECT at, 'poisoned', 1 FROM {s}.poison_records WHERE at > $1 AND at <= $2
 
 @dataclass(frozen=True, slots=True)
 class Previewer:
-    """`database` is read from; `seconds` is how often rules are evaluated."""
+    """`seconds` is how often rules are evaluated."""
 
     database: Database
+    #: What the reading role may not read.
+    primary: Database
     seconds: float
 
     async def preview(self, definition: Definition, since: datetime, until: datetime) -> dict[str, Any]:
@@ -57,7 +59,7 @@ class Previewer:
         return flows, len(rows) > MAX_FLOWS
 
     async def _losses(self, since: datetime, until: datetime) -> list[Loss]:
-        rows = await self.database.fetch(_LOSSES, since, until)
+        rows = await self.primary.fetch(_LOSSES, since, until)
         text, values = every_flow(
             Filters(since=since, until=until, outcomes=names.OUTCOMES),
             f"{ENDED} AS ended, outcome, coalesce(cut_spans, 0) AS cut",

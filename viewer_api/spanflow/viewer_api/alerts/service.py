@@ -42,8 +42,8 @@ def alerts_of(
         channels,
         delivery_log,
         Deliveries(rules, channels, delivery_log, webhook, apprise, clock, settings.viewer_public_url),
-        Evaluator(rules, delivery_log, Measures(reads, open_flows), clock, seconds),
-        Previewer(reads, seconds),
+        Evaluator(rules, delivery_log, Measures(reads, primary, open_flows), clock, seconds),
+        Previewer(reads, primary, seconds),
         webhook,
         apprise,
     )

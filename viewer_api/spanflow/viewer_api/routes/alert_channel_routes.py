@@ -123,7 +123,7 @@ async def test(request: Request, principal: MayMonitor, channel_id: str) -> Resp
         {
             "delivery_id": delivery_id,
             "delivered": answer.delivered,
-            "status": answer.status,
+            "http_status": answer.status,
             "problem": answer.problem,
         }
     )
