@@ -82,6 +82,7 @@ def test_all_of_a_person_goes_and_the_receipt_says_what_stays(
                 "directory": 1,
                 "watches": 1,
                 "records": 0,
+                "alerts": 0,
                 "flows_in_redis": 1,
             },
         }
@@ -101,6 +102,7 @@ def test_all_of_a_person_goes_and_the_receipt_says_what_stays(
                 "directory": 1,
                 "watches": 1,
                 "records": 0,
+                "alerts": 0,
             },
             "running_flows": 1,
             "stays": [
@@ -262,6 +264,7 @@ def test_one_that_was_killed_in_the_middle_goes_on_and_its_receipt_is_of_all_of_
         "directory": 1,
         "watches": 0,
         "records": 0,
+        "alerts": 0,
     }
     assert "of 7" not in traces_of(postgres_dsn, redis_url)
     # Once more: nothing is left, and a new receipt says so.

@@ -206,9 +206,10 @@ BEGIN
             EXECUTE format('GRANT EXECUTE ON FUNCTION {{schema}}.expire_alerts(integer, integer) TO %I', given.name);
         END IF;
         IF given.function = 'expire_spent_tokens' THEN
-            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {{schema}}.alert_rules, {{schema}}.alert_states, '
-                           '{{schema}}.alert_channels TO %I', given.name);
-            EXECUTE format('GRANT SELECT, INSERT, UPDATE ON {{schema}}.alert_deliveries TO %I', given.name);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {{schema}}.alert_rules, {{schema}}.alert_channels '
+                           'TO %I', given.name);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE ON {{schema}}.alert_states, {{schema}}.alert_deliveries '
+                           'TO %I', given.name);
             EXECUTE format('GRANT SELECT, INSERT ON {{schema}}.alert_events, {{schema}}.loss_reports TO %I',
                            given.name);
             EXECUTE format('GRANT SELECT, UPDATE ON {{schema}}.alert_rounds TO %I', given.name);
