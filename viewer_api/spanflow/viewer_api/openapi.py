@@ -63,6 +63,8 @@ _PARAMETERS: Final = {
     "conversation_id": "Id of the conversation.",
     "flow_id": "Id of the flow: its trace id, 32 hexadecimal digits.",
     "activity_id": "Id of the activity.",
+    "rule_id": "Id of the alert rule.",
+    "channel_id": "Id of the channel.",
     "limit": "How many at most; a larger number than the route allows counts as the largest allowed.",
     "cursor": "`next` of the page before; left out for the first page.",
     "before": "`next` of the page before; left out for the first page.",

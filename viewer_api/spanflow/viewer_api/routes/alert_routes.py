@@ -13,9 +13,10 @@ from spanflow.viewer_api.alerts.messages import event_document
 from spanflow.viewer_api.alerts.rule import Definition
 from spanflow.viewer_api.alerts.rule_store import RuleState
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.http.paging import cursor_of, read_cursor
+from spanflow.viewer_api.http.list_query import ListQuery
+from spanflow.viewer_api.http.paging import unreadable_cursor
 from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_request
-from spanflow.viewer_api.http.query_values import check_range, filter_text, parsed_time
+from spanflow.viewer_api.http.query_values import check_range, parsed_time
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.database import Connection
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
@@ -86,9 +87,10 @@ async def events(
 ) -> Response:
     """When rules fired, escalated, flapped and resolved, the newest first."""
     viewer = viewer_of(request)
+    query = ListQuery(request.query_params, ("rule_id", "before", "limit"), principal.visible)
     await viewer.record_access(request, "alerts_read", once_in=_SAME_LIST_SECONDS)
     limit = min(limit, _MOST)
-    found = await viewer.alerts.rules.events(principal.visible, filter_text(rule_id), before, limit + 1)
+    found = await viewer.alerts.rules.events(principal.visible, query.text("rule_id"), before, limit + 1)
     more = found[limit - 1].event_id if len(found) > limit else None
     return json_response({"events": [event_document(event) for event in found[:limit]], "next": more})
 
@@ -105,13 +107,16 @@ async def deliveries(
     """What was sent, or not, and the outcome of each delivery, the newest first."""
     viewer = viewer_of(request)
     _must_see_everybody(principal)
+    query = ListQuery(request.query_params, ("rule_id", "channel_id", "cursor", "limit"), principal.visible)
+    place = query.place(cursor, 2)
     await viewer.record_access(request, "alerts_read", once_in=_SAME_LIST_SECONDS)
     limit = min(limit, _MOST)
     rows = await viewer.alerts.delivery_log.page(
-        filter_text(rule_id), filter_text(channel_id), read_cursor(cursor), limit + 1
+        query.text("rule_id"), query.text("channel_id"), None if place is None else _after(place), limit + 1
     )
     shown = [dict(row) for row in rows[:limit]]
-    more = cursor_of(rows[limit - 1]["created_at"], rows[limit - 1]["delivery_id"]) if len(rows) > limit else None
+    last = rows[limit - 1] if len(rows) > limit else None
+    more = None if last is None else query.cursor(last["created_at"].isoformat(), last["delivery_id"])
     return json_response({"deliveries": shown, "next": more})
 
 
@@ -214,6 +219,16 @@ def _shown(state: RuleState, now: datetime) -> dict[str, Any]:
         "changed_at": rule.changed_at,
         "changed_by": rule.changed_by,
     }
+
+
+def _after(place: list[Any]) -> tuple[datetime, str]:
+    try:
+        moment, delivery_id = datetime.fromisoformat(place[0]), place[1]
+    except (ValueError, TypeError):
+        raise unreadable_cursor() from None
+    if moment.tzinfo is None or not 1970 <= moment.year < 9999 or not isinstance(delivery_id, str):
+        raise unreadable_cursor()
+    return moment, delivery_id.replace("\0", "")
 
 
 def _definition(body: Definition) -> Definition:
