@@ -76,7 +76,8 @@ def fill(postgres_dsn: str, data_dir: Path) -> None:
         INSERT INTO omni2.alert_rules (rule_id, definition, created_by, changed_by) VALUES ('5f0c7a1e9b3d2468', '{
             "name": "Tools fail", "condition": {"kind": "error_rate", "alert": 0.2, "warning": 0.1},
             "filters": {"mcp_server": ["qa_mcp"]}, "channels": ["9a1b2c3d4e5f6071"]}', 'operator', 'operator');
-        INSERT INTO omni2.alert_states (rule_id, version, memory, flow_ids, checked_at) VALUES ('5f0c7a1e9b3d2468', 1, '{
+        INSERT INTO omni2.alert_states (rule_id, version, memory, flow_ids, checked_at)
+        VALUES ('5f0c7a1e9b3d2468', 1, '{
             "phase": "firing", "since": "2026-03-01T11:50:00+00:00", "level": "alert", "announced": true,
             "fired_at": "2026-03-01T11:50:00+00:00", "changes": ["2026-03-01T11:50:00+00:00"], "value": 0.25,
             "threshold": 0.2, "problem": null}', '{0af7651916cd43dd8448eb211c80319c}', '2026-03-01 11:59:50Z');

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +10,10 @@ from inline_snapshot import snapshot
 
 from spanflow.span_processors.identity import Identity
 from tests.support.flow_parts import MS, part, span
-from tests.support.people import ADMIN, PEOPLE, WATCHES_7, WATCHMAN, ask, flow_id, write_tokens
 from tests.support.poll import eventually
-from tests.support.query import query
 from tests.support.viewer_server import RunningViewer
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
-from tests.viewer_api.conftest import MakeFlow, MakeViewer, Store
+from tests.viewer_api.conftest import MakeViewer, Store
 
 ALERTS = "/api/v1/alerts"
 LOCAL = {"alert_networks": ("127.0.0.0/8",)}
