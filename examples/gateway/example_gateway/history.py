@@ -27,7 +27,7 @@ from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.settings import Settings
 
 DAYS: Final = 14
-_CONVERSATIONS_A_DAY: Final = 24
+_CONVERSATIONS_A_DAY: Final = 36
 _BATCH: Final = 100
 _INSTANCE: Final = "demo-history"
 _MCP: Final = "workshop_mcp"
@@ -224,18 +224,22 @@ def _event(
 
 
 def past(now: datetime, seed: int = 1) -> Iterator[FlowPart]:
-    """The flows of the last days, the oldest first; most of them in the hours in which people work."""
-    for day in range(DAYS, 0, -1):
+    """The flows of the last days and of today so far, day by day; most of them in the hours in which people work."""
+    now_ns = int(now.timestamp()) * 1_000_000_000
+    for day in range(DAYS, -1, -1):
         random = Random(f"{seed} {day}")
         midnight = (now - timedelta(days=day)).replace(hour=0, minute=0, second=0, microsecond=0)
-        busy = _CONVERSATIONS_A_DAY if midnight.weekday() < 5 else _CONVERSATIONS_A_DAY // 4
+        busy = _CONVERSATIONS_A_DAY if midnight.weekday() < 5 else _CONVERSATIONS_A_DAY // 2
         for _ in range(busy):
-            hours = min(max(random.gauss(13, 3), 0), 23.5)
+            hours = min(max(random.gauss(13, 5), 0), 23.5)
             at_ns = int((midnight + timedelta(hours=hours)).timestamp()) * 1_000_000_000
             person, conversation = random.choice(PEOPLE), f"{random.getrandbits(64):016x}"
             for _ in range(random.choice((1, 2, 3, 4, 6, 9))):
                 turn = Turn(random, person, conversation, at_ns)
-                yield turn.part(question(random))
+                asked = turn.part(question(random))
+                if turn.at_ns > now_ns:
+                    break
+                yield asked
                 at_ns = turn.at_ns + random.randint(4, 90) * 1_000_000_000
 
 
