@@ -20,8 +20,8 @@ from spanflow.span_processors.archive.postgres import make_pool
 from spanflow.span_processors.settings import Settings
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.store.flow_statements import Order, page_statement
 from spanflow.viewer_api.store.flows import BY_ID, FlowStore
+from spanflow.viewer_api.store.search_plan import SearchPlan
 from spanflow.viewer_api.store.time_windows import TimeWindow
 
 READS: Final = 300
@@ -44,7 +44,7 @@ async def measured(dsn: str, rounds: int) -> dict[str, Any]:
         connection = await asyncpg.connect(dsn)
         try:
             await connection.execute("SET jit = off")
-            list_text, (_, *place) = page_statement(Filters(user_ids=("1",)), TimeWindow(), Order.NEWEST, None, LIMIT)
+            list_text, (_, *place) = SearchPlan.of(Filters(user_ids=("1",))).page(TimeWindow(), None, LIMIT)
             nothing = await connection.prepare("SELECT 1")
             by_id = await connection.prepare(database.sql(BY_ID))
             listed = await connection.prepare(database.sql(list_text))
@@ -55,7 +55,7 @@ async def measured(dsn: str, rounds: int) -> dict[str, Any]:
                 "store_select_1_us": lambda: database.fetch("SELECT 1"),
                 "store_flow_by_id_us": lambda: store.one(choose.choice(flow_ids), None),
                 "store_last_50_us": lambda: store.search.page(
-                    Filters(user_ids=(choose.choice(user_ids),)), Order.NEWEST, None, LIMIT
+                    SearchPlan.of(Filters(user_ids=(choose.choice(user_ids),))), None, LIMIT
                 ),
             }
             await _microseconds(cases)  # warm

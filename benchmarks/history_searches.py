@@ -9,17 +9,9 @@ from typing import Any, Final
 import asyncpg
 
 from benchmarks.history_plans import Answer, Reading, reading
-from spanflow.viewer_api.store.flow_filters import Bounds, Filters, conditions_of
-from spanflow.viewer_api.store.flow_statements import (
-    BY_FILTERS,
-    IN_ORDER,
-    Order,
-    Position,
-    needs_two_looks,
-    page_statement,
-    sorted_statement,
-)
-from spanflow.viewer_api.store.time_windows import TimeWindow, time_windows_of
+from spanflow.viewer_api.store.flow_filters import Bounds, Filters
+from spanflow.viewer_api.store.search_plan import BY_FILTERS, IN_ORDER, Order, Position, SearchPlan
+from spanflow.viewer_api.store.time_windows import TimeWindow
 
 NOW: Final = datetime.now(UTC)
 THEN: Final = NOW - timedelta(weeks=6)
@@ -93,21 +85,21 @@ async def readings(
         done.append(await reading(connection, text.replace("{s}", '"omni2"'), values, options))
         return int(done[-1].plan["Actual Rows"])
 
-    two_looks = needs_two_looks(filters, order)
+    plan = SearchPlan.of(filters, order)
     if order is not Order.NEWEST:
-        first = page_statement(filters, TimeWindow(), order, after, 50, near=True)
-        found = await ask(first, IN_ORDER) if two_looks else 0
+        first = plan.page(TimeWindow(), after, 50, near=True)
+        found = await ask(first, IN_ORDER) if plan.two_looks else 0
         if found < 50:
-            await ask(sorted_statement(filters, order, after, 50), BY_FILTERS if two_looks else "")
+            await ask(plan.sorted_page(after, 50), BY_FILTERS if plan.two_looks else "")
         return done
     left = 50
-    for stretch in time_windows_of(filters):
-        if after is not None and not stretch.below(after.start_key):
+    for window in plan.windows:
+        if after is not None and not window.below(after.start_key):
             continue
-        near = two_looks and not stretch.outliers_only
-        found = await ask(page_statement(filters, stretch, order, after, left, near=near), IN_ORDER if near else "")
+        near = plan.two_looks and not window.outliers_only
+        found = await ask(plan.page(window, after, left, near=near), IN_ORDER if near else "")
         if near and found < left:
-            found = await ask(page_statement(filters, stretch, order, after, left), BY_FILTERS)
+            found = await ask(plan.page(window, after, left), BY_FILTERS)
         left -= found
         if left <= 0:
             break
@@ -143,6 +135,5 @@ async def searches(dsn: str, *orders: Order) -> list[Answer]:
 
 
 async def _matches(connection: asyncpg.Connection, filters: Filters, most: int) -> int:
-    conditions = conditions_of(filters)
-    text = f'SELECT count(*) FROM (SELECT 1 FROM "omni2".interaction_flows WHERE {conditions.sql} LIMIT {most}) AS few'
-    return int(await connection.fetchval(text, *conditions.values))
+    text, values = SearchPlan.of(filters).counted(TimeWindow(), most)
+    return int(await connection.fetchval(text.replace("{s}", '"omni2"'), *values))

@@ -22,7 +22,7 @@ from benchmarks.history_plans import Answer, faults
 from benchmarks.history_searches import searches
 from benchmarks.report import table
 from spanflow.migrations.run import upgrade
-from spanflow.viewer_api.store.flow_statements import Order
+from spanflow.viewer_api.store.search_plan import Order
 from tests.support.plans import explained
 from tests.support.postgres_server import PostgresServer
 from tests.support.query import script

@@ -12,7 +12,7 @@ from spanflow.viewer_api.http.problems import query_timeout
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flow_search import FlowSearch, Page
-from spanflow.viewer_api.store.flow_statements import Order, Position
+from spanflow.viewer_api.store.search_plan import Order, Position, SearchPlan
 from tests.support.history import Unreliable, filled_database, run_with
 from tests.support.plans import explained
 from tests.support.postgres_server import PostgresServer
@@ -94,7 +94,7 @@ async def every_page(search: FlowSearch, filters: Filters, order: Order, limit: 
     found: list[str] = []
     after: Position | None = None
     while True:
-        page = await search.page(filters, order, after, limit)
+        page = await search.page(SearchPlan.of(filters, order), after, limit)
         assert len(page.rows) <= limit
         found += [row["flow_id"] for row in page.rows]
         if page.end is None or len(found) >= most:
@@ -111,7 +111,7 @@ def test_pages_hold_exactly_what_the_filters_ask_for(dsn: str, known: Known, nam
         found = await every_page(search, CASES[name], Order.NEWEST, 60)
         assert found == wanted[: len(found)]
         assert len(found) == len(wanted) or len(found) >= 400
-        count = await search.count(CASES[name])
+        count = await search.count(SearchPlan.of(CASES[name]))
         assert (count.value, count.kind) == (len(wanted), "exact")
 
     run_with(dsn, run)
@@ -157,9 +157,9 @@ def test_a_search_that_runs_out_of_time_says_how_far_it_came_and_goes_on_from_th
             await asyncio.sleep(0.1)
 
         search = FlowSearch(Unreliable(database, slowness), patience=0.3)  # type: ignore[arg-type]
-        pages = [await search.page(filters, Order.NEWEST, None, 50)]
+        pages = [await search.page(SearchPlan.of(filters), None, 50)]
         while (end := pages[-1].end) is not None:
-            pages.append(await search.page(filters, Order.NEWEST, end, 50))
+            pages.append(await search.page(SearchPlan.of(filters), end, 50))
         return pages
 
     pages = run_with(dsn, run)
@@ -178,7 +178,7 @@ def test_a_few_flows_are_narrowed_by_every_filter_and_nothing_else_is_read(dsn: 
         async with explained(dsn) as database:
             for name, filters in CASES.items():
                 database.readings.clear()
-                found = {row["flow_id"] for row in await FlowSearch(database).among(filters, some)}
+                found = {row["flow_id"] for row in await FlowSearch(database).among(SearchPlan.of(filters), some)}
                 if found != set(expected(known, filters)) & set(some):
                     wrong[name] = f"{len(found)} found"
                 if database.readings.rows > 5000 or database.readings.whole:
@@ -191,9 +191,9 @@ def test_a_few_flows_are_narrowed_by_every_filter_and_nothing_else_is_read(dsn: 
 def test_a_count_goes_so_far_and_then_says_at_least(dsn: str) -> None:
     async def run(database: Database) -> None:
         search = FlowSearch(database)
-        capped = await search.count(CASES["what went well"], cap=1000)
+        capped = await search.count(SearchPlan.of(CASES["what went well"]), cap=1000)
         assert (capped.value, capped.kind) == (1000, "at_least")
-        guess = await search.estimate(CASES["what went well"])
+        guess = await search.estimate(SearchPlan.of(CASES["what went well"]))
         assert guess.kind == "estimated"
         assert 0.7 * FLOWS < guess.value < 1.1 * FLOWS
 
@@ -211,7 +211,7 @@ def test_pages_stay_what_they_were_while_flows_arrive_and_change(postgres_dsn: s
         seen: list[str] = []
         after: Position | None = None
         for number in range(10):
-            page = await FlowSearch(database).page(Filters(user_ids=("7",)), Order.NEWEST, after, 10)
+            page = await FlowSearch(database).page(SearchPlan.of(Filters(user_ids=("7",))), after, 10)
             seen += [row["flow_id"] for row in page.rows]
             after = page.end
             await database.execute(put.format(2000 + number, 2000 + number))

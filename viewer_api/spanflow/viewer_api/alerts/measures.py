@@ -22,7 +22,7 @@ from spanflow.viewer_api.alerts.observation import MAX_FLOWS, Observation
 from spanflow.viewer_api.alerts.rule import Rule
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import DURATION, ENDED, Bounds, Filters
-from spanflow.viewer_api.store.flow_statements import every_flow
+from spanflow.viewer_api.store.search_plan import SearchPlan
 
 #: How far back the last activity is looked for; before that it is as if there had never been any.
 _OLDEST_ACTIVITY: Final = timedelta(days=8)
@@ -185,7 +185,9 @@ class Measures:
 
     async def _fetch(self, text: str, filters: Filters, columns: str, until: datetime) -> list[Row]:
         """About flows that had ended at a moment."""
-        flows, values = every_flow(filters, columns if "AS ended" in columns else f"{columns}, {ENDED} AS ended")
+        flows, values = SearchPlan.of(filters).every(
+            columns if "AS ended" in columns else f"{columns}, {ENDED} AS ended"
+        )
         bounded = f"SELECT * FROM ({flows}) AS flows WHERE ended <= ${len(values) + 1}"
         return await self.database.fetch(text.replace("{flows}", bounded), *values, until)
 

@@ -12,7 +12,7 @@ from spanflow.viewer_api.alerts.rule import Definition
 from spanflow.viewer_api.alerts.state_machine import EventKind, Memory, Phase, step
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import DURATION, ENDED, Filters
-from spanflow.viewer_api.store.flow_statements import every_flow
+from spanflow.viewer_api.store.search_plan import SearchPlan
 
 #: Flows that are read at most, the newest: the range begins where they do.
 MAX_FLOWS: Final = 50_000
@@ -49,7 +49,7 @@ class Previewer:
 
     async def _flows(self, filters: Filters, until: datetime) -> tuple[list[PastFlow], bool]:
         columns = f"flow_id, started_at, outcome, {DURATION} AS took, {ENDED} AS ended, cut_spans"
-        text, values = every_flow(filters, columns)
+        text, values = SearchPlan.of(filters).every(columns)
         text = f"SELECT * FROM ({text}) AS found WHERE ended <= ${len(values) + 1} ORDER BY ended DESC"
         rows = await self.database.fetch(f"{text} LIMIT {MAX_FLOWS + 1}", *values, until)
         flows = [
@@ -60,8 +60,7 @@ class Previewer:
 
     async def _losses(self, since: datetime, until: datetime) -> list[Loss]:
         rows = await self.primary.fetch(_LOSSES, since, until)
-        text, values = every_flow(
-            Filters(since=since, until=until, outcomes=names.OUTCOMES),
+        text, values = SearchPlan.of(Filters(since=since, until=until, outcomes=names.OUTCOMES)).every(
             f"{ENDED} AS ended, outcome, coalesce(cut_spans, 0) AS cut",
         )
         condition = "cut > 0 OR outcome = 'interrupted'"

@@ -9,8 +9,8 @@ from spanflow.viewer_api.flows.documents import from_row
 from spanflow.viewer_api.flows.flow_reader import FlowReader
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.store.flow_statements import Order, Position
 from spanflow.viewer_api.store.flows import FlowStore
+from spanflow.viewer_api.store.search_plan import Position, SearchPlan
 
 #: Flows that one search names, and bytes of documents that are read at once.
 _PAGE: Final = 200
@@ -32,8 +32,9 @@ async def file_of(
 async def _documents(
     store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None
 ) -> AsyncIterator[Sequence[Row]]:
+    plan = SearchPlan.of(filters)
     while True:
-        page = await store.search.page(filters, Order.NEWEST, after, _PAGE)
+        page = await store.search.page(plan, after, _PAGE)
         rows = await reader.past(page.rows)
         places = [(row["start_key"], row["flow_id"]) for row in rows]
         while places:

@@ -10,8 +10,8 @@ from spanflow.span_processors.archive.search_terms import tsquery
 from spanflow.viewer_api.http.list_query import MAX_TEXT, ListQuery
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.store.flow_filters import RUNNING, Bounds, Choice, Filters
-from spanflow.viewer_api.store.flow_statements import Order
 from spanflow.viewer_api.store.gates import FUNNEL
+from spanflow.viewer_api.store.search_plan import Order
 
 #: Fewer digits of an id would match too much.
 MIN_ID_PREFIX: Final = 6

@@ -22,6 +22,7 @@ from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
+from spanflow.viewer_api.store.search_plan import SearchPlan
 from spanflow.viewer_api.viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -184,22 +185,22 @@ class FlowReader:
         )
         return found[0] if found and self._sees(found[0].user_id) else None
 
-    async def count(self, filters: Filters) -> Count:
+    async def count(self, plan: SearchPlan) -> Count:
         """How many stored flows match, without those that `past` leaves out: a count tells what is in them as well."""
-        found = await self._store.search.count(filters)
+        found = await self._store.search.count(plan)
         if not found.value or not self.withheld.anybody():
             return found
         try:
             running = await self._redis.newest_open(_MAX_OPEN)
         except REDIS_ERRORS:
             return found
-        rows = await self._store.search.among(filters, running)
+        rows = await self._store.search.among(plan, running)
         kept_back = len(rows) - len(await self.past(rows))
         return replace(found, value=found.value - kept_back)
 
-    async def estimate(self, filters: Filters) -> Count:
+    async def estimate(self, plan: SearchPlan) -> Count:
         """How many stored flows the planner expects to match; it has looked at none."""
-        return await self._store.search.estimate(filters)
+        return await self._store.search.estimate(plan)
 
     async def past(self, rows: Sequence[Row]) -> list[Row]:
         """Stored rows, as far as they may be seen while their flows still run."""

@@ -11,7 +11,7 @@ from spanflow.viewer_api.jaeger.matching import has_match
 from spanflow.viewer_api.jaeger.span_query import SpanQuery
 from spanflow.viewer_api.jaeger.traces import Trace, trace_of
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.store.flow_statements import Order, Position
+from spanflow.viewer_api.store.search_plan import SearchPlan
 from spanflow.viewer_api.viewer import Viewer
 
 #: Flows whose spans one search looks at, and how long: Jaeger's page gives up after ten seconds.
@@ -64,9 +64,9 @@ class TraceFinder:
         """Flows that overlap the time that is asked for, newest first: those that run, then those that are stored."""
         for running in await self._reader.running(filters, _moment(now_ns)):
             yield running.flow.flow_id
-        after: Position | None = None
+        plan, after = SearchPlan.of(filters), None
         while True:
-            page = await self._viewer.flows.search.page(filters, Order.NEWEST, after, _PAGE)
+            page = await self._viewer.flows.search.page(plan, after, _PAGE)
             for row in await self._reader.past(page.rows):
                 yield row["flow_id"]
             after = page.end

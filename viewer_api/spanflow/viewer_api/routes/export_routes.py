@@ -21,7 +21,7 @@ from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.routes.flow_selection import selected
 from spanflow.viewer_api.routes.flow_tree_routes import is_large
 from spanflow.viewer_api.routes.one_flow import read_flow
-from spanflow.viewer_api.store.flow_statements import Position
+from spanflow.viewer_api.store.search_plan import Position
 from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])

@@ -20,8 +20,8 @@ from spanflow.viewer_api.routes.flow_selection import selected
 from spanflow.viewer_api.store.counts import counted
 from spanflow.viewer_api.store.flow_filters import RUNNING
 from spanflow.viewer_api.store.flow_search import Page
-from spanflow.viewer_api.store.flow_statements import Order, Position
 from spanflow.viewer_api.store.person import names_in
+from spanflow.viewer_api.store.search_plan import Order, Position, SearchPlan
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -101,12 +101,13 @@ async def flows(
     after, shown_before = _read(cursor, query)
     limit = min(limit, MAX_FLOWS)
     filters = await selected(request, "flows_listed", query)
+    plan = SearchPlan.of(filters, query.order)
     reader = flow_reader(viewer, principal)
     running: list[RunningFlow] = []
     if after is None and (query.order is Order.NEWEST or RUNNING in (filters.outcomes or ())):
         # Redis is asked first: a flow that leaves it meanwhile is in Postgres by then.
         running = await reader.running(filters, datetime.fromtimestamp(viewer.clock(), UTC))
-    page = await viewer.flows.search.page(filters, query.order, after, limit)
+    page = await viewer.flows.search.page(plan, after, limit)
     shown = _sorted(running, query.order)
     known = {summary["flow_id"] for summary in shown}
     shown += [
@@ -120,7 +121,7 @@ async def flows(
         answer["without_running"] = True
     if page.searched_until is not None:
         answer["searched_until"] = page.searched_until
-    answer |= await counted(reader, filters, query.listing.counting)
+    answer |= await counted(reader, plan, query.listing.counting)
     return json_response(answer)
 
 

@@ -22,7 +22,7 @@ from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.routes.flow_selection import selected
 from spanflow.viewer_api.routes.known_parameters import only_known_parameters
 from spanflow.viewer_api.routes.one_flow import read_flow
-from spanflow.viewer_api.store.flow_statements import Order
+from spanflow.viewer_api.store.search_plan import SearchPlan
 from spanflow.viewer_api.viewer import Needs, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -89,7 +89,7 @@ async def playback(
 async def _flows(request: Request, principal: Principal, asked: QueryParams) -> list[Flow]:
     viewer = viewer_of(request)
     filters = await selected(request, "playback_read", flow_query(asked, principal.visible))
-    page = await viewer.flows.search.page(filters, Order.NEWEST, None, MAX_FLOWS + 1)
+    page = await viewer.flows.search.page(SearchPlan.of(filters), None, MAX_FLOWS + 1)
     if len(page.rows) > MAX_FLOWS or page.searched_until is not None:
         raise invalid_request(f"since, until: there are more than {MAX_FLOWS} flows; ask for a shorter time.")
     reader = flow_reader(viewer, principal)

@@ -18,7 +18,7 @@ from spanflow.viewer_api.statistics.periods import DAY, HOUR, MINUTE, floored, o
 from spanflow.viewer_api.statistics.tally import COLUMNS, Sums, Tally, add_all
 from spanflow.viewer_api.store.database import Connection, Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.store.flow_statements import every_flow
+from spanflow.viewer_api.store.search_plan import SearchPlan
 
 #: A minute is counted when it has been over for so long: then most flows that began in it have been archived.
 SETTLED: Final = timedelta(seconds=20)
@@ -81,7 +81,7 @@ class Counting:
         filters = Filters(
             started_since=start, started_until=start + timedelta(seconds=seconds), outcomes=names.OUTCOMES
         )
-        text, values = every_flow(filters, f"{COLUMNS}, flow_data")
+        text, values = SearchPlan.of(filters).every(f"{COLUMNS}, flow_data")
         chunk: list[Row] = []
         async for row in connection.cursor(self._database.sql(text), *values, prefetch=CHUNK):
             chunk.append(row)

@@ -17,7 +17,7 @@ from spanflow.viewer_api.statistics.periods import floored
 from spanflow.viewer_api.statistics.tally import COLUMNS, OPERATION, SERVICE_CALL, StepKind, Sums, Tally
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
-from spanflow.viewer_api.store.flow_statements import every_flow
+from spanflow.viewer_api.store.search_plan import SearchPlan
 
 #: Flows whose steps are counted for one answer.
 MAX_WITH_STEPS: Final = 5_000
@@ -29,7 +29,7 @@ _INSTANT: Final = timedelta(microseconds=1)
 
 async def narrowed(database: Database, filters: Filters, most: int) -> Filters:
     """The same filters from the moment on from which there are no more flows than `most`."""
-    text, values = every_flow(filters, "started_at")
+    text, values = SearchPlan.of(filters).every("started_at")
     text = f"SELECT started_at FROM ({text}) AS found ORDER BY started_at DESC OFFSET {int(most)} LIMIT 1"
     edge = await database.fetchrow(text, *values)
     return filters if edge is None else replace(filters, started_since=edge["started_at"] + _INSTANT)
@@ -77,7 +77,7 @@ class DirectStatistics:
                     tallies[start] = Tally(self._prices)
                 tallies[start].add(row, steps=steps, users=True)
 
-        text, values = every_flow(self._filters, f"{COLUMNS}, user_id{', flow_data' if steps else ''}")
+        text, values = SearchPlan.of(self._filters).every(f"{COLUMNS}, user_id{', flow_data' if steps else ''}")
         size = CHUNK if steps else _MANY
         chunk: list[Row] = []
         async with self._database.transaction(readonly=True) as connection:

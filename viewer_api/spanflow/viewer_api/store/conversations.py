@@ -9,8 +9,8 @@ from typing import Final
 from spanflow.viewer_api.store.counts import Count, planned_rows
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Conditions, unless_silent
-from spanflow.viewer_api.store.flow_statements import SUMMARY
 from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total
+from spanflow.viewer_api.store.search_plan import SUMMARY
 
 #: An exact count goes no further.
 MAX_COUNT: Final = 100_000

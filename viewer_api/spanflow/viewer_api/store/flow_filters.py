@@ -1,6 +1,6 @@
 """What a search of flows is narrowed to, and the SQL conditions that say so."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from math import ceil, floor
@@ -121,11 +121,6 @@ class Conditions:
         self.parts: list[str] = []
         self.values: list[Any] = list(values)
 
-    def copy(self) -> "Conditions":
-        other = Conditions(self.values)
-        other.parts = list(self.parts)
-        return other
-
     def value(self, value: Any, kind: str) -> str:
         self.values.append(value)
         return f"${len(self.values)}::{kind}"
@@ -168,21 +163,29 @@ class Split:
     time: tuple[str, ...]
     rest: tuple[str, ...]
     values: list[Any]
+    #: Of several users: the condition among the others that says so, and the placeholder of their ids.
+    users: str | None = None
+    user_ids: str | None = None
+
+    @property
+    def ordered(self) -> list[str]:
+        """Those that an index in the order of time serves."""
+        return [*([self.lead] if self.lead else []), *self.time]
 
     @property
     def all(self) -> list[str]:
-        return [*([self.lead] if self.lead else []), *self.time, *self.rest]
+        return [*self.ordered, *self.rest]
 
 
-def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[Any] = ()) -> Split:
-    """Everything but the place in the list; without `people`, whose they are is left to the caller. `after` are the
-    values that the statement has already."""
-    found = Conditions(after)
+def split_conditions(filters: Filters) -> Split:
+    """Everything but the place in the list."""
+    conditions = Conditions()
     leads: list[str] = []
+    users = user_ids = None
     for column, choice in (
         ("session_id", filters.session_ids),
         ("conversation_id", filters.conversation_ids),
-        ("user_id", filters.people if people else None),
+        ("user_id", filters.people),
         ("gate", filters.gates),
         ("outcome_reason", filters.outcome_reasons),
         ("outcome", filters.ended_outcomes),
@@ -190,37 +193,44 @@ def split_conditions(filters: Filters, *, people: bool = True, after: Sequence[A
     ):
         if choice is None:
             continue
-        start = len(found.parts)
-        found.among(column, choice)
-        if column in ("gate", "outcome_reason"):
+        start = len(conditions.parts)
+        conditions.among(column, choice)
+        if column == "user_id" and len(choice) > 1:
+            users, user_ids = conditions.parts[-1], f"${len(conditions.values)}::text[]"
+        elif column in ("gate", "outcome_reason"):
             # These stand in the words of the indexes, so that they may be used.
-            found.add(f"{column} IS NOT NULL")
+            conditions.add(f"{column} IS NOT NULL")
         elif column == "outcome" and names.OUTCOME_OK not in choice:
-            found.add("outcome <> 'ok'")
+            conditions.add("outcome <> 'ok'")
         if len(choice) == 1 and list(choice) != [names.OUTCOME_OK]:
-            leads.append(" AND ".join(found.parts[start:]))
+            leads.append(" AND ".join(conditions.parts[start:]))
             if len(leads) == 1:
-                del found.parts[start:]
+                del conditions.parts[start:]
+    _add_unindexed(conditions, filters)
+    time = _times(conditions, filters)
+    return Split(leads[0] if leads else None, tuple(time), tuple(conditions.parts), conditions.values, users, user_ids)
+
+
+def _add_unindexed(conditions: Conditions, filters: Filters) -> None:
+    """What no index serves in the order of time."""
     for column in ("event_types", "tools", "mcp_servers", "models"):
         wanted: Choice | None = getattr(filters, column)
         if wanted is not None:
-            found.add(f"{column} && {found.value(list(wanted), 'text[]')}")
+            conditions.add(f"{column} && {conditions.value(list(wanted), 'text[]')}")
     if not filters.stepless:
-        found.add("(checkpoint_count > 0 OR outcome IS DISTINCT FROM 'ok')")
-    found.beginning("flow_id", filters.id_prefix)
-    found.within(DURATION, filters.duration_ms, "double precision")
-    found.within(TOKENS, filters.tokens.whole(), "bigint")
-    found.within(COST, filters.cost, "double precision")
+        conditions.add("(checkpoint_count > 0 OR outcome IS DISTINCT FROM 'ok')")
+    conditions.beginning("flow_id", filters.id_prefix)
+    conditions.within(DURATION, filters.duration_ms, "double precision")
+    conditions.within(TOKENS, filters.tokens.whole(), "bigint")
+    conditions.within(COST, filters.cost, "double precision")
     if filters.text is not None and (words := tsquery(filters.text)) is not None:
-        found.add(f"search @@ {found.value(words, 'tsquery')}")
-        found.add(unless_silent(found, filters.silent))
+        conditions.add(f"search @@ {conditions.value(words, 'tsquery')}")
+        conditions.add(unless_silent(conditions, filters.silent))
     if filters.stopped_at is not None:
-        found.add(_stopped_at(found, filters.stopped_at))
-    time = _times(found, filters)
-    return Split(leads[0] if leads else None, tuple(time), tuple(found.parts), found.values)
+        conditions.add(_stopped_at(conditions, filters.stopped_at))
 
 
-def _times(found: Conditions, filters: Filters) -> list[str]:
+def _times(conditions: Conditions, filters: Filters) -> list[str]:
     bounds = (
         (ENDED, ">=", filters.since),
         ("started_at", "<", filters.until),
@@ -228,34 +238,26 @@ def _times(found: Conditions, filters: Filters) -> list[str]:
         ("started_at", "<", filters.started_until),
     )
     return [
-        f"{column} {compared} {found.value(moment, 'timestamptz')}"
+        f"{column} {compared} {conditions.value(moment, 'timestamptz')}"
         for column, compared, moment in bounds
         if moment is not None
     ]
 
 
-def _stopped_at(found: Conditions, gates: Choice) -> str:
+def _stopped_at(conditions: Conditions, gates: Choice) -> str:
     """Whether a flow came to one of these gates and to none behind it."""
     parts = []
     for gate in FUNNEL:
         if gate in gates:
-            reached = f"event_types @> {found.value([gate], 'text[]')}"
+            reached = f"event_types @> {conditions.value([gate], 'text[]')}"
             later = later_gates(gate)
-            beyond = f" AND NOT event_types && {found.value(list(later), 'text[]')}" if later else ""
+            beyond = f" AND NOT event_types && {conditions.value(list(later), 'text[]')}" if later else ""
             parts.append(f"({reached}{beyond})")
     return f"({' OR '.join(parts)})" if parts else "false"
 
 
-def unless_silent(found: Conditions, silent: frozenset[str] | None) -> str:
+def unless_silent(conditions: Conditions, silent: frozenset[str] | None) -> str:
     """The condition under which a text may find what is a user's."""
     if not silent:
         return "false" if silent is None else "true"
-    return f"(user_id IS NULL OR user_id <> ALL ({found.value(sorted(silent), 'text[]')}))"
-
-
-def conditions_of(filters: Filters) -> Conditions:
-    """All of it, for counting."""
-    split = split_conditions(filters)
-    found = Conditions(split.values)
-    found.parts = split.all
-    return found
+    return f"(user_id IS NULL OR user_id <> ALL ({conditions.value(sorted(silent), 'text[]')}))"

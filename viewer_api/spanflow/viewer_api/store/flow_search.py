@@ -12,22 +12,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from spanflow.viewer_api.http.problems import Problem, query_timeout
 from spanflow.viewer_api.store.counts import Count, planned_rows
 from spanflow.viewer_api.store.database import Database, Row
-from spanflow.viewer_api.store.flow_filters import Conditions, Filters, conditions_of
-from spanflow.viewer_api.store.flow_statements import (
-    BY_FILTERS,
-    IN_ORDER,
-    Order,
-    Position,
-    needs_two_looks,
-    page_statement,
-    sorted_statement,
-)
-from spanflow.viewer_api.store.time_windows import TimeWindow, time_windows_of
+from spanflow.viewer_api.store.search_plan import BY_FILTERS, IN_ORDER, Order, Position, SearchPlan
+from spanflow.viewer_api.store.time_windows import TimeWindow
 
 #: An exact count goes no further.
 MAX_COUNT: Final = 100_000
@@ -70,18 +61,18 @@ class FlowSearch:
         self._patience = database.timeout * 0.8 if patience is None else patience
         self._first_try = min(first_try, self._patience / 3)
 
-    async def page(self, filters: Filters, order: Order, after: Position | None, limit: int) -> Page:
-        if filters.nothing_stored:
+    async def page(self, plan: SearchPlan, after: Position | None, limit: int) -> Page:
+        if plan.filters.nothing_stored:
             return Page([], None)
-        if order is not Order.NEWEST:
-            return await self._sorted_page(filters, order, after, limit)
+        if plan.order is not Order.NEWEST:
+            return await self._sorted_page(plan, after, limit)
         deadline = _now() + self._patience
         rows: list[Row] = []
-        for stretch in time_windows_of(filters):
-            if after is not None and not stretch.below(after.start_key):
+        for window in plan.windows:
+            if after is not None and not window.below(after.start_key):
                 continue
-            found, walk = await self._in_stretch(filters, stretch, after, limit - len(rows), deadline)
-            rows += found
+            more, walk = await self._in_window(plan, window, after, limit - len(rows), deadline)
+            rows += more
             if walk is not None and walk.out_of_time and walk.top is not None:
                 reached = Position(walk.top, "", slice_seconds=walk.width.total_seconds())
                 return Page(rows, reached, searched_until=walk.top)
@@ -90,64 +81,55 @@ class FlowSearch:
                 return Page(rows, Position(rows[-1]["start_key"], rows[-1]["flow_id"], slice_seconds=seconds))
         return Page(rows, None)
 
-    async def count(self, filters: Filters, cap: int = MAX_COUNT) -> Count:
-        """How many stored flows there are: exactly, or «at least» when that takes too long or passes `cap`."""
-        if filters.nothing_stored:
+    async def count(self, plan: SearchPlan, cap: int = MAX_COUNT) -> Count:
+        """How many stored flows match: exactly, or at least so many when that takes too long or passes `cap`."""
+        if plan.filters.nothing_stored:
             return Count(0, "exact")
         deadline = _now() + self._patience
-        conditions = conditions_of(filters)
         total = 0
-        for stretch in time_windows_of(filters):
 
-            async def read(part: TimeWindow, within: float) -> bool:
-                nonlocal total
-                text, values = _counted(conditions, part, cap + 1 - total)
-                total += (await self._database.fetch(text, *values, within=within))[0]["found"]
-                return bool(total > cap)
+        async def read(part: TimeWindow, within: float) -> bool:
+            nonlocal total
+            text, values = plan.counted(part, cap + 1 - total)
+            total += (await self._database.fetch(text, *values, within=within))[0]["found"]
+            return bool(total > cap)
 
+        for window in plan.windows:
             try:
-                enough = await read(stretch, self._first_try)
+                enough = await read(window, self._first_try)
             except Problem as why:
                 _must_be_slow(why)
                 walk = _Walk(_FIRST_SLICE)
-                await self._walk(walk, stretch, None, deadline, read)
+                await self._walk(walk, window, None, deadline, read)
                 enough = walk.out_of_time
             if enough or total > cap:
                 return Count(min(total, cap), "at_least")
         return Count(total, "exact")
 
-    async def among(self, filters: Filters, flow_ids: Sequence[str]) -> list[Row]:
-        """Those of these flows that are stored and match, with their users. Of flows that run, few are."""
-        if filters.nothing_stored or not flow_ids:
+    async def among(self, plan: SearchPlan, flow_ids: Sequence[str]) -> list[Row]:
+        """Those of these flows that are stored and match, with their users. Of running flows, few are."""
+        if plan.filters.nothing_stored or not flow_ids:
             return []
         keys = await self._database.fetch(_KEYS, list(flow_ids))
         if not keys:
             return []
-        conditions = conditions_of(filters)
-        places = conditions.value([row["start_key"] for row in keys], "timestamptz[]")
-        ids = conditions.value([row["flow_id"] for row in keys], "text[]")
-        conditions.add("start_key = place.key AND flow_id = place.id")
-        # Each by its key, whatever the planner thinks of the filters.
-        one = f"SELECT flow_id, user_id FROM {{s}}.interaction_flows WHERE {conditions.sql} OFFSET 0"
-        text = f"SELECT flow.* FROM unnest({places}, {ids}) AS place (key, id) CROSS JOIN LATERAL ({one}) AS flow"
-        return await self._database.fetch(text, *conditions.values)
+        text, values = plan.among([row["start_key"] for row in keys], [row["flow_id"] for row in keys])
+        return await self._database.fetch(text, *values)
 
-    async def estimate(self, filters: Filters) -> Count:
+    async def estimate(self, plan: SearchPlan) -> Count:
         """How many the planner expects: no row is read."""
-        if filters.nothing_stored:
+        if plan.filters.nothing_stored:
             return Count(0, "estimated")
-        conditions = conditions_of(filters)
-        text = f"SELECT 1 FROM {{s}}.interaction_flows WHERE {conditions.sql}"
-        return Count(await planned_rows(self._database, text, conditions.values), "estimated")
+        return Count(await planned_rows(self._database, *plan.expected()), "estimated")
 
-    async def _in_stretch(
-        self, filters: Filters, stretch: TimeWindow, after: Position | None, limit: int, deadline: float
+    async def _in_window(
+        self, plan: SearchPlan, window: TimeWindow, after: Position | None, limit: int, deadline: float
     ) -> tuple[list[Row], _Walk | None]:
-        walk = _Walk(_MOST_SLICE, by_filters=needs_two_looks(filters) and not stretch.outliers_only)
+        walk = _Walk(_MOST_SLICE, by_filters=plan.two_looks and not window.outliers_only)
         if after is not None and after.slice_seconds is not None:
             walk.width = timedelta(seconds=after.slice_seconds)
         else:
-            text, values = page_statement(filters, stretch, Order.NEWEST, after, limit, near=walk.by_filters)
+            text, values = plan.page(window, after, limit, near=walk.by_filters)
             try:
                 within = min(self._first_try, max(deadline - _now(), _LEAST_TIME))
                 options = IN_ORDER if walk.by_filters else ""
@@ -162,29 +144,29 @@ class FlowSearch:
         rows: list[Row] = []
 
         async def read(part: TimeWindow, within: float) -> bool:
-            text, values = page_statement(filters, part, Order.NEWEST, after, limit - len(rows))
+            text, values = plan.page(part, after, limit - len(rows))
             options = BY_FILTERS if walk.by_filters else ""
             rows.extend(await self._database.fetch(text, *values, within=within, options=options))
             return len(rows) >= limit
 
-        await self._walk(walk, stretch, after, deadline, read)
+        await self._walk(walk, window, after, deadline, read)
         return rows, walk
 
     async def _walk(
         self,
         walk: _Walk,
-        stretch: TimeWindow,
+        window: TimeWindow,
         after: Position | None,
         deadline: float,
         read: Callable[[TimeWindow, float], Awaitable[bool]],
     ) -> None:
-        """Read slices of a stretch, newest first, until `read` has enough, or the end, or the deadline."""
+        """Read slices of a window, newest first, until `read` has enough, or the end, or the deadline."""
         edges = (await self._database.fetch(_EDGES))[0]
         if edges["oldest"] is None:
             return
-        tops = [stretch.high, edges["newest"] + _INSTANT, None if after is None else after.start_key + _INSTANT]
+        tops = [window.high, edges["newest"] + _INSTANT, None if after is None else after.start_key + _INSTANT]
         walk.top = min(moment for moment in tops if moment is not None)
-        bottom = edges["oldest"] if stretch.low is None else max(stretch.low, edges["oldest"])
+        bottom = edges["oldest"] if window.low is None else max(window.low, edges["oldest"])
         tried = read_any = False
         while walk.top > bottom:
             left = deadline - _now()
@@ -198,7 +180,7 @@ class FlowSearch:
             low = max(walk.top - walk.width, bottom)
             began = _now()
             try:
-                enough = await read(stretch.cut(low, walk.top), left if walk.width <= _LEAST_SLICE else left / 2)
+                enough = await read(window.cut(low, walk.top), left if walk.width <= _LEAST_SLICE else left / 2)
             except Problem as why:
                 _must_be_slow(why)
                 walk.width = max(walk.width / 8, _LEAST_SLICE)
@@ -211,30 +193,19 @@ class FlowSearch:
             if _now() - began < self._patience / 8:
                 walk.width = min(walk.width * 2, _MOST_SLICE)
 
-    async def _sorted_page(self, filters: Filters, order: Order, after: Position | None, limit: int) -> Page:
+    async def _sorted_page(self, plan: SearchPlan, after: Position | None, limit: int) -> Page:
         rows: list[Row] = []
-        two_looks = needs_two_looks(filters, order)
-        if two_looks:
-            text, values = page_statement(filters, TimeWindow(), order, after, limit, near=True)
+        if plan.two_looks:
+            text, values = plan.page(TimeWindow(), after, limit, near=True)
             rows = await self._database.fetch(text, *values, within=self._patience / 2, options=IN_ORDER)
         if len(rows) < limit:
-            text, values = sorted_statement(filters, order, after, limit)
-            options = BY_FILTERS if two_looks else ""
+            text, values = plan.sorted_page(after, limit)
+            options = BY_FILTERS if plan.two_looks else ""
             rows = await self._database.fetch(text, *values, within=self._patience, options=options)
         if len(rows) < limit:
             return Page(rows, None)
         last = rows[-1]
         return Page(rows, Position(last["start_key"], last["flow_id"], float(last["sort_key"])))
-
-
-def _counted(conditions: Conditions, stretch: TimeWindow, cap: int) -> tuple[str, list[Any]]:
-    conditions = conditions.copy()
-    stretch.add_to(conditions)
-    text = (
-        "SELECT count(*) AS found FROM "
-        f"(SELECT 1 FROM {{s}}.interaction_flows WHERE {conditions.sql} LIMIT {int(cap)}) AS counted"
-    )
-    return text, conditions.values
 
 
 def _must_be_slow(problem: Problem) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from spanflow.viewer_api.store.database import Database, Row
-from spanflow.viewer_api.store.flow_statements import SUMMARY
+from spanflow.viewer_api.store.search_plan import SUMMARY
 
 #: So many flows of a range are added up, the newest.
 MAX_FLOWS: Final = 20_000
