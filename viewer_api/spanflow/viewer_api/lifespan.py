@@ -11,7 +11,6 @@ from spanflow.span_processors.encoding.process_info import new_instance_id
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.setting_table import SettingsError
-from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.alerts.losses import LossReporter
 from spanflow.viewer_api.alerts.open_flows import OpenFlowIndex
 from spanflow.viewer_api.alerts.service import alerts_of
@@ -209,4 +208,4 @@ async def _archived(flows: FlowStore, flow_id: str) -> Archived | None:
     if row is None:
         return None
     flow = await asyncio.to_thread(from_row, row)
-    return Archived(flow.user_id, flow.conversation_id, flow_data.read(flow.document).entries())
+    return Archived(flow.user_id, flow.conversation_id, flow.entries)

@@ -1,32 +1,22 @@
 """One conversation: what was said in it, and the flows that were its turns, stored or still running."""
 
 import asyncio
-import logging
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from spanflow.span_processors import names
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.conversations.activity_documents import activity_document
 from spanflow.viewer_api.conversations.activity_order import in_order
 from spanflow.viewer_api.conversations.tool_pairs import paired
-from spanflow.viewer_api.flows.documents import Flow, from_stream
-from spanflow.viewer_api.flows.flow_reader import without_complete
+from spanflow.viewer_api.flows.flow_reader import FlowReader, flow_reader
 from spanflow.viewer_api.flows.summaries import live_summary
-from spanflow.viewer_api.flows.withheld import Withheld
 from spanflow.viewer_api.store.conversations import MAX_OUTLINE, ConversationStore
 from spanflow.viewer_api.store.database import Row
-from spanflow.viewer_api.store.flows import FlowStore
-from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
 from spanflow.viewer_api.viewer import Viewer
-
-log = logging.getLogger(__name__)
-
-#: Running turns that one answer shows.
-_MAX_RUNNING: Final = 50
 
 #: The place of an activity in its conversation.
 Place = tuple[int, datetime, str]
@@ -85,31 +75,21 @@ def place_of(row: Row) -> Place:
 
 def conversation_reader(viewer: Viewer, principal: Principal) -> "ConversationReader":
     """Reads what `principal` may see."""
-    withheld = Withheld(viewer.watching, viewer.metadata, principal)
     store = ConversationStore(viewer.database)
-    return ConversationReader(store, viewer.flows, viewer.redis_flows, principal.visible, withheld)
+    return ConversationReader(store, flow_reader(viewer, principal), principal.visible)
 
 
 class ConversationReader:
     """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
 
-    def __init__(
-        self,
-        store: ConversationStore,
-        flows: FlowStore,
-        redis: RedisFlows,
-        visible: Collection[str] | None,
-        withheld: Withheld,
-    ) -> None:
+    def __init__(self, store: ConversationStore, flows: FlowReader, visible: Collection[str] | None) -> None:
         self._store = store
         self._flows = flows
-        self._redis = redis
         self._visible = visible
-        self._withheld = withheld
 
     async def head(self, conversation_id: str) -> Row | None:
         row = await self._store.one(conversation_id, self._visible)
-        return None if row is None else self._withheld.conversation(row)
+        return None if row is None else self._flows.withheld.conversation(row)
 
     async def outline(self, conversation_id: str) -> Outline:
         rows = await self._store.outline(conversation_id, self._visible)
@@ -124,7 +104,7 @@ class ConversationReader:
         page = [row["activity_id"] for row in outline.rows[first : first + limit]]
         answers = [outline.responses[call] for call in page if call in outline.responses]
         found = await self._store.activities([*page, *answers])
-        rows = {activity_id: self._withheld.activity(row) for activity_id, row in found.items()}
+        rows = {activity_id: self._flows.withheld.activity(row) for activity_id, row in found.items()}
         return [self._item(activity_id, outline, rows) for activity_id in page if activity_id in rows]
 
     def _item(self, activity_id: str, outline: Outline, rows: Mapping[str, Row]) -> dict[str, Any]:
@@ -137,34 +117,12 @@ class ConversationReader:
 
     async def turns(self, conversation_id: str, after: tuple[datetime, str] | None, limit: int) -> ConversationTurns:
         """The flows of a conversation in the order they began. What still runs stands on the last page."""
-        running = await self._running(conversation_id)
+        running = await self._flows.running_of_conversation(conversation_id)
         rows = await self._store.turns(conversation_id, self._visible, after, limit + 1)
         more, rows = len(rows) > limit, rows[:limit]
         live = {} if more else {flow.flow_id: live_summary(flow) for flow in running}
-        seen = await self._withheld.past(rows, self._redis)
-        stored = [self._withheld.summary(row) for row in seen if row["flow_id"] not in live]
+        seen = await self._flows.past(rows)
+        stored = [self._flows.withheld.summary(row) for row in seen if row["flow_id"] not in live]
         summaries = stored + list(live.values())
         summaries.sort(key=lambda turn: (turn["started_at"] is None, turn["started_at"], turn["flow_id"]))
         return ConversationTurns(summaries, (rows[-1]["start_key"], rows[-1]["flow_id"]) if more else None)
-
-    async def _running(self, conversation_id: str) -> list[Flow]:
-        try:
-            flow_ids = await self._redis.of_conversation(conversation_id)
-            flow_ids = await self._redis.visible_among(flow_ids, self._visible)
-            running = await self._redis.open_among(flow_ids)
-            wanted = [flow_id for flow_id in flow_ids if flow_id in running][:_MAX_RUNNING]
-            found = await self._redis.reduced_all(wanted)
-        except REDIS_ERRORS as why:
-            log.debug("Redis cannot be asked for running turns: %s", why)
-            return []
-        flows = await asyncio.to_thread(
-            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]
-        )
-        return [
-            self._withheld.running(flow)
-            for flow in await without_complete(self._flows, flows)
-            if flow.conversation_id == conversation_id and self._sees(flow.user_id)
-        ]
-
-    def _sees(self, user_id: str | None) -> bool:
-        return self._visible is None or (user_id is not None and user_id in self._visible)

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from spanflow.span_processors.event.event import Event, restored
-from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.tree import Outlook, Tree
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
@@ -33,14 +32,13 @@ class ExportedFlow:
     def tree(self) -> Tree:
         return self.whole.tree
 
-    @cached_property
+    @property
     def entries(self) -> list[Event]:
-        return flow_data.read(self.flow.document).entries()
+        return self.flow.entries
 
     @property
     def processes(self) -> Mapping[str, Any]:
-        found = self.flow.document.get("processes")
-        return found if isinstance(found, Mapping) else {}
+        return self.flow.processes
 
     @cached_property
     def document(self) -> bytes:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event.event import is_checkpoint
+from spanflow.span_processors.event.event import Event, is_checkpoint
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree import flow_data
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from spanflow.viewer_api.store.database import Row
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flow:
     """One flow, wherever it is kept."""
 
@@ -60,6 +61,22 @@ class Flow:
         policies = {policy for policy in policies if isinstance(policy, str)}
         return policies.pop() if len(policies) == 1 else MIXED if policies else None
 
+    @cached_property
+    def entries(self) -> list[Event]:
+        """One merged entry per span, in start order, read from the document once; not to be changed."""
+        return flow_data.entries_in(self.document)
+
+    @property
+    def processes(self) -> Mapping[str, Any]:
+        """What its processes say of themselves, by instance id."""
+        processes = self.document.get("processes")
+        return processes if isinstance(processes, Mapping) else {}
+
+    @property
+    def process_ids(self) -> set[str]:
+        """The processes that reported a span of it."""
+        return {event["process"] for event in flow_data.events_in(self.document) if "process" in event}
+
     @property
     def is_ours(self) -> bool:
         """Not a row of a gateway that was written before Spanflow; those are shown as they were stored."""
@@ -79,7 +96,7 @@ class Flow:
             conversation_id=self.conversation_id,
             source=self.source,
         )
-        return list(flow_events(flow_data.read(self.document).entries(), identity))
+        return list(flow_events(self.entries, identity))
 
     def legacy_document(self) -> dict[str, Any]:
         """`flow_data` as existing dashboards read it."""

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from spanflow.span_processors import names
-from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.documents import Flow, PackedFlow, from_row, from_stream, runs_beside, together
 from spanflow.viewer_api.flows.flow_status import StoredStatus
@@ -131,14 +130,20 @@ class FlowReader:
         live = await without_complete(self._store, await self._live(open_ones))
         return await asyncio.to_thread(lambda: self._together((), live))
 
+    async def running_of_conversation(self, conversation_id: str) -> list[Flow]:
+        """The turns of a conversation that still run, in start order."""
+        live = await self._live(lambda: self._redis.open_of_conversation(conversation_id))
+        live = await without_complete(self._store, live)
+        turns = [flow for flow in live if flow.conversation_id == conversation_id]
+        return await asyncio.to_thread(lambda: self._together((), turns))
+
     async def _candidates(self, filters: Filters) -> list[str]:
         """Running flows that the narrowest index of Redis names."""
         people = filters.people
         if filters.session_ids is not None:
             indexes = [await self._redis.open_of_session(session_id) for session_id in filters.session_ids]
         elif filters.conversation_ids is not None:
-            indexes = [await self._redis.of_conversation(each) for each in filters.conversation_ids]
-            indexes = [list(await self._redis.open_among(found)) for found in indexes]
+            indexes = [await self._redis.open_of_conversation(each) for each in filters.conversation_ids]
         elif people is not None:
             indexes = [await self._redis.open_of_users(people[:_MAX_PEOPLE])]
         else:
@@ -259,20 +264,13 @@ class FlowReader:
 
     async def _described(self, flow: Flow) -> Flow:
         """A flow that Redis has, with what its processes say of themselves."""
-        wanted = {event["process"] for event in flow_data.events_in(flow.document) if "process" in event}
-        known = await self._redis.about(sorted(wanted))
-        return replace(flow, document={**flow.document, "processes": known}) if known else flow
+        described = await self._redis.about(sorted(flow.process_ids))
+        return replace(flow, document={**flow.document, "processes": described}) if described else flow
 
     async def _with_cut_spans(self, flows: Sequence[Flow]) -> list[Flow]:
         """Flows that Redis has, with how many of their spans are gone from there."""
-        spans = {flow.flow_id: flow_data.events_in(flow.document) for flow in flows}
-        processes = {
-            flow_id: {event["process"] for event in events if "process" in event} for flow_id, events in spans.items()
-        }
-        told = await self._redis.told(processes)
+        told = await self._redis.told({flow.flow_id: flow.process_ids for flow in flows})
         return [
-            replace(flow, cut_spans=max(0, told[flow.flow_id] - len(spans[flow.flow_id])))
-            if flow.flow_id in told
-            else flow
+            replace(flow, cut_spans=max(0, told[flow.flow_id] - len(flow.entries))) if flow.flow_id in told else flow
             for flow in flows
         ]

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeAlias
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.conventions import first_token_ms
-from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.facts import NodeFacts, critical_path, facts_of
 from spanflow.span_processors.tree.flow_summary import summary_of
 from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls
@@ -93,10 +92,9 @@ class FlowTree:
 
 def tree_of(flow: Flow, outlook: Outlook, percentile: Percentile | None = None) -> FlowTree:
     """`outlook` says what else is known of spans that are still open, `percentile` of those that have ended."""
-    entries = flow_data.entries_in(flow.document)
-    tree = build_tree(entries, outlook)
+    tree = build_tree(flow.entries, outlook)
     facts = facts_of(tree, outlook.now_ns)
-    summary = summary_of(entries)
+    summary = summary_of(flow.entries)
     head = {
         **shown_live(flow, summary),
         "cost": flow.cost,
@@ -116,8 +114,7 @@ def written_tree(packed: PackedFlow, outlook: Outlook, percentile: Percentile, f
 
 def open_processes(flow: Flow) -> set[str]:
     """The processes that have something open in a flow."""
-    entries = flow_data.entries_in(flow.document)
-    return {entry["process"] for entry in entries if entry["phase"] != names.END and "process" in entry}
+    return {entry["process"] for entry in flow.entries if entry["phase"] != names.END and "process" in entry}
 
 
 def _states(tree: Tree) -> dict[str, int]:

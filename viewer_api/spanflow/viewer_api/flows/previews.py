@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
+from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.flow_reader import FlowReader
@@ -39,18 +39,17 @@ def _previews(
     live: Mapping[str, Flow], owners: Sequence[Row], said: Mapping[str, Row], documents: Sequence[Row]
 ) -> dict[str, Preview]:
     recorded = {row["flow_id"]: orjson.loads(row["flow_data"] or "{}") for row in documents}
-    found = {flow_id: _of_document(flow.user_id, flow.document) for flow_id, flow in live.items()}
+    found = {flow_id: _of_entries(flow.user_id, flow.entries) for flow_id, flow in live.items()}
     for row in owners:
         flow_id, told = row["flow_id"], said.get(row["flow_id"])
         if told is not None and _tells(told):
             found[flow_id] = Preview(row["user_id"], preview(told["question"]), preview(told["answer"]))
         else:
-            found[flow_id] = _of_document(row["user_id"], recorded.get(flow_id, {}))
+            found[flow_id] = _of_entries(row["user_id"], flow_data.events_in(recorded.get(flow_id, {})))
     return found
 
 
-def _of_document(user_id: str | None, document: Any) -> Preview:
-    entries = flow_data.events_in(document)
+def _of_entries(user_id: str | None, entries: Sequence[Event]) -> Preview:
     return Preview(user_id, preview(asked_in(entries)), preview(answered_in(entries)))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from spanflow.span_processors import names
 from spanflow.span_processors.archive.search_terms import found_in, index_terms, searched_texts
-from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.summaries import shown_live
@@ -28,7 +27,7 @@ class RunningFlow:
 
 
 def summed_up(flow: Flow) -> RunningFlow:
-    return RunningFlow(flow, summary_of(flow_data.read(flow.document).entries()))
+    return RunningFlow(flow, summary_of(flow.entries))
 
 
 def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
@@ -66,8 +65,5 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
         and (filters.started_since is None or started >= filters.started_since)
         and (filters.started_until is None or started < filters.started_until)
         and (filters.until is None or started < filters.until)
-        and (
-            filters.text is None
-            or found_in(filters.text, index_terms(searched_texts(flow_data.read(flow.document).entries())))
-        )
+        and (filters.text is None or found_in(filters.text, index_terms(searched_texts(flow.entries))))
     )

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from spanflow.span_processors.ids import shown_id
-from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.flows.documents import Flow
@@ -46,7 +45,7 @@ def stored_summary(row: "Row") -> dict[str, Any]:
 
 def live_summary(flow: Flow) -> dict[str, Any]:
     """What is known so far."""
-    return shown_live(flow, summary_of(flow_data.read(flow.document).entries()))
+    return shown_live(flow, summary_of(flow.entries))
 
 
 def shown_live(flow: Flow, summary: FlowSummary) -> dict[str, Any]:

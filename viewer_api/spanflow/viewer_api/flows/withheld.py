@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from spanflow.span_processors.event.metadata import Metadata
-from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.summaries import stored_summary
@@ -70,7 +69,7 @@ class Withheld:
         return user_id is not None and user_id == self.principal.user_id
 
     def _without_contents(self, flow: Flow) -> Flow:
-        events = [self.metadata.event(entry) for entry in flow_data.read(flow.document).entries()]
+        events = [self.metadata.event(entry) for entry in flow.entries]
         # With its id, a document of an older gateway is read as one of ours from here on.
         document = {**flow.document, "flow_id": flow.flow_id, "events": events}
         return replace(flow, document=document, withheld=True)

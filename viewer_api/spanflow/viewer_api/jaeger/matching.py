@@ -6,19 +6,19 @@ from typing import Any, Final
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, restored
 from spanflow.span_processors.otlp.otlp_writer import resource_attributes, scope_about, service_of
+from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.jaeger.span_query import SpanQuery
-from spanflow.viewer_api.jaeger.traces import Trace
 from spanflow.viewer_api.jaeger.v1_json import text_of
 
 _RESOURCE: Final = "resource."
 
 
-def has_match(trace: Trace, query: SpanQuery, now_ns: int) -> bool:
+def has_match(trace: Flow, query: SpanQuery, now_ns: int) -> bool:
     services = {key: service_of(process) for key, process in trace.processes.items()}
     return any(_matches(entry, trace, services, query, now_ns) for entry in trace.entries)
 
 
-def _matches(entry: Event, trace: Trace, services: Mapping[str, str], query: SpanQuery, now_ns: int) -> bool:
+def _matches(entry: Event, trace: Flow, services: Mapping[str, str], query: SpanQuery, now_ns: int) -> bool:
     process = entry.get("process", "")
     if services.get(process, service_of({})) != query.service:
         return False

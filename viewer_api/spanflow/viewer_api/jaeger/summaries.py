@@ -5,10 +5,10 @@ from typing import Any
 
 from spanflow.span_processors import names
 from spanflow.span_processors.otlp.otlp_writer import service_of, trace_id_of
-from spanflow.viewer_api.jaeger.traces import Trace
+from spanflow.viewer_api.flows.documents import Flow
 
 
-def summary_v3(trace: Trace, now_ns: int) -> dict[str, Any]:
+def summary_v3(trace: Flow, now_ns: int) -> dict[str, Any]:
     known = {entry["node_id"] for entry in trace.entries}
     roots = [entry for entry in trace.entries if entry.get("parent_id") is None]
     root = min(roots, key=lambda entry: int(entry.get("start_ns", "0")), default=None)
@@ -22,7 +22,7 @@ def summary_v3(trace: Trace, now_ns: int) -> dict[str, Any]:
     ends = [int(entry.get("end_ns") or now_ns) for entry in trace.entries]
     orphans = [entry for entry in trace.entries if (entry.get("parent_id") or next(iter(known))) not in known]
     return {
-        "traceId": trace_id_of(trace.flow.flow_id),
+        "traceId": trace_id_of(trace.flow_id),
         "rootServiceName": "" if root is None else _service(trace, root.get("process", "")),
         "rootOperationName": "" if root is None else root.get("name", ""),
         "minStartTimeUnixNano": str(min(starts)),
@@ -36,5 +36,5 @@ def summary_v3(trace: Trace, now_ns: int) -> dict[str, Any]:
     }
 
 
-def _service(trace: Trace, process: str) -> str:
+def _service(trace: Flow, process: str) -> str:
     return service_of(trace.processes.get(process, {}))

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from spanflow.viewer_api.auth.permissions import Principal
+from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.jaeger.matching import has_match
 from spanflow.viewer_api.jaeger.span_query import SpanQuery
-from spanflow.viewer_api.jaeger.traces import Trace, trace_of
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
 from spanflow.viewer_api.viewer import Viewer
@@ -32,20 +32,17 @@ class TraceFinder:
         self._principal = principal
         self._reader = flow_reader(viewer, principal)
 
-    async def one(self, flow_id: str) -> Trace | None:
+    async def one(self, flow_id: str) -> Flow | None:
         flow = await self._reader.one(flow_id)
-        if flow is None:
-            return None
-        trace = trace_of(flow)
         # A trace without spans breaks Grafana.
-        return trace if trace.entries else None
+        return flow if flow is not None and await asyncio.to_thread(lambda: bool(flow.entries)) else None
 
-    async def search(self, query: SpanQuery, now_ns: int) -> list[Trace]:
+    async def search(self, query: SpanQuery, now_ns: int) -> list[Flow]:
         """As many as were asked for, or as there was time to look at."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PATIENCE
         seen: set[str] = set()
-        found: list[Trace] = []
+        found: list[Flow] = []
         spans = 0
         async for flow_id in self._candidates(_filters(query, self._principal), now_ns):
             if flow_id in seen:

@@ -18,6 +18,7 @@ from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.legacy import shapes
 from spanflow.viewer_api.legacy.prefix import is_legacy
 from spanflow.viewer_api.store.activities import Period
+from spanflow.viewer_api.store.conversations import ConversationStore
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.person import Person
 from spanflow.viewer_api.viewer import Needs, Viewer, principal_of, viewer_of
@@ -47,7 +48,7 @@ async def conversations(
     await viewer.must_see(request, "conversations_listed", user)
     searched = {"date_from": date_from, "date_to": date_to, "mcp_server": server}
     await viewer.record_access(request, "conversations_listed", user_id=user, searched=searched)
-    rows = await viewer.activities.conversations(
+    rows = await ConversationStore(viewer.database).last_ended(
         user, _period(date_from, date_to), server, min(limit, MAX_ROWS), principal.visible
     )
     people = await viewer.users.names_of(row["user_id"] for row in rows)
@@ -63,7 +64,7 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
     """One conversation with all its activities in order."""
     viewer = viewer_of(request)
     conversation_id = checked_id(conversation_id)
-    row = await viewer.activities.conversation(conversation_id, principal.visible)
+    row = await ConversationStore(viewer.database).one(conversation_id, principal.visible)
     if row is None:
         await viewer.missed(request, "conversation_read", conversation_id)
         if is_legacy(request):
@@ -129,7 +130,8 @@ async def _legacy_list(
     viewer: Viewer, principal: Principal, rows: Sequence[Row], found: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """The one that began last first."""
-    times = await viewer.activities.average_times([row["conversation_id"] for row in rows], principal.visible)
+    ids = [row["conversation_id"] for row in rows]
+    times = await ConversationStore(viewer.database).average_times(ids, principal.visible)
     shown = [
         shapes.conversation(document, times.get(row["conversation_id"]))
         for row, document in zip(rows, found, strict=True)

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from spanflow.span_processors.otlp.otlp_writer import resource_spans
 from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.jaeger.span_query import BadQuery, SpanQuery, query_v1, query_v3
 from spanflow.viewer_api.jaeger.summaries import summary_v3
 from spanflow.viewer_api.jaeger.trace_finder import TraceFinder
 from spanflow.viewer_api.jaeger.trace_ids import BadTraceId, flow_id_of
-from spanflow.viewer_api.jaeger.traces import Trace
 from spanflow.viewer_api.jaeger.v1_json import trace_v1
 from spanflow.viewer_api.routes.jaeger_answers import answer_json, answered_v1, refused_v1, refused_v3
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
@@ -97,7 +97,7 @@ for _router in (router, below_prefix):
     _router.get("/api/v3/trace-summaries")(summaries_v3)
 
 
-async def _search(request: Request, principal: Principal, query: SpanQuery) -> list[Trace]:
+async def _search(request: Request, principal: Principal, query: SpanQuery) -> list[Flow]:
     viewer = viewer_of(request)
     searched: dict[str, Any] = {"service": query.service, "operation": query.operation}
     searched["tags"] = [f"{key}={value}" for key, value in sorted(query.tags.items())]
@@ -105,19 +105,19 @@ async def _search(request: Request, principal: Principal, query: SpanQuery) -> l
     return await TraceFinder(viewer, principal).search(query, _now_ns(viewer))
 
 
-async def _one(request: Request, principal: Principal, flow_id: str) -> Trace | None:
+async def _one(request: Request, principal: Principal, flow_id: str) -> Flow | None:
     viewer = viewer_of(request)
     trace = await TraceFinder(viewer, principal).one(flow_id)
     if trace is None:
         await viewer.missed(request, "flow_read", flow_id)
         return None
-    await viewer.record_access(request, "flow_read", user_id=trace.flow.user_id, target=flow_id)
+    await viewer.record_access(request, "flow_read", user_id=trace.user_id, target=flow_id)
     return trace
 
 
 async def _by_ids(request: Request, principal: Principal, ids: list[str]) -> Response:
     """The traces that there are, and an error for each that is not."""
-    traces: list[Trace] = []
+    traces: list[Flow] = []
     errors: list[dict[str, Any]] = []
     try:
         for id in ids:
@@ -134,15 +134,15 @@ async def _by_ids(request: Request, principal: Principal, ids: list[str]) -> Res
     return await answered_v1(request, lambda: [_v1(trace, now_ns) for trace in traces], errors or None)
 
 
-def _v1(trace: Trace, now_ns: int) -> dict[str, Any]:
-    return trace_v1(trace.flow.flow_id, trace.entries, trace.processes, now_ns)
+def _v1(trace: Flow, now_ns: int) -> dict[str, Any]:
+    return trace_v1(trace.flow_id, trace.entries, trace.processes, now_ns)
 
 
 def _now_ns(viewer: Viewer) -> int:
     return int(viewer.clock() * 1e9)
 
 
-async def _answered_v3(traces: list[Trace]) -> Response:
+async def _answered_v3(traces: list[Flow]) -> Response:
     if not traces:
         return refused_v3(404, _NONE_FOUND)
 
@@ -153,5 +153,5 @@ async def _answered_v3(traces: list[Trace]) -> Response:
     return await asyncio.to_thread(written)
 
 
-def _resource_spans(trace: Trace) -> list[dict[str, Any]]:
-    return resource_spans(trace.flow.flow_id, trace.entries, trace.processes)
+def _resource_spans(trace: Flow) -> list[dict[str, Any]]:
+    return resource_spans(trace.flow_id, trace.entries, trace.processes)

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.ids import shown_id
-from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.analysis.playback import moments_of, page_of
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.documents import Flow, from_row
@@ -68,7 +67,7 @@ async def playback(
     most = min(limit, _MAX_MESSAGES)
 
     def body() -> Response:
-        entries: dict[str, list[Event]] = {flow.flow_id: flow_data.read(flow.document).entries() for flow in flows}
+        entries: dict[str, list[Event]] = {flow.flow_id: flow.entries for flow in flows}
         moments = moments_of(entries, topic)
         duration = page_of(moments, len(moments) - 1, 1)[0]["at_ms"] if moments else 0.0
         following = first + most

@@ -6,10 +6,12 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from spanflow.viewer_api.store.activities import COLUMNS as ACTIVITY
+from spanflow.viewer_api.store.activities import Period
 from spanflow.viewer_api.store.counts import Count, planned_rows
-from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.database import Database, Row, as_array
 from spanflow.viewer_api.store.flow_filters import Conditions, unless_silent
-from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total
+from spanflow.viewer_api.store.own_totals import NOBODY_ELSE, own_total, own_totals
 from spanflow.viewer_api.store.search_plan import SUMMARY
 
 #: An exact count goes no further.
@@ -24,6 +26,15 @@ conversation_id, user_id, session_id, started_at, ended_at, activity_count, tool
 _ONE = f"""
 SELECT {_COLUMNS} FROM {{s}}.conversations
 WHERE conversation_id = $1
+"""
+#: As existing dashboards ask for them: what ended last comes first.
+_LAST_ENDED = f"""
+SELECT {_COLUMNS} FROM {{s}}.conversations AS known
+WHERE ($1::text IS NULL OR user_id = $1) AND ($2::timestamptz IS NULL OR ended_at >= $2)
+  AND ($3::timestamptz IS NULL OR started_at < $3) AND ($4::text IS NULL OR mcp_servers @> ARRAY[$4::text])
+  AND ($6::text[] IS NULL OR user_id = ANY($6))
+  AND ($6::text[] IS NULL OR ($2 IS NULL AND $3 IS NULL AND $4 IS NULL) OR {NOBODY_ELSE.replace("{visible}", "$6")})
+ORDER BY ended_at DESC, conversation_id DESC LIMIT $5
 """
 _NAMES_OF_CALLS = """
 CASE WHEN activity_type IN ('mcp_tool_call', 'mcp_tool_response') THEN activity_data ->> 'mcp_server' END AS mcp_server,
@@ -43,10 +54,13 @@ FROM {{s}}.user_activities
 WHERE flow_id = $1 AND ($2::text[] IS NULL OR user_id = ANY ($2))
 ORDER BY sequence_num, created_at, activity_id LIMIT {MAX_OUTLINE + 1}
 """
-_ACTIVITIES = """
-SELECT activity_id, conversation_id, session_id, user_id, flow_id, node_id, sequence_num, activity_type, activity_data,
-       duration_ms, source, created_at
-FROM {s}.user_activities WHERE activity_id = ANY ($1::text[])
+_ACTIVITIES = f"""
+SELECT {ACTIVITY} FROM {{s}}.user_activities WHERE activity_id = ANY ($1::text[])
+"""
+_AVERAGES = """
+SELECT conversation_id, avg(duration_ms) AS took FROM {s}.user_activities
+WHERE conversation_id = ANY ($1::text[]) AND ($2::text[] IS NULL OR user_id = ANY ($2)) AND duration_ms IS NOT NULL
+GROUP BY conversation_id
 """
 _TURNS = f"""
 SELECT {SUMMARY} FROM {{s}}.interaction_flows
@@ -177,6 +191,20 @@ class ConversationStore:
             found += await planned_rows(self._database, text, values)
         return Count(found, "estimated")
 
+    async def last_ended(
+        self, user_id: str | None, period: Period, mcp_server: str | None, limit: int, visible: Collection[str] | None
+    ) -> list[Row]:
+        """Conversations that have a part in the period, the one that ended last first."""
+        rows = await self._database.fetch(
+            _LAST_ENDED, user_id, period.since, period.until, mcp_server, limit, as_array(visible)
+        )
+        return await own_totals(self._database, rows, visible)
+
+    async def average_times(self, conversation_ids: Sequence[str], visible: Collection[str] | None) -> dict[str, float]:
+        """How long the activities of conversations took on average, of those that tell it."""
+        rows = await self._database.fetch(_AVERAGES, list(conversation_ids), as_array(visible))
+        return {row["conversation_id"]: row["took"] for row in rows}
+
     async def one(self, conversation_id: str, visible: Collection[str] | None) -> Row | None:
         if visible is not None:
             return await own_total(self._database, conversation_id, visible)
@@ -184,10 +212,10 @@ class ConversationStore:
 
     async def outline(self, conversation_id: str, visible: Collection[str] | None) -> list[Row]:
         """All activities in their order, without their contents: `MAX_OUTLINE`, and one more when there are more."""
-        return await self._database.fetch(_OUTLINE, conversation_id, _listed(visible))
+        return await self._database.fetch(_OUTLINE, conversation_id, as_array(visible))
 
     async def outline_of_flow(self, flow_id: str, visible: Collection[str] | None) -> list[Row]:
-        return await self._database.fetch(_OUTLINE_OF_FLOW, flow_id, _listed(visible))
+        return await self._database.fetch(_OUTLINE_OF_FLOW, flow_id, as_array(visible))
 
     async def activities(self, activity_ids: Sequence[str]) -> dict[str, Row]:
         """These activities with their contents."""
@@ -199,7 +227,7 @@ class ConversationStore:
     ) -> list[Row]:
         """Stored flows of a conversation, the first one first, from behind `after` on."""
         start_key, flow_id = after or (None, None)
-        return await self._database.fetch(_TURNS, conversation_id, _listed(visible), start_key, flow_id, limit)
+        return await self._database.fetch(_TURNS, conversation_id, as_array(visible), start_key, flow_id, limit)
 
 
 def _parts(filters: ConversationFilters) -> tuple[Part, ...]:
@@ -263,7 +291,3 @@ def _narrowed(filters: ConversationFilters, part: Part, end: str) -> tuple[str, 
             f"(SELECT title.conversation_id FROM {{s}}.conversation_titles AS title WHERE {has})"
         )
     return f"SELECT 1 FROM {{s}}.conversations AS known WHERE {conditions.sql}{text} {end}", conditions.values
-
-
-def _listed(visible: Collection[str] | None) -> list[str] | None:
-    return None if visible is None else list(visible)

@@ -1,7 +1,7 @@
 """The viewer's way to Postgres: short transactions with a time limit, and clear errors when there is no answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
@@ -32,6 +32,11 @@ _ROLLBACK_SECONDS: Final = 1.0
 Connection: TypeAlias = Any
 #: A record of asyncpg: `row["column"]`.
 Row: TypeAlias = Any
+
+
+def as_array(visible: Collection[str] | None) -> list[str] | None:
+    """Users as a statement takes them; NULL stands for everybody."""
+    return None if visible is None else list(visible)
 
 
 class Database:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.database import Database, Row, as_array
 from spanflow.viewer_api.store.flow_search import FlowSearch
 
 #: So much `flow_data` one answer may carry.
@@ -75,7 +75,7 @@ class FlowStore:
         """What is stored of these flows, without their documents; of users in `visible` only, None being everybody."""
         if not flow_ids:
             return {}
-        return {row["flow_id"]: row for row in await self._database.fetch(_STATES, list(flow_ids), _listed(visible))}
+        return {row["flow_id"]: row for row in await self._database.fetch(_STATES, list(flow_ids), as_array(visible))}
 
     async def whole(self, places: Sequence[tuple[datetime, str]], max_bytes: int) -> list[Row]:
         """Whole flows by their keys and ids, in this order, as many as have `max_bytes` together, and one at least."""
@@ -86,7 +86,7 @@ class FlowStore:
     async def of_session(self, session_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
         """Whole flows of one session, oldest first; of users in `visible` only, None being everybody."""
         rows, _ = await self._database.fetch_within(
-            MAX_ANSWER_BYTES, "flow_data", _OF_SESSION, session_id, limit, _listed(visible)
+            MAX_ANSWER_BYTES, "flow_data", _OF_SESSION, session_id, limit, as_array(visible)
         )
         return rows
 
@@ -106,8 +106,4 @@ class FlowStore:
         return {session_id: flows for session_id, flows in sessions.items() if flows}
 
     async def one(self, flow_id: str, visible: Collection[str] | None) -> Row | None:
-        return await self._database.fetchrow(BY_ID, flow_id, _listed(visible))
-
-
-def _listed(visible: Collection[str] | None) -> list[str] | None:
-    return None if visible is None else list(visible)
+        return await self._database.fetchrow(BY_ID, flow_id, as_array(visible))

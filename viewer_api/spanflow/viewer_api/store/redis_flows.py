@@ -144,12 +144,15 @@ class RedisFlows:
         return sorted(running, key=lambda flow_id: -scores[flow_id])
 
     async def open_of_user(self, user_id: str) -> list[str]:
-        flow_ids = await self.of_user(user_id)
-        running = await self.open_among(flow_ids)
-        return [flow_id for flow_id in flow_ids if flow_id in running]
+        return await self._open(await self.of_user(user_id))
 
     async def open_of_session(self, session_id: str) -> list[str]:
-        flow_ids = await self.of_session(session_id)
+        return await self._open(await self.of_session(session_id))
+
+    async def open_of_conversation(self, conversation_id: str) -> list[str]:
+        return await self._open(await self.of_conversation(conversation_id))
+
+    async def _open(self, flow_ids: Sequence[str]) -> list[str]:
         running = await self.open_among(flow_ids)
         return [flow_id for flow_id in flow_ids if flow_id in running]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from spanflow.span_processors.ids import is_id
 from spanflow.viewer_api.http.problems import Problem, invalid_request
-from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.database import Database, Row, as_array
 from spanflow.viewer_api.store.own_users import OwnUsers
 from spanflow.viewer_api.store.person import Person
 
@@ -39,7 +39,7 @@ class UserStore:
         Those who were here last come first, then those whom only the deployment knows.
         """
         query = " ".join(query.replace("\0", " ").split())[:MAX_QUERY]
-        among = _listed(visible)
+        among = as_array(visible)
         rows = await self._database.fetch(_SEARCH, query, limit, among)
         people = {row["user_id"]: _person(row) for row in rows}
         if self.own is not None:
@@ -64,7 +64,7 @@ class UserStore:
             matching = await self._ids_matching(person, MAX_MEANT + 1, visible)
             user_ids = _narrowed(user_ids, matching, "user", "people match; write more of the name")
         if teams is not None:
-            rows = await self._database.fetch(_IN_TEAMS, list(teams), MAX_MEANT + 1, _listed(visible))
+            rows = await self._database.fetch(_IN_TEAMS, list(teams), MAX_MEANT + 1, as_array(visible))
             members = [row["user_id"] for row in rows]
             user_ids = _narrowed(user_ids, members, "team", "people belong to it; ask for fewer teams")
         return None if user_ids is None else tuple(user_ids)
@@ -109,7 +109,3 @@ def _narrowed(user_ids: Collection[str] | None, meant: list[str], name: str, too
     if len(meant) > MAX_MEANT:
         raise invalid_request(f"{name}: more than {MAX_MEANT} {too_many}.")
     return meant if user_ids is None else [user_id for user_id in meant if user_id in user_ids]
-
-
-def _listed(visible: Collection[str] | None) -> list[str] | None:
-    return None if visible is None else list(visible)
