@@ -1,4 +1,4 @@
-"""Traps of OpenTelemetry and FastAPI that no other test walks into. `docs/traps.md` lists them all."""
+"""Traps of OpenTelemetry and FastAPI that no other test walks into. `tests/traps.md` lists them all."""
 
 import tomllib
 from collections.abc import Callable, Iterator
