@@ -26,7 +26,7 @@ METRICS_HEAD = """\
 
 What Spanflow does inside a gateway's process, told through the process's own OpenTelemetry meter provider whenever that
 collects; without one nothing is counted twice and nothing is sent. The viewer has metrics of its own:
-[Operate the viewer](operating-the-viewer.md).
+[Operating the viewer](operating-the-viewer.md).
 
 | metric | kind | unit | per stage | what it says |
 |---|---|---|---|---|
@@ -54,7 +54,7 @@ in [How a flow travels](how-a-flow-travels.md#what-is-counted).
 - `otel.sdk.processor.span.processed` with an `error.type` rises: something is lost, and the value says why.
 - `spanflow.processor.lag` stays above some seconds: Redis or Postgres is away, or slower than the traffic.
 - `spanflow.spool.size` grows for longer than an outage lasts: Postgres is too slow for the traffic.
-- `spanflow.spool.usable` is 0, or `spanflow.spool.unreadable` is not: see [When a server is away](outages.md).
+- `spanflow.spool.usable` is 0, or `spanflow.spool.unreadable` is not: see [Outages](outages.md).
 - `spanflow.archive.poisoned` rises: look into `poison_records`.
 """
 

@@ -1,4 +1,4 @@
-"""The page «Use the processors alone» does what it says."""
+"""The page on span processors alone does what it says."""
 
 import re
 from pathlib import Path
