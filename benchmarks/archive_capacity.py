@@ -1,7 +1,7 @@
 """How many flows per second reach Postgres, against a plain COPY of the same rows into the same table.
 
 Run as `python -m benchmarks.archive_capacity '{"dsn": …, "flows": 2000, "rounds": 5}'` against a migrated database that
-nobody else uses; prints one JSON object. The cases take turns within each round, on one connection.
+no other program uses; prints one JSON object. The cases take turns within each round, on one connection.
 """
 
 import asyncio

@@ -25,7 +25,7 @@ from spanflow.span_processors.processor import FlowSpanProcessor
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis.mirror import Mirror, MirrorItem
 from spanflow.span_processors.redis.redis_link import RawCommands
-from spanflow.span_processors.redis.watched import NobodyWatched
+from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.sink_runner import SinkRunner
@@ -82,7 +82,7 @@ def _one_round() -> dict[str, float]:
     redactor = Redactor(RedactionPolicy.from_settings(settings))
     process = ProcessInfo(redactor)
     intake = Intake(10**7, 2**40)
-    encoder = Encoder(settings, process=process, watched=NobodyWatched(), redactor=redactor)
+    encoder = Encoder(settings, process=process, watched=NoWatchedUsers(), redactor=redactor)
     mirror = Mirror(NoRedis(), settings, instance_id=lambda: "benchmark", process=process.description)
     runner: Any = SinkRunner(mirror)
     runner._thread = NoThread()

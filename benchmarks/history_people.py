@@ -16,7 +16,7 @@ from spanflow.viewer_api.store.users import UserStore
 from tests.support.plans import ExplainedDatabase, Readings
 
 NOW: Final = datetime(2026, 6, 1, tzinfo=UTC)
-#: A conversation a minute, of a hundred people; every thousandth says something rare and lasts for a week.
+#: A conversation a minute, of a hundred users; every thousandth has a rare word and lasts for a week.
 CONVERSATIONS: Final = """
 INSERT INTO omni2.conversations (conversation_id, user_id, title, started_at, ended_at, activity_count, tool_calls,
                                  tokens, mcp_servers)
@@ -91,7 +91,7 @@ async def lists_of_conversations(database: ExplainedDatabase, many: int) -> list
 
 
 async def page_of_person(database: ExplainedDatabase, user_id: str, conversation_id: str) -> list[Answer]:
-    """What the page of somebody reads, and that of a conversation."""
+    """What a user's page reads, and a conversation's."""
     read, totals, now = database.readings, UserTotals(database), datetime.now(UTC)
     since = now - timedelta(days=30)
     (counted,) = await database.fetch(_FLOWS_OF_RANGE, user_id, since, now)
@@ -117,7 +117,7 @@ async def page_of_person(database: ExplainedDatabase, user_id: str, conversation
 
 
 async def people_found(dsn: str, many: int) -> list[Answer]:
-    """What it takes to find somebody among `many`. The statements stand in a function and cannot be explained from
+    """What it takes to find a user among `many`. The statements stand in a function and cannot be explained from
     outside: the server's counters tell."""
     connection = await asyncpg.connect(dsn)
     try:

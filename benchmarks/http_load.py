@@ -44,7 +44,7 @@ def full_load(variant: str, servers: Servers, seconds: float, collecting: Collec
 
 
 def with_a_model(variant: str, servers: Servers, seconds: float, collecting: Collecting) -> dict[str, Any]:
-    """Requests that wait 20 ms for somebody else, as those of a gateway do."""
+    """Requests that wait 20 ms for an upstream, as a gateway's do."""
     with _server(variant, servers, collecting) as port:
         _load(port, 0.5, "/wait", _WAITING_CONNECTIONS)
         return _load(port, seconds, "/wait", _WAITING_CONNECTIONS)

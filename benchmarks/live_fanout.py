@@ -84,7 +84,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 async def serve_bare(port: int) -> None:
-    """The floor: for a line `n` it writes `n` frames, one by one, to everybody who is connected."""
+    """The floor: for a line `n` it writes `n` frames, one by one, to every connection."""
     others: set[asyncio.StreamWriter] = set()
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -159,7 +159,7 @@ async def through_the_viewer(servers: Servers, address: str, pid: int) -> dict[s
 
 
 async def backlog(writer: Writer, watchers: list[Watcher]) -> float:
-    """Seconds until everybody has what came at once."""
+    """Seconds until every client has received the burst."""
     had = watchers[0].events
     writer.next_flow()
     writer.write(1)

@@ -24,7 +24,7 @@ from spanflow.span_processors.settings import Settings
 from tests.support.poll import eventually_async
 
 _SECONDS: Final = 3.0
-#: One for each measurement, so that none is told of another's flows.
+#: One for each measurement, so that none receives another's flows.
 _WATCHED: Final = ("7", "8", "9")
 _NOT_WATCHED: Final = "10"
 #: Who is not watched has no bell: the viewer looks at the streams so often.
@@ -72,7 +72,7 @@ async def through_the_viewer(
         assert gateway.stdin is not None and gateway.stdout is not None
         await gateway.stdout.readline()
         await eventually_async(lambda: listener.ended() == STEPS + 1, within=10)
-        # What this process does itself is no part of anybody's delay.
+        # This process's own work is no part of the latency.
         gc.collect()
         gc.disable()
         begun = time.time_ns()

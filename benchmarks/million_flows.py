@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million_flows", description=__doc__)
     parser.add_argument("--flows", type=int, default=1_000_000)
     options = parser.parse_args(arguments)
-    # The server ends with us also when we are told to end.
+    # The server ends with us on SIGTERM too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     conversations, people = options.flows // 8, options.flows // 10
     with _filled(options.flows, conversations, people) as dsn:

@@ -76,7 +76,7 @@ def bare_socket(url: str, number: int) -> float:
 
 
 def mirror_of_ready_events(url: str, number: int) -> float:
-    """Events per second of the mirror when somebody else has encoded them."""
+    """Events per second of the mirror, without encoding."""
     settings = Settings(redis_url=url)
     mirror = Mirror(link_to(settings), settings, instance_id=lambda: "benchmark", process=lambda: b"{}")
     states = [StreamState(f"{index + _STREAMS:032x}", 10_000) for index in range(_STREAMS)]

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=14.0, help="begin no round that would end later")
     parser.add_argument("--output", type=Path, default=Path(".cache/benchmarks"), help="for .json and .md")
     options = parser.parse_args(arguments)
-    # Servers and measurements end with us also when we are told to end.
+    # Servers and measurements end with us on SIGTERM too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     effort = Effort(options.requests, options.seconds, Collecting(options.gc, options.gc_freeze))
     results: Results = {}

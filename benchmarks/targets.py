@@ -53,7 +53,7 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         found.at_most("T9 last 50 of a user / SELECT 1", last, 3.0)
     if live := results.get("live"):
         rounds = live["live"]
-        # Of somebody who is not watched, a gateway collects events first, and then the viewer looks so often.
+        # For an unwatched user the gateway batches events first, then the viewer polls so often.
         interval, collected = rounds[0]["unwatched_interval_ms"], rounds[0]["unwatched_collected_ms"]
         found.at_most("T10 watched, 2,000 events/s, p50 ms", median_of(rounds, "watched_2000_p50_ms"), 1.5)
         found.at_most("T10 watched, 2,000 events/s, p99 ms", median_of(rounds, "watched_2000_p99_ms"), 3.0)

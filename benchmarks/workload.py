@@ -58,7 +58,7 @@ def traced(tracer: Tracer) -> Request:
 
 
 def documented(tracer: Tracer) -> Request:
-    """The same request as a gateway is told to write it: a server span, `identify`, and checkpoints."""
+    """The same request as the docs show it: a server span, `identify`, and checkpoints."""
 
     async def step(kind: str, **data: Any) -> None:
         with checkpoint(kind, **data):

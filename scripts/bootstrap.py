@@ -25,7 +25,7 @@ ENVIRONMENT = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.txt"
 STAMP = ENVIRONMENT / ".spanflow-ready"
 
-#: Used where Python has no ensurepip. The hash makes it safe to fetch over a connection that nobody could verify.
+#: Used where Python has no ensurepip. The hash makes it safe to fetch over an unverified connection.
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 

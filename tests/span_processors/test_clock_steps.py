@@ -135,7 +135,7 @@ def test_watching_ends_by_the_clock_on_the_wall_and_goes_on_when_that_is_put_rig
     assert not watched()
     # Read anew while it was wrong, and forgotten.
     known: Any = gateway.pipeline._watched
-    eventually(lambda: not known.anybody())
+    eventually(lambda: not known.any_watched())
     clock.ahead = 0
     eventually(watched)
     clock.ahead = 2 * HOUR + 1

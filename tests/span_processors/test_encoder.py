@@ -17,19 +17,19 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redis.mirror import Notification, StreamEntry
-from spanflow.span_processors.redis.watched import NobodyWatched, Watched
+from spanflow.span_processors.redis.watched import NoWatchedUsers, Watched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of
 from tests.support.traced_gateway import MS, NOON, CountedIds
 
 
-class WatchedFromNowOn(NobodyWatched):
+class WatchedFromNowOn(NoWatchedUsers):
     """No user is watched until `begin` is called, and then all are."""
 
     def begin(self) -> None:
         self.version += 1
 
-    def anybody(self) -> bool:
+    def any_watched(self) -> bool:
         return self.version > 0
 
     def is_watched(self, user_id: str) -> bool:
@@ -45,7 +45,7 @@ class Desk:
         self.encoder = Encoder(
             Settings(**{**given, **settings}),
             process=ProcessInfo(redactor),
-            watched=watched or NobodyWatched(),
+            watched=watched or NoWatchedUsers(),
             redactor=redactor,
         )
         provider = TracerProvider(shutdown_on_exit=False, id_generator=CountedIds())

@@ -19,7 +19,7 @@ from spanflow.span_processors.event.event import Event, decode
 from spanflow.span_processors.identity import NOBODY, Identity, with_identity
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis.mirror import Notification, StreamEntry
-from spanflow.span_processors.redis.watched import NobodyWatched
+from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_in_place, attributes_of
 from spanflow.span_processors.tree.reducer import FlowReducer
@@ -31,7 +31,7 @@ PROCESS = ProcessInfo(REDACTOR)
 
 
 def new_encoder() -> Encoder:
-    return Encoder(Settings(), process=PROCESS, watched=NobodyWatched(), redactor=REDACTOR)
+    return Encoder(Settings(), process=PROCESS, watched=NoWatchedUsers(), redactor=REDACTOR)
 
 
 def told_by(encoder: Encoder) -> tuple[list[Event], list[Event]]:
@@ -147,7 +147,7 @@ class Watching:
 
     version = 0
 
-    def anybody(self) -> bool:
+    def any_watched(self) -> bool:
         return bool(self.version)
 
     def is_watched(self, user_id: str) -> bool:

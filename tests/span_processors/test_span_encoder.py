@@ -16,7 +16,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis.mirror import StreamEntry
-from spanflow.span_processors.redis.watched import NobodyWatched
+from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of
 from spanflow.span_processors.tree.reducer import FlowReducer
@@ -27,7 +27,7 @@ POLICY = RedactionPolicy(content="full")
 
 def new_encoder() -> Encoder:
     redactor = Redactor(POLICY)
-    return Encoder(Settings(), process=ProcessInfo(redactor), watched=NobodyWatched(), redactor=redactor)
+    return Encoder(Settings(), process=ProcessInfo(redactor), watched=NoWatchedUsers(), redactor=redactor)
 
 
 def entries_and_parts(encoder: Encoder) -> tuple[list[StreamEntry], FlowPart]:

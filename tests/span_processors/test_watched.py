@@ -180,7 +180,7 @@ def test_watching_somebody_mid_request_shows_the_request_from_its_beginning(
             flow_id_of(root),
         ]
         in_redis(redis_url, lambda client: unwatch(client, ["7"]))
-        eventually(lambda: not gateway.pipeline._watched.anybody())  # type: ignore[union-attr]
+        eventually(lambda: not gateway.pipeline._watched.any_watched())  # type: ignore[union-attr]
         with gateway.span("tool_call", root):
             pass
         gateway.end(root)

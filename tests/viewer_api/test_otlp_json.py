@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.otlp.otlp_writer import resource_spans
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.watched import NobodyWatched
+from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.jaeger.v1_json import trace_v1
@@ -86,7 +86,7 @@ def spans(draw: st.DrawFn) -> list[Span]:
 def stored(group: ResourceSpans) -> flow_data.FlowData:
     """The document of the one flow that these spans make."""
     settings = Settings()
-    sources = Sources(settings, Redactor(RedactionPolicy(content="full")), NobodyWatched())
+    sources = Sources(settings, Redactor(RedactionPolicy(content="full")), NoWatchedUsers())
     source, _ = sources.of(group)
     for scope_spans in group.scope_spans:
         scope = source.scope(scope_spans)

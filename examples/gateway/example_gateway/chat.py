@@ -17,7 +17,7 @@ router = APIRouter()
 
 @router.websocket("/api/v1/chat")
 async def chat(socket: WebSocket) -> None:
-    """Send `{"message": …, "conversation_id": …}` for each turn; the answer comes in pieces and ends with «done»."""
+    """Send `{"message": …, "conversation_id": …}` for each turn; the answer comes in pieces and ends with `done`."""
     assistant: Assistant = socket.app.state.assistant
     await socket.accept()
     session_id = socket.headers.get("x-session-id") or str(uuid4())

@@ -49,7 +49,7 @@ class Gates:
         self._within_quota(person)
 
     def offered(self, person: Person, tools: list[str]) -> list[str]:
-        """The tools that this person's model is told about."""
+        """The tools offered to this user's model."""
         with checkpoint("tool_filter", available=len(tools)) as step:
             kept = [name for name in tools if person.role != "guest" or name not in _NOT_FOR_GUESTS]
             step.set(offered=len(kept), removed=sorted(set(tools) - set(kept)))

@@ -82,7 +82,7 @@ class Assistant:
         )
 
     async def _use(self, person: Person, use: ToolUse) -> str:
-        """Call one tool. What goes wrong is told to the model, which makes the best of it."""
+        """Call one tool. Errors are returned to the model."""
         mcp = self.toolbox.name
         if not self.gates.may_call(person, mcp, use.name):
             return f"({use.name} is not allowed here.)"

@@ -133,7 +133,7 @@ def _hand_over(
 
 
 def _copy(data: dict[str, Any]) -> dict[str, Any]:
-    """A copy that nobody changes any more. Secrets are hidden later, on the encoder's thread."""
+    """An immutable copy. Secrets are redacted later, on the encoder's thread."""
     limit = runtime().max_text
     return {word: attribute_value(value, limit) for word, value in data.items() if value is not None}
 

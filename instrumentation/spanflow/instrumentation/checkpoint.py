@@ -87,7 +87,7 @@ class Checkpoint:
         return self
 
     def deny(self, reason: str, **data: Any) -> Self:
-        """This gate refuses the request. The flow is complete and its outcome is «denied»."""
+        """This gate refuses the request. The flow is complete and its outcome is `denied`."""
         self._outcome = names.OUTCOME_DENIED
         return self.set(**data)._write({names.ATTR_DENIED_REASON: short_text(reason, 1024)})._tell_pipeline()
 
@@ -265,7 +265,7 @@ class Checkpoint:
         self._tell_pipeline()
 
     def _tell_pipeline(self) -> Self:
-        """Whoever watches live sees what changed before the step ends."""
+        """Live viewers see the change before the step ends."""
         pipeline = self._runtime.pipeline
         if pipeline is not None:
             try:
@@ -329,7 +329,7 @@ def start_checkpoint(
 ) -> Checkpoint:
     """A step that does not become current and that you end yourself with `.end()`.
 
-    `start_ns` (nanoseconds since 1970) is for what began before anyone could say so.
+    `start_ns` (nanoseconds since 1970) is for steps that began before they could be reported.
     """
     return Checkpoint(event_type, name, data).begin(_context_of(parent), start_ns)
 

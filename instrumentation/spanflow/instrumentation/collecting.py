@@ -38,7 +38,7 @@ class Freezer:
         self.wanted = settings.gc_freeze
 
     def application_started(self) -> None:
-        """Called when the application says that it is ready, or after its first request where nobody asks it."""
+        """Called at the application's startup event, or after its first request where there is none."""
         if not self.wanted:
             return
         self.wanted = False

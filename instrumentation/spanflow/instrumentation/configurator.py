@@ -16,7 +16,7 @@ from spanflow.span_processors.settings import Settings
 
 
 class SpanflowConfigurator(_OTelSDKConfigurator):
-    """Does its work only where Spanflow is on; where it is off, somebody else's configurator does theirs."""
+    """Does its work only where Spanflow is on; where it is off, the next configurator runs."""
 
     def _configure(self, **kwargs: Any) -> None:
         another = other("opentelemetry_configurator")

@@ -27,7 +27,7 @@ _FIELDS: Final = frozenset({"user_id", "email", "full_name", "session_id", "conv
 
 
 class HeaderExtractor:
-    """Reads identity headers, of trusted peers only: anybody can send a header."""
+    """Reads identity headers, of trusted peers only: any client can send a header."""
 
     def __init__(self, headers: Mapping[str, str], trusted: TrustedPeers) -> None:
         self._fields = {name.strip().lower().encode("latin-1", "replace"): field for field, name in headers.items()}

@@ -109,7 +109,7 @@ class FastApiTracing:
 
 
 def _switched_off() -> bool:
-    """Whether somebody prefers FastAPI's own tracing, or none."""
+    """Whether the application chose FastAPI's own tracing, or none."""
     words = {word.strip() for word in os.environ.get(_DISABLED, "").split(",")}
     return bool(words & {"fastapi", "*"})
 

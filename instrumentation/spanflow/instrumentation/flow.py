@@ -98,7 +98,7 @@ def flow(
     with flow("chat turn", conversation_id=chat.id) as turn:
         ...
 
-    It belongs to whoever the surrounding connection belongs to, and is linked to it.
+    It belongs to the surrounding connection's user and is linked to that connection.
     """
     identity = clean_identity(
         user_id=user_id,

@@ -64,7 +64,7 @@ def _reported(args: tuple[Any, ...], keywords: dict[str, Any]) -> _Reported:
 
 
 class _ReportedStep(Checkpoint):
-    """A step as the gateway reports it. Its span says so: the same step may also be seen by an instrumentation."""
+    """A step as the gateway reports it, marked as such: an instrumentation may report the same step."""
 
     def _first_attributes(self) -> dict[str, Any]:
         return {**super()._first_attributes(), names.ATTR_REPORTED: True}
@@ -94,7 +94,7 @@ class _TrackedFlow:
         return self.context
 
     def started_at(self, event_type: str, data: dict[str, Any], now: int) -> int:
-        """When an event began that is reported now. One that is told with its duration may have begun before others."""
+        """When an event began that is reported now. One reported with a duration may have begun before others."""
         duration = data.get("duration_ms")
         if event_type not in _MARKS and _is_duration(duration):
             return max(self.started_ns, now - int(duration * _NS_PER_MS))
@@ -212,7 +212,7 @@ class FlowTracker:
     def _key(self, session_id: object, user_id: object) -> _Key | None:
         """The open flow that a call means: the one of the current trace, else the newest of that session.
 
-        Two requests of one session may run at the same time; where each has a trace of its own they are told apart.
+        Two requests of one session may run at the same time; where each has a trace of its own they are distinguished.
         """
         session, user = str(session_id), str(user_id)
         here = get_current_span().get_span_context().trace_id

@@ -37,7 +37,7 @@ def identify(
 
     Give only what you know; what was known stays. Outside of any flow it counts for the flows that this task starts.
     An id that cannot be one (empty, longer than 128 characters, with control characters, braces or a slash) is left out
-    and said so in the log once; nothing is ever raised.
+    and logged once; nothing is ever raised.
     """
     try:
         newer = clean_identity(
@@ -86,7 +86,7 @@ def inherited_identity(context: Context) -> Identity:
     around = KNOWN_FLOWS.get(trace_id)
     if edge is not None and edge.server_span is not None:
         if around is not None and edge.server_span.get_span_context().trace_id == trace_id:
-            # On a long connection its own span was told first, and each turn may have known better since.
+            # On a long connection its own span was identified first; each turn may know better since.
             return learned(learned(identity, around.identity), edge.identity)
     if edge is not None:
         identity = learned(identity, edge.identity)
@@ -108,10 +108,10 @@ def _learn(newer: Identity) -> None:
 
 
 def tell_connection(edge: Edge, newer: Identity) -> None:
-    """A WebSocket's own flow, if nobody's so far, belongs to the first user whom one of its turns identifies.
+    """A WebSocket's own flow, if it has no user yet, belongs to the first user whom one of its turns identifies.
 
-    Only the person is told: session and conversation may be those of one turn. An HTTP request that makes flows of
-    several users is nobody's.
+    Only the user is set: session and conversation may be those of one turn. An HTTP request that makes flows of
+    several users has no user.
     """
     connection = edge.server_span
     if connection is None or not edge.is_websocket or newer.user_id is None:

@@ -1,6 +1,6 @@
 """What this process knows about its flows by trace id: whose they are, and which of their spans are still open.
 
-`identify` may be called in a place whose context nobody else sees (a dependency in a thread pool), so identity cannot
+`identify` may be called where the context is not propagated (a dependency in a thread pool), so identity cannot
 live in the context alone. There is no lock: every step is one atomic operation on a dict, and a fork copies it whole.
 """
 
@@ -16,7 +16,7 @@ from spanflow.span_processors.identity import NOBODY, Identity
 
 #: Spans may come long after their flow's root has ended: flows are remembered until newer ones push them out.
 REMEMBERED: Final = 4096
-#: Of one flow no more open spans than this are told of a late identity.
+#: At most so many open spans of one flow get a late identity.
 OPEN_SPANS: Final = 4096
 
 

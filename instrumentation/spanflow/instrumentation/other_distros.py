@@ -16,7 +16,7 @@ _CHOICES: Final = {
 
 
 def other(group: str) -> Any:
-    """Somebody else's distro or configurator, made; None if there is none or if ours was asked for by name."""
+    """Another package's distro or configurator, instantiated; None if there is none or ours was selected by name."""
     if os.environ.get(_CHOICES[group]) == OURS:
         return None
     for entry_point in entry_points(group=group):

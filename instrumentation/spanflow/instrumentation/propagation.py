@@ -1,6 +1,6 @@
 """The process's propagator behind a guard: an inbound trace context is linked to, and followed only where trusted.
 
-Without it any caller could choose the trace id (and write into somebody else's flow), hide with an unsampled context,
+Without it any caller could choose the trace id (and write into another user's flow), hide with an unsampled context,
 or plant baggage that the gateway would send on to every third party it calls.
 """
 
@@ -74,7 +74,7 @@ def _distrusted(extracted: Context, base: Context) -> Context:
     known = get_current_span(base)
     caller = get_current_span(extracted).get_span_context()
     if caller.is_valid and caller != known.get_span_context():
-        # Not the caller's tracestate either: it would be sent on to everybody whom the gateway calls.
+        # Not the caller's tracestate either: it would be propagated to every callee of the gateway.
         plain = SpanContext(caller.trace_id, caller.span_id, is_remote=True, trace_flags=caller.trace_flags)
         extracted = with_caller(plain, set_span_in_context(known, extracted))
     planted = baggage.get_all(extracted)
@@ -87,7 +87,7 @@ def _distrusted(extracted: Context, base: Context) -> Context:
 
 
 def guard_propagator(join_caller: bool) -> EdgePropagator:
-    """Put the guard before the global propagator, and say so if that one would have failed every request."""
+    """Put the guard before the global propagator; logs a warning if that one would have failed every request."""
     wrapped = propagate.get_global_textmap()
     if isinstance(wrapped, EdgePropagator):
         return wrapped

@@ -66,7 +66,7 @@ class Runtime:
 
 
 def unconfigured() -> Runtime:
-    """What a process works with that nobody configured: redacted as strictly as the defaults, no pipeline."""
+    """The state of an unconfigured process: default redaction, no pipeline."""
     return Runtime(tracer=GlobalTracer(), redactor=Redactor())
 
 

@@ -11,7 +11,7 @@ from spanflow.instrumentation.runtime import logger
 def record_everything(provider: TracerProvider) -> None:
     """Let the provider's sampler decide about export only: what it drops is still seen by span processors."""
     sampler = getattr(provider, "sampler", None)
-    if sampler is None:  # somebody's own kind of provider
+    if sampler is None:  # a custom provider
         logger.warning(
             "The sampler of %s cannot be seen: flows that it drops are not recorded", type(provider).__name__
         )

@@ -1,7 +1,7 @@
 """What a checkpoint's type and data mean in OpenTelemetry's own words, in one table.
 
 Beside `flow.data.*` every checkpoint carries the GenAI and MCP attributes that Jaeger's GenAI view, Langfuse, Phoenix
-and Logfire understand. The names are still marked «development» upstream, hence constants here and no import.
+and Logfire understand. The names are still marked `development` upstream, hence constants here and no import.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Meaning:
 
     kind: SpanKind = SpanKind.INTERNAL
     openinference_kind: str = "CHAIN"
-    #: `("chat", "model")` names the span «chat gpt-5» as soon as the model is known.
+    #: `("chat", "model")` names the span `chat gpt-5` as soon as the model is known.
     named_after: tuple[str, str] | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     #: A checkpoint's own word, and the attributes that say the same upstream.

@@ -51,7 +51,7 @@ class Started:
     before: Runtime
 
     def stop(self, timeout: float) -> bool:
-        """Flush and undo, as far as OpenTelemetry lets anybody. For scripts that end and for tests."""
+        """Flush and undo as far as OpenTelemetry allows. For short-lived scripts and tests."""
         global _started
         for part in reversed(self.parts):
             part.remove()
@@ -153,7 +153,7 @@ def record(provider: TracerProvider, pipeline: "Pipeline", settings: Settings) -
 
 
 def _usable(provider: trace.TracerProvider) -> TracerProvider | None:
-    """A provider that takes span processors. Where nobody has set any, one of our own."""
+    """A provider that takes span processors; our own if none is set."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         logger.warning("OTEL_SDK_DISABLED=true: OpenTelemetry is off in this process, and Spanflow with it")
         return None

@@ -1,6 +1,6 @@
 """Runs a generator step by step, so that its span is current inside it and never in its consumer.
 
-A `with` block around a `yield` leaves its span current in whoever consumes the generator, and loses it when each step
+A `with` block around a `yield` leaves its span current in the generator's consumer, and loses it when each step
 runs in another task (a heartbeat in a server-sent event stream does that). Here the generator has a context of its own,
 which is put on before each step and taken off after it.
 """

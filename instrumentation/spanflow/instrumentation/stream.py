@@ -22,7 +22,7 @@ def checkpoint_stream(
     async for token in checkpoint_stream("llm_thinking", lambda: model.stream(prompt), model="gpt-5"):
         yield token
 
-    The step ends when the stream does: «cancelled» when the consumer breaks off or the request is cancelled, «error»
+    The step ends when the stream does: `cancelled` when the consumer breaks off or the request is cancelled, `error`
     when the stream raises. On `llm_thinking` the first item counts as the first token. Inside the stream use
     `current_checkpoint().set(…)` for what becomes known while it runs.
     """

@@ -146,7 +146,7 @@ class Handshake:
 
 
 def name_connection(edge: Edge) -> None:
-    """OpenTelemetry's FastAPI instrumentation names a WebSocket «HTTP /chat»."""
+    """OpenTelemetry's FastAPI instrumentation names a WebSocket `HTTP /chat`."""
     span = edge.server_span
     name = getattr(span, "name", "")
     if span is None or not name.startswith(_HTTP):

@@ -69,7 +69,7 @@ def _mapping(value: Mapping[Any, Any], max_text: int, depth: int, nodes: Iterato
 
 
 def given_value(value: Any) -> Any:
-    """`value` itself, unless to copy it would take too long, never end or raise: then a text that says so."""
+    """`value` itself, or a placeholder text if copying it would take too long, never end or raise."""
     return value if is_single(value) else _refusal(value) or value
 
 

@@ -1,4 +1,4 @@
-"""Builds indexes of partitions that hold flows already, without holding up anybody who writes.
+"""Builds indexes of partitions that already hold flows, without blocking writers.
 
 A revision makes such an index on the partitioned table alone; this gives it its parts, one partition after the other,
 newest first. It can be stopped at any time: the next run goes on where it ended.
@@ -11,7 +11,7 @@ import asyncpg
 
 from spanflow.migrations.scripts import quoted
 
-#: Between two looks at whether somebody else has finished.
+#: Polling interval while another process builds.
 _PATIENCE: Final = 0.5
 
 #: The same for psql, which runs each line of an answer as a statement, outside of any transaction.
@@ -40,7 +40,7 @@ async def build_missing(dsn: str, schema: str, patience: float) -> int:
 async def _build(guard: asyncpg.Connection, worker: asyncpg.Connection, schema: str) -> int:
     built = 0
     while await _missing(worker, schema):
-        # Held by an idle transaction of another connection: whoever builds concurrently waits for every transaction
+        # Held by an idle transaction of another connection: a concurrent build waits for every transaction
         # with a snapshot, and one that waits for a lock has one. Hence the asking again instead of waiting.
         turn = guard.transaction()
         await turn.start()

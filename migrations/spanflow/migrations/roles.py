@@ -4,7 +4,7 @@ from spanflow.migrations.scripts import quoted
 from spanflow.span_processors.names import DEFAULT_SCHEMA
 
 _GATEWAY = """\
--- {role}: the gateway. Writes flows and activities, changes no table, reads nobody's audit log.
+-- {role}: the gateway. Writes flows and activities, changes no table, cannot read the audit log.
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT, INSERT, UPDATE ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.user_directory TO {role};

@@ -25,7 +25,7 @@ T = TypeVar("T")
 BASE: Final = "base"
 
 CONNECT_TIMEOUT: Final = 10.0
-#: How long a change of a table may wait for those who use it. All of them wait behind us meanwhile.
+#: How long a schema change may wait for its lock; other statements queue behind it.
 LOCK_TIMEOUT: Final = "30s"
 
 
@@ -97,7 +97,7 @@ def _opening(schema: str) -> list[str]:
     """What every migration starts with.
 
     The advisory lock is held by the transaction and not by the session, so that it also holds behind pgbouncer in
-    transaction mode. Whoever waits for it must not time out, hence the order.
+    transaction mode. A waiter must not time out, hence the order.
     """
     return [
         "SET LOCAL statement_timeout = 0",

@@ -21,7 +21,7 @@ from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis.mirror import Mirror, MirrorItem, archived_in, note_refused
 from spanflow.span_processors.redis.redis_link import link_to
-from spanflow.span_processors.redis.watched import NobodyWatched, WatchedUsers
+from spanflow.span_processors.redis.watched import NoWatchedUsers, WatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.sink import SinkLimits
@@ -59,7 +59,7 @@ def build_pipeline(
     encoder = Encoder(
         settings,
         process=process,
-        watched=watched or NobodyWatched(),
+        watched=watched or NoWatchedUsers(),
         redactor=redactor,
         classifier=classifier or SpanMapping.from_settings(settings),
         archiving=archive is not None,
@@ -84,9 +84,9 @@ def archive_runner(
     mirror: SinkRunner[MirrorItem] | None,
     clock: Clock,
 ) -> tuple[SinkRunner[FlowPart], ArchiveSink]:
-    """The archive's queue and thread. `mirror` is told which flows are safe."""
+    """The archive's queue and thread. `mirror` is notified which flows are stored."""
     sink = build_archive(settings, instance_id, on_safe=archived_in(mirror), clock=clock)
-    # A transaction costs more than ten flows in it do, and nobody waits for a finished flow.
+    # A transaction costs more than ten flows in it do, and nothing waits for a finished flow.
     limits = SinkLimits(
         max_items=settings.open_flows,
         max_bytes=settings.queue_bytes,

@@ -20,7 +20,7 @@ SHUTDOWN: Final = "shutdown"
 PRESSURE: Final = "pressure"
 #: The process that owned the flow is gone; a reaper read it from its stream.
 REAPED: Final = "reaped"
-#: Only activities, while their flow goes on: whoever numbers them asks the table for the last number.
+#: Only activities, while their flow is open: numbering them needs the last number in the table.
 ACTIVITIES: Final = "activities"
 REASONS: Final = (ROOT_ENDED, ENDED_BY_CALLER, IDLE, MAX_AGE, SHUTDOWN, PRESSURE, REAPED, ACTIVITIES)
 
@@ -71,7 +71,7 @@ class FlowPart:
 
     @property
     def settles_flow(self) -> bool:
-        """With this part safe, nobody has to look after the flow any more: it began here and nothing of it goes on."""
+        """With this part stored, the flow needs no more tracking: it began here and none of its spans is open."""
         return not self.joined and self.reason not in (IDLE, MAX_AGE, PRESSURE, ACTIVITIES)
 
     def to_bytes(self) -> bytes:

@@ -400,7 +400,7 @@ def in_model_namespace(name: str) -> bool:
 
 
 def is_said(word: str) -> bool:
-    """Whether a word of a checkpoint's own data holds what somebody said."""
+    """Whether an attribute of a checkpoint's own data holds content."""
     if word in METADATA_WORDS:
         return False
     last = _LAST_WORD.search(word[-64:])

@@ -1,4 +1,4 @@
-"""Every name that somebody else relies on: Redis keys and channels, tables, span attributes, event words.
+"""Every public name: Redis keys and channels, tables, span attributes, event words.
 
 Change nothing here without a migration for its readers: `tests/span_processors/test_names.py` freezes all of it.
 """
@@ -95,7 +95,7 @@ ATTR_USER_TEAM: Final = "user.team"
 ATTR_SESSION_ID: Final = "session.id"
 ATTR_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 #: Where other instrumentations and gateways put the same, the best place first. They fill in what none of our own
-#: attributes says. Places of keys and their hashes are not among them: whoever holds a key is not named by it.
+#: attributes says. Key locations and hashes are not among them: they do not identify who holds the key.
 USER_ID_ALIASES: Final = (
     "enduser.id",
     "langfuse.user.id",
@@ -200,7 +200,7 @@ def process_description(instance_id: str) -> str:
 
 
 def flow_bell(user_id: str) -> str:
-    """Channel that says only «look at this flow»; the payload is the flow id."""
+    """Channel that says only `look at this flow`; the payload is the flow id."""
     return f"flow_bell:{user_id}"
 
 

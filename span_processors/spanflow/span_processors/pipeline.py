@@ -46,17 +46,17 @@ _END_FLOW: Final = 5
 
 #: Entries that are encoded before requests get the interpreter: a millisecond.
 _SLICE: Final = 256
-#: So many events are handed on to the mirror without waiting for the rest: it can be writing them meanwhile.
+#: Events handed on to the mirror without waiting for the rest, so that it writes them concurrently.
 _HANDFUL: Final = 500
 #: What is written once more leaves so much of the mirror's queue to what is new.
 _ROOM_TO_RETELL: Final = 0.5
-#: With so many entries at once a span that starts and ends among them is told in one event instead of two: half the
-#: work where there is much of it. Nobody could see it between the two: they would leave in the same round trip.
+#: From so many entries on, a span that starts and ends among them becomes one event instead of two: half the
+#: work under load. No reader could see the state between the two: they would leave in the same round trip.
 _BUSY: Final = 32
 _NONE: Final[Set[int]] = frozenset()
 #: With so many entries waiting there is no point in collecting more, nor in giving way to who makes them.
 _PLENTY: Final = 4096
-#: How long events are collected at most while somebody is watched.
+#: How long events are batched at most while a user is watched.
 _WATCHED_INTERVAL: Final = 0.0003
 #: For the end of a process in which nothing told that it is about to end.
 ATEXIT_BUDGET: Final = 5.0
@@ -163,7 +163,7 @@ class Pipeline:
         self._put((_END_FLOW, trace_id, BASE_WEIGHT))
 
     def is_watched(self, user_id: str) -> bool:
-        """Whether somebody follows this user live, as far as this process knows now."""
+        """Whether this user is watched live, as far as this process knows now."""
         return self._watched is not None and self._watched.is_watched(user_id)
 
     def count_fault(self) -> None:
@@ -189,7 +189,7 @@ class Pipeline:
         if process is not None and util is not None and process.parent_process() is not None:
             util.Finalize(None, self._at_exit, exitpriority=_AFTER_ALL_OTHERS)
 
-    # -- anybody -------------------------------------------------------------------------------------------------------
+    # -- any thread ----------------------------------------------------------------------------------------------------
 
     @property
     def instance_id(self) -> str:
@@ -335,7 +335,7 @@ class Pipeline:
             flushes, self._flushes = self._flushes, []
         good = False
         try:
-            # Only what waits now: what comes meanwhile has its next turn, and the flows that are due have theirs.
+            # Only what is queued now: later items wait for the next turn, so that due flows get theirs.
             left = len(intake)
             while left > 0 and (entries := intake.take(min(left, _SLICE))):
                 left -= len(entries)
@@ -373,7 +373,7 @@ class Pipeline:
     def _collect(self) -> None:
         """Let a few more events come, so that they travel together."""
         interval = self._interval
-        if self._watched is not None and self._watched.anybody():
+        if self._watched is not None and self._watched.any_watched():
             interval = min(interval, _WATCHED_INTERVAL)
         if interval and 0 < len(self._intake) < _PLENTY and not self._stopping and not self._flushes:
             time.sleep(interval)
@@ -476,7 +476,7 @@ def _ending(entries: list[tuple[Any, ...]]) -> set[int]:
 
 
 class _Flush:
-    """Somebody waits until the encoder has handed on everything that had come in by then."""
+    """A flush: waits until the encoder has handed on everything that had arrived by then."""
 
     __slots__ = ("done", "good")
 

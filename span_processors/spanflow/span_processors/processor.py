@@ -34,7 +34,7 @@ class FlowSpanProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         try:
             here = get_current()
-            # Our own threads, and whoever else asks not to be traced: writing traces must not make traces.
+            # Our own threads, and code that suppresses instrumentation: exporting traces must not create traces.
             if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 self._leave_out(span)
                 return

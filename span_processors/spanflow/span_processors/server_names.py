@@ -1,4 +1,4 @@
-"""Names for server spans that their instrumentation could only name «GET»: no route had matched yet, or none ever does.
+"""Names for server spans that their instrumentation could only name `GET`: no route had matched yet, or none ever does.
 
 The path says more, but its parts may be anything: ids, keys, whatever a scanner tries. So a name keeps the first parts
 that look like words, and only so many different names are made.

@@ -99,30 +99,30 @@ class Settings(SharedSettings):
         parse=peers,
     )
     user_id_header: str = setting(
-        "SPANFLOW_USER_ID_HEADER", "x-user-id", "Request header with the user's id; «off» reads none.", parse=text
+        "SPANFLOW_USER_ID_HEADER", "x-user-id", "Request header with the user's id; `off` reads none.", parse=text
     )
     email_header: str = setting(
-        "SPANFLOW_EMAIL_HEADER", "x-user-email", "Request header with the user's e-mail; «off» reads none.", parse=text
+        "SPANFLOW_EMAIL_HEADER", "x-user-email", "Request header with the user's e-mail; `off` reads none.", parse=text
     )
     session_id_header: str = setting(
-        "SPANFLOW_SESSION_ID_HEADER", "x-session-id", "Request header with the session; «off» reads none.", parse=text
+        "SPANFLOW_SESSION_ID_HEADER", "x-session-id", "Request header with the session; `off` reads none.", parse=text
     )
     conversation_id_header: str = setting(
         "SPANFLOW_CONVERSATION_ID_HEADER",
         "x-conversation-id",
-        "Request header with the conversation; «off» reads none.",
+        "Request header with the conversation; `off` reads none.",
         parse=text,
     )
     source_header: str = setting(
         "SPANFLOW_SOURCE_HEADER",
         "x-source",
-        "Request header that says where a request comes from (web, slack, …); «off» reads none.",
+        "Request header that says where a request comes from (web, slack, …); `off` reads none.",
         parse=text,
     )
     team_header: str = setting(
         "SPANFLOW_TEAM_HEADER",
         "x-user-team",
-        "Request header with the user's team, believed on connections of trusted peers only; «off» reads none.",
+        "Request header with the user's team, believed on connections of trusted peers only; `off` reads none.",
         parse=text,
     )
     trusted_callers: tuple[str, ...] = setting(

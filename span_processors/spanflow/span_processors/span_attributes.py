@@ -13,12 +13,12 @@ class LendingAttributes(BoundedAttributes):
     _lent = False
 
     def lend(self) -> dict[str, Any]:
-        """The attributes as they are now. For the span's own thread, before anybody else knows the span."""
+        """The attributes as they are now. Only for the span's own thread, before the span is published."""
         self._lent = True
         return self._dict
 
     def put_first(self, attributes: Mapping[str, str]) -> bool:
-        """Add some before anybody else knows the span; False, and nothing is done, where they might not fit in."""
+        """Add some before the span is published; returns False and does nothing if they might not fit."""
         if len(self._dict) + len(attributes) > (self.maxlen or 0):
             return False
         if self._lent:
@@ -93,7 +93,7 @@ def put_first(span: Span, attributes: Mapping[str, str]) -> None:
 
 
 def attributes_in_place(span: ReadableSpan) -> Mapping[str, Any]:
-    """Not copied: for a span that is being started or has ended, whose attributes nobody else changes."""
+    """Not copied: only for a span that is starting or has ended, whose attributes no longer change."""
     own: Any = getattr(span, "_attributes", None)
     if type(own) in _OWN:
         in_place: Mapping[str, Any] = own._dict

@@ -1,4 +1,4 @@
-"""Making the SDK's spans cheaper for everybody in the process: the application, its instrumentations and ourselves.
+"""Makes the SDK's spans cheaper for everything in the process: the application, its instrumentations and ourselves.
 
 Most of what a traced request costs is the SDK's own making and ending of spans. The provider, and the tracers that were
 made already, stay the objects that they are; only their class becomes one that knows the shorter way.
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 def quicken(provider: Any) -> bool:
     """True when spans of this provider are made the quick way from now on.
 
-    An SDK whose spans consist of something else than we know, and somebody's own kind of provider, are left alone.
+    An SDK with an unknown span layout and custom providers are left alone.
     """
     try:
         from spanflow.instrumentation.quick.quick_class import QuickTracerProvider, is_known_sdk

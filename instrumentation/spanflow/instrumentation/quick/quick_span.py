@@ -102,7 +102,7 @@ class QuickSpan(_Span):
                 attributes: Any = self._attributes
                 attributes._immutable = True
         if not is_open:
-            super().end(end_time)  # which says so
+            super().end(end_time)  # which logs the warning
             return
         processor = self._span_processor
         processor._on_ending(self)

@@ -75,7 +75,7 @@ class QuickTracer(Tracer):
         )
 
     def _place(self, context: Context) -> tuple[SpanContext, SpanContext | None] | None:
-        """A new span's context and its parent's, if the sampler says no more than «sampled» and nobody counts spans."""
+        """A new span's context and its parent's, if the sampler just samples and spans are not counted."""
         if type(self._tracer_metrics) is not NoOpTracerMetrics or not self._tracer_config.is_enabled:
             return None
         if self.sampler is not self._asked:
@@ -101,7 +101,7 @@ class QuickTracer(Tracer):
         return SpanContext(trace_id, ids.generate_span_id(), False, flags)
 
     def _ask_sampler(self) -> None:
-        """Whether the sampler, asked about a root or the child of a sampled local span, says «sampled» and no more."""
+        """Whether the sampler only returns RECORD_AND_SAMPLE for roots and for children of sampled local spans."""
         asked = self.sampler
         inner = asked._root if type(asked) is AlwaysRecordSampler else asked
         by_parent = inner if isinstance(inner, ParentBased) else None

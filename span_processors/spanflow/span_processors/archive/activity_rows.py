@@ -40,7 +40,7 @@ class ActivityRow:
 async def write_activities(connection: UntracedConnection, sql: ArchiveSql, rows: Sequence[ActivityRow]) -> None:
     """Add those that are not there yet, inside the caller's transaction.
 
-    The lock per conversation is held to the end of that transaction, so whoever numbers next sees these numbers.
+    The lock per conversation is held to the end of that transaction, so the next writer sees these numbers.
     """
     await connection.fetch(sql.lock_conversations, sorted({row.line for row in rows}))
     known = {

@@ -1,6 +1,6 @@
 """Writes flow parts into Postgres: idempotent, in any order, from any number of processes, one row per flow.
 
-Locks are taken in one order by everybody (flow keys by flow id, rows of flows, conversations, users), so writers wait
+Every writer takes locks in one order (flow keys by flow id, rows of flows, conversations, users), so writers wait
 for each other and never for ever.
 """
 
@@ -212,7 +212,7 @@ class ArchiveWriter:
             # A part that came twice changes nothing: the row is not written again.
             merged[draft.flow_id] = document
             if document != before:
-                # Whoever came first, the same source is shown.
+                # The same source is shown whichever part arrived first.
                 source = max(record["source"] or "", draft.identity.source or "") or None
                 row = self._drafter.row(document, encoded, draft.started_ns, source)
                 changed.append((record["flow_id"], row))

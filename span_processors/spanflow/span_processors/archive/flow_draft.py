@@ -113,7 +113,7 @@ class Drafting:
 
     def __init__(self, drafter: Drafter, parts: Sequence[FlowPart]) -> None:
         self.parts = parts
-        #: A draft per flow, ordered by flow id as everybody's locks are.
+        #: A draft per flow, ordered by flow id: the global order of locks.
         self.made: list[FlowDraft] = []
         #: What in the parts cannot be used, and the parts of which nothing is.
         self.poison: list[Poison] = []

@@ -123,7 +123,7 @@ def _source(events: Sequence[Event], source: str | None) -> str | None:
 
 
 def _list(values: tuple[str, ...]) -> str:
-    """Bounded, because an index entry is: a tree of damaged data may name ten thousand «tools»."""
+    """Bounded, because an index entry is: a tree of damaged data may name ten thousand `tools`."""
     return array([value[:_MAX_NAME] for value in values[:_MAX_LISTED]]) if values else "{}"
 
 

@@ -1,4 +1,4 @@
-"""A record that cannot be stored, kept with its error for a person to look at, so that it stops nobody else."""
+"""A record that cannot be stored, kept with its error for inspection, so that it does not block others."""
 
 from dataclasses import dataclass
 from typing import Final

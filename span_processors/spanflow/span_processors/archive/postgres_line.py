@@ -52,7 +52,7 @@ class PostgresLine:
         """Do `work` with the connection, or raise `Unavailable`, by `deadline` (monotonic).
 
         Whatever breaks off leaves no transaction behind: the connection is dropped then. A connection that turns out
-        to have been closed while nobody used it is renewed once.
+        to have been closed while idle is renewed once.
         """
         if self._loop is None:
             self._loop = _OwnLoop()
@@ -63,7 +63,7 @@ class PostgresLine:
         self._latest = deadline
         loop = self._loop
         if loop is not None and loop.is_running():
-            with suppress(RuntimeError):  # it has ended meanwhile
+            with suppress(RuntimeError):  # it has ended in between
                 loop.call_soon_threadsafe(self._shorten)
 
     def _shorten(self) -> None:

@@ -71,7 +71,7 @@ class ReaperCounts:
     reaped: int = 0
     #: Attempts that failed because of the flow itself.
     failed: int = 0
-    #: Flows that Postgres refuses for good: they are kept aside.
+    #: Flows that Postgres permanently rejects: they are moved to `poison_records`.
     refused: int = 0
     #: Index entries that were no flows, and were removed.
     foreign: int = 0
@@ -105,7 +105,7 @@ class Reaper:
         scanned: Callable[["Reaper"], None] = lambda reaper: None,
         counts: ReaperCounts | None = None,
     ) -> None:
-        """`scanned` is told after each scan."""
+        """`scanned` is called after each scan."""
         self._settings = settings
         self._own_redis = redis is None
         self._redis = redis
@@ -247,7 +247,7 @@ class Reaper:
     async def _reap_all(self, store: OpenFlowStore, gone: set[str], now: float) -> None:
         """Each by itself: one that cannot be archived keeps no other from it.
 
-        Whether a failure is the flow's or the server's is told by its class, and where that does not tell, by whether
+        Whether a failure is the flow's or the server's follows from its class, or where that is ambiguous, from whether
         other flows can be stored: those with doubtful failures come last, and wait longer once another was stored.
         """
         doubtful: list[tuple[str, Unavailable]] = []

@@ -1,6 +1,6 @@
 """When is a flow complete? Its root ended, no span open, and a short grace gone by; or idle, or too old.
 
-The grace is for what comes after the root: background tasks, yield-dependencies, tasks that nobody awaited. A span
+The grace is for what comes after the root: background tasks, yield-dependencies, tasks that were not awaited. A span
 that some instrumentation never ends keeps its flow open a little longer, not until it has been idle for long.
 """
 
@@ -58,7 +58,7 @@ class Completion:
         self._finishing.pop(flow.trace_id, None)
 
     def finished(self) -> list[int]:
-        """Flows whose grace is running: they may be handed over early when somebody flushes."""
+        """Flows in their grace period: a flush may hand them over early."""
         return list(self._finishing)
 
     def graced(self, now: float) -> Iterator[int]:

@@ -96,7 +96,7 @@ class Encoder:
         self._watched_version = 0
         #: What the pipeline writes once more when the mirror has lost everything.
         self.retelling = Retelling(self._flows)
-        # Whether anybody is watched, asked once per batch.
+        # Whether any user is watched, checked once per batch.
         self._ringing = False
         #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
         self.events: list[MirrorItem] = []
@@ -325,7 +325,7 @@ class Encoder:
     def ring(self) -> None:
         """Tell those who watch a user of a flow that has news, or who has just been found to be watched."""
         news, self._news = self._news, {}
-        self._ringing = self._watched.anybody()
+        self._ringing = self._watched.any_watched()
         if self._watched_version != self._watched.version:
             self._watched_version = self._watched.version
             news = self._flows
@@ -346,7 +346,7 @@ class Encoder:
             self._relieve()
 
     def complete_finished(self) -> None:
-        """Do not wait for the grace of flows that look finished: somebody flushes."""
+        """Do not wait for the grace period of flows that look finished: a flush is in progress."""
         for trace_id in self._completion.finished():
             self._hand_over(self._flows[trace_id], flow_part.ROOT_ENDED)
 
@@ -413,7 +413,7 @@ class Encoder:
             self._tell(flow, whole)
 
     def _tell(self, flow: OpenFlow, data: bytes) -> None:
-        """Somebody is watched, perhaps this flow's user: it has news."""
+        """A user is watched, perhaps this flow's: mark it as changed."""
         self._news[flow.trace_id] = flow
         if flow.ancestry is not None:
             flow.ancestry.add(decode(data))
@@ -457,7 +457,7 @@ class Encoder:
         del self._flows[flow.trace_id]
         self._bytes -= flow.bytes
         self._memory.remember(flow)
-        # While nobody was watched nothing was noted as news: a watch may have begun since the last look.
+        # While no user was watched no changes were marked: a watch may have begun since the last check.
         has_news = self._news.pop(flow.trace_id, None) is not None
         if has_news or self._watched_version != self._watched.version:
             ring = notification_for(flow, self._watched, self._metadata)

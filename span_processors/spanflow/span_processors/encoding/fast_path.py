@@ -197,7 +197,7 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[
     difference: dict[str, Any] | None = None
     for key, value in after.items():
         old = before.get(key, _ABSENT)
-        # Values that nobody touched are the same objects, so this is quick.
+        # Unchanged values are the same objects, so this is quick.
         if old is not value:
             if old is not _ABSENT:
                 if type(old) is type(value) and old == value:

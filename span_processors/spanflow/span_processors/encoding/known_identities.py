@@ -41,7 +41,7 @@ class KnownIdentities:
             known = known.merged(self.said_in(attributes))
         if identity is not NOBODY:
             flow.last_identity = identity
-            # A context is as old as the connection that it came with; what was told of this very flow is newer.
+            # A context is as old as its connection; what is known of this flow itself is newer.
             known = known.merged(identity).merged(flow.told)
         flow.stated = known
         self._identified(flow)

@@ -19,7 +19,7 @@ _REMEMBERED: Final = 4096
 
 
 class SpanMapping:
-    """The rules of one process. Called with a span's name and attributes; gives a checkpoint's type or «span»."""
+    """The rules of one process. Called with a span's name and attributes; gives a checkpoint's type or `span`."""
 
     def __init__(self, rules: Iterable[str] = ()) -> None:
         self._by_name: list[tuple[re.Pattern[str], str]] = []

@@ -1,6 +1,6 @@
-"""What watched users' watchers are told: which flow to look at, and the message that older dashboards know.
+"""Notifications about watched users: which flow has changed, and the message that older dashboards know.
 
-Moments that came before the user was known, or before anybody watched, are kept in order and told when it is so.
+Those from before the user was known, or before anyone watched, are kept in order and sent then.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def _messages(flow: OpenFlow, metadata: Metadata | None) -> Iterator[bytes]:
     if not flow.moments:
         return
     if flow.ancestry is None:
-        # Only flows that somebody hears about need this, so it is made when that is so, of all that is known by then.
+        # Only flows with subscribers need this, so it is built lazily from all that is known by then.
         flow.ancestry = CheckpointAncestry(decode(data) for data in flow.entries)
         for opened in flow.open.values():
             flow.ancestry.add(decode(opened.data))

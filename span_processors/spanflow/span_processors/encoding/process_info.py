@@ -83,7 +83,7 @@ class ProcessInfo:
             self._encoded.clear()
 
     def description(self) -> bytes:
-        """A JSON object for whoever reads this process's flows in Redis: its policy for contents, its resource, and the
+        """A JSON object for readers of this process's flows in Redis: its policy for contents, its resource, and the
         scopes that it has used last. For any thread."""
         return self._described(self._about_scopes)
 

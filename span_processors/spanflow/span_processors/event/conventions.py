@@ -1,6 +1,6 @@
 """What GenAI, MCP, OpenInference and OpenLLMetry instrumentations say of their spans, as types of checkpoints.
 
-The names are still marked «development» upstream, hence constants here and no import.
+The names are still marked `development` upstream, hence constants here and no import.
 """
 
 from collections.abc import Mapping

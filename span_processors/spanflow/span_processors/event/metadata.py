@@ -2,7 +2,7 @@
 but not what was said.
 
 An event keeps its shape, and of its attributes those that are listed here. It is a list of what may stay, not of what
-must go: an attribute that nobody has thought of is left out. The gateway's messages, the live sockets and the pages of
+must go: an unknown attribute is left out. The gateway's messages, the live sockets and the pages of
 running flows all ask this one place.
 """
 
@@ -14,11 +14,11 @@ from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.metadata_names import METADATA_WORDS, is_metadata
 from spanflow.span_processors.shared_settings import SharedSettings
 
-#: Names of things are short; whatever is longer says something.
+#: Names are short; longer texts are content.
 MAX_TEXT: Final = 200
 _MAX_ITEMS: Final = 100
 
-#: Fields of an event that hold no words of anybody. `status_message` and `trace_state` are not among them.
+#: Fields of an event that hold no content. `status_message` and `trace_state` are not among them.
 _FIELDS: Final = frozenset(
     {
         "v",

@@ -1,7 +1,7 @@
 """The outcome of a step in the words of gateways that report their steps: `status`, `safe`, `allowed`, `passed`.
 
 A check that flagged something did not go well, though nothing broke: that is a refusal. Whether the request went on
-all the same is told by the steps after it.
+all the same is shown by the steps after it.
 """
 
 from collections.abc import Mapping

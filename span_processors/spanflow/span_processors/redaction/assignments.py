@@ -60,7 +60,7 @@ _OPENING: Final = frozenset("([{")
 
 
 class Hidden(NamedTuple):
-    """A part of a text that nobody may see, and what stands there instead."""
+    """A part of a text to redact, and its replacement."""
 
     start: int
     end: int

@@ -63,7 +63,7 @@ class ValueCleaner:
         return self.value(value, depth)
 
     def said(self, value: Any) -> Any:
-        """What somebody said, as the policy has it."""
+        """Content, as the policy allows it."""
         policy = self._rules.content
         if policy == "full":
             return self.value(value)

@@ -157,7 +157,7 @@ class Mirror:
         on_emptied: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
     ) -> None:
-        """`on_emptied` is told, on this sink's thread, that Redis has lost what this process had written."""
+        """`on_emptied` is called on this sink's thread when Redis has lost what this process had written."""
         self._link = link
         self._on_emptied = on_emptied
         self._ttl = b"%d" % int(settings.stream_ttl)
@@ -269,7 +269,7 @@ class Mirror:
     def close(self, deadline: float) -> None:
         if self._beaten_at >= 0:
             commands = self._link.commands()
-            # A process that ends in good order says so: what it left open is taken over at once.
+            # A clean exit is announced, so that open flows are taken over at once.
             commands.add(b"DEL", names.process_heartbeat(self._instance_id()).encode())
             try:
                 self._link.execute(commands, min(deadline, time.monotonic() + 0.5))
@@ -302,7 +302,7 @@ class Mirror:
             self._index(commands, owners, stream, now)
 
     def _index(self, commands: Commands, owners: list[MirrorItem | None], stream: StreamState, now: float) -> None:
-        # Read once: meanwhile the encoder may learn more, and what is noted as indexed must be what was indexed.
+        # Read once: the encoder may learn more concurrently, and only what was indexed may be recorded as indexed.
         users, indexed = stream.users, stream.indexed
         score = b"%.6f" % stream.started_s
         keys = [None if id is None else of(id).encode() for of, id in zip(_INDEXES, users, strict=True)]

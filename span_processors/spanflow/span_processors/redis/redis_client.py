@@ -1,6 +1,6 @@
 """Clients for every form of Redis URL, with small timeouts and without retries.
 
-redis-py waits up to 58 seconds for a silent server by default. Whoever uses these clients has a queue, a breaker or a
+redis-py waits up to 58 seconds for a silent server by default. Users of these clients have a queue, a breaker or a
 loop of its own that decides when to try again.
 """
 
@@ -115,7 +115,7 @@ def _sentinels_of(client: Any) -> list[Any]:
 def connection_options(settings: SharedSettings, within: float = math.inf) -> dict[str, Any]:
     """What every connection of ours has in common. RESP2 has one shape of answers in all versions of redis-py.
 
-    `within`: seconds that are left for whoever connects.
+    `within`: seconds left for connecting.
     """
     return {
         "protocol": 2,

@@ -34,7 +34,7 @@ class Watched(Protocol):
     #: Rises with every change, so that the encoder looks at its open flows again.
     version: int
 
-    def anybody(self) -> bool: ...
+    def any_watched(self) -> bool: ...
 
     def is_watched(self, user_id: str) -> bool: ...
 
@@ -43,12 +43,12 @@ class Watched(Protocol):
         ...
 
 
-class NobodyWatched:
+class NoWatchedUsers:
     """For a pipeline without Redis."""
 
     version = 0
 
-    def anybody(self) -> bool:
+    def any_watched(self) -> bool:
         return False
 
     def is_watched(self, user_id: str) -> bool:
@@ -89,7 +89,7 @@ class WatchedUsers:
 
     def _reset(self) -> None:
         self._until: Mapping[str, float] = {}
-        # None: Redis does not let us know, so nobody's contents are shown.
+        # None: Redis denies access to the key, so contents of no user are shown.
         self._metadata_only: frozenset[str] | None = frozenset()
         self.version = 0
         self._stop = threading.Event()
@@ -97,7 +97,7 @@ class WatchedUsers:
 
     # -- asked by the encoder ------------------------------------------------------------------------------------------
 
-    def anybody(self) -> bool:
+    def any_watched(self) -> bool:
         return bool(self._until)
 
     def is_watched(self, user_id: str) -> bool:
@@ -163,7 +163,7 @@ class WatchedUsers:
 
     def _read(self, client: Any) -> None:
         pipeline = client.pipeline(transaction=False)
-        # Before and after the others: whoever is seen as watched, while a watch begins or ends, is then known to be
+        # Before and after the others: a user seen as watched while a watch begins or ends is then known to be
         # watched without contents too.
         pipeline.smembers(MONITORED_METADATA_ONLY)
         pipeline.smembers(MONITORED_USERS)

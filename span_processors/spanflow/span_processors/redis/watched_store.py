@@ -27,7 +27,7 @@ async def watch(client: AsyncClient, users: Mapping[str, float], metadata_only: 
     withheld = [user for user in users if user in metadata_only]
     shown = [user for user in users if user not in metadata_only]
     pipeline: Any = client.pipeline(transaction=False)
-    # In this order, so that nobody is ever seen as watched without an end, or with contents that must not be seen.
+    # In this order, so that no user ever appears watched without an expiry, or with contents that must not be shown.
     if withheld:
         pipeline.sadd(MONITORED_METADATA_ONLY, *withheld)
     pipeline.zadd(MONITORED_UNTIL, dict(users))
@@ -52,7 +52,7 @@ async def unwatch(client: AsyncClient, user_ids: Iterable[str]) -> None:
 
 
 async def watched_users(client: AsyncClient) -> dict[str, float]:
-    """Everybody in the keys and when watching them ends (infinity for those an older dashboard added)."""
+    """All watched users with the expiry of each watch (infinity for those an older dashboard added)."""
     return (await _read(client))[0]
 
 

@@ -45,7 +45,7 @@ class SpoolFolder:
 
     @classmethod
     def take_over(cls, path: Path) -> "SpoolFolder | None":
-        """The folder of a process that is gone; None while that process lives, or somebody else was faster."""
+        """The folder of a dead process; None while that process lives or if another process took it first."""
         lock = _lock(path)
         return None if lock is None else cls(path, lock)
 
@@ -73,7 +73,7 @@ class SpoolFolder:
             return False
 
     def remove(self) -> None:
-        """Give the empty folder up. Whoever looks at its lock just now sees that it is gone, or becomes its owner."""
+        """Give up the empty folder. A process that tries its lock now sees that it is gone, or becomes its owner."""
         with suppress(OSError):
             (self.path / _LOCK).unlink(missing_ok=True)
             self.path.rmdir()

@@ -1,7 +1,7 @@
 """No fork while one of our threads imports a module.
 
-The child would keep the module half made for ever, or wait for ever for whoever was making it, and so would the
-application's own code in it.
+The child would keep the half-initialised module for ever, or wait for ever for the thread that was importing it, and
+so would the application's own code in it.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """The bounded queue between the requests' threads and the encoder's: append and go on, nothing else.
 
 No lock is held on a request's thread. Appending to a deque is atomic, and what was accepted is not counted there but
-follows from what the encoder took and what still waits; so the counts are exact although nobody ever waits for them.
+follows from what the encoder took and what still waits; so the counts are exact without any synchronisation.
 
 Fork: a child gets an empty one (`reset`); what waited in the parent is the parent's to deliver.
 """
@@ -114,7 +114,7 @@ class Intake:
     # -- the encoder's thread ------------------------------------------------------------------------------------------
 
     def wait(self, timeout: float) -> None:
-        """Sleep until something is appended, somebody calls `wake`, or the time is over."""
+        """Sleep until something is appended, `wake` is called, or the timeout expires."""
         self._asleep = True
         if self._entries:
             timeout = 0.0
@@ -148,7 +148,7 @@ class Intake:
     def __len__(self) -> int:
         return len(self._entries)
 
-    # -- anybody -------------------------------------------------------------------------------------------------------
+    # -- any thread ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Take nothing in any more."""

@@ -16,7 +16,7 @@ class Receipt(Generic[T]):
     """What became of a batch: every item is in exactly one of the three."""
 
     delivered: int
-    #: Lost for good, by reason.
+    #: Dropped, by reason.
     dropped: Mapping[str, int] = field(default_factory=dict)
     #: To be offered again, before anything newer.
     again: Sequence[T] = ()
@@ -84,7 +84,7 @@ class SinkLimits:
     batch_items: int = 1000
     batch_bytes: int = 4 * 1024 * 1024
     timeout: float = 10.0
-    #: How long a batch may take to come together, for servers where every round trip costs; nobody who flushes waits.
+    #: How long a batch may take to come together, for servers where every round trip costs; a flush never waits for it.
     linger: float = 0.0
     #: The part of the time for a shutdown that is kept for setting aside what the server has not taken by then.
     spare: float = 0.0

@@ -168,7 +168,7 @@ class SinkQueue(Generic[T]):
             self._tally.dropped[reason] += number
         self.changed.notify_all()
 
-    # -- anybody -------------------------------------------------------------------------------------------------------
+    # -- any thread ----------------------------------------------------------------------------------------------------
 
     @property
     def lost(self) -> int:

@@ -68,7 +68,7 @@ class SinkRunner(Generic[T]):
         """Start the thread unless it was."""
         self._thread.ensure_started()
 
-    # -- called by whoever has something to deliver --------------------------------------------------------------------
+    # -- called by producers -------------------------------------------------------------------------------------------
 
     def offer(self, items: Sequence[T], refusable: Callable[[T], bool] | None = None) -> list[T]:
         """Queue what fits, set aside what does not, and count the rest as lost; returns what was lost.
@@ -110,7 +110,7 @@ class SinkRunner(Generic[T]):
         self._queue.settle(batch, Receipt(receipt.delivered, dropped))
         return lost
 
-    # -- called by anybody ---------------------------------------------------------------------------------------------
+    # -- called from any thread ----------------------------------------------------------------------------------------
 
     def counts(self) -> StageCounts:
         return self._queue.counts()
@@ -231,7 +231,7 @@ class SinkRunner(Generic[T]):
             return self._queue.take_locked(self._limits.batch_items, self._limits.batch_bytes)
 
     def _gather_locked(self) -> None:
-        """Let more come for the same round trip, unless it is enough already or somebody waits."""
+        """Wait for more items for the same round trip, unless there are enough or a flush is waiting."""
         until = self._clock.monotonic() + self._limits.linger
         while (
             self._queue

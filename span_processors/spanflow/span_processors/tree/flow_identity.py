@@ -86,7 +86,7 @@ def identity_of_flow(entries: Iterable[Event], stated: Identity = NOBODY) -> Ide
 
 
 def made_identity(known: tuple[str | None, ...]) -> Identity:
-    """The identity with these fields. Most flows belong to somebody whose flows have come before."""
+    """The identity with these fields, cached: most flows belong to a user who has been seen before."""
     return _remembered(*known) if len("".join(filter(None, known))) <= _REMEMBERED_LENGTH else Identity(*known)
 
 

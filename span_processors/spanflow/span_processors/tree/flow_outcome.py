@@ -28,10 +28,10 @@ class Verdict:
 
 
 def verdict_of(outline: Outline, root: Event | None) -> Verdict:
-    """What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide, then
+    """What the root itself says went wrong counts most; where it says `ok`, or nothing, its checkpoints decide, then
     what it was answered.
 
-    An «ok» only means that the application answered. It also answers the requests that its gates refuse.
+    An `ok` only means that the application answered. It also answers the requests that its gates refuse.
     """
     if root is None or root["phase"] != names.END:
         return Verdict()

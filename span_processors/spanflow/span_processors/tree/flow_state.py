@@ -30,7 +30,7 @@ _LAST_WORDS: Final = (flow_part.SHUTDOWN, flow_part.REAPED)
 class FlowState:
     """How far a flow has come, as far as the archive has heard."""
 
-    #: Its root has ended, or its caller said so.
+    #: Its root has ended, or its caller reported it.
     ended: bool
     #: Its root has not ended and never will: the process is gone.
     interrupted: bool
@@ -72,7 +72,7 @@ def _root_ended(document: FlowData, parts: list[Mapping[str, Any]]) -> bool:
     phases = {event["phase"] for event in document["events"] if event.get("parent_id") is None}
     if phases:
         return phases == {names.END}
-    # The caller is somebody who is not stored here: the flow ends with its share that is.
+    # The caller is not stored here: the flow ends with the part that is.
     return bool(parts) and all(part.get("root_ended") for part in parts) and all(map(_has_ended, document["events"]))
 
 

@@ -43,7 +43,7 @@ def answer_of(entry: Event) -> Answer:
 
 
 def outcome_of(entry: Event) -> Answer:
-    """The outcome of a span as it is shown: its own, unless that is «ok» or missing and its answer says otherwise."""
+    """The outcome of a span as it is shown: its own, unless that is `ok` or missing and its answer says otherwise."""
     own = entry.get("outcome")
     answer = answer_of(entry)
     if own is None or own == names.OUTCOME_OK:

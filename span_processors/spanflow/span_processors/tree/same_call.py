@@ -23,7 +23,7 @@ _SUBJECTS: Final = (
 _CALL_ID: Final = "gen_ai.tool.call.id"
 #: Gateways put a server's name before a tool's.
 _SEPARATORS: Final = "-_./:"
-#: Types whose spans are calls that somebody else may tell of as well. A refusal or a plan is nobody's other half.
+#: Types whose spans may be reported by another instrumentation as well. A refusal or a plan is never a duplicate.
 _CALLS: Final = frozenset(
     {
         names.TOOL_CALL,

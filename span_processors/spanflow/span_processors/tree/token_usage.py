@@ -126,7 +126,7 @@ class _Nesting:
         return calls
 
     def _begins_anew(self, place: int, parent: int) -> bool:
-        """Whether what is told at the place says nothing of its parent's own call."""
+        """Whether what is reported there says nothing about its parent's own call."""
         entry, around = self._entries[place], self._entries[parent]
         if entry is None or around is None:
             return False

@@ -292,7 +292,7 @@ def _state(entry: Event, heard_ns: int, outlook: Outlook) -> str:
 
 
 def step_key(entry: Event) -> str:
-    """What counts as «the same step» when durations are compared."""
+    """What counts as `the same step` when durations are compared."""
     return f"{entry.get('event_type', names.PLAIN_SPAN)}:{entry.get('name', '')}"
 
 

@@ -193,7 +193,7 @@ class FlowReader:
     async def count(self, plan: SearchPlan) -> Count:
         """How many stored flows match, without those that `past` leaves out: a count tells what is in them as well."""
         found = await self._store.search.count(plan)
-        if not found.value or not self.withheld.anybody():
+        if not found.value or not self.withheld.applies_to_any():
             return found
         try:
             running = await self._redis.newest_open(_MAX_OPEN)

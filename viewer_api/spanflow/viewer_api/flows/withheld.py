@@ -74,7 +74,7 @@ class Withheld:
         document = {**flow.document, "flow_id": flow.flow_id, "events": events}
         return replace(flow, document=document, withheld=True)
 
-    def anybody(self) -> bool:
+    def applies_to_any(self) -> bool:
         """Whether there may be such users at all."""
         return self.watching.withholds_any()
 
