@@ -51,7 +51,7 @@ def test_every_way_is_named(tmp_path: Path) -> None:
                 "browsers are signed out when the viewer restarts, and know only one of several viewer processes",
             ),
             ("note", "believed from 10.0.0.1: X-Forwarded-User, X-User-Id, X-User-Role"),
-            ("note", "whoever comes without a known role is monitor"),
+            ("note", "users without a known role get the role monitor"),
         ]
     )
     assert "warning" not in [level for level, _ in found(**everything, viewer_secret="x" * 32)]
@@ -80,7 +80,7 @@ def test_what_everybody_on_the_machine_may_do_is_warned_of(tmp_path: Path) -> No
     assert warnings(viewer_tokens_file=str(tokens), viewer_proxy_peers=("10.0.0.1", "unix")) == []
     tokens.chmod(0o666)
     assert warnings(viewer_tokens_file=str(tokens)) == snapshot(
-        ["everybody on this machine may write the file of SPANFLOW_VIEWER_TOKENS_FILE, and so decide who gets in"]
+        ["the file of SPANFLOW_VIEWER_TOKENS_FILE is world-writable, so any local user decides who can sign in"]
     )
     for peer in ("127.0.0.1", "::1", "127.0.0.0/8", "0.0.0.0/0"):
         assert len(warnings(viewer_proxy_peers=(peer,))) == 1, peer

@@ -36,7 +36,7 @@ async def test_a_job_that_fails_is_started_again_and_stops_nothing(caplog: pytes
         await eventually_async(lambda: runs > 3)
     assert "spanflow test" not in {task.get_name() for task in asyncio.all_tasks()}
     assert [record.getMessage() for record in caplog.records] == [
-        "The background job «test» failed and is started again in 1 s"
+        "The background job 'test' failed and is restarted in 1 s"
     ]
 
 

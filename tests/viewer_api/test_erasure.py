@@ -131,7 +131,7 @@ def test_all_of_a_person_goes_and_the_receipt_says_what_stays(
                 {
                     "what": "traces",
                     "where": "https://jaeger.example.com",
-                    "why": "Spanflow cannot delete there: ask whoever runs it, or wait for its retention.",
+                    "why": "Spanflow cannot delete there: ask its operator, or wait for its retention.",
                 },
                 {
                     "what": "backups and replicas",

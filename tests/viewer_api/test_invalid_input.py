@@ -36,7 +36,7 @@ def test_it_is_said_in_words_of_the_api(viewer: RunningViewer) -> None:
     } == snapshot(
         {
             "no JSON": [("body", "Not JSON, from character 1 on: Expecting property name enclosed in double quotes")],
-            "another type": [("body", "Send JSON, and say so: Content-Type: application/json")],
+            "another type": [("body", "Send JSON with Content-Type: application/json")],
             "nothing": [("body", "Field required")],
             "neither form": [("body", "Input should be an object or a list")],
             "an object without users": [("body.user_ids", "Field required")],

@@ -64,7 +64,7 @@ def test_a_wrong_token_opens_nothing(viewer: RunningViewer) -> None:
             "title": "Unauthorized",
             "status": 401,
             "code": "not_signed_in",
-            "detail": "The token that was sent is wrong, too old or of somebody without a role here.",
+            "detail": "The token is wrong, expired, or its owner has no role here.",
         }
     )
 

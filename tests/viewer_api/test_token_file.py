@@ -242,4 +242,4 @@ def test_a_file_that_everybody_may_write_is_warned_of(tmp_path: Path, caplog: py
         caplog.clear()
         file.chmod(mode)
         TokenBook.at(str(file))
-        assert ("everybody on this machine may write" in caplog.text) is warned, oct(mode)
+        assert ("is world-writable" in caplog.text) is warned, oct(mode)

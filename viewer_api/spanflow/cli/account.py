@@ -37,7 +37,7 @@ class Account:
         return all(self._can_enter(folder) for folder in path.resolve().parents)
 
     def must_reach(self, path: Path, *, advice: str) -> None:
-        """Refuse, with what to do. Opening somebody's private folders to everybody is not ours to do."""
+        """Refuse, with advice. We do not make private folders world-readable."""
         closed = [folder for folder in path.resolve().parents if not self._can_enter(folder)]
         if closed:
             raise PrivateFolder(

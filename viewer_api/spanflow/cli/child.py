@@ -68,7 +68,7 @@ class Child:
     def start(self) -> None:
         """Start it after ending what an owner that was killed may have left behind."""
         if threading.current_thread() is not threading.main_thread():
-            # The kernel's «tell me when my parent dies» means the parent's thread.
+            # The kernel's parent-death signal is tied to the parent's thread.
             raise RuntimeError(f"start {self.name} from the main thread: it ends with the thread that started it")
         self.end_orphan()
         with self._open_log() as log:

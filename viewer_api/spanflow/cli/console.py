@@ -14,7 +14,7 @@ class Console:
         self._write(self._out, text)
 
     def note(self, text: str) -> None:
-        """What a person likes to know meanwhile."""
+        """Progress for a person."""
         try:
             self._write(self._err, text)
         except OSError:

@@ -22,7 +22,7 @@ from spanflow.span_processors.spool.private_folder import make_private_folder
 
 #: A Unix socket's path may have 107 bytes (103 on macOS); the servers append names of up to 20 to the folder's.
 _LONGEST_SOCKET_FOLDER = 80
-#: Holds the token of the viewer that runs: nobody but its user may read it.
+#: Holds the token of the running viewer: only its user may read it.
 _VIEWER = "viewer.json"
 #: Likewise the token that the viewer of `spanflow up` has at every start.
 _TOKEN = "viewer-token"
@@ -30,7 +30,7 @@ _SHORTEST_TOKEN = 32
 
 
 class DataDirectoryInUse(Problem):
-    """Somebody else owns the data directory right now; the message says who."""
+    """Another process owns the data directory; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class DataDirectory:
         folder = Path(tempfile.gettempdir()).resolve() / f"spanflow-{account.uid}-{mark}"
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
-        # Everybody may write there, so somebody else may have been first.
+        # The directory is world-writable, so another user may have been first.
         if not S_ISDIR(status.st_mode) or status.st_uid not in {account.uid, os.geteuid()} or status.st_mode & 0o077:
             raise PermissionError(f"{folder} is not a private folder of the user {account.name!r}; remove it.")
         account.own(folder)
@@ -105,12 +105,12 @@ class DataDirectory:
         return self._owner() is not None
 
     def published(self) -> dict[str, str]:
-        """The settings that the present owner offers to other commands; empty when nobody owns it."""
+        """The settings that the present owner offers to other commands; empty without an owner."""
         owner = self._owner()
         return {} if owner is None else {str(name): str(value) for name, value in owner["environ"].items()}
 
     def _owner(self) -> dict[str, Any] | None:
-        """What the present owner has written of itself; None when nobody owns it."""
+        """What the present owner has written of itself; None without an owner."""
         try:
             owner = json.loads((self.path / "lock").read_bytes())
             if owner["identity"] is None or launcher.identity(owner["pid"]) != owner["identity"]:

@@ -78,7 +78,7 @@ class Demo:
         path = os.pathsep.join(filter(None, (str(self.folder), environ.get("PYTHONPATH"))))
         return {**defaults, **environ, "PYTHONPATH": path}
 
-    def watch_somebody(self, viewer: str, token: str) -> str:
+    def watch_first_user(self, viewer: str, token: str) -> str:
         """Let the viewer watch some of the people, as an operator would; says whom."""
         body = {"user_ids": list(_WATCHED), "ttl_hours": _WATCHED_HOURS, "reason": "the demo"}
         request = urllib.request.Request(

@@ -67,8 +67,8 @@ class EmbeddedPostgres:
             account=self._account,
             cwd=self.data,
             environ=_environment(),
-            stop_signal=signal.SIGINT,  # «fast»: ends sessions and writes a checkpoint
-            kill_signal=signal.SIGQUIT,  # «immediate»: recovers at the next start
+            stop_signal=signal.SIGINT,  # "fast": ends sessions and writes a checkpoint
+            kill_signal=signal.SIGQUIT,  # "immediate": recovers at the next start
         )
         child.end_orphan()
         self._forget_stale_locks()

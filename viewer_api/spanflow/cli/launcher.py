@@ -43,7 +43,7 @@ def end_with_parent(parent: int, with_signal: int) -> None:
 
 
 def write_record(path: Path, owner: str) -> None:
-    """Leave the process's number and identity for whoever starts next; complete or not there at all."""
+    """Write the process id and identity for the next start, atomically."""
     record = {"pid": os.getpid(), "identity": identity(os.getpid()), "owner": owner}
     unfinished = path.with_suffix(".new")
     unfinished.write_text(json.dumps(record))

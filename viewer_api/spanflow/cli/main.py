@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _explained(command: Command) -> dict[str, Any]:
-    # `--token` must not be taken for `--token-file`: a token on the command line is everybody's to see.
+    # `--token` must not be taken for `--token-file`: a token on the command line is visible to all local users.
     return {"description": command.description, "allow_abbrev": False}
 
 
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more while it closes the stream.
+        # The reader of our output has gone. Python would complain again while it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 

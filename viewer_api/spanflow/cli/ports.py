@@ -7,7 +7,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that nobody uses right now. The system hands them out in turns, so it stays free for a while."""
+    """A free port. The system hands them out in turns, so it stays free for a while."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -15,5 +15,5 @@ def free_port() -> int:
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A socket that listens already: from here on the port is ours, whoever starts at the same moment."""
+    """A socket that listens already: from here on the port is reserved, even against concurrent starts."""
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)

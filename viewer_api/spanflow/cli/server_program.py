@@ -32,12 +32,12 @@ class ServerProgram:
         """A path of this program that `account` can start.
 
         Root's own virtual environment is often in a private home. The files are then copied below the data directory,
-        rather than opening that home to everybody.
+        rather than making that home world-readable.
         """
         if account.can_reach(self.path):
             return self.path
         if self.package is None:
-            account.must_reach(self.path, advice="Install it where everybody can start it.")
+            account.must_reach(self.path, advice="Install it where all users can run it.")
             return self.path
         target = programs / f"{self.package.name}-{'.'.join(map(str, self.version))}"
         inside = self.path.relative_to(self.package.parent)

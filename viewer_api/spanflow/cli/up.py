@@ -142,7 +142,7 @@ class Up:
         self._start_child("viewer", command, environ, lambda: answers(running.address), running.address, (number,))
 
     def _start_demo(self, demo: Demo, environ: Mapping[str, str], running: Running) -> None:
-        watched = demo.watch_somebody(running.address, running.token)
+        watched = demo.watch_first_user(running.address, running.token)
         self._console.note(f"  ✓ watched     {watched}")
         past = demo.history(environ)
         history = self._child(past.name, past.command, past.environ)

@@ -97,7 +97,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 def create_app(
     settings: ViewerSettings | None = None, *, dashboard: Path | None = None, clock: Clock = time.time
 ) -> FastAPI:
-    """The application. `SettingsError` when the settings would leave it open to everybody.
+    """The application. `SettingsError` when the settings would leave it open to the public.
 
     It works for as long as its lifespan runs; `app.state.settings` are the settings with the access token that holds.
     """

@@ -83,7 +83,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
                 make_pool(settings, "erasure", max_size=2, command_timeout=patience, dsn=settings.viewer_erase_dsn)
             )
         pools = {"main": pool} | ({"reads": reader} if reader else {})
-        # Whom somebody watches and which sign-ins are spent is asked where it is written: a replica lags behind.
+        # Watches and used one-time sign-ins are read from the primary: a replica lags behind.
         primary = Database(pool, settings.schema, settings.viewer_statement_timeout)
         database = Database(pool, settings.schema, settings.viewer_statement_timeout, reader)
         redis_flows = RedisFlows(redis)

@@ -43,7 +43,7 @@ _PROBLEM_SCHEMA: Final = {
 }
 #: What may go wrong with any request, by status.
 _EVERYWHERE: Final = {
-    "401": "Nobody is signed in.",
+    "401": "Not signed in.",
     "403": "Signed in, but not allowed to do this.",
     "414": "The address with its parameters is too long.",
     "429": "Too many requests.",

@@ -97,7 +97,7 @@ class Viewer:
         searched: Mapping[str, Any] | None = None,
         once_in: float = SAME_LOOK_SECONDS,
     ) -> None:
-        """Write down that somebody reads or watches, before they get to see anything; the same again only after so many
+        """Write an access to the audit log before any data is shown; the same access again only after so many
         seconds. `user_ids`: those whom they named, of whom each gets a row. `searched`: what they asked for, by name;
         what is None or empty was not asked."""
         said = _said(searched) if searched else ()
@@ -116,13 +116,13 @@ class Viewer:
         await self.audit.record_access(*entries or [self.entry(connection, action, target=target)])
 
     async def must_see(self, connection: HTTPConnection, action: str, user_id: str | None) -> None:
-        """A problem when somebody asks for a user whom they may not see; None asks for everybody they may see."""
+        """A problem when the client asks for a user whom it may not see; None asks for all that it may see."""
         if user_id is not None and not principal_of(connection).sees(user_id):
             await self.denied(connection, action, user_id=user_id)
             raise forbidden("You may not see what this user does.")
 
     async def missed(self, connection: HTTPConnection, action: str, target: str) -> None:
-        """Write down that somebody who may not see everybody asked for what is not there for them.
+        """Write to the audit log that a client with limited scope asked for something it cannot see.
 
         The same is written whether it exists or not, so that the log costs either the same time.
         """
@@ -187,7 +187,7 @@ def viewer_of(connection: HTTPConnection) -> Viewer:
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
-    """Who this is; a problem when nobody is signed in."""
+    """The signed-in principal; a problem when there is none."""
     principal: Principal | None = connection.scope.get("state", {}).get("principal")
     if principal is None:
         raise not_signed_in()
@@ -195,7 +195,7 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
 
 class Needs(AccessRule):
-    """A route's dependency: the right that it asks for. Towards whom somebody has it says `Viewer.must_see`."""
+    """A route's dependency: the right that it requires. For which users, `Viewer.must_see` checks."""
 
     def __init__(self, right: Right | None, *, max_body: int | None = None) -> None:
         #: None: it is enough to be signed in.
@@ -206,7 +206,7 @@ class Needs(AccessRule):
         principal = principal_of(connection)
         if self.right is not None and not allowed(principal, self.right):
             await viewer_of(connection).denied(connection, self.right.value, target=connection.url.path[:_MAX_TARGET])
-            raise forbidden(f"You need the right «{self.right}» for this.")
+            raise forbidden(f"You need the right '{self.right}' for this.")
         return principal
 
 
@@ -223,7 +223,7 @@ class SocketNeeds(AccessRule):
 
 
 def stated_reason(connection: HTTPConnection) -> str | None:
-    """The reason in the header. Programs write UTF-8 there; what is none is taken as it is."""
+    """The reason in the header. Programs write UTF-8 there; other bytes are taken as Latin-1."""
     state = connection.scope.setdefault("state", {})
     if _REASON not in state:
         # Asked for again for each user whom a request names.

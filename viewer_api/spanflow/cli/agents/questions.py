@@ -47,11 +47,11 @@ class Questions:
 
     def people(self, text: str) -> Answer:
         found = self.ask("/api/v1/monitoring/users", {"q": text, "limit": 20})["users"]
-        hint = "nobody is known by that; use fewer letters, or a part of the e-mail address."
+        hint = "no user matches; use fewer letters, or a part of the e-mail address."
         return Answer({"people": len(found)}, found, "what_is_running or find_flows with the id as user_id.", hint)
 
     def running(self, user_id: str) -> Answer:
-        """What the newest running flows of somebody wait for: their open spans without an open child."""
+        """What the newest running flows of a user wait for: their open spans without an open child."""
         flows = self.ask("/api/v1/flows", {"user_id": user_id, "outcome": "running", "limit": _MAX_RUNNING})["flows"]
         rows = []
         for flow in flows:

@@ -20,7 +20,7 @@ class Level(StrEnum):
     OK = "ok"
     #: Worth knowing; nothing has to be done.
     NOTE = "note"
-    #: Works now, and will surprise somebody.
+    #: Works now, and is likely to cause trouble.
     WARNING = "warning"
     #: Does not work.
     PROBLEM = "problem"

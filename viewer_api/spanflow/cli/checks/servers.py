@@ -9,7 +9,7 @@ from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, w
 from spanflow.cli.extras import VIEWER, installed
 from spanflow.cli.unreachable import without_password
 
-#: Below the first nobody notices; above the second, flows and expiries of watched users are plainly wrong.
+#: Below the first it goes unnoticed; above the second, flows and expiries of watches are plainly wrong.
 SKEW_NOTICED = 0.5
 SKEW_HARMFUL = 5.0
 
@@ -200,7 +200,9 @@ class UsersView:
         if why is None:
             yield ok(f"{view.sql} can be read")
         else:
-            repair = "Change SPANFLOW_USERS_VIEW or SPANFLOW_USERS_COLUMNS; gateways' own users are found meanwhile."
+            repair = (
+                "Change SPANFLOW_USERS_VIEW or SPANFLOW_USERS_COLUMNS; until then the directory of gateways is used."
+            )
             yield problem(why, repair)
 
 

@@ -10,7 +10,7 @@ _PREFIX = "SPANFLOW_"
 
 
 class SettingValues:
-    """Every role validates its own when it starts; here somebody asks for all of them."""
+    """Every role validates its own settings when it starts; this validates all of them."""
 
     title = "settings"
 

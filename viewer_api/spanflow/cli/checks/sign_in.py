@@ -37,7 +37,7 @@ class SignIn:
 
 
 def _thoughts(settings: "ViewerSettings") -> list[Finding]:
-    """What works, and may surprise somebody."""
+    """What works but is likely to cause trouble."""
     found = []
     with_sessions = (
         settings.viewer_tokens_file
@@ -59,7 +59,7 @@ def _thoughts(settings: "ViewerSettings") -> list[Finding]:
         if path and os.stat(path).st_mode & stat.S_IWOTH:
             found.append(
                 warning(
-                    f"everybody on this machine may write the file of {name}, and so decide who gets in",
+                    f"the file of {name} is world-writable, so any local user decides who can sign in",
                     f"chmod o-w {path}",
                 )
             )
@@ -75,13 +75,13 @@ def _thoughts(settings: "ViewerSettings") -> list[Finding]:
         found.append(
             note(
                 f"believed from {', '.join(settings.viewer_proxy_peers)}: {', '.join(headers)}",
-                "The proxy must set or remove each of them on every request; «off» stops reading one.",
+                "The proxy must set or remove each of them on every request; 'off' disables one.",
             )
         )
     if settings.viewer_default_role != "viewer" and _others_say_roles(settings):
         found.append(
             note(
-                f"whoever comes without a known role is {settings.viewer_default_role}",
+                f"users without a known role get the role {settings.viewer_default_role}",
                 "SPANFLOW_VIEWER_DEFAULT_ROLE=viewer lets them see their own flows only.",
             )
         )

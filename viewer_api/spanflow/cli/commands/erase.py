@@ -11,7 +11,7 @@ from spanflow.cli.console import Console
 from spanflow.cli.problem import WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
-#: Whoever has much is erased in many steps, all in one request.
+#: A user with much data is erased in many steps, all in one request.
 _PATIENCE = 3600.0
 _KINDS = {
     "flows": "flows",

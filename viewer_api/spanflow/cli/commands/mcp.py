@@ -44,7 +44,7 @@ def run(arguments: Arguments, console: Console) -> int:
 
 
 def as_caller(viewer: ViewerClient, headers: Mapping[str, str] | None) -> ViewerClient:
-    """The viewer as whoever calls sees it: nobody is given the rights of the one who started the server."""
+    """The viewer with the caller's own rights, never those of the user who started the server."""
     given = (headers or {}).get("authorization", "")
     token = given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else ""
     if not token:

@@ -52,7 +52,7 @@ def run(arguments: Arguments, console: Console) -> int:
         settings = dataclasses.replace(settings, viewer_port=arguments.port)
     handed_over = None if arguments.fd is None else _handed_over(arguments.fd)
     if handed_over is not None and _has_port(handed_over):
-        # Who can reach it was decided by whoever opened it.
+        # Who can reach it was decided where it was opened.
         settings = dataclasses.replace(settings, viewer_host=handed_over.getsockname()[0])
     settings = settled(settings)
     logs.configure(settings.log_format, settings.log_level)

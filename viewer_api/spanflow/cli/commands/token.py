@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="viewer, monitor, admin or ingest (sends spans, reads nothing): what it may do",
     )
     parser.add_argument("--user-id", help="a viewer's own user id: they see the flows of this user")
-    parser.add_argument("--users", help="user ids that a monitor may see, comma-separated; without it everybody")
+    parser.add_argument("--users", help="user ids that a monitor may see, comma-separated; without it all users")
     parser.add_argument("--days", type=int, help="days until it ends; without it never")
     parser.add_argument("--json", action="store_true", help="print token and entry as JSON")
 

@@ -39,7 +39,7 @@ def run(arguments: Arguments, console: Console) -> int:
     configured = ViewerSettings.from_environ(environ)
     settings = settled(configured)
     if not configured.viewer_token:
-        # Sessions are signed with it: with that of the last start, a restart signs nobody out.
+        # Sessions are signed with it: reusing the last one keeps users signed in over a restart.
         settings = replace(settings, viewer_token=DataDirectory(data_directory(settings)).kept_token())
     demo = Demo.find() if arguments.demo else None
     with StopSignals() as signals, Up(settings, environ, data_directory(settings), console, signals) as up:
@@ -71,7 +71,7 @@ def _link_printer(console: Console, address: str, token: str, secret: str) -> Ca
 
 
 def _on_enter(show: Callable[[], None]) -> Callable[[], None]:
-    """A link signs in one browser, once: whoever presses Enter gets another."""
+    """A link signs in one browser, once: press Enter for another."""
 
     def idle() -> None:
         # Reading from the terminal in the background would stop us.

@@ -20,7 +20,7 @@ Params = Mapping[str, str | int | None | Sequence[str]]
 
 
 class Unreachable(Problem):
-    """Nobody answers, or the answer broke off."""
+    """No answer, or it broke off."""
 
 
 class Refused(Problem):

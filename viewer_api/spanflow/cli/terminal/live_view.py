@@ -27,9 +27,9 @@ class Flow:
     user_id: Any
     reducer: FlowReducer = field(default_factory=FlowReducer)
     open: bool = True
-    #: Open steps that are slow, stalled or lost, as far as the viewer has said so.
+    #: Open steps that are slow, stalled or lost, as reported by the viewer.
     states: dict[str, str] = field(default_factory=dict)
-    #: Steps whose end was told.
+    #: Steps that have ended.
     told: set[str] = field(default_factory=set)
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
@@ -51,7 +51,7 @@ class View(Protocol):
     """Shows flows while they change."""
 
     def changed(self, flows: dict[str, Flow], news: Collection[str]) -> None:
-        """`news` are the ids of flows about which a message said something, in its order."""
+        """`news` are the ids of flows that a message mentioned, in its order."""
         ...
 
     def close(self) -> None: ...

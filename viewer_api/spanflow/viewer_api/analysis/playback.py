@@ -1,4 +1,4 @@
-"""Past flows as the messages that the live socket sent of them, each with its moment: whoever has got all of them has
+"""Past flows as the messages that the live socket sent of them, each with its time: a client with all of them has
 the tree that is stored."""
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-#: Differences of one step that are told; the rest are counted.
+#: Differences shown for one step; the rest are counted.
 MAX_DIFFERENCES: Final = 20
 MAX_TEXT: Final = 200
 #: A longer text is compared as a text, not as the JSON that it may be.

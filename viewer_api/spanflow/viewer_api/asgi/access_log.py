@@ -14,7 +14,7 @@ from spanflow.viewer_api.operations.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-#: Nobody waits for the answer any more.
+#: The client has gone.
 CLIENT_GONE: Final = 499
 #: Of an address, so much is written down.
 MAX_LOGGED_PATH: Final = 512
@@ -23,8 +23,8 @@ _STREAMS: Final = b"text/event-stream"
 
 
 class AccessLogMiddleware:
-    """ASGI middleware, the outermost. The query is never written down: it is nobody's business, and may hold a token
-    that somebody put there by mistake."""
+    """ASGI middleware, the outermost. The query is never logged: it is private and may hold a token
+    that was put there by mistake."""
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, peers: ProxyPeers, monotonic: Callable[[], float] = time.monotonic
@@ -105,7 +105,7 @@ class AccessLogMiddleware:
 
 
 def route_of(scope: Scope) -> str:
-    """The route's template: of paths there is no end."""
+    """The route's template, which bounds the label cardinality."""
     template = getattr(scope.get("route"), "path", None)
     if template is None:
         return _OTHER

@@ -36,7 +36,7 @@ class SignIn:
 async def signing_in(
     settings: ViewerSettings, spent: SpentTokens, audit: AuditLog, clock: Clock
 ) -> AsyncIterator[SignIn]:
-    """Works for as long as the context is open. No server is asked before somebody signs in."""
+    """Works while the context is open. No server is contacted before the first sign-in."""
     async with AsyncExitStack() as stack:
         signer = Signer.of(settings)
         readers: list[JwtReader] = [OwnTokens(settings)] if are_believed(settings) else []

@@ -92,7 +92,7 @@ class Authenticator:
                 return await self._checked(connection, token)
             except (Rejected, Problem) as why:
                 rejected = why
-        # A proxy that knows somebody may leave a token of its own in that header.
+        # A proxy that has authenticated the user may leave a token of its own in that header.
         if principal := self._forwarded.principal(connection):
             return principal
         cookie = connection.cookies.get(self.cookie_name(connection))
@@ -105,7 +105,7 @@ class Authenticator:
         return None
 
     async def by_token(self, token: str, connection: HTTPConnection) -> Principal | None:
-        """Whose token this is; None when it is nobody's."""
+        """Whose token this is; None for an unknown token."""
         try:
             return await self._checked(connection, token)
         except Rejected as why:
@@ -154,7 +154,7 @@ class Authenticator:
         return cookie, dataclasses.replace(stated, credential=claim.fingerprint)
 
     async def sign_out(self, principal: Principal) -> None:
-        """Make the session worthless for everybody who has a copy of its cookie."""
+        """Revoke the session, for every copy of its cookie."""
         if principal.credential is not None and principal.expires_at is not None:
             await self._spent.spend(principal.credential, Kind.SESSION, principal.expires_at)
 

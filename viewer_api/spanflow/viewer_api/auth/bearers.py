@@ -1,4 +1,4 @@
-"""Whose token somebody sends: the access token, one of the file, or a JSON Web Token."""
+"""Whose token a client sends: the access token, one of the file, or a JSON Web Token."""
 
 import hmac
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Bearers:
         self.book = book
 
     async def principal(self, token: str) -> Principal:
-        """Whose token this is; `Rejected` when it is nobody's."""
+        """Whose token this is; `Rejected` for an unknown token."""
         if hmac.compare_digest(digest(token), self._digest):
             return self.operator
         if owner := self.book.owner(token):

@@ -25,7 +25,7 @@ class RoleMapping:
         self._default = None if default == _NONE else Role(default)
 
     def role(self, words: Iterable[str]) -> Role | None:
-        """The highest role that one of `words` means; None when they let nobody in."""
+        """The highest role that one of `words` maps to; None if none does."""
         known = [key for word in words if (key := word.strip().casefold()) in self._meanings]
         if not known:
             return self._default
@@ -60,7 +60,7 @@ def clean_id(value: object) -> str:
 
 
 def clean_scope(values: Iterable[object]) -> frozenset[str] | None:
-    """The users whom a monitor may see; None for everybody."""
+    """The users whom a monitor may see; None for all users."""
     listed = list(values)
     if EVERYBODY in listed:
         return None
@@ -124,8 +124,8 @@ def claim(claims: Claims, path: str) -> Any:
 
 
 def _is_a_mere_assertion(claims: Claims) -> bool:
-    """Whether the e-mail address is one that the issuer itself has not verified: it may be anybody else's. (Some write
-    the word instead of the flag.)"""
+    """Whether the e-mail address is one that the issuer itself has not verified: it may belong to someone else.
+    (Some issuers write the word instead of the flag.)"""
     return claims.get("email_verified") in (False, "false")
 
 

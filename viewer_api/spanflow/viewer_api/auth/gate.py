@@ -1,6 +1,6 @@
-"""The gate before every route: nobody is served who is not signed in, and no other site's page.
+"""The gate before every route: refuses requests that are not signed in or come from another site's page.
 
-It stands before routing and before a body is read. A route that does not say who may use it is served to nobody.
+It runs before routing and before a body is read. A route without declared access is never served.
 """
 
 from contextlib import AsyncExitStack
@@ -74,7 +74,7 @@ class Gate:
             rates.request(principal)
 
     async def _socket(self, declared: AccessRule | None, scope: Scope, receive: Receive, send: Send) -> None:
-        # No socket takes parameters, and the server logs the address: a token that somebody put there must not be.
+        # No socket takes parameters, and the server logs the address: a token that was put there must not be.
         scope["state"]["secret_in_address"] = names_a_secret(scope)
         scope["query_string"] = b""
         if not _origin_allowed(scope):
@@ -119,8 +119,8 @@ class Gate:
 
 
 def _leads_here(scope: Scope) -> bool:
-    """Whether somebody follows a link to here, which any site may have. No page gets to see what it leads to; but what
-    shows somebody's data would be in the audit log as if they had wanted to see it."""
+    """Whether this is a navigation from a link, which any site may have. That site cannot read the answer; but a read
+    that shows a user's data would be in the audit log as if it had been intended."""
     return scope["method"] in _SAFE and HTTPConnection(scope).headers.get("sec-fetch-mode") == "navigate"
 
 

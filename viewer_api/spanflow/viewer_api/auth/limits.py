@@ -50,7 +50,7 @@ class TokenBuckets:
         return min(self._burst, permits + (now - since) * self._per_second)
 
 
-#: Longer than this nobody waits, in seconds, nor in a longer line.
+#: No request waits longer than this, in seconds, or in a longer queue.
 _PATIENCE: Final = 10.0
 _MOST_WAITING: Final = 200
 

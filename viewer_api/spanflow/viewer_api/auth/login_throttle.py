@@ -1,7 +1,7 @@
-"""Counts failed sign-ins: an address with too many has to wait, and the audit log says that they were.
+"""Throttles failed sign-ins by address, and records them in the audit log.
 
-Nobody guesses 256 random bits, wait or no wait. The limit keeps guessing from costing anything else: time, or room in
-the log. So it must not shut out those who share an address with somebody who tries: a credential that was good a
+256 random bits cannot be guessed, throttled or not. The limit keeps guessing from costing anything else: time, or space
+in the log. So it must not lock out those who share an address with an attacker: a credential that was good a
 moment ago is looked at whatever the address did.
 """
 
@@ -74,7 +74,7 @@ class LoginThrottle:
         detail = {"why": why} | ({"left_out_before": self._left_out} if self._left_out else {})
         self._left_out = 0
         entry = Entry(_ACTOR, how, "login_failed", remote=remote, outcome="refused")
-        with suppress(Problem):  # nobody is let in or shown anything, so Postgres need not be there for it
+        with suppress(Problem):  # access is refused anyway, so Postgres is not needed for it
             await self._audit.write(entry, detail)
 
 

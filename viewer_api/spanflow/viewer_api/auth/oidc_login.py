@@ -19,7 +19,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Via
 from spanflow.viewer_api.auth.rejected import Rejected
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
-#: How long somebody may take to sign in over there.
+#: How long signing in at the provider may take.
 LOGIN_SECONDS: Final = 600
 
 
@@ -66,7 +66,7 @@ class OidcLogin:
         return hmac.compare_digest(answer.state.encode(), self._derived("state", number).encode())
 
     async def principal(self, number: str, answer: Answer, callback: str) -> Principal:
-        """Who has signed in, by an answer that is expected; `Rejected` says why nobody has."""
+        """The signed-in principal, by an answer that is expected; `Rejected` gives the reason for a refusal."""
         endpoints = await self._provider.endpoints()
         if answer.issuer != self._provider.issuer and (answer.issuer or endpoints.names_itself):
             raise Rejected("an answer of another provider")

@@ -2,7 +2,7 @@
 
 Both are fetched when they are first needed, so that the viewer starts without the provider. What was fetched holds for
 an hour, and longer while the provider is away. An unknown key has the keys fetched anew, which is how it rotates them,
-but not more often than the settings say: everybody can invent keys.
+but not more often than the settings allow: any client can invent key ids.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ class OidcProvider:
     async def _refresh(self, done: Callable[[], bool], *, known: bool) -> None:
         """Fetch everything, once for all who wait for it. What was known holds when that fails."""
         if known and self._lock.locked():
-            # Somebody is asking already. A provider that does not answer holds up nobody else.
+            # A request is in flight already. A provider that does not answer blocks no other sign-in.
             return
         async with self._lock:
             now = self._monotonic()

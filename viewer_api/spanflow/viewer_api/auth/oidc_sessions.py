@@ -22,7 +22,7 @@ _LONGEST_PAGE: Final = 512
 
 
 class OidcSessions:
-    """From the click on «sign in» to the principal."""
+    """From the click on *sign in* to the principal."""
 
     def __init__(self, login: OidcLogin, signer: Signer, spent: SpentTokens, clock: Clock) -> None:
         self._login = login
@@ -42,7 +42,7 @@ class OidcSessions:
         return address, self._signer.seal(Kind.LOGIN, [number, page if good else "/", self._clock() + LOGIN_SECONDS])
 
     async def finish(self, cookie: str, answer: Answer, callback: str) -> tuple[Principal, str]:
-        """Who has signed in, and the page they came from. `Rejected` says why nobody has; a cookie works once."""
+        """The signed-in principal and the page they came from, or `Rejected` with the reason; a cookie works once."""
         stated = self._signer.unsealed(Kind.LOGIN, cookie)
         if stated is None:
             raise Rejected("no sign-in that was begun here")

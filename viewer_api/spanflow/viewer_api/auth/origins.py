@@ -2,7 +2,7 @@
 
 CORS does not hold for sockets, nor for requests that a browser sends without asking; so the origin is checked here for
 every socket and for every request that was not made with a bearer token. Reading counts as well: another site's page
-would not see the answer, but the audit log would say that somebody looked.
+would not see the answer, but the audit log would record a read.
 """
 
 from collections.abc import Sequence

@@ -40,7 +40,7 @@ class OwnAddress:
         return urlsplit(self.base(connection)).path
 
     def origins(self, connection: HTTPConnection) -> set[str]:
-        """Its own origin. Without a public address both schemes count: a proxy that ends TLS need not say so."""
+        """Its own origin. Without a public address both schemes count: a proxy may terminate TLS."""
         if self._public:
             parts = urlsplit(self._public)
             return {f"{parts.scheme}://{without_port(parts.netloc.lower(), parts.scheme)}"}
@@ -52,7 +52,7 @@ class OwnAddress:
     def is_own_host(self, connection: HTTPConnection) -> bool:
         """Whether a browser may have been sent here by that name.
 
-        With a public address, a name of somebody else's domain is not believed, wherever it leads to (DNS rebinding).
+        With a public address, a foreign domain name is not accepted, wherever it leads to (DNS rebinding).
         Trusted proxies may say what they like, and what no domain of the internet can be is no such name: addresses,
         and names without a dot.
         """

@@ -17,7 +17,7 @@ _QUOTING: Final = (b'"', b"\\")
 
 
 def keep_own_cookies(scope: Scope) -> None:
-    """Called before anybody looks at them."""
+    """Called before they are read."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     sent = [value for name, value in headers if name == _HEADER]
     if not sent:

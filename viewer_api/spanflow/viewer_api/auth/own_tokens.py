@@ -11,7 +11,7 @@ from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 
 def are_believed(settings: ViewerSettings) -> bool:
-    """Whether the settings say so."""
+    """Whether the settings enable it."""
     return bool(settings.viewer_jwt_issuer or settings.viewer_jwt_unscoped)
 
 

@@ -13,11 +13,11 @@ class Right(StrEnum):
     READ = "read"
     #: Decide who is watched, and see who is.
     MONITOR = "monitor"
-    #: Look live; at somebody else who is not watched only with a reason.
+    #: Follow live; another user who is not watched only with a reason.
     LIVE = "live"
     #: Read the audit log.
     AUDIT = "audit"
-    #: Erase all that somebody did.
+    #: Erase everything a user did.
     ERASE = "erase"
     #: Send spans by OTLP, of any user.
     INGEST = "ingest"
@@ -26,7 +26,7 @@ class Right(StrEnum):
 class Role(StrEnum):
     #: Sees what they did themselves.
     VIEWER = "viewer"
-    #: Sees and watches named people, or everybody.
+    #: Sees and watches named users, or all users.
     MONITOR = "monitor"
     #: Everything.
     ADMIN = "admin"
@@ -45,7 +45,7 @@ RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
 
 
 class Via(StrEnum):
-    """How somebody proved who they are."""
+    """How a principal authenticated."""
 
     TOKEN = "token"
     SESSION = "session"
@@ -59,14 +59,14 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who is signed in."""
+    """A signed-in user or program."""
 
     name: str
     via: Via
     role: Role
     #: Who they are among those whose flows are recorded; None when they are no such person.
     user_id: str | None = None
-    #: Whom a monitor may see and watch; None: everybody. It narrows a monitor only.
+    #: Whom a monitor may see and watch; None: all users. It narrows a monitor only.
     scope: frozenset[str] | None = None
     expires_at: datetime | None = None
     #: Hash of the signed token behind a session, so that it can be looked up whether it was signed out.
@@ -76,7 +76,7 @@ class Principal:
 
     @property
     def visible(self) -> frozenset[str] | None:
-        """The users whose data this principal may see; None: everybody's, and that of flows without a user."""
+        """The users whose data this principal may see; None: all, and flows without a user."""
         own = frozenset() if self.user_id is None else frozenset({self.user_id})
         if self.role is Role.ADMIN:
             return None

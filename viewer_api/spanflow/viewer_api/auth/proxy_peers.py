@@ -25,7 +25,7 @@ class ProxyPeers:
                 self._networks.append(ip_network(peer))
             except ValueError:
                 raise SettingsError(
-                    f"{setting}: {peer!r} is neither an address nor a network such as 10.0.0.0/8, nor «unix»."
+                    f"{setting}: {peer!r} is neither an address nor a network such as 10.0.0.0/8, nor `unix`."
                 ) from None
 
     def __contains__(self, host: str | None) -> bool:

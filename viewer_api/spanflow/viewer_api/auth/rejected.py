@@ -2,4 +2,4 @@
 
 
 class Rejected(Exception):
-    """A credential that signs nobody in. The message is a few words for the log, never anything of the credential."""
+    """A credential that is refused. The message is a few words for the log, never anything of the credential."""

@@ -15,16 +15,16 @@ API: Final = "/api"
 class AccessRule:
     """A route's dependency that says who may use the route."""
 
-    #: Nobody is asked to sign in.
+    #: No sign-in is required.
     is_open = False
-    #: What whoever is signed in must be allowed to do; None: to be signed in is enough.
+    #: The right that is required; None: any signed-in principal.
     right: Right | None = None
     #: Bytes that a body may have; None: as many as everywhere.
     max_body: int | None = None
 
 
 class Public(AccessRule):
-    """For routes that say nothing about anybody."""
+    """For routes that expose no user data."""
 
     is_open = True
 

@@ -1,4 +1,4 @@
-"""Takes secrets out of a request's address before anybody can log it.
+"""Takes secrets out of a request's address before it can be logged.
 
 A server writes its access log from the scope of the request, so that is where they are taken from. Only the callback
 of the identity provider has a right to one, and finds it in the request's state.

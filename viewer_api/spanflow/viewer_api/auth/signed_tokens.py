@@ -86,7 +86,7 @@ class Signer:
         """A token of `kind` with the rights of `owner`, valid until `expires_at` (seconds since 1970).
 
         `TooLong` when the list of users in the owner's scope does not fit. What a configured credential may do is not
-        copied: whoever reads the token asks for it again.
+        copied: it is asked for again when the token is read.
         """
         scope = None if owner.scope is None or owner.origin is not None else sorted(owner.scope)
         until = owner.expires_at.timestamp() if owner.expires_at is not None else None
@@ -95,7 +95,7 @@ class Signer:
         return self.seal(kind, stated)
 
     def seal(self, kind: Kind, stated: list[Any]) -> str:
-        """A token that says `stated`; whoever has it can read it, and nobody can change it."""
+        """A token that carries `stated`: readable by its holder, tamper-proof."""
         payload = orjson.dumps([*stated, secrets.token_urlsafe(12)])
         body = f"{kind.value}.{_text(payload)}"
         token = f"{body}.{_text(self._mac(body))}"

@@ -104,7 +104,7 @@ def _read(table: dict[str, Any]) -> Entry:
         raise ValueError(f"role must be one of {', '.join(Role)}")
     users = table.get("users")
     if users is not None and (role != Role.MONITOR or not isinstance(users, list) or not users):
-        raise ValueError("users is a list of user ids, for the role monitor; leave it out for everybody")
+        raise ValueError("users is a list of user ids, for the role monitor; leave it out for all users")
     user_id = table.get("user_id")
     if role == Role.VIEWER and user_id is None:
         raise ValueError("a viewer needs a user_id: whose flows they may see")

@@ -18,7 +18,7 @@ _LOOK_EVERY: Final = 0.5
 
 
 class WatchedFile(Generic[T]):
-    """What a file says. One that is spoilt while we run changes nothing but `problem`, and the log says so, once."""
+    """What a file says. If it becomes invalid while we run, only `problem` changes, and it is logged once."""
 
     def __init__(
         self, setting: str, path: str, parse: Callable[[bytes], T], monotonic: Callable[[], float] = time.monotonic
@@ -28,7 +28,7 @@ class WatchedFile(Generic[T]):
         self._parse = parse
         self._monotonic = monotonic
         self._problem: str | None = None
-        #: Everybody on this machine may write it, and so say who has which token.
+        #: It is world-writable, so any local user could decide who has which token.
         self.exposed = False
         self._looked_at = monotonic()
         self._state = self._look()
@@ -84,5 +84,5 @@ class WatchedFile(Generic[T]):
         if len(data) > _LARGEST:
             raise ValueError(f"has more than {_LARGEST} bytes")
         if self.exposed:
-            log.warning("%s: everybody on this machine may write %s; run chmod o-w.", self._setting, self._path)
+            log.warning("%s: %s is world-writable; run chmod o-w.", self._setting, self._path)
         return self._parse(data)

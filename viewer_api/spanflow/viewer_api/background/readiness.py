@@ -16,7 +16,7 @@ from spanflow.viewer_api.store.redis_flows import RedisFlows
 
 log = logging.getLogger(__name__)
 
-#: Anybody may ask, as often as they like; the servers are asked so often at most.
+#: Any client may ask at any rate; the servers are probed this often at most.
 _FRESH_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 2.0
 _ABOUT_POSTGRES: Final = """
@@ -27,7 +27,7 @@ SELECT (SELECT version_num FROM {s}.spanflow_schema_version) AS revision, curren
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`parts` may be told to anybody; `details` only to those who run the viewer."""
+    """`parts` are public; `details` are for operators only."""
 
     status: str
     parts: dict[str, str]

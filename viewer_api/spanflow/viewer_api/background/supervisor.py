@@ -19,7 +19,7 @@ _CANCEL_AGAIN: Final = 1.0
 
 @asynccontextmanager
 async def running(name: str, job: Job, book: JobBook | None = None) -> AsyncIterator[None]:
-    """`job`, which never ends by itself, as long as the block lasts. `book` is told how it fares."""
+    """`job`, which never ends by itself, while the block runs. `book` records its state."""
     book = book or JobBook()
     record = book.record(name)
     record.alive = True
@@ -46,7 +46,7 @@ async def _keep(record: JobRecord, job: Job, monotonic: Callable[[], float]) -> 
                 await job()
         except Exception as error:
             record.failed(error, monotonic())
-            log.exception("The background job «%s» failed and is started again in %.0f s", record.name, pause)
+            log.exception("The background job %r failed and is restarted in %.0f s", record.name, pause)
         if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE:
             pause = _FIRST_PAUSE
         await asyncio.sleep(pause)

@@ -80,7 +80,7 @@ def conversation_reader(viewer: Viewer, principal: Principal) -> "ConversationRe
 
 
 class ConversationReader:
-    """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
+    """Reads only what the users in `visible` did; None stands for all users."""
 
     def __init__(self, store: ConversationStore, flows: FlowReader, visible: Collection[str] | None) -> None:
         self._store = store

@@ -62,7 +62,7 @@ class Eraser:
     outside: Outside
 
     async def stored(self, user_id: str) -> dict[str, int]:
-        """How much there is of somebody, by kind; nothing is changed."""
+        """How much data a user has, by kind; changes nothing."""
         row = await self.database.fetchrow(_STORED, user_id)
         assert row is not None
         try:
@@ -72,7 +72,7 @@ class Eraser:
         return {**dict(row), "flows_in_redis": streams}
 
     async def erase(self, user_id: str, finished: Finished) -> Receipt:
-        """Erase all that somebody did until now. `finished` writes down that it is done, and how much it was. A
+        """Erase everything a user has done so far. `finished` records completion and counts. A
         `Problem` leaves it to be done again."""
         try:
             await self._call("SELECT {s}.begin_erasure($1)", user_id)

@@ -13,7 +13,7 @@ KINDS: Final = ("flows", "activities", "conversations", "directory", "watches", 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Where else this deployment sends traces, as far as it has said so."""
+    """Where else this deployment sends traces, as far as the settings tell."""
 
     copies: tuple[str, ...] = ()
     #: The deployment's own table of users, which people are found in.
@@ -24,7 +24,7 @@ class Outside:
             {
                 "what": "traces",
                 "where": endpoint,
-                "why": "Spanflow cannot delete there: ask whoever runs it, or wait for its retention.",
+                "why": "Spanflow cannot delete there: ask its operator, or wait for its retention.",
             }
             for endpoint in self.copies
         ]

@@ -20,7 +20,7 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 async def file_of(
     store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None, made: FlowFormat
 ) -> AsyncIterator[bytes]:
-    """The newest flow first. A flow that is stored or removed meanwhile is in the file or not, and never twice."""
+    """The newest flow first. A flow that is stored or removed concurrently is in the file or not, and never twice."""
     yield made.begin()
     number = 0
     async for rows in _documents(store, reader, filters, after):

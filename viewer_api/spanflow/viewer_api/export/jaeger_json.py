@@ -1,4 +1,4 @@
-"""Flows as Jaeger's own JSON, which its page opens by «Upload»."""
+"""Flows as Jaeger's own JSON, which its page opens with *Upload*."""
 
 from spanflow.viewer_api.export.exported_flow import ExportedFlow
 from spanflow.viewer_api.http.responses import encode

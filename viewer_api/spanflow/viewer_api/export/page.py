@@ -31,7 +31,7 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.5rem 0 1rem 1rem;padding
 
 
 class Page:
-    """For one flow: a page of many would be of no use to anybody."""
+    """For one flow: a page of many would be useless."""
 
     media_type = "text/html; charset=utf-8"
     extension = "html"

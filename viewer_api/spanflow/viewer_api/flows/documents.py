@@ -83,7 +83,7 @@ class Flow:
         return "flow_id" in self.document
 
     def has_steps(self) -> bool:
-        """Whether anybody reported a step of it: a connection or a health check has none."""
+        """Whether it has a checkpoint: a connection or a health check has none."""
         return any(isinstance(event, dict) and is_checkpoint(event) for event in flow_data.events_in(self.document))
 
     def legacy_events(self) -> list[Any]:
@@ -116,7 +116,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class PackedFlow:
-    """A flow whose document is still JSON: what is large is taken apart where nobody waits for the interpreter."""
+    """A flow whose document is still JSON: large ones are parsed in a process of their own."""
 
     flow: Flow
     text: str | bytes

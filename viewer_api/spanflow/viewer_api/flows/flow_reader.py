@@ -54,7 +54,7 @@ def withheld_from(viewer: Viewer, principal: Principal) -> Withheld:
 
 
 class FlowReader:
-    """Reads what the users in `visible` did, and nothing of anybody else; None stands for everybody."""
+    """Reads only what the users in `visible` did; None stands for all users."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class FlowReader:
         return await asyncio.to_thread(matching)
 
     async def running_among(self, flow_ids: Collection[str]) -> list[Flow]:
-        """Those of these flows that Redis has and that are not stored for good, as far as they may be seen."""
+        """Those of these flows that Redis has and that are not stored completely, as far as they may be seen."""
 
         async def open_ones() -> list[str]:
             return list(await self._redis.open_among(list(flow_ids)))
@@ -151,7 +151,7 @@ class FlowReader:
         return list(dict.fromkeys(flow_id for index in indexes for flow_id in index))
 
     async def settled(self, flow_id: str) -> PackedFlow | None:
-        """A flow that is stored for good, of which Redis has no news: nothing is read from there or taken apart."""
+        """A flow that is stored completely and is not open in Redis: nothing is read from there or parsed."""
         row = await self._store.one(flow_id, self._visible)
         if row is None or not StoredStatus.of(row).complete or self.withheld.of_past(row["user_id"]):
             return None
@@ -220,7 +220,7 @@ class FlowReader:
     def _together(self, rows: Iterable[Row], live: Sequence[Flow], *, running: bool = True) -> list[Flow]:
         """Stored and live parts, each flow once, in start order, as much of each as may be seen.
 
-        A flow runs until it is stored for good.
+        A flow runs until it is stored completely.
         """
         ids = {flow.flow_id for flow in live} if running else set()
         flows = together(map(from_row, rows), live)

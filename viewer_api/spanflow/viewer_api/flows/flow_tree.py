@@ -17,7 +17,7 @@ from spanflow.viewer_api.flows.documents import Flow, PackedFlow
 from spanflow.viewer_api.flows.summaries import shown_live
 from spanflow.viewer_api.http.responses import encode
 
-#: Which percentile of its kind a step is at that took so many nanoseconds; None where nobody knows.
+#: Which percentile of its kind a step is at that took so many nanoseconds; None if unknown.
 Percentile: TypeAlias = Callable[[str, int], float | None]
 #: How the spans are written: each inside of its parent, or one after the other.
 Form = Literal["nested", "flat"]

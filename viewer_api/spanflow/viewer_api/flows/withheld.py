@@ -14,13 +14,13 @@ from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, RedisFlows
 
-#: Columns of a flow's summary that hold somebody's words.
+#: Columns of a flow's summary that hold content.
 _WORDS = ("denied_reason", "error_message")
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """For one request. Nobody's own flows are kept from them; they would learn that somebody watches."""
+    """For one request. A user's own flows are never withheld: they would learn that they are watched."""
 
     watching: Watching
     metadata: Metadata
@@ -60,7 +60,7 @@ class Withheld:
         return {**dict(row), "title": None} if self.of_past(row["user_id"]) else row
 
     def silent(self) -> frozenset[str] | None:
-        """Whose texts must not be searched, because a search that finds something tells what is in it; None: nobody's
+        """Whose texts must not be searched, because a match reveals what is in them; None: no user's
         may be."""
         without = self.watching.watched_without_contents()
         return None if without is None else without.difference([self.principal.user_id])
@@ -90,6 +90,6 @@ class Withheld:
         try:
             running = await redis.open_among(withheld)
         except REDIS_ERRORS:
-            # Nobody can say any more what runs: then what is stored is the past.
+            # Without Redis, what is stored counts as the past.
             return list(rows)
         return [row for row in rows if row["flow_id"] not in running]

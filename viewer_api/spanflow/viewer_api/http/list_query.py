@@ -36,7 +36,7 @@ class Counting(StrEnum):
 
 
 class ListQuery:
-    """`known` are the parameters of the list, `visible` the users whose data the client may see (None: everybody's).
+    """`known` are the parameters of the list, `visible` the users whose data the client may see (None: all).
 
     Every method raises a problem that names the parameter and what is wrong with it. An empty value is no filter.
     """

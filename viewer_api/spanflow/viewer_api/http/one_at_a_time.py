@@ -25,7 +25,7 @@ class OneAtATime:
                 self._last = None
 
     async def shared(self, source: object, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What `make` makes of `source`, or made of an equal one for whoever had the place before."""
+        """What `make` makes of `source`, or has just made of an equal one for another request."""
         last = self._last
         # In a thread: a source may be large.
         if last is not None and await asyncio.to_thread(lambda: last[0] == source):

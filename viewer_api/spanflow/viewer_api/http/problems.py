@@ -48,7 +48,7 @@ class Problem(HTTPException):
 def not_signed_in(*, with_token: bool = False) -> Problem:
     """`with_token`: a token was sent, but it is not good."""
     if with_token:
-        detail = "The token that was sent is wrong, too old or of somebody without a role here."
+        detail = "The token is wrong, expired, or its owner has no role here."
         return Problem(401, "not_signed_in", detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
     detail = "Sign in first: send the access token as `Authorization: Bearer …`, or open the link from `spanflow up`."
     return Problem(401, "not_signed_in", detail, headers={"WWW-Authenticate": "Bearer"})
@@ -77,7 +77,7 @@ def _wait(code: str, detail: str, seconds: float) -> Problem:
 
 
 def identity_provider_unavailable() -> Problem:
-    detail = "The identity provider cannot be reached, so nobody can prove who they are."
+    detail = "The identity provider cannot be reached, so sign-in is impossible at the moment."
     return Problem(503, "identity_provider_unavailable", detail, headers={"Retry-After": "5"})
 
 

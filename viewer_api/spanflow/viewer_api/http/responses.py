@@ -12,7 +12,7 @@ _TOO_DEEP: Final = "(nested too deeply to be shown)"
 
 
 def encode(data: Any) -> bytes:
-    """`data` as JSON. What old rows nest more deeply than any reader expects is cut off there, and said so."""
+    """`data` as JSON. Old rows nested too deeply for any reader are truncated there, with a marker."""
     try:
         return orjson.dumps(data, option=_OPTIONS)
     except TypeError:

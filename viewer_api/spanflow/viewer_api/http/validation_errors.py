@@ -1,4 +1,4 @@
-"""What is wrong with a request, in words for whoever wrote it.
+"""What is wrong with a request, in words for its author.
 
 The validator says it in its own: where a body may have one of two forms it tells what is wrong with each, under the
 names of our classes.
@@ -34,7 +34,7 @@ def _each(error: RequestValidationError) -> Iterator[tuple[str, str]]:
             yield _named(place), _why(each)
         elif isinstance(error.body, bytes):
             # Of another type than JSON it was not even read.
-            yield _BODY, "Send JSON, and say so: Content-Type: application/json"
+            yield _BODY, "Send JSON with Content-Type: application/json"
         elif len(place) > 1 and _is_form(place[1]):
             if not isinstance(error.body, dict | list):
                 yield _BODY, "Input should be an object or a list"

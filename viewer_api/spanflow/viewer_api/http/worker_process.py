@@ -38,7 +38,7 @@ class WorkerProcess:
         self._time_limit = time_limit
         self._quiet_time = quiet_time
         self._turn = asyncio.Lock()
-        #: A call that nobody waits for any more may hold it for the moment until its process is gone.
+        #: An abandoned call may hold it until its process is gone.
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
@@ -115,7 +115,7 @@ class WorkerProcess:
         return self._process
 
     def _kill(self) -> None:
-        """Ends the process; whoever uses it next, or closes, waits for its end."""
+        """Ends the process; the next user, or `close`, waits for its end."""
         process = self._process
         if process is not None:
             self._killed = True

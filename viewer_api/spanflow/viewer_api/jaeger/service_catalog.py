@@ -1,6 +1,6 @@
 """Services, their operations and their calls, for Jaeger's clients: of flows that have ended.
 
-Everybody's are counted beforehand. For those who see some people only they are read from the newest flows of these.
+Those of all users are precomputed. For a client with limited scope they are read from the newest flows it may see.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from spanflow.viewer_api.viewer import Viewer
 
 #: Services that were last seen before this are forgotten.
 REMEMBERED: Final = timedelta(days=30)
-#: Flows that are read for those who may not see everybody's.
+#: Flows that are read for a client with limited scope.
 MOST_READ: Final = 500
 
 

@@ -1,4 +1,4 @@
-"""Finds traces for Jaeger's clients: newest first, of those whom somebody may see."""
+"""Finds traces for Jaeger's clients: newest first, of users whom the client may see."""
 
 import asyncio
 from collections.abc import AsyncIterator

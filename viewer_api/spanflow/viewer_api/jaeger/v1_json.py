@@ -33,7 +33,7 @@ def shown_trace_id(trace_id: str) -> str:
 
 
 def trace_v1(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any], now_ns: int | None) -> Object:
-    """One trace. What still runs has lasted until `now_ns`, and says so in its warnings. Without `now_ns` it is a trace
+    """One trace. A running span lasts until `now_ns`, with a warning. Without `now_ns` it is a trace
     of the past, and what did not end lasted as long as is known."""
     trace_id = trace_id_of(flow_id)
     entries = list(entries)

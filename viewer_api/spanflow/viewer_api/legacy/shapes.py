@@ -1,7 +1,7 @@
 """What answers below `/legacy` say otherwise than ours: the types that pages written before Spanflow compute with.
 
 Such a page calls `.toFixed` on a cost, multiplies `expires_at` by a thousand, searches in the e-mail address of
-everybody, and tells a session that is not there by the field `error`.
+all users, and reports a missing session by the field `error`.
 """
 
 from collections.abc import Iterable, Mapping

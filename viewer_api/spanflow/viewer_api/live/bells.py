@@ -1,6 +1,6 @@
 """The one Redis subscription of this process: every bell, and the announcement that the watched users have changed.
 
-Pub/Sub loses what is sent while the line is cut, and says nothing about it. So after every (re-)connection everybody
+Pub/Sub silently loses what is sent while the connection is down. So after every (re-)connection every feed
 looks at the streams again, and the line is tested while it is silent.
 """
 
@@ -55,8 +55,8 @@ class Bells:
                     pause = _FIRST_PAUSE
                 self._set(False)
             except Exception:
-                # A client library that stumbles over a dying server. Whoever started this would wait much longer
-                # before it starts it again, and would take all feeds down meanwhile.
+                # The client library fails on a dying server. The supervisor would wait much longer
+                # before a restart, with all feeds down until then.
                 log.exception("Live data is interrupted")
                 self._set(False)
             await asyncio.sleep(pause)

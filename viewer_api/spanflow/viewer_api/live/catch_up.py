@@ -33,19 +33,19 @@ class Archived:
     entries: Sequence[Event]
 
 
-#: Reads a flow from Postgres; None when it is not there, a `Problem` when nobody can say.
+#: Reads a flow from Postgres; None when it is not there, a `Problem` when Postgres does not answer.
 Archive = Callable[[str], Awaitable[Archived | None]]
 #: What is longer is sent as merged entries.
 _LONG: Final = 2 * PAGE
 #: An absent flow of a cursor is only new to the client when something came after the cursor; clocks differ a little.
 _SLACK_MS: Final = 30_000
 _RETRY_SECONDS: Final = 0.5
-#: Postgres has so long to answer before the client is told that a flow can only be read later.
+#: How long Postgres may take before the client is told to read a flow later.
 _ARCHIVE_SECONDS: Final = 3.0
 
 
 class Followed(Protocol):
-    """What must be known of the feed that somebody catches up with."""
+    """What a catch-up must know of the feed."""
 
     topic: Topic
     tails: dict[str, Tail]
@@ -69,7 +69,7 @@ async def catch_up(feed: Followed, subscription: Subscription) -> AsyncIterator[
     outlook = feed.outlook(running)
     has = {**(at.positions if at else {}), **_further(subscription.had, at)}
     everything = feed.topic.kind is Kind.FLOW
-    # Until all that ended meanwhile has been sent, a client that is cut off again must be given it again.
+    # Until everything that ended in between has been sent, a client that is cut off again must get it again.
     read_ms = at.read_ms if at and subscription.returning else here.read_ms
     wanted = {
         flow_id: last
@@ -150,7 +150,7 @@ async def _ended_meanwhile(
 ) -> AsyncIterator[Frame]:
     """Flows that a returning client had, or that began while it was away, and that are complete and left by now.
 
-    `subscription.had` is told up to where the client has each: should the feed find one of them yet, it is not sent
+    `subscription.had` records up to where the client has each: should the feed find one of them yet, it is not sent
     again.
 
     A cursor comes from the client: what it names beside the topic's own flows is only shown when it belongs there.
@@ -192,7 +192,7 @@ async def _from_archive(feed: Followed, flow_ids: Sequence[str]) -> AsyncIterato
             except (Problem, TimeoutError) as why:
                 away = why.code if isinstance(why, Problem) else "storage_unavailable"
         if away is not None:
-            # Nobody is kept waiting for it: the client can read it when Postgres is back.
+            # No client waits for it: it can be read when Postgres is back.
             yield NoticeFrame(feed.topic, "missing", {"flow_id": flow_id, "reason": away})
         elif found is not None and feed.topic.covers(flow_id, found.user_id, found.conversation_id):
             for frame in snapshots(feed.topic, flow_id, found.entries, None):

@@ -1,4 +1,4 @@
-"""Follows the flows of one topic for everybody in this process who looks at it.
+"""Follows the flows of one topic for all its subscribers in this process.
 
 The streams are the truth; a bell only says where to look. Each entry is read once per process and handed to every
 subscriber, each of which has a bounded queue of its own. Positions move only when frames are handed out, and nothing is
@@ -97,7 +97,7 @@ class Feed:
 
     @property
     def looked(self) -> bool:
-        """Whether the streams have been looked at: before, nobody knows what a client lacks."""
+        """Whether the streams have been read: before, it is unknown what a client lacks."""
         return self._looked
 
     def position(self) -> Cursor:
@@ -153,7 +153,7 @@ class Feed:
             self._look_closely = False
         over = self._begun(newest, running)
         if self.topic.kind is Kind.FLOW and self.topic.id not in self.tails:
-            # Complete before anybody looked: it is shown, and that is all.
+            # Complete before the first subscriber: it is shown once.
             self._track(self.topic.id, Tail(open=False, closed_at=self._monotonic() - self._linger, announced=True))
         for flow_id, tail in self.tails.items():
             if flow_id in running and not tail.open:
@@ -286,7 +286,7 @@ class Feed:
             if tail is not None and tail.announced and tail.open:
                 self._hand_out(flow_notice(topic, flow_id, is_open=False))
         if everything or (topic.kind is Kind.CONVERSATION and not self.tails):
-            # Whoever follows it asks anew: they may be allowed to see the other user, too.
+            # Its subscribers ask again: they may be allowed to see the other user, too.
             for subscription in list(self.subscribers):
                 subscription.end(USER_CHANGED)
 

@@ -71,7 +71,7 @@ class TopicFlows:
         return [flow_id for flow_id in flow_ids if flow_id in own]
 
     async def rung(self, flow_ids: Sequence[str]) -> set[str]:
-        """Those flows, of which a bell told, that belong to the topic. Whoever may ring is not believed more than the
+        """Those flows from bell messages that belong to the topic. A publisher is not trusted more than the
         indexes are."""
         topic = self._topic
         if topic.kind is Kind.FLOW:
@@ -82,7 +82,7 @@ class TopicFlows:
     async def of_owner(self, flow_ids: Sequence[str]) -> set[str]:
         """Those of the topic's owner.
 
-        An id of a conversation is the client's choice: somebody else may have used the same.
+        An id of a conversation is the client's choice: another user may have used the same.
         """
         if self._topic.owner is None:
             return set(flow_ids)

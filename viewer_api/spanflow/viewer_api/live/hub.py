@@ -35,7 +35,7 @@ Goodbye = Callable[[], Awaitable[None]]
 _GOODBYE_SECONDS: Final = 2.0
 #: Sockets that have not said who they are.
 _MAX_ARRIVING: Final = 50
-#: What a client is told that comes, or is sent away, while the viewer stops.
+#: The message to clients while the viewer stops.
 STOPPING: Final = "restarting"
 
 
@@ -54,7 +54,7 @@ class Hub:
         self.state_listeners: set[StateListener] = set()
         #: Called when the viewer stops: each ends one client's connection, saying why.
         self.goodbyes: set[Goodbye] = set()
-        #: The viewer stops: nobody is let in any more.
+        #: The viewer is stopping: no client is admitted.
         self.stopping = False
         #: How many sockets and event streams are open.
         self.sockets = 0
@@ -112,7 +112,7 @@ class Hub:
         self.stopping = True
         leaving = [asyncio.ensure_future(goodbye()) for goodbye in self.goodbyes]
         if leaving:
-            log.info("The viewer stops: %d live clients are told.", len(leaving))
+            log.info("The viewer is stopping: notifying %d live clients.", len(leaving))
             _, late = await asyncio.wait(leaving, timeout=_GOODBYE_SECONDS)
             for task in late:
                 task.cancel()
@@ -124,7 +124,7 @@ class Hub:
         feed, task = self._feeds.get(topic) or self._opened(topic)
         feed.subscribers.add(subscription)
         if subscription.by_watch and not self.watching.will_tell(topic.owner):
-            # It ended after the client was admitted, and nobody will say so again.
+            # It ended after the client was admitted, and it is not announced again.
             subscription.end(DISABLED)
         shown = Shown(subscription, self.watching.withholds, self._metadata)
 
@@ -134,7 +134,7 @@ class Hub:
             try:
                 return send_at_once(shown.of(frame))
             except Exception:
-                # The client's own task meets the mistake again, and it ends nobody else.
+                # The client's own task meets the error again, and it ends no other client.
                 return False
 
         try:
@@ -197,7 +197,7 @@ class Hub:
                 feed.check()
         if up != self._up:
             self._up = up
-            # Without Redis nobody announces who is watched, so it is looked up more often.
+            # Without Redis changes are not announced, so watches are polled more often.
             self.watching.announced()
             for listener in list(self.state_listeners):
                 listener(up)

@@ -1,7 +1,7 @@
 """What is open in a running flow, and what may honestly be said about it: running, slow, stalled or lost.
 
 It says what the reducer's tree says (`tree.py`), but costs next to nothing per event: no tree is built, and how news
-of a span spread to those above it is worked out when somebody asks, once for all news since the last time.
+of a span spread to those above it is computed on demand, once for all news since the last time.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -58,9 +58,9 @@ class OpenSpans:
         self._ended: set[str] = set()
         self._parents: dict[str, str | None] = {}
         self._heard: dict[str, int] = {}
-        #: What was heard since somebody asked last.
+        #: News since the last request.
         self._fresh: dict[str, int] = {}
-        #: The flow's state as it was told last.
+        #: The flow's state as it was last sent.
         self._told = names.NODE_RUNNING
 
     def note(self, event: Event) -> None:

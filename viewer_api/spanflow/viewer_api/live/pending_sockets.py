@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 
 class TooManySockets(Exception):
-    """The place is needed for somebody else."""
+    """The place is needed for another socket."""
 
 
 class PendingSockets:
-    """It has few places. When all are taken, whoever has been silent longest makes room: nobody can keep others out by
-    opening sockets and saying nothing, and who knows what to say needs a place for a moment only."""
+    """It has few places. When all are taken, the socket that has been silent longest is evicted: no client can block
+    others by opening silent sockets, and a client with a credential needs a place only briefly."""
 
     def __init__(self, places: int) -> None:
         self._places = places

@@ -65,7 +65,7 @@ class Subscription:
         self.topic = topic
         #: The client's own flows: nothing of them is kept from it.
         self.own = own
-        #: Why somebody looks at a user who is not watched; None when the watch is the reason.
+        #: The reason for following an unwatched user; None when the watch is the reason.
         self.reason = reason
         #: Where the client is: what it said when it came back, then what it was given. None: it has nothing.
         self.at = cursor
@@ -96,7 +96,7 @@ class Subscription:
 
     @property
     def by_watch(self) -> bool:
-        """Whether the client may look only as long as somebody watches."""
+        """Whether the client may follow only while the user is watched."""
         return self.reason is None
 
     def offer(self, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""What somebody may follow: a user, one flow, or a conversation."""
+"""What a client may follow: a user, one flow, or a conversation."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,11 +20,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Followed by whoever may see what `owner` did. Two topics with different owners are different topics."""
+    """Followed by clients that may see what `owner` did. Two topics with different owners are different topics."""
 
     kind: Kind
     id: str
-    #: Whose flows these are; None while nobody knows. Of a conversation only the flows of this user are shown.
+    #: Whose flows these are; None while unknown. Of a conversation only the flows of this user are shown.
     owner: str | None
 
     @classmethod
@@ -42,7 +42,7 @@ class Topic:
         return {self.kind.field: self.id if self.kind is Kind.FLOW else shown_id(self.id)}
 
     def shows(self, user_id: str | None) -> bool:
-        """Whether a flow that was found for it may be shown although its events name this user, or nobody."""
+        """Whether a flow that was found for it may be shown although its events name this user, or no user."""
         return user_id is None or user_id == self.owner
 
     def covers(self, flow_id: str, user_id: str | None, conversation_id: str | None) -> bool:

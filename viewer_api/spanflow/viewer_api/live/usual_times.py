@@ -1,7 +1,7 @@
 """How long each kind of step usually takes: by the statistics of the last 24 hours, and where these know nothing, by
 the newest stored flows.
 
-Worked out by Postgres now and then, and kept in this process: nobody who looks waits for it.
+Computed by Postgres periodically and cached in this process: no reader waits for it.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class UsualTimes:
         self.percentile = StepPercentiles({})
 
     def p95_ns(self) -> Mapping[str, int]:
-        """In nanoseconds by `step_key`, as of the last time that somebody looked."""
+        """In nanoseconds by `step_key`, as of the last refresh."""
         return self._p95_ns
 
     async def refresh(self) -> None:

@@ -10,7 +10,7 @@ from spanflow.viewer_api.live.frames import EventsFrame, Frame, JoinedFrame, Not
 from spanflow.viewer_api.live.subscription import Subscription
 
 _SAME: Final = "_without_contents"
-#: Whether of a user (None: nobody knows whose a flow is) contents are left out, asked at every frame.
+#: Whether contents of a user (None: the flow's user is unknown) are left out, checked at every frame.
 Withholds = Callable[[str | None], bool]
 
 
@@ -21,7 +21,7 @@ class Shown:
         self._subscription = subscription
         self._withholds = withholds
         self._metadata = metadata
-        #: Whose flows are, of a topic that began without anybody knowing.
+        #: Owners of flows, of a topic whose owner was unknown at first.
         self._owners: dict[str, str] = {}
 
     def of(self, frame: Frame) -> Frame:
@@ -59,4 +59,4 @@ def _stripped(frame: Frame, metadata: Metadata) -> Frame:
         return replace(frame, entries=[metadata.event(entry) for entry in frame.entries])
     if isinstance(frame, NoticeFrame):
         return frame
-    raise TypeError(f"nobody has said what the contents of a {type(frame).__name__} are")
+    raise TypeError(f"the contents of a {type(frame).__name__} are not declared")

@@ -1,5 +1,5 @@
 """What those may do who are signed in as one of the recorded users: look at themselves, without being told whether
-somebody watches them."""
+they are watched."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ OWN: Final = "own flows"
 
 
 def own_reason(principal: Principal, user_id: str) -> str | None:
-    """Why somebody may look at `user_id` without giving a reason; None when they have to."""
+    """Why `user_id` may be followed without stating a reason; None when a reason is required."""
     return OWN if user_id == principal.user_id else None
 
 

@@ -11,7 +11,7 @@ from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.watches import Watch
 
-#: A watch shorter than this would be over before anybody heard of it.
+#: A shorter watch would expire before it took effect.
 _SHORTEST_SECONDS: Final = 1.0
 #: Longer than any policy allows, and still a time that can be reckoned with.
 _ENDLESS_HOURS: Final = 1e9
@@ -21,7 +21,7 @@ _ALWAYS: Final = "always"
 
 @dataclass(frozen=True, slots=True)
 class MonitoringPolicy:
-    """Applied to every call, whoever makes it."""
+    """Applied to every call, whatever the role."""
 
     reason_required: bool
     reason_length: int
@@ -54,7 +54,7 @@ class MonitoringPolicy:
         }
 
     def reason(self, given: str | None, *, required: bool | None = None) -> str | None:
-        """The reason, if it will do. `required` says so where it is not for the settings to decide."""
+        """The reason, if it is acceptable. `required` overrides the settings."""
         if given is None:
             if self.reason_required if required is None else required:
                 raise Problem(422, "reason_required", "Say why, in `reason` or in the header X-Spanflow-Reason.")
@@ -81,11 +81,9 @@ class MonitoringPolicy:
         return end
 
     def checked_end(self, end: float, now: float) -> int:
-        # Rounded up to a second, so that nobody is watched for less long than was said.
+        # Rounded up to a second, so that no watch ends before the stated time.
         if math.ceil(end) - math.ceil(now) > self.max_hours * 3600:
-            raise Problem(
-                422, "ttl_too_long", f"Somebody can be watched for {self.max_hours:g} hours from now at the longest."
-            )
+            raise Problem(422, "ttl_too_long", f"A user can be watched for {self.max_hours:g} hours from now at most.")
         return math.ceil(end)
 
     def metadata_only_for(self, asked: bool | None) -> bool:
@@ -94,14 +92,14 @@ class MonitoringPolicy:
 
     def check_metadata_only(self, asked: bool | None) -> None:
         if asked is False and self.metadata_only == _ALWAYS:
-            raise Problem(422, "metadata_only_required", "Here nobody is watched with contents.")
+            raise Problem(422, "metadata_only_required", "Here users are only watched without contents.")
 
     def check_number(self, users: int) -> None:
         if users > self.max_users:
             raise Problem(
                 409,
                 "too_many_watched",
-                f"At most {self.max_users} users can be watched at the same time; end watching somebody else first.",
+                f"At most {self.max_users} users can be watched at the same time; end another watch first.",
             )
 
     def _seconds(self, hours: float) -> float:

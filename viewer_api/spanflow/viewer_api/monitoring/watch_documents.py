@@ -37,7 +37,7 @@ def _document(watch: Watch, people: Mapping[str, Person], now: float) -> dict[st
 
 
 def _extension(stored: Any) -> dict[str, Any]:
-    """Stored by us, or by whoever can write the table."""
+    """Stored by us, or by another writer of the table."""
     at, until = stored.get("at"), stored.get("expires_at")
     return {
         "by": stored.get("by"),

@@ -26,7 +26,7 @@ from spanflow.viewer_api.store.watches import Watch, WatchStore
 
 log = logging.getLogger(__name__)
 
-#: Subscribers are told so long before a watch ends.
+#: Subscribers are warned this long before a watch ends.
 NOTICE_SECONDS: Final = 60.0
 #: So often Postgres is asked while Redis, which announces changes, is away.
 _ALONE_SECONDS: Final = 1.0
@@ -87,7 +87,7 @@ class Watching:
         return user_id in self._running
 
     def running(self) -> list[Watch]:
-        """Everybody who is watched now, the newest watch first."""
+        """All users watched now, the newest watch first."""
         now = self.clock()
         found = [watch for watch in self._running.values() if watch.is_running(now)]
         return sorted(found, key=lambda watch: (-(watch.enabled_at or 0.0), watch.user_id))
@@ -101,16 +101,16 @@ class Watching:
         return self.policy.metadata_only_for(watch.metadata_only if watch else None)
 
     def withholds_any(self) -> bool:
-        """Whether there may be anybody of whose running flows only metadata may be seen."""
+        """Whether there may be users of whose running flows only metadata may be seen."""
         return self.withholds(None) or any(watch.metadata_only for watch in self._running.values())
 
     def past_is_withheld(self, user_id: str | None) -> bool:
-        """Whether of this user's stored flows, too, only metadata may be seen: while somebody watches them so."""
+        """Whether only metadata of this user's stored flows may be seen: while they are watched without contents."""
         without = self.watched_without_contents()
         return without is None or user_id in without
 
     def watched_without_contents(self) -> frozenset[str] | None:
-        """Everybody who is watched without contents; None while that is not known yet."""
+        """All users watched without contents; None while that is not known yet."""
         if not self._loaded:
             return None
         return frozenset(user_id for user_id, watch in self._running.items() if watch.metadata_only)
@@ -149,7 +149,7 @@ class Watching:
         return await self._took_effect(watches)
 
     def _asked(self, metadata_only: bool | None, before: Watch | None, now: float) -> bool:
-        """Who does not say it keeps what holds: a dashboard that knows nothing of it does not uncover anybody."""
+        """Left out, it keeps its value: an older dashboard does not reveal contents by accident."""
         if metadata_only is None and before is not None and before.is_running(now):
             metadata_only = before.metadata_only
         return self.policy.metadata_only_for(metadata_only)
@@ -217,13 +217,13 @@ class Watching:
     # -- in the background ---------------------------------------------------------------------------------------------
 
     def announced(self) -> None:
-        """Somebody else changed something."""
+        """Another process changed something."""
         self._changed.set()
 
     async def run(self) -> None:
         """Bring the three places in step, again and again."""
         while True:
-            # First what the clock alone has changed: nobody waits for Postgres in order to hear that a watch is over.
+            # Expiries first: the end of a watch is announced without waiting for Postgres.
             self._tell(self._running)
             try:
                 await self.refresh()
@@ -238,7 +238,7 @@ class Watching:
             self._changed.clear()
 
     async def refresh(self) -> None:
-        """Read Postgres, repair Redis where it says something else, and tell the listeners what changed."""
+        """Read Postgres, repair Redis where it differs, and notify the listeners of changes."""
         async with self._refreshing:
             watches = {watch.user_id: watch for watch in await self.store.all()}
             now = self.clock()
@@ -287,7 +287,7 @@ class Watching:
         return [user_id for user_id in over if user_id not in new]
 
     async def _end(self, watches: Sequence[Watch]) -> None:
-        """Write down that watches have run out; once, whoever of the viewer processes is first."""
+        """Record expired watches; once, by the first viewer process."""
         if not watches:
             return
         by_user = {watch.user_id: watch for watch in watches}
@@ -323,7 +323,7 @@ class Watching:
     def _until_next(self) -> float:
         """Seconds to the next round: a regular one, or the very moment when a watch ends or is about to."""
         now = self.clock()
-        # Without Redis nobody announces anything.
+        # Without Redis there are no announcements.
         moments = [now + (min(self.refresh_seconds, _ALONE_SECONDS) if self._redis_away else self.refresh_seconds)]
         for user_id, watch in self._running.items():
             if user_id not in self._told:
@@ -334,11 +334,11 @@ class Watching:
 
 def not_watched(user_ids: Sequence[str]) -> Problem:
     named = ", ".join(user_ids[:10]) + (", …" if len(user_ids) > 10 else "")
-    return Problem(404, "not_watched", f"Not watched, so there is nothing to extend: {named}. Nobody was extended.")
+    return Problem(404, "not_watched", f"Not watched, so there is nothing to extend: {named}. No watch was extended.")
 
 
 def _visible(watch: Watch) -> tuple[object, ...]:
-    """What clients are told of."""
+    """What clients are notified of."""
     return watch.expires_at, watch.metadata_only, watch.reason, watch.by
 
 

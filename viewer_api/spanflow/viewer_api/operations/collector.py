@@ -17,7 +17,7 @@ from spanflow.viewer_api.viewer import Viewer
 
 @dataclass(eq=False)
 class ViewerCollector(Collector):
-    """What one running viewer knows. Asked in the event loop, so that nothing changes meanwhile."""
+    """What one running viewer knows. Collected in the event loop, so that it is consistent."""
 
     viewer: Viewer
     pools: Mapping[str, asyncpg.Pool]

@@ -11,7 +11,7 @@ MAX_OF_ONE: Final = 100
 
 
 class IdleConnections:
-    """When there are too many, of one address or of all, the one that has been idle longest is closed: nobody keeps
+    """When there are too many, of one address or of all, the one that has been idle longest is closed: no client keeps
     others out by opening connections and saying nothing, and who has something to ask needs a place for a moment only.
 
     A reverse proxy connects when it has a request, so it seldom has many that are idle.

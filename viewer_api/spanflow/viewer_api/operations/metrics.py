@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 PREFIX: Final = "spanflow_viewer"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-#: Close codes that are told apart.
+#: Close codes that are counted separately.
 _CLOSES: Final = frozenset({1000, 1001, 1005, 1006, 1011, 1012, 1013, 4400, 4401, 4403, 4408, 4409, 4410, 4429})
 
 

@@ -43,7 +43,7 @@ class TooManyPieces(Exception):
 
 class LimitedHttp(HttpToolsProtocol):
     """Ends connections whose requests have an endless head, or take for ever to arrive, or whose clients do not take
-    what they asked for: nobody is signed in yet."""
+    what they asked for: they are not signed in yet."""
 
     def __init__(self, *arguments: Any, idle: IdleConnections | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -188,7 +188,7 @@ class ViewerServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._stop_seconds
-        # Nobody new: a balancer sends them elsewhere.
+        # No new clients: a load balancer sends them elsewhere.
         for server in self.servers:
             server.close()
         viewer = getattr(self.config.app.state, "viewer", None)  # type: ignore[union-attr]

@@ -87,7 +87,7 @@ async def exported_flows(
     viewer = viewer_of(request)
     start = None if after is None else await _behind(request, principal, checked_id(after))
     parts = file_of(viewer.flows, flow_reader(viewer, principal), filters, start, made)
-    # What cannot be searched at all is told before the file begins.
+    # Errors of the search are reported before the file begins.
     first = await anext(parts)
     second = await anext(parts, b"")
 

@@ -121,7 +121,7 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
 
 async def _session(request: Request, reader: FlowReader, session_id: str) -> list[Flow]:
     """The flows of a session, in start order; the look is written down for each user in it. A problem when there are
-    none, which only a dashboard that was written before Spanflow is told in another way."""
+    none, except for dashboards that were written before Spanflow."""
     flows = await reader.of_session(session_id, MAX_SESSION_FLOWS)
     if not flows:
         await viewer_of(request).missed(request, "session_read", session_id)

@@ -92,8 +92,8 @@ async def flows(
 ) -> Response:
     """Flows that match every filter. A filter that is given several times asks for any of its values.
 
-    What runs stands on the first page; `without_running` says that Redis is away, so that nobody knows what does. A
-    flow is in a time range when any moment of it is. `next` is the cursor of the next page; `searched_until` says that
+    Running flows are on the first page; `without_running` says that Redis is unavailable and they are missing. A flow
+    is in a time range when any moment of it is. `next` is the cursor of the next page; `searched_until` says that
     a search ran out of time, and that the next page goes on from there.
     """
     viewer = viewer_of(request)
@@ -105,7 +105,7 @@ async def flows(
     reader = flow_reader(viewer, principal)
     running: list[RunningFlow] = []
     if after is None and (query.order is Order.NEWEST or RUNNING in (filters.outcomes or ())):
-        # Redis is asked first: a flow that leaves it meanwhile is in Postgres by then.
+        # Redis is asked first: a flow that leaves it in between is in Postgres by then.
         running = await reader.running(filters, datetime.fromtimestamp(viewer.clock(), UTC))
     page = await viewer.flows.search.page(plan, after, limit)
     shown = _sorted(running, query.order)
@@ -144,7 +144,7 @@ def _word(flow_id: str) -> str:
 
 
 def _written(page: Page, query: FlowQuery, shown: Collection[str]) -> str | None:
-    """The cursor of the next page. It knows what was shown while it ran, which is stored meanwhile perhaps."""
+    """The cursor of the next page. It remembers what was shown while it ran, which may be stored by now."""
     end = page.end
     if end is None:
         return None

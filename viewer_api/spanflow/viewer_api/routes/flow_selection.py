@@ -20,7 +20,7 @@ async def selected(request: Request, action: str, query: FlowQuery) -> Filters:
 
 
 async def record_search(request: Request, action: str, queries: Iterable[FlowQuery]) -> None:
-    """Write down one look at what all these queries find; a problem when they name somebody who may not be seen."""
+    """Write one audit entry for all these queries; a problem when they name a user who may not be seen."""
     viewer = viewer_of(request)
     users: dict[str, None] = {}
     targets: set[str] = set()

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 #: Trees with more spans (or entries in Redis) are made one at a time, in a process of its own: each takes a second of
-#: an interpreter and some hundred megabytes, and others that ask meanwhile would wait as long.
+#: an interpreter and some hundred megabytes, and concurrent requests would wait as long.
 LARGE_SPANS: Final = 1000
 MayRead = Annotated[Principal, Depends(Needs(Right.READ))]
 
@@ -69,7 +69,7 @@ async def _shown(request: Request, principal: Principal, flow_id: str, form: For
 
 async def is_large(viewer: Viewer, principal: Principal, flow_id: str) -> bool:
     """Also of a flow that is not stored yet, or only in part. What they may not see is like what is not there: not
-    large, so that nobody waits for the place of large trees before the answer that there is nothing."""
+    large, so that a missing flow is reported without waiting for the place of large trees."""
     stored = (await viewer.flows.states([flow_id], principal.visible)).get(flow_id)
     if stored is not None and (stored["span_count"] or 0) > LARGE_SPANS:
         return True

@@ -16,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 
 
 class MetricsReader(AccessRule):
-    """Whoever has the right to watch users, or asks from an address that is named for it."""
+    """Clients with the right to watch users, or from a configured address."""
 
     is_open = True
 

@@ -1,4 +1,4 @@
-"""Unknown parameters are refused: a misspelt order must not be obeyed by half, nor a misspelt filter be ignored."""
+"""Unknown parameters are refused: a misspelt command must not be half executed, nor a misspelt filter be ignored."""
 
 from difflib import get_close_matches
 from typing import Final

@@ -83,7 +83,7 @@ async def enable_one(
     metadata_only: MetadataOnly = None,
     body: Watched | None = None,
 ) -> Response:
-    """Watch somebody, for a time."""
+    """Watch a user for a time."""
     return await _enable(request, principal, [checked_id(user_id)], _told(body or Watched(), ttl_hours, metadata_only))
 
 
@@ -95,7 +95,7 @@ async def enable_several(
     ttl_hours: Hours = None,
     metadata_only: MetadataOnly = None,
 ) -> Response:
-    """Watch several users: all of them, or nobody if something is wrong with one."""
+    """Watch several users: all of them, or none if one is invalid."""
     if isinstance(body, Users):
         told = _told(body, ttl_hours, metadata_only)
         return await _enable(request, principal, _checked(body.user_ids), told)
@@ -111,19 +111,19 @@ async def extend_one(
     until: Annotated[str | None, Query(description="When the watch ends: ISO 8601 or seconds since 1970.")] = None,
     body: Longer | None = None,
 ) -> Response:
-    """Watch somebody longer. Who began it and why stays; who extended it is added."""
+    """Extend a watch. Its author and reason stay; who extended it is added."""
     return await _extend(request, principal, [checked_id(user_id)], body or Longer(), hours, until)
 
 
 @router.post("/extend")
 async def extend_several(request: Request, principal: MayMonitor, body: Extended) -> Response:
-    """Watch several users longer: all of them, or nobody if one is not watched."""
+    """Extend the watches of several users: all of them, or none if one is not watched."""
     return await _extend(request, principal, _checked(body.user_ids), body, None, None)
 
 
 @router.post("/disable/{user_id}")
 async def disable_one(request: Request, principal: MayMonitor, user_id: str, body: Why | None = None) -> Response:
-    """End a watch early. It is no mistake if there is none."""
+    """End a watch early. No-op if the user is not watched."""
     return await _disable(request, [checked_id(user_id)], body.reason if body else None)
 
 
@@ -137,7 +137,7 @@ async def disable_several(request: Request, principal: MayMonitor, body: Annotat
 
 @router.get("/list")
 async def watched(request: Request, principal: MayMonitor) -> Response:
-    """Everybody who is watched now, the newest watch first."""
+    """All users watched now, the newest watch first."""
     viewer = viewer_of(request)
     await viewer.record_access(request, "monitoring_listed", once_in=_SAME_LIST_SECONDS)
     await viewer.watching.refresh()

@@ -24,7 +24,7 @@ _PAGE: Final = "Where the browser comes back to, below the dashboard's address: 
 _FAILED: Final = "/#sign_in=failed"
 
 
-#: Open to everybody, and answered by an address.
+#: Public, and answered by a redirect.
 _REDIRECTS: Final[dict[str, Any]] = {
     "status_code": 303,
     "response_class": RedirectResponse,
@@ -42,14 +42,14 @@ def _oidc_of(viewer: Viewer) -> OidcSessions:
 
 @router.get("/start", **_REDIRECTS)
 async def start(request: Request, page: Annotated[str, Query(max_length=512, description=_PAGE)] = "/") -> Response:
-    """Send the browser to the identity provider, to come back to the callback. Open to everybody."""
+    """Send the browser to the identity provider, to come back to the callback. Public."""
     viewer = viewer_of(request)
     oidc = _oidc_of(viewer)
     authenticator = viewer.authenticator
     address = authenticator.address
     location, cookie = await oidc.begin(address.base(request) + CALLBACK, page)
     response = RedirectResponse(location, 303, {"Cache-Control": "no-store"})
-    # Not «strict»: the callback comes by a redirect from another site.
+    # Not `strict`: the callback comes by a redirect from another site.
     response.set_cookie(
         authenticator.own_cookie(oidc.cookie_name, request),
         cookie,

@@ -38,7 +38,7 @@ async def traces(request: Request, principal: MayIngest) -> Response:
     """Take in spans: an OTLP `ExportTraceServiceRequest` as protobuf or JSON, plain or packed by gzip or deflate.
 
     Accepted spans are stored as a gateway's own are: redacted, mapped to checkpoints, merged by span id. Spans without
-    a valid id are told in `partialSuccess`. When there is no room, nothing of the request is accepted, and
+    a valid id are reported in `partialSuccess`. When there is no room, nothing of the request is accepted, and
     `Retry-After` says when to send it again; 413 is for ever.
     """
     try:

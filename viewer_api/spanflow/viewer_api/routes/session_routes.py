@@ -50,7 +50,7 @@ def _shown(principal: Principal) -> dict[str, Any]:
 
 @router.post("", dependencies=[Depends(Public())], openapi_extra={"security": []})
 async def sign_in(request: Request, body: Credential) -> Response:
-    """Exchange a one-time code, or a token, for a session cookie. Open to everybody."""
+    """Exchange a one-time code, or a token, for a session cookie. Public."""
     viewer = viewer_of(request)
     authenticator = viewer.authenticator
     if body.code is not None:
@@ -73,7 +73,7 @@ async def sign_in(request: Request, body: Credential) -> Response:
 
 @router.get("/methods", dependencies=[Depends(Public())], openapi_extra={"security": []})
 async def methods(request: Request) -> Response:
-    """How a browser can sign in here. Open to everybody."""
+    """How a browser can sign in here. Public."""
     oidc = ["oidc"] if viewer_of(request).oidc is not None else []
     return json_response({"methods": ["code", "token", *oidc]})
 
@@ -86,7 +86,7 @@ async def who_am_i(principal: SignedIn) -> Response:
 
 @router.delete("")
 async def sign_out(request: Request, principal: SignedIn) -> Response:
-    """Make the session worthless, for whoever has its cookie."""
+    """Revoke the session, for every holder of its cookie."""
     viewer = viewer_of(request)
     await viewer.authenticator.sign_out(principal)
     await viewer.audit.write(viewer.entry(request, "signed_out"))

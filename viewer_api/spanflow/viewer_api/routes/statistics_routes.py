@@ -42,7 +42,7 @@ _INTERVALS: Final = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 _MAX_GROUPS: Final = 500
 #: Points that one series has at most.
 _MAX_POINTS: Final = 2000
-#: What is no filter of flows, or is told in another way here.
+#: Parameters that are no filters of flows, or have another meaning here.
 _OWN: Final = ("since", "until", "group_by", "interval", "sort", "limit")
 _NOT_HERE: Final = ("cursor", "count", "started_since", "started_until")
 
@@ -121,7 +121,7 @@ async def funnel(request: Request, principal: MayRead, since: Since = None, unti
 async def _asked(
     request: Request, principal: Principal, what: str, interval: int | None, *, most: int, stored: bool = True
 ) -> _Asked:
-    """Where the answer is counted from. What was counted beforehand is everybody's, without any filter."""
+    """Where the answer is counted from. Precomputed statistics cover all users, without any filter."""
     viewer = viewer_of(request)
     given = request.query_params.multi_items()
     for name, value in given:

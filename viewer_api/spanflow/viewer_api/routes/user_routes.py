@@ -45,7 +45,7 @@ async def users(
 ) -> Response:
     """People by any part of their id, e-mail address or name, those who were here last first.
 
-    Without `q` everybody, as dashboards ask that fill a list of their own.
+    Without `q` all users, for dashboards that fill a list of their own.
     """
     viewer = viewer_of(request)
     await viewer.record_access(request, "users_searched", searched={"q": q})
@@ -84,7 +84,7 @@ async def user(
     talks = await own_totals(viewer.database, talks, principal.visible)
     running, watch = await _running(viewer, user_id), known_watch(principal, viewer.watching, user_id)
     if not (people or seen or flows or talks or running or watch):
-        raise Problem(404, "user_not_found", "Nobody with this id was ever seen.")
+        raise Problem(404, "user_not_found", "No user with this id has been seen.")
     person = people.get(user_id) or Person(user_id)
     answer: dict[str, Any] = {
         "user_id": shown_id(user_id),

@@ -64,7 +64,7 @@ class SignInSettings(SharedSettings):
     viewer_default_role: str = setting(
         "SPANFLOW_VIEWER_DEFAULT_ROLE",
         "viewer",
-        "Role of somebody for whom proxy or identity provider say no role that is known; none lets nobody in.",
+        "Role of users for whom the proxy or identity provider states no known role; `none` refuses them.",
         parse=one_of("viewer", "monitor", "admin", "none"),
     )
 
@@ -73,32 +73,32 @@ class SignInSettings(SharedSettings):
         "SPANFLOW_VIEWER_PROXY_PEERS",
         (),
         "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose headers are believed; comma-separated. unix: "
-        "whoever comes by a Unix socket.",
+        "any client on a Unix socket.",
         parse=names,
     )
     viewer_proxy_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_HEADER",
         "X-Forwarded-User",
-        "Header in which a forward-auth proxy names the signed-in user, for the audit log; «off» reads none.",
+        "Header in which a forward-auth proxy names the signed-in user, for the audit log; `off` reads none.",
         parse=text,
     )
     viewer_proxy_id_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_ID_HEADER",
         "X-User-Id",
-        "Header in which it says whose own flows they may see; «off» reads none.",
+        "Header in which it says whose own flows they may see; `off` reads none.",
         parse=text,
     )
     viewer_proxy_role_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_ROLE_HEADER",
         "X-User-Role",
-        "Header in which it says their role or roles, comma-separated; «off» reads none.",
+        "Header in which it says their role or roles, comma-separated; `off` reads none.",
         parse=text,
     )
     viewer_proxy_users_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_USERS_HEADER",
         "off",
         "Header with the ids of the users that a monitor may see, comma-separated, * for all. Set, a monitor without "
-        "it sees nobody; «off» lets monitors see everybody.",
+        "it sees nobody; `off` lets monitors see everybody.",
         parse=text,
     )
 

@@ -119,7 +119,7 @@ class ViewerSettings(SignInSettings):
     monitoring_default_hours: float = setting(
         "SPANFLOW_MONITORING_DEFAULT_HOURS",
         24.0,
-        "How long a user is watched when nobody says how long, in hours.",
+        "How long a user is watched by default, in hours.",
         parse=decimal(0.01, 24 * 366),
     )
     monitoring_max_users: int = setting(
@@ -211,7 +211,7 @@ class ViewerSettings(SignInSettings):
     viewer_stop_seconds: float = setting(
         "SPANFLOW_VIEWER_STOP_SECONDS",
         5.0,
-        "How long a viewer that is told to stop lets requests and sockets come to their end, in seconds.",
+        "How long a stopping viewer lets requests and sockets finish, in seconds.",
         parse=seconds(0.1, 300),
     )
     log_format: str = setting(

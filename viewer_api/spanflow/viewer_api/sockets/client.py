@@ -1,4 +1,4 @@
-"""One live client, whatever its transport: what it follows, each with a task that sends, and what it is told beside."""
+"""One live client of any transport: its topics, each with a task that sends, and its other notifications."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -90,7 +90,7 @@ class Client:
 
     async def counted(self) -> None:
         """What the client asks for counts like a request of its own. When there were too many, `Problem`; not at once,
-        so that nobody is kept busy with saying so."""
+        so that errors cannot flood the socket."""
         try:
             self._viewer.rates.request(self._principal)
         except Problem:
@@ -115,7 +115,7 @@ class Client:
         why = reason or (watch.reason if watch else None)
         target = None if topic.kind is Kind.USER else topic.id
         await viewer.record_access(self._connection, "live_opened", user_id=topic.owner, target=target, reason=why)
-        # What somebody may see anyway does not end with a watch.
+        # What the client may see anyway does not end with a watch.
         cursor = None if wish.cursor is None else viewer.hub.surroundings.cursors.read(wish.cursor)
         subscription = Subscription(
             topic,

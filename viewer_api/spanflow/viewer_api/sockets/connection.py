@@ -54,7 +54,7 @@ class Connection:
         self.heard_at = monotonic()
 
     async def send(self, data: bytes, at: Callable[[], str] | None = None) -> None:
-        """Send one message; `Closed` when nobody is there any more. The message itself says where its client is."""
+        """Send one message; `Closed` when the client is gone. The message itself carries the client's cursor."""
         async with self._sending:
             if self._closed:
                 raise Closed

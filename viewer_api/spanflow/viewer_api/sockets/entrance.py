@@ -25,7 +25,7 @@ _TICKET_PREFIX: Final = "t."
 
 
 class _TurnedAway(Exception):
-    """Why somebody is not let in."""
+    """Why a connection is refused."""
 
     def __init__(self, close_code: int, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -76,12 +76,12 @@ async def _let_in(
     needed: Right | None = websocket.scope["state"].get("needed")
     if needed is None or not allowed(principal, needed):
         await viewer.denied(websocket, "live", target=websocket.url.path)
-        raise _TurnedAway(closing.FORBIDDEN, "forbidden", f"You need the right «{needed}» for this.")
+        raise _TurnedAway(closing.FORBIDDEN, "forbidden", f"You need the right '{needed}' for this.")
     return principal
 
 
 async def _introduced(connection: Connection, viewer: Viewer, offered: list[str], websocket: WebSocket) -> Principal:
-    """Somebody who says only now who they are."""
+    """A client that authenticates by its first message."""
     if viewer.hub.stopping:
         raise _TurnedAway(closing.RESTARTING, STOPPING, "The viewer stops: connect again.")
     try:
@@ -111,7 +111,7 @@ async def _signed_in(
         if ticket is not None:
             return await viewer.authenticator.by_ticket(ticket, websocket)
         if websocket.scope["state"].get("secret_in_address"):
-            # Whoever sends it there waits for messages and has no first one to say.
+            # Such a client only receives and sends no first message.
             raise _TurnedAway(closing.NOT_SIGNED_IN, "token_in_address", _TOKEN_IN_ADDRESS)
         async with viewer.hub.lobby.place(_SIGN_IN_SECONDS):
             first = await connection.receive()

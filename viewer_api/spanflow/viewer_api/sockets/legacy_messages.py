@@ -55,7 +55,7 @@ class LegacyMessages:
     def of(self, events: Sequence[Event]) -> list[dict[str, Any]]:
         """What these events let the client know, in an order in which nothing comes before what is above it."""
         for event in events:
-            # A span that was told at once, when it had ended, stands after what is below it.
+            # A span that was sent only at its end stands after its descendants.
             self._flow(event["flow_id"]).learn(event)
         due: list[tuple[str, dict[str, Any]]] = []
         for event in events:

@@ -1,6 +1,6 @@
 """The sockets of existing dashboards: `/ws/flows/{user_id}` and `/ws`, one message per checkpoint of watched users.
 
-While somebody is not watched, their socket stays open and silent, as it always did.
+While a user is not watched, their socket stays open and silent, as it always did.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ async def serve_all(websocket: WebSocket) -> None:
 
 
 class LegacySocket:
-    """Follows whoever is watched and wanted, at every moment."""
+    """Follows the requested users for as long as they are watched."""
 
     def __init__(
         self, websocket: WebSocket, connection: Connection, viewer: Viewer, principal: Principal, *, only: str | None

@@ -16,7 +16,7 @@ _LAST_WORDS_SECONDS: Final = 2.0
 
 class Transport(Protocol):
     async def send(self, data: bytes, at: Callable[[], str] | None = None) -> None:
-        """Send one message; `Closed` when nobody is there any more. `at` gives where the client is after it."""
+        """Send one message; `Closed` when the client is gone. `at` gives where the client is after it."""
         ...
 
     def send_at_once(self, frame: Frame) -> bool:

@@ -48,7 +48,7 @@ async def recheck(line: Transport, viewer: Viewer, principal: Principal, *, anno
             await line.close(closing.NOT_SIGNED_IN, "signed_out", "The session is over.", announced=announced)
             raise Closed
         if not allowed(now, Right.LIVE):
-            await line.close(closing.FORBIDDEN, "forbidden", "The right «live» was taken away.", announced=announced)
+            await line.close(closing.FORBIDDEN, "forbidden", "The right 'live' was revoked.", announced=announced)
             raise Closed
         if now.role is not principal.role or now.visible != principal.visible:
             why = "Your rights have changed: connect again."

@@ -15,7 +15,7 @@ from spanflow.viewer_api.monitoring.watching import Change
 from spanflow.viewer_api.sockets.transport import Transport
 from spanflow.viewer_api.viewer import Viewer
 
-#: One call may change hundreds of watches: so long is waited for more before the client is told.
+#: One call may change hundreds of watches: changes are collected this long before the client is notified.
 _COALESCE_SECONDS: Final = 0.05
 
 
@@ -36,7 +36,7 @@ class WatchedList:
         """Send the list, now and whenever it changes; `Problem` for who may not see it."""
         if not knows_watches(self._principal):
             await self._viewer.denied(self._connection, "monitoring_followed")
-            raise forbidden(f"You need the right «{Right.MONITOR}» for this.")
+            raise forbidden(f"You need the right '{Right.MONITOR}' for this.")
         await self._viewer.record_access(self._connection, "monitoring_followed")
         self._wanted, self._complete = True, True
         self._news.set()

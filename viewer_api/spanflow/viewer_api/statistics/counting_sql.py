@@ -5,7 +5,7 @@ from typing import Final
 
 from spanflow.span_processors import names
 
-#: Kinds of one period; what is beyond that is counted as `OTHER`. Plain spans, whose names nobody bounds, go first.
+#: Kinds of one period; what is beyond that is counted as `OTHER`. Plain spans, whose names are unbounded, go first.
 MAX_KINDS: Final = 500
 OTHER: Final = "(other)"
 

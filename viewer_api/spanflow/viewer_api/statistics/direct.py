@@ -1,6 +1,6 @@
-"""Statistics counted from the flows themselves, while somebody waits: of some people's, or with filters.
+"""Statistics counted from the flows themselves at request time: of some users, or with filters.
 
-So many flows are read at most, the newest; the range is narrowed to where they begin, so that what is told is exact.
+So many flows are read at most, the newest; the range is narrowed to where they begin, so that the answer is exact.
 """
 
 import asyncio

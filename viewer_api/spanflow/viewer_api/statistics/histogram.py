@@ -1,5 +1,5 @@
 """Durations as exponential histograms of scale 4, as OpenTelemetry defines them: a bucket's upper bound is 2^(1/16)
-times its lower one, so whatever is told from a histogram is wrong by 2.2 % at most.
+times its lower one, so the relative error of any percentile is 2.2 % at most.
 
 A histogram is stored as one decimal number with twelve digits for each bucket: the sum of such numbers, which Postgres
 takes exactly whatever their length, is the histogram of all of them.

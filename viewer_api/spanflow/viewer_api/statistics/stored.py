@@ -1,4 +1,4 @@
-"""Statistics that were counted beforehand: of everybody's flows."""
+"""Precomputed statistics of all flows."""
 
 from collections.abc import Sequence
 from datetime import datetime

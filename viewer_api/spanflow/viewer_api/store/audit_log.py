@@ -36,7 +36,7 @@ _TEXT = "strpos({s}.folded(concat_ws(' ', target, reason, detail::text, remote))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that somebody did."""
+    """One action."""
 
     actor: str
     via: str
@@ -81,7 +81,7 @@ class AuditLog:
         self.failed = 0
 
     async def record_access(self, *entries: Entry, once_in: float = SAME_LOOK_SECONDS) -> None:
-        """Somebody reads; the same look within a minute, or within so many seconds, is one row."""
+        """Record a read; the same read within a minute, or within so many seconds, is one row."""
         now = self._monotonic()
         new = [entry for entry in dict.fromkeys(entries) if self._looks.get(entry, -inf) <= now - once_in]
         if new:

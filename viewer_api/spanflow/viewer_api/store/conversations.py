@@ -82,7 +82,7 @@ class ConversationFilters:
     until: datetime | None = None
     #: Words that must all be in the first message.
     text: str | None = None
-    #: Users whose conversations no text may find; None: nobody's may be found so.
+    #: Users whose conversations are excluded from text search; None: all users.
     silent: frozenset[str] | None = frozenset()
     min_tool_calls: int | None = None
     min_tokens: int | None = None
@@ -96,7 +96,7 @@ class ConversationFilters:
 
     @property
     def people(self) -> list[str] | None:
-        """The users whose conversations can be found; None: everybody's."""
+        """The users whose conversations can be found; None: all."""
         if self.visible is None:
             return None if self.user_ids is None else sorted(self.user_ids)
         return sorted(self.visible if self.user_ids is None else self.visible.intersection(self.user_ids))
@@ -105,7 +105,7 @@ class ConversationFilters:
 class Part(Enum):
     """A part of the list that is read in one go.
 
-    A time range has two: what began in it, which is a stretch of the list, and what had begun before and still went on
+    A time range has two: what began in it, which is a section of the list, and what had begun before and still went on
     at its beginning, which is a few conversations from anywhere.
     """
 
@@ -175,7 +175,7 @@ class ConversationStore:
         return await self._database.fetch(text, *conditions.values)
 
     async def count(self, filters: ConversationFilters, cap: int = MAX_COUNT) -> Count:
-        """How many there are: exactly, or «at least» when they are more than `cap`."""
+        """How many there are: exactly, or `at_least` when they are more than `cap`."""
         found = 0
         for part in _parts(filters) if filters.people != [] else ():
             text, values = _narrowed(filters, part, f"LIMIT {cap + 1}")
@@ -245,7 +245,7 @@ def _conditions(filters: ConversationFilters, part: Part) -> Conditions:
     people = filters.people
     found.among("user_id", people)
     if filters.visible is not None and filters.asks_of_all:
-        # The row tells of everybody in the conversation: whether it matches must not say what others did in it.
+        # The row covers all participants: whether it matches must not reveal what others did.
         found.add(NOBODY_ELSE.replace("{visible}", found.value(list(filters.visible), "text[]")))
     if filters.until is not None:
         found.add(f"started_at < {found.value(filters.until, 'timestamptz')}")
@@ -265,7 +265,7 @@ def _conditions(filters: ConversationFilters, part: Part) -> Conditions:
             "EXISTS (SELECT FROM {s}.user_activities AS call WHERE call.conversation_id = known.conversation_id "
             "AND call.activity_type = 'mcp_tool_call' "
             f"AND call.activity_data ->> 'tool_name' = ANY ({found.value(list(filters.tools), 'text[]')})"
-            # In a conversation that somebody else takes part in, their calls are not told by this way either.
+            # In a shared conversation the calls of other users must not be revealed either.
             + ("" if people is None else f" AND call.user_id = ANY ({found.value(people, 'text[]')})")
             + ")"
         )

@@ -35,7 +35,7 @@ Row: TypeAlias = Any
 
 
 def as_array(visible: Collection[str] | None) -> list[str] | None:
-    """Users as a statement takes them; NULL stands for everybody."""
+    """Users as a statement takes them; NULL stands for all users."""
     return None if visible is None else list(visible)
 
 
@@ -118,7 +118,7 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self, pool: asyncpg.Pool, patience: float) -> AsyncIterator[Connection]:
-        """A connection of a pool. Whoever is cancelled while it is being made (a client that has gone) leaves it to
+        """A connection of a pool. If the caller is cancelled (a client has gone) while it is being made, it is left to
         the pool: asyncpg complains loudly about connections that are given up half-made."""
         making = asyncio.ensure_future(pool.acquire(timeout=patience))
         try:
@@ -147,7 +147,7 @@ async def _in_transaction(connection: Connection, begin: str) -> AsyncIterator[N
         yield
         await connection.execute("COMMIT")
     except TimeoutError:
-        # The server does not answer: whatever else it is told would be waited for as long again.
+        # The server does not answer: another statement would wait as long again.
         connection.terminate()
         raise
     except BaseException:

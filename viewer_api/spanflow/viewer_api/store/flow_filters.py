@@ -1,4 +1,4 @@
-"""What a search of flows is narrowed to, and the SQL conditions that say so."""
+"""The filters of a search of flows, and their SQL conditions."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
@@ -76,16 +76,16 @@ class Filters:
     stopped_at: Choice | None = None
     #: Words that must all be in the flow, the last one at least as a beginning.
     text: str | None = None
-    #: Users whose flows no text may find; None: nobody's may be found so.
+    #: Users whose flows are excluded from text search; None: all users.
     silent: frozenset[str] | None = frozenset()
     #: Whether flows without a checkpoint are among them that went well, or still run: open connections, health checks.
     stepless: bool = True
-    #: Whose flows may be seen at all; None: everybody's, and those of nobody.
+    #: Whose flows may be seen at all; None: all users', and flows without a user.
     visible: frozenset[str] | None = None
 
     @property
     def people(self) -> list[str] | None:
-        """The users whose flows can be found; None: everybody's."""
+        """The users whose flows can be found; None: all."""
         if self.visible is None:
             return None if self.user_ids is None else sorted(self.user_ids)
         return sorted(self.visible if self.user_ids is None else self.visible.intersection(self.user_ids))
@@ -163,7 +163,7 @@ class Split:
     time: tuple[str, ...]
     rest: tuple[str, ...]
     values: list[Any]
-    #: Of several users: the condition among the others that says so, and the placeholder of their ids.
+    #: Of several users: their condition among the others, and the placeholder of their ids.
     users: str | None = None
     user_ids: str | None = None
 

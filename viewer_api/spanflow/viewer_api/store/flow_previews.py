@@ -38,7 +38,7 @@ FROM unnest($1::text[]) AS wanted (id) CROSS JOIN LATERAL {s}.flow_by_id(wanted.
 
 
 class FlowPreviewStore:
-    """Reads of users in `visible` only; None stands for everybody."""
+    """Reads of users in `visible` only; None stands for all users."""
 
     def __init__(self, database: Database, visible: Collection[str] | None) -> None:
         self._database = database

@@ -1,6 +1,6 @@
 """Finds flows by their summary columns, page by page, and counts them. `flow_data` is never opened.
 
-Lists are in the order of time. How a page is found depends on how often flows match, which nobody knows beforehand,
+Lists are in the order of time. How a page is found depends on how often flows match, which is unknown beforehand,
 and the planner guesses badly for filters that seldom meet. So a page is first looked for among the next few thousand
 flows, read from an index in the order of the list. If they do not fill it, matches are rare, and the indexes of the
 filters are asked instead. Should that take long as well, it is given up after a moment, and the list is walked in

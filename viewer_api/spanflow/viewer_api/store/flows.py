@@ -72,7 +72,7 @@ class FlowStore:
         return rows
 
     async def states(self, flow_ids: Collection[str], visible: Collection[str] | None = None) -> dict[str, Row]:
-        """What is stored of these flows, without their documents; of users in `visible` only, None being everybody."""
+        """What is stored of these flows, without their documents; of users in `visible` only, None for all."""
         if not flow_ids:
             return {}
         return {row["flow_id"]: row for row in await self._database.fetch(_STATES, list(flow_ids), as_array(visible))}
@@ -84,7 +84,7 @@ class FlowStore:
         return rows
 
     async def of_session(self, session_id: str, limit: int, visible: Collection[str] | None) -> list[Row]:
-        """Whole flows of one session, oldest first; of users in `visible` only, None being everybody."""
+        """Whole flows of one session, oldest first; of users in `visible` only, None for all."""
         rows, _ = await self._database.fetch_within(
             MAX_ANSWER_BYTES, "flow_data", _OF_SESSION, session_id, limit, as_array(visible)
         )

@@ -1,4 +1,4 @@
-"""What conversations add up to for somebody who may see only some of the people in them.
+"""Totals of conversations for a client that may see only some of their participants.
 
 The id of a conversation is the client's choice, so two users may have used the same one. The table of conversations
 has one row for it, with the totals, the title and the times of all.
@@ -9,7 +9,7 @@ from typing import Final
 
 from spanflow.viewer_api.store.database import Database, Row
 
-#: A condition on a row of `conversations AS known`: nobody else takes part.
+#: A condition on a row of `conversations AS known`: no other user takes part.
 NOBODY_ELSE: Final = """NOT EXISTS (
     SELECT FROM {s}.user_activities AS other WHERE other.conversation_id = known.conversation_id
       AND (other.user_id IS NULL OR other.user_id <> ALL ({visible}))

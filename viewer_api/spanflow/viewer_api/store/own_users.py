@@ -1,6 +1,6 @@
 """The deployment's own table or view of its users, such as an auth service's.
 
-It is read as it is, at the moment somebody asks: nothing of it is copied. When it cannot be read, or not quickly, the
+It is read at request time; nothing is copied. When it cannot be read, or not quickly, the
 directory that gateways fill answers alone for a while, and the log says why.
 """
 
@@ -135,7 +135,7 @@ class OwnUsers:
                 rows = await connection.fetch(_COLUMNS, self._view.sql)
                 self._id_type = next((row["type"] for row in rows if row["name"] == self._view.id), "text")
             column, ids = quoted(self._view.id), wanted
-            # Compared in the column's own type, so that its index is used; an id that is none of that type is nobody's.
+            # Compared in the column's own type, so that its index is used; an id of another type matches no user.
             if self._id_type in _INTEGERS:
                 ids = [user_id for user_id in wanted if _INTEGER.fullmatch(user_id)]
                 condition = f"{column} = ANY($1::text[]::bigint[])"
@@ -151,7 +151,7 @@ class OwnUsers:
         return await self._read(ask) if wanted else []
 
     async def check(self) -> None:
-        """Find out what is wrong with it before somebody asks."""
+        """Check it before the first request."""
         try:
             async with self._database.transaction(readonly=True) as connection:
                 problem = await problem_of(connection, self._view)
@@ -185,7 +185,7 @@ class OwnUsers:
         return list(people.values())
 
     def _is(self, problem: str | None) -> None:
-        """Remember its state, and say so in the log when it changes."""
+        """Remember its state and log changes."""
         if problem is not None:
             self._again_at = self._monotonic() + _PAUSE_SECONDS
             self._id_type = None

@@ -25,7 +25,7 @@ _MAX_PAGES: Final = 40
 MAX_FLOWS: Final = 500
 #: So many newest flows of each are looked at when several users are asked for at once.
 _MAX_OPEN_OF_ONE: Final = 50
-#: Scores that are asked for to find out which flows somebody may see.
+#: Scores that are asked for to find out which flows a client may see.
 _MAX_LOOK_UPS: Final = 20_000
 #: No server answers, or not in a way that we can use.
 REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
@@ -42,7 +42,7 @@ class Entry:
 
 
 def unless_cancelled() -> None:
-    """Where an error of Redis is met: a cancellation that comes while a line breaks is told as that error only."""
+    """Where an error of Redis is met: a cancellation during a broken connection surfaces as that error only."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
@@ -80,9 +80,9 @@ class RedisFlows:
         return await self._members(names.user_flows(user_id), flow_ids)
 
     async def visible_among(self, flow_ids: Sequence[str], visible: Collection[str] | None) -> list[str]:
-        """Those flows, in their order, that stand in the index of one of these users; None stands for everybody's.
+        """Those flows, in their order, that are in the index of one of these users; None stands for all users.
 
-        One round trip that reads no stream: what somebody may not see costs as much as what is not there. Of somebody
+        One round trip that reads no stream: an invisible flow costs as much as a missing one. For a client
         who may see very many users all are given: whose a flow is, is checked again when it has been read.
         """
         if visible is None or not flow_ids or len(visible) * len(flow_ids) > _MAX_LOOK_UPS:
@@ -107,11 +107,11 @@ class RedisFlows:
         return await self._members(names.OPEN_FLOWS, flow_ids)
 
     async def newest_open(self, count: int) -> list[str]:
-        """Flows of anybody that are running, the latest news first."""
+        """Running flows of all users, the latest news first."""
         return self._flow_ids(await self._client.zrevrange(names.OPEN_FLOWS, 0, count - 1))
 
     async def longest_silent(self, count: int) -> list[str]:
-        """Flows of anybody that are running, those without news for longest first."""
+        """Running flows of all users, those without news for longest first."""
         return self._flow_ids(await self._client.zrange(names.OPEN_FLOWS, 0, count - 1))
 
     async def first_entries(self, flow_ids: Sequence[str]) -> dict[str, Entry]:

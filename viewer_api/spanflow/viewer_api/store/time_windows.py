@@ -2,7 +2,7 @@
 
 Lists are ordered by `start_key`, which is fixed when a flow is first stored; a time range speaks of when the flow
 really began and ended. The two are minutes apart at most, but for a few outliers, which have an index of their own. So
-a range is three stretches of keys: outliers above, everything in the middle, outliers below.
+a range is three windows of keys: outliers above, everything in the middle, outliers below.
 """
 
 from dataclasses import dataclass, replace

@@ -34,7 +34,7 @@ class UserStore:
         return self.own.problem if self.own is not None else None
 
     async def search(self, query: str, limit: int, visible: Collection[str] | None = None) -> list[Person]:
-        """People with all words of `query` in their id, e-mail address or name; for an empty one, everybody.
+        """People with all words of `query` in their id, e-mail address or name; for an empty one, all users.
 
         Those who were here last come first, then those whom only the deployment knows.
         """
@@ -92,7 +92,7 @@ class UserStore:
         return people
 
     async def seen(self, user_id: str) -> tuple[datetime, datetime] | None:
-        """When gateways saw somebody for the first and for the last time."""
+        """When gateways first and last saw a user."""
         row = await self._database.fetchrow(_SEEN, user_id)
         return (row["first_seen"], row["last_seen"]) if row is not None else None
 

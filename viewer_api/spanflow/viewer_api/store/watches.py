@@ -50,7 +50,7 @@ SELECT config_key, config_value, is_active, updated_at FROM {s}.omni2_config
 WHERE config_key = ANY(SELECT $1 || user_id FROM unnest($2::text[]) AS user_id) AND is_active
 ORDER BY config_key FOR UPDATE
 """
-# Looks at the rows as they are now: a watch that was extended meanwhile stays.
+# Looks at the rows as they are now: a watch that was extended in between stays.
 _END_EXPIRED = """
 UPDATE {s}.omni2_config AS config SET is_active = false, updated_at = now()
 FROM unnest($2::text[], $3::text[]) AS ended (user_id, value)
@@ -69,7 +69,7 @@ class Watch:
     reason: str | None = None
     by: str | None = None
     enabled_at: float | None = None
-    #: Those who watch see what happened, but not what was said. None: whoever wrote the row did not say.
+    #: Those who watch see what happened, but not what was said. None: the writer of the row did not specify it.
     metadata_only: bool | None = None
     #: Who made it last longer, when, why and until when; the latest at the end.
     extensions: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
@@ -111,7 +111,7 @@ class WatchStore:
         return self._owner
 
     async def lock(self, connection: Connection) -> None:
-        """Let nobody else change who is watched until the transaction ends."""
+        """Lock the watches against other writers until the transaction ends."""
         await connection.execute(self._database.sql(_LOCK))
 
     async def put(self, connection: Connection, watches: Collection[Watch]) -> None:
@@ -126,7 +126,7 @@ class WatchStore:
         return {_user(row) for row in rows}
 
     async def active(self, connection: Connection, user_ids: Sequence[str] | None = None) -> dict[str, Watch]:
-        """The watches of these users (of all) that nobody has ended; a time may have run out."""
+        """The watches of these users (of all) that were not ended; they may have expired."""
         if user_ids is None:
             rows = await connection.fetch(self._database.sql(_ACTIVE), _PREFIX)
         else:
@@ -138,7 +138,7 @@ class WatchStore:
         return list(_watches(await self._database.fetch(_LIST, _PREFIX)))
 
     async def end_expired(self, connection: Connection, watches: Collection[Watch]) -> set[str]:
-        """Mark watches as over; those users where nobody changed it meanwhile and no other process was faster."""
+        """Mark watches as ended; returns the users whose watch was not changed or ended concurrently."""
         users, values = [watch.user_id for watch in watches], [watch.stored for watch in watches]
         rows = await connection.fetch(self._database.sql(_END_EXPIRED), _PREFIX, users, values)
         return {_user(row) for row in rows}
