@@ -42,6 +42,7 @@ export const PAGES: readonly Page[] = [
   { name: "audit", title: "Audit", icon: ScrollText, letter: "a", right: "audit", view: page(() => import("../pages/audit/AuditPage")) },
   { name: "health", title: "Health", icon: HeartPulse, letter: "h", right: null, view: page(() => import("../pages/health/HealthPage")) },
   { name: "settings", title: "Settings", icon: Settings, letter: "s", right: null, view: page(() => import("../pages/settings/SettingsPage")) },
+  { name: "playback", title: "Playback", icon: null, letter: null, right: "read", view: page(() => import("../pages/playback/PlaybackPage")) },
   { name: "flow", title: "Flow", icon: null, letter: null, right: "read", view: page(() => import("../pages/flow/FlowPage")) },
 ];
 

@@ -100,6 +100,8 @@ export class LiveFlows {
   /** When the last one came, by the viewer's clock; null while none has. */
   lastEventMs: number | null = null;
 
+  constructor(private readonly kept: number = KEPT_FLOWS) {}
+
   /** So many events have come just now; `atMs` is null for those of the past. */
   heard(events: number, atMs: number | null): void {
     this.received += events;
@@ -123,7 +125,7 @@ export class LiveFlows {
   }
 
   private forgetOldest(): void {
-    if (this.flows.size <= KEPT_FLOWS) return;
+    if (this.flows.size <= this.kept) return;
     const oldest = this.newestFirst().reverse().find((model) => !model.open);
     if (oldest !== undefined) this.flows.delete(oldest.flowId);
   }

@@ -1,3 +1,4 @@
+import { applied } from "./applied";
 import { LiveConnection, type Surroundings } from "./connection";
 import { LiveFlows } from "./liveFlows";
 import type { ConnectionState, ServerMessage } from "./messages";
@@ -109,31 +110,15 @@ export class LiveStore {
     // Else it was under way when nobody wanted it any more.
     if (key === undefined || !this.followers.has(key)) return;
     const flows = this.flowsAt(key);
+    if (applied(flows, message, this.nowMs)) {
+      this.changed(key);
+      return;
+    }
     switch (message.type) {
-      case "events":
-        for (const event of message.events) addEvent(flows, event);
-        flows.heard(message.events.length, this.nowMs());
-        break;
-      case "snapshot": {
-        const flow = flows.flow(message.flow_id);
-        flow.addAll(message.events);
-        flow.truncated ||= message.truncated;
-        flows.heard(message.events.length, null);
-        break;
-      }
-      case "flow":
-        flows.flow(message.flow_id).open = message.open;
-        break;
-      case "process":
-        flows.flow(message.flow_id).setProcess(message.process, message.alive);
-        break;
       case "resync":
         // What came until now lacked what was said, and everything comes anew.
         if (message.reason !== "contents_shown") return;
         flows.flows.clear();
-        break;
-      case "usual":
-        for (const [step, p95Ns] of Object.entries(message.p95_ns)) flows.usualP95Ns.set(step, p95Ns);
         break;
       case "subscribed":
         flows.ended = undefined;
@@ -175,9 +160,4 @@ export class LiveStore {
     this.snapshot = { ...this.snapshot, ...part };
     for (const listener of this.listeners) listener();
   }
-}
-
-function addEvent(flows: LiveFlows, event: unknown): void {
-  const flowId = typeof event === "object" && event !== null && "flow_id" in event ? event.flow_id : undefined;
-  if (typeof flowId === "string") flows.flow(flowId).addAll([event]);
 }

@@ -1,4 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
+import { CirclePlay } from "lucide-react";
 import { lazy, Suspense, useMemo } from "react";
 import { readConversation, type Conversation } from "../../api/conversations";
 import { Ago } from "../../components/Ago";
@@ -18,7 +19,7 @@ const REFRESH_MS = 5_000;
 
 /** One conversation, as it was said; every turn leads to its flow. */
 export function ConversationView({ id }: { readonly id: string }) {
-  const { route, change } = useNavigation();
+  const { route, change, go } = useNavigation();
   const found = useInfiniteQuery({
     queryKey: ["conversation", id],
     queryFn: ({ pageParam, signal }) => readConversation(id, pageParam, signal),
@@ -49,6 +50,9 @@ export function ConversationView({ id }: { readonly id: string }) {
       head={
         <>
           {head.user_id !== null && <Link to={to("users", String(head.user_id))}>{head.email ?? head.full_name ?? `user ${head.user_id}`}</Link>}
+          <Button icon={CirclePlay} onPress={() => go(to("playback", null, { conversation_id: id }))} testId="play-conversation">
+            Play
+          </Button>
           <Button onPress={() => change({ view: graph ? null : "graph" })} testId="conversation-graph-toggle">
             {graph ? "As a chat" : "As a graph"}
           </Button>

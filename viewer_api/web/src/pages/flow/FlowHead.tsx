@@ -1,4 +1,4 @@
-import { Copy } from "lucide-react";
+import { CirclePlay, Copy } from "lucide-react";
 import { useMemo } from "react";
 import type { Flow } from "../../api/flows";
 import { Ago } from "../../components/Ago";
@@ -10,6 +10,7 @@ import { useName } from "../../hooks/useName";
 import type { FlowModel } from "../../live/liveFlows";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
+import { useNavigation } from "../../navigation/useNavigation";
 import { label } from "../../tree/appearance";
 import { stepCount } from "../../tree/sums";
 import { addressOf, copyText, curlOf } from "../../components/clipboard";
@@ -30,6 +31,7 @@ interface Props {
 /** Whose flow it is, what became of it, and how long it took. */
 export function FlowHead({ flow, model, version, shown, followed }: Props) {
   const { tree, timeline, look, verdict } = shown;
+  const { go } = useNavigation();
   const root = tree.roots[0];
   const steps = useMemo(() => stepCount(tree), [tree]);
   return (
@@ -38,6 +40,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
         <StateSign look={look} />
         <h1 className="truncate">{root === undefined ? model.flowId : label(root)}</h1>
         <FlowVerdict look={look} verdict={verdict} />
+        <IconButton icon={CirclePlay} label="Play it again" onPress={() => go(to("playback", null, { flow_id: model.flowId }))} testId="play-flow" />
         <Menu
           label="Copy"
           entries={[

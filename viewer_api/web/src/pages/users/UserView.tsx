@@ -1,4 +1,5 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { CirclePlay } from "lucide-react";
 import { useMemo } from "react";
 import { readUser, type Share, type UserDocument, type UserTotals } from "../../api/users";
 import { Ago } from "../../components/Ago";
@@ -60,6 +61,9 @@ export function UserView({ userId }: { readonly userId: string }) {
             testId="user-range"
           />
           {user.watch !== undefined && <WatchButton user={user} onChanged={() => void refetch()} />}
+          <Button icon={CirclePlay} onPress={() => go(to("playback", null, { user_id: userId }))} testId="play-user">
+            Play
+          </Button>
           <Button onPress={() => go(flows({}))}>All flows</Button>
           <Button onPress={() => go(to("conversations", null, { user_id: userId }))}>All conversations</Button>
         </>

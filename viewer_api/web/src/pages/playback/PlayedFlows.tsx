@@ -1,0 +1,128 @@
+import { useMemo, useState, type CSSProperties } from "react";
+import { addressOf } from "../../components/clipboard";
+import { FlowCard } from "../../components/FlowCard";
+import { FlowVerdict } from "../../components/FlowVerdict";
+import { SpanDetails } from "../../components/SpanDetails";
+import { SpanTree } from "../../components/SpanTree";
+import { StateSign } from "../../components/StateSign";
+import { TimeAxis } from "../../components/TimeAxis";
+import { useFlowTree } from "../../hooks/useFlowTree";
+import { useLaneWidth } from "../../hooks/useLaneWidth";
+import type { FlowModel } from "../../live/liveFlows";
+import { one, to } from "../../navigation/route";
+import { useNavigation } from "../../navigation/useNavigation";
+import { label } from "../../tree/appearance";
+import { UNFOCUSED } from "../../tree/rows";
+import { PlayerBar } from "./PlayerBar";
+import type { Recording } from "./recording";
+import { SPEEDS, usePlayer } from "./usePlayer";
+import styles from "./PlaybackPage.module.css";
+
+interface Props {
+  readonly recording: Recording;
+  /** The id of the flow where it is played by itself. */
+  readonly single: string | null;
+}
+
+interface Chosen {
+  readonly flowId: string;
+  readonly nodeId: string;
+}
+
+/** Flows as they were at the moment that is played. */
+export function PlayedFlows({ recording, single }: Props) {
+  const { route, change } = useNavigation();
+  const speed = SPEEDS.find((each) => String(each) === one(route.query, "speed")) ?? 1;
+  const skipIdle = one(route.query, "idle") === "skip";
+  const at = one(route.query, "at");
+  const player = usePlayer(recording, speed, skipIdle, at === null ? null : Number(at));
+  const [chosen, choose] = useState<Chosen | null>(null);
+  const live = recording.at(player.atMs);
+  const nowNs = recording.startedNs + BigInt(Math.round(player.atMs * 1e6));
+  const flows = live.newestFirst().filter((model) => model.size > 0);
+  const node = chosen === null ? undefined : live.flows.get(chosen.flowId)?.tree(nowNs).nodes.get(chosen.nodeId);
+  const of = (flowId: string) => ({
+    selected: chosen?.flowId === flowId ? chosen.nodeId : null,
+    onSelect: (nodeId: string | null) => choose(nodeId === null ? null : { flowId, nodeId }),
+  });
+  const alone = single === null ? undefined : live.flows.get(single);
+  return (
+    <>
+      <PlayerBar
+        recording={recording}
+        player={player}
+        speed={speed}
+        onSpeed={(next) => change({ speed: next === 1 ? null : String(next) }, "replace")}
+        skipIdle={skipIdle}
+        onSkipIdle={(skip) => change({ idle: skip ? "skip" : null }, "replace")}
+      />
+      <div className={styles["stage"]} data-details={node !== undefined}>
+        <div className={styles["flows"]} data-single={single !== null}>
+          {single !== null
+            ? alone !== undefined && <OneFlow model={alone} version={live.version} recording={recording} nowNs={nowNs} {...of(single)} />
+            : flows.map((model, index) => (
+                <FlowCard key={model.flowId} model={model} version={live.version} followed atNs={nowNs} unfolded={index === 0 || model.open} {...of(model.flowId)} />
+              ))}
+        </div>
+        {chosen !== null && node !== undefined && (
+          <aside className={styles["details"]} aria-label="Details">
+            <SpanDetails
+              flowId={chosen.flowId}
+              node={node}
+              nowNs={nowNs}
+              link={addressOf(to("flow", chosen.flowId, { span: chosen.nodeId }))}
+              onClose={() => choose(null)}
+            />
+          </aside>
+        )}
+      </div>
+    </>
+  );
+}
+
+interface OneProps {
+  readonly model: FlowModel;
+  readonly version: number;
+  readonly recording: Recording;
+  readonly nowNs: bigint;
+  readonly selected: string | null;
+  readonly onSelect: (nodeId: string | null) => void;
+}
+
+/** One flow by itself: its bars grow over the time of all of it. */
+function OneFlow({ model, version, recording, nowNs, selected, onSelect }: OneProps) {
+  const [focus, setFocus] = useState(UNFOCUSED);
+  const [lane, setLane] = useLaneWidth();
+  const shown = useFlowTree(model, version, true, nowNs);
+  const whole = useMemo(
+    () => ({ startNs: recording.startedNs, endNs: recording.startedNs + BigInt(Math.max(Math.round(recording.durationMs * 1e6), 1)) }),
+    [recording],
+  );
+  if (shown === undefined) return null;
+  const root = shown.tree.roots[0];
+  const title = root === undefined ? model.flowId : label(root);
+  return (
+    <article className={styles["one"]} data-testid="flow" data-look={shown.look.look} data-open={model.open}>
+      <h2 className={styles["title"]}>
+        <StateSign look={shown.look} />
+        <span className="truncate">{title}</span>
+        <FlowVerdict look={shown.look} verdict={shown.verdict} />
+      </h2>
+      <div className={styles["tree"]} style={{ "--lane": lane } as CSSProperties}>
+        <SpanTree
+          tree={shown.tree}
+          timeline={whole}
+          nowNs={shown.nowNs}
+          label={title}
+          focus={focus}
+          onFocus={setFocus}
+          selected={selected}
+          onSelect={onSelect}
+          rootLook={shown.rootLook}
+          follow={model.open}
+          header={<TimeAxis timeline={whole} zeroNs={whole.startNs} lane={lane} onLane={setLane} />}
+        />
+      </div>
+    </article>
+  );
+}
