@@ -20,6 +20,10 @@ http {{
     access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    {site}
+}}
+"""
+_FOLDER = """
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
     server {{
         listen 127.0.0.1:{port};
@@ -33,7 +37,6 @@ http {{
             proxy_read_timeout 1h;
         }}
     }}
-}}
 """
 _OURS = """\
 import asyncio, sys
@@ -84,23 +87,41 @@ def reverse_proxy(kind: str, upstream: str, path: str, folder: Path, *, strips: 
     """The address of the folder; `strips` says whether the proxy removes it from the path. `kind`: nginx or ours."""
     port = free_port()
     if kind == "nginx":
-        program = nginx()
-        assert program is not None
-        for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi"):
-            (folder / name).mkdir()
-        text = _NGINX.format(folder=folder, port=port, path=path, upstream=upstream, target="/" if strips else "")
-        (folder / "nginx.conf").write_text(text)
-        # As root, nginx would give the work to another user, who may not enter the folder.
-        directives = ["-g", "master_process off;", "-e", str(folder / "error.log")]
-        command = [program, "-c", str(folder / "nginx.conf"), *directives]
+        site = _FOLDER.format(port=port, path=path, upstream=upstream, target="/" if strips else "")
+        command = _nginx_command(folder, site)
     else:
         host, _, upstream_port = upstream.partition(":")
         words = [str(port), host, upstream_port, path, "1" if strips else "0"]
         command = [sys.executable, "-c", _OURS, *words]
+    with _running(command, port):
+        yield f"http://127.0.0.1:{port}{path}"
+
+
+@contextlib.contextmanager
+def nginx_site(folder: Path, site: str, port: int) -> Iterator[None]:
+    """nginx with this text in its `http` block, listening on `port`."""
+    with _running(_nginx_command(folder, site), port):
+        yield
+
+
+def _nginx_command(folder: Path, site: str) -> list[str]:
+    program = nginx()
+    assert program is not None
+    for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi"):
+        (folder / name).mkdir()
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, site=site))
+    # As root, nginx would give the work to another user, who may not enter the folder.
+    directives = ["-g", "master_process off;", "-e", str(folder / "error.log")]
+    return [program, "-c", str(folder / "nginx.conf"), *directives]
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        eventually(lambda: accepts(port), within=15)
-        yield f"http://127.0.0.1:{port}{path}"
+        eventually(lambda: accepts(port) or process.poll() is not None, within=15)
+        assert process.poll() is None
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=15)
