@@ -1,15 +1,21 @@
 """How much MCP servers and tools are used: counted from flows, in the shapes that pages about it read."""
 
+import asyncio
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.identity import Identity
+from spanflow.span_processors.tree.same_call import same_calls
+from spanflow.viewer_api.store.database import Database
+from spanflow.viewer_api.store.mcp_usage import McpUsage, Usage
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_parts import MS, part, span
 from tests.support.people import VIEWER_7, ask, write_tokens
@@ -200,3 +206,78 @@ def test_the_parts_of_the_viewer_and_how_they_are(used: RunningViewer) -> None:
     answer = used.get("/api/v1/monitoring/components")
     assert answer["components"]["redis"] == {"component": "redis", "status": "connected", "state": "up"}
     assert {"postgres", "schema", "reads", "redis", "jobs"} <= set(answer["components"])
+
+
+def chain(first: int, at: int, *around: dict[str, Any]) -> list[Event]:
+    """Spans each inside of the one before; without a type of its own, one is a call of `search`."""
+    found = []
+    for number, fields in enumerate(around):
+        made = span(first + number, first + number - 1 if number else None, start_ns=at, end_ns=at + 9 * MS)
+        attributes = {"gen_ai.tool.name": "search", **fields.get("attributes", {})}
+        found.append(made | {"event_type": "tool_call", **fields, "attributes": attributes})
+    return found
+
+
+_PLAIN: dict[str, Any] = {"event_type": "span"}
+
+
+def called(call_id: str) -> dict[str, Any]:
+    return {"attributes": {"gen_ai.tool.call.id": call_id}}
+
+
+@pytest.mark.parametrize(
+    ("around", "calls"),
+    [
+        pytest.param([{}, *[_PLAIN] * 30, {}], 1, id="however-many-spans-lie-between"),
+        pytest.param([{}, {"event_type": "agent"}, {}], 2, id="another-step-lies-between"),
+        pytest.param([{}, {"attributes": {"gen_ai.tool.name": "qa-search"}}], 1, id="a-servers-name-before-it"),
+        pytest.param([{}, {"attributes": {"gen_ai.tool.name": "research"}}], 2, id="only-the-same-ending"),
+        pytest.param([{}, {"attributes": {"gen_ai.tool.name": ""}}], 1, id="a-half-without-a-name"),
+        pytest.param(
+            [{"attributes": {"gen_ai.tool.call.id": "a"}}, {"attributes": {"gen_ai.tool.call.id": "b"}}],
+            2,
+            id="other-ids",
+        ),
+        pytest.param([{"end_ns": "20"}, {"start_ns": "30"}], 2, id="a-chain-of-steps"),
+        pytest.param([{"end_ns": "20"}, {"start_ns": "30", "process": "p2"}], 1, id="clocks-of-two-processes"),
+    ],
+)
+def test_calls_are_the_same_by_the_rules_of_the_tree(
+    viewer: RunningViewer, postgres_dsn: str, tmp_path: Path, around: list[dict[str, Any]], calls: int
+) -> None:
+    at = time.time_ns() - 3600 * 1000 * MS
+    spans = chain(1, at, *around)
+    for event in spans:
+        for edge in ("start_ns", "end_ns"):
+            if len(event[edge]) < 5:
+                event[edge] = str(at + int(event[edge]) * MS)  # type: ignore[typeddict-item]
+    parents = list(range(-1, len(spans) - 1))
+    told = [place for place, event in enumerate(spans) if event["event_type"] == "tool_call"]
+    assert len(set(told) - same_calls(spans, parents)) == calls
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        for process in sorted({event["process"] for event in spans}):
+            own = [event for event in spans if event["process"] == process]
+            assert deliver(archives.make(), part(1, own, process=process, root_ended=True)).delivered == 1
+    assert sum(each["count"] for each in data(viewer, "top-tools")) == calls
+
+
+def test_it_is_said_when_there_are_too_many_flows_to_count(used: RunningViewer) -> None:
+    for path in PATHS:
+        assert "calls_after" not in used.get(f"{PREFIX}/{path}")
+    usage = Usage(datetime.now(UTC) - timedelta(days=7), datetime.now(UTC))
+
+    def asked(most: int) -> tuple[int, bool]:
+        async def ask() -> tuple[int, bool]:
+            pool = await asyncpg.create_pool(used.settings.postgres_dsn, min_size=1, max_size=1)
+            try:
+                store = McpUsage(Database(pool, "omni2", 5.0), most)
+                rows, after = await store.tools(usage, 10), await store.calls_after(usage)
+                return sum(row["count"] for row in rows), after is not None
+            finally:
+                await pool.close()
+
+        return asyncio.run(ask())
+
+    assert asked(3) == (6, False)
+    count, said = asked(1)
+    assert count < 6 and said

@@ -22,7 +22,7 @@ _SUBJECTS: Final = (
 )
 _CALL_ID: Final = "gen_ai.tool.call.id"
 #: Gateways put a server's name before a tool's.
-_SEPARATORS: Final = "-_./:"
+SEPARATORS: Final = "-_./:"
 #: Types whose spans may be reported by another instrumentation as well. A refusal or a plan is never a duplicate.
 _CALLS: Final = frozenset(
     {
@@ -87,7 +87,7 @@ def _same_subject(one: str | None, other: str | None) -> bool:
     if one is None or other is None or one == other:
         return True
     longer, shorter = (one, other) if len(one) > len(other) else (other, one)
-    return longer.endswith(shorter) and longer[-len(shorter) - 1] in _SEPARATORS
+    return longer.endswith(shorter) and longer[-len(shorter) - 1] in SEPARATORS
 
 
 def _text(entry: Event, name: str) -> str | None:

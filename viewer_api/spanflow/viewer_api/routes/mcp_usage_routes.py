@@ -35,7 +35,8 @@ async def top_tools(
 ) -> Response:
     """The tools that are called most."""
     usage = await _asked(request, principal, "top-tools", days, source)
-    return _answer(await _store(request).tools(usage, min(limit, MAX_ROWS)))
+    store = _store(request)
+    return _answer(await store.tools(usage, min(limit, MAX_ROWS)), after=await store.calls_after(usage))
 
 
 @router.get("/mcp-analytics/top-mcps")
@@ -44,7 +45,8 @@ async def top_servers(
 ) -> Response:
     """The MCP servers that are called most."""
     usage = await _asked(request, principal, "top-mcps", days, source)
-    return _answer(await _store(request).servers(usage, min(limit, MAX_ROWS)))
+    store = _store(request)
+    return _answer(await store.servers(usage, min(limit, MAX_ROWS)), after=await store.calls_after(usage))
 
 
 @router.get("/mcp-analytics/user-stats")
@@ -53,7 +55,8 @@ async def users(
 ) -> Response:
     """The users with the most calls."""
     usage = await _asked(request, principal, "user-stats", days, source)
-    rows = await _store(request).users(usage, min(limit, MAX_ROWS))
+    store = _store(request)
+    rows = await store.users(usage, min(limit, MAX_ROWS))
     people = await viewer_of(request).users.names_of(row["user_id"] for row in rows)
 
     def shown(row: Row) -> dict[str, Any]:
@@ -62,7 +65,7 @@ async def users(
         named = {"username": (person and person.full_name) or email, "email": email}
         return {**named, **dict(row), "user_id": shown_id(row["user_id"])}
 
-    return _answer(rows, shown)
+    return _answer(rows, shown, after=await store.calls_after(usage))
 
 
 @router.get("/mcp-analytics/team-stats")
@@ -71,7 +74,8 @@ async def teams(
 ) -> Response:
     """The teams whose members make the most calls."""
     usage = await _asked(request, principal, "team-stats", days, source)
-    return _answer(await _store(request).teams(usage, min(limit, MAX_ROWS)))
+    store = _store(request)
+    return _answer(await store.teams(usage, min(limit, MAX_ROWS)), after=await store.calls_after(usage))
 
 
 @router.get("/mcp-analytics/activity-over-time")
@@ -85,7 +89,8 @@ async def activity_over_time(request: Request, principal: MayRead, days: Days = 
 async def chat_against_gateway(request: Request, principal: MayRead, days: Days = 30) -> Response:
     """How the entrances of the gateway compare: steps of a session, and calls."""
     usage = await _asked(request, principal, "chat-vs-gateway", days)
-    return _answer(await _store(request).sources(usage))
+    store = _store(request)
+    return _answer(await store.sources(usage), after=await store.calls_after(usage))
 
 
 @router.get("/monitoring/components")
@@ -116,5 +121,9 @@ async def _asked(request: Request, principal: Principal, what: str, days: int, s
     return Usage(since, until, source, principal.visible)
 
 
-def _answer(rows: Iterable[Row], shown: Callable[[Row], dict[str, Any]] = dict) -> Response:
-    return json_response({"data": [shown(row) for row in rows]})
+def _answer(
+    rows: Iterable[Row], shown: Callable[[Row], dict[str, Any]] = dict, *, after: datetime | None = None
+) -> Response:
+    """`after`: calls of flows that began earlier are not counted."""
+    answer: dict[str, Any] = {"data": [shown(row) for row in rows]}
+    return json_response(answer if after is None else {**answer, "calls_after": after})

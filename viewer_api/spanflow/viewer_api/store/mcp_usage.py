@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.tree.same_call import SEPARATORS
 from spanflow.viewer_api.store.database import Database, Row
 
-#: Calls are counted in so many flows, the newest that have any.
 MAX_FLOWS: Final = 20_000
 MAX_ROWS: Final = 100
 
@@ -38,41 +38,73 @@ _TOOL: Final = """coalesce(event ->> 'tool', said ->> 'flow.data.tool', said ->>
                     said ->> 'gen_ai.tool.name')"""
 
 
-def _same_tool(one: str, other: str) -> str:
-    """Whether two names are those of one tool, as `same_call` sees it: with a server's name before it or without."""
-    return f"right({one}, length({other})) = {other} OR right({other}, length({one})) = {one}"
+#: What a call is made of, as `same_call.subject_of` finds it.
+_SUBJECT: Final = """coalesce(nullif(said ->> 'gen_ai.tool.name', ''), nullif(said ->> 'flow.data.tool', ''),
+                    nullif(said ->> 'flow.data.tool_name', ''), nullif(said ->> 'tool.name', ''),
+                    nullif(said ->> 'gen_ai.prompt.name', ''), nullif(said ->> 'mcp.resource.uri', ''))"""
+_CALL_ID: Final = "nullif(said ->> 'gen_ai.tool.call.id', '')"
 
 
-# Of an inner call, three spans above it are looked at: that is how deep SDKs and instrumentations stack up.
+def _ends_in(longer: str, shorter: str) -> str:
+    """Whether a name is another one with a server's name before it."""
+    prefixed = ", ".join(f"'{sign}' || {shorter}" for sign in SEPARATORS)
+    return f"right({longer}, length({shorter}) + 1) IN ({prefixed})"
+
+
+def _same(one: str, other: str) -> str:
+    return f"({one} = {other} OR {_ends_in(one, other)} OR {_ends_in(other, one)})"
+
+
+#: Whether `event` is the same call as the one of `span`, which is around it.
+_SAME_CALL: Final = f"""
+    CASE WHEN {_CALL_ID} IS NOT NULL AND span ->> 'id' IS NOT NULL THEN {_CALL_ID} = span ->> 'id'
+         ELSE coalesce({_same(_SUBJECT, "(span ->> 'subject')")}, true) END
+    AND NOT coalesce((event ->> 'start_ns')::numeric >= (span ->> 'end')::numeric
+                     AND event ->> 'process' IS NOT DISTINCT FROM span ->> 'process', false)
+"""
+
+# The rules of `tree.same_call`, for calls of tools: a call whose nearest checkpoint above is the same call is a detail
+# of it. `spans` has what there is to know of each span; plain spans in between are climbed over.
 _CALLS: Final = f"""
 ranged AS ({_RANGED}),
 called AS MATERIALIZED (
     SELECT * FROM ranged WHERE '{names.TOOL_CALL}' = ANY (event_types)
-    ORDER BY start_key DESC, flow_id DESC LIMIT {MAX_FLOWS}
+    ORDER BY start_key DESC, flow_id DESC LIMIT $5
 ),
 calls AS (
     SELECT called.user_id, called.session_id, called.source, {_MCP} AS mcp, {_TOOL} AS tool
     FROM called
     CROSS JOIN LATERAL (SELECT {_EVENTS} AS events) AS document
     CROSS JOIN LATERAL (
-        SELECT jsonb_object_agg(event ->> 'node_id', event ->> 'parent_id') AS parents,
-               coalesce(jsonb_object_agg(event ->> 'node_id', coalesce({_TOOL}, ''))
-                        FILTER (WHERE event ->> 'event_type' = '{names.TOOL_CALL}'), '{{}}') AS tools,
+        SELECT jsonb_object_agg(event ->> 'node_id', jsonb_build_object(
+                   'above', event ->> 'parent_id', 'type', coalesce(event ->> 'event_type', '{names.PLAIN_SPAN}'),
+                   'subject', {_SUBJECT}, 'id', {_CALL_ID}, 'process', event ->> 'process',
+                   'end', CASE event ->> 'phase' WHEN '{names.END}' THEN event ->> 'end_ns' END
+               )) AS spans,
                bool_or(said ? '{names.ATTR_REPORTED}') AS reported
         FROM jsonb_array_elements(events) AS event, {_SAID}
         WHERE event ->> 'node_id' IS NOT NULL
     ) AS flow
     CROSS JOIN LATERAL jsonb_array_elements(events) AS event
     CROSS JOIN {_SAID}
-    CROSS JOIN LATERAL (SELECT event ->> 'parent_id') AS one (above)
-    CROSS JOIN LATERAL (SELECT parents ->> one.above) AS two (above)
-    CROSS JOIN LATERAL (SELECT parents ->> two.above) AS three (above)
     WHERE event ->> 'event_type' = '{names.TOOL_CALL}'
       AND CASE WHEN reported THEN said ? '{names.ATTR_CHECKPOINT_TYPE}' ELSE NOT EXISTS (
-          SELECT FROM unnest(ARRAY[one.above, two.above, three.above]) AS around
-          WHERE tools ? around AND ({_same_tool("tools ->> around", f"coalesce({_TOOL}, '')")})
+          WITH RECURSIVE climb (id) AS (
+              SELECT event ->> 'parent_id'
+              UNION
+              SELECT spans -> climb.id ->> 'above' FROM climb
+              WHERE spans -> climb.id ->> 'type' = '{names.PLAIN_SPAN}'
+          )
+          SELECT FROM climb
+          CROSS JOIN LATERAL (SELECT spans -> climb.id AS span) AS around
+          WHERE span ->> 'type' = '{names.TOOL_CALL}' AND {_SAME_CALL}
       ) END
 )
+"""
+#: When the first of the flows began that are not counted any more; nothing while all are.
+_BEYOND: Final = f"""
+SELECT started_at FROM ({_RANGED}) AS ranged WHERE '{names.TOOL_CALL}' = ANY (event_types)
+ORDER BY start_key DESC, flow_id DESC OFFSET $5 LIMIT 1
 """
 _OVERVIEW: Final = f"""
 SELECT source, count(DISTINCT session_id) AS sessions, sum(checkpoint_count)::bigint AS total_events,
@@ -81,12 +113,12 @@ FROM ({_RANGED}) AS ranged GROUP BY source ORDER BY source
 """
 _TOOLS: Final = f"""
 WITH {_CALLS}
-SELECT mcp, tool, count(*) AS count FROM calls GROUP BY mcp, tool ORDER BY count DESC, mcp, tool LIMIT $5
+SELECT mcp, tool, count(*) AS count FROM calls GROUP BY mcp, tool ORDER BY count DESC, mcp, tool LIMIT $6
 """
 _SERVERS: Final = f"""
 WITH {_CALLS}
 SELECT mcp, count(*) AS count, count(DISTINCT user_id) AS unique_users
-FROM calls WHERE mcp IS NOT NULL GROUP BY mcp ORDER BY count DESC, mcp LIMIT $5
+FROM calls WHERE mcp IS NOT NULL GROUP BY mcp ORDER BY count DESC, mcp LIMIT $6
 """
 _USERS: Final = f"""
 WITH {_CALLS},
@@ -94,7 +126,7 @@ counted AS (SELECT user_id, count(*) AS tool_calls FROM calls GROUP BY user_id)
 SELECT user_id, count(DISTINCT session_id) AS sessions, sum(checkpoint_count)::bigint AS total_events,
        coalesce(max(tool_calls), 0) AS tool_calls
 FROM ranged LEFT JOIN counted USING (user_id) WHERE user_id IS NOT NULL
-GROUP BY user_id ORDER BY tool_calls DESC, sessions DESC, user_id LIMIT $5
+GROUP BY user_id ORDER BY tool_calls DESC, sessions DESC, user_id LIMIT $6
 """
 _TEAMS: Final = f"""
 WITH {_CALLS},
@@ -106,7 +138,7 @@ members AS (
 SELECT person.team, sum(sessions)::bigint AS sessions, sum(tool_calls)::bigint AS tool_calls,
        count(*) AS members_active
 FROM members JOIN {{s}}.user_directory AS person USING (user_id) WHERE person.team IS NOT NULL
-GROUP BY person.team ORDER BY tool_calls DESC, person.team LIMIT $5
+GROUP BY person.team ORDER BY tool_calls DESC, person.team LIMIT $6
 """
 _DAYS: Final = f"""
 SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day, source, count(DISTINCT session_id) AS sessions
@@ -137,8 +169,16 @@ class Usage:
 
 
 class McpUsage:
-    def __init__(self, database: Database) -> None:
+    """`most`: in so many flows calls are counted, the newest that have any."""
+
+    def __init__(self, database: Database, most: int = MAX_FLOWS) -> None:
         self._database = database
+        self._most = most
+
+    async def calls_after(self, usage: Usage) -> datetime | None:
+        """Only in flows that began after this moment calls are counted; None: in all."""
+        rows = await self._database.fetch(_BEYOND, *usage.values, self._most)
+        return rows[0]["started_at"] if rows else None
 
     async def overview(self, usage: Usage) -> list[Row]:
         """Sessions, steps and users of each source."""
@@ -146,19 +186,19 @@ class McpUsage:
 
     async def tools(self, usage: Usage, limit: int) -> list[Row]:
         """The tools that are called most."""
-        return await self._database.fetch(_TOOLS, *usage.values, limit)
+        return await self._calls(_TOOLS, usage, limit)
 
     async def servers(self, usage: Usage, limit: int) -> list[Row]:
         """The MCP servers that are called most."""
-        return await self._database.fetch(_SERVERS, *usage.values, limit)
+        return await self._calls(_SERVERS, usage, limit)
 
     async def users(self, usage: Usage, limit: int) -> list[Row]:
         """The users with the most calls."""
-        return await self._database.fetch(_USERS, *usage.values, limit)
+        return await self._calls(_USERS, usage, limit)
 
     async def teams(self, usage: Usage, limit: int) -> list[Row]:
         """The teams whose members make the most calls."""
-        return await self._database.fetch(_TEAMS, *usage.values, limit)
+        return await self._calls(_TEAMS, usage, limit)
 
     async def days(self, usage: Usage) -> list[Row]:
         """Sessions of each source on each day (UTC)."""
@@ -166,4 +206,7 @@ class McpUsage:
 
     async def sources(self, usage: Usage) -> list[Row]:
         """How the entrances of the gateway compare: steps of a session, and calls."""
-        return await self._database.fetch(_SOURCES, *usage.values)
+        return await self._calls(_SOURCES, usage)
+
+    async def _calls(self, statement: str, usage: Usage, *limit: int) -> list[Row]:
+        return await self._database.fetch(statement, *usage.values, self._most, *limit)
