@@ -198,6 +198,25 @@ def add_trackers(app: fastapi.FastAPI) -> None:
         return [part.model_dump() for part in result.content]
 
 
+def with_a_broken_handler() -> fastapi.FastAPI:
+    """Its own answer to errors fails as well, so that it is the server that answers."""
+    app = fastapi.FastAPI()
+
+    @app.exception_handler(Exception)
+    async def explain(request: fastapi.Request, error: Exception) -> NoReturn:
+        raise RuntimeError("nothing to explain")
+
+    @app.get("/boom")
+    async def boom() -> None:
+        raise ValueError("password=hunter2")
+
+    mounted = fastapi.FastAPI()
+    mounted.add_api_route("/boom", boom)
+    mounted.add_exception_handler(Exception, explain)
+    app.mount("/mounted", mounted)
+    return app
+
+
 def answers() -> list[bytes]:
     """Everything the gateway sends, as it stands on the wire."""
     with serving(gateway(), date_header=False, server_header=False) as address:
@@ -318,6 +337,23 @@ UNLESS_QUICK = [(Encoder, "updated")]
 
 def named(parts: list[tuple[type, str]]) -> list[Any]:
     return [pytest.param(owner, part, id=f"{owner.__name__}.{part}") for owner, part in parts]
+
+
+def test_the_server_answers_where_the_applications_own_error_handler_fails(fresh_otel: None) -> None:
+    requests = [b"GET /boom HTTP/1.1\r\n" + HEADERS, b"GET /mounted/boom HTTP/1.1\r\n" + HEADERS]
+
+    def said() -> list[bytes]:
+        with serving(with_a_broken_handler(), date_header=False, server_header=False) as address:
+            host, port = address.split(":")
+            return [exchange(host, int(port), request) for request in requests]
+
+    untraced = said()
+    assert start(settings()) is not None
+    try:
+        assert said() == untraced
+    finally:
+        shutdown()
+    assert [b"500 Internal Server Error" in answer.splitlines()[0] for answer in untraced] == [True, True]
 
 
 def test_answers_are_the_same_when_everything_works(without_us: list[bytes], fresh_otel: None) -> None:
