@@ -17,6 +17,7 @@ from spanflow.instrumentation.collecting import Threshold
 from spanflow.instrumentation.fastapi_tracing import FastApiTracing
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.mcp_propagation import McpPropagation
+from spanflow.instrumentation.private_providers import PrivateProviders
 from spanflow.instrumentation.propagation import EdgePropagator, guard_propagator
 from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
@@ -110,6 +111,7 @@ def start(settings: Settings) -> Started | None:
     if usable is None:
         return None
     from spanflow.span_processors.assembly import build_pipeline
+    from spanflow.span_processors.processor import FlowSpanProcessor
     from spanflow.span_processors.self_metrics import observe
 
     pipeline = build_pipeline(settings)
@@ -121,6 +123,7 @@ def start(settings: Settings) -> Started | None:
         fastapi,
         ReplacedTrackers(settings),
         McpPropagation(settings.mcp_baggage),
+        PrivateProviders(FlowSpanProcessor(pipeline), settings.private_providers),
         Threshold(settings),
     )
     _started = Started(settings, usable, pipeline, fastapi, parts, before)

@@ -161,6 +161,12 @@ class Settings(SharedSettings):
         "The fastapi.* spans of FastAPI's own tracing, where that is used: dependencies, endpoint, serialization.",
         parse=flag,
     )
+    private_providers: bool = setting(
+        "SPANFLOW_PRIVATE_PROVIDERS",
+        True,
+        "Record the spans of tracer providers, too, that libraries make for themselves beside the global one.",
+        parse=flag,
+    )
     checkpoint_rules: tuple[str, ...] = setting(
         "SPANFLOW_CHECKPOINT_RULES",
         (),
