@@ -132,3 +132,45 @@ def test_a_child_of_multiprocessing_that_ends_at_once_delivers_its_flows(
     subprocess.run([sys.executable, program, redis_url, postgres_dsn, str(tmp_path), how], check=True, timeout=60)
     assert redis_client.zcard(names.user_flows("7")) == 6
     assert len(query(postgres_dsn, "SELECT FROM omni2.interaction_flows")) == 6
+
+
+CHILD_USES_TLS = """
+import os, ssl, sys, threading
+from opentelemetry.sdk.trace import TracerProvider
+from spanflow.span_processors.assembly import build_pipeline
+from spanflow.span_processors.processor import FlowSpanProcessor
+from spanflow.span_processors.settings import Settings
+
+settings = Settings(redis_url=sys.argv[1], postgres_dsn=sys.argv[2], data_dir=sys.argv[3])
+provider = TracerProvider(shutdown_on_exit=False)
+pipeline = build_pipeline(settings)
+provider.add_span_processor(FlowSpanProcessor(pipeline))
+begun, may_go_on = threading.Event(), threading.Event()
+
+def note(frame, event, argument):
+    # OpenSSL may hold a lock in there.
+    if event == "call" and frame.f_code.co_qualname == "SSLContext.__new__":
+        begun.set()
+        may_go_on.wait(20)
+
+threading.setprofile(note)
+with provider.get_tracer("gateway").start_as_current_span("in the parent"):
+    pass
+threading.setprofile(None)
+assert begun.wait(20), "asyncpg makes a context, whether the server has TLS or not"
+threading.Timer(0.1, may_go_on.set).start()
+child = os.fork()
+if child == 0:
+    os._exit(0 if may_go_on.is_set() and ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) else 1)
+print(os.waitpid(child, 0)[1])
+pipeline.shutdown(5)
+"""
+
+
+def test_a_fork_waits_while_openssl_is_at_work_for_us(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    program = tmp_path / "child_uses_tls.py"
+    program.write_text(CHILD_USES_TLS)
+    done = subprocess.run(
+        [sys.executable, program, redis_url, postgres_dsn, str(tmp_path)], check=True, timeout=60, capture_output=True
+    )
+    assert done.stdout == b"0\n"

@@ -29,7 +29,7 @@ from spanflow.span_processors.redis.watched import WatchedUsers
 from spanflow.span_processors.span_attributes import attributes_in_place, attributes_of, first_attributes_of
 from spanflow.span_processors.span_name import name_of
 from spanflow.span_processors.stages.counters import StageCounts
-from spanflow.span_processors.stages.fork_guard import wait_for_imports
+from spanflow.span_processors.stages.fork_guard import wait_until_forkable
 from spanflow.span_processors.stages.intake import Intake
 from spanflow.span_processors.stages.own_thread import OwnThread
 from spanflow.span_processors.stages.sink_runner import SinkRunner
@@ -105,7 +105,7 @@ class Pipeline:
         self._thread = OwnThread("encoder", self._run)
         self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=wait_for_imports, after_in_child=_weakly(self, "after_fork"))
+            os.register_at_fork(before=wait_until_forkable, after_in_child=_weakly(self, "after_fork"))
         self._at_exit = _weakly(self, "_exit")
         atexit.register(self._at_exit)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 
-from spanflow.span_processors.stages.fork_guard import THREAD_PREFIX, import_ahead
+from spanflow.span_processors.stages.fork_guard import THREAD_PREFIX, prepare_libraries
 
 
 def suppressed_context() -> Context:
@@ -22,7 +22,7 @@ class OwnThread:
     """
 
     def __init__(self, name: str, body: Callable[[], None]) -> None:
-        import_ahead()
+        prepare_libraries()
         self._name = THREAD_PREFIX + name
         self._body = body
         self.after_fork()
