@@ -55,7 +55,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "analysis": {"http", "store", "flows"},
     "statistics": {"http", "store"},
     "export": {"http", "store", "flows", "jaeger"},
-    "sockets": {"http", "store", "auth", "monitoring", "live", "viewer"},
+    "sockets": {"http", "store", "auth", "monitoring", "live", "alerts", "viewer"},
     "operations": {"http", "auth", "background", "otlp", "viewer"},
     "asgi": {"http", "auth", "operations"},
     "routes": {

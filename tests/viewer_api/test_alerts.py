@@ -1,19 +1,37 @@
 """Rules fire, resolve and are told, through the API, over real flows."""
 
+import asyncio
+import json
+import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import asyncpg
+import httpx
 import pytest
 from dirty_equals import IsStr
 from inline_snapshot import snapshot
+from websockets.asyncio.client import connect
 
 from spanflow.span_processors.identity import Identity
+from spanflow.viewer_api.alerts.losses import LossReporter
+from spanflow.viewer_api.alerts.signature import signed_headers
+from spanflow.viewer_api.store.database import Database
 from tests.support.flow_parts import MS, part, span
+from tests.support.people import flow_id
 from tests.support.poll import eventually
-from tests.support.viewer_server import RunningViewer
+from tests.support.ports import free_port
+from tests.support.query import query, script, value
+from tests.support.redis_server import RedisServer
+from tests.support.spanflow_command import running, spanflow
+from tests.support.viewer_server import TOKEN, RunningViewer
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
-from tests.viewer_api.conftest import MakeViewer, Store
+from tests.viewer_api.conftest import MakeFlow, MakeViewer, Store
+from tests.viewer_api.test_erasure import held
 
 ALERTS = "/api/v1/alerts"
 LOCAL = {"alert_networks": ("127.0.0.0/8",)}
@@ -106,3 +124,412 @@ def test_a_slow_flow_fires_is_delivered_signed_and_resolves(
         }
     )
     assert resolved["data"]["kind"] == "resolved"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class Moments:
+    """Moves a viewer's clock, and waits until the rules have been evaluated at that moment."""
+
+    def __init__(self, viewer: RunningViewer, clock: Clock) -> None:
+        self._viewer = viewer
+        self._clock = clock
+
+    def after(self, seconds: float) -> None:
+        self._clock.now += seconds
+        due = datetime.fromtimestamp(self._clock.now, UTC)
+
+        def evaluated() -> bool:
+            rules = self._viewer.get(ALERTS)["rules"]
+            at = [rule["evaluated_at"] for rule in rules if rule["enabled"]]
+            return all(moment is not None and datetime.fromisoformat(moment) >= due for moment in at)
+
+        assert eventually(evaluated, within=15)
+
+
+@pytest.fixture
+def watched(make_viewer: MakeViewer, clock: Clock) -> tuple[RunningViewer, Moments]:
+    """A viewer whose rules are evaluated when a test moves its clock."""
+    viewer = make_viewer(alert_seconds=0.1, clock=clock, **LOCAL)
+    return viewer, Moments(viewer, clock)
+
+
+def test_a_share_of_errors_and_of_denials_over_a_window_with_enough_samples(
+    watched: tuple[RunningViewer, Moments], store: Store
+) -> None:
+    viewer, moments = watched
+    plain = {"window_seconds": 60, "min_samples": 4, "alert": 0.5}
+    failing = make_rule(viewer, {"kind": "error_rate", "warning": 0.25, **plain}, resolve_seconds=0)
+    denied = make_rule(viewer, {"kind": "denial_rate", **plain}, filters={"user_id": [8]})
+    store(*(ended_flow(number, 5, outcome="error") for number in (1, 2)), ended_flow(3, 5))
+    moments.after(0.5)
+    # Three are too few.
+    assert state_of(viewer, failing)["state"] == "no_data"
+    store(*(ended_flow(number, 5) for number in range(4, 8)))
+    moments.after(0.5)
+    found = state_of(viewer, failing)
+    assert (found["state"], found["level"], found["value"]) == ("firing", "warning", 2 / 7)
+    assert sorted(found["flow_ids"]) == [flow_id(1), flow_id(2)]
+    # The link leads to just these.
+    assert sorted(flow["flow_id"] for flow in viewer.get(found["flows"])["flows"]) == [flow_id(1), flow_id(2)]
+    store(*(ended_flow(number, 1, outcome="error") for number in range(8, 12)))
+    moments.after(0.5)
+    assert state_of(viewer, failing)["level"] == "alert"
+    assert state_of(viewer, denied)["state"] == "no_data"
+    store(*(ended_flow(number, 1, outcome="denied", user="8") for number in range(20, 24)))
+    moments.after(0.5)
+    assert state_of(viewer, denied)["value"] == 1.0
+    moments.after(120)
+    assert kinds(viewer) == ["firing", "escalated", "firing"]
+    # Without data it stays.
+    assert state_of(viewer, failing)["state"] == "firing"
+
+
+def test_slower_than_so_many_times_the_own_p95(watched: tuple[RunningViewer, Moments], store: Store) -> None:
+    viewer, moments = watched
+    rule = make_rule(
+        viewer,
+        {"kind": "slower_than_usual", "alert": 3, "warning": 2, "window_seconds": 60, "min_samples": 5},
+        filters={"checkpoint": ["tool_call"]},
+    )
+    store(*(ended_flow(number, 600, took=1.0) for number in range(1, 5)))
+    moments.after(0.5)
+    assert state_of(viewer, rule)["state"] == "no_data"
+    store(*(ended_flow(number, 600, took=1.0) for number in range(5, 9)), ended_flow(10, 5, took=2.5))
+    moments.after(301 - 300)  # what was usual is remembered for five minutes
+    assert state_of(viewer, rule)["state"] == "no_data"
+    other = make_rule(viewer, rule["condition"], filters=rule["filters"], name="another")
+    moments.after(0.5)
+    found = state_of(viewer, other)
+    assert (found["level"], found["value"], found["flow_ids"]) == ("warning", 2.5, [flow_id(10)])
+    store(ended_flow(11, 2, took=4.0))
+    moments.after(0.5)
+    assert (state_of(viewer, other)["level"], state_of(viewer, other)["value"]) == ("alert", 4.0)
+
+
+def test_a_flow_that_hangs_fires_while_it_hangs(watched: tuple[RunningViewer, Moments], make_flow: MakeFlow) -> None:
+    viewer, moments = watched
+    rule = make_rule(viewer, {"kind": "still_running", "alert": 120, "warning": 60}, filters={"user_id": ["7"]})
+    flow, other = make_flow("7"), make_flow("8")
+    for each in (flow, other):
+        each.start("root")
+        each.start("call", "root", "tool_call")
+    moments.after(30)
+    assert state_of(viewer, rule)["state"] == "ok"
+    moments.after(40)
+    assert (state_of(viewer, rule)["level"], state_of(viewer, rule)["flow_ids"]) == ("warning", [flow.flow_id])
+    moments.after(60)
+    assert (state_of(viewer, rule)["level"], kinds(viewer)) == ("alert", ["firing", "escalated"])
+    flow.end("call", "root", "tool_call")
+    flow.end("root")
+    flow.close()
+    moments.after(1)
+    assert state_of(viewer, rule)["state"] == "resolving"
+
+
+def test_many_flows_that_do_something_do_not_hide_one_that_hangs(
+    watched: tuple[RunningViewer, Moments], make_flow: MakeFlow, redis_url: str
+) -> None:
+    viewer, moments = watched
+    rule = make_rule(viewer, {"kind": "still_running", "alert": 60})
+    hanging = make_flow("7", start_ns=time.time_ns() - 90 * 1000 * MS)
+    hanging.start("root")
+    for _ in range(260):
+        make_flow("8", session_id=None, watched=False).start("root")
+    moments.after(1)
+    assert state_of(viewer, rule)["flow_ids"] == [hanging.flow_id]
+
+
+def test_without_redis_a_rule_stays_as_it_is_and_says_why(
+    make_viewer: MakeViewer, clock: Clock, make_flow: MakeFlow, redis_server: RedisServer
+) -> None:
+    viewer = make_viewer(alert_seconds=0.1, clock=clock, url=redis_server.url)
+    moments = Moments(viewer, clock)
+    rule = make_rule(viewer, {"kind": "still_running", "alert": 60})
+    other = make_rule(viewer, {"kind": "longer_than", "alert": 60})
+    make_flow("7", url=redis_server.url, start_ns=time.time_ns() - 90 * 1000 * MS).start("root")
+    moments.after(1)
+    assert state_of(viewer, rule)["state"] == "firing"
+    redis_server.stop()
+    moments.after(1)
+    found = state_of(viewer, rule)
+    assert (found["state"], found["problem"]) == ("firing", "redis_unavailable")
+    assert state_of(viewer, other)["problem"] is None
+    redis_server.start()
+
+
+def test_no_activity(watched: tuple[RunningViewer, Moments], store: Store, make_flow: MakeFlow) -> None:
+    viewer, moments = watched
+    condition = {"kind": "no_activity", "alert": 300, "warning": 100}
+    rule = make_rule(viewer, condition, filters={"user_id": ["7"]}, resolve_seconds=0)
+    store(ended_flow(1, 200), ended_flow(2, 1, user="8"))
+    moments.after(0.5)
+    assert (state_of(viewer, rule)["level"], round(state_of(viewer, rule)["value"])) == ("warning", 200)
+    flow = make_flow("7")
+    flow.start("root")
+    moments.after(500)
+    assert (state_of(viewer, rule)["state"], state_of(viewer, rule)["value"]) == ("ok", 0)
+    flow.close()
+    moments.after(1)
+    assert (state_of(viewer, rule)["level"], round(state_of(viewer, rule)["value"], -1)) == ("alert", 700)
+
+
+def test_our_own_losses(watched: tuple[RunningViewer, Moments], store: Store, postgres_dsn: str, clock: Clock) -> None:
+    viewer, moments = watched
+    rule = make_rule(viewer, {"kind": "losses", "alert": 12, "warning": 1})
+    only_dropped = make_rule(viewer, {"kind": "losses", "alert": 1, "of": ["dropped"]})
+    moments.after(0.5)
+    assert state_of(viewer, rule)["state"] == "ok"
+    now = f"to_timestamp({clock.now})"
+    script(
+        postgres_dsn,
+        f"INSERT INTO omni2.poison_records (at, kind, error, payload) VALUES ({now}, 'flow', 'why', ''); "
+        f"INSERT INTO omni2.loss_reports VALUES ({now}, 'p', 'spooled', 3)",
+    )
+    store(replace(ended_flow(1, 1), interrupted=True, cut_spans=7))
+    moments.after(0.5)
+    found = state_of(viewer, rule)
+    assert (found["level"], found["value"]) == ("alert", 12)
+    assert state_of(viewer, only_dropped)["state"] == "ok"
+    refused = viewer.http.post(ALERTS, json={"name": "x", "condition": {"kind": "losses"}, "filters": {"user_id": [7]}})
+    assert refused.status_code == 422
+    assert "leave out the filters" in refused.json()["detail"]
+
+
+@pytest.mark.anyio
+async def test_what_a_viewer_loses_is_reported_once(postgres_dsn: str) -> None:
+    lost = {"dropped": 3, "waiting": 0}
+    async with asyncpg.create_pool(postgres_dsn, min_size=0) as pool:
+        reporter = LossReporter(Database(pool, "omni2", 5), "p", lambda: lost, time.time)
+        await reporter.run()
+        await reporter.run()
+        lost["dropped"] = 5
+        await reporter.run()
+    rows = await asyncio.to_thread(query, postgres_dsn, "SELECT kind, number FROM omni2.loss_reports ORDER BY at")
+    assert rows == [{"kind": "dropped", "number": 3}, {"kind": "dropped", "number": 2}]
+
+
+def test_deliveries_are_tried_again_with_growing_pauses_under_the_same_id(
+    watched: tuple[RunningViewer, Moments], store: Store, receiver: WebhookReceiver, clock: Clock
+) -> None:
+    viewer, moments = watched
+    channel = make_channel(viewer, receiver)
+    make_rule(viewer, {"kind": "longer_than", "alert": 2000}, channels=[channel["channel_id"]])
+    receiver.statuses = [500] * 3
+    store(ended_flow(1, 5, took=3))
+    moments.after(1)
+    pauses: list[float] = []
+    for attempt in range(1, 4):
+        assert eventually(lambda wanted=attempt: delivery(viewer)["attempts"] == wanted, within=15)
+        assert eventually(lambda: delivery(viewer)["outcome"] == "retrying")
+        found = delivery(viewer)
+        assert (found["http_status"], found["problem"]) == (500, "status_500")
+        pauses.append(datetime.fromisoformat(found["due_at"]).timestamp() - clock.now)
+        clock.now += pauses[-1] + 0.1
+    assert eventually(lambda: delivery(viewer)["outcome"] == "delivered", within=15)
+    assert [low <= pause <= high for pause, (low, high) in zip(pauses, ((3.7, 6.3), (22, 38), (89, 151)), strict=True)]
+    assert 3.7 <= pauses[0] <= 6.3 < 22 <= pauses[1] <= 38 < 89 <= pauses[2] <= 151
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.requests}) == 1
+    assert delivery(viewer)["due_at"] is None
+
+
+def test_a_receiver_that_is_gone_is_not_asked_again(
+    watched: tuple[RunningViewer, Moments], store: Store, receiver: WebhookReceiver
+) -> None:
+    viewer, moments = watched
+    channel = make_channel(viewer, receiver)
+    make_rule(viewer, {"kind": "longer_than", "alert": 2000}, channels=[channel["channel_id"]])
+    receiver.statuses = [410]
+    store(ended_flow(1, 5, took=3))
+    moments.after(1)
+    assert eventually(lambda: delivery(viewer)["outcome"] == "failed", within=15)
+    assert viewer.get(f"{ALERTS}/channels")["channels"][0]["enabled"] is False
+
+
+def delivery(viewer: RunningViewer) -> dict[str, Any]:
+    found: list[dict[str, Any]] = viewer.get(f"{ALERTS}/deliveries")["deliveries"]
+    return found[0]
+
+
+def test_the_button_sends_a_signed_test_and_says_what_became_of_it(
+    make_viewer: MakeViewer, receiver: WebhookReceiver
+) -> None:
+    viewer = make_viewer(**LOCAL)
+    channel = make_channel(viewer, receiver)
+    answer = viewer.post(f"{ALERTS}/channels/{channel['channel_id']}/test")
+    assert (answer["delivered"], answer["http_status"]) == (True, 204)
+    ((path, headers, body),) = receiver.requests
+    assert path == "/hook/secret-path"
+    signed = signed_headers(channel["secret"], headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+    assert {name: headers[name] for name in signed} == signed
+    assert receiver.messages == [{"type": "alert.test", "timestamp": IsStr(), "data": {"link": None}}]
+    assert delivery(viewer)["outcome"] == "delivered"
+    receiver.statuses = [500]
+    answer = viewer.post(f"{ALERTS}/channels/{channel['channel_id']}/test")
+    assert (answer["delivered"], answer["problem"]) == (False, "status_500")
+
+
+def test_a_private_receiver_is_refused_unless_it_is_allowed(viewer: RunningViewer, receiver: WebhookReceiver) -> None:
+    channel = make_channel(viewer, receiver)
+    answer = viewer.post(f"{ALERTS}/channels/{channel['channel_id']}/test")
+    assert answer["problem"] == "address_refused: 127.0.0.1 is not public; SPANFLOW_ALERT_NETWORKS allows others"
+    assert receiver.requests == []
+
+
+def test_apprise_sends_to_what_the_operators_file_says(
+    make_viewer: MakeViewer, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    file = tmp_path / "apprise.yml"
+    file.write_text(f"urls:\n  - json://127.0.0.1:{receiver.port}/chat:\n      - tag: ops\n")
+    viewer = make_viewer(alert_apprise=str(file))
+    made = viewer.post(f"{ALERTS}/channels", {"kind": "apprise", "name": "chat", "tag": "ops"})
+    assert viewer.post(f"{ALERTS}/channels/{made['channel_id']}/test")["delivered"] is True
+    assert receiver.messages[0]["title"] == "Spanflow: a test of this channel"
+    none = viewer.post(f"{ALERTS}/channels", {"kind": "apprise", "name": "none", "tag": "nobody"})
+    answer = viewer.post(f"{ALERTS}/channels/{none['channel_id']}/test")
+    assert (answer["delivered"], answer["problem"]) == (False, "no_such_tag")
+
+
+def test_the_preview_says_what_would_have_fired_and_stores_nothing(
+    watched: tuple[RunningViewer, Moments], store: Store, postgres_dsn: str
+) -> None:
+    viewer, _ = watched
+    store(ended_flow(1, 3000, took=3), ended_flow(2, 2000, took=0.1), ended_flow(3, 600, took=4), ended_flow(4, 60))
+    body = {
+        "name": "x",
+        "condition": {"kind": "longer_than", "alert": 2000, "window_seconds": 60},
+        "resolve_seconds": 0,
+    }
+    found = viewer.post(f"{ALERTS}/preview", body)
+    assert (found["fired"], found["resolved"], found["notifications"], found["flows"]) == (2, 2, 4, 4)
+    assert [event["flow_ids"] for event in found["events"] if event["kind"] == "firing"] == [[flow_id(1)], [flow_id(3)]]
+    running = viewer.post(f"{ALERTS}/preview", {"name": "x", "condition": {"kind": "still_running", "alert": 2}})
+    assert running["fired"] == 2
+    silent = viewer.post(f"{ALERTS}/preview", {"name": "x", "condition": {"kind": "no_activity", "alert": 1200}})
+    assert silent["fired"] >= 1
+    assert viewer.get(ALERTS)["rules"] == viewer.get(f"{ALERTS}/events")["events"] == []
+    too_long = viewer.http.post(f"{ALERTS}/preview", json={**body, "since": "2020-01-01"})
+    assert (too_long.status_code, too_long.json()["code"]) == (422, "range_too_long")
+
+
+@pytest.mark.anyio
+async def test_live_sockets_are_told_by_whichever_viewer_they_are_at(
+    make_viewer: MakeViewer, store: Store, clock: Clock
+) -> None:
+    one, other = (make_viewer(alert_seconds=0.1, clock=clock) for _ in range(2))
+    rule = make_rule(one, {"kind": "longer_than", "alert": 2000})
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with connect(f"{other.ws}/api/v1/live", additional_headers=headers) as socket:
+        assert json.loads(await socket.recv())["type"] == "hello"
+        await socket.send('{"type": "subscribe", "alerts": true}')
+        assert json.loads(await socket.recv()) == {"type": "subscribed", "alerts": True}
+        await asyncio.to_thread(store, ended_flow(1, 5, took=3))
+        clock.now += 1
+        async with asyncio.timeout(15):
+            message = json.loads(await socket.recv())
+        assert message["type"] == "alert"
+        assert (message["alert"]["rule_id"], message["alert"]["kind"]) == (rule["rule_id"], "firing")
+        assert message["alert"]["flow_ids"] == [flow_id(1)]
+
+
+def test_a_viewer_that_is_killed_while_it_evaluates_hands_over(
+    make_viewer: MakeViewer, store: Store, postgres_dsn: str, redis_url: str, tmp_path: Path, receiver: WebhookReceiver
+) -> None:
+    """It holds the lock, and dies before it has committed: the other one does the same once, and it is told once."""
+    port = free_port()
+    there = {
+        "SPANFLOW_REDIS_URL": redis_url,
+        "SPANFLOW_POSTGRES_DSN": postgres_dsn,
+        "SPANFLOW_VIEWER_TOKEN": TOKEN,
+        "SPANFLOW_DATA_DIR": str(tmp_path / "killed"),
+        "SPANFLOW_ALERT_SECONDS": "1",
+        "SPANFLOW_ALERT_NETWORKS": "127.0.0.0/8",
+    }
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    locks = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with running("serve", "--port", str(port), **there) as doomed:
+        base = f"http://127.0.0.1:{port}{ALERTS}"
+        eventually(lambda: httpx.get(base, headers=bearer).raise_for_status(), within=30)
+        channel = httpx.post(
+            f"{base}/channels", headers=bearer, json={"kind": "webhook", "name": "hook", "url": receiver.url}
+        ).json()
+        with held(postgres_dsn, "LOCK TABLE omni2.alert_states IN ACCESS EXCLUSIVE MODE"):
+            condition = {"kind": "longer_than", "alert": 2000}
+            body = {"name": "slow", "condition": condition, "channels": [channel["channel_id"]]}
+            store(ended_flow(1, 5, took=3))
+            script(
+                postgres_dsn,
+                "INSERT INTO omni2.alert_rules (rule_id, definition, created_by, changed_by) "
+                f"VALUES ('0000000000000001', '{json.dumps(body)}', 'ann', 'ann')",
+            )
+            # In the middle of a round: it has the lock, and waits for the table.
+            assert eventually(lambda: value(postgres_dsn, locks) == 1, within=20)
+            doomed.end(signal.SIGKILL)
+        other = make_viewer(alert_seconds=0.5, **LOCAL)
+        assert eventually(lambda: kinds(other) == ["firing"], within=20)
+        assert eventually(lambda: len(receiver.messages) == 1, within=10)
+    assert kinds(other) == ["firing"]
+
+
+def test_several_viewers_do_no_more_rounds_than_one(make_viewer: MakeViewer, clock: Clock) -> None:
+    viewers = [make_viewer(alert_seconds=0.1, clock=clock) for _ in range(3)]
+    make_rule(viewers[0], {"kind": "longer_than", "alert": 2000})
+    before = sum(viewer.app.state.viewer.alerts.evaluator.rounds for viewer in viewers)
+    for _ in range(5):
+        Moments(viewers[0], clock).after(1)
+    assert sum(viewer.app.state.viewer.alerts.evaluator.rounds for viewer in viewers) - before == 5
+
+
+def test_an_erasure_takes_the_rules_about_somebody_and_the_ids_of_their_flows(
+    watched: tuple[RunningViewer, Moments], store: Store, postgres_dsn: str
+) -> None:
+    viewer, moments = watched
+    condition = {"kind": "longer_than", "alert": 2000}
+    make_rule(viewer, condition, filters={"user_id": ["7"]})
+    both = make_rule(viewer, condition, filters={"user_id": ["7", "8"]}, name="both")
+    store(ended_flow(1, 5, took=3, user="7"), ended_flow(2, 5, took=3, user="8"))
+    moments.after(1)
+    assert sorted(state_of(viewer, both)["flow_ids"]) == [flow_id(1), flow_id(2)]
+    assert viewer.get("/api/v1/users/7/data")["stored"]["alerts"] == 2
+    response = viewer.http.delete("/api/v1/users/7/data", headers={"X-Spanflow-Reason": "request 1"})
+    assert response.json()["erased"]["alerts"] == 3
+    rules = viewer.get(ALERTS)["rules"]
+    assert [(rule["name"], rule["filters"]["user_id"]) for rule in rules] == [("both", ["8"])]
+    for table in ("alert_events", "alert_states"):
+        ids = query(postgres_dsn, f"SELECT flow_ids FROM omni2.{table}")
+        assert [row["flow_ids"] for row in ids] == [[flow_id(2)]], table
+
+
+def test_from_the_terminal(make_viewer: MakeViewer, store: Store, receiver: WebhookReceiver) -> None:
+    viewer = make_viewer(alert_seconds=0.2, **LOCAL)
+    there = {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN}
+
+    def run(*words: str, code: int = 0) -> str:
+        done = spanflow("alerts", *words, **there)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    assert "whsec_" in run("add-channel", "hook", "--webhook", receiver.url)
+    assert "hook" in run("channels")
+    assert run("test", "hook").strip() == "Delivered."
+    assert "Slow" in run("add", "Slow", "--longer-than", "2000", "--tool", "t", "--channel", "hook", "--for", "0")
+    assert "state one condition" in run("add", "Slow", "--longer-than", "1", "--error-rate", "0.1", code=2)
+    assert "no channel" in run("add", "Slow", "--longer-than", "1", "--channel", "nobody", code=2)
+    (rule,) = json.loads(run("--json"))["rules"]
+    assert rule["condition"] == {"kind": "longer_than", "alert": 2000, "warning": None, "window_seconds": 300}
+    assert rule["filters"]["tool"] == ["t"]
+    store(ended_flow(1, 5, took=3))
+    assert "fired 1 times" in run("preview", "Slow", "--longer-than", "2000")
+    assert "snoozed until" in run("snooze", "Slow", "--seconds", "60")
+    assert ": disabled" in run("disable", "Slow")
+    assert "disabled" in run()
+    assert run("delete", "Slow").strip() == "Deleted."
+    assert "Nothing has happened" in run("events")
+    assert "delivered" in run("deliveries")
+    assert run("delete-channel", "hook").strip() == "Deleted."

@@ -9,6 +9,7 @@ from typing import Any
 
 from spanflow.cli.command import Command
 from spanflow.cli.commands import (
+    alerts,
     compare,
     diff,
     doctor,
@@ -48,6 +49,7 @@ COMMANDS: tuple[Command, ...] = (
     compare.COMMAND,
     diff.COMMAND,
     export.COMMAND,
+    alerts.COMMAND,
     monitor.COMMAND,
     mcp.COMMAND,
     token.COMMAND,

@@ -153,6 +153,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             ("losses", settings.alert_seconds, losses.run),
             ("alerts", settings.alert_seconds, alerts.evaluator.run),
             ("alert deliveries", _DELIVER_SECONDS, alerts.deliveries.run),
+            ("alert events", _DELIVER_SECONDS, alerts.feed.run),
         ):
             await stack.enter_async_context(running(name, every(seconds, job, first_after=seconds), book))
         if users.own is not None:

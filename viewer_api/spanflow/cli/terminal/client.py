@@ -60,6 +60,9 @@ class ViewerClient:
     def post(self, path: str, body: Any) -> Any:
         return self._ask("POST", path, None, body)
 
+    def put(self, path: str, body: Any) -> Any:
+        return self._ask("PUT", path, None, body)
+
     def delete(self, path: str, *, reason: str | None = None, patience: float | None = None) -> Any:
         return self._ask("DELETE", path, None, headers=_stated(reason), patience=patience)
 

@@ -7,6 +7,7 @@ from spanflow.viewer_api.alerts.channel_store import ChannelStore
 from spanflow.viewer_api.alerts.delivery import Deliveries
 from spanflow.viewer_api.alerts.delivery_log import DeliveryLog
 from spanflow.viewer_api.alerts.evaluator import Evaluator
+from spanflow.viewer_api.alerts.event_feed import EventFeed
 from spanflow.viewer_api.alerts.guarded_network import networks
 from spanflow.viewer_api.alerts.measures import Measures, OpenFlows
 from spanflow.viewer_api.alerts.preview import Previewer
@@ -25,6 +26,7 @@ class Alerts:
     deliveries: Deliveries
     evaluator: Evaluator
     previewer: Previewer
+    feed: EventFeed
     webhook: WebhookSender
     apprise: AppriseSender
 
@@ -44,6 +46,7 @@ def alerts_of(
         Deliveries(rules, channels, delivery_log, webhook, apprise, clock, settings.viewer_public_url),
         Evaluator(rules, delivery_log, Measures(reads, primary, open_flows), clock, seconds),
         Previewer(reads, primary, seconds),
+        EventFeed(rules),
         webhook,
         apprise,
     )

@@ -8,6 +8,7 @@ from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.live import messages
 from spanflow.viewer_api.live.topic import Kind
+from spanflow.viewer_api.sockets.alert_events import AlertEvents
 from spanflow.viewer_api.sockets.client import MAX_TOPICS, Client, refusal
 from spanflow.viewer_api.sockets.connection import NOT_UNDERSTOOD, Closed, Connection, Refused
 from spanflow.viewer_api.sockets.entrance import entered
@@ -30,10 +31,12 @@ class LiveSocket:
         self._connection = connection
         self._client = Client(websocket, connection, viewer, principal)
         self._watched_list = WatchedList(websocket, connection, viewer, principal)
+        self._alert_events = AlertEvents(websocket, connection, viewer, principal)
         self._beat = viewer.settings.viewer_heartbeat_seconds
 
     async def run(self) -> None:
-        await self._client.run(self._receive, self._watched_list.run, lambda: heartbeat(self._connection, self._beat))
+        jobs = (self._receive, self._watched_list.run, self._alert_events.run)
+        await self._client.run(*jobs, lambda: heartbeat(self._connection, self._beat))
 
     async def _receive(self) -> None:
         while True:
@@ -59,10 +62,12 @@ class LiveSocket:
             raise Problem(422, "unknown_type", "`type` must be subscribe, unsubscribe, ping or pong.")
 
     async def _change(self, message: dict[str, Any], *, subscribe: bool) -> None:
-        if message.get("monitoring") is True:
-            await (self._watched_list.subscribe() if subscribe else self._watched_list.unsubscribe())
-            if not any(message.get(kind.field) for kind in Kind):
-                return
+        lists = (("monitoring", self._watched_list), ("alerts", self._alert_events))
+        asked = [each for name, each in lists if message.get(name) is True]
+        for each in asked:
+            await (each.subscribe() if subscribe else each.unsubscribe())
+        if asked and not any(message.get(kind.field) for kind in Kind):
+            return
         wanted = requests_in_message(message)
         reason = message.get("reason")
         reason = clean_reason(reason) if isinstance(reason, str) else None

@@ -1,0 +1,79 @@
+"""Alert rules as they are written on a command line."""
+
+import argparse
+import json
+from typing import Any, Final
+
+from spanflow.cli.problem import WrongUse
+
+#: Options that state a condition: its kind, and what the number is.
+CONDITIONS: Final = {
+    "longer-than": ("longer_than", "MS", "a flow took so many milliseconds or longer"),
+    "slower-than-usual": ("slower_than_usual", "TIMES", "a flow took so many times the usual p95 of its like"),
+    "error-rate": ("error_rate", "SHARE", "this share of flows failed, such as 0.1"),
+    "denial-rate": ("denial_rate", "SHARE", "this share of flows was denied"),
+    "still-running": ("still_running", "SECONDS", "a flow still runs so long after it began"),
+    "no-activity": ("no_activity", "SECONDS", "no flow has begun, run or ended for so long"),
+    "losses": ("losses", "NUMBER", "so many spans or flows were lost"),
+}
+_FILTERS: Final = ("user", "source", "checkpoint", "tool", "mcp-server", "model")
+_RULE: Final = ("for", "resolve", "cooldown")
+
+
+def add_rule_options(parser: argparse.ArgumentParser) -> None:
+    for name, (_, metavar, help) in CONDITIONS.items():
+        parser.add_argument(f"--{name}", type=float, metavar=metavar, help=f"condition: {help}")
+    parser.add_argument("--warning", type=float, metavar="NUMBER", help="a lower threshold, for warnings")
+    parser.add_argument("--window", type=float, metavar="SECONDS", help="count flows that ended in so long (300)")
+    parser.add_argument("--min-samples", type=int, metavar="N", help="rates and slower-than-usual: so many at least")
+    for name in _FILTERS:
+        parser.add_argument(f"--{name}", action="append", metavar="VALUE", help=f"only flows with this {name}")
+    parser.add_argument("--for", type=float, dest="for_", metavar="SECONDS", help="fire when it has held so long (0)")
+    parser.add_argument("--resolve", type=float, metavar="SECONDS", help="resolve when it has not held so long (60)")
+    parser.add_argument("--cooldown", type=float, metavar="SECONDS", help="between two notifications of firing (300)")
+    parser.add_argument("--no-data", choices=("keep", "ok", "alert"), help="what too few samples mean (keep)")
+    parser.add_argument("--channel", action="append", metavar="NAME", help="notify this channel, by name or id")
+
+
+def stated_rule(arguments: argparse.Namespace, channels: list[dict[str, Any]]) -> dict[str, Any]:
+    """The body of a rule; only what was said."""
+    if not arguments.what:
+        raise WrongUse('name the rule: spanflow alerts add "Slow" --longer-than 2000')
+    stated = {name: getattr(arguments, name.replace("-", "_")) for name in CONDITIONS}
+    given = {name: number for name, number in stated.items() if number is not None}
+    if len(given) != 1:
+        raise WrongUse(f"state one condition: {', '.join('--' + name for name in CONDITIONS)}.")
+    ((name, number),) = given.items()
+    condition = {
+        "kind": CONDITIONS[name][0],
+        "alert": int(number) if name == "losses" else number,
+        "warning": arguments.warning,
+        "window_seconds": arguments.window,
+        "min_samples": arguments.min_samples,
+    }
+    filters = {
+        "user_id" if name == "user" else name.replace("-", "_"): getattr(arguments, name.replace("-", "_"))
+        for name in _FILTERS
+    }
+    rule = {
+        "name": arguments.what,
+        "condition": _said(condition),
+        "filters": _said(filters),
+        "for_seconds": arguments.for_,
+        "resolve_seconds": arguments.resolve,
+        "cooldown_seconds": arguments.cooldown,
+        "no_data": arguments.no_data,
+        "channels": [_channel_id(word, channels) for word in arguments.channel or ()] or None,
+    }
+    return _said(rule)
+
+
+def _channel_id(word: str, channels: list[dict[str, Any]]) -> str:
+    found = [each["channel_id"] for each in channels if word in (each["name"], each["channel_id"])]
+    if len(found) != 1:
+        raise WrongUse(f"{json.dumps(word, ensure_ascii=False)} is {'several channels' if found else 'no channel'}.")
+    return str(found[0])
+
+
+def _said(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
