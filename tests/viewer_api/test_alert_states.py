@@ -91,7 +91,7 @@ def test_while_it_is_snoozed_nothing_is_told_and_what_still_fires_then_is() -> N
 
 
 def test_flapping_is_told_once_and_ends_when_it_is_steady() -> None:
-    rule = {"flapping_changes": 4, "flapping_seconds": 60}
+    rule: dict[str, Any] = {"flapping_changes": 4, "flapping_seconds": 60}
     assert told("a.a.a.a.........", **rule) == snapshot(
         [
             "firing firing:alert",

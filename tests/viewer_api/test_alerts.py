@@ -17,6 +17,7 @@ from dirty_equals import IsStr
 from inline_snapshot import snapshot
 from websockets.asyncio.client import connect
 
+from spanflow.span_processors.flow_part import REAPED
 from spanflow.span_processors.identity import Identity
 from spanflow.viewer_api.alerts.losses import LossReporter
 from spanflow.viewer_api.alerts.signature import signed_headers
@@ -53,9 +54,11 @@ def receiver() -> Iterator[WebhookReceiver]:
         yield running
 
 
-def ended_flow(number: int, ago: float, *, took: float = 1.0, outcome: str = "ok", user: str = "7") -> Any:
+def ended_flow(
+    number: int, ago: float, *, took: float = 1.0, outcome: str = "ok", user: str = "7", now: float | None = None
+) -> Any:
     """A flow that ended so many seconds ago."""
-    end = time.time_ns() - int(ago * 1000) * MS
+    end = int(((now or time.time()) - ago) * 1000) * MS
     return part(
         number,
         [span(number * 10, start_ns=end - int(took * 1000) * MS, end_ns=end, event_type="tool_call", outcome=outcome)],
@@ -149,6 +152,13 @@ class Moments:
 
         assert eventually(evaluated, within=15)
 
+    def flow(self, number: int, ago: float, **more: Any) -> Any:
+        """A flow that ended so many seconds before the moment of the clock."""
+        return ended_flow(number, ago, now=self._clock.now, **more)
+
+    def started(self, ago: float) -> int:
+        return int((self._clock.now - ago) * 1000) * MS
+
 
 @pytest.fixture
 def watched(make_viewer: MakeViewer, clock: Clock) -> tuple[RunningViewer, Moments]:
@@ -164,22 +174,22 @@ def test_a_share_of_errors_and_of_denials_over_a_window_with_enough_samples(
     plain = {"window_seconds": 60, "min_samples": 4, "alert": 0.5}
     failing = make_rule(viewer, {"kind": "error_rate", "warning": 0.25, **plain}, resolve_seconds=0)
     denied = make_rule(viewer, {"kind": "denial_rate", **plain}, filters={"user_id": [8]})
-    store(*(ended_flow(number, 5, outcome="error") for number in (1, 2)), ended_flow(3, 5))
+    store(*(moments.flow(number, 5, outcome="error") for number in (1, 2)), moments.flow(3, 5))
     moments.after(0.5)
     # Three are too few.
     assert state_of(viewer, failing)["state"] == "no_data"
-    store(*(ended_flow(number, 5) for number in range(4, 8)))
+    store(*(moments.flow(number, 5) for number in range(4, 8)))
     moments.after(0.5)
     found = state_of(viewer, failing)
     assert (found["state"], found["level"], found["value"]) == ("firing", "warning", 2 / 7)
     assert sorted(found["flow_ids"]) == [flow_id(1), flow_id(2)]
     # The link leads to just these.
     assert sorted(flow["flow_id"] for flow in viewer.get(found["flows"])["flows"]) == [flow_id(1), flow_id(2)]
-    store(*(ended_flow(number, 1, outcome="error") for number in range(8, 12)))
+    store(*(moments.flow(number, 1, outcome="error") for number in range(8, 12)))
     moments.after(0.5)
     assert state_of(viewer, failing)["level"] == "alert"
     assert state_of(viewer, denied)["state"] == "no_data"
-    store(*(ended_flow(number, 1, outcome="denied", user="8") for number in range(20, 24)))
+    store(*(moments.flow(number, 1, outcome="denied", user="8") for number in range(20, 24)))
     moments.after(0.5)
     assert state_of(viewer, denied)["value"] == 1.0
     moments.after(120)
@@ -195,17 +205,17 @@ def test_slower_than_so_many_times_the_own_p95(watched: tuple[RunningViewer, Mom
         {"kind": "slower_than_usual", "alert": 3, "warning": 2, "window_seconds": 60, "min_samples": 5},
         filters={"checkpoint": ["tool_call"]},
     )
-    store(*(ended_flow(number, 600, took=1.0) for number in range(1, 5)))
+    store(*(moments.flow(number, 600, took=1.0) for number in range(1, 5)))
     moments.after(0.5)
     assert state_of(viewer, rule)["state"] == "no_data"
-    store(*(ended_flow(number, 600, took=1.0) for number in range(5, 9)), ended_flow(10, 5, took=2.5))
+    store(*(moments.flow(number, 600, took=1.0) for number in range(5, 9)), moments.flow(10, 5, took=2.5))
     moments.after(301 - 300)  # what was usual is remembered for five minutes
     assert state_of(viewer, rule)["state"] == "no_data"
     other = make_rule(viewer, rule["condition"], filters=rule["filters"], name="another")
     moments.after(0.5)
     found = state_of(viewer, other)
     assert (found["level"], found["value"], found["flow_ids"]) == ("warning", 2.5, [flow_id(10)])
-    store(ended_flow(11, 2, took=4.0))
+    store(moments.flow(11, 2, took=4.0))
     moments.after(0.5)
     assert (state_of(viewer, other)["level"], state_of(viewer, other)["value"]) == ("alert", 4.0)
 
@@ -213,7 +223,7 @@ def test_slower_than_so_many_times_the_own_p95(watched: tuple[RunningViewer, Mom
 def test_a_flow_that_hangs_fires_while_it_hangs(watched: tuple[RunningViewer, Moments], make_flow: MakeFlow) -> None:
     viewer, moments = watched
     rule = make_rule(viewer, {"kind": "still_running", "alert": 120, "warning": 60}, filters={"user_id": ["7"]})
-    flow, other = make_flow("7"), make_flow("8")
+    flow, other = (make_flow(user, start_ns=moments.started(0)) for user in "78")
     for each in (flow, other):
         each.start("root")
         each.start("call", "root", "tool_call")
@@ -235,7 +245,7 @@ def test_many_flows_that_do_something_do_not_hide_one_that_hangs(
 ) -> None:
     viewer, moments = watched
     rule = make_rule(viewer, {"kind": "still_running", "alert": 60})
-    hanging = make_flow("7", start_ns=time.time_ns() - 90 * 1000 * MS)
+    hanging = make_flow("7", start_ns=moments.started(90))
     hanging.start("root")
     for _ in range(260):
         make_flow("8", session_id=None, watched=False).start("root")
@@ -250,7 +260,7 @@ def test_without_redis_a_rule_stays_as_it_is_and_says_why(
     moments = Moments(viewer, clock)
     rule = make_rule(viewer, {"kind": "still_running", "alert": 60})
     other = make_rule(viewer, {"kind": "longer_than", "alert": 60})
-    make_flow("7", url=redis_server.url, start_ns=time.time_ns() - 90 * 1000 * MS).start("root")
+    make_flow("7", url=redis_server.url, start_ns=moments.started(90)).start("root")
     moments.after(1)
     assert state_of(viewer, rule)["state"] == "firing"
     redis_server.stop()
@@ -265,16 +275,18 @@ def test_no_activity(watched: tuple[RunningViewer, Moments], store: Store, make_
     viewer, moments = watched
     condition = {"kind": "no_activity", "alert": 300, "warning": 100}
     rule = make_rule(viewer, condition, filters={"user_id": ["7"]}, resolve_seconds=0)
-    store(ended_flow(1, 200), ended_flow(2, 1, user="8"))
+    store(moments.flow(1, 200), moments.flow(2, 1, user="8"))
     moments.after(0.5)
-    assert (state_of(viewer, rule)["level"], round(state_of(viewer, rule)["value"])) == ("warning", 200)
+    found = state_of(viewer, rule)
+    assert (found["level"], 190 < found["value"] < 201) == ("warning", True)
     flow = make_flow("7")
     flow.start("root")
     moments.after(500)
     assert (state_of(viewer, rule)["state"], state_of(viewer, rule)["value"]) == ("ok", 0)
     flow.close()
     moments.after(1)
-    assert (state_of(viewer, rule)["level"], round(state_of(viewer, rule)["value"], -1)) == ("alert", 700)
+    found = state_of(viewer, rule)
+    assert (found["level"], 690 < found["value"] < 703) == ("alert", True)
 
 
 def test_our_own_losses(watched: tuple[RunningViewer, Moments], store: Store, postgres_dsn: str, clock: Clock) -> None:
@@ -289,7 +301,8 @@ def test_our_own_losses(watched: tuple[RunningViewer, Moments], store: Store, po
         f"INSERT INTO omni2.poison_records (at, kind, error, payload) VALUES ({now}, 'flow', 'why', ''); "
         f"INSERT INTO omni2.loss_reports VALUES ({now}, 'p', 'spooled', 3)",
     )
-    store(replace(ended_flow(1, 1), interrupted=True, cut_spans=7))
+    dead = part(2, [span(20, ended=False, start_ns=time.time_ns() - 1000 * MS)], reason=REAPED, root_ended=False)
+    store(replace(moments.flow(1, 1), cut_spans=7), dead)
     moments.after(0.5)
     found = state_of(viewer, rule)
     assert (found["level"], found["value"]) == ("alert", 12)
@@ -319,18 +332,17 @@ def test_deliveries_are_tried_again_with_growing_pauses_under_the_same_id(
     channel = make_channel(viewer, receiver)
     make_rule(viewer, {"kind": "longer_than", "alert": 2000}, channels=[channel["channel_id"]])
     receiver.statuses = [500] * 3
-    store(ended_flow(1, 5, took=3))
+    store(moments.flow(1, 5, took=3))
     moments.after(1)
     pauses: list[float] = []
     for attempt in range(1, 4):
-        assert eventually(lambda wanted=attempt: delivery(viewer)["attempts"] == wanted, within=15)
+        assert eventually(lambda: len(receiver.requests) == attempt, within=15)  # noqa: B023
         assert eventually(lambda: delivery(viewer)["outcome"] == "retrying")
         found = delivery(viewer)
         assert (found["http_status"], found["problem"]) == (500, "status_500")
         pauses.append(datetime.fromisoformat(found["due_at"]).timestamp() - clock.now)
         clock.now += pauses[-1] + 0.1
     assert eventually(lambda: delivery(viewer)["outcome"] == "delivered", within=15)
-    assert [low <= pause <= high for pause, (low, high) in zip(pauses, ((3.7, 6.3), (22, 38), (89, 151)), strict=True)]
     assert 3.7 <= pauses[0] <= 6.3 < 22 <= pauses[1] <= 38 < 89 <= pauses[2] <= 151
     assert len({headers["webhook-id"] for _, headers, _ in receiver.requests}) == 1
     assert delivery(viewer)["due_at"] is None
@@ -343,7 +355,7 @@ def test_a_receiver_that_is_gone_is_not_asked_again(
     channel = make_channel(viewer, receiver)
     make_rule(viewer, {"kind": "longer_than", "alert": 2000}, channels=[channel["channel_id"]])
     receiver.statuses = [410]
-    store(ended_flow(1, 5, took=3))
+    store(moments.flow(1, 5, took=3))
     moments.after(1)
     assert eventually(lambda: delivery(viewer)["outcome"] == "failed", within=15)
     assert viewer.get(f"{ALERTS}/channels")["channels"][0]["enabled"] is False
@@ -379,6 +391,9 @@ def test_a_private_receiver_is_refused_unless_it_is_allowed(viewer: RunningViewe
     assert receiver.requests == []
 
 
+# Apprise imports modules of the standard library that are deprecated.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.may_leak("Apprise keeps an executor of its own for the whole process")
 def test_apprise_sends_to_what_the_operators_file_says(
     make_viewer: MakeViewer, receiver: WebhookReceiver, tmp_path: Path
 ) -> None:
@@ -396,8 +411,13 @@ def test_apprise_sends_to_what_the_operators_file_says(
 def test_the_preview_says_what_would_have_fired_and_stores_nothing(
     watched: tuple[RunningViewer, Moments], store: Store, postgres_dsn: str
 ) -> None:
-    viewer, _ = watched
-    store(ended_flow(1, 3000, took=3), ended_flow(2, 2000, took=0.1), ended_flow(3, 600, took=4), ended_flow(4, 60))
+    viewer, moments = watched
+    store(
+        moments.flow(1, 3000, took=30),
+        moments.flow(2, 2000, took=0.1),
+        moments.flow(3, 600, took=40),
+        moments.flow(4, 60),
+    )
     body = {
         "name": "x",
         "condition": {"kind": "longer_than", "alert": 2000, "window_seconds": 60},
@@ -406,7 +426,7 @@ def test_the_preview_says_what_would_have_fired_and_stores_nothing(
     found = viewer.post(f"{ALERTS}/preview", body)
     assert (found["fired"], found["resolved"], found["notifications"], found["flows"]) == (2, 2, 4, 4)
     assert [event["flow_ids"] for event in found["events"] if event["kind"] == "firing"] == [[flow_id(1)], [flow_id(3)]]
-    running = viewer.post(f"{ALERTS}/preview", {"name": "x", "condition": {"kind": "still_running", "alert": 2}})
+    running = viewer.post(f"{ALERTS}/preview", {"name": "x", "condition": {"kind": "still_running", "alert": 20}})
     assert running["fired"] == 2
     silent = viewer.post(f"{ALERTS}/preview", {"name": "x", "condition": {"kind": "no_activity", "alert": 1200}})
     assert silent["fired"] >= 1
@@ -449,13 +469,14 @@ def test_a_viewer_that_is_killed_while_it_evaluates_hands_over(
         "SPANFLOW_ALERT_NETWORKS": "127.0.0.0/8",
     }
     bearer = {"Authorization": f"Bearer {TOKEN}"}
+    #: Whoever waits for the table and has the lock of the evaluator.
     locks = (
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        "SELECT count(*) FROM pg_locks AS waiting JOIN pg_locks AS turn USING (pid) WHERE NOT waiting.granted "
+        "AND waiting.relation = 'omni2.alert_states'::regclass AND turn.locktype = 'advisory' AND turn.granted"
     )
-    with running("serve", "--port", str(port), **there) as doomed:
+    with running("serve", "--port", str(port), settings=there) as doomed:
         base = f"http://127.0.0.1:{port}{ALERTS}"
-        eventually(lambda: httpx.get(base, headers=bearer).raise_for_status(), within=30)
+        doomed.wait_for("Application startup complete")
         channel = httpx.post(
             f"{base}/channels", headers=bearer, json={"kind": "webhook", "name": "hook", "url": receiver.url}
         ).json()
@@ -493,7 +514,7 @@ def test_an_erasure_takes_the_rules_about_somebody_and_the_ids_of_their_flows(
     condition = {"kind": "longer_than", "alert": 2000}
     make_rule(viewer, condition, filters={"user_id": ["7"]})
     both = make_rule(viewer, condition, filters={"user_id": ["7", "8"]}, name="both")
-    store(ended_flow(1, 5, took=3, user="7"), ended_flow(2, 5, took=3, user="8"))
+    store(moments.flow(1, 5, took=3, user="7"), moments.flow(2, 5, took=3, user="8"))
     moments.after(1)
     assert sorted(state_of(viewer, both)["flow_ids"]) == [flow_id(1), flow_id(2)]
     assert viewer.get("/api/v1/users/7/data")["stored"]["alerts"] == 2

@@ -36,19 +36,23 @@ class AppriseSender:
             return Answer(False, None, f"unavailable: {problem}")
         try:
             async with asyncio.timeout(_SECONDS):
-                return await asyncio.to_thread(self._send, tag, title, text)
+                receivers = await asyncio.to_thread(self._receivers)
+                if receivers is None:
+                    return Answer(False, None, "unavailable: the file of SPANFLOW_ALERT_APPRISE cannot be read")
+                if not list(receivers.find(tag)):
+                    return Answer(False, None, "no_such_tag")
+                sent = bool(await receivers.async_notify(body=text, title=title, tag=tag))
+                return Answer(sent, None, None if sent else "refused")
         except TimeoutError:
             return Answer(False, None, "timeout")
 
-    def _send(self, tag: str, title: str, text: str) -> Answer:
+    def _receivers(self) -> Any:
+        """Whoever stands in the file now; None when it cannot be read."""
         import apprise
 
         config: Any = apprise.AppriseConfig()
         if not config.add(self._path):
-            return Answer(False, None, "unavailable: the file of SPANFLOW_ALERT_APPRISE cannot be read")
+            return None
         receivers: Any = apprise.Apprise()
         receivers.add(config)
-        sent = receivers.notify(body=text, title=title, tag=tag)
-        if sent is None:
-            return Answer(False, None, "no_such_tag")
-        return Answer(bool(sent), None, None if sent else "refused")
+        return receivers

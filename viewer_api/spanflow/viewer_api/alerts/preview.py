@@ -17,7 +17,7 @@ from spanflow.viewer_api.store.search_plan import SearchPlan
 #: Flows that are read at most, the newest: the range begins where they do.
 MAX_FLOWS: Final = 50_000
 #: Moments at which the rule is evaluated.
-_MAX_STEPS: Final = 5000
+_MAX_STEPS: Final = 10_000
 _MAX_EVENTS: Final = 200
 _LOSSES: Final = """
 SELECT at, kind, number FROM {s}.loss_reports WHERE at > $1 AND at <= $2
@@ -96,7 +96,7 @@ def _simulated(
     active = timedelta()
     no_data = 0
     now = since
-    while now <= until:
+    while True:
         verdict = definition.condition.judge(history.observe(definition.condition, now))
         memory, transitions = step(memory, verdict, definition, now)
         evaluations += 1
@@ -117,7 +117,9 @@ def _simulated(
                         "flow_ids": list(verdict.flow_ids),
                     }
                 )
-        now += apart
+        if now == until:
+            break
+        now = min(now + apart, until)
     return {
         "evaluations": evaluations,
         "every_seconds": apart.total_seconds(),
