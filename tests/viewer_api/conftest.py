@@ -9,10 +9,12 @@ import pytest
 
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
+from tests.support.alerts import LOCAL, Clock, Moments
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_writer import FlowWriter
 from tests.support.query import script
 from tests.support.viewer_server import RunningViewer, running_viewer
+from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 MakeViewer = Callable[..., RunningViewer]
 MakeFlow = Callable[..., FlowWriter]
@@ -65,3 +67,21 @@ def store(postgres_dsn: str, tmp_path: Path) -> Store:
 def of(session_id: str | None, user_id: str = "7", **more: Any) -> dict[str, Any]:
     """Whose a flow part is."""
     return {"identity": Identity(user_id=user_id, session_id=session_id, source="web", **more)}
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with webhook_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def watched(make_viewer: MakeViewer, clock: Clock) -> tuple[RunningViewer, Moments]:
+    """A viewer whose rules are evaluated when a test moves its clock."""
+    viewer = make_viewer(alert_seconds=0.1, clock=clock, **LOCAL)
+    return viewer, Moments(viewer, clock)

@@ -4,11 +4,8 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx
@@ -18,10 +15,19 @@ from inline_snapshot import snapshot
 from websockets.asyncio.client import connect
 
 from spanflow.span_processors.flow_part import REAPED
-from spanflow.span_processors.identity import Identity
 from spanflow.viewer_api.alerts.losses import LossReporter
-from spanflow.viewer_api.alerts.signature import signed_headers
 from spanflow.viewer_api.store.database import Database
+from tests.support.alerts import (
+    ALERTS,
+    LOCAL,
+    Clock,
+    Moments,
+    ended_flow,
+    kinds,
+    make_channel,
+    make_rule,
+    state_of,
+)
 from tests.support.flow_parts import MS, part, span
 from tests.support.people import flow_id
 from tests.support.poll import eventually
@@ -30,61 +36,9 @@ from tests.support.query import query, script, value
 from tests.support.redis_server import RedisServer
 from tests.support.spanflow_command import running, spanflow
 from tests.support.viewer_server import TOKEN, RunningViewer
-from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
+from tests.support.webhook_receiver import WebhookReceiver
 from tests.viewer_api.conftest import MakeFlow, MakeViewer, Store
 from tests.viewer_api.test_erasure import held
-
-ALERTS = "/api/v1/alerts"
-LOCAL = {"alert_networks": ("127.0.0.0/8",)}
-
-
-class Clock:
-    """The viewer's clock: it stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    with webhook_receiver() as running:
-        yield running
-
-
-def ended_flow(
-    number: int, ago: float, *, took: float = 1.0, outcome: str = "ok", user: str = "7", now: float | None = None
-) -> Any:
-    """A flow that ended so many seconds ago."""
-    end = int(((now or time.time()) - ago) * 1000) * MS
-    return part(
-        number,
-        [span(number * 10, start_ns=end - int(took * 1000) * MS, end_ns=end, event_type="tool_call", outcome=outcome)],
-        identity=Identity(user_id=user, source="web"),
-    )
-
-
-def make_rule(viewer: RunningViewer, condition: dict[str, Any], **more: Any) -> dict[str, Any]:
-    rule: dict[str, Any] = viewer.post(ALERTS, {"name": "a rule", "condition": condition, **more})
-    return rule
-
-
-def make_channel(viewer: RunningViewer, receiver: WebhookReceiver) -> dict[str, Any]:
-    channel: dict[str, Any] = viewer.post(
-        f"{ALERTS}/channels", {"kind": "webhook", "name": "hook", "url": receiver.url}
-    )
-    return channel
-
-
-def state_of(viewer: RunningViewer, rule: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = viewer.get(f"{ALERTS}/{rule['rule_id']}")
-    return found
-
-
-def kinds(viewer: RunningViewer) -> list[str]:
-    return [event["kind"] for event in viewer.get(f"{ALERTS}/events")["events"]][::-1]
 
 
 def test_a_slow_flow_fires_is_delivered_signed_and_resolves(
@@ -127,44 +81,6 @@ def test_a_slow_flow_fires_is_delivered_signed_and_resolves(
         }
     )
     assert resolved["data"]["kind"] == "resolved"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-class Moments:
-    """Moves a viewer's clock, and waits until the rules have been evaluated at that moment."""
-
-    def __init__(self, viewer: RunningViewer, clock: Clock) -> None:
-        self._viewer = viewer
-        self._clock = clock
-
-    def after(self, seconds: float) -> None:
-        self._clock.now += seconds
-        due = datetime.fromtimestamp(self._clock.now, UTC)
-
-        def evaluated() -> bool:
-            rules = self._viewer.get(ALERTS)["rules"]
-            at = [rule["evaluated_at"] for rule in rules if rule["enabled"]]
-            return all(moment is not None and datetime.fromisoformat(moment) >= due for moment in at)
-
-        assert eventually(evaluated, within=15)
-
-    def flow(self, number: int, ago: float, **more: Any) -> Any:
-        """A flow that ended so many seconds before the moment of the clock."""
-        return ended_flow(number, ago, now=self._clock.now, **more)
-
-    def started(self, ago: float) -> int:
-        return int((self._clock.now - ago) * 1000) * MS
-
-
-@pytest.fixture
-def watched(make_viewer: MakeViewer, clock: Clock) -> tuple[RunningViewer, Moments]:
-    """A viewer whose rules are evaluated when a test moves its clock."""
-    viewer = make_viewer(alert_seconds=0.1, clock=clock, **LOCAL)
-    return viewer, Moments(viewer, clock)
 
 
 def test_a_share_of_errors_and_of_denials_over_a_window_with_enough_samples(
@@ -323,89 +239,6 @@ async def test_what_a_viewer_loses_is_reported_once(postgres_dsn: str) -> None:
         await reporter.run()
     rows = await asyncio.to_thread(query, postgres_dsn, "SELECT kind, number FROM omni2.loss_reports ORDER BY at")
     assert rows == [{"kind": "dropped", "number": 3}, {"kind": "dropped", "number": 2}]
-
-
-def test_deliveries_are_tried_again_with_growing_pauses_under_the_same_id(
-    watched: tuple[RunningViewer, Moments], store: Store, receiver: WebhookReceiver, clock: Clock
-) -> None:
-    viewer, moments = watched
-    channel = make_channel(viewer, receiver)
-    make_rule(viewer, {"kind": "longer_than", "alert": 2000}, channels=[channel["channel_id"]])
-    receiver.statuses = [500] * 3
-    store(moments.flow(1, 5, took=3))
-    moments.after(1)
-    pauses: list[float] = []
-    for attempt in range(1, 4):
-        assert eventually(lambda: len(receiver.requests) == attempt, within=15)  # noqa: B023
-        assert eventually(lambda: delivery(viewer)["outcome"] == "retrying")
-        found = delivery(viewer)
-        assert (found["http_status"], found["problem"]) == (500, "status_500")
-        pauses.append(datetime.fromisoformat(found["due_at"]).timestamp() - clock.now)
-        clock.now += pauses[-1] + 0.1
-    assert eventually(lambda: delivery(viewer)["outcome"] == "delivered", within=15)
-    assert 3.7 <= pauses[0] <= 6.3 < 22 <= pauses[1] <= 38 < 89 <= pauses[2] <= 151
-    assert len({headers["webhook-id"] for _, headers, _ in receiver.requests}) == 1
-    assert delivery(viewer)["due_at"] is None
-
-
-def test_a_receiver_that_is_gone_is_not_asked_again(
-    watched: tuple[RunningViewer, Moments], store: Store, receiver: WebhookReceiver
-) -> None:
-    viewer, moments = watched
-    channel = make_channel(viewer, receiver)
-    make_rule(viewer, {"kind": "longer_than", "alert": 2000}, channels=[channel["channel_id"]])
-    receiver.statuses = [410]
-    store(moments.flow(1, 5, took=3))
-    moments.after(1)
-    assert eventually(lambda: delivery(viewer)["outcome"] == "failed", within=15)
-    assert viewer.get(f"{ALERTS}/channels")["channels"][0]["enabled"] is False
-
-
-def delivery(viewer: RunningViewer) -> dict[str, Any]:
-    found: list[dict[str, Any]] = viewer.get(f"{ALERTS}/deliveries")["deliveries"]
-    return found[0]
-
-
-def test_the_button_sends_a_signed_test_and_says_what_became_of_it(
-    make_viewer: MakeViewer, receiver: WebhookReceiver
-) -> None:
-    viewer = make_viewer(**LOCAL)
-    channel = make_channel(viewer, receiver)
-    answer = viewer.post(f"{ALERTS}/channels/{channel['channel_id']}/test")
-    assert (answer["delivered"], answer["http_status"]) == (True, 204)
-    ((path, headers, body),) = receiver.requests
-    assert path == "/hook/secret-path"
-    signed = signed_headers(channel["secret"], headers["webhook-id"], int(headers["webhook-timestamp"]), body)
-    assert {name: headers[name] for name in signed} == signed
-    assert receiver.messages == [{"type": "alert.test", "timestamp": IsStr(), "data": {"link": None}}]
-    assert delivery(viewer)["outcome"] == "delivered"
-    receiver.statuses = [500]
-    answer = viewer.post(f"{ALERTS}/channels/{channel['channel_id']}/test")
-    assert (answer["delivered"], answer["problem"]) == (False, "status_500")
-
-
-def test_a_private_receiver_is_refused_unless_it_is_allowed(viewer: RunningViewer, receiver: WebhookReceiver) -> None:
-    channel = make_channel(viewer, receiver)
-    answer = viewer.post(f"{ALERTS}/channels/{channel['channel_id']}/test")
-    assert answer["problem"] == "address_refused: 127.0.0.1 is not public; SPANFLOW_ALERT_NETWORKS allows others"
-    assert receiver.requests == []
-
-
-# Apprise imports modules of the standard library that are deprecated.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.may_leak("Apprise keeps an executor of its own for the whole process")
-def test_apprise_sends_to_what_the_operators_file_says(
-    make_viewer: MakeViewer, receiver: WebhookReceiver, tmp_path: Path
-) -> None:
-    file = tmp_path / "apprise.yml"
-    file.write_text(f"urls:\n  - json://127.0.0.1:{receiver.port}/chat:\n      - tag: ops\n")
-    viewer = make_viewer(alert_apprise=str(file))
-    made = viewer.post(f"{ALERTS}/channels", {"kind": "apprise", "name": "chat", "tag": "ops"})
-    assert viewer.post(f"{ALERTS}/channels/{made['channel_id']}/test")["delivered"] is True
-    assert receiver.messages[0]["title"] == "Spanflow: a test of this channel"
-    none = viewer.post(f"{ALERTS}/channels", {"kind": "apprise", "name": "none", "tag": "nobody"})
-    answer = viewer.post(f"{ALERTS}/channels/{none['channel_id']}/test")
-    assert (answer["delivered"], answer["problem"]) == (False, "no_such_tag")
 
 
 def test_the_preview_says_what_would_have_fired_and_stores_nothing(
