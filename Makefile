@@ -23,6 +23,11 @@ demo: env web ## Start everything with an example gateway and its traffic, and p
 test: env web chromium ## Run the test suite (about 20 minutes on 2 cores)
 	@$(BIN)/pytest -m "not long and not chaos" $(ARGS)
 
+.PHONY: coverage
+coverage: env web chromium ## Run the test suite and report its coverage; fails below the floor in pyproject.toml
+	@$(BIN)/coverage run -m pytest -m "not long and not chaos" $(ARGS)
+	@$(BIN)/coverage report
+
 .PHONY: chaos
 chaos: env ## Faults × loads against a real gateway, with exact accounting (15 minutes; SEED and PAIRS choose)
 	@CHAOS_SEED='$(SEED)' CHAOS_PAIRS='$(PAIRS)' $(BIN)/pytest tests/chaos -m chaos -o faulthandler_timeout=600 $(ARGS)
