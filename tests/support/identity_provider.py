@@ -5,7 +5,10 @@ the person that `POST /control` says. `identity_provider()` starts it for a test
 """
 
 import base64
+import contextlib
+import gzip
 import hashlib
+import hmac
 import json
 import secrets
 import subprocess
@@ -21,6 +24,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 CLIENT_ID = "spanflow-viewer"
 CLIENT_SECRET = "a-client-secret-for-tests+/="
@@ -38,6 +42,17 @@ class Key:
         return {**public, "kid": self.name, "use": "sig", "alg": "RS256"}
 
 
+ATTACKER = Key("attacker", rsa.generate_private_key(65537, 2048))
+SYMMETRIC = b"a-secret-that-everybody-can-read-0123456789"
+
+
+def signed_with_secret(claims: State, secret: bytes, key_id: str) -> str:
+    parts = [{"alg": "HS256", "typ": "JWT", "kid": key_id}, claims]
+    head = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
+    signature = hmac.new(secret, head, hashlib.sha256).digest()
+    return f"{head.decode()}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
 class Provider:
     """What it knows. `claims` are those of the person who signs in; `faults` are what it does wrong."""
 
@@ -49,6 +64,7 @@ class Provider:
         self.keys: list[Key] = []
         self.codes: dict[str, State] = {}
         self.seen: dict[str, int] = {}
+        self.first: str | None = None
         self.rotate()
 
     def rotate(self) -> None:
@@ -60,6 +76,55 @@ class Provider:
         whole = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300, **claims}
         key = self.keys[0]
         return jwt.encode(whole, key.private, "RS256", headers={"kid": key.name})
+
+    def forged(self, claims: State) -> str:
+        """An ID token, with what the faults do to it."""
+        key = self.keys[0]
+        now = int(time.time())
+        changes: dict[str, State] = {
+            "other issuer": {"iss": "https://other.example"},
+            "no nonce": {"nonce": None},
+            "nonce of another kind": {"nonce": [claims["nonce"]]},
+            "no subject": {"sub": None},
+            "expired": {"exp": now - 3600},
+            "without an end": {"exp": None},
+            "an end that is no number": {"exp": "tomorrow"},
+            "an end beyond all time": {"exp": 10**400},
+            "not valid yet": {"nbf": now + 3600},
+        }
+        for fault in self.faults:
+            claims = {**claims, **changes.get(fault, {})}
+        token = self.signed(**{name: value for name, value in claims.items() if value is not None or name != "exp"})
+        whole = jwt.decode(token, options={"verify_signature": False})
+        if "without an end" in self.faults:
+            del whole["exp"]
+            token = jwt.encode(whole, key.private, "RS256", headers={"kid": key.name})
+        if "signature" in self.faults:
+            token = jwt.encode(whole, "", algorithm="none")
+        if "public key as secret" in self.faults:
+            # PyJWT refuses to make such a token; attackers have other libraries.
+            public = key.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            token = signed_with_secret(whole, public, key.name)
+        if "published secret" in self.faults:
+            token = signed_with_secret(whole, SYMMETRIC, "symmetric")
+        if "key of an attacker" in self.faults:
+            token = jwt.encode(whole, ATTACKER.private, "RS256", headers={"kid": key.name})
+        if "key in the token" in self.faults:
+            told = {"kid": "attacker", "jwk": ATTACKER.published(), "jku": f"{self.issuer}/evil", "x5u": self.issuer}
+            token = jwt.encode(whole, ATTACKER.private, "RS256", headers=told)
+        return token
+
+    def published(self) -> list[Any]:
+        keys: list[Any] = [key.published() for key in self.keys]
+        if "published secret" in self.faults:
+            secret = base64.urlsafe_b64encode(SYMMETRIC).rstrip(b"=").decode()
+            keys.append({"kty": "oct", "kid": "symmetric", "use": "sig", "alg": "HS256", "k": secret})
+        if "odd keys" in self.faults:
+            odd: list[Any] = [None, 7, [], "key", {}, {"kty": "RSA"}, {"kty": "RSA", "kid": [], "n": 1, "e": {}}]
+            keys = [*odd, *keys]
+        if "very many keys" in self.faults:
+            keys += [{**keys[0], "kid": f"k{number}"} for number in range(1000)]
+        return keys
 
     def discovery(self) -> State:
         return {
@@ -102,9 +167,9 @@ class Provider:
             claims["aud"] = "another-client"
         if "azp" in self.faults:
             claims |= {"aud": [CLIENT_ID, "another-client"], "azp": "another-client"}
-        id_token = self.signed(**claims)
-        if "signature" in self.faults:
-            id_token = jwt.encode(jwt.decode(id_token, options={"verify_signature": False}), "", algorithm="none")
+        id_token = self.forged(claims)
+        if "replayed" in self.faults:
+            self.first = id_token = self.first or id_token
         return 200, {"id_token": id_token, "access_token": self.signed(**self.claims), "token_type": "Bearer"}
 
     def control(self, wanted: State) -> State:
@@ -127,10 +192,12 @@ class Handler(BaseHTTPRequestHandler):
         self._count(parts.path)
         if "away" in self.provider.faults:
             self._answer(503, {})
+        elif self._misbehaves(parts.path):
+            pass
         elif parts.path == "/.well-known/openid-configuration":
             self._answer(200, self.provider.discovery())
         elif parts.path == "/jwks":
-            self._answer(200, {"keys": [key.published() for key in self.provider.keys]})
+            self._answer(200, {"keys": self.provider.published()})
         elif parts.path == "/authorize":
             location = self.provider.authorized(dict(parse_qsl(parts.query)))
             self.send_response(302)
@@ -147,21 +214,46 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.path == "/control":
             self._answer(200, self.provider.control(json.loads(body)))
+        elif self._misbehaves(self.path):
+            pass
         elif self.path == "/token" and "away" not in self.provider.faults:
             self._answer(*self.provider.tokens(dict(parse_qsl(body)), self.headers.get("Authorization", "")))
         else:
             self._answer(503, {})
 
+    def _misbehaves(self, path: str) -> bool:
+        """Whether a fault that names this path was carried out."""
+        faults = self.provider.faults
+        if f"huge {path}" in faults:
+            self._answer(200, {"filler": "x" * 2_000_000})
+        elif f"bomb {path}" in faults:
+            self._send(200, gzip.compress(b'{"filler": "' + b"x" * 50_000_000 + b'"}'), {"Content-Encoding": "gzip"})
+        elif f"slow {path}" in faults:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while f"slow {path}" in self.provider.faults:
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+        elif f"elsewhere {path}" in faults:
+            self._send(307, b"", {"Location": f"{self.provider.issuer}/evil"})
+        else:
+            return False
+        return True
+
     def _count(self, path: str) -> None:
         self.provider.seen[path] = self.provider.seen.get(path, 0) + 1
 
     def _answer(self, status: int, data: State) -> None:
-        body = json.dumps(data).encode()
+        self._send(status, json.dumps(data).encode(), {})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(OSError):  # whoever asked had enough
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

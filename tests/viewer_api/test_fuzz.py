@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from spanflow.span_processors import names
+from spanflow.viewer_api.export.formats import FORMATS
 from spanflow.viewer_api.live.cursor import Cursor, CursorKey
 from tests.support import fuzzing
 from tests.support.viewer_server import TOKEN, RunningViewer
@@ -164,7 +165,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode(errors="replace")
 
 
-@EXAMPLES
+@fuzzing.examples(10, 90)
 def test_no_event_in_redis_makes_the_viewer_fail(
     viewer: RunningViewer, redis_url: str, examples: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -183,6 +184,15 @@ def test_no_event_in_redis_makes_the_viewer_fail(
         "/api/v1/conversations/c-7",
         "/api/v1/users/7",
         f"/api/v1/flows/compare?a={FLOW}&b={FLOW}",
+        f"/api/v1/flows/previews?flow_id={FLOW}",
+        f"/api/v1/playback?flow_id={FLOW}",
+        *(f"/api/v1/flows/{FLOW}/export?format={name}" for name in FORMATS),
+        f"/api/traces/{FLOW}",
+        f"/jaeger/api/traces?traceID={FLOW}",
+        "/api/traces?service=s&start=0",
+        f"/api/v3/traces/{FLOW}",
+        "/jaeger/api/v3/trace-summaries?query.serviceName=s"
+        "&query.startTimeMin=2020-01-01T00:00:00Z&query.startTimeMax=2030-01-01T00:00:00Z",
     ]
     with redis.Redis.from_url(redis_url) as store, httpx.Client(base_url=viewer.origin, headers=BEARER) as client:
 
