@@ -133,6 +133,28 @@ def test_what_is_no_event_is_refused(data: bytes | str) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        '"flags":null',
+        '"flags":"1"',
+        '"flags":-1',
+        '"flags":true',
+        '"links":[{"trace_id":7}]',
+        '"links":[{"span_id":null}]',
+        '"links":[{"flags":{}}]',
+        '"links":[{"trace_state":[]}]',
+        '"logs":[{"name":{}}]',
+        '"logs":[{"time_ns":1}]',
+        '"logs":[{"time_ns":"soon"}]',
+    ],
+)
+def test_a_field_of_another_type_is_refused(field: str) -> None:
+    """Whoever may write to Redis could have every reader of the flow fail otherwise."""
+    with pytest.raises(EventError):
+        decode(f'{{"node_id":"a","phase":"end",{field}}}')
+
+
 def test_an_event_that_no_writer_could_write_again_is_refused() -> None:
     deep = b'{"node_id":"a","phase":"end","attributes":{"x":' + b"[" * 500 + b"]" * 500 + b"}}"
     with pytest.raises(EventError, match="nested"):

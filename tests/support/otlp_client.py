@@ -1,11 +1,13 @@
 """Sends OTLP to a viewer as SDKs and Collectors do."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httpx
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -73,6 +75,20 @@ def request(*spans: Span, service: str = "router", scope: str = "router.http", *
     scoped.scope.name, scoped.scope.version = scope, "1.2"
     scoped.spans.extend(spans)
     return message
+
+
+def as_json(message: Any) -> bytes:
+    """OTLP's JSON: ids in hexadecimal digits instead of protobuf's base64."""
+    document = MessageToDict(message, use_integers_for_enums=True)
+    for group, told in zip(message.resource_spans, document.get("resourceSpans", ()), strict=True):
+        for scope, said in zip(group.scope_spans, told.get("scopeSpans", ()), strict=True):
+            for one, written in zip(scope.spans, said.get("spans", ()), strict=True):
+                written["traceId"], written["spanId"] = one.trace_id.hex(), one.span_id.hex()
+                if one.parent_span_id:
+                    written["parentSpanId"] = one.parent_span_id.hex()
+                for link, linked in zip(one.links, written.get("links", ()), strict=True):
+                    linked["traceId"], linked["spanId"] = link.trace_id.hex(), link.span_id.hex()
+    return json.dumps(document).encode()
 
 
 def send(client: httpx.Client, body: bytes, content_type: str = PROTOBUF, encoding: str = "identity") -> httpx.Response:

@@ -23,7 +23,10 @@ from tests.support import fuzzing
 from tests.support.viewer_server import TOKEN, RunningViewer
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-EXAMPLES = fuzzing.examples(60, 4000)
+CURSORS = fuzzing.examples(60, 3000)
+MESSAGES = fuzzing.examples(60, 800)
+#: Each of these is asked for in many ways.
+EVENTS = fuzzing.examples(10, 90)
 KEY = CursorKey(b"a secret")
 
 scalars = st.one_of(
@@ -42,7 +45,7 @@ values = st.recursive(
 # -- cursors -----------------------------------------------------------------------------------------------------------
 
 
-@EXAMPLES
+@CURSORS
 def test_a_cursor_with_any_content_and_a_good_signature_is_well_formed_or_none(examples: int) -> None:
     """As if the secret had leaked: what comes out is still flows and positions in their streams."""
     letters = st.text("AZaz09-_~!.", max_size=60)
@@ -100,7 +103,7 @@ messages = st.one_of(
 )
 
 
-@EXAMPLES
+@MESSAGES
 def test_no_message_makes_the_live_socket_fail(
     make_viewer: Callable[..., RunningViewer], examples: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,7 +168,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode(errors="replace")
 
 
-@fuzzing.examples(10, 90)
+@EVENTS
 def test_no_event_in_redis_makes_the_viewer_fail(
     viewer: RunningViewer, redis_url: str, examples: int, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from google.protobuf.json_format import MessageToDict
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -16,7 +15,7 @@ from spanflow.viewer_api.auth.token_file import digest
 from tests.support.flow_parts import part
 from tests.support.flow_parts import span as own_span
 from tests.support.live_client import following
-from tests.support.otlp_client import MS, PACK, PROTOBUF, START_NS, request, send, span
+from tests.support.otlp_client import MS, PACK, PROTOBUF, START_NS, as_json, request, send, span
 from tests.support.poll import eventually
 from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import MakeViewer, Store
@@ -49,18 +48,6 @@ def accepted(answer: httpx.Response) -> ExportTraceServiceResponse:
     assert answer.status_code == 200, answer.text
     read: ExportTraceServiceResponse = ExportTraceServiceResponse.FromString(answer.content)
     return read
-
-
-def as_json(message: Any) -> bytes:
-    """OTLP's JSON: ids in hexadecimal digits instead of protobuf's base64."""
-    document = MessageToDict(message, use_integers_for_enums=True)
-    for group, told in zip(message.resource_spans, document["resourceSpans"], strict=True):
-        for scope, said in zip(group.scope_spans, told["scopeSpans"], strict=True):
-            for one, written in zip(scope.spans, said["spans"], strict=True):
-                written["traceId"], written["spanId"] = one.trace_id.hex(), one.span_id.hex()
-                if one.parent_span_id:
-                    written["parentSpanId"] = one.parent_span_id.hex()
-    return json.dumps(document).encode()
 
 
 def turn(trace: int = TRACE) -> list[Any]:

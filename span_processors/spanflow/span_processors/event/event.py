@@ -160,17 +160,37 @@ def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _is_list_of_parts(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(part, dict) and _is_object(part.get("attributes", {})) and _is_object(part.get("types", {}))
-        for part in value
+    return isinstance(value, list) and all(map(_is_part, value))
+
+
+def _is_part(value: object) -> bool:
+    """A link or a log."""
+    return isinstance(value, dict) and all(
+        check(value[field]) for field, check in _PART_CHECKS.items() if field in value
     )
+
+
+_PART_CHECKS: Final[dict[str, Callable[[object], bool]]] = {
+    "attributes": _is_object,
+    "types": _is_object,
+    "trace_id": _is_text,
+    "span_id": _is_text,
+    "trace_state": _is_text,
+    "name": _is_text,
+    "time_ns": _is_time,
+    "flags": _is_number,
+}
 
 
 _A_TIME: Final = (_is_time, "a string of decimal digits")
 _A_TEXT: Final = (_is_text, "a string")
 _AN_OBJECT: Final = (_is_object, "an object")
-_PARTS: Final = (_is_list_of_parts, "a list of objects")
+_PARTS: Final = (_is_list_of_parts, "a list of objects whose fields are of their types")
 _CHECKS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "phase": (lambda value: isinstance(value, str) and value in names.PHASES, "one of " + ", ".join(names.PHASES)),
     "parent_id": (lambda value: value is None or is_id(value), "an id or null"),
@@ -181,6 +201,7 @@ _CHECKS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "types": _AN_OBJECT,
     "links": _PARTS,
     "logs": _PARTS,
+    "flags": (_is_number, "a whole number from 0 on"),
 } | dict.fromkeys(
     ("flow_id", "event_type", "name", "kind", "status", "status_message", "outcome", "process", "scope", "trace_state"),
     _A_TEXT,

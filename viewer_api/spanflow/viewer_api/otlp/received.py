@@ -1,5 +1,6 @@
 """Spans from elsewhere as the encoder reads the SDK's own: the same fields, filled from OTLP messages."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,12 @@ _KINDS: Final = (
 )
 _CODES: Final = (StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR)
 _UNSET: Final = Status()
+#: https://www.w3.org/TR/trace-context/#tracestate-header-field-values, as strictly as the SDK has it.
+_MEMBER: Final = re.compile(
+    r"([a-z][_0-9a-z*/-]{0,255}|[a-z0-9][_0-9a-z*/-]{0,240}@[a-z][_0-9a-z*/-]{0,13})"
+    r"=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
+)
+_MOST_MEMBERS: Final = 32
 #: Flags of a span or link: whether it is known where the parent was, and whether it was in another process.
 _KNOWS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
@@ -123,8 +130,17 @@ class ReceivedSpan(ReadableSpan):
 
 
 def _context(trace_id: int, span_id: bytes, flags: int, state: str) -> SpanContext:
-    states = TraceState.from_header([state]) if state else DEFAULT_TRACE_STATE
-    return SpanContext(trace_id, int.from_bytes(span_id, "big"), False, TraceFlags(flags), states)
+    span = int.from_bytes(span_id, "big")
+    return SpanContext(trace_id, span, False, TraceFlags(flags), _trace_state(state) if state else DEFAULT_TRACE_STATE)
+
+
+def _trace_state(text: str) -> TraceState:
+    """None of it counts unless all of it is valid. The SDK's own reader would write what is not into the log."""
+    members = [member for each in text.split(",", _MOST_MEMBERS) if (member := each.strip(" \t"))]
+    pairs = [(match[1], match[2]) for member in members if (match := _MEMBER.fullmatch(member)) is not None]
+    if not pairs or len(pairs) < len(members) or len(pairs) > _MOST_MEMBERS or len(dict(pairs)) < len(pairs):
+        return DEFAULT_TRACE_STATE
+    return TraceState(pairs)
 
 
 def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Any]:

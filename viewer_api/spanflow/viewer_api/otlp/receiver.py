@@ -9,7 +9,7 @@ from starlette.requests import Request
 from spanflow.viewer_api.http.problems import Problem, ingest_full, unreadable_body, unsupported_body
 from spanflow.viewer_api.otlp import messages
 from spanflow.viewer_api.otlp.body import ENCODINGS, BodyTooLarge, UnreadableBody, unpacked
-from spanflow.viewer_api.otlp.budget import ByteBudget, share_of
+from spanflow.viewer_api.otlp.budget import ByteBudget, Share, share_of
 from spanflow.viewer_api.otlp.ingest import Ingest
 from spanflow.viewer_api.otlp.messages import TraceRequest
 from spanflow.viewer_api.otlp.span_queue import Batch
@@ -35,10 +35,7 @@ class Receiver:
         """Take in a request; returns the answer and its content type. `Problem` when nothing of it was accepted."""
         content_type, encoding = _described(request)
         with share_of(self._budget) as share:
-            # A body of unknown length may become as long as it may be.
-            if not share.grow(_length_of(request)):
-                raise ingest_full()
-            body = await request.body()
+            body = await _body(request, share)
             loop = asyncio.get_running_loop()
             try:
                 plain = await loop.run_in_executor(self._decoders, unpacked, body, encoding, self._max_unpacked)
@@ -82,6 +79,11 @@ def _described(request: Request) -> tuple[str, str]:
     return content_type, encoding
 
 
-def _length_of(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else MAX_SENT
+async def _body(request: Request, share: Share) -> bytes:
+    """What has come counts, not what was announced: who only begins a large request keeps nobody out."""
+    body = bytearray()
+    async for piece in request.stream():
+        if not share.grow(len(body) + len(piece)):
+            raise ingest_full()
+        body += piece
+    return bytes(body)
