@@ -90,6 +90,48 @@ def test_a_strangers_trace_is_linked_to_and_not_joined(started: Start) -> None:
     assert body == b'{"baggage":{},"state":false,"baggage sent":false}'
 
 
+class SecondServerSpan:
+    """Middleware of a gateway that extracts the caller's context once more and makes a server span of its own."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        carrier = {name.decode(): value.decode() for name, value in scope.get("headers", ())}
+        tracer = trace.get_tracer("gateway")
+        with tracer.start_as_current_span("own", context=propagate.extract(carrier), kind=trace.SpanKind.SERVER):
+            await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("callers", [(), ("127.0.0.0/8",)])
+@pytest.mark.parametrize("headers", [{}, THEIRS])
+def test_a_second_extract_inside_a_request_stays_in_its_flow(
+    started: Start, callers: tuple[str, ...], headers: dict[str, str]
+) -> None:
+    recorded = started(trusted_callers=callers)
+    app = gateway()
+    app.add_middleware(SecondServerSpan)
+    call(app, {**HEADERS, **headers})
+    assert recorded.outline() == ["GET /", "  own"]
+    assert len(recorded.trace_ids()) == 1
+
+
+def test_the_context_of_a_message_inside_a_trusted_request_is_followed(started: Start) -> None:
+    """As in MCP, where many messages come by one request: the message's own caller is the parent."""
+    recorded = started(trusted_callers=("127.0.0.0/8",))
+    app = fastapi.FastAPI()
+
+    @app.get("/")
+    def root() -> None:
+        carrier = {"traceparent": f"00-{THEIR_TRACE}-00000000000000aa-01"}
+        with trace.get_tracer("gateway").start_as_current_span("message", context=propagate.extract(carrier)):
+            pass
+
+    call(app, THEIRS)
+    message = recorded.only("message")
+    assert message.parent is not None and message.parent.span_id == 0xAA
+
+
 def test_an_unsampled_caller_cannot_hide(started: Start) -> None:
     recorded = started()
     call(gateway(), {**HEADERS, "traceparent": f"00-{THEIR_TRACE}-b7ad6b7169203331-00"})

@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators import textmap
 from opentelemetry.trace import SpanContext, get_current_span, set_span_in_context
 
-from spanflow.instrumentation.edge import edge_of, with_caller, with_edge
+from spanflow.instrumentation.edge import Edge, edge_of, with_caller, with_edge
 from spanflow.instrumentation.runtime import logger, say_once
 from spanflow.span_processors.identity import NOBODY, identity_of, with_identity
 
@@ -40,7 +40,7 @@ class EdgePropagator(textmap.TextMapPropagator):
             return base
         edge = edge_of(otel_context.get_current())
         if self._join_caller or (edge is not None and edge.trusted):
-            return extracted
+            return base if _is_followed_already(extracted, base, edge) else extracted
         return _distrusted(extracted, base)
 
     def inject(
@@ -65,8 +65,19 @@ def _base(context: Context | None) -> Context:
     edge = edge_of(here)
     if edge is not None:
         base = with_edge(edge, base)
+        current = get_current_span(here)
+        if edge.server_span is not None and current.is_recording():
+            # Middleware of the application extracts once more: what starts there is part of the request.
+            base = set_span_in_context(current, base)
     identity = identity_of(here)
     return base if identity is NOBODY else with_identity(identity, base)
+
+
+def _is_followed_already(extracted: Context, base: Context, edge: Edge | None) -> bool:
+    """Whether the request's own server span has the extracted caller as its parent."""
+    caller = get_current_span(extracted).get_span_context()
+    parent = None if edge is None else getattr(edge.server_span, "parent", None)
+    return parent is not None and caller == parent and get_current_span(base).is_recording()
 
 
 def _distrusted(extracted: Context, base: Context) -> Context:
