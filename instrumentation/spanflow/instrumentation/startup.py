@@ -23,6 +23,7 @@ from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import SCOPE, GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
+from spanflow.instrumentation.starlette_edge import StarletteEdge
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.span_processors.settings import Settings
@@ -121,6 +122,7 @@ def start(settings: Settings) -> Started | None:
     fastapi = FastApiTracing(settings)
     parts: tuple[Part, ...] = (
         fastapi,
+        StarletteEdge(fastapi.guard),
         ReplacedTrackers(settings),
         McpPropagation(settings.mcp_baggage),
         PrivateProviders(FlowSpanProcessor(pipeline), settings.private_providers),
