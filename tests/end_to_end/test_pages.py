@@ -129,6 +129,21 @@ def test_a_conversation_is_read_as_a_chat_and_its_turns_open_their_flows(
     assert talk[0] in left.url
 
 
+def test_conversations_are_narrowed_by_what_they_called(left: Page, viewer: RunningViewer, talk: list[str]) -> None:
+    enter(left, viewer, ADMIN, "conversations")
+    rows = left.get_by_test_id("conversation-row")
+    expect(rows).to_have_count(1)
+    for tool, found in (("no_such_tool", 0), ("get_job_status", 1)):
+        left.get_by_test_id("more-filters").click()
+        left.get_by_test_id("filter-tool").fill(tool)
+        left.get_by_role("button", name="Apply").click()
+        expect(rows).to_have_count(found)
+        assert f"tool={tool}" in left.url
+    expect(left.get_by_test_id("filter-chip")).to_contain_text("get_job_status")
+    left.get_by_role("button", name="Remove the filter Tool get_job_status").click()
+    expect(left.get_by_test_id("filter-chip")).to_have_count(0)
+
+
 def test_a_user_has_totals_and_is_watched_from_their_page(left: Page, viewer: RunningViewer, talk: list[str]) -> None:
     enter(left, viewer, ADMIN, "users")
     left.get_by_test_id("users-search").fill("ada@")

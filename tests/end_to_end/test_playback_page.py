@@ -102,13 +102,13 @@ def test_each_moment_shows_what_had_happened_by_then(played: Page) -> None:
     expect(played.get_by_test_id("node").nth(1)).to_have_attribute("data-look", "ok")
     played.keyboard.press("e")
     expect(played.get_by_test_id("played-time")).to_contain_text("400 ms of")
-    expect(played.locator("[data-look=error]").filter(has_text="tool_call")).to_be_visible()
+    expect(played.locator("[data-testid=node][data-look=error]").filter(has_text="tool_call")).to_be_visible()
     played.keyboard.press("e")
-    expect(played.locator("[data-look=denied]").filter(has_text="block_check")).to_be_visible()
+    expect(played.locator("[data-testid=node][data-look=denied]").filter(has_text="block_check")).to_be_visible()
     played.keyboard.press("Home")
     expect(played.get_by_test_id("node")).to_have_count(2)
     played.get_by_test_id("seek").fill("300")
-    expect(played.locator("[data-look=running]").filter(has_text="tool_call")).to_be_visible()
+    expect(played.locator("[data-testid=node][data-look=running]").filter(has_text="tool_call")).to_be_visible()
     expect(played.get_by_test_id("run")).to_contain_text("× 6")
 
 

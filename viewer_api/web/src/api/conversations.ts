@@ -19,10 +19,11 @@ export interface ConversationHead {
   readonly mcp_servers: readonly string[];
 }
 
+/** Something that a person saw; a tool call has its response. */
 export interface Activity {
   readonly activity_id: string;
   readonly activity_type: string;
-  readonly activity_data: Readonly<Record<string, unknown>>;
+  readonly activity_data: Readonly<Record<string, unknown>> | null;
   readonly created_at: string;
   readonly flow_id: string | null;
   readonly node_id: string | null;

@@ -1,4 +1,5 @@
 import type { Query } from "../navigation/route";
+import type { Activity } from "./conversations";
 import { call } from "./http";
 
 export interface FlowSummary {
@@ -78,21 +79,19 @@ export function flow(flowId: string, signal: AbortSignal): Promise<Flow> {
   return call<Flow>(`flows/${encodeURIComponent(flowId)}`, { signal });
 }
 
-/** The spans that a flow's duration is made of, by id. */
-export async function criticalPath(flowId: string, signal: AbortSignal): Promise<readonly string[]> {
-  const { critical_path: path } = await call<{ critical_path: readonly string[] }>(`flows/${encodeURIComponent(flowId)}/flat`, { signal });
-  return path;
+export interface FlatFlow {
+  /** The spans that the flow's duration is made of, by id. */
+  readonly critical_path: readonly string[];
+  readonly spans: readonly {
+    readonly node_id: string;
+    /** How many of 100 steps of its kind took no longer; missing where too few are known. */
+    readonly percentile?: number | null;
+  }[];
 }
 
-/** Something that a person saw of a flow; a tool call has its response. */
-export interface Activity {
-  readonly activity_id: string;
-  readonly activity_type: string;
-  readonly activity_data: Readonly<Record<string, unknown>> | null;
-  readonly created_at: string;
-  readonly node_id?: string | null;
-  readonly duration_ms?: number | null;
-  readonly response?: Activity | null;
+/** What the viewer computes of a flow and its steps. */
+export function flatFlow(flowId: string, signal: AbortSignal): Promise<FlatFlow> {
+  return call<FlatFlow>(`flows/${encodeURIComponent(flowId)}/flat`, { signal });
 }
 
 export async function activitiesOf(flowId: string, signal: AbortSignal): Promise<readonly Activity[]> {

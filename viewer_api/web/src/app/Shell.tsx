@@ -45,7 +45,7 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
   ]);
   const shown = pageOf(route);
   const View = shown?.view;
-  const current = route.page === "flow" ? "flows" : route.page;
+  const current = route.page === "flow" || route.page === "playback" ? "flows" : route.page;
   return (
     <div className={styles["shell"]} data-embedded={EMBEDDED}>
       <a
@@ -59,39 +59,43 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
       >
         Skip to the content
       </a>
-      {!EMBEDDED && <header className={styles["bar"]}>
-        <span className={styles["toggle"]}>
-          <IconButton icon={MenuIcon} label="Menu" aria-expanded={menu} onPress={() => setMenu(!menu)} />
-        </span>
-        <span className={styles["brand"]}>Spanflow</span>
-        <Button look="usual" icon={Command} onPress={() => setPalette(true)}>
-          <span className={styles["wide"]}>Go to…</span>
-          <kbd className={styles["wide"]}>{keyNames("mod+k")[0]}</kbd>
-          <span className="visually-hidden">Go to a page, person or flow</span>
-        </Button>
-        <ConnectionBadge />
-        <span className={styles["end"]}>
-          <Menu label="Theme" entries={THEMES.map(({ id, text }) => ({ id, text, onAction: () => setTheme(id) }))}>
-            <IconButton icon={THEME_ICONS[theme]} label="Theme" />
-          </Menu>
-          <IconButton icon={HelpCircle} label="Keyboard shortcuts" keys="?" onPress={() => setSheet(true)} />
-          <span className={`${styles["who"]} truncate`} title={session.name}>
-            {session.name}
+      {!EMBEDDED && (
+        <header className={styles["bar"]}>
+          <span className={styles["toggle"]}>
+            <IconButton icon={MenuIcon} label="Menu" aria-expanded={menu} onPress={() => setMenu(!menu)} />
           </span>
-          <IconButton icon={LogOut} label="Sign out" testId="sign-out" onPress={onLeave} />
-        </span>
-      </header>}
-      {!EMBEDDED && <nav className={styles["menu"]} aria-label="Pages" data-open={menu}>
-        {pages.map((page) => {
-          const Icon = page.icon;
-          return (
-            <Link key={page.name} to={routeTo(page)} current={page.name === current} {...(styles["entry"] === undefined ? {} : { className: styles["entry"] })}>
-              {Icon !== null && <Icon size={17} aria-hidden="true" />}
-              <span>{page.title}</span>
-            </Link>
-          );
-        })}
-      </nav>}
+          <span className={styles["brand"]}>Spanflow</span>
+          <Button look="usual" icon={Command} onPress={() => setPalette(true)}>
+            <span className={styles["wide"]}>Go to…</span>
+            <kbd className={styles["wide"]}>{keyNames("mod+k")[0]}</kbd>
+            <span className="visually-hidden">Go to a page, person or flow</span>
+          </Button>
+          <ConnectionBadge />
+          <span className={styles["end"]}>
+            <Menu label="Theme" entries={THEMES.map(({ id, text }) => ({ id, text, onAction: () => setTheme(id) }))}>
+              <IconButton icon={THEME_ICONS[theme]} label="Theme" />
+            </Menu>
+            <IconButton icon={HelpCircle} label="Keyboard shortcuts" keys="?" onPress={() => setSheet(true)} />
+            <span className={`${styles["who"]} truncate`} title={session.name}>
+              {session.name}
+            </span>
+            <IconButton icon={LogOut} label="Sign out" testId="sign-out" onPress={onLeave} />
+          </span>
+        </header>
+      )}
+      {!EMBEDDED && (
+        <nav className={styles["menu"]} aria-label="Pages" data-open={menu}>
+          {pages.map((page) => {
+            const Icon = page.icon;
+            return (
+              <Link key={page.name} to={routeTo(page)} current={page.name === current} className={styles["entry"] ?? ""}>
+                {Icon !== null && <Icon size={17} aria-hidden="true" />}
+                <span>{page.title}</span>
+              </Link>
+            );
+          })}
+        </nav>
+      )}
       <main id="main" tabIndex={-1} className={styles["main"]} key={route.page}>
         {View === undefined ? (
           <Empty title="There is no such page">

@@ -14,6 +14,7 @@ import { elapsedNs } from "../tree/timeline";
 import { IconButton } from "../ui/Button";
 import { Menu } from "../ui/Overlay";
 import { copyText, curlOf } from "./clipboard";
+import { percentileText } from "./PercentileBadge";
 import { StateSign } from "./StateSign";
 import styles from "./SpanDetails.module.css";
 
@@ -23,6 +24,8 @@ interface Props {
   readonly nowNs: bigint;
   /** A flow's root looks as its flow does. */
   readonly look?: Appearance;
+  /** How many of 100 steps of its kind took no longer, where that is known. */
+  readonly percentile?: number | undefined;
   /** The address of this span, for others. */
   readonly link: string;
   /** What there is of contents in its flow. */
@@ -41,7 +44,7 @@ export interface SpanActions {
 }
 
 /** Everything that is recorded of one span. It stands beside the tree, whatever goes on there. */
-export function SpanDetails({ flowId, node, nowNs, look = appearance(node), link, contents, onClose, actions }: Props) {
+export function SpanDetails({ flowId, node, nowNs, look = appearance(node), percentile, link, contents, onClose, actions }: Props) {
   const { entry } = node;
   const elapsed = elapsedNs(node, nowNs);
   const redacted = entry === undefined ? 0 : redactions(entry);
@@ -56,6 +59,7 @@ export function SpanDetails({ flowId, node, nowNs, look = appearance(node), link
     ["Began", node.startNs === undefined ? undefined : clockTime(node.startNs)],
     ["Clock", node.outsideFlow ? `wrong: it says that it began ${ownStart(entry)}` : undefined],
     ["Took", elapsed === undefined ? undefined : durationNs(elapsed)],
+    ["Percentile", percentile === undefined ? undefined : percentileText(percentile)],
     ["Redacted", redacted === 0 ? undefined : `${redacted} ${redacted === 1 ? "value" : "values"}`],
     ["Truncated", cut === 0 ? undefined : `${cut} attributes, logs or links were cut by a limit`],
     ["Process", entry?.process],

@@ -6,6 +6,7 @@ import { kindOf } from "../tree/kind";
 import type { Row } from "../tree/rows";
 import type { Sums } from "../tree/sums";
 import { bar, elapsedNs, type Timeline } from "../tree/timeline";
+import { PercentileBadge } from "./PercentileBadge";
 import { StateSign } from "./StateSign";
 import styles from "./SpanTree.module.css";
 
@@ -20,6 +21,8 @@ interface Props {
   readonly id?: string;
   readonly top?: number;
   readonly rowIndex?: number;
+  /** How many of 100 steps of its kind took no longer. */
+  readonly percentile?: number | undefined;
   /** What is folded away behind this row. */
   readonly below?: Sums | undefined;
   readonly pinned?: boolean;
@@ -31,8 +34,11 @@ interface Props {
 /** Beyond this depth rows are not indented any further; the level is still told. */
 const DEEPEST_INDENT = 24;
 
+/** What took no longer than that is nothing to look at. */
+const UNUSUAL = 95;
+
 export function SpanRow(props: Props) {
-  const { row, look, timeline, nowNs, selected, onOpen, onToggle, id, top, rowIndex, below, pinned = false, focused = false, found = false, critical = false } = props;
+  const { row, look, timeline, nowNs, selected, onOpen, onToggle, id, top, rowIndex, percentile, below, pinned = false, focused = false, found = false, critical = false } = props;
   const { node, run, depth, expandable, folded } = row;
   const nodes = run ?? [node];
   const elapsed = run === null ? elapsedNs(node, nowNs) : nodes.reduce((sum, each) => sum + (elapsedNs(each, nowNs) ?? 0n), 0n);
@@ -84,6 +90,7 @@ export function SpanRow(props: Props) {
       <div role="gridcell" className={`${styles["state"]} truncate`} data-look={look.look}>
         {look.look === "ok" ? <span className="visually-hidden">ok</span> : look.words}
         {why !== null && <span title={why}>: {why}</span>}
+        {percentile !== undefined && percentile >= UNUSUAL && <PercentileBadge percentile={percentile} />}
       </div>
       <div role="gridcell" className={`${styles["time"]} number`} data-testid={pinned ? undefined : "node-duration"}>
         {took}

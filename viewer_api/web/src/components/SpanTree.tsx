@@ -25,6 +25,8 @@ interface Props {
   /** Spans that the search has found. */
   readonly found?: ReadonlySet<string>;
   readonly critical?: ReadonlySet<string>;
+  /** How many of 100 steps of its kind took no longer, by span. */
+  readonly percentiles?: ReadonlyMap<string, number>;
   /** Spans that stay at the top. */
   readonly pinned?: readonly string[];
   /** What stands above the columns, such as the time axis. */
@@ -41,7 +43,7 @@ const NO_PINS: readonly string[] = [];
 
 /** A tree beside its waterfall, as an accessible grid: arrow keys walk and fold, Enter shows a span's details. */
 export function SpanTree(props: Props) {
-  const { tree, roots = tree.roots, timeline, nowNs, label, focus, onFocus, selected, onSelect, rootLook, found, critical, pinned = NO_PINS, header, follow = false } = props;
+  const { tree, roots = tree.roots, timeline, nowNs, label, focus, onFocus, selected, onSelect, rootLook, found, critical, percentiles, pinned = NO_PINS, header, follow = false } = props;
   const id = useId();
   const scroller = useRef<HTMLDivElement>(null);
   const { collapsed, opened } = focus;
@@ -138,6 +140,7 @@ export function SpanTree(props: Props) {
               look={look(row)}
               top={start}
               rowIndex={index + 1}
+              percentile={row.run === null ? percentiles?.get(row.node.nodeId) : undefined}
               below={row.folded ? total(nodes, sums) : undefined}
               focused={row === focused}
               selected={row.key === selected}

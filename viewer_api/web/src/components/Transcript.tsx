@@ -1,9 +1,9 @@
 import { Bot, User, Wrench } from "lucide-react";
 import { useState, type ReactNode } from "react";
-import type { Activity } from "../api/flows";
+import type { Activity } from "../api/conversations";
 import { clockTimeOf, duration, valueText } from "../format";
 import { Button } from "../ui/Button";
-import { Markdown } from "./Markdown";
+import Markdown from "./Markdown";
 import styles from "./Transcript.module.css";
 
 interface Props {
@@ -27,7 +27,7 @@ export function Transcript({ activities, onSelect }: Props) {
 
 function Entry({ activity, onSelect }: { readonly activity: Activity; readonly onSelect?: (nodeId: string) => void }) {
   const data = activity.activity_data ?? {};
-  const nodeId = activity.node_id ?? null;
+  const nodeId = activity.node_id;
   const time = (
     <span className={styles["facts"]}>
       {clockTimeOf(activity.created_at)}

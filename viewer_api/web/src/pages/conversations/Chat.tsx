@@ -12,7 +12,7 @@ import { Chip, Chips } from "../../ui/Page";
 import { said, type Turn } from "./turns";
 import styles from "./Chat.module.css";
 
-const Markdown = lazy(() => import("./Markdown"));
+const Markdown = lazy(() => import("../../components/Markdown"));
 
 /** A conversation as people read one: who said what, what tools did meanwhile, and how each turn went. */
 export function Chat({ turns }: { readonly turns: readonly Turn[] }) {
@@ -76,14 +76,21 @@ function Said({ activity }: { readonly activity: Activity }) {
     case "assistant_response":
       return (
         <div className={styles["message"]} data-testid="assistant-message">
-          <Suspense fallback={<p className={styles["plain"]}>{said(activity, "message")}</p>}>
-            <Markdown text={said(activity, "message") ?? ""} />
-          </Suspense>
+          <Answer text={said(activity, "message")} />
         </div>
       );
     default:
       return <ToolCall call={activity} />;
   }
+}
+
+function Answer({ text }: { readonly text: string | null }) {
+  if (text === null) return <p className="quiet">(nothing was recorded)</p>;
+  return (
+    <Suspense fallback={<p className={styles["plain"]}>{text}</p>}>
+      <Markdown text={text} />
+    </Suspense>
+  );
 }
 
 /** A call and what came back, as one step. */

@@ -5,17 +5,20 @@ import { onlyThemselves } from "../../api/session";
 import { useSignedIn } from "../../app/session";
 import { PersonSearch } from "../../components/PersonSearch";
 import { useDelayed } from "../../hooks/useDelayed";
-import { useName } from "../../hooks/useName";
 import { one, several, type Query } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
 import { Select, TextField } from "../../ui/Field";
 import { Empty, Loading, Notice } from "../../ui/Notice";
 import { Page } from "../../ui/Page";
+import { FilterChips } from "../flows/FilterChips";
 import { RANGES, USUAL_RANGE } from "../flows/filters";
+import { MoreFilters } from "../flows/MoreFilters";
 import { ConversationTable } from "./ConversationTable";
 
-const FILTERS = ["q", "user_id", "mcp_server", "tool"];
+const TYPED = ["tool", "mcp_server"];
+const NUMBERS = ["min_tool_calls", "min_tokens"];
+const FILTERS = ["q", "user_id", ...TYPED, ...NUMBERS];
 
 /** Everybody's conversations, the one that began last first; what narrows them stands in the address. */
 export function ConversationList() {
@@ -49,14 +52,11 @@ export function ConversationList() {
             onChange={(range) => change({ range: range === USUAL_RANGE ? null : range })}
           />
           {own === null && <PersonSearch label="Person" hideLabel onChoose={({ userId }) => change({ user_id: [...people, userId] })} />}
-          {people.map((userId) => (
-            <Button key={userId} onPress={() => change({ user_id: people.filter((other) => other !== userId) })}>
-              <UserName userId={userId} /> ✕
-            </Button>
-          ))}
+          <MoreFilters typed={TYPED} numbers={NUMBERS} />
         </>
       }
     >
+      <FilterChips own={own} onlyChips />
       {found.error !== null && <Notice kind="problem">{found.error.message}</Notice>}
       {found.isPending ? (
         <Loading label="Conversations are loading" />
@@ -77,10 +77,6 @@ export function ConversationList() {
       )}
     </Page>
   );
-}
-
-function UserName({ userId }: { readonly userId: string }) {
-  return useName(userId, undefined);
 }
 
 function asked(query: Query, nowMs: number): Query {

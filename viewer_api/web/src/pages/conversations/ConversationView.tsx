@@ -2,7 +2,9 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { CirclePlay } from "lucide-react";
 import { lazy, Suspense, useMemo } from "react";
 import { readConversation, type Conversation } from "../../api/conversations";
+import { FORMATS, flowsExport } from "../../api/export";
 import { Ago } from "../../components/Ago";
+import { ExportMenu } from "../../components/ExportMenu";
 import { count, money } from "../../format";
 import { Link } from "../../navigation/Link";
 import { one, to } from "../../navigation/route";
@@ -53,6 +55,7 @@ export function ConversationView({ id }: { readonly id: string }) {
           <Button icon={CirclePlay} onPress={() => go(to("playback", null, { conversation_id: id }))} testId="play-conversation">
             Play
           </Button>
+          <ExportMenu words label="Save its flows as a file" formats={FORMATS} urlOf={(format) => flowsExport({ conversation_id: [id] }, format)} />
           <Button onPress={() => change({ view: graph ? null : "graph" })} testId="conversation-graph-toggle">
             {graph ? "As a chat" : "As a graph"}
           </Button>

@@ -28,7 +28,7 @@ function begin({ flow, activities }: Turn): string {
 
 /** A field of an activity as text. */
 export function said(activity: Activity, field: string): string | null {
-  const value = activity.activity_data[field];
+  const value = activity.activity_data?.[field];
   if (value === null || value === undefined || value === "") return null;
   return typeof value === "string" ? value : JSON.stringify(value, null, 1);
 }

@@ -1,7 +1,9 @@
 import { CirclePlay, Copy } from "lucide-react";
 import { useMemo } from "react";
+import { FLOW_FORMATS, flowExport } from "../../api/export";
 import type { Flow } from "../../api/flows";
 import { Ago } from "../../components/Ago";
+import { ExportMenu } from "../../components/ExportMenu";
 import { FlowVerdict } from "../../components/FlowVerdict";
 import { StateSign } from "../../components/StateSign";
 import { durationNs } from "../../format";
@@ -41,6 +43,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
         <h1 className="truncate">{root === undefined ? model.flowId : label(root)}</h1>
         <FlowVerdict look={look} verdict={verdict} />
         <IconButton icon={CirclePlay} label="Play it again" onPress={() => go(to("playback", null, { flow_id: model.flowId }))} testId="play-flow" />
+        <ExportMenu label="Save this flow as a file" formats={FLOW_FORMATS} urlOf={(format) => flowExport(model.flowId, format)} />
         <Menu
           label="Copy"
           entries={[

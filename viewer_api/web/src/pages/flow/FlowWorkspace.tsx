@@ -16,7 +16,7 @@ import { Tabs } from "../../ui/Tabs";
 import { FlowHead } from "./FlowHead";
 import { FlowToolbar } from "./FlowToolbar";
 import { TreeView } from "./TreeView";
-import { useCriticalPath } from "./useCriticalPath";
+import { useFlat } from "./useFlat";
 import { useFlowView, VIEWS, type FlowView } from "./useFlowView";
 import styles from "./FlowWorkspace.module.css";
 
@@ -45,7 +45,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
   const [focus, setFocus] = useState<Focus>(() => (selected === null ? UNFOCUSED : revealed(UNFOCUSED, tree, selected)));
   const found = useMemo(() => matches(tree, search), [tree, search]);
   const failed = useMemo(() => failures(tree), [tree]);
-  const critical = useCriticalPath(model, view.critical);
+  const flat = useFlat(model, view.critical, selected !== null);
   const root = view.root === null ? undefined : tree.nodes.get(view.root);
   const node = selected === null ? undefined : tree.nodes.get(selected);
   const atNode = tree.nodes.get(focus.at);
@@ -85,7 +85,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
       found={found}
       failed={failed}
       at={focus.at}
-      hasCritical={critical.known}
+      hasCritical={flat.known}
       onGo={go}
       onFailure={() => step(1)}
       onFold={() => setFocus(foldedAll(tree, focus))}
@@ -107,7 +107,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
                         Only what is below <strong>{label(root)}</strong> is shown.
                       </Notice>
                     )}
-                    {critical.problem !== null && <Notice kind="problem">{critical.problem}</Notice>}
+                    {flat.problem !== null && <Notice kind="problem">{flat.problem}</Notice>}
                     <TreeView
                       shown={shown}
                       whole={whole}
@@ -117,11 +117,12 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
                       focus={focus}
                       onFocus={setFocus}
                       found={found}
-                      critical={critical.path}
+                      critical={flat.critical}
+                      percentiles={flat.percentiles}
                     />
                   </>
                 ),
-                graph: () => <GraphView shown={shown} root={root} focus={focus} onFocus={setFocus} selected={selected} onSelect={view.select} critical={critical.path} />,
+                graph: () => <GraphView shown={shown} root={root} focus={focus} onFocus={setFocus} selected={selected} onSelect={view.select} critical={flat.critical} />,
                 transcript: () => <TranscriptView flowId={model.flowId} contents={flow.contents} open={model.open} onSelect={(nodeId) => go(nodeId, true)} />,
                 table: () => <TableView shown={shown} selected={selected} onSelect={view.select} />,
                 json: () => <JsonView flow={flow} model={model} version={version} />,
@@ -135,6 +136,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
               flowId={model.flowId}
               node={node}
               nowNs={nowNs}
+              percentile={flat.percentiles.get(node.nodeId)}
               look={node.nodeId === shown.rootLook?.nodeId ? shown.rootLook.look : appearance(node)}
               link={view.linkTo(node.nodeId)}
               contents={flow.contents}

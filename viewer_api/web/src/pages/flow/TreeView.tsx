@@ -21,12 +21,13 @@ interface Props {
   readonly onFocus: (focus: Focus) => void;
   readonly found: readonly string[];
   readonly critical: ReadonlySet<string> | undefined;
+  readonly percentiles: ReadonlyMap<string, number>;
 }
 
 const WHEEL_STEP = 0.2;
 
 /** The tree and its waterfall, on one time axis with an overview above. */
-export function TreeView({ shown, whole, root, name, view, focus, onFocus, found, critical }: Props) {
+export function TreeView({ shown, whole, root, name, view, focus, onFocus, found, critical, percentiles }: Props) {
   const { tree, timeline, nowNs, rootLook } = shown;
   const zeroNs = timeline.startNs;
   const roots = useMemo(() => (root === undefined ? tree.roots : [root]), [root, tree]);
@@ -54,6 +55,7 @@ export function TreeView({ shown, whole, root, name, view, focus, onFocus, found
           rootLook={rootLook}
           found={marked}
           pinned={view.pinned}
+          percentiles={percentiles}
           header={<TimeAxis timeline={range} zeroNs={zeroNs} lane={lane} onLane={setLane} />}
           {...(critical === undefined ? {} : { critical })}
         />

@@ -4,7 +4,7 @@ import { useName } from "../../hooks/useName";
 import { several } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
-import { FILTERS, filterText } from "./filters";
+import { FILTER_LABELS, filterText } from "./filters";
 import styles from "./FilterBar.module.css";
 
 interface Props {
@@ -22,7 +22,7 @@ const BUTTONS = ["outcome"];
 export function FilterChips({ own, without = BUTTONS, onlyChips = false }: Props) {
   const { route, change, go } = useNavigation();
   const { query } = route;
-  const chips = Object.keys(FILTERS)
+  const chips = Object.keys(FILTER_LABELS)
     .filter((name) => !without.includes(name) && !(own !== null && name === "user_id"))
     .flatMap((name) => several(query, name).map((value) => ({ name, value })));
   if ((onlyChips ? chips : Object.keys(query)).length === 0) return null;
@@ -53,8 +53,8 @@ function Chip({ name, value, onRemove }: ChipProps) {
   const text = name === "user_id" ? <UserName userId={value} /> : filterText(name, value);
   return (
     <span className={styles["chip"]} data-testid="filter-chip">
-      <span className="quiet">{FILTERS[name]}</span> <span className="truncate">{text}</span>
-      <AriaButton aria-label={`Remove the filter ${FILTERS[name]} ${value}`} onPress={onRemove} className={styles["remove"] ?? ""}>
+      <span className="quiet">{FILTER_LABELS[name]}</span> <span className="truncate">{text}</span>
+      <AriaButton aria-label={`Remove the filter ${FILTER_LABELS[name]} ${value}`} onPress={onRemove} className={styles["remove"] ?? ""}>
         <X size={13} aria-hidden="true" />
       </AriaButton>
     </span>

@@ -3,8 +3,10 @@ import { GitCompare, RefreshCw, Search } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useSignedIn } from "../../app/session";
 import { useShortcuts } from "../../app/shortcuts";
+import { FORMATS, flowsExport } from "../../api/export";
 import { searchFlows, type FlowPage } from "../../api/flows";
 import { onlyThemselves } from "../../api/session";
+import { ExportMenu } from "../../components/ExportMenu";
 import { useDelayed } from "../../hooks/useDelayed";
 import { one } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
@@ -68,6 +70,7 @@ export default function FlowsPage() {
               What is different
             </Button>
           )}
+          <ExportMenu label="Save these flows as a file" formats={FORMATS} urlOf={(format) => flowsExport(filters, format)} />
           <ViewsMenu />
           <ColumnsMenu shown={columns} onChoose={chooseColumn} />
         </span>

@@ -48,6 +48,9 @@ export const FILTERS: Readonly<Record<string, string>> = {
   started_until: "Began before",
 };
 
+/** How filters are called on every page; conversations have one more. */
+export const FILTER_LABELS: Readonly<Record<string, string>> = { ...FILTERS, min_tool_calls: "Tool calls from" };
+
 /** What is shown of a filter's value: moments as this computer writes them. */
 export const filterText = (name: string, value: string): string => (name.startsWith("started_") ? dateTime(value) : value);
 
