@@ -47,15 +47,15 @@ class HeaderExtractor:
         return cls(used, TrustedPeers(settings.trusted_peers))
 
     def __call__(self, scope: Scope) -> Identity | None:
-        found: dict[str, bytes | None] = {}
+        headers: dict[str, bytes | None] = {}
         for name, value in scope.get("headers", ()):
             field = self._fields.get(name)
             if field is not None:
                 # A header that comes twice with different values was added to a client's own: neither is believed.
-                found[field] = value if found.get(field, value) == value else None
-        if not found or not self._trusted.includes(scope):
+                headers[field] = value if headers.get(field, value) == value else None
+        if not headers or not self._trusted.includes(scope):
             return None
-        return clean_identity(**{field: _text(value) for field, value in found.items() if value})
+        return clean_identity(**{field: _text(value) for field, value in headers.items() if value})
 
 
 class Extractors:
@@ -102,10 +102,10 @@ class Extractors:
 
 
 def _asked(extractor: Extractor, scope: Scope) -> Identity:
-    found = extractor(scope)
-    if not found:
+    answer = extractor(scope)
+    if not answer:
         return NOBODY
-    return found if isinstance(found, Identity) else _of_mapping(found)
+    return answer if isinstance(answer, Identity) else _of_mapping(answer)
 
 
 def _of_mapping(found: Mapping[str, object]) -> Identity:

@@ -116,8 +116,8 @@ def tell_connection(edge: Edge, newer: Identity) -> None:
     connection = edge.server_span
     if connection is None or not edge.is_websocket or newer.user_id is None:
         return
-    known = KNOWN_FLOWS.get(connection.get_span_context().trace_id)
-    if known is not None and known.identity.user_id is None:
+    flow = KNOWN_FLOWS.get(connection.get_span_context().trace_id)
+    if flow is not None and flow.identity.user_id is None:
         tell_flow(connection, Identity(user_id=newer.user_id, email=newer.email, full_name=newer.full_name))
 
 
@@ -129,8 +129,8 @@ def tell_flow(span: Span, newer: Identity) -> None:
     _tell_open_spans(span, trace_id, newer)
     pipeline = runtime().pipeline
     if pipeline is not None:
-        known = KNOWN_FLOWS.get(trace_id)
-        pipeline.identify(trace_id, known.identity if known is not None else newer)
+        known_flow = KNOWN_FLOWS.get(trace_id)
+        pipeline.identify(trace_id, known_flow.identity if known_flow is not None else newer)
 
 
 def _tell_open_spans(current: Span, trace_id: int, newer: Identity) -> None:

@@ -82,12 +82,12 @@ def _is_followed_already(extracted: Context, base: Context, edge: Edge | None) -
 
 def _distrusted(extracted: Context, base: Context) -> Context:
     """What was extracted, without the caller's span and baggage; a new root that starts in it links to the caller."""
-    known = get_current_span(base)
+    remote = get_current_span(base)
     caller = get_current_span(extracted).get_span_context()
-    if caller.is_valid and caller != known.get_span_context():
+    if caller.is_valid and caller != remote.get_span_context():
         # Not the caller's tracestate either: it would be propagated to every callee of the gateway.
         plain = SpanContext(caller.trace_id, caller.span_id, is_remote=True, trace_flags=caller.trace_flags)
-        extracted = with_caller(plain, set_span_in_context(known, extracted))
+        extracted = with_caller(plain, set_span_in_context(remote, extracted))
     planted = baggage.get_all(extracted)
     before = baggage.get_all(base)
     if planted != before:

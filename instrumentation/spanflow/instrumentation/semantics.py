@@ -30,10 +30,10 @@ class AttributeNames(dict[str, tuple[str, ...]]):
         self._upstream = upstream
 
     def __missing__(self, word: str) -> tuple[str, ...]:
-        found = (names.ATTR_DATA_PREFIX + word, *self._upstream.get(word, ()))
+        attribute_names = (names.ATTR_DATA_PREFIX + word, *self._upstream.get(word, ()))
         if len(self) < self._REMEMBERED:
-            self[word] = found
-        return found
+            self[word] = attribute_names
+        return attribute_names
 
 
 @dataclass(frozen=True, slots=True)

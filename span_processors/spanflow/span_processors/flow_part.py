@@ -100,12 +100,12 @@ class FlowPart:
             header = orjson.loads(raw[len(_MAGIC) : line_end])
             process_length, entry_lengths, activity_lengths = header["lengths"]
             pieces = list(_cut(raw, line_end + 1, [process_length, *entry_lengths, *activity_lengths]))
-            known = {f.name for f in fields(Identity)}
+            field_names = {f.name for f in fields(Identity)}
             return cls(
                 process=pieces[0],
                 entries=tuple(pieces[1 : 1 + len(entry_lengths)]),
                 activities=tuple(pieces[1 + len(entry_lengths) :]),
-                identity=Identity(**{key: value for key, value in header["identity"].items() if key in known}),
+                identity=Identity(**{key: value for key, value in header["identity"].items() if key in field_names}),
                 **{name: header[name] for name in _PLAIN if name in header},
             )
         except UnreadablePart:

@@ -115,10 +115,10 @@ def parse_rule(rule: str) -> tuple[str | None, str, str]:
 
 def rules(raw: str) -> tuple[str, ...]:
     """Rules that say which spans are checkpoints, separated by semicolons."""
-    found = tuple(part.strip() for part in raw.split(";") if part.strip())
-    for rule in found:
+    parts = tuple(part.strip() for part in raw.split(";") if part.strip())
+    for rule in parts:
         parse_rule(rule)
-    return found
+    return parts
 
 
 def peers(raw: str) -> tuple[str, ...]:

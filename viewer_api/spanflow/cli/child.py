@@ -180,10 +180,10 @@ def end_recorded(
     """End the process that a record proves to be of `directory`, and forget the record; True when there was one."""
     pid = recorded_pid(record, directory)
     if pid is not None:
-        known = launcher.identity(pid)
+        identity = launcher.identity(pid)
         for word, patience in zip((*signals, signal.SIGKILL), (within, 5.0, 5.0), strict=False):
             _signal_group(pid, word)
-            if _gone(pid, known, patience):
+            if _gone(pid, identity, patience):
                 break
         else:
             raise ChildError(f"{record.stem} (process {pid}) was left by an earlier start and cannot be ended.")

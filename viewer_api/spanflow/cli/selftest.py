@@ -132,13 +132,13 @@ async def _in_table(postgres: asyncpg.Connection, schema: str, flow_id: str) -> 
         query = f'SELECT checkpoint_count, completed_at FROM "{schema}".{names.TABLE_FLOWS} WHERE flow_id = $1'
         return await postgres.fetchrow(query, flow_id)
 
-    found = await _until(row, lambda record: record is not None)
-    if found is None:
+    row_found = await _until(row, lambda record: record is not None)
+    if row_found is None:
         return problem(
             f"PostgreSQL: no row in {schema}.{names.TABLE_FLOWS}",
             "spanflow migrate; what its process said is below.",
         )
-    return ok(f"PostgreSQL: {schema}.{names.TABLE_FLOWS} has it, with {found['checkpoint_count']} checkpoints")
+    return ok(f"PostgreSQL: {schema}.{names.TABLE_FLOWS} has it, with {row_found['checkpoint_count']} checkpoints")
 
 
 async def _until(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -> Any:

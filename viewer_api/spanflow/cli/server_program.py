@@ -58,16 +58,16 @@ class ServerProgram:
 
 def find_postgres(data: Path) -> ServerProgram:
     """The newest PostgreSQL here, or the one whose major version existing data needs."""
-    found = [program for program in _postgres_programs() if program.version >= OLDEST_POSTGRES]
-    if not found:
+    programs = [program for program in _postgres_programs() if program.version >= OLDEST_POSTGRES]
+    if not programs:
         raise MissingExtra(EMBEDDED)
     try:
         needed = int((data / "PG_VERSION").read_text())
     except OSError:
-        return max(found, key=lambda program: program.version)
-    fitting = [program for program in found if program.version[0] == needed]
+        return max(programs, key=lambda program: program.version)
+    fitting = [program for program in programs if program.version[0] == needed]
     if not fitting:
-        here = ", ".join(".".join(map(str, program.version)) for program in found)
+        here = ", ".join(".".join(map(str, program.version)) for program in programs)
         raise ProgramError(
             f"The data in {data} was written by PostgreSQL {needed}, but only {here} is here. "
             f"Install PostgreSQL {needed}, or set SPANFLOW_DATA_DIR to another folder to begin anew."
@@ -77,10 +77,10 @@ def find_postgres(data: Path) -> ServerProgram:
 
 def find_redis() -> ServerProgram:
     """The newest redis-server or valkey-server here."""
-    found = [program for program in _redis_programs() if program.version >= OLDEST_REDIS]
-    if not found:
+    programs = [program for program in _redis_programs() if program.version >= OLDEST_REDIS]
+    if not programs:
         raise MissingExtra(EMBEDDED)
-    return max(found, key=lambda program: program.version)
+    return max(programs, key=lambda program: program.version)
 
 
 def _postgres_programs() -> Iterator[ServerProgram]:

@@ -86,15 +86,15 @@ def _sections(role: Role) -> Iterator[tuple[str, list["Field[Any]"]]]:
 def _sections_of(table: type[SettingTable]) -> Iterator[tuple[str, list["Field[Any]"]]]:
     """The rows under the headings that the table's source carries as comments: `# -- heading ---`."""
     rows = {row.name: row for row in own_rows(table)}
-    section, found = "", list["Field[Any]"]()
+    section, section_fields = "", list["Field[Any]"]()
     for line in inspect.getsource(table).splitlines():
         if line.startswith("    # -- "):
-            if found:
-                yield section, found
-            section, found = line.strip("# -"), []
+            if section_fields:
+                yield section, section_fields
+            section, section_fields = line.strip("# -"), []
         elif (name := line.strip().partition(":")[0]) in rows and line.startswith(f"    {name}:"):
-            found.append(rows[name])
-    yield section, found
+            section_fields.append(rows[name])
+    yield section, section_fields
 
 
 def _present(row: "Field[Any]", environ: Mapping[str, str]) -> str:
@@ -124,5 +124,5 @@ def _help(row: "Field[Any]") -> str:
 
 
 def _kind(kind: Any) -> str:
-    known = {bool: "true or false", int: "whole number", float: "number", str: "text"}
-    return known.get(kind, "list")
+    kinds = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+    return kinds.get(kind, "list")

@@ -105,7 +105,7 @@ class Up:
                 self._console.note(f"  ended {record.stem}, which an earlier start had left")
 
     def _start_servers(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        environment: dict[str, str] = {}
         account = server_account(self._directory.postgres)
         if self._environ.get("SPANFLOW_POSTGRES_DSN", "").strip():
             self._console.note("  ✓ PostgreSQL  the one of SPANFLOW_POSTGRES_DSN")
@@ -114,7 +114,7 @@ class Up:
             self._step("PostgreSQL", lambda: postgres.start(self._signals.requested), f"data in {postgres.data}")
             self._on_stop("PostgreSQL", lambda: postgres.stop(hurried=self._signals.hurried))
             self._children.append(postgres.child)
-            found["SPANFLOW_POSTGRES_DSN"] = postgres.dsn
+            environment["SPANFLOW_POSTGRES_DSN"] = postgres.dsn
         if self._environ.get("SPANFLOW_REDIS_URL", "").strip():
             self._console.note("  ✓ Redis       the one of SPANFLOW_REDIS_URL")
         else:
@@ -122,8 +122,8 @@ class Up:
             self._step("Redis", lambda: redis.start(self._signals.requested), f"data in {redis.data}")
             self._on_stop("Redis", lambda: redis.stop(hurried=self._signals.hurried))
             self._children.append(redis.child)
-            found["SPANFLOW_REDIS_URL"] = redis.url
-        return found
+            environment["SPANFLOW_REDIS_URL"] = redis.url
+        return environment
 
     def _migrate(self, environ: Mapping[str, str]) -> None:
         migrate = self._child("migrate", _our_command("migrate"), environ)

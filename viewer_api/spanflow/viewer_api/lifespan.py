@@ -195,12 +195,12 @@ async def _receiving(settings: ViewerSettings) -> AsyncIterator[Receiver | None]
 
 def _losses(receiver: Receiver | None, reaping: Reaping) -> dict[str, int]:
     """What this process has lost of received spans, and what its reaper could not store."""
-    found = {"waiting": reaping.waiting + reaping.counts.refused}
+    losses = {"waiting": reaping.waiting + reaping.counts.refused}
     if receiver is not None:
         counts = receiver.ingest.counts()
-        found["dropped"] = counts.spans.lost + sum(sink.lost for sink in counts.sinks.values())
-        found["spooled"] = receiver.ingest.spooled
-    return found
+        losses["dropped"] = counts.spans.lost + sum(sink.lost for sink in counts.sinks.values())
+        losses["spooled"] = receiver.ingest.spooled
+    return losses
 
 
 async def _archived(flows: FlowStore, flow_id: str) -> Archived | None:

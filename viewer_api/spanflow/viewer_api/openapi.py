@@ -104,8 +104,8 @@ def install(app: FastAPI) -> None:
 
 def examples() -> dict[str, list[dict[str, Any]]]:
     """Requests and their answers by `METHOD /path/{template}`."""
-    found: dict[str, list[dict[str, Any]]] = orjson.loads(files(__package__).joinpath(EXAMPLES).read_bytes())
-    return found
+    stored_examples: dict[str, list[dict[str, Any]]] = orjson.loads(files(__package__).joinpath(EXAMPLES).read_bytes())
+    return stored_examples
 
 
 def document(app: FastAPI, known: dict[str, list[dict[str, Any]]]) -> Document:

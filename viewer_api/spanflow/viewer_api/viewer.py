@@ -111,8 +111,8 @@ class Viewer:
         self, connection: HTTPConnection, action: str, user_ids: Iterable[str | None], *, target: str
     ) -> None:
         """The same for what several users have a part in: a row for each of them."""
-        known = [user for user in dict.fromkeys(user_ids) if user is not None]
-        entries = [self.entry(connection, action, user_id=user, target=target) for user in known]
+        users = [user for user in dict.fromkeys(user_ids) if user is not None]
+        entries = [self.entry(connection, action, user_id=user, target=target) for user in users]
         await self.audit.record_access(*entries or [self.entry(connection, action, target=target)])
 
     async def must_see(self, connection: HTTPConnection, action: str, user_id: str | None) -> None:

@@ -55,9 +55,9 @@ class QuickTracer(Tracer):
         set_status_on_exception: bool = True,
     ) -> Span:
         if not links and (attributes is None or type(attributes) is dict):
-            found = self._place(get_current() if context is None else context)
-            if found is not None:
-                span_context, parent = found
+            place = self._place(get_current() if context is None else context)
+            if place is not None:
+                span_context, parent = place
                 return QuickSpan.begin(
                     self,
                     name,

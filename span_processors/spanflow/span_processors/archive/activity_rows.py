@@ -65,11 +65,11 @@ async def _numbers(connection: UntracedConnection, sql: ArchiveSql, new: Sequenc
     numbers: dict[str, int] = {}
     late: dict[str, list[Line]] = {}
     for name, lines in by_line.items():
-        found = continued(tails.get(name), lines)
-        if found is None:
+        numbered = continued(tails.get(name), lines)
+        if numbered is None:
             late[name] = lines
         else:
-            numbers.update(found)
+            numbers.update(numbered)
     if late:
         numbers.update(await _make_room(connection, sql, late))
     return numbers

@@ -87,9 +87,9 @@ def array(values: Sequence[str]) -> str:
 
 def copy_line(values: Sequence[str | None], document: bytes) -> bytes:
     """A row, or the end of one, in COPY's text format, with a JSON document as its last value."""
-    known = [value for value in values if value is not None]
-    together = "\t".join(known)
-    if "\\" in together or "\n" in together or "\r" in together or together.count("\t") >= len(known):
+    present = [value for value in values if value is not None]
+    together = "\t".join(present)
+    if "\\" in together or "\n" in together or "\r" in together or together.count("\t") >= len(present):
         values = [value if value is None else _escaped(value) for value in values]
     line = "\t".join(["\\N" if value is None else value for value in values])
     return b"%b\t%b\n" % (line.encode(), document.replace(b"\\", b"\\\\"))

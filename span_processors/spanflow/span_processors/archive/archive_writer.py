@@ -188,13 +188,13 @@ class ArchiveWriter:
             self._sql.claim, [draft.flow_id for draft in batch], [moment(draft.started_ns) for draft in batch]
         )
         keys = {claim["flow_id"]: claim["start_key"] for claim in claims}
-        known = [claim for claim in claims if not claim["fresh"]]
+        existing = [claim for claim in claims if not claim["fresh"]]
         stored = {}
-        if known:
-            found = await connection.fetch(
-                self._sql.stored, [claim["start_key"] for claim in known], [claim["flow_id"] for claim in known]
+        if existing:
+            records = await connection.fetch(
+                self._sql.stored, [claim["start_key"] for claim in existing], [claim["flow_id"] for claim in existing]
             )
-            stored = {record["flow_id"]: record for record in found}
+            stored = {record["flow_id"]: record for record in records}
         owners: dict[str, Identity] = {}
         new: list[bytes] = []
         changed: list[tuple[str, FlowRow]] = []

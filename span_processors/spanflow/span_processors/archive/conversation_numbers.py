@@ -39,9 +39,9 @@ def continued(tail: Tail | None, new: Iterable[Line]) -> dict[str, int] | None:
 
 def renumbered(stored: Iterable[Line], new: Iterable[Line]) -> dict[str, int]:
     """Numbers for the new activities, and for those stored ones of ours whose number changes by them."""
-    known = list(stored)
-    numbers = _walk(_by_time([*known, *new]), 0)
-    unchanged = {line.activity_id for line in known if numbers[line.activity_id] == line.number}
+    rows = list(stored)
+    numbers = _walk(_by_time([*rows, *new]), 0)
+    unchanged = {line.activity_id for line in rows if numbers[line.activity_id] == line.number}
     return {activity_id: number for activity_id, number in numbers.items() if activity_id not in unchanged}
 
 

@@ -41,18 +41,18 @@ class OpenFlowStore:
 
     async def quiet(self, before: float, now: float) -> dict[str, float]:
         """Flows that nothing has been written to since `before`, and when something was."""
-        found: dict[str, float] = {}
+        quiet_flows: dict[str, float] = {}
         foreign: list[bytes | str] = []
         for low, high in (("-inf", before), (now + _AHEAD, "+inf")):
             async for member, score in self._scored(low, high):
                 flow_id = text_of(member)
                 if is_id(flow_id) and flow_id.encode() == (member if isinstance(member, bytes) else member.encode()):
-                    found[flow_id] = min(score, now)
+                    quiet_flows[flow_id] = min(score, now)
                 else:
                     foreign.append(member)
         for member in foreign:
             await self._drop(member)
-        return found
+        return quiet_flows
 
     async def _scored(self, low: float | str, high: float | str) -> AsyncIterator[tuple[Any, float]]:
         start = 0
@@ -162,16 +162,16 @@ class OpenFlowStore:
 
     async def _entries(self, stream: str) -> list[bytes]:
         """The contents of a stream, page by page."""
-        found: list[bytes] = []
+        entries: list[bytes] = []
         start = "-"
         while True:
             page = await self._client.xrange(stream, start, "+", count=_PAGE)
             for entry_id, fields in page:
                 start = f"({text_of(entry_id)}"
                 raw = fields.get(names.STREAM_FIELD) or fields.get(names.STREAM_FIELD.encode()) or b""
-                found.append(raw.encode() if isinstance(raw, str) else raw)
+                entries.append(raw.encode() if isinstance(raw, str) else raw)
             if len(page) < _PAGE:
-                return found
+                return entries
 
 
 def _foreign(why: ResponseError) -> ForeignKey:

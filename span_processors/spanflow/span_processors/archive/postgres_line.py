@@ -138,9 +138,9 @@ def _forget_socket(connection: UntracedConnection) -> None:
     Its number is given to /dev/null instead of being freed: the objects above still believe that it is theirs.
     """
     transport = connection._transport
-    found = transport.get_extra_info("socket") if transport is not None else None
-    if found is None or found.fileno() < 0:
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or sock.fileno() < 0:
         return
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, found.fileno(), inheritable=False)
+    os.dup2(nothing, sock.fileno(), inheritable=False)
     os.close(nothing)

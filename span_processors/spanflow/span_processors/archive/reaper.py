@@ -215,9 +215,9 @@ class Reaper:
 
     async def _look_at(self, store: OpenFlowStore, flow_id: str, score: float, now: float) -> _Quiet | None:
         """Its stream is read once, and again when something has been written to it."""
-        known = self._known.get(flow_id)
-        if known is not None and known.last_write == score:
-            return known
+        seen = self._known.get(flow_id)
+        if seen is not None and seen.last_write == score:
+            return seen
         if self._backoff.is_waiting(flow_id, self._clock.monotonic()):
             return None
         try:

@@ -126,10 +126,10 @@ class Replay:
                 skip.add(why.path)
 
     def _skip(self, why: Unreadable) -> None:
-        known = self._skipped.get(why.path)
-        if known is None:
+        skipped = self._skipped.get(why.path)
+        if skipped is None:
             _log.warning("a part of the spool is left out for now, the others are replayed: %s", why)
-        pause = _FIRST_RETRY if known is None else min(2 * known[1], _LAST_RETRY)
+        pause = _FIRST_RETRY if skipped is None else min(2 * skipped[1], _LAST_RETRY)
         self._skipped[why.path] = (self._clock.monotonic() + pause, pause)
 
     def _readable_again(self, path: Path) -> None:

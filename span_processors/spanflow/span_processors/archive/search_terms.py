@@ -60,16 +60,16 @@ def searched_texts(events: Iterable[Event]) -> Iterable[str]:
 
 def index_terms(texts: Iterable[str]) -> list[str]:
     """Every term of the texts once, bounded."""
-    found: dict[str, None] = {}
+    terms: dict[str, None] = {}
     long: list[str] = []
     for text in dict.fromkeys(texts):
         if len(text) <= _SHORT:
-            found.update(_terms_of_short(text))
+            terms.update(_terms_of_short(text))
         else:
             long.append(text)
     if long:
-        found.update(_terms("\n".join(long)[:MAX_TEXT]))
-    return list(found)[:MAX_TERMS]
+        terms.update(_terms("\n".join(long)[:MAX_TEXT]))
+    return list(terms)[:MAX_TERMS]
 
 
 @lru_cache(maxsize=8192)
@@ -79,24 +79,24 @@ def _terms_of_short(text: str) -> dict[str, None]:
 
 
 def _terms(text: str) -> dict[str, None]:
-    found: dict[str, None] = {}
+    terms: dict[str, None] = {}
     if text.isascii():
         words = dict.fromkeys(text.encode().translate(_ASCII_WORDS).decode().split())
         if "".join(words).isalnum() and max(map(len, words)) <= MAX_TERM:
             return words
         for word in words:
             if word.isalnum():
-                found[word[:MAX_TERM]] = None
+                terms[word[:MAX_TERM]] = None
             elif word := word.strip(_JOINTS):
-                found[word[:MAX_TERM]] = None
-                found.update(dict.fromkeys(part[:MAX_TERM] for part in word.translate(_APART).split()))
+                terms[word[:MAX_TERM]] = None
+                terms.update(dict.fromkeys(part[:MAX_TERM] for part in word.translate(_APART).split()))
     else:
         for word in dict.fromkeys(_WORD.findall(_folded(text))):
-            found[word[:MAX_TERM]] = None
-            found.update(dict.fromkeys(_pairs(word)))
+            terms[word[:MAX_TERM]] = None
+            terms.update(dict.fromkeys(_pairs(word)))
             # A single letter is asked for as a beginning, and the last one begins no pair.
-            found.update((run[-1], None) for run in _PAIRS.findall(word))
-    return found
+            terms.update((run[-1], None) for run in _PAIRS.findall(word))
+    return terms
 
 
 def tsvector(terms: Iterable[str]) -> str:
@@ -117,8 +117,8 @@ def tsquery(text: str) -> str | None:
 def found_in(text: str, terms: Iterable[str]) -> bool:
     """Whether `tsquery(text)` would find something with these terms."""
     asked = [term for word in _WORD.findall(_folded(text)) for term in _asked(word)]
-    known = set(terms)
-    return not asked or (known.issuperset(asked[:-1]) and any(term.startswith(asked[-1]) for term in known))
+    indexed = set(terms)
+    return not asked or (indexed.issuperset(asked[:-1]) and any(term.startswith(asked[-1]) for term in indexed))
 
 
 def _folded(text: str) -> str:

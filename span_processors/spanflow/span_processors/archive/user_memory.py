@@ -52,17 +52,17 @@ class UserMemory:
         return [rows[user_id] for user_id in sorted(rows)]
 
     def _is_due(self, one: Seen) -> bool:
-        known = self._written.get(one.user_id)
-        if known is None or self._clock.monotonic() - known[0] >= self._interval:
+        written = self._written.get(one.user_id)
+        if written is None or self._clock.monotonic() - written[0] >= self._interval:
             return True
-        return any(new is not None and new != old for new, old in zip(one.said, known[1], strict=True))
+        return any(new is not None and new != old for new, old in zip(one.said, written[1], strict=True))
 
     def written(self, rows: Iterable[Seen]) -> None:
         """These are committed."""
         now = self._clock.monotonic()
         for row in rows:
-            _, known = self._written.get(row.user_id, (0.0, (None,) * len(row.said)))
-            self._written[row.user_id] = (now, tuple(new or old for new, old in zip(row.said, known, strict=True)))
+            _, words = self._written.get(row.user_id, (0.0, (None,) * len(row.said)))
+            self._written[row.user_id] = (now, tuple(new or old for new, old in zip(row.said, words, strict=True)))
             self._written.move_to_end(row.user_id)
         while len(self._written) > self._capacity:
             self._written.popitem(last=False)

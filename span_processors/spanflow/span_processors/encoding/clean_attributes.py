@@ -46,9 +46,9 @@ class CleanAttributes:
             written = orjson.dumps(attributes)
         except (TypeError, ValueError):
             return None
-        known = self._sets.get(written)
-        if known is not None:
-            return known
+        cached = self._sets.get(written)
+        if cached is not None:
+            return cached
         if self._all_known(attributes):
             clean, hidden = attributes, 0
         else:

@@ -365,9 +365,9 @@ class Encoder:
     def _open(self, trace_id: int, now: float) -> OpenFlow:
         stream = StreamState(f"{trace_id:032x}", self._settings.stream_maxlen)
         flow = self._flows[trace_id] = OpenFlow(trace_id, stream, TextBudget(self._settings.max_flow_text), now)
-        known = self._memory.recall(flow)
-        if known is not NOBODY:
-            self._learn(flow, known, _NOTHING)
+        remembered = self._memory.recall(flow)
+        if remembered is not NOBODY:
+            self._learn(flow, remembered, _NOTHING)
         return flow
 
     def _flow(self, trace_id: int, now: float) -> OpenFlow:

@@ -35,15 +35,15 @@ class KnownIdentities:
         )
         if identity is flow.last_identity and (said == flow.last_said or said == _SILENT):
             return
-        known = flow.stated
+        stated = flow.stated
         if said != flow.last_said and said != _SILENT:
             flow.last_said = said
-            known = known.merged(self.said_in(attributes))
+            stated = stated.merged(self.said_in(attributes))
         if identity is not NOBODY:
             flow.last_identity = identity
             # A context is as old as its connection; what is known of this flow itself is newer.
-            known = known.merged(identity).merged(flow.told)
-        flow.stated = known
+            stated = stated.merged(identity).merged(flow.told)
+        flow.stated = stated
         self._identified(flow)
 
     def _learn_aliases(self, flow: OpenFlow, attributes: Mapping[str, Any]) -> None:
@@ -69,24 +69,24 @@ class KnownIdentities:
             say(names.ATTR_USER_TEAM),
         )
         try:
-            known = self._said.get(key)
+            cached = self._said.get(key)
         except TypeError:
             # A list, which is no id.
             return said_in(attributes)
         # 1, 1.0 and True are the same key, but not the same id.
-        if known is None or not all(value is None or type(value) is str for value in key):
-            known = said_in(attributes)
+        if cached is None or not all(value is None or type(value) is str for value in key):
+            cached = said_in(attributes)
             if len(self._said) >= _REMEMBERED:
                 self._said.clear()
-            self._said[key] = known
-        return known
+            self._said[key] = cached
+        return cached
 
     def users_of(self, identity: Identity) -> Users:
         """Ids become parts of keys, so what cannot serve as an id is not indexed."""
         key = (identity.user_id, identity.session_id or identity.conversation_id, identity.conversation_id)
-        known = self._users.get(key)
-        if known is None:
+        users = self._users.get(key)
+        if users is None:
             if len(self._users) >= _REMEMBERED:
                 self._users.clear()
-            known = self._users[key] = (id_or_none(key[0]), id_or_none(key[1]), id_or_none(key[2]))
-        return known
+            users = self._users[key] = (id_or_none(key[0]), id_or_none(key[1]), id_or_none(key[2]))
+        return users

@@ -48,11 +48,11 @@ class SpanMapping:
         named = self._named_type(name)
         if named is not None:
             return named
-        found = type_by_convention(attributes)
-        if found is None or found == attributes.get(names.ATTR_WITHIN):
+        conventional = type_by_convention(attributes)
+        if conventional is None or conventional == attributes.get(names.ATTR_WITHIN):
             # Inside a checkpoint that says the same, an instrumentation's own span is a detail of it.
             return names.PLAIN_SPAN
-        return found
+        return conventional
 
     def _named_type(self, name: str) -> str | None:
         """What the name alone says. Names are few, so each is looked at once."""

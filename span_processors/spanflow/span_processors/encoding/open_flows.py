@@ -264,12 +264,12 @@ class FlowMemory:
 
     def recall(self, flow: OpenFlow) -> Identity:
         """Put `flow` where it was when it was handed over; returns whose it was."""
-        known = self._flows.get(flow.trace_id, _UNKNOWN)
-        flow.root, flow.root_ended, flow.joined = known.root, known.root_ended, known.joined
-        flow.parked_roots = known.open_roots
-        if known.budget is not None:
-            flow.budget = known.budget
-        return known.identity
+        remembered = self._flows.get(flow.trace_id, _UNKNOWN)
+        flow.root, flow.root_ended, flow.joined = remembered.root, remembered.root_ended, remembered.joined
+        flow.parked_roots = remembered.open_roots
+        if remembered.budget is not None:
+            flow.budget = remembered.budget
+        return remembered.identity
 
 
 def said_beside(flow: OpenFlow, attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -66,12 +66,12 @@ class ProcessInfo:
     def scope(self, scope: InstrumentationScope | None) -> Scope | None:
         if scope is None:
             return None
-        known = self._scopes.get(id(scope))
-        if known is None:
+        cached = self._scopes.get(id(scope))
+        if cached is None:
             if len(self._scopes) >= _MOST_SCOPES:
                 self._scopes.clear()
-            known = self._scopes[id(scope)] = self._learn_scope(scope)
-        return known
+            cached = self._scopes[id(scope)] = self._learn_scope(scope)
+        return cached
 
     def learn_resource(self, resource: Resource) -> None:
         if resource is not self._resource:
@@ -117,13 +117,13 @@ class ProcessInfo:
             about["schema_url"] = self._text(scope.schema_url)
         if scope.attributes:
             about.update(self._attributes(scope.attributes))
-        known = Scope(f"{name}@{version}" if version else name, about, scope)
+        learned = Scope(f"{name}@{version}" if version else name, about, scope)
         # A new object each time: the mirror's thread may be reading the old one.
-        others = {key: value for key, value in self._about_scopes.items() if key != known.key}
+        others = {key: value for key, value in self._about_scopes.items() if key != learned.key}
         if len(others) >= _MOST_DESCRIBED:
             del others[next(iter(others))]
-        self._about_scopes = {**others, known.key: about}
-        return known
+        self._about_scopes = {**others, learned.key: about}
+        return learned
 
     def _attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         clean, _ = self._redactor.attributes(copied(attributes))

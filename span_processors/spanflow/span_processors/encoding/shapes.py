@@ -75,9 +75,9 @@ class Shapes:
             "process": self._process.instance_id,
             "flags": flags,
         }
-        known = self._process.scope(scope)
-        if known is not None and known.key:
-            part["scope"] = known.key
+        cached_scope = self._process.scope(scope)
+        if cached_scope is not None and cached_scope.key:
+            part["scope"] = cached_scope.key
         written, _ = to_json(part)
         return Shape(
             written[1:-1],
@@ -86,7 +86,7 @@ class Shapes:
             event_type in RING_AT_START,
             rings_at_end(event_type),
             hidden,
-            known,
+            cached_scope,
         )
 
 

@@ -34,7 +34,7 @@ _OUTCOMES: Final = frozenset(names.OUTCOMES)
 
 def identity_beyond(identity: Identity, attributes: Mapping[str, Any]) -> dict[str, str]:
     """What is known of an identity and not said by `attributes`, as span attributes."""
-    known: dict[str, str] = {}
+    stated: dict[str, str] = {}
     for key, value in (
         (names.ATTR_USER_ID, identity.user_id),
         (names.ATTR_USER_EMAIL, identity.email),
@@ -46,8 +46,8 @@ def identity_beyond(identity: Identity, attributes: Mapping[str, Any]) -> dict[s
         (names.ATTR_SOURCE, identity.source),
     ):
         if value is not None and key not in attributes:
-            known[key] = value
-    return known
+            stated[key] = value
+    return stated
 
 
 def classify(name: str, attributes: Mapping[str, Any]) -> str:

@@ -86,9 +86,9 @@ def type_by_convention(attributes: Mapping[str, Any]) -> str | None:
     for attribute, meanings in _CONVENTIONS:
         value = attributes.get(attribute)
         if type(value) is str:
-            found = meanings.get(value.lower())
-            if found is not None:
-                return found
+            event_type = meanings.get(value.lower())
+            if event_type is not None:
+                return event_type
     if _GUARDRAIL[0] in attributes or _GUARDRAIL[1] in attributes:
         return names.SECURITY_CHECK
     return None

@@ -95,10 +95,10 @@ class Metadata:
         return kept
 
     def _put_attributes(self, kept: dict[str, Any], source: Mapping[str, Any]) -> None:
-        found = source.get("attributes")
-        if not isinstance(found, Mapping):
+        original = source.get("attributes")
+        if not isinstance(original, Mapping):
             return
-        attributes = {key: value for key, value in found.items() if self.holds(key, value)}
+        attributes = {key: value for key, value in original.items() if self.holds(key, value)}
         if attributes:
             kept["attributes"] = attributes
             types = source.get("types")

@@ -142,18 +142,18 @@ def _log(log: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _link(link: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"trace_id": _id(link, "traceId", 32), "span_id": _id(link, "spanId", 16)}
+    fields: dict[str, Any] = {"trace_id": _id(link, "traceId", 32), "span_id": _id(link, "spanId", 16)}
     if state := link.get("traceState"):
-        found["trace_state"] = str(state)
+        fields["trace_state"] = str(state)
     if flags := _number(link.get("flags")):
-        found["flags"] = flags
-    return {**found, **_part(link)}
+        fields["flags"] = flags
+    return {**fields, **_part(link)}
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     values, types = SafeValues().attributes(_attributes(part))
-    found: dict[str, Any] = {"attributes": values} if values else {}
-    return {**found, "types": types} if types else found
+    fields: dict[str, Any] = {"attributes": values} if values else {}
+    return {**fields, "types": types} if types else fields
 
 
 def _attributes(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,12 +189,12 @@ def _value(value: Any, depth: int) -> Any:
 
 
 def _list(part: Any, name: str) -> Iterator[Mapping[str, Any]]:
-    found = part.get(name) if isinstance(part, Mapping) else None
-    if found is None and isinstance(part, Mapping):
+    value = part.get(name) if isinstance(part, Mapping) else None
+    if value is None and isinstance(part, Mapping):
         return
-    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
         raise NotOtlp(f"{name} must be a list of objects")
-    yield from found
+    yield from value
 
 
 def _object(value: Any) -> Mapping[str, Any]:

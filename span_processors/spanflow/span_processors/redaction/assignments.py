@@ -72,16 +72,16 @@ def assigned_secrets(text: str, lowered: str, most: int) -> list[Hidden]:
     if not (":" in text or "=" in text or "%3" in text or " -" in text or text[0] == "-"):
         return []
     names = _assigned(lowered)
-    found = _hidden(names, text, _VALUE, most)
-    if found and "\n" in text:
+    secrets = _hidden(names, text, _VALUE, most)
+    if secrets and "\n" in text:
         # A value that goes on in the next line may have taken a name there for itself, or the quote before its value.
         in_lines = [match for match in names if "\n" not in text[match.end("name") : match.end()]]
-        found += _hidden(in_lines, text, _VALUE_IN_LINE, most)
-    return found
+        secrets += _hidden(in_lines, text, _VALUE_IN_LINE, most)
+    return secrets
 
 
 def _hidden(names: list[re.Match[str]], text: str, values: re.Pattern[str], most: int) -> list[Hidden]:
-    found: list[Hidden] = []
+    hidden: list[Hidden] = []
     done = 0
     for match in names:
         if match.start() < done and match.end() < done:
@@ -93,24 +93,24 @@ def _hidden(names: list[re.Match[str]], text: str, values: re.Pattern[str], most
         start = match.end()
         quote = _QUOTE.match(text, start, end)
         shown = f"{quote[0]}{HIDDEN}{quote[0].lstrip('bfruBFRU')}" if quote else HIDDEN
-        found.append(Hidden(start, end, shown))
+        hidden.append(Hidden(start, end, shown))
         done = end
-        if len(found) > most:
+        if len(hidden) > most:
             break
-    return found
+    return hidden
 
 
 def _assigned(lowered: str) -> list[re.Match[str]]:
     """Names that something is assigned to, in order."""
-    found = [
+    assigned = [
         match
         for stem, names in _NAMES
         if stem in lowered
         for match in names.finditer(lowered)
         if match.end() > match.end("name")
     ]
-    found.sort(key=_start)
-    return found
+    assigned.sort(key=_start)
+    return assigned
 
 
 def _start(match: re.Match[str]) -> int:
@@ -131,10 +131,10 @@ def _end_of_value(match: re.Match[str], text: str, values: re.Pattern[str]) -> i
     if kind is None:
         return None
     of_line = match["name"] in _OF_LINES and not match["space"]
-    found = (_LINE.match(text, start) if of_line else None) or values.match(text, start)
-    if found is None:
+    value_match = (_LINE.match(text, start) if of_line else None) or values.match(text, start)
+    if value_match is None:
         return None
-    value = _without_closing(found[0])
+    value = _without_closing(value_match[0])
     if not value or value.strip("bfruBFRU'\"\\ ").rstrip(")]}") == _HIDDEN_OPEN:
         return None
     if kind == "token" and value.isdecimal() and before.rstrip(" _.-").lower().endswith(_COUNTED):

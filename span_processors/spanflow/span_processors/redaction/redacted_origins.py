@@ -28,12 +28,12 @@ class RedactedOrigins:
         return None if scope is None else self._of(scope, self._redacted_scope)
 
     def _of(self, origin: Origin, redacted: Callable[[Origin], Origin]) -> Origin:
-        known = self._known.get(id(origin))
-        if known is None:
+        cached = self._known.get(id(origin))
+        if cached is None:
             if len(self._known) >= self._MOST:
                 self._known.clear()
-            known = self._known[id(origin)] = (origin, redacted(origin))
-        return cast(Origin, known[1])
+            cached = self._known[id(origin)] = (origin, redacted(origin))
+        return cast(Origin, cached[1])
 
     def _redacted_resource(self, resource: Resource) -> Resource:
         attributes, _ = self._redactor.attributes(resource.attributes)

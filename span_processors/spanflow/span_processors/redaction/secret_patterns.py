@@ -123,10 +123,10 @@ def hide_secrets(text: str) -> tuple[str, int]:
     lowered = lower(text)
     schemed = any(scheme in lowered for scheme in _SCHEMES)
     # Both in the text as it is: hiding one kind may take away what another is known by.
-    found = [*assigned_secrets(text, lowered, MOST), *(_secret_elements(text) if "<" in text else ())]
-    if found:
-        text = _without(text, found)
-        hidden += len(found)
+    secrets = [*assigned_secrets(text, lowered, MOST), *(_secret_elements(text) if "<" in text else ())]
+    if secrets:
+        text = _without(text, secrets)
+        hidden += len(secrets)
         if "<" in text:  # an element whose end was hidden goes on to the next one
             text = _without(text, _secret_elements(text))
     if schemed:
@@ -138,13 +138,13 @@ def hide_secrets(text: str) -> tuple[str, int]:
 
 def _secret_elements(text: str) -> list[Hidden]:
     """`<password>hunter2</password>`."""
-    found: list[Hidden] = []
+    secrets: list[Hidden] = []
     for match in _ELEMENT.finditer(text):
         if match["value"] != HIDDEN and secrecy(match["name"]) is not None:
-            found.append(Hidden(*match.span("value"), HIDDEN))
-            if len(found) > MOST:
+            secrets.append(Hidden(*match.span("value"), HIDDEN))
+            if len(secrets) > MOST:
                 break
-    return found
+    return secrets
 
 
 def _without(text: str, found: list[Hidden]) -> str:

@@ -46,10 +46,10 @@ async def add(client: AsyncClient, owner: str, claims: Claims) -> None:
 
 async def settle(client: AsyncClient, owner: str, claims: Claims) -> Claims:
     """Want exactly these; gives what the others want."""
-    known = await _read(client, owner)
+    claim = await _read(client, owner)
     await add(client, owner, claims)
-    gone = [user for user in known.until if user not in claims.until]
-    shown = [user for user in known.withheld if user not in claims.withheld]
+    gone = [user for user in claim.until if user not in claims.until]
+    shown = [user for user in claim.withheld if user not in claims.withheld]
     if gone:
         await client.zrem(watched_by(owner), *gone)
     if shown:

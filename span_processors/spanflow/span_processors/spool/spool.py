@@ -261,5 +261,5 @@ class Spool:
 
 
 def _disk(path: Path) -> Disk:
-    found = os.statvfs(path)
-    return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, bool(found.f_flag & os.ST_RDONLY))
+    stats = os.statvfs(path)
+    return Disk(stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize, bool(stats.f_flag & os.ST_RDONLY))

@@ -82,9 +82,9 @@ def read_segment(path: Path, offset: int = 0) -> Iterator[Record | Damage]:
             offset += framed_size(payload)
             yield Record(payload, offset)
             continue
-        found = _next_whole_record(raw, offset + 1)
-        yield Damage(offset, raw[offset:found])
-        offset = found
+        next_record = _next_whole_record(raw, offset + 1)
+        yield Damage(offset, raw[offset:next_record])
+        offset = next_record
 
 
 def _payload_at(raw: bytes, offset: int) -> bytes | None:

@@ -134,8 +134,8 @@ def identity_in_document(document: Mapping[str, Any]) -> Identity:
 
 
 def _id_or_none(value: object) -> str | None:
-    known = type(value) is int or (type(value) is str and len(value) <= MAX_ID_LENGTH)
-    return None if value is None else _read_id(value) if known else id_or_none(value)
+    cacheable = type(value) is int or (type(value) is str and len(value) <= MAX_ID_LENGTH)
+    return None if value is None else _read_id(value) if cacheable else id_or_none(value)
 
 
 def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> FlowData:

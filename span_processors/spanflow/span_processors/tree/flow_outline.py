@@ -45,20 +45,20 @@ def outline_of(in_order: Sequence[Event]) -> Outline:
     children: defaultdict[str | None, list[Event]] = defaultdict(list)
     for entry in in_order:
         children[entry.get("parent_id")].append(entry)
-    found: list[Event] = []
+    outline: list[Event] = []
     parents: list[int] = []
     stack = [(entry, NO_PARENT) for entry in reversed(children.pop(None, ()))]
     while stack:
         entry, parent = stack.pop()
         below = children.pop(entry["node_id"], None)
         if below is not None:
-            place = len(found)
+            place = len(outline)
             stack += [(child, place) for child in reversed(below)]
-        found.append(entry)
+        outline.append(entry)
         parents.append(parent)
     if children:  # parents that have not come, or that are their own descendants
         return _outline_of_tree(build_tree(in_order))
-    return Outline([*found], parents, found)
+    return Outline([*outline], parents, outline)
 
 
 def _outline_of_tree(tree: Tree) -> Outline:

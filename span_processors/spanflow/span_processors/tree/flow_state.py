@@ -60,12 +60,12 @@ def state_of(document: FlowData) -> FlowState:
 
 
 def _parts(document: FlowData) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
+    rows: list[Mapping[str, Any]] = []
     for process in (document.get("processes") or {}).values():
         parts = process.get("parts") if isinstance(process, dict) else None
         if isinstance(parts, dict):
-            found += [part for part in parts.values() if isinstance(part, dict)]
-    return found
+            rows += [part for part in parts.values() if isinstance(part, dict)]
+    return rows
 
 
 def _root_ended(document: FlowData, parts: list[Mapping[str, Any]]) -> bool:

@@ -49,10 +49,10 @@ def flow_event(entry: Event, parent_id: str | None, identity: Identity) -> dict[
 
 def flow_events(entries: Iterable[Event], identity: Identity | None = None) -> list[dict[str, Any]]:
     """The messages of all checkpoints of one flow, in start order."""
-    known = list(entries)
-    whose = identity_of_flow(known).merged(identity or Identity())
-    ancestry = CheckpointAncestry(known)
-    steps = [entry for entry in known if ancestry.shows(entry["node_id"])]
+    all_entries = list(entries)
+    whose = identity_of_flow(all_entries).merged(identity or Identity())
+    ancestry = CheckpointAncestry(all_entries)
+    steps = [entry for entry in all_entries if ancestry.shows(entry["node_id"])]
     return [flow_event(entry, ancestry.nearest(entry["node_id"]), whose) for entry in steps]
 
 

@@ -53,10 +53,10 @@ class PriceTable:
 
     def price_of(self, model: str) -> Price | None:
         """The price of a model's tokens, None when it is not known."""
-        found = self.exact.get(model)
-        if found is None:
-            found = next((price for prefix, price in self.prefixes if model.startswith(prefix)), None)
-        return found
+        exact_price = self.exact.get(model)
+        if exact_price is None:
+            exact_price = next((price for prefix, price in self.prefixes if model.startswith(prefix)), None)
+        return exact_price
 
 
 NO_PRICES: Final = PriceTable()

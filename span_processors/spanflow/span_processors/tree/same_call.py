@@ -57,7 +57,7 @@ def same_calls(entries: Sequence[Event | None], parents: Sequence[int]) -> set[i
     if len(calls) == len(set(calls)):  # the usual case: none twice
         return set()
     nearest: list[int] = []
-    found: set[int] = set()
+    duplicates: set[int] = set()
     for place, parent in enumerate(parents):
         above = _NO_PARENT
         if parent >= 0:
@@ -66,8 +66,8 @@ def same_calls(entries: Sequence[Event | None], parents: Sequence[int]) -> set[i
         nearest.append(above)
         entry, around = entries[place], entries[above] if above >= 0 else None
         if entry is not None and around is not None and is_same_call(entry, around):
-            found.add(place)
-    return found
+            duplicates.add(place)
+    return duplicates
 
 
 def _came_after(entry: Event, around: Event) -> bool:

@@ -65,12 +65,12 @@ def counted_calls(entries: Sequence[Event | None], parents: Sequence[int]) -> di
     """The places whose counts add up to the flow's, in order. `parents` has the place of each one's parent, which
     stands before it, and -1 at the top."""
     counts = {
-        place: found
+        place: own_counts
         for place, entry in enumerate(entries)
         if entry is not None
         and (attributes := entry.get("attributes"))
         and not _COUNTED.isdisjoint(attributes)
-        and (found := token_counts(attributes))
+        and (own_counts := token_counts(attributes))
     }
     return counts if len(counts) < 2 else _Nesting(entries, parents, counts).counted()
 

@@ -46,9 +46,9 @@ class Questions:
     ask: Ask
 
     def people(self, text: str) -> Answer:
-        found = self.ask("/api/v1/monitoring/users", {"q": text, "limit": 20})["users"]
+        users = self.ask("/api/v1/monitoring/users", {"q": text, "limit": 20})["users"]
         hint = "no user matches; use fewer letters, or a part of the e-mail address."
-        return Answer({"people": len(found)}, found, "what_is_running or find_flows with the id as user_id.", hint)
+        return Answer({"people": len(users)}, users, "what_is_running or find_flows with the id as user_id.", hint)
 
     def running(self, user_id: str) -> Answer:
         """What the newest running flows of a user wait for: their open spans without an open child."""
@@ -127,13 +127,13 @@ class Questions:
         return Answer(head, rows, following, "the flow has no spans.")
 
     def comparison(self, first: str, second: str) -> Answer:
-        found = self.ask("/api/v1/flows/compare", {"a": first, "b": second})
-        rows = found["rows"]
-        biggest = [rows[place] for place in found["biggest"] if place < len(rows)]
+        result = self.ask("/api/v1/flows/compare", {"a": first, "b": second})
+        rows = result["rows"]
+        biggest = [rows[place] for place in result["biggest"] if place < len(rows)]
         head = {
-            "a": _some(found["a"], _FLOW),
-            "b": _some(found["b"], _FLOW),
-            **_some(found, ("delta_ms", "delta_percent", "counts")),
+            "a": _some(result["a"], _FLOW),
+            "b": _some(result["b"], _FLOW),
+            **_some(result, ("delta_ms", "delta_percent", "counts")),
         }
         hint = "the two flows do not differ in any step."
         return Answer(head, biggest, "span_details of a row's spans. Positive differences: b took longer.", hint)
@@ -162,13 +162,13 @@ def _hidden_below(span: Mapping[str, Any], is_last: bool) -> dict[str, Any]:
 
 def _subtree(spans: Sequence[dict[str, Any]], under: str) -> list[dict[str, Any]]:
     """A span and all below it: in reading order these stand together."""
-    found: list[dict[str, Any]] = []
+    subtree: list[dict[str, Any]] = []
     for span in spans:
-        if found and span["depth"] <= found[0]["depth"]:
+        if subtree and span["depth"] <= subtree[0]["depth"]:
             break
-        if found or span["node_id"] == under:
-            found.append(span)
-    return found
+        if subtree or span["node_id"] == under:
+            subtree.append(span)
+    return subtree
 
 
 def _innermost_open(spans: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -27,13 +27,13 @@ class SettingNames:
     title = "settings"
 
     async def run(self, situation: Situation) -> AsyncIterator[Finding]:
-        known = {row.metadata["env"] for row in all_rows()}
+        setting_names = {row.metadata["env"] for row in all_rows()}
         given = {name for name in situation.environ if name.startswith(_PREFIX)}
-        for name in sorted(given - known):
+        for name in sorted(given - setting_names):
             # Without what all of them have in common, which makes short names look alike.
-            words = [word.removeprefix(_PREFIX) for word in known]
+            words = [word.removeprefix(_PREFIX) for word in setting_names]
             alike = get_close_matches(name.removeprefix(_PREFIX), words, 1, cutoff=0.8)
             repair = f"Did you mean {_PREFIX}{alike[0]}?" if alike else "`spanflow settings` lists all of them."
             yield warning(f"{name} is no setting and changes nothing", repair)
-        if given <= known:
+        if given <= setting_names:
             yield ok(f"{len(given)} are set, and every name is known")

@@ -38,7 +38,7 @@ class SignIn:
 
 def _thoughts(settings: "ViewerSettings") -> list[Finding]:
     """What works but is likely to cause trouble."""
-    found = []
+    notes = []
     with_sessions = (
         settings.viewer_tokens_file
         or settings.viewer_jwt_issuer
@@ -46,7 +46,7 @@ def _thoughts(settings: "ViewerSettings") -> list[Finding]:
         or settings.viewer_oidc_issuer
     )
     if with_sessions and not settings.viewer_token and not settings.viewer_secret:
-        found.append(
+        notes.append(
             warning(
                 "browsers are signed out when the viewer restarts, and know only one of several viewer processes",
                 "Set SPANFLOW_VIEWER_SECRET to the same long random text in all of them.",
@@ -57,14 +57,14 @@ def _thoughts(settings: "ViewerSettings") -> list[Finding]:
         ("SPANFLOW_VIEWER_JWT_KEY_FILE", settings.viewer_jwt_key_file),
     ):
         if path and os.stat(path).st_mode & stat.S_IWOTH:
-            found.append(
+            notes.append(
                 warning(
                     f"the file of {name} is world-writable, so any local user decides who can sign in",
                     f"chmod o-w {path}",
                 )
             )
     if _believes_this_machine(settings):
-        found.append(
+        notes.append(
             warning(
                 "every program on this machine is believed about who is signed in (SPANFLOW_VIEWER_PROXY_PEERS)",
                 "Let the proxy come by a Unix socket (unix) that only it may open, or let nothing else run here.",
@@ -72,20 +72,20 @@ def _thoughts(settings: "ViewerSettings") -> list[Finding]:
         )
     if settings.viewer_proxy_peers:
         headers = [header for header in _proxy_headers(settings) if header.strip().lower() != "off"]
-        found.append(
+        notes.append(
             note(
                 f"believed from {', '.join(settings.viewer_proxy_peers)}: {', '.join(headers)}",
                 "The proxy must set or remove each of them on every request; 'off' disables one.",
             )
         )
     if settings.viewer_default_role != "viewer" and _others_say_roles(settings):
-        found.append(
+        notes.append(
             note(
                 f"users without a known role get the role {settings.viewer_default_role}",
                 "SPANFLOW_VIEWER_DEFAULT_ROLE=viewer lets them see their own flows only.",
             )
         )
-    return found
+    return notes
 
 
 def _believes_this_machine(settings: "ViewerSettings") -> bool:

@@ -60,14 +60,14 @@ class StartupReport:
                 raise Problem(f"a traced process did not start within {_WITHIN:g} s") from None
             if not answer.exists():
                 raise Problem(f"a traced process does not start:\n{done.stderr.strip()[-2000:]}")
-            found = json.loads(answer.read_text())
+            report = json.loads(answer.read_text())
         return cls(
-            provider=found["provider"],
-            disabled=found["disabled"],
-            sampler=found["sampler"],
-            propagators=tuple(found["propagators"]),
-            propagation_works=found["propagation_works"],
-            processors=tuple(Processor(**processor) for processor in found["processors"]),
-            service=found["service"],
+            provider=report["provider"],
+            disabled=report["disabled"],
+            sampler=report["sampler"],
+            propagators=tuple(report["propagators"]),
+            propagation_works=report["propagation_works"],
+            processors=tuple(Processor(**processor) for processor in report["processors"]),
+            service=report["service"],
             log=done.stderr.strip(),
         )

@@ -35,20 +35,20 @@ class EntryPoints:
             ("opentelemetry_distro", "OTEL_PYTHON_DISTRO"),
             ("opentelemetry_configurator", "OTEL_PYTHON_CONFIGURATOR"),
         ):
-            found = sorted({point.name for point in entry_points(group=group)})
+            entry_names = sorted({point.name for point in entry_points(group=group)})
             chosen = situation.environ.get(variable, "").strip()
             word = group.removeprefix("opentelemetry_")
-            if "spanflow" not in found:
+            if "spanflow" not in entry_names:
                 yield problem(f"Spanflow's {word} is not registered", "pip install --force-reinstall spanflow")
             elif chosen and chosen != "spanflow":
                 yield warning(f"{variable}={chosen} chooses another {word}", f"unset {variable}, or set it to spanflow")
-            elif len(found) > 1 and not chosen:
+            elif len(entry_names) > 1 and not chosen:
                 yield note(
-                    f"several {word}s are installed ({', '.join(found)}); `spanflow run` chooses ours",
+                    f"several {word}s are installed ({', '.join(entry_names)}); `spanflow run` chooses ours",
                     f"For gateways that are started otherwise: {variable}=spanflow",
                 )
             else:
-                yield ok(f"{word}: {chosen or found[0]}")
+                yield ok(f"{word}: {chosen or entry_names[0]}")
 
 
 class Processors:

@@ -117,8 +117,8 @@ def _channels(viewer: "ViewerClient") -> list[dict[str, Any]]:
 
 
 def _channel_id(viewer: "ViewerClient", word: str | None) -> str:
-    found = [each for each in _channels(viewer) if word in (each["name"], each["channel_id"])]
-    return quote(str(_only(word, found, "channel")["channel_id"]), safe="")
+    matches = [each for each in _channels(viewer) if word in (each["name"], each["channel_id"])]
+    return quote(str(_only(word, matches, "channel")["channel_id"]), safe="")
 
 
 def _only(word: str | None, found: list[dict[str, Any]], what: str) -> dict[str, Any]:

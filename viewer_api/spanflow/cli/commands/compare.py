@@ -29,15 +29,15 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.terminal.wording import paint_for
 
     ids = {name: _flow_id(value) for name, value in (("a", arguments.first), ("b", arguments.second))}
-    found = client(arguments, os.environ, console).get("/api/v1/flows/compare", ids)
+    result = client(arguments, os.environ, console).get("/api/v1/flows/compare", ids)
     if arguments.json:
-        console.result(json.dumps(found, ensure_ascii=False))
+        console.result(json.dumps(result, ensure_ascii=False))
         return 0
     paint = paint_for(sys.stdout)
     columns = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else _PIPE_COLUMNS
-    for line in comparison_lines(found, Style(paint, max(60, columns))):
+    for line in comparison_lines(result, Style(paint, max(60, columns))):
         console.result(line)
-    counts = ", ".join(f"{count} {status}" for status, count in found["counts"].items() if count)
+    counts = ", ".join(f"{count} {status}" for status, count in result["counts"].items() if count)
     console.result(paint(f"\n{counts}", "dim"))
     return 0
 

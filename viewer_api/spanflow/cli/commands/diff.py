@@ -31,23 +31,23 @@ def run(arguments: Arguments, console: Console) -> int:
     for prefix, given in (("a.", arguments.a), ("b.", arguments.b), ("", arguments.both)):
         for name, value in _pairs(given):
             asked.setdefault(prefix + name, []).append(value)
-    found = client(arguments, os.environ, console).get("/api/v1/flows/differences", asked)
+    result = client(arguments, os.environ, console).get("/api/v1/flows/differences", asked)
     if arguments.json:
-        console.result(json.dumps(found, ensure_ascii=False))
+        console.result(json.dumps(result, ensure_ascii=False))
         return 0
     paint = paint_for(sys.stdout)
     for name in ("a", "b"):
-        of = "" if found[name]["complete"] else ", a sample"
-        console.result(paint(f"{name}: {found[name]['sampled']} flows{of}", "dim"))
-    if not found["differences"]:
+        of = "" if result[name]["complete"] else ", a sample"
+        console.result(paint(f"{name}: {result[name]['sampled']} flows{of}", "dim"))
+    if not result["differences"]:
         console.note("Nothing differs by more than chance.")
-    for each in found["differences"]:
+    for each in result["differences"]:
         shares = f"{each['a']['share']:>7.1%}{each['b']['share']:>8.1%}  "
         sign = "+" if each["difference"] > 0 else "-"
         label = f"{each['attribute']} = {cut(clean(each['value']), 60)}"
         filters = " ".join(f"{name}={clean(value)}" for name, value in each["filter"].items())
         console.result(f"{sign}{shares}{padded(label, 48)} {paint(filters, 'dim')}".rstrip())
-    for each in found["hidden"]:
+    for each in result["hidden"]:
         why = "set by the filters" if each["reason"] == "asked_for" else f"{each.get('values')} different values"
         console.result(paint(f"not compared: {each['attribute']} ({why})", "dim"))
     return 0

@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: Arguments, console: Console) -> int:
     environ = with_running_stack(os.environ, SharedSettings)
     settings = SharedSettings.from_environ(environ)
-    found = asyncio.run(_find_all(settings, environ, arguments.selftest))
-    problems = sum(finding.level == "problem" for _, finding in found)
+    titled_findings = asyncio.run(_find_all(settings, environ, arguments.selftest))
+    problems = sum(finding.level == "problem" for _, finding in titled_findings)
     if arguments.json:
-        findings = [{"check": title, **dataclasses.asdict(finding)} for title, finding in found]
+        findings = [{"check": title, **dataclasses.asdict(finding)} for title, finding in titled_findings]
         console.result(json.dumps({"ok": not problems, "findings": findings}, indent=2))
     else:
-        _show(found, console)
-        warnings = sum(finding.level == "warning" for _, finding in found)
+        _show(titled_findings, console)
+        warnings = sum(finding.level == "warning" for _, finding in titled_findings)
         console.result(f"\n{_count(problems, 'problem')}, {_count(warnings, 'warning')}.")
     return 1 if problems else 0
 
@@ -46,12 +46,12 @@ async def _find_all(
 ) -> list[tuple[str, "Finding"]]:
     from spanflow.cli.checks.examination import examine
 
-    found = [(check.title, finding) async for check, finding in examine(settings, environ)]
+    findings = [(check.title, finding) async for check, finding in examine(settings, environ)]
     if selftest:
         from spanflow.cli.selftest import run_selftest
 
-        found += [("selftest", finding) async for finding in run_selftest(settings, environ)]
-    return found
+        findings += [("selftest", finding) async for finding in run_selftest(settings, environ)]
+    return findings
 
 
 def _show(found: list[tuple[str, "Finding"]], console: Console) -> None:

@@ -38,8 +38,8 @@ def run(arguments: Arguments, console: Console) -> int:
     limit = max(1, arguments.limit)
     now = datetime.now(UTC)
     filters = {**stated_filters(arguments, now), "sort": arguments.sort}
-    found = _found(client(arguments, os.environ, console), filters, limit, console)
-    shown = [flow for flow, _ in zip(found, range(limit), strict=False)]
+    flows = _found(client(arguments, os.environ, console), filters, limit, console)
+    shown = [flow for flow, _ in zip(flows, range(limit), strict=False)]
     if arguments.json:
         for flow in shown:
             console.result(json.dumps(flow, ensure_ascii=False))

@@ -28,14 +28,14 @@ def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.terminal.wording import paint_for, table
 
     asked = stated_filters(arguments, datetime.now(UTC))
-    found = client(arguments, os.environ, console).get("/api/v1/statistics/funnel", asked)
+    result = client(arguments, os.environ, console).get("/api/v1/statistics/funnel", asked)
     if arguments.json:
-        console.result(json.dumps(found, ensure_ascii=False))
+        console.result(json.dumps(result, ensure_ascii=False))
         return 0
-    tell_range(found, console)
+    tell_range(result, console)
     rows = [
         [gate["gate"], *(str(gate[way]["count"]) for way in _WAYS), took(gate["p50_ms"]), took(gate["p95_ms"])]
-        for gate in found["gates"]
+        for gate in result["gates"]
     ]
     head, *lines = table(_HEAD, rows)
     console.result(paint_for(sys.stdout)(head, "dim"))

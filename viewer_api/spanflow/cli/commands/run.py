@@ -32,10 +32,10 @@ def environment_of_gateway(environ: Mapping[str, str]) -> dict[str, str]:
 def _program(name: str) -> str:
     """Where the program is: on PATH, or beside our own Python, whose environment need not be activated."""
     here = os.path.dirname(sys.executable)
-    found = shutil.which(name) or shutil.which(name, path=here)
-    if found is None:
+    program = shutil.which(name) or shutil.which(name, path=here)
+    if program is None:
         raise Problem(f"there is no program {name!r} on PATH, nor in {here}.")
-    return found if shutil.which(name) is None else name
+    return program if shutil.which(name) is None else name
 
 
 def run(arguments: Arguments, console: Console) -> int:

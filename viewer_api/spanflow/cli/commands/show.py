@@ -88,10 +88,10 @@ def _whole_id(viewer: "ViewerClient", given: str) -> str:
     """The id that begins with what was given, as `spanflow tail` shortens ids."""
     if not _SHORTENED.fullmatch(given):
         return given
-    found = [flow["flow_id"] for flow in viewer.get("/api/v1/flows", {"id": given, "limit": _MOST_NAMED})["flows"]]
-    if len(found) > 1:
-        raise Problem(f"several flows begin with {given}: {', '.join(found)}.")
-    return found[0] if found else given
+    matches = [flow["flow_id"] for flow in viewer.get("/api/v1/flows", {"id": given, "limit": _MOST_NAMED})["flows"]]
+    if len(matches) > 1:
+        raise Problem(f"several flows begin with {given}: {', '.join(matches)}.")
+    return matches[0] if matches else given
 
 
 def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:

@@ -54,13 +54,13 @@ def run(arguments: Arguments, console: Console) -> int:
         "interval": arguments.interval,
         "limit": max(1, arguments.limit),
     }
-    found = client(arguments, os.environ, console).get(f"/api/v1/statistics/{_GROUPS[arguments.by]}", asked)
+    result = client(arguments, os.environ, console).get(f"/api/v1/statistics/{_GROUPS[arguments.by]}", asked)
     if arguments.json:
-        console.result(json.dumps(found, ensure_ascii=False))
+        console.result(json.dumps(result, ensure_ascii=False))
         return 0
-    tell_range(found, console)
+    tell_range(result, console)
     columns = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else None
-    head, *lines = table(_HEAD, [_row(group) for group in found["groups"]], columns=columns)
+    head, *lines = table(_HEAD, [_row(group) for group in result["groups"]], columns=columns)
     console.result(paint_for(sys.stdout)(head, "dim"))
     for line in lines:
         console.result(line)

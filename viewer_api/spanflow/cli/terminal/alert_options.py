@@ -69,10 +69,10 @@ def stated_rule(arguments: argparse.Namespace, channels: list[dict[str, Any]]) -
 
 
 def _channel_id(word: str, channels: list[dict[str, Any]]) -> str:
-    found = [each["channel_id"] for each in channels if word in (each["name"], each["channel_id"])]
-    if len(found) != 1:
-        raise WrongUse(f"{json.dumps(word, ensure_ascii=False)} is {'several channels' if found else 'no channel'}.")
-    return str(found[0])
+    matches = [each["channel_id"] for each in channels if word in (each["name"], each["channel_id"])]
+    if len(matches) != 1:
+        raise WrongUse(f"{json.dumps(word, ensure_ascii=False)} is {'several channels' if matches else 'no channel'}.")
+    return str(matches[0])
 
 
 def _said(values: dict[str, Any]) -> dict[str, Any]:

@@ -36,16 +36,16 @@ def _documents(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
         first = file.readline()
         try:
-            found = orjson.loads(first)
+            document = orjson.loads(first)
         except ValueError:
-            found = None
-        if found is None:
+            document = None
+        if document is None:
             try:
                 yield orjson.loads(first + file.read())
             except ValueError:
                 raise Problem(f"{path} is no JSON: it must be {_WHAT}.") from None
             return
-        yield found
+        yield document
         for number, line in enumerate(file, 2):
             if not line.strip():
                 continue

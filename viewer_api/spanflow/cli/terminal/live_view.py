@@ -69,8 +69,8 @@ class Flows:
         kind = message.get("type")
         news: dict[str, None] = {}
         if kind in {"events", "snapshot"}:
-            found: list[Event] = message.get("events", [])
-            for event in found:
+            events: list[Event] = message.get("events", [])
+            for event in events:
                 flow_id = str(message.get("flow_id") or event.get("flow_id"))
                 self._flow(flow_id, message).reducer.add({**event, "flow_id": flow_id})
                 news[flow_id] = None

@@ -37,15 +37,15 @@ def tree_lines(rows: Sequence[Row], style: Style) -> Iterator[str]:
 
 def _last_ones(rows: Sequence[Row]) -> list[bool]:
     """Whether each row is the last of its siblings."""
-    found: list[bool] = []
+    last_ones: list[bool] = []
     later: list[bool] = []
     for row in reversed(rows):
         depth = row["depth"]
         del later[depth + 1 :]
         later += [False] * (depth + 1 - len(later))
-        found.append(not later[depth])
+        last_ones.append(not later[depth])
         later[depth] = True
-    return found[::-1]
+    return last_ones[::-1]
 
 
 def _branch(ends: list[bool], columns: int) -> str:

@@ -62,8 +62,8 @@ class ChannelStore:
     async def unknown(self, connection: Connection, channel_ids: tuple[str, ...]) -> list[str]:
         """Those of these channels that are not there."""
         rows = await connection.fetch(self.database.sql(_KNOWN), list(channel_ids))
-        known = {row["channel_id"] for row in rows}
-        return [channel_id for channel_id in channel_ids if channel_id not in known]
+        existing = {row["channel_id"] for row in rows}
+        return [channel_id for channel_id in channel_ids if channel_id not in existing]
 
     async def add(
         self,

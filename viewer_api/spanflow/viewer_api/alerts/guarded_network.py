@@ -60,10 +60,10 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
     async def _addresses(self, host: str, port: int) -> Sequence[Address]:
         """All addresses of a host; when one of them may not be reached, none may."""
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as why:
             raise httpcore.ConnectError(f"{host} cannot be resolved: {why.strerror or why}") from why
-        addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+        addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in answers))
         for address in addresses:
             if not may_be_reached(address, self._allowed):
                 raise AddressRefused(f"{address} is not public; SPANFLOW_ALERT_NETWORKS allows others")

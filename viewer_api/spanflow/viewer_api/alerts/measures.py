@@ -127,9 +127,9 @@ class Measures:
 
     async def _usual(self, rule: Rule, condition: SlowerThanUsual, now: datetime) -> Observation:
         key = (rule.rule_id, rule.version)
-        known = self._baselines.get(key)
-        if known is not None and timedelta() <= now - known[0] < _BASELINE_KEPT:
-            return known[1]
+        cached = self._baselines.get(key)
+        if cached is not None and timedelta() <= now - cached[0] < _BASELINE_KEPT:
+            return cached[1]
         until = now - timedelta(seconds=condition.window_seconds)
         filters = replace(
             rule.definition.filters.filters(),
@@ -138,11 +138,11 @@ class Measures:
             until=until,
         )
         (row,) = await self._fetch(_BASELINE, filters, f"{DURATION} AS took, {ENDED} AS ended", until)
-        found = Observation(None, row["samples"], baseline=row["p95"])
+        observation = Observation(None, row["samples"], baseline=row["p95"])
         if len(self._baselines) >= _MAX_BASELINES:
             self._baselines.clear()
-        self._baselines[key] = (now, found)
-        return found
+        self._baselines[key] = (now, observation)
+        return observation
 
     async def _rate(self, rule: Rule, condition: ErrorRate | DenialRate, now: datetime) -> Observation:
         filters = replace(_ended(rule, condition, now), outcomes=names.OUTCOMES)

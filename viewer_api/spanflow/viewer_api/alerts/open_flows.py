@@ -34,15 +34,15 @@ class OpenFlowIndex:
         latest = now - timedelta(seconds=seconds)
         began = await self._all_open()
         old = sorted((at, flow_id) for flow_id, at in began.items() if at <= latest + _CLOCKS)
-        found: list[RunningFlow] = []
+        older: list[RunningFlow] = []
         for first in range(0, len(old), _MAX_READ):
             some = [flow_id for _, flow_id in old[first : first + _MAX_READ]]
             matching = await self._matching(some, filters, now)
-            found += [RunningFlow(flow_id, at) for flow_id, at in matching if at <= latest]
-            if found:
+            older += [RunningFlow(flow_id, at) for flow_id, at in matching if at <= latest]
+            if older:
                 # The oldest are enough: the value is that of the first.
                 break
-        return sorted(found, key=lambda flow: (flow.started_at, flow.flow_id))
+        return sorted(older, key=lambda flow: (flow.started_at, flow.flow_id))
 
     async def any(self, filters: Filters, now: datetime) -> bool:
         flow_ids = list(await self._all_open())
@@ -58,10 +58,10 @@ class OpenFlowIndex:
             entries = await self._redis.first_entries(unknown)
         except REDIS_ERRORS as why:
             raise Problem(503, "redis_unavailable", "Redis cannot be reached.") from why
-        known = {flow_id: self._began[flow_id] for flow_id in flow_ids if flow_id in self._began}
-        known |= {flow_id: _began(entry) for flow_id, entry in entries.items()}
-        self._began = known
-        return known
+        began = {flow_id: self._began[flow_id] for flow_id in flow_ids if flow_id in self._began}
+        began |= {flow_id: _began(entry) for flow_id, entry in entries.items()}
+        self._began = began
+        return began
 
 
 def _began(entry: Entry) -> datetime:

@@ -36,8 +36,8 @@ def matches(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[in
     equal_pairs = sum(count * second[member] for member, count in first.items())
     if len(one) + len(other) > _MAX_MEMBERS or equal_pairs > _MAX_EQUAL_PAIRS:
         return _nth_to_nth(one, other)
-    found = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
-    return [(block.a + step, block.b + step) for block in found for step in range(block.size)]
+    blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
+    return [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
 
 
 def _nth_to_nth(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int, int]]:
@@ -70,12 +70,12 @@ def _longest_rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
             end_pairs.append(number)
         else:
             ends[length], end_pairs[length] = right, number
-    found = []
+    rising = []
     number = end_pairs[-1] if end_pairs else -1
     while number >= 0:
-        found.append(pairs[number])
+        rising.append(pairs[number])
         number = before[number]
-    return found[::-1]
+    return rising[::-1]
 
 
 def _between(anchors: Sequence[tuple[int, int]], ones: int, others: int) -> Iterator[Pair]:

@@ -117,19 +117,19 @@ class _Comparison:
             "share": (0 if other is None else other.self_ns) - (0 if one is None else one.self_ns),
         }
         if one is not None and other is not None:
-            found = list(differences(one.attributes(), other.attributes()))
+            changes = list(differences(one.attributes(), other.attributes()))
             row["pace"] = _pace(one.duration_ns, other.duration_ns)
             changed = (
                 one.key != other.key
                 or row["a"]["outcome"] != row["b"]["outcome"]
-                or any(is_argument(path) for path, _, _ in found)
+                or any(is_argument(path) for path, _, _ in changes)
             )
             row["status"] = CHANGED if changed else row["pace"]
             row["differences"] = [
-                {"path": path, "a": shown(left), "b": shown(right)} for path, left, right in found[:MAX_DIFFERENCES]
+                {"path": path, "a": shown(left), "b": shown(right)} for path, left, right in changes[:MAX_DIFFERENCES]
             ]
-            if len(found) > MAX_DIFFERENCES:
-                row["more_differences"] = len(found) - MAX_DIFFERENCES
+            if len(changes) > MAX_DIFFERENCES:
+                row["more_differences"] = len(changes) - MAX_DIFFERENCES
         return row
 
 

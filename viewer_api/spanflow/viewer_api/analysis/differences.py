@@ -100,7 +100,7 @@ _ATTRIBUTES: Final = (
 def differences(one: Group, other: Group) -> dict[str, Any]:
     """A difference is positive where the value is more frequent in `one`."""
     apart = {*one.filters, *other.filters}
-    found: list[tuple[float, dict[str, Any]]] = []
+    ranked: list[tuple[float, dict[str, Any]]] = []
     hidden: list[dict[str, Any]] = []
     for attribute in _ATTRIBUTES:
         if not attribute.decided_by.isdisjoint(apart):
@@ -111,12 +111,12 @@ def differences(one: Group, other: Group) -> dict[str, Any]:
         if _is_of_ids(together):
             hidden.append({"attribute": attribute.name, "reason": "many_values", "values": len(together)})
             continue
-        found += _compared(attribute, counts, (len(one.rows), len(other.rows)))
-    found.sort(key=lambda pair: (-round(abs(pair[0]), 4), pair[0] < 0, pair[1]["attribute"], str(pair[1]["value"])))
+        ranked += _compared(attribute, counts, (len(one.rows), len(other.rows)))
+    ranked.sort(key=lambda pair: (-round(abs(pair[0]), 4), pair[0] < 0, pair[1]["attribute"], str(pair[1]["value"])))
     return {
         "a": {"sampled": len(one.rows), "complete": one.complete},
         "b": {"sampled": len(other.rows), "complete": other.complete},
-        "differences": [shown for _, shown in found[:MAX_DIFFERENCES]],
+        "differences": [shown for _, shown in ranked[:MAX_DIFFERENCES]],
         "hidden": hidden,
     }
 

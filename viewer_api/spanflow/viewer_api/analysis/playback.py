@@ -34,17 +34,17 @@ def moments_of(flows: Mapping[str, Iterable[Event]], topic: Mapping[str, Any]) -
         timed += [(at, 1 if event["phase"] == names.START else 2, flow_id, event) for at, event in events]
         timed.append((max(at for at, _ in events), 3, flow_id, None))
     timed.sort(key=lambda each: each[:3])
-    found: list[Moment] = []
+    moments: list[Moment] = []
     for (at_ns, rank), group in groupby(timed, key=lambda each: (each[0], each[1] in (1, 2) or each[1])):
         members = list(group)
         if rank is True:
-            found.append(Moment(at_ns, {"type": "events", **topic, "events": [event for *_, event in members]}))
+            moments.append(Moment(at_ns, {"type": "events", **topic, "events": [event for *_, event in members]}))
         else:
-            found += [
+            moments += [
                 Moment(at_ns, {"type": "flow", **topic, "flow_id": flow_id, "open": rank == 0})
                 for _, _, flow_id, _ in members
             ]
-    return found
+    return moments
 
 
 def page_of(moments: list[Moment], first: int, limit: int) -> list[dict[str, Any]]:

@@ -41,11 +41,11 @@ class Step:
 
     def attributes(self) -> dict[str, Any]:
         """What any span of the call says; the outermost counts most."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for node in (*reversed(self.halves), self.node):
             if node.entry is not None:
-                found |= node.entry.get("attributes", {})
-        return found
+                values |= node.entry.get("attributes", {})
+        return values
 
 
 @dataclass(slots=True, eq=False)
@@ -84,14 +84,14 @@ def steps_of(tree: FlowTree) -> list[Step]:
 
 def folded(siblings: Sequence[Step], keys: frozenset[StepKey]) -> list[Sibling]:
     """The siblings with the runs of these keys as one each."""
-    found: list[Sibling] = []
+    folded_siblings: list[Sibling] = []
     for key, group in groupby(siblings, key=lambda step: step.key):
         run = list(group)
         if key in keys:
-            found.append(Run(key, run))
+            folded_siblings.append(Run(key, run))
         else:
-            found += run
-    return found
+            folded_siblings += run
+    return folded_siblings
 
 
 def long_runs(*many: Sequence[Step]) -> frozenset[StepKey]:

@@ -75,9 +75,9 @@ class Compression:
         await self._app(scope, receive, compressing)
 
     async def _compressed(self, etag: str | None, body: bytes) -> bytes:
-        if etag is not None and (known := self._kept.get(etag)) is not None:
+        if etag is not None and (kept := self._kept.get(etag)) is not None:
             self._kept.move_to_end(etag)
-            return known
+            return kept
         small = len(body) <= _AT_ONCE
         made = gzip.compress(body, _LEVEL) if small else await asyncio.to_thread(gzip.compress, body, _LEVEL)
         if etag is not None:

@@ -26,10 +26,10 @@ class RoleMapping:
 
     def role(self, words: Iterable[str]) -> Role | None:
         """The highest role that one of `words` maps to; None if none does."""
-        known = [key for word in words if (key := word.strip().casefold()) in self._meanings]
-        if not known:
+        keys = [key for word in words if (key := word.strip().casefold()) in self._meanings]
+        if not keys:
             return self._default
-        roles = [role for key in known if (role := self._meanings[key]) is not None]
+        roles = [role for key in keys if (role := self._meanings[key]) is not None]
         return max(roles, key=_RANK.__getitem__, default=None)
 
 
@@ -115,12 +115,12 @@ def claim(claims: Claims, path: str) -> Any:
     """The claim of this name; where there is none, what a dotted path leads to. None when there is nothing."""
     if path in claims:
         return claims[path]
-    found: Any = claims
+    value: Any = claims
     for part in path.split("."):
-        if not isinstance(found, Mapping) or part not in found:
+        if not isinstance(value, Mapping) or part not in value:
             return None
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
 def _is_a_mere_assertion(claims: Claims) -> bool:

@@ -38,13 +38,13 @@ class ForwardedHeaders:
             )
             if not name and not user_id:
                 return None
-            known = self._words.role((role or "").split(","))
-            if known is None:
+            known_role = self._words.role((role or "").split(","))
+            if known_role is None:
                 return None
             return Principal(
                 name=clean_name(name or user_id or ""),
                 via=Via.PROXY,
-                role=known,
+                role=known_role,
                 user_id=clean_id(user_id) if user_id else None,
                 scope=clean_scope(_ids(users)) if self._users else None,
                 expires_at=datetime.fromtimestamp(self._clock(), UTC) + self._holds,

@@ -47,8 +47,8 @@ class LoginThrottle:
 
     def check(self, remote: str | None, credential: str) -> None:
         """`Problem` when this address has to wait before it may try a credential that is not known."""
-        known = self._known.get(_fingerprint(credential))
-        if known is not None and self._monotonic() - known < _KNOWN_SECONDS:
+        recent = self._known.get(_fingerprint(credential))
+        if recent is not None and self._monotonic() - recent < _KNOWN_SECONDS:
             return
         wait = self._attempts.wait(neighbourhood(remote))
         if wait > 0:

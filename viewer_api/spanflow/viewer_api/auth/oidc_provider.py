@@ -67,8 +67,8 @@ class OidcProvider:
     async def endpoints(self) -> Endpoints:
         """`ProviderUnavailable` when they were never learnt."""
         if self._endpoints is None or self._is_old():
-            known = self._endpoints is not None
-            await self._refresh(lambda: self._endpoints is not None and not self._is_old(), known=known)
+            cached = self._endpoints is not None
+            await self._refresh(lambda: self._endpoints is not None and not self._is_old(), known=cached)
         if self._endpoints is None:
             raise ProviderUnavailable("not reached yet")
         return self._endpoints
@@ -77,16 +77,16 @@ class OidcProvider:
         """The key that a token names; `Rejected` when the provider has no such key for this algorithm."""
         if algorithm not in KEY_ALGORITHMS:
             raise Rejected("of another algorithm")
-        known = self._find(key_id, algorithm) is not None
-        if self._is_old() or not known:
-            await self._refresh(lambda: not self._is_old() and self._find(key_id, algorithm) is not None, known=known)
+        cached = self._find(key_id, algorithm) is not None
+        if self._is_old() or not cached:
+            await self._refresh(lambda: not self._is_old() and self._find(key_id, algorithm) is not None, known=cached)
         if self._fetched_at is None:
             raise ProviderUnavailable("its keys were not fetched yet")
-        found = self._find(key_id, algorithm)
-        if found is None:
+        match = self._find(key_id, algorithm)
+        if match is None:
             raise Rejected("of an unknown key")
         try:
-            return jwt.PyJWK(found, algorithm)
+            return jwt.PyJWK(match, algorithm)
         except (jwt.PyJWTError, ValueError, TypeError):
             raise Rejected("of a key that cannot be read") from None
 

@@ -54,8 +54,8 @@ def _key(settings: ViewerSettings) -> Callable[[], bytes | PublicKey]:
             raise SettingsError(f"SPANFLOW_VIEWER_JWT_SECRET: {algorithm} needs a secret of at least {least} bytes.")
         return lambda: secret
     if algorithm not in KEY_ALGORITHMS:
-        known = ", ".join(sorted(KEY_ALGORITHMS | set(SECRET_ALGORITHMS)))
-        raise SettingsError(f"SPANFLOW_VIEWER_JWT_ALGORITHM: {algorithm!r} cannot be used; choose one of {known}.")
+        algorithms = ", ".join(sorted(KEY_ALGORITHMS | set(SECRET_ALGORITHMS)))
+        raise SettingsError(f"SPANFLOW_VIEWER_JWT_ALGORITHM: {algorithm!r} cannot be used; choose one of {algorithms}.")
     if not path:
         raise SettingsError(f"SPANFLOW_VIEWER_JWT_KEY_FILE: {algorithm} needs a file with the issuer's public key.")
     file = WatchedFile("SPANFLOW_VIEWER_JWT_KEY_FILE", path, lambda data: public_key(data, algorithm))

@@ -31,14 +31,14 @@ def neighbourhood(address: str | None) -> str:
     if address is None:
         return "unknown"
     try:
-        known = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return address
-    if isinstance(known, IPv6Address):
-        if known.ipv4_mapped is not None:
-            return str(known.ipv4_mapped)
-        return str(ip_network((int(known), 64), strict=False))
-    return str(known)
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ip_network((int(ip), 64), strict=False))
+    return str(ip)
 
 
 def _address(text: str) -> str | None:

@@ -155,12 +155,12 @@ class TokenBook:
     def owner(self, token: str) -> Principal | None:
         """Whose token this is."""
         wanted = digest(token)
-        found: Principal | None = None
+        match: Principal | None = None
         # Every entry is compared, so that the time that it takes says nothing about any of them.
         for entry in self._entries():
             if hmac.compare_digest(entry.digest, wanted):
-                found = entry.owner
-        return found
+                match = entry.owner
+        return match
 
     def owner_now(self, origin: str) -> Principal | None:
         """Who has by now what `origin` names; None when it was taken out of the file."""

@@ -69,10 +69,10 @@ class WatchedFile(Generic[T]):
     def _look(self) -> tuple[int, ...] | None:
         """What changes when the file is written or another is put in its place."""
         try:
-            found = os.stat(self._path)
+            stats = os.stat(self._path)
         except OSError:
             return None
-        return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+        return (stats.st_mtime_ns, stats.st_ctime_ns, stats.st_size, stats.st_ino, stats.st_dev)
 
     def _read(self) -> T:
         try:

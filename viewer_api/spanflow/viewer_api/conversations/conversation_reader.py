@@ -103,8 +103,8 @@ class ConversationReader:
         """Activities with their contents, each call with its response."""
         page = [row["activity_id"] for row in outline.rows[first : first + limit]]
         answers = [outline.responses[call] for call in page if call in outline.responses]
-        found = await self._store.activities([*page, *answers])
-        rows = {activity_id: self._flows.withheld.activity(row) for activity_id, row in found.items()}
+        activities = await self._store.activities([*page, *answers])
+        rows = {activity_id: self._flows.withheld.activity(row) for activity_id, row in activities.items()}
         return [self._item(activity_id, outline, rows) for activity_id in page if activity_id in rows]
 
     def _item(self, activity_id: str, outline: Outline, rows: Mapping[str, Row]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def paired(activities: Sequence[Activity]) -> dict[str, str]:
     An id of the call that both carry; the same span; the same server and tool in the same flow; and last, for gateways
     that say nothing of the kind, the earliest call of the flow that has no answer. What is said must not contradict.
     """
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     waiting: list[Activity] = []
     for activity in activities:
         if activity["activity_type"] == names.MCP_TOOL_CALL:
@@ -27,8 +27,8 @@ def paired(activities: Sequence[Activity]) -> dict[str, str]:
             call = _call_of(activity, waiting)
             if call is not None:
                 waiting.remove(call)
-                found[call["activity_id"]] = activity["activity_id"]
-    return found
+                pairs[call["activity_id"]] = activity["activity_id"]
+    return pairs
 
 
 def _call_of(response: Activity, waiting: Sequence[Activity]) -> Activity | None:

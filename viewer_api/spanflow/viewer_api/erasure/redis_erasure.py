@@ -40,18 +40,18 @@ class RedisErasure:
 
     async def described(self, flow_ids: Sequence[str]) -> list[StoredFlow]:
         """What the streams say of flows; of those that have none nothing but the id."""
-        found = []
+        described_flows = []
         for some in batched(flow_ids):
             for flow_id, reducer in (await self._flows.reduced_all(some)).items():
                 entries = reducer.entries()
                 whose = identity_of_flow(entries)
                 processes = {entry["process"] for entry in entries if entry.get("process")}
-                found.append(
+                described_flows.append(
                     StoredFlow(
                         flow_id, whose.user_id, whose.session_id, whose.conversation_id, tuple(sorted(processes))
                     )
                 )
-        return found
+        return described_flows
 
     async def open_among(self, flow_ids: Sequence[str]) -> set[str]:
         return await self._flows.open_among(list(flow_ids))

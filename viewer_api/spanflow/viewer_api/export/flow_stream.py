@@ -38,11 +38,11 @@ async def _documents(
         rows = await reader.past(page.rows)
         places = [(row["start_key"], row["flow_id"]) for row in rows]
         while places:
-            found = await store.whole(places, _MOST_BYTES)
-            if not found:
+            documents = await store.whole(places, _MOST_BYTES)
+            if not documents:
                 break  # removed since the search
-            yield found
-            last = (found[-1]["start_key"], found[-1]["flow_id"])
+            yield documents
+            last = (documents[-1]["start_key"], documents[-1]["flow_id"])
             places = places[places.index(last) + 1 :]
         if page.end is None:
             return

@@ -56,8 +56,8 @@ class Flow:
         if self.withheld:
             return WITHHELD
         processes = self.document.get("processes")
-        known = processes.values() if isinstance(processes, Mapping) else ()
-        policies = {about.get("content") for about in known if isinstance(about, Mapping)}
+        described = processes.values() if isinstance(processes, Mapping) else ()
+        policies = {about.get("content") for about in described if isinstance(about, Mapping)}
         policies = {policy for policy in policies if isinstance(policy, str)}
         return policies.pop() if len(policies) == 1 else MIXED if policies else None
 
@@ -229,8 +229,8 @@ def together(stored: Iterable[Flow], live: Iterable[Flow]) -> list[Flow]:
     """Both, each flow once, in start order."""
     flows = {flow.flow_id: flow for flow in stored}
     for flow in live:
-        known = flows.get(flow.flow_id)
-        flows[flow.flow_id] = merged(known, flow) if known else flow
+        stored_flow = flows.get(flow.flow_id)
+        flows[flow.flow_id] = merged(stored_flow, flow) if stored_flow else flow
     return sorted(flows.values(), key=lambda flow: (flow.created_at or _NEVER, flow.flow_id))
 
 

@@ -185,23 +185,23 @@ class FlowReader:
         if elsewhere or (live is not None and not all(self._may_see(user) for user in (live.user_id, stored_for))):
             return None
         running = live is not None and (row is None or live.open)
-        found = await asyncio.to_thread(
+        flows = await asyncio.to_thread(
             lambda: self._together([row] if row else [], [live] if live else [], running=running)
         )
-        return found[0] if found and self._sees(found[0].user_id) else None
+        return flows[0] if flows and self._sees(flows[0].user_id) else None
 
     async def count(self, plan: SearchPlan) -> Count:
         """How many stored flows match, without those that `past` leaves out: a count tells what is in them as well."""
-        found = await self._store.search.count(plan)
-        if not found.value or not self.withheld.applies_to_any():
-            return found
+        count = await self._store.search.count(plan)
+        if not count.value or not self.withheld.applies_to_any():
+            return count
         try:
             running = await self._redis.newest_open(_MAX_OPEN)
         except REDIS_ERRORS:
-            return found
+            return count
         rows = await self._store.search.among(plan, running)
         kept_back = len(rows) - len(await self.past(rows))
-        return replace(found, value=found.value - kept_back)
+        return replace(count, value=count.value - kept_back)
 
     async def estimate(self, plan: SearchPlan) -> Count:
         """How many stored flows the planner expects to match; it has looked at none."""
@@ -247,13 +247,13 @@ class FlowReader:
     async def _live(self, find: Callable[[], Awaitable[list[str]]], most: int = _MAX_RUNNING) -> list[Flow]:
         try:
             flow_ids = (await self._redis.visible_among(await find(), self._visible))[:most]
-            found = await self._redis.reduced_all(flow_ids)
+            reducers = await self._redis.reduced_all(flow_ids)
         except REDIS_ERRORS as why:
             log.debug("Redis cannot be asked for running flows: %s", why)
             self.without_running = True
             return []
         flows = await asyncio.to_thread(
-            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in found.items() if len(reducer)]
+            lambda: [from_stream(flow_id, reducer) for flow_id, reducer in reducers.items() if len(reducer)]
         )
         flows = [flow for flow in flows if self._sees(flow.user_id)]
         try:

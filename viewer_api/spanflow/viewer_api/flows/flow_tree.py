@@ -119,20 +119,20 @@ def open_processes(flow: Flow) -> set[str]:
 
 def _states(tree: Tree) -> dict[str, int]:
     """How many spans are in which state."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for node in tree.nodes.values():
         if node.state is not None:
-            found[node.state] = found.get(node.state, 0) + 1
-    return found
+            counts[node.state] = counts.get(node.state, 0) + 1
+    return counts
 
 
 def _sums(tree: Tree) -> dict[str, Below]:
     counted = _counted(tree)
-    found: dict[str, Below] = {}
+    sums_by_id: dict[str, Below] = {}
     for node in reversed(list(tree.walk())):  # children before their parents
         sums = Below()
         for child in node.children:
-            inner = found[child.node_id]
+            inner = sums_by_id[child.node_id]
             sums.spans += inner.spans
             sums.errors += inner.errors
             sums.denials += inner.denials
@@ -145,8 +145,8 @@ def _sums(tree: Tree) -> dict[str, Below]:
         if (counts := counted.get(node.node_id)) is not None:
             sums.tokens_input += counts.input
             sums.tokens_output += counts.output
-        found[node.node_id] = sums
-    return found
+        sums_by_id[node.node_id] = sums
+    return sums_by_id
 
 
 def _counted(tree: Tree) -> dict[str, TokenCounts]:

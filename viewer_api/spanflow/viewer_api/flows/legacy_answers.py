@@ -78,8 +78,8 @@ def session_tree_json(session_id: str, flows: Sequence[Flow]) -> bytes:
 def _completed(flows: Sequence[Flow]) -> datetime | None:
     """When the last of them was complete; None while one is open."""
     ends = [flow.completed_at for flow in flows]
-    known = [end for end in ends if end is not None]
-    return max(known) if known and len(known) == len(ends) else None
+    completed = [end for end in ends if end is not None]
+    return max(completed) if completed and len(completed) == len(ends) else None
 
 
 def _first(values: Iterable[T | None]) -> T | None:

@@ -31,22 +31,22 @@ async def previews_of(flow_ids: Sequence[str], store: FlowPreviewStore, reader: 
     said = await store.said([row["flow_id"] for row in owners])
     silent = [row for row in owners if not _tells(said.get(row["flow_id"]))]
     documents = await store.documents(silent)
-    found = await asyncio.to_thread(_previews, live, owners, said, documents)
-    return found | {flow_id: Preview(user_id) for flow_id, user_id in kept_back.items()}
+    previews = await asyncio.to_thread(_previews, live, owners, said, documents)
+    return previews | {flow_id: Preview(user_id) for flow_id, user_id in kept_back.items()}
 
 
 def _previews(
     live: Mapping[str, Flow], owners: Sequence[Row], said: Mapping[str, Row], documents: Sequence[Row]
 ) -> dict[str, Preview]:
     recorded = {row["flow_id"]: orjson.loads(row["flow_data"] or "{}") for row in documents}
-    found = {flow_id: _of_entries(flow.user_id, flow.entries) for flow_id, flow in live.items()}
+    previews = {flow_id: _of_entries(flow.user_id, flow.entries) for flow_id, flow in live.items()}
     for row in owners:
         flow_id, told = row["flow_id"], said.get(row["flow_id"])
         if told is not None and _tells(told):
-            found[flow_id] = Preview(row["user_id"], preview(told["question"]), preview(told["answer"]))
+            previews[flow_id] = Preview(row["user_id"], preview(told["question"]), preview(told["answer"]))
         else:
-            found[flow_id] = _of_entries(row["user_id"], flow_data.events_in(recorded.get(flow_id, {})))
-    return found
+            previews[flow_id] = _of_entries(row["user_id"], flow_data.events_in(recorded.get(flow_id, {})))
+    return previews
 
 
 def _of_entries(user_id: str | None, entries: Sequence[Event]) -> Preview:

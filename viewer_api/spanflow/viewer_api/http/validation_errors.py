@@ -17,12 +17,12 @@ _FORM: Final = re.compile(r"[A-Z]\w*|[\w-]+\[.*\]|int|float|str")
 
 def told(error: RequestValidationError) -> list[dict[str, str]]:
     """Where, and why. The refused value is not repeated: it may be a secret that was sent to the wrong place."""
-    found: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
     for where, why in _each(error):
-        whys = found.setdefault(where, [])
+        whys = errors.setdefault(where, [])
         if why not in whys:
             whys.append(why)
-    return [{"where": where, "why": ", or: ".join(whys)} for where, whys in found.items()]
+    return [{"where": where, "why": ", or: ".join(whys)} for where, whys in errors.items()]
 
 
 def _each(error: RequestValidationError) -> Iterator[tuple[str, str]]:

@@ -36,8 +36,8 @@ class ServiceCatalog:
 
     async def operations(self, service: str, kind: str | None) -> list[Operation]:
         """By name; of one span kind only, where one is given."""
-        found = {each for each in await self._operations() if each.service == service and kind in (None, each.kind)}
-        return sorted(found)
+        matching = {each for each in await self._operations() if each.service == service and kind in (None, each.kind)}
+        return sorted(matching)
 
     async def calls(self, since: datetime, until: datetime) -> dict[Call, int]:
         """How often one service called another: in whole minutes, of long ago in whole hours."""

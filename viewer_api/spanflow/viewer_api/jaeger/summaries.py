@@ -9,7 +9,7 @@ from spanflow.viewer_api.flows.documents import Flow
 
 
 def summary_v3(trace: Flow, now_ns: int) -> dict[str, Any]:
-    known = {entry["node_id"] for entry in trace.entries}
+    node_ids = {entry["node_id"] for entry in trace.entries}
     roots = [entry for entry in trace.entries if entry.get("parent_id") is None]
     root = min(roots, key=lambda entry: int(entry.get("start_ns", "0")), default=None)
     spans: Counter[str] = Counter()
@@ -20,7 +20,7 @@ def summary_v3(trace: Flow, now_ns: int) -> dict[str, Any]:
         errors[service] += entry.get("status") == names.STATUS_ERROR
     starts = [int(entry.get("start_ns", "0")) for entry in trace.entries]
     ends = [int(entry.get("end_ns") or now_ns) for entry in trace.entries]
-    orphans = [entry for entry in trace.entries if (entry.get("parent_id") or next(iter(known))) not in known]
+    orphans = [entry for entry in trace.entries if (entry.get("parent_id") or next(iter(node_ids))) not in node_ids]
     return {
         "traceId": trace_id_of(trace.flow_id),
         "rootServiceName": "" if root is None else _service(trace, root.get("process", "")),

@@ -42,7 +42,7 @@ class TraceFinder:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PATIENCE
         seen: set[str] = set()
-        found: list[Flow] = []
+        traces: list[Flow] = []
         spans = 0
         async for flow_id in self._candidates(_filters(query, self._principal), now_ns):
             if flow_id in seen:
@@ -50,12 +50,12 @@ class TraceFinder:
             seen.add(flow_id)
             trace = await self.one(flow_id)
             if trace is not None and await asyncio.to_thread(has_match, trace, query, now_ns):
-                found.append(trace)
+                traces.append(trace)
                 spans += len(trace.entries)
-            enough = len(found) >= query.limit or spans >= _MOST_SPANS
+            enough = len(traces) >= query.limit or spans >= _MOST_SPANS
             if enough or len(seen) >= MOST_LOOKED_AT or loop.time() > deadline:
                 break
-        return found
+        return traces
 
     async def _candidates(self, filters: Filters, now_ns: int) -> AsyncIterator[str]:
         """Flows that overlap the time that is asked for, newest first: those that run, then those that are stored."""

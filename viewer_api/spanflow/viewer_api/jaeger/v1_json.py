@@ -38,17 +38,17 @@ def trace_v1(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any
     trace_id = trace_id_of(flow_id)
     entries = list(entries)
     until_ns = _last_known(entries) if now_ns is None else now_ns
-    known: dict[str, str] = {}
+    process_ids: dict[str, str] = {}
     shown: dict[str, Object] = {}
     spans = []
     for entry in entries:
         process = processes.get(entry.get("process", ""), {})
         about = _process(process)
         key = orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
-        if key not in known:
-            known[key] = f"p{len(known) + 1}"
-            shown[known[key]] = about
-        spans.append(_span(trace_id, restored(entry), process, known[key], until_ns))
+        if key not in process_ids:
+            process_ids[key] = f"p{len(process_ids) + 1}"
+            shown[process_ids[key]] = about
+        spans.append(_span(trace_id, restored(entry), process, process_ids[key], until_ns))
     return {"traceID": shown_trace_id(trace_id), "spans": spans, "processes": shown, "warnings": None}
 
 
@@ -107,24 +107,24 @@ def _reference(kind: str, trace_id: str, span_id: str) -> Object:
 def _span_tags(entry: Event, process: Object) -> list[Object]:
     """In Jaeger's order: scope, attributes by key, kind, status."""
     name, version, _ = scope_about(process, entry.get("scope", ""))
-    found = []
+    span_tags = []
     if name:
-        found.append(tag("otel.scope.name", name))
+        span_tags.append(tag("otel.scope.name", name))
     if version:
-        found.append(tag("otel.scope.version", version))
-    found += tags(entry.get("attributes", {}))
+        span_tags.append(tag("otel.scope.version", version))
+    span_tags += tags(entry.get("attributes", {}))
     if kind := entry.get("kind"):
-        found.append(tag("span.kind", kind))
+        span_tags.append(tag("span.kind", kind))
     status = entry.get("status", names.STATUS_UNSET)
     if status != names.STATUS_UNSET:
-        found.append(tag("otel.status_code", status.upper()))
+        span_tags.append(tag("otel.status_code", status.upper()))
     if status == names.STATUS_ERROR:
-        found.append(tag("error", True))
+        span_tags.append(tag("error", True))
     if message := entry.get("status_message"):
-        found.append(tag("otel.status_description", message))
+        span_tags.append(tag("otel.status_description", message))
     if state := entry.get("trace_state"):
-        found.append(tag("w3c.tracestate", state))
-    return found
+        span_tags.append(tag("w3c.tracestate", state))
+    return span_tags
 
 
 def _log(log: Mapping[str, Any]) -> Object:

@@ -122,18 +122,18 @@ async def _of_flow(
             break
         position = page[-1].id
     if not trimmed and len(pages) <= _LONG:
-        found: list[Event] = []
+        events: list[Event] = []
         size = 0
         for entry in pages:
             has[flow_id] = entry.id
-            found += [entry.event] if entry.event is not None else []
+            events += [entry.event] if entry.event is not None else []
             size += entry.size
             if size > MAX_FRAME_BYTES:
-                yield EventsFrame(feed.topic, found, feed.cursors.cursor(read_ms, dict(has)))
-                found, size = [], 0
+                yield EventsFrame(feed.topic, events, feed.cursors.cursor(read_ms, dict(has)))
+                events, size = [], 0
         has[flow_id] = until
-        if found:
-            yield EventsFrame(feed.topic, found, feed.cursors.cursor(read_ms, dict(has)))
+        if events:
+            yield EventsFrame(feed.topic, events, feed.cursors.cursor(read_ms, dict(has)))
         return
     if trimmed:
         yield NoticeFrame(feed.topic, "resync", {"reason": "cursor_expired"})
@@ -184,29 +184,29 @@ async def _ended_meanwhile(
 async def _from_archive(feed: Followed, flow_ids: Sequence[str]) -> AsyncIterator[Frame]:
     away: str | None = None
     for flow_id in flow_ids:
-        found = None
+        archived = None
         if away is None:
             try:
                 async with asyncio.timeout(_ARCHIVE_SECONDS):
-                    found = await feed.archive(flow_id)
+                    archived = await feed.archive(flow_id)
             except (Problem, TimeoutError) as why:
                 away = why.code if isinstance(why, Problem) else "storage_unavailable"
         if away is not None:
             # No client waits for it: it can be read when Postgres is back.
             yield NoticeFrame(feed.topic, "missing", {"flow_id": flow_id, "reason": away})
-        elif found is not None and feed.topic.covers(flow_id, found.user_id, found.conversation_id):
-            for frame in snapshots(feed.topic, flow_id, found.entries, None):
+        elif archived is not None and feed.topic.covers(flow_id, archived.user_id, archived.conversation_id):
+            for frame in snapshots(feed.topic, flow_id, archived.entries, None):
                 yield frame
             yield flow_notice(feed.topic, flow_id, is_open=False)
 
 
 def _further(had: Mapping[str, str], at: Cursor | None) -> dict[str, str]:
     """Where a client is further than the cursor of its feed says."""
-    known = at.positions if at else {}
+    positions = at.positions if at else {}
     return {
         flow_id: last
         for flow_id, last in had.items()
-        if (told := known.get(flow_id)) is None or stream_key(told) < stream_key(last)
+        if (told := positions.get(flow_id)) is None or stream_key(told) < stream_key(last)
     }
 
 

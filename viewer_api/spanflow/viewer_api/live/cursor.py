@@ -180,7 +180,7 @@ def separated(text: str) -> dict[tuple[Kind, str], str]:
     """The words of several topics in such a word, not looked into; what is none of ours is left out."""
     if len(text) > _MAX_TOGETHER_LENGTH:
         return {}
-    found: dict[tuple[Kind, str], str] = {}
+    words_by_topic: dict[tuple[Kind, str], str] = {}
     for part in text.split(",", _MAX_TOGETHER)[:_MAX_TOGETHER]:
         letter, _, rest = part.partition(".")
         encoded, _, word = rest.partition(".")
@@ -189,5 +189,5 @@ def separated(text: str) -> dict[tuple[Kind, str], str]:
         except ValueError:
             continue
         if (kind := _KINDS.get(letter)) is not None and word:
-            found[kind, id] = word
-    return found
+            words_by_topic[kind, id] = word
+    return words_by_topic

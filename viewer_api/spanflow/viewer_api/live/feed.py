@@ -318,7 +318,7 @@ class Feed:
                 left = {flow_id for flow_id, entries in pages.items() if len(entries) == PAGE}
 
     async def _hand_out_entries(self, pages: dict[str, list[Entry]]) -> None:
-        found: list[Event] = []
+        events: list[Event] = []
         ids: list[str] = []
         size = 0
         for flow_id, entries in pages.items():
@@ -329,28 +329,28 @@ class Feed:
             for entry in entries:
                 if entry.event is not None:
                     tail.spans.note(entry.event)
-                    found.append(entry.event)
+                    events.append(entry.event)
                     ids.append(entry.id)
                     size += entry.size
                 if size > MAX_FRAME_BYTES:
                     self._move(flow_id, entry.id)
-                    self._hand_out(EventsFrame(self.topic, found, self.position(), ids))
-                    found, ids, size = [], [], 0
+                    self._hand_out(EventsFrame(self.topic, events, self.position(), ids))
+                    events, ids, size = [], [], 0
                     # Position and frames agree at this moment, so subscribers may have their turn.
                     await asyncio.sleep(0)
             if entries:
                 self._move(flow_id, entries[-1].id)
-        if found:
-            self._hand_out(EventsFrame(self.topic, found, self.position(), ids))
+        if events:
+            self._hand_out(EventsFrame(self.topic, events, self.position(), ids))
 
     async def _find_lost_streams(self) -> None:
         """A stream that ends before what we have read is a new one: Redis was emptied, or an older copy took over."""
-        known = {flow_id: tail for flow_id, tail in self.tails.items() if tail.last_id != BEGINNING}
-        if not known:
+        read_tails = {flow_id: tail for flow_id, tail in self.tails.items() if tail.last_id != BEGINNING}
+        if not read_tails:
             return
-        last_ids = await self.redis.last_ids(known)
+        last_ids = await self.redis.last_ids(read_tails)
         lost = False
-        for flow_id, tail in known.items():
+        for flow_id, tail in read_tails.items():
             last = last_ids.get(flow_id)
             if last is None or stream_key(last) < stream_key(tail.last_id):
                 lost = lost or tail.open
@@ -387,11 +387,11 @@ class Feed:
             if news:
                 self._told_usual.update(news)
                 self._hand_out(NoticeFrame(self.topic, "usual", {"p95_ns": news}))
-            found = tail.spans.judge(
+            states = tail.spans.judge(
                 now_ns, lost=tail.lost, usual_p95_ns=usual, stalled_after_ns=int(STALLED_SECONDS * 1e9)
             )
-            if found is not None:
-                self._hand_out(self._states(flow_id, found.state, found.changed))
+            if states is not None:
+                self._hand_out(self._states(flow_id, states.state, states.changed))
 
     def outlook(self, flow_ids: Iterable[str]) -> Sequence[Frame]:
         """What a newcomer must know beside the events to judge what is open."""

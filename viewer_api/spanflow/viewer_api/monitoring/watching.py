@@ -89,8 +89,8 @@ class Watching:
     def running(self) -> list[Watch]:
         """All users watched now, the newest watch first."""
         now = self.clock()
-        found = [watch for watch in self._running.values() if watch.is_running(now)]
-        return sorted(found, key=lambda watch: (-(watch.enabled_at or 0.0), watch.user_id))
+        watches = [watch for watch in self._running.values() if watch.is_running(now)]
+        return sorted(watches, key=lambda watch: (-(watch.enabled_at or 0.0), watch.user_id))
 
     def withholds(self, user_id: str | None) -> bool:
         """Whether of this user's running flows only metadata may be seen, live or otherwise."""
@@ -306,11 +306,11 @@ class Watching:
                 self._told.discard(user_id)
                 self._notify(Change(user_id, None, "expired" if old.expires_at <= now else "disabled"))
         for user_id, watch in self._running.items():
-            known = before.get(user_id)
-            if known is None or _visible(known) != _visible(watch):
-                if known is None or known.expires_at != watch.expires_at:
+            previous = before.get(user_id)
+            if previous is None or _visible(previous) != _visible(watch):
+                if previous is None or previous.expires_at != watch.expires_at:
                     self._told.discard(user_id)
-                again = known is not None and bool(known.metadata_only) and not watch.metadata_only
+                again = previous is not None and bool(previous.metadata_only) and not watch.metadata_only
                 self._notify(Change(user_id, watch, contents_again=again))
             if user_id not in self._told and watch.expires_at - now <= NOTICE_SECONDS:
                 self._told.add(user_id)

@@ -39,13 +39,13 @@ class IdleConnections:
 
     def discard(self, connection: Hashable) -> None:
         """The client has said what it wants, or is gone."""
-        known = self._idle.pop(connection, None)
-        if known is None:
+        entry = self._idle.pop(connection, None)
+        if entry is None:
             return
-        ours = self._by_address[known[0]]
+        ours = self._by_address[entry[0]]
         del ours[connection]
         if not ours:
-            del self._by_address[known[0]]
+            del self._by_address[entry[0]]
 
     def _close(self, connection: Hashable) -> None:
         _, close = self._idle[connection]

@@ -36,12 +36,12 @@ class Source:
     def scope(self, group: ScopeSpans) -> ReceivedScope:
         """The same object for the same scope: the encoder knows scopes by identity."""
         key = group.scope.SerializeToString(deterministic=True) + b"\0" + group.schema_url.encode()
-        known = self.scopes.get(key)
-        if known is None:
+        cached = self.scopes.get(key)
+        if cached is None:
             if len(self.scopes) >= _MOST_SCOPES:
                 self.scopes.clear()
-            known = self.scopes[key] = _scope(group.scope, group.schema_url)
-        return known
+            cached = self.scopes[key] = _scope(group.scope, group.schema_url)
+        return cached
 
 
 def _scope(scope: InstrumentationScope, schema_url: str) -> ReceivedScope:

@@ -53,10 +53,10 @@ async def conversations(
     )
     people = await viewer.users.names_of(row["user_id"] for row in rows)
     withheld = withheld_from(viewer, principal)
-    found = [_conversation(withheld.conversation(row), people) for row in rows]
+    shown = [_conversation(withheld.conversation(row), people) for row in rows]
     if is_legacy(request):
-        return json_response(await _legacy_list(viewer, principal, rows, found))
-    return json_response({"conversations": found})
+        return json_response(await _legacy_list(viewer, principal, rows, shown))
+    return json_response({"conversations": shown})
 
 
 @router.get("/conversation/{conversation_id}")

@@ -50,11 +50,11 @@ async def channels(request: Request, principal: MayMonitor) -> Response:
     viewer = viewer_of(request)
     _must_see_everybody(principal)
     await viewer.record_access(request, "alert_channels_read", once_in=_SAME_LIST_SECONDS)
-    found = await viewer.alerts.channels.all()
+    stored_channels = await viewer.alerts.channels.all()
     kinds = {"webhook": None, "log": None, "apprise": viewer.alerts.apprise.problem}
     return json_response(
         {
-            "channels": [_shown(channel) for channel in found],
+            "channels": [_shown(channel) for channel in stored_channels],
             "kinds": [{"kind": kind, "problem": problem} for kind, problem in kinds.items()],
         }
     )

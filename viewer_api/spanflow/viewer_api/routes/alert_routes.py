@@ -90,9 +90,9 @@ async def events(
     query = ListQuery(request.query_params, ("rule_id", "before", "limit"), principal.visible)
     await viewer.record_access(request, "alerts_read", once_in=_SAME_LIST_SECONDS)
     limit = min(limit, _MOST)
-    found = await viewer.alerts.rules.events(principal.visible, query.text("rule_id"), before, limit + 1)
-    more = found[limit - 1].event_id if len(found) > limit else None
-    return json_response({"events": [event_document(event) for event in found[:limit]], "next": more})
+    rows = await viewer.alerts.rules.events(principal.visible, query.text("rule_id"), before, limit + 1)
+    more = rows[limit - 1].event_id if len(rows) > limit else None
+    return json_response({"events": [event_document(event) for event in rows[:limit]], "next": more})
 
 
 @router.get("/deliveries")
@@ -165,9 +165,9 @@ async def delete(request: Request, principal: MayMonitor, rule_id: str) -> Respo
     """Remove a rule, what it has found and what waits to be told of it."""
     viewer = viewer_of(request)
     async with viewer.alerts.rules.database.transaction() as connection:
-        known = await _known(viewer, connection, principal, rule_id)
+        rule = await _known(viewer, connection, principal, rule_id)
         await viewer.alerts.rules.delete(connection, rule_id)
-        await _write_down(request, viewer, connection, "alert_deleted", rule_id, known.rule.definition)
+        await _write_down(request, viewer, connection, "alert_deleted", rule_id, rule.rule.definition)
     return json_response({"status": "deleted", "rule_id": rule_id})
 
 
@@ -178,11 +178,11 @@ async def snooze(request: Request, principal: MayMonitor, rule_id: str, body: Sn
     seconds = (body or Snooze()).seconds
     until = _now(viewer) + timedelta(seconds=seconds) if seconds else None
     async with viewer.alerts.rules.database.transaction() as connection:
-        known = await _known(viewer, connection, principal, rule_id)
+        rule = await _known(viewer, connection, principal, rule_id)
         await viewer.alerts.rules.snooze(connection, rule_id, until)
         told = until.isoformat() if until else None
         await _write_down(
-            request, viewer, connection, "alert_snoozed", rule_id, known.rule.definition, snoozed_until=told
+            request, viewer, connection, "alert_snoozed", rule_id, rule.rule.definition, snoozed_until=told
         )
         return await _answer(viewer, connection, rule_id)
 
@@ -258,11 +258,11 @@ def _must_see_everybody(principal: Principal) -> None:
 
 
 async def _known(viewer: Viewer, connection: Connection, principal: Principal, rule_id: str) -> RuleState:
-    found = await viewer.alerts.rules.one(connection, rule_id.replace("\0", ""))
-    about = None if found is None else found.rule.definition.user_ids
-    if found is None or not (principal.visible is None or (about is not None and principal.visible.issuperset(about))):
+    rule = await viewer.alerts.rules.one(connection, rule_id.replace("\0", ""))
+    about = None if rule is None else rule.rule.definition.user_ids
+    if rule is None or not (principal.visible is None or (about is not None and principal.visible.issuperset(about))):
         raise Problem(404, "alert_not_found", "There is no alert rule with this id.")
-    return found
+    return rule
 
 
 async def _know_channels(viewer: Viewer, connection: Connection, definition: Definition) -> None:

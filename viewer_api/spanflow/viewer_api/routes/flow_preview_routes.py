@@ -36,16 +36,16 @@ async def previews(
     if len(wanted) > MAX_FLOWS:
         raise invalid_request(f"flow_id: {MAX_FLOWS} flows are the most.")
     store = FlowPreviewStore(viewer.database, principal.visible)
-    found = await previews_of(wanted, store, flow_reader(viewer, principal))
-    missing = next((each for each in wanted if each not in found), None)
+    by_id = await previews_of(wanted, store, flow_reader(viewer, principal))
+    missing = next((each for each in wanted if each not in by_id), None)
     if missing is not None:
         await viewer.missed(request, "flows_previewed", missing)
-    if found:
-        owners = dict.fromkeys(each.user_id for each in found.values() if each.user_id is not None)
+    if by_id:
+        owners = dict.fromkeys(each.user_id for each in by_id.values() if each.user_id is not None)
         await viewer.record_access(request, "flows_previewed", user_ids=owners)
     shown: list[dict[str, Any]] = [
-        {"flow_id": each, "question": found[each].question, "answer": found[each].answer}
+        {"flow_id": each, "question": by_id[each].question, "answer": by_id[each].answer}
         for each in wanted
-        if each in found
+        if each in by_id
     ]
     return json_response({"previews": shown})

@@ -109,14 +109,17 @@ async def flows(
         running = await reader.running(filters, datetime.fromtimestamp(viewer.clock(), UTC))
     page = await viewer.flows.search.page(plan, after, limit)
     shown = _sorted(running, query.order)
-    known = {summary["flow_id"] for summary in shown}
+    running_ids = {summary["flow_id"] for summary in shown}
     shown += [
         reader.withheld.summary(row)
         for row in await reader.past(page.rows)
-        if row["flow_id"] not in known and _word(row["flow_id"]) not in shown_before
+        if row["flow_id"] not in running_ids and _word(row["flow_id"]) not in shown_before
     ]
     await _add_names(viewer, shown)
-    answer: dict[str, Any] = {"flows": shown, "next": _written(page, query, shown_before | {_word(id) for id in known})}
+    answer: dict[str, Any] = {
+        "flows": shown,
+        "next": _written(page, query, shown_before | {_word(id) for id in running_ids}),
+    }
     if reader.without_running:
         answer["without_running"] = True
     if page.searched_until is not None:

@@ -54,8 +54,8 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", dependencies=[Depends(MetricsReader())])
 async def metrics(request: Request) -> Response:
     """Numbers of this process, in a format of Prometheus."""
-    known: Metrics = request.app.state.metrics
-    body, media_type = known.text(request.headers.get("accept", ""))
+    registry: Metrics = request.app.state.metrics
+    body, media_type = registry.text(request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
 
 

@@ -73,10 +73,10 @@ async def operations_v3(request: Request, principal: MayRead) -> Response:
         return refused_v3(400, "malformed parameter service: it is required")
     kind = request.query_params.get("spanKind") or request.query_params.get("span_kind") or None
     try:
-        found = await (await _catalog(request, principal)).operations(service, None)
+        matching = await (await _catalog(request, principal)).operations(service, None)
     except Problem as why:
         return refused_v3(why.status_code, str(why.detail))
-    shown = sorted({(each.name, each.kind or _NO_KIND) for each in found})
+    shown = sorted({(each.name, each.kind or _NO_KIND) for each in matching})
     operations = [{"name": name, "spanKind": one} for name, one in shown if kind in (None, one)]
     return answer_json({"operations": operations})
 

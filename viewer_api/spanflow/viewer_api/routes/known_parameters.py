@@ -23,14 +23,14 @@ async def only_known_parameters(connection: HTTPConnection) -> None:
     route = connection.scope.get("route")
     if not connection.query_params or not isinstance(route, APIRoute):
         return
-    known = sorted(_names_in(route.dependant))
+    parameters = sorted(_names_in(route.dependant))
     for name in connection.query_params:
-        if name not in known:
-            close = get_close_matches(name[:50], known, 1)
-            meant = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(known) or 'none'}."
+        if name not in parameters:
+            close = get_close_matches(name[:50], parameters, 1)
+            meant = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(parameters) or 'none'}."
             raise invalid_request(f"{name[:50]}: there is no such parameter.{meant}")
 
 
 def _names_in(dependant: Dependant) -> set[str]:
-    found = {field.alias for field in dependant.query_params}
-    return found.union(*map(_names_in, dependant.dependencies))
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*map(_names_in, dependant.dependencies))

@@ -94,7 +94,7 @@ async def _flows(request: Request, principal: Principal, asked: QueryParams) -> 
     reader = flow_reader(viewer, principal)
     rows = await reader.past(page.rows)
     places = [(row["start_key"], row["flow_id"]) for row in reversed(rows)]
-    found = await viewer.flows.whole(places, _MAX_BYTES) if places else []
-    if len(found) < len(places):
+    stored = await viewer.flows.whole(places, _MAX_BYTES) if places else []
+    if len(stored) < len(places):
         raise invalid_request("since, until: these flows are too large to be played together; ask for a shorter time.")
-    return await asyncio.to_thread(lambda: [reader.withheld.stored(from_row(row)) for row in found])
+    return await asyncio.to_thread(lambda: [reader.withheld.stored(from_row(row)) for row in stored])

@@ -50,9 +50,9 @@ async def users(
     viewer = viewer_of(request)
     await viewer.record_access(request, "users_searched", searched={"q": q})
     most = limit or (50 if q.strip() else MAX_PEOPLE)
-    found = await viewer.users.search(q, min(most, MAX_PEOPLE), principal.visible)
+    people = await viewer.users.search(q, min(most, MAX_PEOPLE), principal.visible)
     shown_as = shapes.person if is_legacy(request) else Person.shown
-    response = json_response({"users": [shown_as(person) for person in found]})
+    response = json_response({"users": [shown_as(person) for person in people]})
     if viewer.users.view_problem is not None:
         response.headers[DEGRADED_HEADER] = "users_view"
     return response

@@ -10,36 +10,36 @@ def mapping(*meanings: str) -> Parser:
     """`word=meaning` pairs, separated by commas; words are compared without regard to case."""
 
     def parse(raw: str) -> tuple[tuple[str, str], ...]:
-        found: dict[str, str] = {}
+        pairs: dict[str, str] = {}
         for part in names(raw):
             word, _, meaning = (half.strip() for half in part.partition("="))
             if not word or meaning not in meanings:
                 raise ValueError(f"{part!r} is no pair; write word=meaning, with one of {', '.join(meanings)}")
-            if found.setdefault(word.casefold(), meaning) != meaning:
+            if pairs.setdefault(word.casefold(), meaning) != meaning:
                 raise ValueError(f"{word!r} has two meanings")
-        return tuple(found.items())
+        return tuple(pairs.items())
 
     return parse
 
 
 def origins(raw: str) -> tuple[str, ...]:
     """Origins as they stand in a Content-Security-Policy: a scheme, a host and perhaps a port, or `self`."""
-    found = names(raw)
-    for origin in found:
+    values = names(raw)
+    for origin in values:
         if origin != "self" and not re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?", origin):
             raise ValueError(f"{origin!r} is no origin; write https://portal.example.com, or self")
-    return found
+    return values
 
 
 def networks(raw: str) -> tuple[str, ...]:
     """Addresses, and networks such as 10.0.0.0/8."""
-    found = names(raw)
-    for each in found:
+    values = names(raw)
+    for each in values:
         try:
             ip_network(each, strict=False)
         except ValueError:
             raise ValueError(f"{each!r} is no address or network; write 10.1.0.0/16 or 192.0.2.7") from None
-    return found
+    return values
 
 
 def folder(raw: str) -> str:

@@ -141,9 +141,9 @@ class Client:
         topic = subscription.topic
         watch = self._watch_of(topic)
         expires_at = _until(watch.expires_at) if watch else None
-        known = {"watched": watch is not None, "expires_at": expires_at}
+        watch_fields = {"watched": watch is not None, "expires_at": expires_at}
         withheld = self._viewer.hub.withholds(subscription)
-        await self._line.send(messages.about("subscribed", topic, **known, metadata_only=withheld))
+        await self._line.send(messages.about("subscribed", topic, **watch_fields, metadata_only=withheld))
         if watch is not None and watch.expires_at - self._viewer.clock() <= NOTICE_SECONDS:
             self._notify(self._watch_message(topic, Change(watch.user_id, watch, expiring=True)))
 
@@ -160,10 +160,10 @@ class Client:
 
     async def _stop(self, key: tuple[Kind, str], why: str | None) -> None:
         """End a subscription and wait until nothing more of it is sent."""
-        known = self._following.pop(key, None)
-        if known is None:
+        following = self._following.pop(key, None)
+        if following is None:
             return
-        subscription, task = known
+        subscription, task = following
         task.cancel()
         # Not awaited itself: its cancellation could not be told from one that is meant for the caller.
         await asyncio.wait({task})

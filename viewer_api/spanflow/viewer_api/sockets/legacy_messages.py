@@ -25,8 +25,8 @@ class _FlowMessages:
     def learn(self, event: Event) -> None:
         """Who is above it, and whose it is."""
         self._ancestry.add(event)
-        known = identity_in(event)
-        self._identity = known.merged(self._identity) if self._identity != NOBODY else known
+        identity = identity_in(event)
+        self._identity = identity.merged(self._identity) if self._identity != NOBODY else identity
 
     def add(self, event: Event) -> dict[str, Any] | None:
         """The message that is due now, if one is."""

@@ -30,10 +30,10 @@ _RETRY_SECONDS: Final = 1.0
 
 async def serve_user(websocket: WebSocket, user_id: str) -> None:
     """`/ws/flows/{user_id}`."""
-    async with entered(websocket) as known:
-        if known is None:
+    async with entered(websocket) as entrant:
+        if entrant is None:
             return
-        connection, viewer, principal = known
+        connection, viewer, principal = entrant
         if not principal.sees(user_id):
             await viewer.denied(websocket, "live_opened", user_id=user_id)
             await connection.close(FORBIDDEN, "forbidden", "You may not see what this user does.", announced=False)
@@ -43,9 +43,9 @@ async def serve_user(websocket: WebSocket, user_id: str) -> None:
 
 async def serve_all(websocket: WebSocket) -> None:
     """`/ws`: every watched user, unless the client narrows it."""
-    async with entered(websocket) as known:
-        if known is not None:
-            await LegacySocket(websocket, *known, only=None).run()
+    async with entered(websocket) as entrant:
+        if entrant is not None:
+            await LegacySocket(websocket, *entrant, only=None).run()
 
 
 class LegacySocket:

@@ -19,9 +19,9 @@ from spanflow.viewer_api.viewer import Viewer, clean_reason
 
 
 async def serve_live(websocket: WebSocket) -> None:
-    async with entered(websocket) as known:
-        if known is not None:
-            await LiveSocket(websocket, *known).run()
+    async with entered(websocket) as entrant:
+        if entrant is not None:
+            await LiveSocket(websocket, *entrant).run()
 
 
 class LiveSocket:

@@ -51,17 +51,17 @@ class Owners:
 
 async def _both(id: str, running: Find, stored: Find) -> list[str | None]:
     """Each of the two servers may be away; what one of them knows is enough."""
-    found = await _from_redis(id, running)
+    from_redis = await _from_redis(id, running)
     try:
-        known = found or []
-        known += [owner for owner in await stored(id) if owner not in known]
+        owners = from_redis or []
+        owners += [owner for owner in await stored(id) if owner not in owners]
     except Problem:
-        if not found:
+        if not from_redis:
             raise
-    if found is None and not known:
+    if from_redis is None and not owners:
         raise Problem(503, "live_unavailable", "Redis cannot be reached: try again in a moment.")
     # A flow's user may have become known after a part of it was stored.
-    return sorted(known, key=lambda owner: owner is None)
+    return sorted(owners, key=lambda owner: owner is None)
 
 
 async def _from_redis(id: str, running: Find) -> list[str | None] | None:

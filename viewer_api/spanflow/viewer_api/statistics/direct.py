@@ -45,13 +45,13 @@ class DirectStatistics:
 
     async def steps(self, group_by: str, interval: int | None) -> list[Counted]:
         tallies = await self._counted(interval, steps=True)
-        found: dict[tuple[str, str, datetime | None], Sums] = {}
+        sums_by_step: dict[tuple[str, str, datetime | None], Sums] = {}
         for start, tally in tallies.items():
             for kind, sums in tally.steps.items():
                 value = _step_value(kind, group_by)
                 if value:
-                    found.setdefault((value, kind.outcome, start), Sums()).add(sums)
-        return [Counted(*key, sums) for key, sums in found.items()]
+                    sums_by_step.setdefault((value, kind.outcome, start), Sums()).add(sums)
+        return [Counted(*key, sums) for key, sums in sums_by_step.items()]
 
     async def flows(self, dimension: str, interval: int | None) -> list[Counted]:
         tallies = await self._counted(interval, steps=dimension in (OPERATION, SERVICE_CALL))

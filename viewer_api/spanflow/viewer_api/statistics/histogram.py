@@ -85,11 +85,11 @@ class StepPercentiles:
 
 def added(histograms: Iterable[Mapping[int, int]]) -> Buckets:
     """All of them together."""
-    found: Buckets = {}
+    total: Buckets = {}
     for histogram in histograms:
         for bucket, count in histogram.items():
-            found[bucket] = found.get(bucket, 0) + count
-    return found
+            total[bucket] = total.get(bucket, 0) + count
+    return total
 
 
 def _at_rank(buckets: Mapping[int, int], rank: int) -> float:

@@ -46,9 +46,9 @@ def aligned(since: datetime, until: datetime, now: datetime, interval: int = MIN
 
 def parts_of(low: datetime, high: datetime, longest: int = DAY) -> list[Part]:
     """The fewest periods that cover an aligned range exactly, none longer than `longest`."""
-    found: list[Part] = []
-    _cover(low, high, [seconds for seconds in (DAY, HOUR, MINUTE) if seconds <= longest], found)
-    return sorted(found, key=lambda part: part.low)
+    parts: list[Part] = []
+    _cover(low, high, [seconds for seconds in (DAY, HOUR, MINUTE) if seconds <= longest], parts)
+    return sorted(parts, key=lambda part: part.low)
 
 
 def _cover(low: datetime, high: datetime, lengths: list[int], found: list[Part]) -> None:

@@ -176,20 +176,20 @@ class ConversationStore:
 
     async def count(self, filters: ConversationFilters, cap: int = MAX_COUNT) -> Count:
         """How many there are: exactly, or `at_least` when they are more than `cap`."""
-        found = 0
+        total = 0
         for part in _parts(filters) if filters.people != [] else ():
             text, values = _narrowed(filters, part, f"LIMIT {cap + 1}")
             rows = await self._database.fetch(f"SELECT count(*) AS found FROM ({text}) AS narrowed", *values)
-            found += rows[0]["found"]
-        return Count(min(found, cap), "at_least" if found > cap else "exact")
+            total += rows[0]["found"]
+        return Count(min(total, cap), "at_least" if total > cap else "exact")
 
     async def estimate(self, filters: ConversationFilters) -> Count:
         """How many the planner expects: no row is read."""
-        found = 0
+        total = 0
         for part in _parts(filters) if filters.people != [] else ():
             text, values = _narrowed(filters, part, "")
-            found += await planned_rows(self._database, text, values)
-        return Count(found, "estimated")
+            total += await planned_rows(self._database, text, values)
+        return Count(total, "estimated")
 
     async def last_ended(
         self, user_id: str | None, period: Period, mcp_server: str | None, limit: int, visible: Collection[str] | None
@@ -241,39 +241,39 @@ def _parts(filters: ConversationFilters) -> tuple[Part, ...]:
 
 def _conditions(filters: ConversationFilters, part: Part) -> Conditions:
     """Everything but the text and the place in the list. The table is called `known`."""
-    found = Conditions()
+    conditions = Conditions()
     people = filters.people
-    found.among("user_id", people)
+    conditions.among("user_id", people)
     if filters.visible is not None and filters.asks_of_all:
         # The row covers all participants: whether it matches must not reveal what others did.
-        found.add(NOBODY_ELSE.replace("{visible}", found.value(list(filters.visible), "text[]")))
+        conditions.add(NOBODY_ELSE.replace("{visible}", conditions.value(list(filters.visible), "text[]")))
     if filters.until is not None:
-        found.add(f"started_at < {found.value(filters.until, 'timestamptz')}")
+        conditions.add(f"started_at < {conditions.value(filters.until, 'timestamptz')}")
     if filters.since is not None:
-        since = found.value(filters.since, "timestamptz")
+        since = conditions.value(filters.since, "timestamptz")
         if part is Part.BEGUN_IN:
-            found.add(f"started_at >= {since}")
+            conditions.add(f"started_at >= {since}")
         else:
-            found.add(f"tstzrange(started_at, ended_at, '[]') @> {since}")
-            found.add(f"started_at < {since}")
+            conditions.add(f"tstzrange(started_at, ended_at, '[]') @> {since}")
+            conditions.add(f"started_at < {since}")
     if filters.text is not None:
-        found.add(unless_silent(found, filters.silent))
+        conditions.add(unless_silent(conditions, filters.silent))
     if filters.mcp_servers is not None:
-        found.add(f"mcp_servers && {found.value(list(filters.mcp_servers), 'text[]')}")
+        conditions.add(f"mcp_servers && {conditions.value(list(filters.mcp_servers), 'text[]')}")
     if filters.tools is not None:
-        found.add(
+        conditions.add(
             "EXISTS (SELECT FROM {s}.user_activities AS call WHERE call.conversation_id = known.conversation_id "
             "AND call.activity_type = 'mcp_tool_call' "
-            f"AND call.activity_data ->> 'tool_name' = ANY ({found.value(list(filters.tools), 'text[]')})"
+            f"AND call.activity_data ->> 'tool_name' = ANY ({conditions.value(list(filters.tools), 'text[]')})"
             # In a shared conversation the calls of other users must not be revealed either.
-            + ("" if people is None else f" AND call.user_id = ANY ({found.value(people, 'text[]')})")
+            + ("" if people is None else f" AND call.user_id = ANY ({conditions.value(people, 'text[]')})")
             + ")"
         )
     if filters.min_tool_calls is not None:
-        found.add(f"tool_calls >= {found.value(filters.min_tool_calls, 'bigint')}")
+        conditions.add(f"tool_calls >= {conditions.value(filters.min_tool_calls, 'bigint')}")
     if filters.min_tokens is not None:
-        found.add(f"tokens >= {found.value(filters.min_tokens, 'bigint')}")
-    return found
+        conditions.add(f"tokens >= {conditions.value(filters.min_tokens, 'bigint')}")
+    return conditions
 
 
 def _has_text(conditions: Conditions, text: str) -> str:

@@ -94,10 +94,10 @@ class FlowStore:
         self, user_id: str, source: str | None, limit: int, *, legacy: bool = False
     ) -> dict[str, list[Row]]:
         """The flows of a user's newest sessions, newest session first. A flow without a session is one of its own."""
-        found = await self._database.fetch(
+        newest = await self._database.fetch(
             _SESSIONS_OF_USER, user_id, source, limit, limit * _FLOWS_PER_SESSION, legacy
         )
-        sessions: dict[str, list[Row]] = {row["session_id"]: [] for row in found}
+        sessions: dict[str, list[Row]] = {row["session_id"]: [] for row in newest}
         rows, _ = await self._database.fetch_within(
             MAX_ANSWER_BYTES, "flow_data", _OF_SESSIONS, user_id, source, list(sessions), legacy
         )

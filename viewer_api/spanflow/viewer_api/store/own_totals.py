@@ -48,5 +48,5 @@ async def own_totals(database: Database, rows: Sequence[Row], visible: Collectio
     ids, users = [row["conversation_id"] for row in rows], list(visible)
     mixed = {row["conversation_id"] for row in await database.fetch(_MIXED, ids, users)}
     own = {row["conversation_id"]: row for row in await database.fetch(_OWN, sorted(mixed), users)} if mixed else {}
-    known = ((own.get(row["conversation_id"]) if row["conversation_id"] in mixed else row) for row in rows)
-    return [row for row in known if row is not None]
+    visible_rows = ((own.get(row["conversation_id"]) if row["conversation_id"] in mixed else row) for row in rows)
+    return [row for row in visible_rows if row is not None]

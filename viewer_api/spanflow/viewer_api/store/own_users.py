@@ -145,8 +145,8 @@ class OwnUsers:
             else:
                 condition = f"{column}::text = ANY($1::text[])"
             text = f"SELECT {self._wanted()} FROM {self._view.sql} WHERE {condition}"
-            found: list[Row] = await connection.fetch(text, ids)
-            return found
+            matching_rows: list[Row] = await connection.fetch(text, ids)
+            return matching_rows
 
         return await self._read(ask) if wanted else []
 

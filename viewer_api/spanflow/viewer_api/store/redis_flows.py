@@ -90,13 +90,13 @@ class RedisFlows:
         pipe = self._client.pipeline(transaction=False)
         for user_id in visible:
             pipe.zmscore(names.user_flows(user_id), list(flow_ids))
-        found = {
+        visible_ids = {
             flow_id
             for scores in await pipe.execute()
             for flow_id, score in zip(flow_ids, scores, strict=True)
             if score is not None
         }
-        return [flow_id for flow_id in flow_ids if flow_id in found]
+        return [flow_id for flow_id in flow_ids if flow_id in visible_ids]
 
     async def in_conversation(self, conversation_id: str, flow_ids: Sequence[str]) -> set[str]:
         """Those flows that belong to a conversation."""
@@ -116,17 +116,17 @@ class RedisFlows:
 
     async def first_entries(self, flow_ids: Sequence[str]) -> dict[str, Entry]:
         """The oldest entry of each stream that is there."""
-        found: dict[str, Entry] = {}
+        entries_by_flow: dict[str, Entry] = {}
         for first in range(0, len(flow_ids), PAGE):
             some = flow_ids[first : first + PAGE]
             pipe = self._client.pipeline(transaction=False)
             for flow_id in some:
                 pipe.xrange(names.flow_stream(flow_id), count=1)
             answers = await self._answers(pipe)
-            found |= {
+            entries_by_flow |= {
                 flow_id: _entry(flow_id, answer[0]) for flow_id, answer in zip(some, answers, strict=True) if answer
             }
-        return found
+        return entries_by_flow
 
     async def open_of_users(self, user_ids: Sequence[str]) -> list[str]:
         """Running flows of these users, the latest news first."""
@@ -136,11 +136,11 @@ class RedisFlows:
         for user_id in user_ids:
             pipe.zrevrange(names.user_flows(user_id), 0, _MAX_OPEN_OF_ONE - 1)
         answers = [answer for answer in await self._answers(pipe) if answer is not None]
-        found = list(dict.fromkeys(flow_id for answer in answers for flow_id in self._flow_ids(answer)))
-        if not found:
+        flow_ids = list(dict.fromkeys(flow_id for answer in answers for flow_id in self._flow_ids(answer)))
+        if not flow_ids:
             return []
-        scores = dict(zip(found, await self._client.zmscore(names.OPEN_FLOWS, found), strict=True))
-        running = [flow_id for flow_id in found if scores[flow_id] is not None]
+        scores = dict(zip(flow_ids, await self._client.zmscore(names.OPEN_FLOWS, flow_ids), strict=True))
+        running = [flow_id for flow_id in flow_ids if scores[flow_id] is not None]
         return sorted(running, key=lambda flow_id: -scores[flow_id])
 
     async def open_of_user(self, user_id: str) -> list[str]:
@@ -182,8 +182,8 @@ class RedisFlows:
         """The same by one command, whose answer only has those streams in which there is something new."""
         keys = {names.flow_stream(flow_id): flow_id for flow_id in after}
         answer = await self._client.xread({key: after[flow_id] for key, flow_id in keys.items()}, count=PAGE)
-        found = {keys[text_of(key)]: entries for key, entries in answer}
-        return {flow_id: [_entry(flow_id, raw) for raw in found.get(flow_id, ())] for flow_id in after}
+        news = {keys[text_of(key)]: entries for key, entries in answer}
+        return {flow_id: [_entry(flow_id, raw) for raw in news.get(flow_id, ())] for flow_id in after}
 
     async def last_ids(self, flow_ids: Iterable[str]) -> dict[str, str]:
         """The newest entry of each stream that is there."""
@@ -205,8 +205,8 @@ class RedisFlows:
 
     async def holds(self, flow_id: str, entry_id: str) -> bool:
         """Whether this very entry is still in the stream: then nothing behind it was trimmed."""
-        found = await self._client.xrange(names.flow_stream(flow_id), min=entry_id, max=entry_id, count=1)
-        return bool(found)
+        entries = await self._client.xrange(names.flow_stream(flow_id), min=entry_id, max=entry_id, count=1)
+        return bool(entries)
 
     async def reduced(self, flow_id: str, until: str | None = None) -> FlowReducer:
         """Everything that a stream holds (up to the entry `until`), reduced."""
@@ -214,17 +214,17 @@ class RedisFlows:
 
     async def reduced_all(self, flow_ids: Sequence[str], until: dict[str, str] | None = None) -> dict[str, FlowReducer]:
         """The same of many streams, in the order given, with a round trip for a few dozen of them."""
-        found = {flow_id: FlowReducer() for flow_id in flow_ids}
-        for some in batched(list(found)):
+        reducers = {flow_id: FlowReducer() for flow_id in flow_ids}
+        for some in batched(list(reducers)):
             after = dict.fromkeys(some, BEGINNING)
             while after:
                 pages = await self.pages(after, until)
                 for flow_id, entries in pages.items():
                     for entry in entries:
                         if entry.event is not None:
-                            found[flow_id].add(entry.event)
+                            reducers[flow_id].add(entry.event)
                 after = {flow_id: entries[-1].id for flow_id, entries in pages.items() if len(entries) == PAGE}
-        return found
+        return reducers
 
     async def told(self, processes: Mapping[str, Collection[str]]) -> dict[str, int]:
         """How many spans of each flow its processes have told of, where they are more than its stream may hold."""
@@ -232,12 +232,12 @@ class RedisFlows:
         asked = [(flow_id, process) for flow_id, some in processes.items() for process in some]
         for flow_id, process in asked:
             pipe.get(names.flow_told(flow_id, process))
-        found: dict[str, int] = {}
+        totals: dict[str, int] = {}
         for (flow_id, _), answer in zip(asked, await self._answers(pipe) if asked else (), strict=True):
             number = text_of(answer)
             if number.isdecimal() and len(number) < 10:
-                found[flow_id] = found.get(flow_id, 0) + int(number)
-        return found
+                totals[flow_id] = totals.get(flow_id, 0) + int(number)
+        return totals
 
     async def alive(self, processes: Iterable[str]) -> set[str]:
         """Those gateway processes whose heartbeat is there."""
@@ -257,8 +257,8 @@ class RedisFlows:
         for process in wanted:
             pipe.get(names.process_description(process))
         answers = await self._answers(pipe) if wanted else []
-        found = {process: _described(answer) for process, answer in zip(wanted, answers, strict=True) if answer}
-        return {process: about for process, about in found.items() if about is not None}
+        descriptions = {process: _described(answer) for process, answer in zip(wanted, answers, strict=True) if answer}
+        return {process: about for process, about in descriptions.items() if about is not None}
 
     async def now_ms(self) -> int:
         """The server's own clock, which also makes the ids of entries."""
@@ -294,9 +294,9 @@ class RedisFlows:
 
     def _flow_ids(self, members: Iterable[bytes | str]) -> list[str]:
         """Members of an index as flow ids, without those that are none."""
-        found = list(map(text_of, members))
-        flow_ids = [flow_id for flow_id in found if is_id(flow_id)]
-        self.foreign += len(found) - len(flow_ids)
+        texts = list(map(text_of, members))
+        flow_ids = [flow_id for flow_id in texts if is_id(flow_id)]
+        self.foreign += len(texts) - len(flow_ids)
         return flow_ids
 
 

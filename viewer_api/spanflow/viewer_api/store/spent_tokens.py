@@ -39,15 +39,15 @@ class SpentTokens:
 
     async def contains(self, fingerprint: bytes) -> bool:
         """Whether it was spent. While Postgres is away, what this process last knew counts."""
-        known = self._known.get(fingerprint)
-        if known is not None and (known[0] or self._monotonic() - known[1] < _FRESH_SECONDS):
-            return known[0]
+        expiry = self._known.get(fingerprint)
+        if expiry is not None and (expiry[0] or self._monotonic() - expiry[1] < _FRESH_SECONDS):
+            return expiry[0]
         try:
             row = await self._database.fetchrow(
                 "SELECT true AS spent FROM {s}.spent_tokens WHERE token_hash = $1", fingerprint
             )
         except Problem:
-            return known[0] if known is not None else False
+            return expiry[0] if expiry is not None else False
         self._remember(fingerprint, row is not None)
         return row is not None
 

@@ -51,9 +51,9 @@ def time_windows_of(filters: Filters) -> list[TimeWindow]:
     highs = [until, filters.started_until]
     low = max((moment - DRIFT for moment in lows if moment is not None), default=None)
     high = min((moment + DRIFT for moment in highs if moment is not None), default=None)
-    found = [TimeWindow(low, high)]
+    windows = [TimeWindow(low, high)]
     if high is not None:
-        found.insert(0, TimeWindow(high, None, outliers_only=True))
+        windows.insert(0, TimeWindow(high, None, outliers_only=True))
     if low is not None:
-        found.append(TimeWindow(None, low, outliers_only=True))
-    return found
+        windows.append(TimeWindow(None, low, outliers_only=True))
+    return windows

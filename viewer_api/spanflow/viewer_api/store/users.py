@@ -43,8 +43,8 @@ class UserStore:
         rows = await self._database.fetch(_SEARCH, query, limit, among)
         people = {row["user_id"]: _person(row) for row in rows}
         if self.own is not None:
-            found = await self.own.search(query, among, limit) or []
-            theirs = {person.user_id: person for person in found}
+            own_people = await self.own.search(query, among, limit) or []
+            theirs = {person.user_id: person for person in own_people}
             others = await self.own.by_ids(user_id for user_id in people if user_id not in theirs)
             theirs.update((person.user_id, person) for person in others or [])
             seen = {row["user_id"]: _person(row) for row in await self._rows(set(theirs) - set(people))}
