@@ -175,3 +175,24 @@ def test_who_may_read_conversations_may_search_them_after_an_update(empty_postgr
         assert value(empty_postgres_dsn, right) is True
     finally:
         script(empty_postgres_dsn, "DROP OWNED BY conversation_reader; DROP ROLE conversation_reader")
+
+
+def test_titles_that_an_older_version_has_stored_are_set_right(empty_postgres_dsn: str) -> None:
+    upgrade(empty_postgres_dsn)
+    downgrade(empty_postgres_dsn, to="0005")
+    script(
+        empty_postgres_dsn,
+        """
+        INSERT INTO omni2.user_activities
+            (conversation_id, sequence_num, activity_type, activity_data, created_at) VALUES
+            ('repeats', 1, 'user_message', '{"message": "first"}', '2026-01-05 12:00Z'),
+            ('repeats', 1, 'user_message', '{"message": "later"}', '2026-01-05 12:01Z'),
+            ('counts', 1, 'user_message', '{"message": "as stored"}', '2026-01-05 12:00Z');
+        UPDATE omni2.conversations SET title = 'later' WHERE conversation_id = 'repeats';
+        """,
+    )
+    upgrade(empty_postgres_dsn)
+    titles = query(empty_postgres_dsn, "SELECT conversation_id, title FROM omni2.conversations ORDER BY 1")
+    assert [tuple(row.values()) for row in titles] == [("counts", "as stored"), ("repeats", "first")]
+    haystacks = query(empty_postgres_dsn, "SELECT haystack FROM omni2.conversation_titles ORDER BY conversation_id")
+    assert ["first" in row["haystack"] for row in haystacks] == [False, True]

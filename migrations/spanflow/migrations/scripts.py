@@ -55,7 +55,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("application/down.sql",),
     ),
     # Where numbers repeat, the title of a conversation is the message that came first.
-    "0006": (("teams/team.sql", "foundation/activities.sql"), ("teams/team_down.sql",)),
+    "0006": (("teams/team.sql", "foundation/activities.sql", "teams/titles.sql"), ("teams/team_down.sql",)),
     "0007": (("statistics/tables.sql",), ("statistics/tables_down.sql",)),
     "0008": (("erasure/tables.sql", "erasure/erase.sql"), ("erasure/down.sql", "foundation/retention.sql")),
     "0009": (("alerts/tables.sql",), ("alerts/down.sql",)),

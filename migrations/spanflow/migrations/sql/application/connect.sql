@@ -114,6 +114,7 @@ DECLARE
     taken  bigint := 0;
     last   tid;
     done   boolean;
+    old_until timestamptz := {{schema}}.older_flows_until();
 BEGIN
     SELECT {{schema}}.application_table(schema_name, table_name) INTO theirs
     FROM {{schema}}.application_tables WHERE table_name = wanted;
@@ -128,7 +129,7 @@ BEGIN
         last := old.place;
         BEGIN
             IF wanted = 'interaction_flows' THEN
-                done := {{schema}}.take_flow(old.was, keys, false);
+                done := {{schema}}.take_flow(old.was, keys, false, old_until);
             ELSE
                 done := {{schema}}.take_activity(old.was, keys, false);
             END IF;

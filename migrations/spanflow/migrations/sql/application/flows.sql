@@ -1,6 +1,17 @@
+-- Up to when flows go to the partition of those that are older than Spanflow; null when there is none. Looking through
+-- the partitions takes longer than taking over a flow.
+CREATE OR REPLACE FUNCTION {{schema}}.older_flows_until()
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT max(upper_key) FROM {{schema}}.flow_partitions() WHERE NOT weekly
+$body$;
+
 -- Take over a flow of the application's: its row as a document, and the columns that tell rows apart. `anew` replaces
--- what was taken over before. Gives whether there was anything to do.
-CREATE OR REPLACE FUNCTION {{schema}}.take_flow(was jsonb, keys text[], anew boolean)
+-- what was taken over before; `old_until` is what `older_flows_until` gives, which is looked up for an old flow if it is
+-- null. Gives whether there was anything to do.
+CREATE OR REPLACE FUNCTION {{schema}}.take_flow(was jsonb, keys text[], anew boolean, old_until timestamptz)
 RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -31,7 +42,11 @@ BEGIN
     END IF;
     SELECT * INTO seen
     FROM {{schema}}.legacy_summary(document, (was ->> 'created_at')::timestamptz, (was ->> 'completed_at')::timestamptz);
-    IF EXISTS (SELECT FROM {{schema}}.flow_partitions() WHERE NOT weekly AND seen.started_at < upper_key) THEN
+    -- Spanflow begins with the week before it was installed: what is newer than a week is in one of its own partitions.
+    IF old_until IS NULL AND seen.started_at < now() - interval '7 days' THEN
+        old_until := {{schema}}.older_flows_until();
+    END IF;
+    IF seen.started_at < old_until THEN
         INSERT INTO {{schema}}.flow_keys (flow_id, start_key) VALUES (id, seen.started_at) ON CONFLICT DO NOTHING;
         SELECT start_key INTO place FROM {{schema}}.flow_keys WHERE flow_id = id;
     ELSE
@@ -87,7 +102,7 @@ BEGIN
                                    FROM unnest(TG_ARGV) WITH ORDINALITY AS of_row (key, place_of))
               AND flow.start_key = known.start_key AND flow.flow_id = known.flow_id;
         ELSE
-            PERFORM {{schema}}.take_flow(was, TG_ARGV, true);
+            PERFORM {{schema}}.take_flow(was, TG_ARGV, true, NULL);
         END IF;
     EXCEPTION WHEN OTHERS THEN
         PERFORM {{schema}}.not_in_step('application flow', SQLERRM, SQLSTATE, was);
