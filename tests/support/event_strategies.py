@@ -19,6 +19,7 @@ scalars = st.one_of(
 attributes = st.dictionaries(st.sampled_from(["x", "y", "user.id"]), st.one_of(scalars, st.lists(scalars, max_size=2)))
 types = st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["int", "double", "bytes"]), max_size=1)
 times = st.integers(0, 3).map(str)
+log_records = st.builds(lambda time, score: {"name": "r", "time_ns": time, "record": True, "score": score}, times, scalars)
 
 
 def optional(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
@@ -39,7 +40,7 @@ _anywhere = optional(
         "outcome": st.sampled_from(names.OUTCOMES),
         "attributes": attributes,
         "types": types,
-        "logs": st.lists(st.just({"name": "exception", "time_ns": "1"}), max_size=1),
+        "logs": st.lists(st.one_of(st.just({"name": "exception", "time_ns": "1"}), log_records), max_size=2),
         "process": st.sampled_from(["p", "q"]),
     }
 )
@@ -48,5 +49,8 @@ _anywhere = optional(
 @st.composite
 def events(draw: st.DrawFn) -> Event:
     """Any event at all, sensible or not."""
+    if draw(st.integers(0, 4)) == 0:
+        logs = [draw(log_records)]
+        return cast(Event, {"phase": names.UPDATE, "node_id": draw(st.sampled_from(NODE_IDS)), "logs": logs})
     head = {"phase": draw(st.sampled_from(names.PHASES)), "node_id": draw(st.sampled_from(NODE_IDS))}
     return cast(Event, {**draw(_anywhere), **head})

@@ -30,10 +30,12 @@ class Link(TypedDict, total=False):
 
 
 class Log(TypedDict, total=False):
-    """Something that happened at one moment of a span (an OpenTelemetry span event)."""
+    """Something that happened at one moment of a span: an OpenTelemetry span event, or a log record about the span."""
 
     name: str
     time_ns: str
+    #: It is a log record: it came by itself, perhaps long after the span and from another program.
+    record: bool
     attributes: dict[str, Any]
     types: dict[str, TypeSpec]
 
@@ -64,6 +66,8 @@ class Event(TypedDict, total=False):
     scope: str
     flags: int
     trace_state: str
+    #: In a merged entry: only log records have come; times, name and type are theirs and not the span's.
+    stub: bool
     #: Attributes, logs and links that a limit has cut, counted.
     cut: dict[str, int]
     #: In a merged entry: what came after the start (field names, and `attributes/<key>`), ...

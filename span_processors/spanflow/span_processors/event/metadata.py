@@ -37,6 +37,7 @@ _FIELDS: Final = frozenset(
         "scope",
         "flags",
         "cut",
+        "stub",
     }
 )
 _ATTRIBUTE: Final = "attributes/"
@@ -114,8 +115,7 @@ class Metadata:
         """A log's name may be the logged text itself; one word is a name."""
         name = str(log.get("name", ""))
         kept: dict[str, Any] = {"name": name if len(name) <= MAX_TEXT and " " not in name.strip() else "log"}
-        if "time_ns" in log:
-            kept["time_ns"] = log["time_ns"]
+        kept |= {key: log[key] for key in ("time_ns", "record") if key in log}
         self._put_attributes(kept, log)
         return kept
 

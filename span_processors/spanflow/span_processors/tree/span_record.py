@@ -1,11 +1,12 @@
-"""One span out of all its events: a start, and the last of what came after it.
+"""One span out of all its events: a start, the last of what came after it, and log records about it.
 
-Each of the two is the greatest of the events seen, under a total order; so the result depends only on the *set* of
-events. A merged entry keeps enough (`late`, `was`) to be taken apart into the same two again, so it is as good an
-input as the events it was made of.
+Each of the two is the greatest of the events seen, under a total order; log records are a set. So the result depends
+only on the *set* of events. A merged entry keeps enough (`late`, `was`, the mark of a record) to be taken apart into the
+same parts again, so it is as good an input as the events it was made of.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 import orjson
@@ -22,22 +23,32 @@ _RANK: Final = {names.START: 0, names.UPDATE: 1, names.END: 2}
 _GROUPS: Final = frozenset({"phase", "attributes", "types"})
 _NOT_A_FIELD: Final = _GROUPS | {"v", "flow_id", "node_id", "late", "was"}
 _EMPTY: Final[Part] = {}
+#: An update that says nothing about the span itself.
+_EMPTY_UPDATE: Final[Part] = {"phase": names.UPDATE}
 _ATTRIBUTE: Final = "attributes/"
+_TIME: Final = re.compile(r"[0-9]{1,20}")
+#: Log records of one span; beyond, the earliest stay.
+_MOST_RECORDS: Final = 1_000
 
 
 class SpanRecord:
     """What is known about one span."""
 
-    __slots__ = ("_entry", "last", "node_id", "start")
+    __slots__ = ("_entry", "last", "node_id", "records", "start")
 
     def __init__(self, node_id: str) -> None:
         self.node_id = node_id
         self.start: Part | None = None
         self.last: Part | None = None
+        #: By their canonical bytes: the same one may come again.
+        self.records: dict[bytes, Part] | None = None
         self._entry: Event | None = None
 
     def add(self, event: Event) -> None:
         """Take in an event or a merged entry of this span."""
+        if event.get("logs") and (records := log_records(event)):
+            self.records = {**(self.records or {}), **{canonical(record): record for record in records}}
+            self._entry = None
         start, last = split(event)
         if start is not None and (self.start is None or _greater(start, self.start)):
             self.start, self._entry = start, None
@@ -47,7 +58,10 @@ class SpanRecord:
     def entry(self) -> Event:
         """The merged entry. It is shared: do not change it."""
         if self._entry is None:
-            self._entry = merged(self.node_id, self.start, self.last)
+            empty = self.records and self.last == _EMPTY_UPDATE
+            self._entry = merged(self.node_id, self.start, None if empty else self.last)
+            if self.records:
+                self._entry = with_records(self._entry, self.records)
         return self._entry
 
 
@@ -75,20 +89,57 @@ def _same_bytes(one: Part, other: Part) -> bool:
         return False
 
 
+def log_records(event: Event) -> list[Part]:
+    """The log records about the span: what other programs said of it, beside its own logs."""
+    return [cast(Part, log) for log in event.get("logs", ()) if log.get("record") is True]
+
+
+def with_records(entry: Event, records: Mapping[bytes, Part]) -> Event:
+    """The entry with log records about its span. A span of which nothing else is known is stood in for by them."""
+    ordered = sorted(records.items(), key=lambda item: (_moment(item[1]), item[0]))[:_MOST_RECORDS]
+    logs = [record for _, record in ordered]
+    if "phase" in entry:
+        return cast(Event, {**entry, "logs": [*entry.get("logs", ()), *logs]})
+    stub = {"stub": True, "phase": names.END, "event_type": names.PLAIN_SPAN, "name": str(logs[0].get("name", ""))}
+    times = {"start_ns": str(_moment(logs[0])), "end_ns": str(_moment(logs[-1]))}
+    return cast(Event, {**entry, **stub, **times, "logs": logs})
+
+
+def _moment(record: Part) -> int:
+    time_ns = record.get("time_ns")
+    return int(time_ns) if isinstance(time_ns, str) and _TIME.fullmatch(time_ns) else 0
+
+
 def split(event: Event) -> tuple[Part | None, Part | None]:
-    """The start and the last part that an event or a merged entry carries."""
+    """The start and the last part that an event or a merged entry carries; log records are no part of them."""
     source = cast(Part, event)
+    if event.get("logs") and len(own := [log for log in event["logs"] if log.get("record") is not True]) < len(
+        event["logs"]
+    ):
+        if source.get("stub") is True:
+            return None, None
+        source = {key: value for key, value in source.items() if key != "logs"}
+        if own:
+            source["logs"] = own
+        elif not isinstance(source.get("late"), list) and _whole(source) == _EMPTY_UPDATE:
+            return None, None
     late = source.get("late")
     if source["phase"] == names.START:
-        return _part(source, names.START, source.get("attributes"), source.get("types"), source), None
+        return _whole(source), None
     if not isinstance(late, list):
-        return None, _part(source, source["phase"], source.get("attributes"), source.get("types"), source)
+        return None, _whole(source)
     return _split_merged(source, {mark for mark in late if isinstance(mark, str)})
+
+
+def _whole(source: Part) -> Part:
+    return _part(source, source["phase"], source.get("attributes"), source.get("types"), source)
 
 
 def _part(source: Part, phase: str, attributes: Any, types: Any, fields: Iterable[str]) -> Part:
     """A part in its one form: an empty group is left out, and so are types of attributes that are not there."""
     part = {key: source[key] for key in fields if key not in _NOT_A_FIELD and not key.startswith(_ATTRIBUTE)}
+    if part.get("logs") == []:
+        del part["logs"]
     part["phase"] = phase
     if attributes:
         part["attributes"] = attributes

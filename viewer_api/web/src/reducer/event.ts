@@ -5,10 +5,11 @@ import { fromLegacy } from "./legacyEvent";
 export type Phase = "start" | "update" | "end";
 export type Attributes = Readonly<Record<string, unknown>>;
 
-/** Something that happened at one moment of a span. */
+/** Something that happened at one moment of a span, or a log record about the span (`record`). */
 export interface Log {
   readonly name: string;
   readonly time_ns: string;
+  readonly record?: boolean;
   readonly attributes?: Attributes;
 }
 

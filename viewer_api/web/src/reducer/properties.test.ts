@@ -54,6 +54,8 @@ function randomEvents(random: () => number): Record<string, unknown>[] {
     for (const time of ["start_ns", "end_ns", "updated_ns"]) if (random() < 0.5) event[time] = String(Math.floor(random() * 3));
     if (random() < 0.6) event["attributes"] = { [pick(["x", "y"])]: pick([1, 2, true, null, "é"]) };
     if (random() < 0.3) event["name"] = pick(["GET", "GET /x"]);
+    if (random() < 0.4) event["logs"] = [{ name: "r", time_ns: String(Math.floor(random() * 3)), ...pick([{ record: true }, {}]) }];
+    if (random() < 0.2) return { phase: "update", node_id: event["node_id"], logs: [{ name: "r", time_ns: "1", record: true }] };
     return event;
   });
 }
