@@ -19,7 +19,9 @@ scalars = st.one_of(
 attributes = st.dictionaries(st.sampled_from(["x", "y", "user.id"]), st.one_of(scalars, st.lists(scalars, max_size=2)))
 types = st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["int", "double", "bytes"]), max_size=1)
 times = st.integers(0, 3).map(str)
-log_records = st.builds(lambda time, score: {"name": "r", "time_ns": time, "record": True, "score": score}, times, scalars)
+log_records = st.builds(
+    lambda time, score: {"name": "r", "time_ns": time, "record": True, "score": score}, times, scalars
+)
 
 
 def optional(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:

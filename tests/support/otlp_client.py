@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import httpx
 from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -91,8 +93,37 @@ def as_json(message: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def send(client: httpx.Client, body: bytes, content_type: str = PROTOBUF, encoding: str = "identity") -> httpx.Response:
+def log_record(
+    event: str, trace: int = 0, span_id: int = 0, *, at_ms: int = 0, body: Any = None, **attributes: Any
+) -> LogRecord:
+    """A log record that is an event; underscores twice in names of attributes stand for dots."""
+    return LogRecord(
+        event_name=event,
+        trace_id=trace.to_bytes(16, "big") if trace else b"",
+        span_id=span_id.to_bytes(8, "big") if span_id else b"",
+        time_unix_nano=START_NS + at_ms * MS,
+        severity_number=9,
+        body=value(body) if body is not None else None,
+        attributes=pairs({key.replace("__", "."): given for key, given in attributes.items()}),
+    )
+
+
+def logs_request(*records: LogRecord, service: str = "router") -> Any:
+    message = ExportLogsServiceRequest()
+    group = message.resource_logs.add()
+    group.resource.attributes.extend(pairs({"service.name": service}))
+    group.scope_logs.add().log_records.extend(records)
+    return message
+
+
+def send(
+    client: httpx.Client,
+    body: bytes,
+    content_type: str = PROTOBUF,
+    encoding: str = "identity",
+    path: str = "/v1/traces",
+) -> httpx.Response:
     headers = {"Content-Type": content_type}
     if encoding != "identity":
         headers["Content-Encoding"] = encoding
-    return client.post("/v1/traces", content=PACK[encoding](body), headers=headers)
+    return client.post(path, content=PACK[encoding](body), headers=headers)

@@ -55,6 +55,7 @@ _GENERAL: Final = frozenset(
         "http.status_code",
         "jsonrpc.protocol.version",
         "jsonrpc.request.id",
+        "log.severity",
         "message.compressed_size",
         "message.id",
         "message.type",

@@ -40,6 +40,7 @@ from spanflow.viewer_api.operations.collector import ViewerCollector
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.otlp.ingest import Ingest, ingest_settings
 from spanflow.viewer_api.otlp.receiver import Receiver
+from spanflow.viewer_api.otlp.unplaced_logs import ResponseFinder
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.statistics.job import StatisticsJob, prices_of
 from spanflow.viewer_api.store.activities import ActivityStore
@@ -59,6 +60,7 @@ _HOUR = 3600.0
 _MINUTE = 60.0
 _COUNT_SECONDS = 10.0
 _DELIVER_SECONDS = 1.0
+_FIND_SECONDS = 2.0
 #: The first requests after a start come before the tables' housekeeping.
 _KEEP_AFTER = 20.0
 
@@ -166,6 +168,11 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         await stack.enter_async_context(
             running("erased flows", every(_MINUTE, eraser.sweep, first_after=_MINUTE), book)
         )
+        if receiver is not None:
+            ingest = receiver.ingest
+            finder = ResponseFinder(database, ingest.unplaced, ingest.place, time.monotonic)
+            find = every(_FIND_SECONDS, finder.run, first_after=_FIND_SECONDS)
+            await stack.enter_async_context(running("log records", find, book))
         stack.enter_context(metrics.also(ViewerCollector(viewer, pools, book, reaping)))
         yield viewer
 

@@ -398,6 +398,14 @@ class Encoder:
 
     def _keep(self, flow: OpenFlow, whole: bytes, rings: bool) -> None:
         """An ended span is remembered for the archive and for those who hear of it."""
+        self._store(flow, whole)
+        if rings and len(flow.moments) < self._max_spans:
+            flow.moments.append(whole)
+        if self._ringing:
+            self._tell(flow, whole)
+
+    def _store(self, flow: OpenFlow, whole: bytes) -> None:
+        """An entry is remembered for the archive."""
         self._written(flow)
         weight = len(whole)
         if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
@@ -407,10 +415,6 @@ class Encoder:
         else:
             flow.cut_spans += 1
             flow.cut_bytes += weight
-        if rings and len(flow.moments) < self._max_spans:
-            flow.moments.append(whole)
-        if self._ringing:
-            self._tell(flow, whole)
 
     def _tell(self, flow: OpenFlow, data: bytes) -> None:
         """A user is watched, perhaps this flow's: mark it as changed."""

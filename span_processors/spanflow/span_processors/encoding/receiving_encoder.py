@@ -5,11 +5,14 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from spanflow.span_processors import flow_part
+from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.event.event import Event, decode, encode
 from spanflow.span_processors.identity import NOBODY, Identity
+from spanflow.span_processors.redis.mirror import UPDATE, StreamEntry
 from spanflow.span_processors.span_attributes import attributes_in_place
 from spanflow.span_processors.span_name import name_of
+from spanflow.span_processors.tree.span_record import SpanRecord
 
 
 class ReceivingEncoder(Encoder):
@@ -33,6 +36,28 @@ class ReceivingEncoder(Encoder):
             or not self.encode_complete(span, context, deferred, name, attributes, NOBODY, now)
         ):
             self.ended(span, attributes, now)
+
+    def logged(
+        self, place: tuple[int, int], name: str, time_ns: int, attributes: Mapping[str, Any], now: float
+    ) -> None:
+        """A log record about a span has come: perhaps before the span, or long after it."""
+        trace_id, span_id = place
+        flow = self._flow(trace_id, now)
+        self._redactor.budget = flow.budget
+        shown, clean, hidden = self._redactor.event(name, attributes)
+        flow.redacted += hidden
+        log: dict[str, Any] = {"name": shown, "time_ns": str(time_ns), "record": True}
+        if clean:
+            log["attributes"] = clean
+        said: Event = {"phase": names.UPDATE, "node_id": f"{span_id:016x}", "logs": [log]}  # type: ignore[list-item]
+        event = decode(encode({"v": names.EVENT_VERSION, "flow_id": flow.flow_id, **said}))
+        self.events.append(StreamEntry(flow.stream, UPDATE, span_id, encode(event)))
+        record = SpanRecord(event["node_id"])
+        record.add(event)
+        flow.begins(time_ns, False)
+        self._store(flow, encode(record.entry()))
+        if not flow.open:
+            self._completion.touched(flow, now)
 
     def complete_early(self) -> None:
         """There is no room for this encoder any longer: hand over every flow as it is. What comes later is merged."""

@@ -1,7 +1,7 @@
 """One span out of all its events: a start, the last of what came after it, and log records about it.
 
 Each of the two is the greatest of the events seen, under a total order; log records are a set. So the result depends
-only on the *set* of events. A merged entry keeps enough (`late`, `was`, the mark of a record) to be taken apart into the
+only on the *set* of events. A merged entry keeps enough (`late`, `was`, marks of records) to be taken apart into the
 same parts again, so it is as good an input as the events it was made of.
 """
 

@@ -95,18 +95,28 @@ def _received(counts: IngestCounts) -> Iterator[Metric]:
     yield _gauge("otlp_spans_waiting", "Accepted spans that are not encoded yet.", spans.waiting)
     yield _gauge("otlp_sources", "Service instances that spans come from.", counts.sources)
     yield _gauge("otlp_open_flows", "Flows of received spans that are not handed over yet.", counts.open_flows)
-    refused = CounterMetricFamily(
-        f"{PREFIX}_otlp_spans_refused", "Received spans that were not accepted, by reason.", labels=("reason",)
+    logs = counts.logs
+    yield _counter("otlp_log_records_accepted", "Received log records that were accepted.", logs.accepted)
+    yield _counter("otlp_log_records_attached", "Accepted log records that became logs of their spans.", logs.delivered)
+    yield _gauge("otlp_log_records_waiting", "Accepted log records whose spans have not been found yet.", logs.waiting)
+    yield _by_reason("otlp_spans_refused", "Received spans that were not accepted, by reason.", counts.refused)
+    yield _by_reason(
+        "otlp_log_records_refused", "Received log records that were not accepted, by reason.", counts.refused_logs
     )
-    for reason, number in sorted(counts.refused.items()):
-        refused.add_metric((reason,), number)
     lost = CounterMetricFamily(
         f"{PREFIX}_otlp_lost", "What was accepted and lost, by stage and reason.", labels=("stage", "reason")
     )
-    for stage, read in {"encoder": spans, **counts.sinks}.items():
+    for stage, read in {"encoder": spans, "logs": logs, **counts.sinks}.items():
         for reason, number in sorted(read.dropped.items()):
             lost.add_metric((stage, reason), number)
-    yield from (refused, lost)
+    yield lost
+
+
+def _by_reason(name: str, help: str, numbers: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(f"{PREFIX}_{name}", help, labels=("reason",))
+    for reason, number in sorted(numbers.items()):
+        family.add_metric((reason,), number)
+    return family
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:

@@ -1,4 +1,5 @@
-"""The way of a received span through this process: queue → one encoding thread → Redis and Postgres, as in a gateway.
+"""The way of received spans and log records through this process: queue → one encoding thread → Redis and Postgres, as
+in a gateway.
 
 Everything that happens to a gateway's own spans happens here by the same code: redaction, content policy, mapping,
 identity, outcomes, limits. No thread starts and nothing is opened before the first request.
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
 from spanflow.span_processors.assembly import archive_runner, mirror_runner, watched_users
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.process_info import new_instance_id
@@ -22,9 +25,11 @@ from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages import counters
 from spanflow.span_processors.stages.counters import StageCounts, Tally
 from spanflow.span_processors.stages.own_thread import OwnThread
+from spanflow.viewer_api.otlp.log_record import RESPONSE_ID, LogGroup, Place, SpanLog, span_log
 from spanflow.viewer_api.otlp.received import ReceivedSpan
 from spanflow.viewer_api.otlp.sources import Source, Sources
 from spanflow.viewer_api.otlp.span_queue import Batch, SpanQueue
+from spanflow.viewer_api.otlp.unplaced_logs import KnownResponses, Unplaced, UnplacedLogs
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +57,9 @@ class IngestCounts:
     #: Refused before they were accepted, by reason; clients were told.
     refused: dict[str, int] = field(default_factory=dict)
     sinks: dict[str, StageCounts] = field(default_factory=dict)
+    #: The same of log records; what waits for its span is among those that wait.
+    logs: StageCounts = field(default_factory=StageCounts)
+    refused_logs: dict[str, int] = field(default_factory=dict)
     sources: int = 0
     open_flows: int = 0
 
@@ -76,6 +84,11 @@ class Ingest:
         self._lock = threading.Lock()
         self._tally = Tally()
         self._refused: dict[str, int] = {}
+        self._log_tally = Tally()
+        self._refused_logs: dict[str, int] = {}
+        self._responses = KnownResponses()
+        #: Log records whose spans are looked for by a job of the viewer, which hands them to `place`.
+        self.unplaced = UnplacedLogs(self._lose_log)
         self._open_flows = self._source_count = 0
         self._stopping = False
         self._complained = False
@@ -89,8 +102,12 @@ class Ingest:
             taken = self._archive.has_room(_ROOM) and self._queue.offer(batch)
             if taken:
                 self._tally.accepted += batch.spans
+                self._log_tally.accepted += batch.records
         if not taken:
-            self.refuse(counters.QUEUE_FULL, batch.spans)
+            if batch.spans:
+                self.refuse(counters.QUEUE_FULL, batch.spans)
+            if batch.records:
+                self.refuse_logs(counters.QUEUE_FULL, batch.records)
             return False
         self._start_threads()
         return True
@@ -99,6 +116,20 @@ class Ingest:
         """Count what was not accepted, as far as it could be read."""
         with self._lock:
             self._refused[reason] = self._refused.get(reason, 0) + spans
+
+    def refuse_logs(self, reason: str, records: int) -> None:
+        """The same of log records."""
+        with self._lock:
+            self._refused_logs[reason] = self._refused_logs.get(reason, 0) + records
+
+    def place(self, waiting: Unplaced, place: Place) -> None:
+        """The span of a waiting log record has been found."""
+        if not self._queue.offer(Batch((), 0, waiting.size, placed=((waiting.group, waiting.log, place),))):
+            self.unplaced.again(waiting, self._clock.monotonic())
+
+    def _lose_log(self, reason: str) -> None:
+        with self._lock:
+            self._log_tally.dropped[reason] += 1
 
     def _start_threads(self) -> None:
         if not self._thread.started:
@@ -115,8 +146,11 @@ class Ingest:
             waiting = tally.accepted - tally.delivered - sum(tally.dropped.values())
             spans = tally.read(waiting, self._queue.waiting_bytes)
             refused = dict(self._refused)
+            told = self._log_tally
+            logs = told.read(told.accepted - told.delivered - sum(told.dropped.values()), 0)
+            refused_logs = dict(self._refused_logs)
         sinks = {runner.sink.name: runner.counts() for runner in (self._mirror, self._archive)}
-        return IngestCounts(spans, refused, sinks, self._source_count, self._open_flows)
+        return IngestCounts(spans, refused, sinks, logs, refused_logs, self._source_count, self._open_flows)
 
     @property
     def spooled(self) -> int:
@@ -129,6 +163,7 @@ class Ingest:
         self._stopping = True
         self._queue.close()
         good = self._thread.join(self._left(deadline))
+        self.unplaced.close()
         # The archive first: what it has made safe is still to be told to the mirror.
         good = self._archive.shutdown(self._clock.monotonic() + self._left(deadline) * _ARCHIVE_SHARE) and good
         good = self._mirror.shutdown(deadline) and good
@@ -161,6 +196,7 @@ class Ingest:
         batch = self._queue.take(0.0 if stopping else self._next_due())
         if batch is not None:
             self._encode(batch)
+            self._encode_logs(batch)
         now = self._clock.monotonic()
         if self._emptied.is_set():
             self._emptied.clear()
@@ -190,18 +226,17 @@ class Ingest:
         done = faults = 0
         try:
             for group in batch.groups:
-                source, let_go = self._sources.of(group)
-                if let_go is not None:
-                    let_go.encoder.complete_early()
-                    self._hand_on(let_go)
+                source = self._source(group)
                 for scope_spans in group.scope_spans:
                     scope = source.scope(scope_spans)
                     for message in scope_spans.spans:
                         done += 1
                         try:
-                            source.encoder.received(
-                                ReceivedSpan(message, source.resource, scope), self._clock.monotonic()
-                            )
+                            span = ReceivedSpan(message, source.resource, scope)
+                            source.encoder.received(span, self._clock.monotonic())
+                            if (response := span.attributes.get(RESPONSE_ID)) is not None:
+                                context = span.context
+                                self._responses.learn(response, (context.trace_id, context.span_id))
                         except Exception:
                             faults += 1
                             self._complain()
@@ -217,6 +252,43 @@ class Ingest:
                 self._tally.delivered += batch.spans - faults
                 if faults:
                     self._tally.dropped[counters.FAULT] += faults
+
+    def _source(self, group: ResourceSpans | LogGroup) -> Source:
+        source, let_go = self._sources.of(group)
+        if let_go is not None:
+            let_go.encoder.complete_early()
+            self._hand_on(let_go)
+        return source
+
+    def _encode_logs(self, batch: Batch) -> None:
+        for group in batch.logs:
+            origin = LogGroup(group.resource, group.schema_url, ())
+            for message in group.records:
+                try:
+                    log = span_log(message)
+                    place = self._responses.place(log.response_id) if log.response_id else None
+                    place = place or log.place
+                    if place is None:
+                        now = self._clock.monotonic()
+                        self.unplaced.add(Unplaced(origin, log, message.ByteSize(), now, now))
+                        continue
+                    self._attach(origin, log, place)
+                except Exception:
+                    self._lose_log(counters.FAULT)
+                    self._complain()
+        for origin, log, place in batch.placed:
+            try:
+                self._attach(origin, log, place)
+            except Exception:
+                self._lose_log(counters.FAULT)
+                self._complain()
+
+    def _attach(self, origin: LogGroup, log: SpanLog, place: Place) -> None:
+        source = self._source(origin)
+        time_ns = log.time_ns or self._clock.time_ns()
+        source.encoder.logged(place, log.name, time_ns, log.attributes, self._clock.monotonic())
+        with self._lock:
+            self._log_tally.delivered += 1
 
     def _hand_on(self, source: Source) -> None:
         encoder = source.encoder
@@ -249,4 +321,4 @@ class Ingest:
     def _complain(self) -> None:
         if not self._complained:
             self._complained = True
-            _log.exception("A received span could not be encoded. It is counted; further ones are not logged.")
+            _log.exception("What was received could not be encoded. It is counted; further faults are not logged.")

@@ -1,12 +1,15 @@
 """OTLP requests and answers as bytes, in both encodings of the protocol, and one form of a request for all of ours."""
 
 import base64
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -14,11 +17,20 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from spanflow.viewer_api.otlp.body import UnreadableBody
+from spanflow.viewer_api.otlp.log_record import LogGroup, refusal
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 #: Ids are hexadecimal in OTLP's JSON, where protobuf's own JSON has base64.
 _IDS: Final = ("traceId", "trace_id", "spanId", "span_id", "parentSpanId", "parent_span_id")
+#: Where the spans and the log records of a request stand, in both spellings of protobuf's JSON.
+_SPANS: Final = (("resourceSpans", "resource_spans"), ("scopeSpans", "scope_spans"), ("spans", "spans"))
+_LOG_RECORDS: Final = (("resourceLogs", "resource_logs"), ("scopeLogs", "scope_logs"), ("logRecords", "log_records"))
+#: Why log records are not taken in, as clients are told.
+_REFUSED: Final = {
+    "other_event": "are no events of models, tools or guardrails",
+    "no_span": "name neither a span nor a response",
+}
 _TRACE_ID_LENGTH: Final = 16
 _SPAN_ID_LENGTH: Final = 8
 
@@ -33,9 +45,19 @@ class TraceRequest:
     invalid: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogsRequest:
+    """A readable request, without the log records that cannot be taken."""
+
+    groups: tuple[LogGroup, ...]
+    records: int
+    #: Records that are not taken, by reason.
+    refused: Mapping[str, int]
+
+
 def read_traces(body: bytes, content_type: str) -> TraceRequest:
     """`UnreadableBody` when it is no such request."""
-    message = _from_json(body) if content_type == JSON else _from_protobuf(body)
+    message: ExportTraceServiceRequest = _read(body, content_type, ExportTraceServiceRequest, _SPANS)
     spans = invalid = 0
     for group in message.resource_spans:
         for scope in group.scope_spans:
@@ -45,6 +67,39 @@ def read_traces(body: bytes, content_type: str) -> TraceRequest:
             invalid += len(wrong)
             spans += len(scope.spans)
     return TraceRequest(tuple(message.resource_spans), spans, invalid)
+
+
+def read_logs(body: bytes, content_type: str) -> LogsRequest:
+    """`UnreadableBody` when it is no such request."""
+    message: ExportLogsServiceRequest = _read(body, content_type, ExportLogsServiceRequest, _LOG_RECORDS)
+    refused: Counter[str] = Counter()
+    groups: list[LogGroup] = []
+    for group in message.resource_logs:
+        taken = []
+        for record in (record for scope in group.scope_logs for record in scope.log_records):
+            why = refusal(record)
+            if why is None:
+                taken.append(record)
+            else:
+                refused[why] += 1
+        if taken:
+            groups.append(LogGroup(group.resource, group.schema_url, tuple(taken)))
+    return LogsRequest(tuple(groups), sum(len(group.records) for group in groups), refused)
+
+
+def logs_answer(refused: Mapping[str, int], content_type: str) -> bytes:
+    """The answer to a request that was accepted, perhaps but for some records."""
+    number = sum(refused.values())
+    why = " ".join(f"{count} log records {_REFUSED[reason]}." for reason, count in sorted(refused.items()))
+    if content_type == JSON:
+        partial = {"rejectedLogRecords": str(number), "errorMessage": why}
+        return orjson.dumps({"partialSuccess": partial} if number else {})
+    answer = ExportLogsServiceResponse()
+    if number:
+        answer.partial_success.rejected_log_records = number
+        answer.partial_success.error_message = why
+    written: bytes = answer.SerializeToString()
+    return written
 
 
 def trace_answer(invalid: int, content_type: str) -> bytes:
@@ -65,35 +120,33 @@ def _has_ids(trace_id: bytes, span_id: bytes) -> bool:
     return len(trace_id) == _TRACE_ID_LENGTH and len(span_id) == _SPAN_ID_LENGTH and any(trace_id) and any(span_id)
 
 
-def _from_protobuf(body: bytes) -> ExportTraceServiceRequest:
-    try:
-        request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(body)
-    except DecodeError:
-        raise UnreadableBody("it is no ExportTraceServiceRequest") from None
-    return request
-
-
-def _from_json(body: bytes) -> ExportTraceServiceRequest:
+def _read(body: bytes, content_type: str, kind: type[Any], lists: tuple[tuple[str, str], ...]) -> Any:
+    name = kind.DESCRIPTOR.name
+    if content_type != JSON:
+        try:
+            return kind.FromString(body)
+        except DecodeError:
+            raise UnreadableBody(f"it is no {name}") from None
     try:
         document = orjson.loads(body)
     except ValueError as why:
         raise UnreadableBody(str(why)) from None
     try:
-        _ids_to_base64(document)
-        request = ExportTraceServiceRequest()
-        ParseDict(document, request, ignore_unknown_fields=True)
+        for item in _items(document, lists):
+            _convert_ids(item)
+            for link in _members(item, "links", "links"):
+                _convert_ids(link)
+        return ParseDict(document, kind(), ignore_unknown_fields=True)
     except (ParseError, ValueError, TypeError, AttributeError, RecursionError) as why:
-        raise UnreadableBody(f"it is no ExportTraceServiceRequest: {why}") from None
-    return request
+        raise UnreadableBody(f"it is no {name}: {why}") from None
 
 
-def _ids_to_base64(document: Any) -> None:
-    for group in _members(document, "resourceSpans", "resource_spans"):
-        for scope in _members(group, "scopeSpans", "scope_spans"):
-            for span in _members(scope, "spans", "spans"):
-                _convert_ids(span)
-                for link in _members(span, "links", "links"):
-                    _convert_ids(link)
+def _items(holder: Any, lists: tuple[tuple[str, str], ...]) -> Iterator[Any]:
+    for member in _members(holder, *lists[0]):
+        if len(lists) == 1:
+            yield member
+        else:
+            yield from _items(member, lists[1:])
 
 
 def _members(holder: Any, *names: str) -> list[Any]:

@@ -148,15 +148,15 @@ def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     for pair in pairs:
         if pair.key not in attributes:
-            attributes[pair.key] = _value_of(pair.value)
+            attributes[pair.key] = value_of(pair.value)
     return attributes
 
 
-def _value_of(value: AnyValue) -> Any:
+def value_of(value: AnyValue) -> Any:
     """Recursion is bounded: the reader of messages refuses a hundred levels."""
     kind = value.WhichOneof("value")
     if kind == "array_value":
-        return tuple(_value_of(member) for member in value.array_value.values)
+        return tuple(value_of(member) for member in value.array_value.values)
     if kind == "kvlist_value":
         return attributes_of(value.kvlist_value.values)
     return None if kind is None else getattr(value, kind)

@@ -1,8 +1,10 @@
 """One OTLP request from its bytes to the queue, off the event loop and within a budget of bytes."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 
@@ -11,9 +13,9 @@ from spanflow.viewer_api.otlp import messages
 from spanflow.viewer_api.otlp.body import ENCODINGS, BodyTooLarge, UnreadableBody, unpacked
 from spanflow.viewer_api.otlp.budget import ByteBudget, Share, share_of
 from spanflow.viewer_api.otlp.ingest import Ingest
-from spanflow.viewer_api.otlp.messages import TraceRequest
 from spanflow.viewer_api.otlp.span_queue import Batch
 
+T = TypeVar("T")
 #: Bytes that a request may have as it is sent. The Collector's own batches are far below.
 MAX_SENT: Final = 16 * 1024 * 1024
 #: Requests that are unpacked and decoded at once.
@@ -32,7 +34,27 @@ class Receiver:
         self._decoders = ThreadPoolExecutor(_AT_ONCE, "spanflow-otlp-decoder")
 
     async def traces(self, request: Request) -> tuple[bytes, str]:
-        """Take in a request; returns the answer and its content type. `Problem` when nothing of it was accepted."""
+        """Take in spans; returns the answer and its content type. `Problem` when nothing of it was accepted."""
+        async with self._read(request, messages.read_traces) as (read, size, content_type):
+            if read.spans and not self.ingest.accept(Batch(read.groups, read.spans, size)):
+                raise ingest_full()
+        if read.invalid:
+            self.ingest.refuse(_INVALID, read.invalid)
+        return messages.trace_answer(read.invalid, content_type), content_type
+
+    async def logs(self, request: Request) -> tuple[bytes, str]:
+        """Take in log records; the same answers."""
+        async with self._read(request, messages.read_logs) as (read, size, content_type):
+            batch = Batch((), 0, size, read.groups, read.records)
+            if read.records and not self.ingest.accept(batch):
+                raise ingest_full()
+        for reason, number in read.refused.items():
+            self.ingest.refuse_logs(reason, number)
+        return messages.logs_answer(read.refused, content_type), content_type
+
+    @asynccontextmanager
+    async def _read(self, request: Request, read: Callable[[bytes, str], T]) -> AsyncIterator[tuple[T, int, str]]:
+        """What a request says, its size unpacked and its content type."""
         content_type, encoding = _described(request)
         with share_of(self._budget) as share:
             body = await _body(request, share)
@@ -41,22 +63,15 @@ class Receiver:
                 plain = await loop.run_in_executor(self._decoders, unpacked, body, encoding, self._max_unpacked)
                 if not share.grow(len(plain)):
                     raise ingest_full()
-                read = await loop.run_in_executor(self._decoders, messages.read_traces, plain, content_type)
+                said = await loop.run_in_executor(self._decoders, read, plain, content_type)
             except UnreadableBody as why:
                 raise unreadable_body(f"The body cannot be read: {why}.") from None
             except BodyTooLarge:
                 raise self._too_large() from None
-            self._accept(read, len(plain))
-        if read.invalid:
-            self.ingest.refuse(_INVALID, read.invalid)
-        return messages.trace_answer(read.invalid, content_type), content_type
+            yield said, len(plain), content_type
 
     def close(self) -> None:
         self._decoders.shutdown(wait=False, cancel_futures=True)
-
-    def _accept(self, read: TraceRequest, size: int) -> None:
-        if read.spans and not self.ingest.accept(Batch(read.groups, read.spans, size)):
-            raise ingest_full()
 
     def _too_large(self) -> Problem:
         detail = (

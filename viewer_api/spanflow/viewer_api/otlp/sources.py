@@ -15,6 +15,7 @@ from spanflow.span_processors.encoding.receiving_encoder import ReceivingEncoder
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.otlp.log_record import LogGroup
 from spanflow.viewer_api.otlp.received import ReceivedResource, ReceivedScope, attributes_of
 
 #: Services, or instances of one, whose flows can be open at once; beyond, the one that was quiet longest is let go.
@@ -65,7 +66,7 @@ class Sources:
     def __iter__(self) -> Iterator[Source]:
         return iter(self._known.values())
 
-    def of(self, group: ResourceSpans) -> tuple[Source, Source | None]:
+    def of(self, group: ResourceSpans | LogGroup) -> tuple[Source, Source | None]:
         """The source of these spans, and one that has to make room for it."""
         key = _key_of(group)
         source = self._known.get(key)
@@ -76,7 +77,7 @@ class Sources:
         source = self._known[key] = self._made(key, group)
         return source, let_go
 
-    def _made(self, key: bytes, group: ResourceSpans) -> Source:
+    def _made(self, key: bytes, group: ResourceSpans | LogGroup) -> Source:
         # The same for every viewer and after every restart: a flow names each of its services once.
         instance_id = f"otlp-{hashlib.blake2b(key, digest_size=10).hexdigest()}"
         process = ProcessInfo(self._redactor, lambda: instance_id)
@@ -92,7 +93,7 @@ class Sources:
         return Source(resource, process, encoder)
 
 
-def _key_of(group: ResourceSpans) -> bytes:
+def _key_of(group: ResourceSpans | LogGroup) -> bytes:
     """Clients and Collectors write a resource's attributes in any order."""
     pairs = sorted(pair.SerializeToString(deterministic=True) for pair in group.resource.attributes)
     return b"\0".join([*pairs, group.schema_url.encode()])

@@ -1,4 +1,4 @@
-"""Accepted requests on their way to the encoder: bounded by bytes and by spans, all of a request or nothing."""
+"""Accepted requests on their way to the encoder: bounded by bytes and in number, all of a request or nothing."""
 
 import threading
 from collections import deque
@@ -7,26 +7,36 @@ from dataclasses import dataclass
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from spanflow.viewer_api.otlp.log_record import LogGroup, Place, SpanLog
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One accepted request."""
+    """One accepted request, or log records whose spans have been found."""
 
     groups: Sequence[ResourceSpans]
     spans: int
     #: Bytes of the request, unpacked.
     size: int
+    logs: Sequence[LogGroup] = ()
+    #: How many log records there are.
+    records: int = 0
+    placed: Sequence[tuple[LogGroup, SpanLog, Place]] = ()
+
+    @property
+    def items(self) -> int:
+        return self.spans + self.records
 
 
 class SpanQueue:
     """For any threads. What is taken counts as waiting until it is settled."""
 
-    def __init__(self, max_spans: int, max_bytes: int) -> None:
-        self._max_spans = max_spans
+    def __init__(self, max_items: int, max_bytes: int) -> None:
+        self._max_items = max_items
         self._max_bytes = max_bytes
         self._changed = threading.Condition()
         self._batches: deque[Batch] = deque()
-        self._spans = 0
+        self._items = 0
         self._bytes = 0
         self._closed = False
         self._woken = False
@@ -34,11 +44,11 @@ class SpanQueue:
     def offer(self, batch: Batch) -> bool:
         """False when there is no room, or nothing is taken in any more. An empty queue takes a batch of any size."""
         with self._changed:
-            full = self._spans + batch.spans > self._max_spans or self._bytes + batch.size > self._max_bytes
-            if self._closed or (full and self._spans):
+            full = self._items + batch.items > self._max_items or self._bytes + batch.size > self._max_bytes
+            if self._closed or (full and self._items):
                 return False
             self._batches.append(batch)
-            self._spans += batch.spans
+            self._items += batch.items
             self._bytes += batch.size
             self._changed.notify()
         return True
@@ -54,7 +64,7 @@ class SpanQueue:
     def settle(self, batch: Batch) -> None:
         """What was taken is encoded."""
         with self._changed:
-            self._spans -= batch.spans
+            self._items -= batch.items
             self._bytes -= batch.size
 
     def wake(self) -> None:

@@ -1,5 +1,6 @@
-"""Spans from other programs, by OTLP/HTTP."""
+"""Spans of other programs and log records about spans, by OTLP/HTTP."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -41,8 +42,23 @@ async def traces(request: Request, principal: MayIngest) -> Response:
     a valid id are reported in `partialSuccess`. When there is no room, nothing of the request is accepted, and
     `Retry-After` says when to send it again; 413 is for ever.
     """
+    return await _answer(request, _receiver(request).traces)
+
+
+@router.post("/v1/logs", openapi_extra=_BODY)
+async def logs(request: Request, principal: MayIngest) -> Response:
+    """Take in log records about spans: an OTLP `ExportLogsServiceRequest` as protobuf or JSON, plain or packed.
+
+    Events of models, tools and guardrails (`gen_ai.evaluation.result`, …) become logs of the spans in whose context
+    they came, or whose response they name by `gen_ai.response.id`; redacted, and without contents by policy.
+    `partialSuccess` counts those that are no such events or name no span. The rest is as for `/v1/traces`.
+    """
+    return await _answer(request, _receiver(request).logs)
+
+
+async def _answer(request: Request, take: Callable[[Request], Awaitable[tuple[bytes, str]]]) -> Response:
     try:
-        body, content_type = await _receiver(request).traces(request)
+        body, content_type = await take(request)
     except Problem as why:
         if content_type_of(request) != PROTOBUF:
             raise

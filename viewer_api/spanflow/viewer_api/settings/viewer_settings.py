@@ -174,7 +174,7 @@ class ViewerSettings(SignInSettings):
     viewer_otlp: bool = setting(
         "SPANFLOW_VIEWER_OTLP",
         True,
-        "Take in spans by OTLP/HTTP at /v1/traces, from those who have the role ingest or admin. What gateways read "
+        "Take in spans and log records about them by OTLP/HTTP (/v1/traces, /v1/logs), from those who have the role ingest or admin. What gateways read "
         "(SPANFLOW_CONTENT, SPANFLOW_REDACT_KEYS, SPANFLOW_CHECKPOINT_RULES and so on) holds for these spans too: set "
         "it for viewers as well.",
         parse=flag,
