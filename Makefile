@@ -36,6 +36,10 @@ chaos: env ## Faults × loads against a real gateway, with exact accounting (15 
 test-long: env web chromium ## Run what takes minutes or needs unusual servers; says what this machine cannot run
 	@$(BIN)/pytest -m long -o faulthandler_timeout=2000 $(ARGS)
 
+.PHONY: interop-tools
+interop-tools: ## Build a Collector and a Jaeger with Go, once, for `spanflow up --collector --jaeger` and the tests
+	@$(PYTHON) -m scripts.interop_tools
+
 .PHONY: check
 check: env web lint types floors docs-check web-check wheel-check ## Everything else that CI judges: style, types, docs, dashboard, wheel
 

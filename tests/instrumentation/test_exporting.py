@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from opentelemetry._logs import LogRecord, get_logger_provider
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from spanflow.instrumentation.configurator import SpanflowConfigurator
 from spanflow.instrumentation.exporting import choose_defaults
@@ -28,6 +30,28 @@ def test_an_endpoint_is_enough_and_secrets_stay_here(redis_url: str, tmp_path: P
         assert receiver.names == sorted(WHOLE * 3)
     assert b"ann" in receiver.raw
     assert b"abcdef0123456789" not in receiver.raw
+
+
+def test_spans_of_a_watched_user_say_so(redis_url: str, tmp_path: Path) -> None:
+    """By that a Collector keeps their flows, whatever share of the rest it keeps."""
+    with redis.Redis.from_url(redis_url) as server:
+        server.sadd("monitored_users", "ann")
+    with otlp_receiver() as (receiver, endpoint):
+        settings = environment(redis_url, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_SCHEDULE_DELAY="100")
+        with gateway_process(MODELS["uvicorn"], tmp_path / "log", settings) as gateway:
+            ask(gateway, 1)
+            eventually(lambda: whole_flows(redis_url, 1))
+            ask(gateway, 1)
+            httpx.get(f"{gateway.url}/ask", headers={"X-User-Id": "bob"}).raise_for_status()
+            eventually(lambda: whole_flows(redis_url, 2))
+    flows = {span.trace_id for span in receiver.spans if _of(span, "user.id").string_value == "ann"}
+    marked = {span.trace_id for span in receiver.spans if _of(span, "flow.monitored").bool_value}
+    assert marked and marked <= flows
+
+
+def _of(span: Any, key: str) -> AnyValue:
+    """An attribute's value, or one that says nothing."""
+    return next((pair.value for pair in span.attributes if pair.key == key), AnyValue())
 
 
 def test_log_records_leave_without_content_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

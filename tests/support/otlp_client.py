@@ -102,7 +102,7 @@ def log_record(
         trace_id=trace.to_bytes(16, "big") if trace else b"",
         span_id=span_id.to_bytes(8, "big") if span_id else b"",
         time_unix_nano=START_NS + at_ms * MS,
-        severity_number=9,
+        severity_number=9,  # type: ignore[arg-type]
         body=value(body) if body is not None else None,
         attributes=pairs({key.replace("__", "."): given for key, given in attributes.items()}),
     )

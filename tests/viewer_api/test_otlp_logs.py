@@ -80,7 +80,11 @@ def test_an_event_of_a_model_is_a_log_of_its_span(viewer: RunningViewer, store: 
                 "name": "gen_ai.evaluation.result",
                 "time_ns": "1767700890000000000",
                 "record": True,
-                "attributes": {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": 0.5},
+                "attributes": {
+                    "gen_ai.evaluation.name": "relevance",
+                    "gen_ai.evaluation.score.value": 0.5,
+                    "log.severity": "INFO",
+                },
             }
         ]
     )
@@ -178,11 +182,15 @@ def test_contents_and_secrets_are_left_out(viewer: RunningViewer, store: Store) 
     assert "secret plan" not in told and "hunter2" not in told
     assert {log["name"]: log.get("attributes") for log in logs(viewer)} == snapshot(
         {
-            "gen_ai.execute_tool.exception": {"exception.type": "ValueError"},
-            "gen_ai.guardrail.result": {"gen_ai.guardrail.result.value": "deny"},
-            "gen_ai.client.inference.operation.details": {"gen_ai.request.model": "gpt-5"},
-            "gen_ai.client.operation.exception": None,
-            "gen_ai.evaluation.result": {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": 0.5},
+            "gen_ai.execute_tool.exception": {"exception.type": "ValueError", "log.severity": "INFO"},
+            "gen_ai.guardrail.result": {"gen_ai.guardrail.result.value": "deny", "log.severity": "INFO"},
+            "gen_ai.client.inference.operation.details": {"gen_ai.request.model": "gpt-5", "log.severity": "INFO"},
+            "gen_ai.client.operation.exception": {"log.severity": "INFO"},
+            "gen_ai.evaluation.result": {
+                "gen_ai.evaluation.name": "relevance",
+                "gen_ai.evaluation.score.value": 0.5,
+                "log.severity": "INFO",
+            },
         }
     )
 

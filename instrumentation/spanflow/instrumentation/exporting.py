@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
+from spanflow.instrumentation.runtime import runtime
 from spanflow.span_processors.redaction.redacting_exporter import RedactingExporter
 from spanflow.span_processors.redaction.redacting_log_exporter import RedactingLogExporter
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
@@ -32,9 +33,14 @@ def redacted_batches(settings: Settings) -> Any:
     redactor = Redactor(RedactionPolicy.from_settings(settings))
 
     def processor(exporter: SpanExporter) -> BatchSpanProcessor:
-        return BatchSpanProcessor(RedactingExporter(exporter, redactor))
+        return BatchSpanProcessor(RedactingExporter(exporter, redactor, _is_watched))
 
     return processor
+
+
+def _is_watched(user_id: str) -> bool:
+    pipeline = runtime().pipeline
+    return pipeline is not None and pipeline.is_watched(user_id)
 
 
 def redacted_log_batches(settings: Settings) -> Any:

@@ -3,32 +3,41 @@
 An ended span cannot be changed any more (the SDK freezes it before `on_end`), so the exporter is given a copy.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Status
 
+from spanflow.span_processors import names
 from spanflow.span_processors.redaction.export_redactors import ExportRedactors
 from spanflow.span_processors.redaction.redacted_origins import RedactedOrigins
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.trace_states import redacted_context
 from spanflow.span_processors.span_name import name_of
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+_WATCHED: Final[Mapping[str, Any]] = {names.ATTR_MONITORED: True}
+
 
 class RedactingExporter(SpanExporter):
-    """Hands spans without secrets to the exporter that it wraps."""
+    """Hands spans without secrets to the exporter that it wraps. Those of watched users say so."""
 
-    def __init__(self, exporter: SpanExporter, redactor: Redactor) -> None:
+    def __init__(
+        self, exporter: SpanExporter, redactor: Redactor, is_watched: Callable[[str], bool] = lambda user_id: False
+    ) -> None:
         self.wrapped = exporter
+        self._is_watched = is_watched
         self._redactors = ExportRedactors(redactor)
         self._origins = RedactedOrigins(redactor)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         with self._redactors.batch() as redactor_of:
             clean = [
-                redacted_span(span, redactor_of(span.context.trace_id if span.context else 0), self._origins)
+                redacted_span(
+                    span, redactor_of(span.context.trace_id if span.context else 0), self._origins, self._marks(span)
+                )
                 for span in spans
             ]
         return self.wrapped.export(clean)
@@ -40,8 +49,16 @@ class RedactingExporter(SpanExporter):
         return self.wrapped.force_flush(timeout_millis)
 
 
-def redacted_span(span: ReadableSpan, redactor: Redactor, origins: RedactedOrigins) -> ReadableSpan:
-    """The span itself when it holds no secret, else a copy without them."""
+    def _marks(self, span: ReadableSpan) -> Mapping[str, Any]:
+        """What a Collector's sampling is told: the span is of a user whom somebody follows."""
+        user_id = (span.attributes or _NOTHING).get(names.ATTR_USER_ID)
+        return _WATCHED if type(user_id) is str and self._is_watched(user_id) else _NOTHING
+
+
+def redacted_span(
+    span: ReadableSpan, redactor: Redactor, origins: RedactedOrigins, marks: Mapping[str, Any] = _NOTHING
+) -> ReadableSpan:
+    """The span itself when it holds no secret and there are no marks to add, else a copy."""
     name, _ = redactor.text(name_of(span.name))
     given: Mapping[str, Any] = span.attributes or {}
     attributes, _ = redactor.attributes(given)
@@ -53,6 +70,7 @@ def redacted_span(span: ReadableSpan, redactor: Redactor, origins: RedactedOrigi
     changed = (
         name != span.name
         or attributes is not given
+        or marks
         or state_hidden
         or description != span.status.description
         or resource is not span.resource
@@ -67,7 +85,7 @@ def redacted_span(span: ReadableSpan, redactor: Redactor, origins: RedactedOrigi
         context=context,
         parent=span.parent,
         resource=resource,
-        attributes=dict(attributes),
+        attributes={**attributes, **marks},
         events=events,
         links=links,
         kind=span.kind,

@@ -1,0 +1,135 @@
+"""Builds a Collector and a Jaeger from their sources, once: `make interop-tools`. They take minutes, and Go.
+
+What is on PATH already is not built. What was built stays in the cache folder, where `spanflow up --collector` and the
+tests find it.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+RECIPE = Path(__file__).resolve().parent.parent / "collector_config" / "builder.yaml"
+_CORE = "go.opentelemetry.io/collector"
+_JAEGER = "github.com/jaegertracing/jaeger"
+#: The newest that a Go module proxy serves as a program: Jaeger 2's own numbers are no numbers of Go modules.
+_JAEGER_VERSION = "v1.76.0"
+_BUILD_TIMEOUT = 3600.0
+_COLLECTORS = ("otelcol-spanflow", "otelcol-contrib")
+
+
+class NotBuilt(Exception):
+    """It is not there and cannot be built here; the message says why."""
+
+
+def collector(*, build: bool = True) -> Path:
+    """A Collector with the components of collector_config/builder.yaml, or one on PATH that has them."""
+    recipe = RECIPE.read_text(encoding="utf-8")
+    name = f"otelcol-{_version(recipe)}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    return _on_path(_COLLECTORS) or _built(name, _build_collector, build)
+
+
+def jaeger(*, build: bool = True) -> Path:
+    """A Jaeger that keeps traces in memory."""
+    return _on_path(("jaeger",)) or _built(f"jaeger-{_JAEGER_VERSION}", _build_jaeger, build)
+
+
+def cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "spanflow" / "tools"
+
+
+def main() -> int:
+    missing = 0
+    for name, find in (("Collector", collector), ("Jaeger", jaeger)):
+        try:
+            print(f"{name}: {find()}", flush=True)
+        except NotBuilt as why:
+            missing += 1
+            print(f"{name}: {why}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _on_path(names: tuple[str, ...]) -> Path | None:
+    found = next(filter(None, map(shutil.which, names)), None)
+    return Path(found) if found else None
+
+
+def _built(name: str, build: Callable[[Path], Path], allowed: bool) -> Path:
+    program = cache() / name
+    if program.exists():
+        return program
+    if not allowed:
+        raise NotBuilt(f"{name} is neither on PATH nor built (make interop-tools)")
+    if shutil.which("go") is None:
+        raise NotBuilt(f"there is no Go here to build {name} with")
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=program.parent) as folder:
+        try:
+            made = build(Path(folder))
+        except (subprocess.SubprocessError, OSError) as why:
+            said = getattr(why, "stderr", None) or str(why)
+            raise NotBuilt(f"{name} cannot be built here: {said.strip().splitlines()[-1]}") from None
+        made.replace(program)
+    return program
+
+
+def _version(recipe: str) -> str:
+    match = re.search(r"^  version: (\S+)$", recipe, re.MULTILINE)
+    assert match is not None
+    return match[1]
+
+
+def _build_collector(folder: Path) -> Path:
+    recipe = RECIPE.read_text(encoding="utf-8")
+    version = _version(recipe)
+    _go(folder, "install", f"{_CORE}/cmd/builder@v{version}", GOBIN=str(folder))
+    (folder / "builder.yaml").write_text(recipe, encoding="utf-8")
+    only_sources = ["--skip-get-modules", "--skip-compilation", "--config", "builder.yaml"]
+    _run([str(folder / "builder"), *only_sources], folder)
+    # The builder would also fetch what the components' own tests need, which not every module proxy has.
+    modules = re.findall(r"^ +- gomod: (\S+ \S+)$", recipe, re.MULTILINE)
+    required = "\n".join(f"\t{module}" for module in (*modules, f"{_CORE}/otelcol v{version}"))
+    source = folder / "build"
+    (source / "go.mod").write_text(f"module example.com/otelcol-spanflow\n\ngo 1.25.0\n\nrequire (\n{required}\n)\n")
+    _go(source, "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", "otelcol", ".")
+    return source / "otelcol"
+
+
+def _build_jaeger(folder: Path) -> Path:
+    # `go install` refuses modules that replace others; a copy of the source is built like the original.
+    _run(["go", "mod", "init", "example.com/x"], folder)
+    said = _go(folder, "mod", "download", "-json", f"{_JAEGER}@{_JAEGER_VERSION}")
+    match = re.search(r'"Dir": "([^"]+)"', said)
+    assert match is not None, said
+    source = folder / "source"
+    shutil.copytree(match[1], source)
+    _run(["chmod", "-R", "u+w", str(source)], folder)
+    _go(source, "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", "jaeger", "./cmd/jaeger")
+    return source / "jaeger"
+
+
+def _go(folder: Path, *words: str, **environment: str) -> str:
+    return _run(["go", *words], folder, GOFLAGS="-buildvcs=false", **environment)
+
+
+def _run(command: list[str], folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=_BUILD_TIMEOUT,
+        env={**os.environ, **environment},
+    )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
