@@ -48,10 +48,11 @@ def main() -> int:
     missing = 0
     for name, find in (("Collector", collector), ("Jaeger", jaeger)):
         try:
-            print(f"{name}: {find()}", flush=True)
+            sys.stdout.write(f"{name}: {find()}\n")
+            sys.stdout.flush()
         except NotBuilt as why:
             missing += 1
-            print(f"{name}: {why}", file=sys.stderr)
+            sys.stderr.write(f"{name}: {why}\n")
     return 1 if missing else 0
 
 

@@ -48,7 +48,6 @@ class RedactingExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self.wrapped.force_flush(timeout_millis)
 
-
     def _marks(self, span: ReadableSpan) -> Mapping[str, Any]:
         """What a Collector's sampling is told: the span is of a user whom somebody follows."""
         user_id = (span.attributes or _NOTHING).get(names.ATTR_USER_ID)

@@ -174,9 +174,9 @@ class ViewerSettings(SignInSettings):
     viewer_otlp: bool = setting(
         "SPANFLOW_VIEWER_OTLP",
         True,
-        "Take in spans and log records about them by OTLP/HTTP (/v1/traces, /v1/logs), from those who have the role ingest or admin. What gateways read "
-        "(SPANFLOW_CONTENT, SPANFLOW_REDACT_KEYS, SPANFLOW_CHECKPOINT_RULES and so on) holds for these spans too: set "
-        "it for viewers as well.",
+        "Take in spans and log records about them by OTLP/HTTP (/v1/traces, /v1/logs), from those who have the role "
+        "ingest or admin. What gateways read (SPANFLOW_CONTENT, SPANFLOW_REDACT_KEYS, SPANFLOW_CHECKPOINT_RULES and so "
+        "on) holds for these spans too: set it for viewers as well.",
         parse=flag,
     )
     viewer_otlp_unpacked_bytes: int = setting(
