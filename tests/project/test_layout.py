@@ -44,7 +44,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "legacy": {"store", "auth"},
     "monitoring": {"http", "store", "auth"},
     "live": {"http", "store", "monitoring", "statistics"},
-    "otlp": {"http"},
+    "otlp": {"http", "store"},
     "background": {"http", "store", "live"},
     "erasure": {"http", "store"},
     "alerts": {"http", "store"},
