@@ -174,6 +174,13 @@ class Settings(SharedSettings):
         "check_token=auth_check; @http.route:/guard/*=security_check; noisy.chat=span.",
         parse=rules,
     )
+    gateway: str = setting(
+        "SPANFLOW_GATEWAY",
+        "auto",
+        "Which gateway's own names of spans are known: litellm or contextforge; auto goes by what the process has "
+        "imported, off knows none.",
+        parse=one_of("auto", "off", "litellm", "contextforge"),
+    )
     openinference: bool = setting(
         "SPANFLOW_OPENINFERENCE",
         False,

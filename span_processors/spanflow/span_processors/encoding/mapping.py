@@ -1,7 +1,8 @@
 """Which spans are checkpoints: rules over names and attributes, so that any OpenTelemetry instrumentation counts.
 
 In this order: what the span says of itself (`flow.checkpoint.type`); the gateway's own rules; a name that is one of the
-known types; what GenAI, MCP, OpenInference and OpenLLMetry instrumentations say. Everything else is a plain span.
+known types; what GenAI, MCP, OpenInference and OpenLLMetry instrumentations say; the preset of a well-known gateway.
+Everything else is a plain span.
 """
 
 import re
@@ -10,6 +11,7 @@ from fnmatch import translate
 from typing import Any, Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.encoding.gateway_presets import AUTO, GatewayPresets
 from spanflow.span_processors.event.conventions import type_by_convention
 from spanflow.span_processors.setting_parsers import parse_rule
 from spanflow.span_processors.settings import Settings
@@ -21,7 +23,7 @@ _REMEMBERED: Final = 4096
 class SpanMapping:
     """The rules of one process. Called with a span's name and attributes; gives a checkpoint's type or `span`."""
 
-    def __init__(self, rules: Iterable[str] = ()) -> None:
+    def __init__(self, rules: Iterable[str] = (), gateway: str = AUTO) -> None:
         self._by_name: list[tuple[re.Pattern[str], str]] = []
         self._by_attribute: list[tuple[str, re.Pattern[str], str]] = []
         for rule in rules:
@@ -32,10 +34,11 @@ class SpanMapping:
             else:
                 self._by_attribute.append((attribute, matcher, event_type))
         self._named: dict[str, str | None] = {}
+        self._preset_type = GatewayPresets(gateway).type_of
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "SpanMapping":
-        return cls(settings.checkpoint_rules)
+        return cls(settings.checkpoint_rules, settings.gateway)
 
     def __call__(self, name: str, attributes: Mapping[str, Any]) -> str:
         said = attributes.get(names.ATTR_CHECKPOINT_TYPE)
@@ -48,11 +51,11 @@ class SpanMapping:
         named = self._named_type(name)
         if named is not None:
             return named
-        conventional = type_by_convention(attributes)
-        if conventional is None or conventional == attributes.get(names.ATTR_WITHIN):
+        told = type_by_convention(attributes) or self._preset_type(name)
+        if told is None or told == attributes.get(names.ATTR_WITHIN):
             # Inside a checkpoint that says the same, an instrumentation's own span is a detail of it.
             return names.PLAIN_SPAN
-        return conventional
+        return told
 
     def _named_type(self, name: str) -> str | None:
         """What the name alone says. Names are few, so each is looked at once."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 import asyncpg
 from redis.exceptions import RedisError
 
-from spanflow.cli.checks import installation, servers, storage, tracing
+from spanflow.cli.checks import gateways, installation, servers, storage, tracing
 from spanflow.cli.checks.finding import Check, Finding, Situation, problem
 from spanflow.cli.checks.settings import SettingNames, SettingValues
 from spanflow.cli.checks.sign_in import SignIn
@@ -39,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     servers.UsersView(),
     servers.PostgresClock(),
     storage.DataFolder(),
+    gateways.Gateway(),
     tracing.SwitchedOn(),
     tracing.EntryPoints(),
     tracing.Processors(),

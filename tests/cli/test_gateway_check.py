@@ -1,0 +1,68 @@
+"""What the doctor says about the gateways and model clients that are installed beside us."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from spanflow.cli.checks.finding import Finding, Level
+from spanflow.cli.checks.gateways import Gateway
+from tests.support.situations import situation
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed distributions, beside the real ones."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def install(folder: Path, name: str, version: str, instruments: str = "") -> None:
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    if instruments:
+        (info / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{instruments} = some.module:Class\n")
+
+
+def findings() -> list[Finding]:
+    async def run() -> list[Finding]:
+        return [finding async for finding in Gateway().run(situation())]
+
+    return asyncio.run(run())
+
+
+def test_without_a_gateway_there_is_nothing_to_say(installed: Path) -> None:
+    assert [finding.level for finding in findings()] == [Level.OK]
+
+
+def test_a_gateway_without_instrumentation_comes_with_the_command_that_installs_it(installed: Path) -> None:
+    install(installed, "litellm", "1.108.7")
+    install(installed, "openai", "3.57.0")  # which litellm brings along
+    known, missing = findings()
+    assert known.message == "litellm 1.108.7, known by the preset litellm"
+    assert missing.message == "nothing makes spans of what litellm asks models, so such a flow is one span"
+    assert missing.repair == "pip install openinference-instrumentation-litellm"
+
+
+def test_with_it_all_is_well(installed: Path) -> None:
+    install(installed, "litellm", "1.108.7")
+    install(installed, "openinference-instrumentation-litellm", "0.1.51", "litellm")
+    assert [finding.level for finding in findings()] == [Level.OK, Level.OK]
+
+
+def test_clients_of_models_are_named_together(installed: Path) -> None:
+    install(installed, "openai", "3.57.0")
+    install(installed, "anthropic", "2.1.0")
+    assert findings()[-1].repair == (
+        "pip install opentelemetry-instrumentation-openai-v2 opentelemetry-instrumentation-anthropic"
+    )
+
+
+def test_a_gateway_that_follows_the_conventions_needs_nothing(installed: Path) -> None:
+    install(installed, "fastmcp", "4.2.3")
+    install(installed, "mcp-contextforge-gateway", "1.0.7")
+    assert [finding.message for finding in findings()] == [
+        "mcp-contextforge-gateway 1.0.7, known by the preset contextforge",
+        "fastmcp 4.2.3, which makes spans by the conventions",
+    ]
