@@ -100,6 +100,7 @@ RIGHTS: dict[tuple[str, str], object] = {
     (SOCKET, "/api/v1/ws/flows/{user_id}"): Right.LIVE,
     ("POST", "/v1/traces"): Right.INGEST,
     ("POST", "/v1/logs"): Right.INGEST,
+    ("POST", "/api/v1/import"): Right.INGEST,
     ("GET", "/api/services"): Right.READ,
     ("GET", "/api/services/{service:path}/operations"): Right.READ,
     ("GET", "/api/operations"): Right.READ,

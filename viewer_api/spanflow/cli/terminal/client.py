@@ -63,6 +63,9 @@ class ViewerClient:
     def put(self, path: str, body: Any) -> Any:
         return self._ask("PUT", path, None, body)
 
+    def upload(self, path: str, body: bytes, content_type: str) -> Any:
+        return self._ask("POST", path, None, body, headers={"Content-Type": content_type}, patience=_SILENCE)
+
     def delete(self, path: str, *, reason: str | None = None, patience: float | None = None) -> Any:
         return self._ask("DELETE", path, None, headers=_stated(reason), patience=patience)
 
@@ -111,7 +114,7 @@ class ViewerClient:
         assert self._parts.hostname is not None
         with closing(kind(self._parts.hostname, self._parts.port, timeout=patience)) as connection:
             try:
-                data = None if body is None else json.dumps(body).encode()
+                data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
                 connection.request(method, target, data, {**self._headers(data is not None), **headers})
                 response = connection.getresponse()
             except (OSError, HTTPException) as why:

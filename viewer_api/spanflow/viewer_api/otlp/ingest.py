@@ -8,7 +8,7 @@ identity, outcomes, limits. No thread starts and nothing is opened before the fi
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from spanflow.span_processors.assembly import archive_runner, mirror_runner, watched_users
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.process_info import new_instance_id
+from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis.mirror import HEARTBEAT_EVERY, OtherProcess, archived_in, is_refusable
 from spanflow.span_processors.setting_table import MIB
@@ -78,7 +79,7 @@ class Ingest:
             settings, lambda: self._instance_id, self._mirror, self._clock
         )
         self._watched = watched_users(settings, self._queue.wake, self._clock)
-        redactor = Redactor(RedactionPolicy.from_settings(settings))
+        self.redactor = redactor = Redactor(RedactionPolicy.from_settings(settings))
         self._sources = Sources(settings, redactor, self._watched)
         self._thread = OwnThread("otlp", self._run)
         self._lock = threading.Lock()
@@ -110,6 +111,14 @@ class Ingest:
                 self.refuse_logs(counters.QUEUE_FULL, batch.records)
             return False
         self._start_threads()
+        return True
+
+    def store(self, parts: Sequence[FlowPart]) -> bool:
+        """Take in whole flows; False when there is no room for them. What is accepted is stored or spooled."""
+        if not self._archive.has_room(_ROOM):
+            return False
+        self._start_threads()
+        self._archive.offer(list(parts))
         return True
 
     def refuse(self, reason: str, spans: int) -> None:

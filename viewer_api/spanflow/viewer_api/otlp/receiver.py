@@ -1,7 +1,7 @@
 """One OTLP request from its bytes to the queue, off the event loop and within a budget of bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -12,6 +12,7 @@ from spanflow.viewer_api.http.problems import Problem, ingest_full, unreadable_b
 from spanflow.viewer_api.otlp import messages
 from spanflow.viewer_api.otlp.body import ENCODINGS, BodyTooLarge, UnreadableBody, unpacked
 from spanflow.viewer_api.otlp.budget import ByteBudget, Share, share_of
+from spanflow.viewer_api.otlp.imported import Imported, read_import
 from spanflow.viewer_api.otlp.ingest import Ingest
 from spanflow.viewer_api.otlp.span_queue import Batch
 
@@ -35,7 +36,11 @@ class Receiver:
 
     async def traces(self, request: Request) -> tuple[bytes, str]:
         """Take in spans; returns the answer and its content type. `Problem` when nothing of it was accepted."""
-        async with self._read(request, messages.read_traces) as (read, size, content_type):
+        content_type, encoding = _described(request)
+        async with self._read(request, encoding, lambda plain: messages.read_traces(plain, content_type)) as (
+            read,
+            size,
+        ):
             if read.spans and not self.ingest.accept(Batch(read.groups, read.spans, size)):
                 raise ingest_full()
         if read.invalid:
@@ -44,7 +49,8 @@ class Receiver:
 
     async def logs(self, request: Request) -> tuple[bytes, str]:
         """Take in log records; the same answers."""
-        async with self._read(request, messages.read_logs) as (read, size, content_type):
+        content_type, encoding = _described(request)
+        async with self._read(request, encoding, lambda plain: messages.read_logs(plain, content_type)) as (read, size):
             batch = Batch((), 0, size, read.groups, read.records)
             if read.records and not self.ingest.accept(batch):
                 raise ingest_full()
@@ -52,10 +58,21 @@ class Receiver:
             self.ingest.refuse_logs(reason, number)
         return messages.logs_answer(read.refused, content_type), content_type
 
+    async def flows(self, request: Request, before: Callable[[Imported], Awaitable[None]]) -> Imported:
+        """Take in the flows of a file, all of them or none. `before` is told what they are."""
+        redactor = self.ingest.redactor.for_flows()
+        encoding = _encoding_of(request)
+        async with self._read(request, encoding, lambda plain: read_import(plain, redactor)) as (read, size):
+            await before(read)
+            if read.parts and not self.ingest.store(read.parts):
+                raise ingest_full()
+            if read.request.spans and not self.ingest.accept(Batch(read.request.groups, read.request.spans, size)):
+                raise ingest_full()
+        return read
+
     @asynccontextmanager
-    async def _read(self, request: Request, read: Callable[[bytes, str], T]) -> AsyncIterator[tuple[T, int, str]]:
-        """What a request says, its size unpacked and its content type."""
-        content_type, encoding = _described(request)
+    async def _read(self, request: Request, encoding: str, read: Callable[[bytes], T]) -> AsyncIterator[tuple[T, int]]:
+        """What a request says, and its size unpacked."""
         with share_of(self._budget) as share:
             body = await _body(request, share)
             loop = asyncio.get_running_loop()
@@ -63,12 +80,12 @@ class Receiver:
                 plain = await loop.run_in_executor(self._decoders, unpacked, body, encoding, self._max_unpacked)
                 if not share.grow(len(plain)):
                     raise ingest_full()
-                said = await loop.run_in_executor(self._decoders, read, plain, content_type)
+                said = await loop.run_in_executor(self._decoders, read, plain)
             except UnreadableBody as why:
                 raise unreadable_body(f"The body cannot be read: {why}.") from None
             except BodyTooLarge:
                 raise self._too_large() from None
-            yield said, len(plain), content_type
+            yield said, len(plain)
 
     def close(self) -> None:
         self._decoders.shutdown(wait=False, cancel_futures=True)
@@ -88,10 +105,14 @@ def _described(request: Request) -> tuple[str, str]:
     content_type = content_type_of(request)
     if content_type not in (messages.PROTOBUF, messages.JSON):
         raise unsupported_body(f"Content-Type: send {messages.PROTOBUF} or {messages.JSON}.")
+    return content_type, _encoding_of(request)
+
+
+def _encoding_of(request: Request) -> str:
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
     if encoding not in ENCODINGS:
         raise unsupported_body(f"Content-Encoding: send {', '.join(ENCODINGS)}.")
-    return content_type, encoding
+    return encoding
 
 
 async def _body(request: Request, share: Share) -> bytes:

@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.http.problems import Problem, ingest_unavailable, no_such_address
+from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.otlp.imported import Imported
 from spanflow.viewer_api.otlp.messages import PROTOBUF
 from spanflow.viewer_api.otlp.receiver import MAX_SENT, Receiver, content_type_of
 from spanflow.viewer_api.viewer import Needs, viewer_of
@@ -27,6 +29,12 @@ _BODY: Final[dict[str, Any]] = {
         "415": {"description": "The body is of another type, or packed in a way that is not known here."},
     },
 }
+_FLOWS: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
+    "responses": _BODY["responses"],
+}
+#: Users who are named in the audit log, for one request.
+_MAX_USERS: Final = 100
 #: gRPC's numbers for what went wrong, which OTLP's answers carry beside the HTTP status.
 _INVALID_ARGUMENT: Final = 3
 _RESOURCE_EXHAUSTED: Final = 8
@@ -65,6 +73,26 @@ async def _answer(request: Request, take: Callable[[Request], Awaitable[tuple[by
         status = Status(code=_CODES.get(why.status_code, _INVALID_ARGUMENT), message=str(why.detail))
         return Response(status.SerializeToString(), why.status_code, why.headers, PROTOBUF)
     return Response(body, 200, media_type=content_type)
+
+
+@router.post("/api/v1/import", openapi_extra=_FLOWS)
+async def imported(request: Request, principal: MayIngest) -> Response:
+    """Take in the flows of a file: an export in the format json or jsonl, or OTLP/JSON, a request per line.
+
+    All of it is accepted, or nothing; what is accepted is stored, or waits on disk until it can be. A flow that is
+    there already is merged with it.
+    """
+    viewer = viewer_of(request)
+
+    async def before(read: Imported) -> None:
+        counted = {"flows": read.flows, "spans": read.spans}
+        users: list[str | None] = [*read.users[:_MAX_USERS]] or [None]
+        entries = [viewer.entry(request, "flows_imported", user_id=user, detail=counted) for user in users]
+        async with viewer.database.transaction() as connection:
+            await viewer.audit.write_in(connection, entries)
+
+    read = await _receiver(request).flows(request, before)
+    return json_response({"flows": read.flows, "spans": read.spans, "otlp_requests": read.requests})
 
 
 def _receiver(request: Request) -> Receiver:
