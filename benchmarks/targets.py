@@ -86,7 +86,7 @@ def _request(found: Verdicts, request: Rounds) -> None:
     found.at_most("T2 CPU, as documented / c", ratio_to(reference, request[DOCUMENTED], "cpu_us"), 2.0)
     for name, what in judged:
         overhead = overhead_ratio(request, name, PLAINLY, NONE, "burst_us")
-        found.at_most(f"T3 overhead, {what} / the seeds' design", overhead, 1 / 8)
+        found.at_most(f"T3 overhead, {what} / a plain design", overhead, 1 / 8)
     for name, what in judged:
         found.at_most(f"T12 burst p99, {what} / c", ratio_to(reference, request[name], "burst_p99_us"), 4.0)
         found.at_most(f"T12 burst p99, {what} / OTLP", ratio_to(request[OTLP], request[name], "burst_p99_us"), 1.0)

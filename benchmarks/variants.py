@@ -27,7 +27,7 @@ from spanflow.span_processors.settings import Settings
 #: The reference that every ratio is against: the SDK, its batch processor and an exporter that does nothing.
 REFERENCE = "c SDK + batch processor, no-op exporter"
 NONE = "a no tracing"
-PLAINLY = "b the seeds' design, done plainly"
+PLAINLY = "b a plain design"
 OTLP = "d SDK + batch processor, OTLP"
 MIRROR = "m Spanflow, mirror only"
 EVERYTHING = "s Spanflow, everything on"
@@ -144,7 +144,7 @@ def everything_and_batch_processor(servers: Servers) -> Variant:
 
 
 class PlainTracker:
-    """The design of the seeds done plainly: every checkpoint awaits its own round trips to Redis."""
+    """A plain design: every checkpoint awaits its own round trips to Redis."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanflow.span_processors.activity import Activity
-from spanflow.span_processors.archive.conversation_numbers import MAX_NUMBER, Line, Tail, continued, renumbered
+from spanflow.span_processors.archive.conversation_numbers import (
+    MAX_NUMBER,
+    Numbered,
+    Tail,
+    continued,
+    renumbered,
+)
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.stages.sink import Receipt
@@ -118,21 +124,21 @@ def test_several_workers_at_once_number_one_conversation_right(archives: Archive
 
 LINES = st.lists(
     st.builds(
-        Line,
+        Numbered,
         activity_id=st.uuids().map(str),
         time=st.integers(0, 50).map(lambda second: BEGIN + timedelta(seconds=second)),
         number=st.none() | st.integers(0, 20),
         own=st.just(False),
-    ).map(lambda line: Line(line.activity_id, line.time, line.number, line.number is not None)),
+    ).map(lambda line: Numbered(line.activity_id, line.time, line.number, line.number is not None)),
     max_size=12,
     unique_by=lambda line: line.activity_id,
 )
 
 
 @given(LINES, st.data())
-def test_any_order_of_arrival_gives_the_same_numbers(lines: list[Line], data: st.DataObject) -> None:
+def test_any_order_of_arrival_gives_the_same_numbers(lines: list[Numbered], data: st.DataObject) -> None:
     at_once = renumbered([], lines)
-    stored: dict[str, Line] = {}
+    stored: dict[str, Numbered] = {}
     rest = data.draw(st.permutations(lines))
     while rest:
         size = data.draw(st.integers(1, len(rest)))
@@ -144,10 +150,10 @@ def test_any_order_of_arrival_gives_the_same_numbers(lines: list[Line], data: st
             numbers = renumbered(known, batch)
         for line in (*known, *batch):
             if line.activity_id in numbers:
-                stored[line.activity_id] = Line(line.activity_id, line.time, numbers[line.activity_id], line.own)
+                stored[line.activity_id] = Numbered(line.activity_id, line.time, numbers[line.activity_id], line.own)
     assert {line.activity_id: line.number for line in stored.values()} == at_once
 
 
 def test_numbers_stop_at_what_the_column_holds() -> None:
-    top = Line("a", BEGIN, MAX_NUMBER, True)
-    assert renumbered([top], [Line("b", BEGIN + timedelta(seconds=1), None, False)]) == {"b": MAX_NUMBER}
+    top = Numbered("a", BEGIN, MAX_NUMBER, True)
+    assert renumbered([top], [Numbered("b", BEGIN + timedelta(seconds=1), None, False)]) == {"b": MAX_NUMBER}

@@ -27,7 +27,7 @@ SEVEN: Parameters = [("user_id", "7")]
 @pytest.fixture
 def watched(viewer: RunningViewer) -> RunningViewer:
     viewer.post("/api/v1/monitoring/enable", {"user_ids": [7, 8], "reason": "ticket"})
-    viewer.app.state.viewer.hub.surroundings.linger_seconds = 0.3
+    viewer.app.state.viewer.hub.feed_context.linger_seconds = 0.3
     return viewer
 
 

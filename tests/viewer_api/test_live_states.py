@@ -41,7 +41,7 @@ def experienced(store: Store, make_viewer: MakeViewer) -> RunningViewer:
 
 async def test_a_step_that_takes_longer_than_usual_is_slow(experienced: RunningViewer, make_flow: MakeFlow) -> None:
     hub = experienced.app.state.viewer.hub
-    await eventually_async(lambda: hub.surroundings.usual_p95_ns())
+    await eventually_async(lambda: hub.feed_context.usual_p95_ns())
     flow = make_flow(start_ns=time.time_ns() - 10 * S)
     flow.beat()
     async with following(experienced) as client:

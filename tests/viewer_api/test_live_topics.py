@@ -31,7 +31,7 @@ def watched(viewer: RunningViewer) -> RunningViewer:
 
 
 def linger(viewer: RunningViewer, seconds: float) -> None:
-    viewer.app.state.viewer.hub.surroundings.linger_seconds = seconds
+    viewer.app.state.viewer.hub.feed_context.linger_seconds = seconds
 
 
 async def test_a_running_flow_is_followed_to_its_end(
@@ -206,7 +206,7 @@ async def test_a_forged_cursor_shows_nothing_of_others(watched: RunningViewer, m
     strangers.start("secret")
     strangers.end("secret")
     strangers.close()
-    key = watched.app.state.viewer.hub.surroundings.cursors
+    key = watched.app.state.viewer.hub.feed_context.cursors
     forged = key.cursor(0, {strangers.flow_id: "1-0"}).encoded()
     async with following(watched, 7, cursor=forged) as client:
         make_flow().start("mine")

@@ -16,7 +16,7 @@ from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.auth.claims import clean_name
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.token_file import Entry, TokenBook, digest, new_token, origin_of, parsed, written
+from spanflow.viewer_api.auth.token_file import Entry, TokenTable, digest, new_token, origin_of, parsed, written
 from spanflow.viewer_api.auth.watched_file import WatchedFile
 from tests.support.people import VIEWER_7, write_tokens
 
@@ -146,8 +146,8 @@ def test_no_text_is_somebodys_token_by_chance(text: str) -> None:
 # -- the file while we run ---------------------------------------------------------------------------------------------
 
 
-def at(path: Path, later: Callable[[], float]) -> TokenBook:
-    return TokenBook(WatchedFile("SPANFLOW_VIEWER_TOKENS_FILE", str(path), parsed, later))
+def at(path: Path, later: Callable[[], float]) -> TokenTable:
+    return TokenTable(WatchedFile("SPANFLOW_VIEWER_TOKENS_FILE", str(path), parsed, later))
 
 
 def ticking() -> Callable[[], float]:
@@ -233,7 +233,7 @@ def test_a_file_that_cannot_be_used_at_the_start_is_refused(tmp_path: Path, cont
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"SPANFLOW_VIEWER_TOKENS_FILE: .*tokens\.toml"):
-        TokenBook.at(str(path))
+        TokenTable.at(str(path))
 
 
 def test_a_file_that_everybody_may_write_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -241,5 +241,5 @@ def test_a_file_that_everybody_may_write_is_warned_of(tmp_path: Path, caplog: py
     for mode, warned in ((0o600, False), (0o644, False), (0o666, True), (0o602, True)):
         caplog.clear()
         file.chmod(mode)
-        TokenBook.at(str(file))
+        TokenTable.at(str(file))
         assert ("is world-writable" in caplog.text) is warned, oct(mode)

@@ -17,7 +17,7 @@ from spanflow.viewer_api.alerts.service import alerts_of
 from spanflow.viewer_api.auth.assembly import signing_in
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.signed_tokens import Signer
-from spanflow.viewer_api.background.jobs import JobBook
+from spanflow.viewer_api.background.jobs import JobRegistry
 from spanflow.viewer_api.background.maintenance import Reaping, keep_tables
 from spanflow.viewer_api.background.readiness import Readiness
 from spanflow.viewer_api.background.supervisor import every, running
@@ -108,8 +108,8 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         )
         sign_in = await stack.enter_async_context(signing_in(settings, spent, audit, clock))
         receiver = await stack.enter_async_context(_receiving(settings)) if settings.viewer_otlp else None
-        book = JobBook()
-        reaping = Reaping(settings, book)
+        registry = JobRegistry()
+        reaping = Reaping(settings, registry)
         eraser = Eraser(
             primary,
             Database(erasing, settings.schema, settings.viewer_statement_timeout),
@@ -135,7 +135,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             eraser=eraser,
             alerts=alerts,
             readiness=Readiness(
-                primary, database, redis_flows, hub, book, lambda: sign_in.authenticator.problem, reaping.details
+                primary, database, redis_flows, hub, registry, lambda: sign_in.authenticator.problem, reaping.details
             ),
             metadata=metadata,
             proxies=ProxyPeers(settings.viewer_proxy_peers),
@@ -145,11 +145,11 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             clock=clock,
         )
         stack.callback(viewer.worker.close)
-        await stack.enter_async_context(running("watched users", watching.run, book))
-        await stack.enter_async_context(running("live", hub.run, book))
-        await stack.enter_async_context(running("usual times", usual.run, book))
+        await stack.enter_async_context(running("watched users", watching.run, registry))
+        await stack.enter_async_context(running("live", hub.run, registry))
+        await stack.enter_async_context(running("usual times", usual.run, registry))
         count = every(_COUNT_SECONDS, StatisticsJob(primary, prices, clock).run, first_after=_COUNT_SECONDS)
-        await stack.enter_async_context(running("statistics", count, book))
+        await stack.enter_async_context(running("statistics", count, registry))
         losses = LossReporter(primary, new_instance_id(), lambda: _losses(receiver, reaping), clock)
         for name, seconds, job in (
             ("losses", settings.alert_seconds, losses.run),
@@ -157,23 +157,23 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             ("alert deliveries", _DELIVER_SECONDS, alerts.deliveries.run),
             ("alert events", _DELIVER_SECONDS, alerts.feed.run),
         ):
-            await stack.enter_async_context(running(name, every(seconds, job, first_after=seconds), book))
+            await stack.enter_async_context(running(name, every(seconds, job, first_after=seconds), registry))
         if users.own is not None:
-            await stack.enter_async_context(running("users view", every(_MINUTE, users.own.check), book))
+            await stack.enter_async_context(running("users view", every(_MINUTE, users.own.check), registry))
         forget = every(_HOUR, spent.forget_expired, first_after=_MINUTE)
-        await stack.enter_async_context(running("spent tokens", forget, book))
+        await stack.enter_async_context(running("spent tokens", forget, registry))
         keep = every(24 * _HOUR, lambda: keep_tables(settings), first_after=_KEEP_AFTER)
-        await stack.enter_async_context(running("retention", keep, book))
-        await stack.enter_async_context(running(Reaping.NAME, reaping.run, book))
+        await stack.enter_async_context(running("retention", keep, registry))
+        await stack.enter_async_context(running(Reaping.NAME, reaping.run, registry))
         await stack.enter_async_context(
-            running("erased flows", every(_MINUTE, eraser.sweep, first_after=_MINUTE), book)
+            running("erased flows", every(_MINUTE, eraser.sweep, first_after=_MINUTE), registry)
         )
         if receiver is not None:
             ingest = receiver.ingest
             finder = ResponseFinder(database, ingest.unplaced, ingest.place, time.monotonic)
             find = every(_FIND_SECONDS, finder.run, first_after=_FIND_SECONDS)
-            await stack.enter_async_context(running("log records", find, book))
-        stack.enter_context(metrics.also(ViewerCollector(viewer, pools, book, reaping)))
+            await stack.enter_async_context(running("log records", find, registry))
+        stack.enter_context(metrics.also(ViewerCollector(viewer, pools, registry, reaping)))
         yield viewer
 
 

@@ -9,7 +9,13 @@ import orjson
 
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.archive.archive_sql import ArchiveSql, moment
-from spanflow.span_processors.archive.conversation_numbers import MAX_NUMBER, Line, Tail, continued, renumbered
+from spanflow.span_processors.archive.conversation_numbers import (
+    MAX_NUMBER,
+    Numbered,
+    Tail,
+    continued,
+    renumbered,
+)
 from spanflow.span_processors.archive.postgres import UntracedConnection
 from spanflow.span_processors.event.json_safe import safe_text
 from spanflow.span_processors.ids import id_or_none
@@ -31,10 +37,10 @@ class ActivityRow:
         """What it is numbered within: the conversation, or the flow when there is none."""
         return f"c{self.conversation_id}" if self.conversation_id is not None else f"f{self.flow_id}"
 
-    def in_line(self) -> Line:
+    def in_line(self) -> Numbered:
         own = self.activity.sequence_num
         kept = own if isinstance(own, int) and 0 <= own <= MAX_NUMBER else None
-        return Line(self.activity.activity_id, moment(self.activity.time_ns), kept, kept is not None)
+        return Numbered(self.activity.activity_id, moment(self.activity.time_ns), kept, kept is not None)
 
 
 async def write_activities(connection: UntracedConnection, sql: ArchiveSql, rows: Sequence[ActivityRow]) -> None:
@@ -55,7 +61,7 @@ async def write_activities(connection: UntracedConnection, sql: ArchiveSql, rows
 
 
 async def _numbers(connection: UntracedConnection, sql: ArchiveSql, new: Sequence[ActivityRow]) -> dict[str, int]:
-    by_line: dict[str, list[Line]] = defaultdict(list)
+    by_line: dict[str, list[Numbered]] = defaultdict(list)
     for row in new:
         by_line[row.line].append(row.in_line())
     tails = {
@@ -63,7 +69,7 @@ async def _numbers(connection: UntracedConnection, sql: ArchiveSql, new: Sequenc
         for record in await connection.fetch(sql.tails, *_wanted(by_line))
     }
     numbers: dict[str, int] = {}
-    late: dict[str, list[Line]] = {}
+    late: dict[str, list[Numbered]] = {}
     for name, lines in by_line.items():
         numbered = continued(tails.get(name), lines)
         if numbered is None:
@@ -75,12 +81,14 @@ async def _numbers(connection: UntracedConnection, sql: ArchiveSql, new: Sequenc
     return numbers
 
 
-async def _make_room(connection: UntracedConnection, sql: ArchiveSql, late: dict[str, list[Line]]) -> dict[str, int]:
+async def _make_room(
+    connection: UntracedConnection, sql: ArchiveSql, late: dict[str, list[Numbered]]
+) -> dict[str, int]:
     """Something older than what is stored has come, out of a spool or from a slower process: shift our own numbers."""
-    stored: dict[str, list[Line]] = defaultdict(list)
+    stored: dict[str, list[Numbered]] = defaultdict(list)
     for record in await connection.fetch(sql.lines, *_wanted(late)):
         stored[record["line"]].append(
-            Line(record["activity_id"], record["created_at"], record["sequence_num"], record["own_number"])
+            Numbered(record["activity_id"], record["created_at"], record["sequence_num"], record["own_number"])
         )
     numbers: dict[str, int] = {}
     for name, lines in late.items():
@@ -92,7 +100,7 @@ async def _make_room(connection: UntracedConnection, sql: ArchiveSql, late: dict
     return numbers
 
 
-def _wanted(lines: dict[str, list[Line]]) -> tuple[list[str], list[str]]:
+def _wanted(lines: dict[str, list[Numbered]]) -> tuple[list[str], list[str]]:
     names = sorted(lines)
     return [name[1:] for name in names if name[0] == "c"], [name[1:] for name in names if name[0] == "f"]
 

@@ -10,7 +10,7 @@ MAX_NUMBER: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Numbered:
     """One activity in the order of its conversation."""
 
     activity_id: str
@@ -29,7 +29,7 @@ class Tail:
     number: int
 
 
-def continued(tail: Tail | None, new: Iterable[Line]) -> dict[str, int] | None:
+def continued(tail: Tail | None, new: Iterable[Numbered]) -> dict[str, int] | None:
     """Numbers for new activities that all come after what is stored; None when one of them does not."""
     ordered = _by_time(new)
     if tail is not None and ordered and ordered[0].time <= tail.time:
@@ -37,7 +37,7 @@ def continued(tail: Tail | None, new: Iterable[Line]) -> dict[str, int] | None:
     return _walk(ordered, tail.number if tail is not None else 0)
 
 
-def renumbered(stored: Iterable[Line], new: Iterable[Line]) -> dict[str, int]:
+def renumbered(stored: Iterable[Numbered], new: Iterable[Numbered]) -> dict[str, int]:
     """Numbers for the new activities, and for those stored ones of ours whose number changes by them."""
     rows = list(stored)
     numbers = _walk(_by_time([*rows, *new]), 0)
@@ -45,11 +45,11 @@ def renumbered(stored: Iterable[Line], new: Iterable[Line]) -> dict[str, int]:
     return {activity_id: number for activity_id, number in numbers.items() if activity_id not in unchanged}
 
 
-def _by_time(lines: Iterable[Line]) -> list[Line]:
+def _by_time(lines: Iterable[Numbered]) -> list[Numbered]:
     return sorted(lines, key=lambda line: (line.time, line.activity_id))
 
 
-def _walk(ordered: list[Line], last: int) -> dict[str, int]:
+def _walk(ordered: list[Numbered], last: int) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for line in ordered:
         own = line.number if line.own else None

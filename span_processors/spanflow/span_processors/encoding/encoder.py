@@ -18,7 +18,7 @@ from spanflow.span_processors.encoding.notifications import notification_for
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan, said_beside
 from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.encoding.retelling import RETELL_AFTER, Retelling, renewed
-from spanflow.span_processors.encoding.shapes import RING_AT_START
+from spanflow.span_processors.encoding.shapes import NOTIFY_AT_START
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
 from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
 from spanflow.span_processors.event.event import decode
@@ -97,7 +97,7 @@ class Encoder:
         #: What the pipeline writes once more when the mirror has lost everything.
         self.retelling = Retelling(self._flows)
         # Whether any user is watched, checked once per batch.
-        self._ringing = False
+        self._notifying = False
         #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
         self.events: list[MirrorItem] = []
         self.parts: list[FlowPart] = []
@@ -146,7 +146,7 @@ class Encoder:
         self.events.append(_entry(StreamEntry, (flow.stream, START, span_id, data, b"")))
         if shape.rings_at_start and len(flow.moments) < self._max_spans:
             flow.moments.append(data)
-        if self._ringing:
+        if self._notifying:
             self._tell(flow, data)
         if span_id not in flow.open and (flow.early_ends is None or span_id not in flow.early_ends):
             self._hold(flow, OpenSpan(span_id, name, attributes, data, shape, links, usual, is_root, more))
@@ -175,12 +175,12 @@ class Encoder:
         self._redactor.budget = flow.budget
         opened = flow.open.pop(span_id, None)
         if opened is None:
-            data, whole, rings, hidden = self._ended_without_start(flow, span, attributes)
+            data, whole, notifies, hidden = self._ended_without_start(flow, span, attributes)
         else:
             if len(attributes) != len(opened.attributes) and says_who(attributes):
                 self._learn(flow, NOBODY, attributes)
             more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
-            data, whole, rings, hidden = self._spans.end(flow.id_bytes, span, attributes, opened, more)
+            data, whole, notifies, hidden = self._spans.end(flow.id_bytes, span, attributes, opened, more)
             weight = len(opened.data) + SPAN_WEIGHT
             flow.bytes -= weight
             self._bytes -= weight
@@ -190,7 +190,7 @@ class Encoder:
         if hidden:
             flow.redacted += hidden
         self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, whole)))
-        self._keep(flow, whole, rings)
+        self._keep(flow, whole, notifies)
         end_ns = span.end_time or 0
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns
@@ -207,11 +207,11 @@ class Encoder:
         event_type = self._event_type(name, attributes)
         parent = span.parent
         is_root = parent is None or parent[_IS_REMOTE]
-        tells = event_type in RING_AT_START
+        tells = event_type in NOTIFY_AT_START
         if not is_root and not tells:
             return event_type, None
         context = span.context
-        if context is None or (tells and self._ringing):
+        if context is None or (tells and self._notifying):
             return None
         trace_id, span_id, *_ = context
         flow = self._flows.get(trace_id) or self._open(trace_id, now)
@@ -265,7 +265,7 @@ class Encoder:
             flow.begins(start_ns, context[1] == flow.root)
         self.events.append(_entry(StreamEntry, (flow.stream, END, context[1], data, b"")))
         whole = b"{" + data[SHARED:]
-        self._keep(flow, whole, shape.rings_at_end)
+        self._keep(flow, whole, shape.notifies_at_end)
         if moment is not None and len(flow.moments) < self._max_spans:
             flow.moments.insert(moment, whole)
         if end_ns > flow.ended_ns:
@@ -325,11 +325,11 @@ class Encoder:
     def ring(self) -> None:
         """Tell those who watch a user of a flow that has news, or who has just been found to be watched."""
         news, self._news = self._news, {}
-        self._ringing = self._watched.any_watched()
+        self._notifying = self._watched.any_watched()
         if self._watched_version != self._watched.version:
             self._watched_version = self._watched.version
             news = self._flows
-        if not self._ringing:
+        if not self._notifying:
             return
         for flow in news.values():
             ring = notification_for(flow, self._watched, self._metadata)
@@ -396,12 +396,12 @@ class Encoder:
         if flow.written >= flow.renew_at:
             self.events += renewed(flow)
 
-    def _keep(self, flow: OpenFlow, whole: bytes, rings: bool) -> None:
+    def _keep(self, flow: OpenFlow, whole: bytes, notifies: bool) -> None:
         """An ended span is remembered for the archive and for those who hear of it."""
         self._store(flow, whole)
-        if rings and len(flow.moments) < self._max_spans:
+        if notifies and len(flow.moments) < self._max_spans:
             flow.moments.append(whole)
-        if self._ringing:
+        if self._notifying:
             self._tell(flow, whole)
 
     def _store(self, flow: OpenFlow, whole: bytes) -> None:

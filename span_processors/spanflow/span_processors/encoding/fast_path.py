@@ -106,13 +106,13 @@ class FastPath:
         tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, said)
         if not difference:
             data = _END % (flow_id, span_id, tail)
-            return data, _MERGED % (span_id, start[_HEAD:-1], b"", tail, late), shape.rings_at_end, hidden
+            return data, _MERGED % (span_id, start[_HEAD:-1], b"", tail, late), shape.notifies_at_end, hidden
         data = _END_WITH_MORE % (flow_id, span_id, tail, written)
         if start.endswith(b"}}"):
             body, more = start[_HEAD:-2] + b",", written[1:]
         else:
             body, more = start[_HEAD:-1] + _ATTRIBUTES, written
-        return data, _MERGED % (span_id, body, more, tail, late), shape.rings_at_end, hidden
+        return data, _MERGED % (span_id, body, more, tail, late), shape.notifies_at_end, hidden
 
     def once(
         self,

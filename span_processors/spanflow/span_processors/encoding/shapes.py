@@ -13,7 +13,7 @@ from spanflow.span_processors.encoding.span_events import KINDS, Part, to_json
 from spanflow.span_processors.redaction.redaction import Redactor
 
 #: Checkpoints of which dashboards hear when they start.
-RING_AT_START: Final = frozenset({names.LLM_THINKING})
+NOTIFY_AT_START: Final = frozenset({names.LLM_THINKING})
 _REMEMBERED: Final = 4096
 
 
@@ -27,7 +27,7 @@ class Shape:
     is_checkpoint: bool
     #: When dashboards hear of it.
     rings_at_start: bool
-    rings_at_end: bool
+    notifies_at_end: bool
     #: How many values were hidden in the name.
     hidden: int
     scope: Scope | None = None
@@ -83,13 +83,13 @@ class Shapes:
             written[1:-1],
             event_type,
             event_type != names.PLAIN_SPAN,
-            event_type in RING_AT_START,
-            rings_at_end(event_type),
+            event_type in NOTIFY_AT_START,
+            notifies_at_end(event_type),
             hidden,
             cached_scope,
         )
 
 
-def rings_at_end(event_type: str) -> bool:
+def notifies_at_end(event_type: str) -> bool:
     """Dashboards hear of every other checkpoint when it ends."""
-    return event_type != names.PLAIN_SPAN and event_type not in RING_AT_START
+    return event_type != names.PLAIN_SPAN and event_type not in NOTIFY_AT_START

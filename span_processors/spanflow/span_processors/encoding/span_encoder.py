@@ -15,7 +15,7 @@ from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.fast_path import Ended, FastPath, Started
 from spanflow.span_processors.encoding.open_flows import OpenSpan
 from spanflow.span_processors.encoding.process_info import ProcessInfo, Scope
-from spanflow.span_processors.encoding.shapes import RING_AT_START, Shapes, rings_at_end
+from spanflow.span_processors.encoding.shapes import NOTIFY_AT_START, Shapes, notifies_at_end
 from spanflow.span_processors.encoding.span_events import (
     Classifier,
     Part,
@@ -117,8 +117,8 @@ class SpanEncoder:
         start = {key: value for key, value in orjson.loads(opened.data).items() if key not in _SHARED}
         whole = orjson.dumps(merged(f"{opened.span_id:016x}", start, last))
         # What turned out to be a model's call only later was not told when it started.
-        rings = rings_at_end(event_type) or (event_type in RING_AT_START and not opened.shape.rings_at_start)
-        return data, whole, rings, hidden
+        notifies = notifies_at_end(event_type) or (event_type in NOTIFY_AT_START and not opened.shape.rings_at_start)
+        return data, whole, notifies, hidden
 
     def whole_end(
         self, flow_id: bytes, span: ReadableSpan, attributes: Mapping[str, Any], more: Mapping[str, Any]

@@ -138,7 +138,7 @@ def decode(data: bytes | bytearray | memoryview | str) -> Event:
 
 
 def checked(value: Any) -> Event:
-    """`value` as an event: itself when it is one, translated when it is one of the seeds' events."""
+    """`value` as an event: itself when it is one, translated when it is one of an existing gateway's own events."""
     if not isinstance(value, dict):
         raise EventError(f"an event is an object, not {type(value).__name__}")
     if "phase" not in value:

@@ -53,7 +53,7 @@ class Notification(NamedTuple):
 
     user_id: str
     flow_id: str
-    #: The seeds' messages, as JSON.
+    #: Messages for existing dashboards, as JSON.
     messages: tuple[bytes, ...]
 
 

@@ -59,7 +59,7 @@ class NoWatchedUsers:
 
 
 def watched_until(members: Iterable[bytes], until: Iterable[tuple[bytes, float]]) -> dict[str, float]:
-    """User ids and when watching them ends. Who is only in the seeds' set, which knows no end, stays until removed."""
+    """User ids and when watching them ends. Who is only in the older set, which knows no end, stays until removed."""
     ends = {user.decode("utf-8", "replace"): end for user, end in until}
     for member in members:
         ends.setdefault(member.decode("utf-8", "replace"), FOREVER)

@@ -16,7 +16,7 @@ from spanflow.span_processors.tree.tree import NS_PER_MS, time_of
 
 _US_PER_S: Final = 1_000_000
 _NS_PER_US: Final = 1_000
-#: Where a checkpoint without the seeds' own field may say the same in OpenTelemetry's words.
+#: Where a checkpoint without the existing gateways' own field may say the same in OpenTelemetry's words.
 _ALSO: Final = {
     "tool": "gen_ai.tool.name",
     "model": "gen_ai.response.model",

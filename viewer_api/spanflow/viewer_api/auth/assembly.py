@@ -15,7 +15,7 @@ from spanflow.viewer_api.auth.oidc_sessions import OidcSessions
 from spanflow.viewer_api.auth.oidc_tokens import OidcTokens
 from spanflow.viewer_api.auth.own_tokens import OwnTokens, are_believed
 from spanflow.viewer_api.auth.signed_tokens import Signer
-from spanflow.viewer_api.auth.token_file import TokenBook
+from spanflow.viewer_api.auth.token_file import TokenTable
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.audit_log import AuditLog
@@ -48,7 +48,7 @@ async def signing_in(
             readers.append(tokens)
             login = OidcLogin(settings, provider, tokens, signer.secret_for("oidc"))
             oidc = OidcSessions(login, signer, spent, clock)
-        bearers = Bearers(settings.viewer_token, TokenBook.at(settings.viewer_tokens_file), readers, clock)
+        bearers = Bearers(settings.viewer_token, TokenTable.at(settings.viewer_tokens_file), readers, clock)
         doorkeeper = LoginThrottle(settings.viewer_failed_sign_ins, audit)
         authenticator = Authenticator(settings, signer, bearers, doorkeeper, spent, clock)
         rates = RateLimits(

@@ -75,7 +75,7 @@ class Authenticator:
     @property
     def problem(self) -> str | None:
         """What is wrong with the file of tokens as it is now."""
-        return self._bearers.book.problem
+        return self._bearers.tokens.problem
 
     def remote_of(self, connection: HTTPConnection) -> str | None:
         """The address that a connection comes from."""

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from spanflow.viewer_api.auth.jwt_verification import looks_like_jwt
 from spanflow.viewer_api.auth.permissions import Principal, Role, Via
 from spanflow.viewer_api.auth.rejected import Rejected
-from spanflow.viewer_api.auth.token_file import TokenBook, digest, origin_of
+from spanflow.viewer_api.auth.token_file import TokenTable, digest, origin_of
 from spanflow.viewer_api.clock import Clock
 
 #: The one name that the access token signs in.
@@ -30,18 +30,18 @@ def operator(token: str) -> Principal:
 class Bearers:
     """Every kind of token that the settings allow."""
 
-    def __init__(self, token: str, book: TokenBook, jwt_readers: Sequence[JwtReader], clock: Clock) -> None:
+    def __init__(self, token: str, tokens: TokenTable, jwt_readers: Sequence[JwtReader], clock: Clock) -> None:
         self._digest = digest(token) if token else b""
         self.operator = operator(token)
         self._jwt_readers = jwt_readers
         self._clock = clock
-        self.book = book
+        self.tokens = tokens
 
     async def principal(self, token: str) -> Principal:
         """Whose token this is; `Rejected` for an unknown token."""
         if hmac.compare_digest(digest(token), self._digest):
             return self.operator
-        if owner := self.book.owner(token):
+        if owner := self.tokens.owner(token):
             if self._over(owner):
                 raise Rejected("expired")
             return owner
@@ -59,7 +59,7 @@ class Bearers:
         """Who has by now the configured token that `origin` names; None when it was taken away."""
         if origin == self.operator.origin:
             return self.operator
-        owner = self.book.owner_now(origin)
+        owner = self.tokens.owner_now(origin)
         return None if owner is None or self._over(owner) else owner
 
     def _over(self, owner: Principal) -> bool:

@@ -11,7 +11,7 @@ from spanflow.viewer_api.auth.origins import check_origins
 from spanflow.viewer_api.auth.own_address import check_public_url
 from spanflow.viewer_api.auth.own_tokens import OwnTokens, are_believed
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
-from spanflow.viewer_api.auth.token_file import TokenBook
+from spanflow.viewer_api.auth.token_file import TokenTable
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 MIN_TOKEN_LENGTH: Final = 16
@@ -28,7 +28,7 @@ def settled(settings: ViewerSettings) -> ViewerSettings:
     ProxyPeers(settings.viewer_metrics_peers, "SPANFLOW_VIEWER_METRICS_PEERS")
     check_origins(settings.viewer_allowed_origins)
     check_public_url(settings.viewer_public_url)
-    TokenBook.at(settings.viewer_tokens_file)
+    TokenTable.at(settings.viewer_tokens_file)
     _check_secrets(settings)
     if are_believed(settings):
         OwnTokens(settings)

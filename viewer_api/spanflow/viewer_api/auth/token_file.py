@@ -136,15 +136,15 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-class TokenBook:
+class TokenTable:
     """Who has which token, as the file says now."""
 
     def __init__(self, file: WatchedFile[tuple[Entry, ...]] | None) -> None:
         self._file = file
 
     @classmethod
-    def at(cls, path: str) -> "TokenBook":
-        """The book of a file; `SettingsError` when it cannot be used. Without a file, an empty one."""
+    def at(cls, path: str) -> "TokenTable":
+        """The tokens of a file; `SettingsError` when it cannot be used. Without a file, an empty one."""
         return cls(WatchedFile("SPANFLOW_VIEWER_TOKENS_FILE", path, parsed) if path else None)
 
     @property

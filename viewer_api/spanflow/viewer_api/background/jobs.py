@@ -29,7 +29,7 @@ class JobRecord:
 
 
 @dataclass
-class JobBook:
+class JobRegistry:
     """The jobs of one viewer process."""
 
     monotonic: Callable[[], float] = time.monotonic

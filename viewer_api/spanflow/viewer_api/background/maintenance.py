@@ -7,7 +7,7 @@ from typing import Any, Final
 from spanflow.migrations.retention import run_retention
 from spanflow.span_processors.archive.postgres import connect
 from spanflow.span_processors.archive.reaper import Reaper, ReaperCounts
-from spanflow.viewer_api.background.jobs import JobBook
+from spanflow.viewer_api.background.jobs import JobRegistry
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,9 @@ class Reaping:
 
     NAME: Final = "reaper"
 
-    def __init__(self, settings: ViewerSettings, book: JobBook) -> None:
+    def __init__(self, settings: ViewerSettings, registry: JobRegistry) -> None:
         self._settings = settings
-        self._book = book
+        self._registry = registry
         self._reaper: Reaper | None = None
         self.counts = ReaperCounts()
 
@@ -65,4 +65,4 @@ class Reaping:
 
     def _scanned(self, reaper: Reaper) -> None:
         if reaper.failing and reaper.problem is not None:
-            self._book.record(self.NAME).failed(reaper.problem, self._book.monotonic())
+            self._registry.record(self.NAME).failed(reaper.problem, self._registry.monotonic())

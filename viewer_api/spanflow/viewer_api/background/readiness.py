@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from spanflow.migrations.scripts import head
-from spanflow.viewer_api.background.jobs import JobBook
+from spanflow.viewer_api.background.jobs import JobRegistry
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.live.hub import Hub
 from spanflow.viewer_api.store.database import Database
@@ -47,7 +47,7 @@ class Readiness:
     reads: Database
     redis: RedisFlows
     hub: Hub
-    jobs: JobBook
+    jobs: JobRegistry
     #: What is wrong with a file of the settings that was good when the viewer started.
     spoilt: Callable[[], str | None] = lambda: None
     #: What the reaper has done, and what is in its way.

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from spanflow.viewer_api.background.jobs import JobBook, JobRecord
+from spanflow.viewer_api.background.jobs import JobRecord, JobRegistry
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +18,12 @@ _CANCEL_AGAIN: Final = 1.0
 
 
 @asynccontextmanager
-async def running(name: str, job: Job, book: JobBook | None = None) -> AsyncIterator[None]:
-    """`job`, which never ends by itself, while the block runs. `book` records its state."""
-    book = book or JobBook()
-    record = book.record(name)
+async def running(name: str, job: Job, registry: JobRegistry | None = None) -> AsyncIterator[None]:
+    """`job`, which never ends by itself, while the block runs. `registry` records its state."""
+    registry = registry or JobRegistry()
+    record = registry.record(name)
     record.alive = True
-    task = asyncio.create_task(_keep(record, job, book.monotonic), name=f"spanflow {name}")
+    task = asyncio.create_task(_keep(record, job, registry.monotonic), name=f"spanflow {name}")
     task.add_done_callback(lambda _: setattr(record, "alive", False))
     try:
         yield

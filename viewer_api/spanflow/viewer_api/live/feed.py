@@ -63,21 +63,21 @@ class FeedContext:
 class Feed:
     """Lives as long as it has subscribers."""
 
-    def __init__(self, topic: Topic, surroundings: FeedContext) -> None:
+    def __init__(self, topic: Topic, feed_context: FeedContext) -> None:
         self.topic = topic
         self.tails: dict[str, Tail] = {}
         self.subscribers: set[Subscription] = set()
-        self.redis = surroundings.redis
-        self.archive = surroundings.archive
-        self.cursors = surroundings.cursors
-        self.flows = TopicFlows(topic, surroundings.redis)
-        self._usual = surroundings.usual_p95_ns
-        self._linger = surroundings.linger_seconds
-        self._monotonic = surroundings.monotonic
+        self.redis = feed_context.redis
+        self.archive = feed_context.archive
+        self.cursors = feed_context.cursors
+        self.flows = TopicFlows(topic, feed_context.redis)
+        self._usual = feed_context.usual_p95_ns
+        self._linger = feed_context.linger_seconds
+        self._monotonic = feed_context.monotonic
         self._looked = False
         self._rung: set[str] = set()
         self._wake = asyncio.Event()
-        self._positions = Positions(surroundings.cursors)
+        self._positions = Positions(feed_context.cursors)
         self._look_closely = True
         self._told_usual: dict[str, int] = {}
         #: The flows that the index had at the last look: any other is new, even if it is complete already.

@@ -43,9 +43,9 @@ class Hub:
     """Made in the event loop that uses it. Enter `run` as a task."""
 
     def __init__(
-        self, client: AsyncClient, surroundings: FeedContext, watching: Watching, limits: Limits, metadata: Metadata
+        self, client: AsyncClient, feed_context: FeedContext, watching: Watching, limits: Limits, metadata: Metadata
     ) -> None:
-        self.surroundings = surroundings
+        self.feed_context = feed_context
         self._metadata = metadata
         self.watching = watching
         self.limits = limits
@@ -159,7 +159,7 @@ class Hub:
         return sum(len(feed.subscribers) for feed, _ in self._feeds.values())
 
     def _opened(self, topic: Topic) -> tuple[Feed, asyncio.Task[None]]:
-        feed = Feed(topic, self.surroundings)
+        feed = Feed(topic, self.feed_context)
         task = asyncio.create_task(self._run(feed), name=f"spanflow feed of {topic}")
         self._feeds[topic] = (feed, task)
         if topic.owner is not None:

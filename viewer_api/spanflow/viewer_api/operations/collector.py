@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from spanflow.viewer_api.background.jobs import JobBook
+from spanflow.viewer_api.background.jobs import JobRegistry
 from spanflow.viewer_api.background.maintenance import Reaping
 from spanflow.viewer_api.operations.metrics import PREFIX
 from spanflow.viewer_api.otlp.ingest import IngestCounts
@@ -21,7 +21,7 @@ class ViewerCollector(Collector):
 
     viewer: Viewer
     pools: Mapping[str, asyncpg.Pool]
-    jobs: JobBook
+    jobs: JobRegistry
     reaping: Reaping
 
     def collect(self) -> Iterable[Metric]:

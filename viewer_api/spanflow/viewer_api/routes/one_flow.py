@@ -41,4 +41,4 @@ async def _outlook(viewer: Viewer, flow: Flow) -> Outlook:
         alive = await viewer.redis_flows.alive(await asyncio.to_thread(open_processes, flow))
     except REDIS_ERRORS:
         alive = None
-    return Outlook(now_ns=now_ns, alive=alive, usual_p95_ns=viewer.hub.surroundings.usual_p95_ns())
+    return Outlook(now_ns=now_ns, alive=alive, usual_p95_ns=viewer.hub.feed_context.usual_p95_ns())

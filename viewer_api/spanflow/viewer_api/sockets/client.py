@@ -97,16 +97,16 @@ class Client:
             await asyncio.sleep(_TOO_FAST_SECONDS)
             raise
 
-    async def admitted(self, wish: SubscriptionRequest, reason: str | None) -> Subscription:
+    async def admitted(self, request: SubscriptionRequest, reason: str | None) -> Subscription:
         """A place for what the client wants, written down in the audit log; `Problem` says why not."""
         viewer = self._viewer
-        topic = await self._owners.topic(wish.kind, wish.id, self._principal)
+        topic = await self._owners.topic(request.kind, request.id, self._principal)
         if topic is None:
-            if wish.kind is Kind.USER:
-                await viewer.denied(self._connection, "live_opened", user_id=wish.id)
+            if request.kind is Kind.USER:
+                await viewer.denied(self._connection, "live_opened", user_id=request.id)
                 raise forbidden("You may not see what this user does.")
-            await viewer.missed(self._connection, "live_opened", wish.id)
-            raise Problem(404, *_NOT_FOUND[wish.kind])
+            await viewer.missed(self._connection, "live_opened", request.id)
+            raise Problem(404, *_NOT_FOUND[request.kind])
         watch = self._watch_of(topic)
         own = own_reason(self._principal, topic.owner) if topic.owner is not None else None
         if reason is None and watch is None and own is None:
@@ -116,7 +116,7 @@ class Client:
         target = None if topic.kind is Kind.USER else topic.id
         await viewer.record_access(self._connection, "live_opened", user_id=topic.owner, target=target, reason=why)
         # What the client may see anyway does not end with a watch.
-        cursor = None if wish.cursor is None else viewer.hub.surroundings.cursors.read(wish.cursor)
+        cursor = None if request.cursor is None else viewer.hub.feed_context.cursors.read(request.cursor)
         subscription = Subscription(
             topic,
             viewer.hub.limits,
@@ -124,7 +124,7 @@ class Client:
             cursor=cursor,
             own=own is not None,
         )
-        if wish.cursor is not None and cursor is None:
+        if request.cursor is not None and cursor is None:
             subscription.restart("cursor_expired")
         return subscription
 
@@ -147,12 +147,12 @@ class Client:
         if watch is not None and watch.expires_at - self._viewer.clock() <= NOTICE_SECONDS:
             self._notify(self._watch_message(topic, Change(watch.user_id, watch, expiring=True)))
 
-    def has_room_for(self, wish: SubscriptionRequest) -> bool:
-        return wish.key in self._following or len(self._following) < MAX_TOPICS
+    def has_room_for(self, request: SubscriptionRequest) -> bool:
+        return request.key in self._following or len(self._following) < MAX_TOPICS
 
-    async def leave(self, wish: SubscriptionRequest) -> None:
+    async def leave(self, request: SubscriptionRequest) -> None:
         """Stop following, if it was followed."""
-        await self._stop(wish.key, REQUESTED)
+        await self._stop(request.key, REQUESTED)
 
     def _watch_of(self, topic: Topic) -> Watch | None:
         """The watch on its user, as far as the client may know of it."""
@@ -259,9 +259,9 @@ class Client:
             self._notices.put_nowait(data)
 
 
-def refusal(problem: Problem, wish: SubscriptionRequest | None) -> bytes:
+def refusal(problem: Problem, request: SubscriptionRequest | None) -> bytes:
     """A message that something was refused; the connection stays open."""
-    about: dict[str, Any] = Topic(wish.kind, wish.id, None).fields if wish else {}
+    about: dict[str, Any] = Topic(request.kind, request.id, None).fields if request else {}
     return messages.message("error", code=problem.code, detail=str(problem.detail), **about)
 
 

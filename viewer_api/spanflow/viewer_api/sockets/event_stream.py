@@ -132,7 +132,7 @@ class EventStream(Response):
         client = Client(self._request, stream, self._viewer, self._principal)
         try:
             with hub.place(self._viewer.settings.viewer_max_sockets), self._viewer.rates.socket(self._principal):
-                places = [await client.admitted(wish, self._reason) for wish in self._wanted]
+                places = [await client.admitted(each, self._reason) for each in self._wanted]
                 await self._serve(stream, client, places, receive)
         except Problem as problem:
             await problem.response()(scope, receive, send)

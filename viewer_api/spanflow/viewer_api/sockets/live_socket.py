@@ -68,26 +68,26 @@ class LiveSocket:
             await (each.subscribe() if subscribe else each.unsubscribe())
         if asked and not any(message.get(kind.field) for kind in Kind):
             return
-        wanted = requests_in_message(message)
+        requests = requests_in_message(message)
         reason = message.get("reason")
         reason = clean_reason(reason) if isinstance(reason, str) else None
-        for wish in wanted[:MAX_TOPICS]:
+        for request in requests[:MAX_TOPICS]:
             if not subscribe:
-                await self._client.leave(wish)
+                await self._client.leave(request)
                 continue
             # Each is written down, whether it is granted or refused.
             await self._client.counted()
             try:
-                await self._subscribe(wish, reason)
+                await self._subscribe(request, reason)
             except Problem as problem:
-                await self._connection.send(refusal(problem, wish))
-        if len(wanted) > MAX_TOPICS:
-            await self._connection.send(refusal(_too_many_topics(), wanted[MAX_TOPICS]))
+                await self._connection.send(refusal(problem, request))
+        if len(requests) > MAX_TOPICS:
+            await self._connection.send(refusal(_too_many_topics(), requests[MAX_TOPICS]))
 
-    async def _subscribe(self, wish: SubscriptionRequest, reason: str | None) -> None:
-        if not self._client.has_room_for(wish):
+    async def _subscribe(self, request: SubscriptionRequest, reason: str | None) -> None:
+        if not self._client.has_room_for(request):
             raise _too_many_topics()
-        await self._client.follow(await self._client.admitted(wish, reason))
+        await self._client.follow(await self._client.admitted(request, reason))
 
 
 def _too_many_topics() -> Problem:

@@ -23,7 +23,7 @@ class SubscriptionRequest:
 
 
 def subscription_requests(named: Mapping[Kind, Iterable[Any]], cursor: object) -> list[SubscriptionRequest]:
-    """A wish for each id; `Problem` when an id cannot be one or there is none."""
+    """A wanted for each id; `Problem` when an id cannot be one or there is none."""
     keys: dict[tuple[Kind, str], None] = {}
     for kind, values in named.items():
         for value in values:
