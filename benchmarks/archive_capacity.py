@@ -31,6 +31,7 @@ from spanflow.span_processors.tree.prices import NO_PRICES
 
 RAW: Final = "raw COPY, same table"
 READY: Final = "idempotent insert, rows ready"
+WITHOUT_TRIGGERS: Final = "idempotent insert, rows ready, without the table's triggers"
 FROM_PARTS: Final = "archive, from encoded parts"
 CHECKPOINTS: Final = 11
 _WORDS: Final = (
@@ -101,16 +102,19 @@ def cases(schema: str, archive: ArchiveSink) -> dict[str, Case]:
             await _copy(connection, schema, batch)
         return time.perf_counter() - begun
 
-    async def claimed_copy(connection: UntracedConnection, parts: list[FlowPart]) -> float:
+    async def claimed_copy(connection: UntracedConnection, parts: list[FlowPart], first: str = "") -> float:
         now = datetime.now(UTC)
         data = [(sorted(part.flow_id for part in batch), rendered(batch, now)) for batch in batches(parts)]
         begun = time.perf_counter()
         for flow_ids, batch in data:
-            await connection.execute(begin(10))
+            await connection.execute(begin(10) + first)
             await connection.fetch(sql.claim, flow_ids, [now] * len(flow_ids))
             await _copy(connection, schema, batch)
             await connection.execute("COMMIT")
         return time.perf_counter() - begun
+
+    async def without_triggers(connection: UntracedConnection, parts: list[FlowPart]) -> float:
+        return await claimed_copy(connection, parts, "; SET LOCAL session_replication_role = replica")
 
     async def from_parts(connection: UntracedConnection, parts: list[FlowPart]) -> float:
         def deliver() -> float:
@@ -124,6 +128,7 @@ def cases(schema: str, archive: ArchiveSink) -> dict[str, Case]:
     return {
         RAW: raw_copy,
         READY: claimed_copy,
+        WITHOUT_TRIGGERS: without_triggers,
         FROM_PARTS: from_parts,
     }
 
@@ -160,6 +165,10 @@ async def measure(dsn: str, flows: int, rounds: int, data_dir: str) -> dict[str,
     return {
         "raw_copy_per_s": per_s[RAW],
         "rows_ready_per_s": per_s[READY],
+        # Both are measured in turn, and what else a machine does changes slowly.
+        "with_triggers_of_without": statistics.median(
+            ready / without for ready, without in zip(rates[READY], rates[WITHOUT_TRIGGERS], strict=True)
+        ),
         "from_parts_per_s": per_s[FROM_PARTS],
         "client_cpu_us_per_flow": statistics.median(cpu[FROM_PARTS]),
         "postgres_bytes_per_flow": size["bytes"] / size["flows"],

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from benchmarks.live_viewer import BEARER, running_viewer
+from benchmarks.live_viewer import BEARER, OTHER_BEARER, running_viewer
 from benchmarks.variants import Servers
 from tests.support.archives import archives_in
 from tests.support.flow_parts import part, span
@@ -30,29 +30,31 @@ _ALONE_SECONDS: Final = 3.0
 
 def measured(servers: Servers) -> dict[str, float]:
     _store(servers)
-    with running_viewer(servers) as viewer, httpx.Client(base_url=f"http://{viewer.address}", headers=BEARER) as http:
-        http.timeout = httpx.Timeout(120)
+    with (
+        running_viewer(servers) as viewer,
+        httpx.Client(base_url=f"http://{viewer.address}", headers=BEARER, timeout=120) as http,
+        httpx.Client(base_url=f"http://{viewer.address}", headers=OTHER_BEARER, timeout=120) as other,
+    ):
 
-        def tree(number: int) -> float:
-            began = time.perf_counter()
-            http.get(f"/api/v1/flows/{number:032x}/tree").raise_for_status()
-            return time.perf_counter() - began
+        def tree(number: int, by: httpx.Client = http) -> float:
+            return _seconds(by, f"/api/v1/flows/{number:032x}/tree")
+
+        def small() -> float:
+            return tree(_SMALL, other)
 
         def health() -> float:
-            began = time.perf_counter()
-            http.get("/healthz").raise_for_status()
-            return time.perf_counter() - began
+            return _seconds(other, "/healthz")
 
-        tree(_SMALL)
+        small()
         until = time.monotonic() + _ALONE_SECONDS
-        alone = _asked(lambda: time.monotonic() > until, small=lambda: tree(_SMALL), health=health)
+        alone = _asked(lambda: time.monotonic() > until, small=small, health=health)
         before = _memory_mb(viewer.pid)
         first = tree(1)
         one = tree(2)
         done = threading.Event()
         most = 0.0
         with ThreadPoolExecutor(LARGE + 2) as pool:
-            beside = pool.submit(_asked, done.is_set, small=lambda: tree(_SMALL), health=health)
+            beside = pool.submit(_asked, done.is_set, small=small, health=health)
             large = [pool.submit(tree, number) for number in range(1, LARGE + 1)]
             while not all(each.done() for each in large):
                 most = max(most, _memory_mb(viewer.pid))
@@ -70,6 +72,12 @@ def measured(servers: Servers) -> dict[str, float]:
         **{f"alone_{name}": value for name, value in alone.items()},
         **{f"beside_{name}": value for name, value in others.items()},
     }
+
+
+def _seconds(http: httpx.Client, path: str) -> float:
+    began = time.perf_counter()
+    http.get(path).raise_for_status()
+    return time.perf_counter() - began
 
 
 def _asked(ended: Callable[[], bool], **questions: Callable[[], float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -18,6 +19,9 @@ from tests.support.ports import accepts, free_port
 
 TOKEN: Final = "a-token-for-benchmarks-0123456789"
 BEARER: Final = {"Authorization": f"Bearer {TOKEN}"}
+#: Of another person: what one asks for at once waits for its turn, and limits are per person.
+OTHER_TOKEN: Final = "spanflow_another-token-for-benchmarks-0123456789"
+OTHER_BEARER: Final = {"Authorization": f"Bearer {OTHER_TOKEN}"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ def running_viewer(servers: Servers, *watched: str) -> Iterator[Viewer]:
 
 def main() -> None:
     from spanflow.viewer_api.app import create_app
+    from spanflow.viewer_api.auth.permissions import Principal, Role, Via
+    from spanflow.viewer_api.auth.token_file import Entry, digest, written
     from spanflow.viewer_api.operations.server import ViewerServer, configured
     from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
@@ -53,7 +59,10 @@ def main() -> None:
     many: dict[str, Any] = {"viewer_max_sockets": 2000, "viewer_sockets_per_person": 2000}
     # The counting watchers of `live_fanout` answer no heartbeats.
     many["viewer_heartbeat_seconds"] = 300.0
-    settings = ViewerSettings(**job, **many, viewer_token=TOKEN, viewer_port=port)
+    tokens = Path(job["data_dir"]) / "tokens.toml"
+    tokens.write_text(written(Entry(digest(OTHER_TOKEN), Principal("another", Via.TOKEN, Role.ADMIN))))
+    tokens.chmod(0o600)
+    settings = ViewerSettings(**job, **many, viewer_token=TOKEN, viewer_tokens_file=str(tokens), viewer_port=port)
     with socket.create_server(("127.0.0.1", port), backlog=1000) as listener:
         # As `spanflow serve` does.
         gc.collect()

@@ -13,11 +13,13 @@ from typing import Any, Final, TypeAlias
 
 from spanflow.span_processors import names
 from spanflow.span_processors.tree.http_answer import outcome_of
-from spanflow.span_processors.tree.tree import NS_PER_MS
+from spanflow.span_processors.tree.tree import NS_PER_MS, Outlook
 from spanflow.viewer_api.analysis.alignment import Pair, aligned
 from spanflow.viewer_api.analysis.steps import Run, Sibling, Step, folded, long_runs, steps_of
 from spanflow.viewer_api.analysis.value_differences import MAX_DIFFERENCES, differences, is_argument, shown
-from spanflow.viewer_api.flows.flow_tree import FlowTree
+from spanflow.viewer_api.flows.documents import PackedFlow
+from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
+from spanflow.viewer_api.http.responses import encode
 
 SAME: Final = "same"
 SLOWER: Final = "slower"
@@ -134,6 +136,12 @@ class _Comparison:
 
 
 _Task: TypeAlias = tuple[int, Row | None, Sibling | None, Sibling | None]
+
+
+def written_comparison(flows: Sequence[PackedFlow], outlooks: Sequence[Outlook]) -> bytes:
+    """The whole answer, as a thread or the worker makes it."""
+    one, other = (tree_of(packed.unpacked(), outlook) for packed, outlook in zip(flows, outlooks, strict=True))
+    return encode(compare(one, other))
 
 
 def compare(one: FlowTree, other: FlowTree) -> dict[str, Any]:

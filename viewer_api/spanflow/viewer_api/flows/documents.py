@@ -133,6 +133,11 @@ class PackedFlow:
         return replace(self.flow, document=_document_in(self.text))
 
 
+def packed_rows(rows: Iterable["Row"]) -> list[PackedFlow]:
+    """Stored flows in start order."""
+    return sorted(map(PackedFlow.of_row, rows), key=lambda packed: _in_start_order(packed.flow))
+
+
 def from_row(row: "Row") -> Flow:
     return _from_row(row, _document_in(row["flow_data"] or "{}"))
 
@@ -231,7 +236,11 @@ def together(stored: Iterable[Flow], live: Iterable[Flow]) -> list[Flow]:
     for flow in live:
         stored_flow = flows.get(flow.flow_id)
         flows[flow.flow_id] = merged(stored_flow, flow) if stored_flow else flow
-    return sorted(flows.values(), key=lambda flow: (flow.created_at or _NEVER, flow.flow_id))
+    return sorted(flows.values(), key=_in_start_order)
+
+
+def _in_start_order(flow: Flow) -> tuple[datetime, str]:
+    return flow.created_at or _NEVER, flow.flow_id
 
 
 #: Beside the values of `SPANFLOW_CONTENT`.

@@ -12,7 +12,15 @@ from datetime import datetime
 
 from spanflow.span_processors import names
 from spanflow.viewer_api.auth.permissions import Principal
-from spanflow.viewer_api.flows.documents import Flow, PackedFlow, from_row, from_stream, runs_beside, together
+from spanflow.viewer_api.flows.documents import (
+    Flow,
+    PackedFlow,
+    from_row,
+    from_stream,
+    packed_rows,
+    runs_beside,
+    together,
+)
 from spanflow.viewer_api.flows.flow_status import StoredStatus
 from spanflow.viewer_api.flows.running_flows import RunningFlow, belongs, summed_up
 from spanflow.viewer_api.flows.withheld import Withheld
@@ -82,14 +90,16 @@ class FlowReader:
         rows = await self._beside(live, rows)
         return await asyncio.to_thread(lambda: self._together(rows, live)[::-1][:limit])
 
-    async def of_session(self, session_id: str, limit: int) -> list[Flow]:
+    async def of_session(self, session_id: str, limit: int) -> list[PackedFlow]:
         """In start order. A flow without a session is found by its own id."""
         live = await self._live(lambda: self._redis.open_of_session(session_id))
         rows = await self._store.of_session(session_id, limit, self._visible)
         if not rows and not live and (row := await self._store.one(session_id, self._visible)) is not None:
             rows = [row]
         rows = await self._beside(live, rows)
-        return await asyncio.to_thread(lambda: self._together(rows, live))
+        if not live:
+            return packed_rows(rows)
+        return await asyncio.to_thread(lambda: list(map(PackedFlow.of, self._together(rows, live))))
 
     async def sessions_of_user(self, user_id: str, source: str | None, limit: int) -> dict[str, list[Flow]]:
         """The flows of each of the newest sessions, the newest session first."""
@@ -160,6 +170,14 @@ class FlowReader:
         except REDIS_ERRORS:
             running = set()
         return None if running or not self._sees(row["user_id"]) else PackedFlow.of_row(row)
+
+    async def packed(self, flow_id: str) -> PackedFlow | None:
+        """A flow, taken apart only where it still runs."""
+        settled = await self.settled(flow_id)
+        if settled is not None:
+            return settled
+        flow = await self.one(flow_id)
+        return None if flow is None else await asyncio.to_thread(PackedFlow.of, flow)
 
     async def one(self, flow_id: str) -> Flow | None:
         live: Flow | None = None

@@ -1,7 +1,6 @@
 """Two flows beside each other, and two groups of flows."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -9,18 +8,17 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from spanflow.viewer_api.analysis.comparison import compare
+from spanflow.viewer_api.analysis.comparison import written_comparison
 from spanflow.viewer_api.analysis.differences import Group, differences
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.flow_query import FlowQuery, flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
-from spanflow.viewer_api.flows.flow_tree import tree_of
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.query_values import checked_id
-from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.http.responses import json_response, raw_json_response
 from spanflow.viewer_api.routes.flow_selection import record_search, searchable
-from spanflow.viewer_api.routes.flow_tree_routes import is_large
-from spanflow.viewer_api.routes.one_flow import read_flow
+from spanflow.viewer_api.routes.large_answers import answer_of
+from spanflow.viewer_api.routes.one_flow import read_packed
 from spanflow.viewer_api.store.flow_sample import FlowSampler
 from spanflow.viewer_api.viewer import Needs, viewer_of
 
@@ -42,13 +40,9 @@ async def compared_flows(
     """
     a, b = checked_id(a), checked_id(b)
     viewer = viewer_of(request)
-    async with AsyncExitStack() as stack:
-        # Two large flows take as much of the interpreter as a large tree does.
-        if await is_large(viewer, principal, a) or await is_large(viewer, principal, b):
-            await stack.enter_async_context(viewer.large_trees.place())
-        one = await read_flow(request, principal, a, "flow_compared")
-        other = await read_flow(request, principal, b, "flow_compared")
-        return await asyncio.to_thread(lambda: json_response(compare(tree_of(*one), tree_of(*other))))
+    one, one_outlook = await read_packed(request, principal, a, "flow_compared")
+    other, other_outlook = await read_packed(request, principal, b, "flow_compared")
+    return raw_json_response(await answer_of(viewer, written_comparison, [one, other], (one_outlook, other_outlook)))
 
 
 @router.get("/flows/differences")

@@ -9,19 +9,16 @@ from starlette.responses import Response
 from spanflow.span_processors import names
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.flows.documents import Flow
+from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_reader import FlowReader, flow_reader
-from spanflow.viewer_api.flows.legacy_answers import (
-    as_legacy_row,
-    as_session_document,
-    as_session_row,
-    session_tree_json,
-)
+from spanflow.viewer_api.flows.legacy_answers import as_legacy_row, as_session_row
+from spanflow.viewer_api.flows.written_flows import written_flow, written_session, written_session_tree
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import checked_id, filter_text
 from spanflow.viewer_api.http.responses import json_response, raw_json_response
 from spanflow.viewer_api.legacy import shapes
 from spanflow.viewer_api.legacy.prefix import is_legacy
+from spanflow.viewer_api.routes.large_answers import answer_of
 from spanflow.viewer_api.viewer import Needs, principal_of, viewer_of
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
@@ -47,7 +44,7 @@ async def session_document(request: Request, principal: MayRead, reader: Reader,
     flows = await _session(request, reader, session_id)
     if not flows:
         return json_response(shapes.flow_not_found())
-    return await asyncio.to_thread(lambda: json_response(as_session_document(session_id, flows)))
+    return raw_json_response(await answer_of(viewer_of(request), written_session, flows, session_id))
 
 
 @router.get("/monitoring/flows/{user_id}")
@@ -94,32 +91,22 @@ async def session_tree(request: Request, principal: MayRead, reader: Reader, ses
     flows = await _session(request, reader, session_id)
     if not flows:
         return json_response(shapes.session_not_found(session_id))
-    return await asyncio.to_thread(lambda: raw_json_response(session_tree_json(session_id, flows)))
+    return raw_json_response(await answer_of(viewer_of(request), written_session_tree, flows, session_id))
 
 
 @router.get("/flows/{flow_id}")
 async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id: str) -> Response:
     """One flow, running or past, with one merged entry per span."""
     flow_id = checked_id(flow_id)
-    flow = await reader.one(flow_id)
-    if flow is None:
+    packed = await reader.packed(flow_id)
+    if packed is None:
         await viewer_of(request).missed(request, "flow_read", flow_id)
         raise Problem(404, "flow_not_found", "There is no flow with this id.")
-    await viewer_of(request).record_access(request, "flow_read", user_id=flow.user_id, target=flow_id)
-    shown = {
-        **flow.ids(),
-        "open": flow.open,
-        "created_at": flow.created_at,
-        "completed_at": flow.completed_at,
-        "source": flow.source,
-        "cut_spans": flow.cut_spans,
-        "contents": flow.contents,
-        "flow_data": flow.document,
-    }
-    return await asyncio.to_thread(json_response, shown)
+    await viewer_of(request).record_access(request, "flow_read", user_id=packed.flow.user_id, target=flow_id)
+    return raw_json_response(await answer_of(viewer_of(request), written_flow, [packed]))
 
 
-async def _session(request: Request, reader: FlowReader, session_id: str) -> list[Flow]:
+async def _session(request: Request, reader: FlowReader, session_id: str) -> list[PackedFlow]:
     """The flows of a session, in start order; the look is written down for each user in it. A problem when there are
     none, except for dashboards that were written before Spanflow."""
     flows = await reader.of_session(session_id, MAX_SESSION_FLOWS)
@@ -128,6 +115,6 @@ async def _session(request: Request, reader: FlowReader, session_id: str) -> lis
         if is_legacy(request):
             return []
         raise Problem(404, "session_not_found", "There is no session with this id.")
-    users = [flow.user_id for flow in flows]
+    users = [packed.flow.user_id for packed in flows]
     await viewer_of(request).record_access_to(request, "session_read", users, target=session_id)
     return flows

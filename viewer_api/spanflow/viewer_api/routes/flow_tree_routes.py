@@ -1,25 +1,19 @@
 """One flow, span by span."""
 
 import asyncio
-import logging
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.flows.documents import PackedFlow
-from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.flow_tree import Form, tree_of, written_tree
-from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.http.responses import raw_json_response
-from spanflow.viewer_api.http.worker_process import WorkerFailed
-from spanflow.viewer_api.routes.one_flow import SETTLED, read_flow
+from spanflow.viewer_api.routes.large_answers import in_worker
+from spanflow.viewer_api.routes.one_flow import read_flow, read_packed
 from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
-
-log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/api/v1", tags=["flows"])
 #: Trees with more spans (or entries in Redis) are made one at a time, in a process of its own: each takes a second of
@@ -50,21 +44,9 @@ async def _shown(request: Request, principal: Principal, flow_id: str, form: For
         flow, outlook = await read_flow(request, principal, flow_id)
         return raw_json_response(await asyncio.to_thread(lambda: tree_of(flow, outlook, percentile).json(form)))
     async with viewer.large_trees.place():
-        packed = await flow_reader(viewer, principal).settled(flow_id)
-        if packed is not None:
-            await viewer.record_access(request, "flow_read", user_id=packed.flow.user_id, target=flow_id)
-            outlook = SETTLED
-        else:
-            flow, outlook = await read_flow(request, principal, flow_id)
-            packed = await asyncio.to_thread(PackedFlow.of, flow)
+        packed, outlook = await read_packed(request, principal, flow_id)
         # Nothing but these decides what a tree looks like.
-        source = (packed, outlook, percentile, form)
-        try:
-            made = await viewer.large_trees.shared(source, lambda: viewer.worker.run(written_tree, *source))
-        except WorkerFailed as why:
-            log.warning("The tree of flow %s could not be made: %s", flow_id, why)
-            raise Problem(503, "tree_not_made", "This large tree could not be made. Ask again.") from None
-        return raw_json_response(made)
+        return raw_json_response(await in_worker(viewer, written_tree, packed, outlook, percentile, form))
 
 
 async def is_large(viewer: Viewer, principal: Principal, flow_id: str) -> bool:
