@@ -45,6 +45,8 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         rounds = archive["archive"]
         found.at_least("T8 ready rows / raw COPY", ratio_within(rounds, "rows_ready_per_s", "raw_copy_per_s"), 0.6)
         found.at_least("T8 from parts / raw COPY", ratio_within(rounds, "from_parts_per_s", "raw_copy_per_s"), 0.6)
+        triggers = median_of(rounds, "with_triggers_of_without")
+        found.at_least("T8 ready rows, with the table's triggers / without", triggers, 0.95)
     if history := results.get("history"):
         rounds = history["history"]
         by_id = ratio_within(rounds, "store_flow_by_id_us", "store_select_1_us")
@@ -68,6 +70,8 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
     if trees := results.get("trees"):
         rounds = trees["trees"]
         found.at_most("T13 one tree of 20,000 spans, s", median_of(rounds, "one_s"), 2.0)
+        # What it would take on a machine that does nothing else.
+        found.at_most("T13 ... s of CPU, viewer and worker", median_of(rounds, "one_cpu_s"), 2.0)
         for name, key in (("a small tree", "small_p50_ms"), ("health", "health_p50_ms")):
             ratio = ratio_within(rounds, f"beside_{key}", f"alone_{key}")
             found.at_most(f"T13 {name} beside six of them, p50 / alone", ratio, 2.0)

@@ -1,4 +1,4 @@
-"""A minute of mixed traffic with Redis restarted and Postgres cut now and then: nothing grows, nothing is missing."""
+"""Minutes of mixed traffic while servers are absent, silent, slow and refusing: nothing grows, nothing is missing."""
 
 import time
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from tests.support.gateway_process import gateway_process
 from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
+from tests.support.refusing import postgres_refuses, redis_refuses
 
 SECONDS = 60
 MB = 1 << 20
@@ -52,8 +53,8 @@ def mixed(asker: Asker, url: str, seconds: float) -> float:
 def test_a_gateway_neither_grows_nor_loses_a_flow_while_its_servers_come_and_go(
     redis_server: RedisServer, postgres_dsn: str, tmp_path: Path, proxy: Callable[[str], TcpProxy]
 ) -> None:
-    line = proxy(postgres_dsn)
-    settings = environment(redis_server.url, line.url, tmp_path / "gateway", SPANFLOW_POSTGRES_TIMEOUT="1")
+    line, redis_line = proxy(postgres_dsn), proxy(redis_server.url)
+    settings = environment(redis_line.url, line.url, tmp_path / "gateway", SPANFLOW_POSTGRES_TIMEOUT="1")
     with gateway_process(COMMAND, tmp_path / "log", settings) as gateway, Asker(gateway.url) as asker:
         mixed(asker, gateway.url, SECONDS / 6)
         eventually(asker.settled, within=20)
@@ -64,6 +65,10 @@ def test_a_gateway_neither_grows_nor_loses_a_flow_while_its_servers_come_and_go(
             (line.cut, line.restore),
             (redis_server.kill, redis_server.start),
             (line.half_open, line.restore),
+            (lambda: line.delay(0.2), line.restore),
+            (lambda: redis_line.delay(0.2), redis_line.restore),
+            (lambda: postgres_refuses(postgres_dsn, True), lambda: postgres_refuses(postgres_dsn, False)),
+            (lambda: redis_refuses(redis_server.url, True), lambda: redis_refuses(redis_server.url, False)),
         ):
             trouble()
             longest = max(longest, mixed(asker, gateway.url, SECONDS / 12))

@@ -2,10 +2,12 @@
 
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from tests.support.forked import in_child
 from tests.support.poll import eventually
 from tests.support.proxy import TcpProxy
 from tests.support.query import query
+from tests.support.refusing import postgres_refuses, redis_refuses
 from tests.support.traced_gateway import TracedGateway, flow_id_of
 
 MakeProxy = Callable[[str], TcpProxy]
@@ -28,10 +31,20 @@ few_runs = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@pytest.fixture(autouse=True)
+def redis_takes_writes_again(redis_url: str) -> Iterator[None]:
+    """The server is the whole run's."""
+    yield
+    redis_refuses(redis_url, False)
+
+
 dices = st.integers(0, 2**32 - 1).map(random.Random)
 
 
-def mischief(line: TcpProxy) -> list[Callable[[], Any]]:
+def mischief(line: TcpProxy, refuses: Callable[[bool], None]) -> list[Callable[[], Any]]:
+    """`refuses` has the server behind the line refuse every write, or take them again."""
     return [
         line.cut,
         line.half_open,
@@ -39,7 +52,11 @@ def mischief(line: TcpProxy) -> list[Callable[[], Any]]:
         line.restore,
         line.restore,
         lambda: line.delay(0.02),
+        lambda: line.delay(0.5),  # longer than anybody waits
         lambda: line.drip(200_000),
+        lambda: refuses(True),
+        lambda: refuses(False),
+        lambda: refuses(False),
     ]
 
 
@@ -106,19 +123,21 @@ def test_accepted_is_delivered_or_dropped_under_random_load_faults_and_forks(
     dice: random.Random, scarce: bool, proxy: MakeProxy, redis_url: str, redis_client: "redis.Redis"
 ) -> None:
     line = proxy(redis_url)
+    refuses = partial(redis_refuses, redis_url)
     # In some of the runs memory is scarce, in the others nothing may be lost.
     room: dict[str, Any] = {"queue_spans": 64} if scarce else {}
     with TracedGateway(line.url, redis_timeout=0.1, counted_ids=False, **room) as gateway:
         traffic = Traffic(gateway, dice)
         fork_at = dice.randrange(25)
         for turn in range(25):
-            dice.choice(mischief(line))()
+            dice.choice(mischief(line, refuses))()
             traffic.some()
             if turn == fork_at:
                 in_child(lambda: life_of_a_child(gateway))
             gateway.pipeline.force_flush(dice.choice([0.001, 0.02]))
             check_balance(gateway.pipeline.counters)
         line.restore()
+        refuses(False)
         eventually(lambda: settled(gateway), within=20)
         counts = gateway.pipeline.counters
         check_balance(counts)
@@ -140,6 +159,8 @@ def test_every_flow_of_every_process_is_stored_once_under_random_faults_of_both_
     dice: random.Random, proxy: MakeProxy, redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     redis_line, postgres_line = proxy(redis_url), proxy(postgres_dsn)
+    refuse_redis, refuse_postgres = partial(redis_refuses, redis_url), partial(postgres_refuses, postgres_dsn)
+    faults = [*mischief(redis_line, refuse_redis), *mischief(postgres_line, refuse_postgres)]
     with_archive: dict[str, Any] = {
         "archive_enabled": True,
         "postgres_dsn": postgres_line.url,
@@ -152,7 +173,7 @@ def test_every_flow_of_every_process_is_stored_once_under_random_faults_of_both_
         children: dict[str, int] = {}
         fork_at = dice.randrange(20)
         for turn in range(20):
-            dice.choice(mischief(dice.choice([redis_line, postgres_line])))()
+            dice.choice(faults)()
             traffic.some()
             if turn == fork_at:
                 children |= in_child(lambda: life_of_a_child(gateway))
@@ -160,6 +181,8 @@ def test_every_flow_of_every_process_is_stored_once_under_random_faults_of_both_
             check_balance(gateway.pipeline.counters)
         redis_line.restore()
         postgres_line.restore()
+        refuse_redis(False)
+        refuse_postgres(False)
         eventually(lambda: settled(gateway), within=20)
         counts = gateway.pipeline.counters
         check_balance(counts)
