@@ -10,6 +10,7 @@ import redis
 from redis.exceptions import RedisError
 
 from spanflow.span_processors.redis.redis_client import RedisAddress, async_client, sync_client
+from spanflow.span_processors.redis.redis_link import link_to
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.span_processors.settings import Settings
 from tests.support.poll import eventually
@@ -45,6 +46,35 @@ def test_forms_that_are_refused_without_telling_the_password(url: str) -> None:
     with pytest.raises(SettingsError) as refused:
         RedisAddress.parse(url)
     assert "SPANFLOW_REDIS_URL" in str(refused.value) and "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h:1/2?protocol=3&db=3", "redis+sentinel://h:1/service?protocol=3", "rediss+cluster://h:1?protocol=3"],
+)
+def test_the_protocol_is_not_the_urls_to_decide(url: str) -> None:
+    address = RedisAddress.parse(url)
+    assert "protocol" not in address.options and (address.kind != "single" or address.url == "redis://h:1/2?db=3")
+
+
+def test_what_a_server_pushes_is_taken_for_no_reply(redis_url: str) -> None:
+    link: Any = link_to(Settings(redis_url=f"{redis_url}?protocol=3"))
+
+    def replies(*commands: tuple[bytes, ...]) -> list[Any]:
+        made = link.commands()
+        for words in commands:
+            made.add(*words)
+        return list(link.execute(made, time.monotonic() + 5))
+
+    other: Any = redis.Redis.from_url(redis_url, single_connection_client=True)
+    try:
+        (ours,) = replies((b"CLIENT", b"ID"))
+        other.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", ours, "BCAST")
+        for number in range(3):
+            assert replies((b"SET", b"key", b"%d" % number), (b"ECHO", b"%d" % number)) == [b"OK", b"%d" % number]
+    finally:
+        other.close()
+        link.close()
 
 
 def test_a_silent_server_costs_one_timeout(proxy: Callable[[str], TcpProxy], redis_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.viewer_api.conftest import Store, of
 SPANS = 2500
 ONE, OTHER = f"{1:032x}", f"{2:032x}"
 #: Each with how many spans it shows.
-ROUTES = {
+ROUTES: dict[str, Callable[[Any], int]] = {
     f"/api/v1/flows/{ONE}": lambda answer: len(answer["flow_data"]["events"]),
     f"/api/v1/flows/{ONE}/tree": lambda answer: answer["span_count"],
     f"/api/v1/flows/{ONE}/flat": lambda answer: len(answer["spans"]),

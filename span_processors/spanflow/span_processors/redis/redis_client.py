@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import redis
 import redis.asyncio
@@ -58,6 +58,7 @@ class RedisAddress:
                 return _sentinel_address(url)
             if scheme.endswith("+cluster"):
                 return _cluster_address(url)
+            url = _without_protocol(url)
             parse_url(url)  # type: ignore[no-untyped-call]
         except (ValueError, TypeError) as why:
             raise SettingsError(f"SPANFLOW_REDIS_URL: cannot be used; {why}.") from None
@@ -159,8 +160,16 @@ def _cluster_address(url: str) -> RedisAddress:
     return RedisAddress(CLUSTER, url, _nodes(hosts, _REDIS_PORT), "", {**credentials, **query, **tls})
 
 
-def _parts(url: str) -> tuple[str, dict[str, Any], str, str, dict[str, Any]]:
+def _without_protocol(url: str) -> str:
+    """Which protocol is spoken is not the URL's to decide: pushes of RESP3 would be taken for replies."""
     parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(key, value) for key, value in options if key != "protocol"]
+    return url if len(kept) == len(options) else parts._replace(query=urlencode(kept)).geturl()
+
+
+def _parts(url: str) -> tuple[str, dict[str, Any], str, str, dict[str, Any]]:
+    parts = urlsplit(_without_protocol(url))
     userinfo, _, hosts = parts.netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
     credentials = {"username": unquote(username), "password": unquote(password)}
