@@ -64,6 +64,17 @@ def test_no_text_is_taken_for_a_formula(text: str) -> None:
     assert (cell(-1), cell(None), cell("a=1")) == ("-1", "", "a=1")
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_no_part_of_a_text_is_taken_for_a_formula_in_a_cell_of_its_own(delimiter: str) -> None:
+    """A spreadsheet may separate cells by something else than we do, depending on its language."""
+    texts = [f"a{each}{lead}{sign}1" for each in ";\t|\n\r," for lead in ("", " ", '"', '";"') for sign in "=+-@"]
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows([[cell(text), "b"] for text in texts])
+    cells = [each for row in csv.reader(io.StringIO(out.getvalue(), newline=""), delimiter=delimiter) for each in row]
+    dangerous = [each for each in cells if each.lstrip(' \u00a0"').startswith(("=", "+", "-", "@"))]
+    assert dangerous == []
+
+
 def test_trace_events_of_one_track_lie_within_each_other() -> None:
     events = [event for event in json.loads(file("chrome", *SPANS))["traceEvents"] if event["ph"] == "X"]
     assert [(event["name"], event["tid"], event["dur"]) for event in events] == [

@@ -177,7 +177,8 @@ def _word(value: Any) -> int | float | str:
     if isinstance(value, int | float):
         return value
     text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
-    return text.replace("\0", "")
+    # As Postgres can keep it: JSON in a query may hold half of a character.
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def viewer_of(connection: HTTPConnection) -> Viewer:

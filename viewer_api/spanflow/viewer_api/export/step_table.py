@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any, Final
 
 from spanflow.span_processors.event.conventions import first_token_ms
@@ -17,6 +18,7 @@ _COLUMNS: Final = (
 )
 #: A spreadsheet takes a text that begins so for a formula, also behind white space.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_NEXT_CELL: Final = re.compile(r"([;\t\r\n|][ \u00a0\"']*+)(?=[=+\-@＝＋－＠])")
 
 
 class StepTable:
@@ -68,7 +70,10 @@ def cell(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = str(value).replace("\0", "")
-    return "'" + text if text.lstrip(" \u00a0").startswith(_FORMULA) else text
+    if text.lstrip(" \u00a0").startswith(_FORMULA):
+        text = "'" + text
+    # Where a semicolon or a tab separates cells, a text that holds one begins another cell.
+    return _NEXT_CELL.sub(r"\1'", text)
 
 
 def _lines(rows: list[list[str]]) -> bytes:

@@ -42,7 +42,9 @@ class Problem(HTTPException):
         }
         if self.errors is not None:
             body["errors"] = self.errors
-        return Response(orjson.dumps(body), self.status_code, self.headers, "application/problem+json")
+        # A 404 is kept by caches otherwise: somebody could be told that what is theirs is not there.
+        headers = {"Cache-Control": "no-store", **(self.headers or {})}
+        return Response(orjson.dumps(body), self.status_code, headers, "application/problem+json")
 
 
 def not_signed_in(*, with_token: bool = False) -> Problem:

@@ -19,6 +19,8 @@ MAX_LIMIT: Final = 1500
 #: 2262: Go's and OTLP's times end there.
 _LAST_NS: Final = 2**63 - 1
 _MAX_TAGS: Final = 50
+#: `str.isdigit` knows others, which `int` does not.
+_DIGITS: Final = frozenset("0123456789")
 
 
 class BadQuery(ValueError):
@@ -184,7 +186,7 @@ def _moment(params: QueryParams, *names: str) -> int:
     try:
         # To the nanosecond; `datetime` reads six digits.
         head, point, rest = whole.partition(".")
-        digits = rest[: next((place for place, char in enumerate(rest) if not char.isdigit()), len(rest))]
+        digits = rest[: next((place for place, char in enumerate(rest) if char not in _DIGITS), len(rest))]
         moment = datetime.fromisoformat(head + rest[len(digits) :] if point else whole)
         if moment.tzinfo is None or len(digits) > 9:
             raise ValueError(text)

@@ -19,7 +19,7 @@ MOST_LOOKED_AT: Final = 2000
 _PATIENCE: Final = 7.0
 _PAGE: Final = 50
 #: What all traces of one answer may have.
-_MOST_SPANS: Final = 100_000
+MOST_SPANS: Final = 100_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT: Final = timedelta(microseconds=1)
 
@@ -52,7 +52,7 @@ class TraceFinder:
             if trace is not None and await asyncio.to_thread(has_match, trace, query, now_ns):
                 traces.append(trace)
                 spans += len(trace.entries)
-            enough = len(traces) >= query.limit or spans >= _MOST_SPANS
+            enough = len(traces) >= query.limit or spans >= MOST_SPANS
             if enough or len(seen) >= MOST_LOOKED_AT or loop.time() > deadline:
                 break
         return traces
