@@ -44,7 +44,7 @@ from tests.viewer_api.test_erasure import held
 def test_a_slow_flow_fires_is_delivered_signed_and_resolves(
     make_viewer: MakeViewer, store: Store, receiver: WebhookReceiver
 ) -> None:
-    viewer = make_viewer(alert_seconds=0.2, **LOCAL)
+    viewer = make_viewer(alert_seconds=0.2, viewer_public_url="https://flows.example.com/tools", **LOCAL)
     channel = make_channel(viewer, receiver)
     rule = make_rule(
         viewer,
@@ -76,7 +76,7 @@ def test_a_slow_flow_fires_is_delivered_signed_and_resolves(
                 "until": IsStr(),
                 "flow_ids": ["00000000000000000000000000000001"],
                 "flows": IsStr(regex="/api/v1/flows.min_duration_ms=500&since=.*&until=.*"),
-                "link": None,
+                "link": IsStr(regex="https://flows.example.com/tools/#/alerts/[0-9a-f]{16}"),
             },
         }
     )

@@ -37,8 +37,7 @@ def webhook_body(event: Event | None, now: datetime, public_url: str) -> bytes:
         told: dict[str, Any] = {"type": f"{_TYPE}.test", "timestamp": now, "data": {"link": public_url or None}}
     else:
         data = event_document(event)
-        base = public_url.rstrip("/")
-        data["link"] = f"{base}/alerts/{event.rule.rule_id}" if base else None
+        data["link"] = _page(event, public_url)
         told = {"type": f"{_TYPE}.{event.kind}", "timestamp": event.at, "data": data}
     return orjson.dumps(told, option=orjson.OPT_UTC_Z)
 
@@ -53,7 +52,6 @@ def title_of(event: Event | None) -> str:
 
 def text_of(event: Event | None, public_url: str) -> str:
     """A few lines for people."""
-    base = public_url.rstrip("/")
     if event is None:
         return "If you can read this, alerts arrive here."
     lines = []
@@ -61,6 +59,13 @@ def text_of(event: Event | None, public_url: str) -> str:
         lines.append(f"{event.value:g} {event.rule.unit}, threshold {event.threshold or 0:g} {event.rule.unit}")
     if event.flow_ids:
         lines.append("Flows: " + ", ".join(event.flow_ids))
-    if base:
-        lines.append(f"{base}/alerts/{event.rule.rule_id}")
+    page = _page(event, public_url)
+    if page is not None:
+        lines.append(page)
     return "\n".join(lines) or event.kind
+
+
+def _page(event: Event, public_url: str) -> str | None:
+    """Where the dashboard shows the rule; its views stand behind the `#` of its address."""
+    base = public_url.rstrip("/")
+    return f"{base}/#/alerts/{event.rule.rule_id}" if base else None

@@ -1,4 +1,4 @@
-import { Activity, ChartSpline, GitCompare, HeartPulse, MessagesSquare, Radio, ScrollText, Settings, Users, type LucideIcon } from "lucide-react";
+import { Activity, Bell, ChartSpline, GitCompare, HeartPulse, MessagesSquare, Radio, ScrollText, Settings, Users, type LucideIcon } from "lucide-react";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 import { to, type Route } from "../navigation/route";
 import type { Session } from "../api/session";
@@ -39,6 +39,7 @@ export const PAGES: readonly Page[] = [
   },
   { name: "compare", title: "Compare", icon: GitCompare, letter: "d", right: "read", view: page(() => import("../pages/compare/ComparePage")) },
   { name: "users", title: "Users", icon: Users, letter: "u", right: "read", view: page(() => import("../pages/users/UsersPage")) },
+  { name: "alerts", title: "Alerts", icon: Bell, letter: "e", right: "monitor", view: page(() => import("../pages/alerts/AlertsPage")) },
   { name: "audit", title: "Audit", icon: ScrollText, letter: "a", right: "audit", view: page(() => import("../pages/audit/AuditPage")) },
   { name: "health", title: "Health", icon: HeartPulse, letter: "h", right: null, view: page(() => import("../pages/health/HealthPage")) },
   { name: "settings", title: "Settings", icon: Settings, letter: "s", right: null, view: page(() => import("../pages/settings/SettingsPage")) },

@@ -1,0 +1,146 @@
+"""The alerts page in a browser: rules in plain words, tried before they are saved, and who was told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.alerts import LOCAL, ended_flow
+from tests.support.axe import violations
+from tests.support.dashboard import DASHBOARD, sign_in, store_flows
+from tests.support.flow_writer import FlowWriter
+from tests.support.viewer_server import RunningViewer, running_viewer
+from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "<img src=x onerror=\"document.title='hit'\">"
+
+
+@pytest.fixture
+def viewer(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[RunningViewer]:
+    with running_viewer(
+        postgres_dsn, redis_url, tmp_path / "viewer", dashboard=DASHBOARD, alert_seconds=1, **LOCAL
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with webhook_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def alerts(page: Page, viewer: RunningViewer) -> Iterator[Page]:
+    sign_in(page, viewer)
+    page.goto(f"{viewer.origin}/#/alerts")
+    expect(page.get_by_test_id("add-rule")).to_be_visible()
+    yield page
+    page.goto("about:blank")
+
+
+def make_rule(page: Page, name: str, kind: str, threshold: str, tool: str = "") -> None:
+    page.get_by_test_id("add-rule").click()
+    page.get_by_test_id("rule-name").fill(name)
+    page.get_by_test_id("rule-kind").click()
+    page.get_by_role("option", name=kind).click()
+    page.get_by_test_id("rule-alert").fill(threshold)
+    if tool:
+        page.get_by_text("Only some flows").click()
+        page.get_by_test_id("rule-tool").fill(tool)
+
+
+def test_a_rule_says_what_it_means_and_how_often_it_would_have_fired(
+    alerts: Page, postgres_dsn: str, tmp_path: Path
+) -> None:
+    store_flows(postgres_dsn, tmp_path / "archive", ended_flow(1, 3600, took=20), ended_flow(2, 7200, took=1))
+    make_rule(alerts, f"Slow {HOSTILE}", "A flow took too long", "10")
+    expect(alerts.get_by_test_id("rule-sentence")).to_have_text(
+        "Alert when a flow that ended within 5 min took 10 s or longer."
+    )
+    alerts.get_by_test_id("preview-rule").click()
+    expect(alerts.get_by_test_id("preview")).to_contain_text("it would have fired once")
+    alerts.get_by_test_id("rule-alert").fill("30")
+    # What was tried before says nothing of the rule as it is now.
+    expect(alerts.get_by_test_id("preview")).to_have_count(0)
+    alerts.get_by_test_id("preview-rule").click()
+    expect(alerts.get_by_test_id("preview")).to_contain_text("it would not have fired")
+    alerts.get_by_test_id("save-rule").click()
+    rule = alerts.get_by_test_id("rule")
+    expect(rule).to_contain_text(HOSTILE)
+    expect(rule.get_by_test_id("rule-words")).to_contain_text("took 30 s or longer")
+    assert alerts.title() == "Spanflow"
+
+
+def test_a_rule_fires_while_a_flow_hangs_and_is_snoozed_woken_changed_and_removed(
+    alerts: Page, viewer: RunningViewer, redis_url: str, postgres_dsn: str, receiver: WebhookReceiver
+) -> None:
+    alerts.get_by_role("tab", name="Channels").click()
+    alerts.get_by_test_id("channel-name").fill("hook")
+    alerts.get_by_test_id("channel-target").fill(receiver.url)
+    alerts.get_by_test_id("add-channel").click()
+    expect(alerts.get_by_test_id("channel-secret")).to_contain_text("whsec_")
+    alerts.get_by_test_id("test-channel").click()
+    expect(alerts.get_by_test_id("channel-tested")).to_contain_text("was delivered")
+    alerts.get_by_role("tab", name="Rules").click()
+    make_rule(alerts, "A flow hangs", "A flow hangs", "1")
+    alerts.get_by_test_id("rule-dialog").get_by_text("hook").click()
+    alerts.get_by_test_id("save-rule").click()
+    rule = alerts.get_by_test_id("rule")
+    expect(rule.get_by_test_id("rule-state")).to_contain_text("ok", timeout=20_000)
+    with FlowWriter(redis_url, user_id="7") as flow:
+        flow.start("1", name="POST /ask")
+        flow.beat()
+        expect(rule.get_by_test_id("rule-state")).to_contain_text("firing", timeout=20_000)
+        expect(alerts.get_by_test_id("alerts-firing")).to_have_text("1 rule fires")
+        rule.get_by_test_id("snooze").click()
+        alerts.get_by_role("menuitem", name="for 1 hour").click()
+        expect(rule.get_by_test_id("rule-state")).to_contain_text("snoozed")
+        rule.get_by_test_id("wake").click()
+        expect(rule.get_by_test_id("rule-state")).to_contain_text("firing")
+        rule.get_by_test_id("edit-rule").click()
+        alerts.get_by_test_id("rule-name").fill("Something hangs")
+        alerts.get_by_test_id("save-rule").click()
+        expect(rule).to_contain_text("Something hangs")
+        flow.end("1", name="POST /ask")
+        flow.close()
+    alerts.get_by_role("tab", name="What happened").click()
+    expect(alerts.get_by_test_id("alert-event").filter(has_text="firing").first).to_be_visible()
+    alerts.get_by_role("tab", name="Deliveries").click()
+    expect(alerts.get_by_test_id("delivery").filter(has_text="delivered").first).to_be_visible()
+    # What a receiver is led to is this rule.
+    rule_id = next(message["data"]["rule_id"] for message in receiver.messages if message["type"] == "alert.firing")
+    alerts.goto(f"{viewer.origin}/#/alerts/{rule_id}")
+    expect(alerts.get_by_test_id("rule")).to_contain_text("Something hangs")
+    alerts.get_by_test_id("switch-rule").click()
+    expect(rule.get_by_test_id("rule-state")).to_contain_text("switched off")
+    alerts.get_by_test_id("remove-rule").click()
+    expect(alerts.get_by_test_id("rule")).to_have_count(0)
+    alerts.get_by_role("button", name="Undo").click()
+    alerts.get_by_role("button", name="Show all rules").click()
+    expect(alerts.get_by_test_id("rule")).to_contain_text("Something hangs")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_accessible_and_fits_a_phone(alerts: Page, viewer: RunningViewer, theme: str) -> None:
+    alerts.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    wrong: list[str] = []
+
+    def check(what: str) -> None:
+        for width in (1280, 390):
+            alerts.set_viewport_size({"width": width, "height": 844})
+            wide, inner = alerts.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert wide <= inner, (what, width)
+            wrong.extend(f"{what} at {width}: {each}" for each in violations(alerts))
+
+    check("no rule")
+    make_rule(alerts, "Slow " + "w" * 150, "A flow took too long", "10", tool="list_jobs")
+    check("the dialog")
+    alerts.get_by_test_id("save-rule").click()
+    expect(alerts.get_by_test_id("rule")).to_be_visible()
+    check("a rule")
+    alerts.get_by_role("tab", name="Channels").click()
+    check("channels")
+    assert wrong == []

@@ -1,0 +1,158 @@
+import { useMutation } from "@tanstack/react-query";
+import { useState, type FormEvent } from "react";
+import { addRule, changeRule, previewRule, type Channel, type Condition, type Definition, type Rule } from "../../api/alerts";
+import { Button } from "../../ui/Button";
+import { Checkbox, Select, TextField } from "../../ui/Field";
+import { Notice } from "../../ui/Notice";
+import { Dialog } from "../../ui/Overlay";
+import { PreviewResult } from "./PreviewResult";
+import { KINDS, sentence, type Kind } from "./words";
+import styles from "./AlertsPage.module.css";
+
+interface Props {
+  /** Null for a new one. */
+  readonly rule: Rule | null;
+  readonly channels: readonly Channel[];
+  readonly onClose: () => void;
+  readonly onSaved: () => void;
+}
+
+const FILTERS = [
+  { name: "user_id", text: "User ids" },
+  { name: "tool", text: "Tools" },
+  { name: "checkpoint", text: "Steps" },
+  { name: "mcp_server", text: "MCP servers" },
+  { name: "model", text: "Models" },
+  { name: "source", text: "Sources" },
+] as const;
+const DAYS = 3;
+
+interface Form {
+  readonly name: string;
+  readonly kind: string;
+  readonly alert: string;
+  readonly warning: string;
+  readonly minutes: string;
+  readonly patience: string;
+  readonly filters: Readonly<Record<string, string>>;
+  readonly channels: readonly string[];
+}
+
+/** Makes or changes a rule: it stands there in plain words, and says how often it would have fired. */
+export function RuleDialog({ rule, channels, onClose, onSaved }: Props) {
+  const [form, setForm] = useState(() => formOf(rule));
+  const kind = KINDS.find(({ id }) => id === form.kind) ?? (KINDS[0] as Kind);
+  const definition = definitionOf(form, kind, rule);
+  const save = useMutation({ mutationFn: () => (rule === null ? addRule(definition) : changeRule(rule, definition)), onSuccess: onSaved });
+  const preview = useMutation({ mutationFn: () => previewRule(definition, DAYS) });
+  const set = (change: Partial<Form>) => {
+    setForm({ ...form, ...change });
+    preview.reset();
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    save.mutate();
+  };
+  const ready = form.name.trim() !== "" && definition.condition.alert > 0;
+  return (
+    <Dialog title={rule === null ? "New rule" : `Change “${rule.name}”`} open onClose={onClose} wide testId="rule-dialog">
+      <form onSubmit={submit} className={styles["form"]}>
+        <div className={styles["fields"]}>
+          <TextField label="Name" value={form.name} onChange={(name) => set({ name })} maxLength={200} testId="rule-name" autoFocus />
+          <Select
+            label="When"
+            choices={KINDS}
+            value={form.kind}
+            onChange={(id) => set({ kind: id, alert: String(KINDS.find((each) => each.id === id)?.usual ?? ""), warning: "" })}
+            testId="rule-kind"
+          />
+          <TextField label={kind.threshold} type="number" min={0} step="any" value={form.alert} onChange={(alert) => set({ alert })} testId="rule-alert" />
+          <TextField label="Warn from (optional)" type="number" min={0} step="any" value={form.warning} onChange={(warning) => set({ warning })} testId="rule-warning" />
+          {kind.window && <TextField label="Within (minutes)" type="number" min={1} step="any" value={form.minutes} onChange={(minutes) => set({ minutes })} />}
+          <TextField label="For at least (seconds)" type="number" min={0} step="any" value={form.patience} onChange={(patience) => set({ patience })} />
+        </div>
+        {kind.id !== "losses" && (
+          <details open={Object.values(form.filters).some((text) => text !== "")} className={styles["about"]}>
+            <summary>Only some flows</summary>
+            <div className={styles["fields"]}>
+              {FILTERS.map(({ name, text }) => (
+                <TextField key={name} label={text} value={form.filters[name] ?? ""} onChange={(value) => set({ filters: { ...form.filters, [name]: value } })} testId={`rule-${name}`} />
+              ))}
+            </div>
+          </details>
+        )}
+        {channels.length > 0 && (
+          <fieldset className={styles["channels"]}>
+            <legend>Tell</legend>
+            {channels.map(({ channel_id: id, name }) => (
+              <Checkbox
+                key={id}
+                checked={form.channels.includes(id)}
+                onChange={(on) => set({ channels: on ? [...form.channels, id] : form.channels.filter((other) => other !== id) })}
+              >
+                {name}
+              </Checkbox>
+            ))}
+          </fieldset>
+        )}
+        <p className={styles["sentence"]} data-testid="rule-sentence">
+          {sentence(definition)}
+        </p>
+        {preview.data !== undefined && <PreviewResult preview={preview.data} days={DAYS} />}
+        {(save.error ?? preview.error) !== null && <Notice kind="problem">{(save.error ?? preview.error)?.message}</Notice>}
+        <div className={styles["actions"]}>
+          <Button onPress={() => preview.mutate()} isDisabled={!ready || preview.isPending} testId="preview-rule">
+            {preview.isPending ? "Trying it…" : "How often would it have fired?"}
+          </Button>
+          <Button onPress={onClose}>Cancel</Button>
+          <Button look="main" type="submit" isDisabled={!ready || save.isPending} testId="save-rule">
+            Save
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function formOf(rule: Rule | null): Form {
+  const kind = KINDS.find(({ id }) => id === rule?.condition.kind) ?? (KINDS[0] as Kind);
+  const scaled = (value: number | null | undefined) => (value == null ? "" : String(Number((value / kind.scale).toPrecision(12))));
+  return {
+    name: rule?.name ?? "",
+    kind: kind.id,
+    alert: rule === null ? String(kind.usual) : scaled(rule.condition.alert),
+    warning: scaled(rule?.condition.warning),
+    minutes: String((rule?.condition.window_seconds ?? 300) / 60),
+    patience: String(rule?.for_seconds ?? 0),
+    filters: Object.fromEntries(FILTERS.map(({ name }) => [name, (rule?.filters[name] ?? []).join(", ")])),
+    channels: rule?.channels ?? [],
+  };
+}
+
+function definitionOf(form: Form, kind: Kind, rule: Rule | null): Definition {
+  const number = (text: string) => (text.trim() === "" ? null : Number(text));
+  const warning = number(form.warning);
+  // What this form does not show of a condition stays as it is, as long as the condition is of the same kind.
+  const before: Partial<Condition> = rule?.condition.kind === kind.id ? rule.condition : {};
+  return {
+    name: form.name.trim(),
+    condition: {
+      ...before,
+      kind: kind.id,
+      alert: (number(form.alert) ?? 0) * kind.scale,
+      warning: warning === null ? null : warning * kind.scale,
+      ...(kind.window ? { window_seconds: (number(form.minutes) ?? 5) * 60 } : {}),
+    },
+    filters:
+      kind.id === "losses"
+        ? {}
+        : Object.fromEntries(
+            FILTERS.flatMap(({ name }) => {
+              const values = (form.filters[name] ?? "").split(",").map((each) => each.trim()).filter((each) => each !== "");
+              return values.length === 0 ? [] : [[name, values]];
+            }),
+          ),
+    for_seconds: number(form.patience) ?? 0,
+    channels: form.channels,
+  };
+}
