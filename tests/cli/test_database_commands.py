@@ -71,6 +71,14 @@ def test_check_says_what_happens_to_an_applications_tables_and_changes_nothing(e
     told = spanflow("migrate", "--check", "--adopt", **there)
     assert (told.returncode, "is converted" in told.stdout) == (0, True)
     beside = {**there, "SPANFLOW_SCHEMA": "spanflow"}
+    amounts = "and the rows that are there already", "and about 2000 rows that are there already"
+    assert spanflow("migrate", "--check", **beside).stdout.count(amounts[0]) == 2
+    run_script(
+        empty_postgres_dsn,
+        "INSERT INTO omni2.interaction_flows (session_id, user_id, flow_data) "
+        "SELECT gen_random_uuid(), 1, '{}' FROM generate_series(1, 2000); ANALYZE omni2.interaction_flows",
+    )
+    assert spanflow("migrate", "--check", **beside).stdout.count(amounts[1]) == 1
     planned = spanflow("migrate", "--check", **beside)
     assert planned.returncode == 0
     assert beginnings(planned.stdout) == snapshot(

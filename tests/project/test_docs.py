@@ -73,6 +73,20 @@ def test_every_setting_that_pages_and_sources_name_exists() -> None:
     assert sorted(wrong) == []
 
 
+def test_every_extra_that_pages_install_exists() -> None:
+    known = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    )
+    named = {
+        (shown(page), extra)
+        for page in files(".md")
+        for extras in re.findall(r"\bspanflow\[([a-z,]+)\]", page.read_text(encoding="utf-8"))
+        for extra in extras.split(",")
+    }
+    assert len(named) > 5
+    assert [(page, extra) for page, extra in sorted(named) if extra not in known] == []
+
+
 def test_every_page_is_reachable_from_the_index() -> None:
     docs = ROOT / "docs"
     missing = []

@@ -62,3 +62,19 @@ def test_a_checkpoint_is_told_once_however_often_it_is_said() -> None:
     start = event("think", None, "llm_thinking", "start", 1)
     end = event("think", None, "llm_thinking", "end", 1, 2)
     assert [len(messages.of(events)) for events in ([start], [end], [start, end])] == [1, 0, 0]
+
+
+def test_a_turn_that_begins_with_the_session_of_the_one_before_is_told_with_its_own() -> None:
+    def of(session_id: str, **fields: Any) -> Any:
+        return {"v": 1, "flow_id": FLOW, "attributes": {"flow.session_id": session_id}, **fields}
+
+    turn = [
+        event("root", None, "span", "start", 1) | of("the one before"),
+        of("its own", phase="update", node_id="root", updated_ns=str(2 * SECOND)),
+        event("auth", "root", "auth_check", "end", 2, 3) | of("its own"),
+        event("think", "root", "llm_thinking", "start", 3) | of("its own"),
+    ]
+    told = LegacyMessages("7")
+    messages = [message for each in turn for message in told.of([each])]
+    assert [(message["session_id"], message["user_id"]) for message in messages] == [("its own", 7)] * 2
+    assert [message["session_id"] for message in LegacyMessages("7").of(turn)] == ["its own"] * 2

@@ -76,7 +76,7 @@ def _in_our_schema(row: asyncpg.Record, adopt: bool) -> Outlook:
     if adopt:
         return Outlook(
             Effect.CHANGE,
-            f"{said} and is converted: about {row['rows']} rows are copied, ids become text. Statements of the "
+            f"{said} and is converted: {_amount(row)} are copied, ids become text. Statements of the "
             "application that bind numbers or UUIDs fail from then on",
         )
     return Outlook(
@@ -107,6 +107,11 @@ def _beside(row: asyncpg.Record, schema: str, missing: set[str]) -> Outlook:
         )
     return Outlook(
         Effect.CHANGE,
-        f"{table} stays as it is ({row['ids']}); a trigger copies what is written there to {schema}, and about "
-        f"{row['rows']} rows that are there already",
+        f"{table} stays as it is ({row['ids']}); a trigger copies what is written there to {schema}, and "
+        f"{_amount(row)} that are there already",
     )
+
+
+def _amount(row: asyncpg.Record) -> str:
+    """Of a table that was never analysed, PostgreSQL knows no number."""
+    return f"about {row['rows']} rows" if row["rows"] else "the rows"

@@ -17,7 +17,10 @@ _MAX_FLOWS: Final = 200
 
 class _FlowMessages:
     def __init__(self, user_id: str) -> None:
-        self._identity = identity_in({"attributes": {names.ATTR_USER_ID: user_id}})
+        self._user = identity_in({"attributes": {names.ATTR_USER_ID: user_id}})
+        #: What spans say of the flow, as `identity_of_flow` weighs it: the root's word counts most, then the newest.
+        self._by_spans = self._by_root = NOBODY
+        self._roots: set[str] = set()
         self._ancestry = CheckpointAncestry()
         self._records: dict[str, SpanRecord] = {}
         self._sent: set[str] = set()
@@ -25,8 +28,13 @@ class _FlowMessages:
     def learn(self, event: Event) -> None:
         """Who is above it, and whose it is."""
         self._ancestry.add(event)
-        identity = identity_in(event)
-        self._identity = identity.merged(self._identity) if self._identity != NOBODY else identity
+        node_id = event["node_id"]
+        if event.get("parent_id", node_id) is None:
+            self._roots.add(node_id)
+        if node_id in self._roots:
+            self._by_root = self._by_root.merged(identity_in(event))
+        else:
+            self._by_spans = self._by_spans.merged(identity_in(event))
 
     def add(self, event: Event) -> dict[str, Any] | None:
         """The message that is due now, if one is."""
@@ -42,7 +50,8 @@ class _FlowMessages:
             return None
         self._sent.add(node_id)
         del self._records[node_id]
-        return flow_event(entry, self._ancestry.nearest(node_id), self._identity)
+        whose = self._by_spans.merged(self._by_root).merged(self._user)
+        return flow_event(entry, self._ancestry.nearest(node_id), whose)
 
 
 class LegacyMessages:
