@@ -5,11 +5,11 @@ export interface Session {
   readonly rights: readonly string[];
   /** Whose own flows they may see; null for who is no recorded user. */
   readonly user_id: number | string | null;
-  /** Whom they may see; null is everybody. */
+  /** Whom they may see; null is all users. */
   readonly scope: readonly (number | string)[] | null;
 }
 
-/** The one user whom somebody may see, when that is themselves: there is nobody to search for. */
+/** The only visible user, for a session that sees itself only: then there is no search. */
 export function onlyThemselves(session: Session): string | null {
   const { scope, user_id: own } = session;
   return own !== null && scope?.length === 1 && scope[0] === own ? String(own) : null;
@@ -23,7 +23,7 @@ interface Place {
   readonly search: string;
 }
 
-/** The one-time code in `#code=…`, which is removed from the address bar at once: nobody should copy or keep it. */
+/** The one-time code in `#code=…`, which is removed from the address bar at once, so that it is not copied or kept. */
 export function takeCode(place: Place, history: Pick<History, "replaceState">): string | null {
   const code = new URLSearchParams(place.hash.replace(/^#/, "")).get("code");
   if (code === null) return null;
@@ -31,7 +31,7 @@ export function takeCode(place: Place, history: Pick<History, "replaceState">): 
   return code;
 }
 
-/** Whether the identity provider has sent somebody back without signing them in; the mark goes out of the address. */
+/** Whether the identity provider has returned without a sign-in; the marker is removed from the address. */
 export function takeFailure(place: Place, history: Pick<History, "replaceState">): boolean {
   if (place.hash !== "#sign_in=failed") return false;
   history.replaceState(null, "", place.pathname + place.search);

@@ -31,7 +31,7 @@ export function App() {
   }
 }
 
-/** What lasts as long as somebody is signed in: what was read, and the one live connection. */
+/** What lasts as long as the session: cached answers and the one live connection. */
 function SignedIn({ onLeave, onLost }: { readonly onLeave: () => void; readonly onLost: () => void }) {
   const client = useMemo(() => queryClient(onLost), [onLost]);
   const [store, setStore] = useState<LiveStore | null>(null);

@@ -51,7 +51,7 @@ export function pageOf(route: Route): Page | undefined {
   return PAGES.find((page) => page.name === route.page);
 }
 
-/** The pages that stand in the menu of somebody with these rights. */
+/** The menu's pages for these rights. */
 export function menuOf(session: Session): readonly Page[] {
   return PAGES.filter((page) => page.icon !== null && (page.right === null || session.rights.includes(page.right)));
 }

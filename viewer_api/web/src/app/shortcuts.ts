@@ -16,7 +16,7 @@ export function presentShortcuts(): readonly Shortcut[] {
   return [...known].flat();
 }
 
-/** Shortcuts that work as long as the component is shown. They rest while somebody types, and in dialogs. */
+/** Shortcuts that work as long as the component is shown. They are disabled while typing and in dialogs. */
 export function useShortcuts(shortcuts: readonly Shortcut[]): void {
   const latest = useRef(shortcuts);
   latest.current = shortcuts;

@@ -10,7 +10,7 @@ const WORDS: Readonly<Record<ConnectionState, string>> = {
   reconnecting: "Connection lost, trying again…",
   "signed-out": "Signed out",
   "rights-changed": "Your rights have changed",
-  refused: "You may not follow anybody live",
+  refused: "You may not follow users live",
 };
 
 /** How the one live connection is doing; screen readers hear of each change. */

@@ -7,7 +7,7 @@ const MOST = 50_000;
 
 /**
  * What a model wrote. It is written by strangers: HTML stays visible as it is, nothing is loaded from elsewhere, and a link is
- * its text with its address beside it, so that nobody follows one by mistake.
+ * its text with its address beside it, so that no one follows it by mistake.
  */
 export default function Markdown({ text }: { readonly text: string }) {
   if (text.length > MOST) return <p className={styles["plain"]}>{text}</p>;

@@ -10,7 +10,7 @@ interface Props {
   readonly onEntered: (session: Session) => void;
 }
 
-/** What somebody sees who is not signed in: every way in that this viewer has. */
+/** The sign-in page: every sign-in method of this viewer. */
 export function SignIn({ problem, onEntered }: Props) {
   const [atProvider, setAtProvider] = useState(false);
   const [token, setToken] = useState("");

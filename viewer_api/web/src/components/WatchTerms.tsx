@@ -16,7 +16,7 @@ interface TermsProps {
   readonly onWatched: () => void;
 }
 
-/** Why, for how long and how closely somebody is to be watched. */
+/** Why, for how long and how closely a user is to be watched. */
 export function WatchTerms({ person, policy, onCancel, onWatched }: TermsProps) {
   const { go } = useNavigation();
   const [reason, setReason] = useState("");

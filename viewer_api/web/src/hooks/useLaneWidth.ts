@@ -4,7 +4,7 @@ import { stored } from "../storage";
 const KEY = "spanflow.lane";
 const USUAL = 0.42;
 
-/** How much of a tree's width its waterfall takes, as somebody chose it in this browser. */
+/** How much of a tree's width its waterfall takes, as chosen in this browser. */
 export function useLaneWidth(): [number, (share: number) => void] {
   const [lane, setLane] = useState(() => {
     const kept = Number(stored(() => localStorage.getItem(KEY)));

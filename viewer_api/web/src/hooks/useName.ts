@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import { nameOf, searchPeople, type Person } from "../api/monitoring";
 
-/** Names outlive the watch: whoever is not watched any more keeps theirs. */
+/** Names outlive the watch. */
 const remembered = new Map<string, string>();
 
 /** How a user is called: as the list of watched users says, as it said before, else as the directory does. */

@@ -18,7 +18,7 @@ async function enter(): Promise<SessionState> {
     return { kind: "in", session: await (code === null ? whoAmI() : signIn(code)) };
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    // A used link, opened once more by somebody who is signed in, is no reason to turn them away.
+    // A used link does not sign out a user who is signed in already.
     if (code !== null && WRONG_CODE.has(error.code)) {
       const known = await whoAmI().catch(() => null);
       if (known !== null) return { kind: "in", session: known };

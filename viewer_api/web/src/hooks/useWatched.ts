@@ -17,7 +17,7 @@ export interface Watched {
 
 const NOBODY: readonly WatchedUser[] = [];
 
-/** Everybody who is watched now: asked at once, after each change, and now and then. Never by who may not know. */
+/** All users watched now: fetched at once, after each change, and periodically. Only with the right to know. */
 export function useWatched(): Watched {
   const mayKnow = mayWatch(useSignedIn());
   const client = useQueryClient();

@@ -138,7 +138,7 @@ export class LiveConnection {
     this.cancelTimer = this.surroundings.later(() => this.connect(), pause);
   }
 
-  /** Something must come within this time, or the line is dead although nobody said so. */
+  /** Something must come within this time, or the connection is silently dead. */
   private expect(ms: number): void {
     this.cancelTimer();
     this.cancelTimer = this.surroundings.later(() => {

@@ -56,7 +56,7 @@ export class LiveStore {
     return this.flowsAt(keyOf(topic));
   }
 
-  /** Follow as long as somebody on the page wants it; gives the function that stops. */
+  /** Follow as long as a component needs it; returns the function that stops. */
   follow(topic: Topic): () => void {
     const key = keyOf(topic);
     this.followers.set(key, (this.followers.get(key) ?? 0) + 1);
@@ -107,7 +107,7 @@ export class LiveStore {
     }
     if (message.type === "error") this.change({ problem: message.detail });
     const key = keyIn(message);
-    // Else it was under way when nobody wanted it any more.
+    // Else it was in flight when no component needed it any more.
     if (key === undefined || !this.followers.has(key)) return;
     const flows = this.flowsAt(key);
     if (applied(flows, message, this.nowMs)) {

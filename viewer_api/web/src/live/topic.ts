@@ -4,7 +4,7 @@ import type { ServerMessage } from "./messages";
 export interface Topic {
   readonly field: "user_id" | "flow_id";
   readonly id: string;
-  /** Why somebody looks who needs a reason for it. */
+  /** The reason, where one is required. */
   readonly reason?: string;
 }
 

@@ -25,7 +25,7 @@ export function answerOf(entry: SpanEvent): Answer {
   return code >= 500 ? SERVER_ERROR : (DENIED.get(code) ?? CALLER_ERROR);
 }
 
-/** The outcome of a span as it is shown: its own, unless that is «ok» or missing and its answer says otherwise. */
+/** The outcome of a span as it is shown: its own, unless that is `ok` or missing and its answer says otherwise. */
 export function outcomeOf(entry: SpanEvent): Answer {
   const own = entry.outcome ?? null;
   const answer = answerOf(entry);

@@ -26,9 +26,9 @@ export function mainRoot(tree: Tree): SpanEvent | undefined {
 }
 
 /**
- * What the root itself says went wrong counts most; where it says «ok», or nothing, its checkpoints decide, then what
+ * What the root itself says went wrong counts most; where it says `ok`, or nothing, its checkpoints decide, then what
  * it was answered.
- * An «ok» only means that the application answered. It also answers the requests that its gates refuse.
+ * An `ok` only means that the application answered. It also answers the requests that its gates refuse.
  */
 export function verdictOf(tree: Tree): Verdict {
   const root = mainRoot(tree);

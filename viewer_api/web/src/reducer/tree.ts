@@ -43,7 +43,7 @@ const STALLED_AFTER_NS = 60_000_000_000n;
 const STALLED_TIMES_P95 = 4;
 const NOT_SHOWN = new Set(["late", "was", "v", "phase", "flow_id", "node_id", "parent_id"]);
 
-/** What counts as «the same step» when durations are compared. */
+/** What counts as the same step when durations are compared. */
 export function stepKey(entry: SpanEvent): string {
   return `${entry.event_type ?? "span"}:${entry.name ?? ""}`;
 }

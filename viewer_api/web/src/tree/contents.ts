@@ -1,6 +1,6 @@
 import type { Contents } from "../api/flows";
 
-/** Why contents do not stand where one looks for them, in words; undefined when they are recorded, or nobody knows. */
+/** Why contents are missing, in words; undefined when they are recorded or the reason is unknown. */
 export interface MissingContents {
   readonly short: string;
   readonly why: string;

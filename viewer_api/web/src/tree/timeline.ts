@@ -28,7 +28,7 @@ function timelineOfNodes(nodes: Iterable<TreeNode>, nowNs: bigint): Timeline {
   return { startNs: start ?? nowNs, endNs: end ?? nowNs };
 }
 
-/** When a node ended, now for an open one; undefined when nobody knows (lost, placeholder). */
+/** When a node ended, now for an open one; undefined if unknown (lost, placeholder). */
 export function endOf(node: TreeNode, nowNs: bigint): bigint | undefined {
   if (node.endNs !== undefined || node.state === "lost" || node.entry === undefined) return node.endNs;
   return node.state === "ended" ? undefined : nowNs;
@@ -46,7 +46,7 @@ export interface Bar {
   readonly width: number;
 }
 
-/** Nothing is drawn shorter, or nobody would see it. */
+/** Minimum width, so that it stays visible. */
 const SHORTEST = 0.5;
 
 /** Where some nodes' bar begins and how long it is, in hundredths of the timeline; null when it lies outside. */

@@ -74,7 +74,7 @@ interface TableProps {
 export function Table({ label, head, children, testId }: TableProps) {
   const columns = head.map((column): Column => (typeof column === "string" ? { text: column } : column));
   return (
-    // Whoever has no mouse scrolls it with the arrow keys.
+    // Keyboard users scroll it with the arrow keys.
     <div className={styles["scroller"]} role="region" aria-label={label} tabIndex={0}>
       <table className={styles["table"]} data-testid={testId}>
         <thead>

@@ -20,7 +20,7 @@ const TYPED = ["tool", "mcp_server"];
 const NUMBERS = ["min_tool_calls", "min_tokens"];
 const FILTERS = ["q", "user_id", ...TYPED, ...NUMBERS];
 
-/** Everybody's conversations, the one that began last first; what narrows them stands in the address. */
+/** All conversations, newest first; filters are in the address. */
 export function ConversationList() {
   const { route, change, go } = useNavigation();
   const own = onlyThemselves(useSignedIn());

@@ -32,7 +32,7 @@ interface StepData extends Record<string, unknown> {
   readonly count: number;
 }
 
-/** More would be neither laid out soon nor read by anybody. */
+/** More would take too long to lay out and could not be read. */
 const MOST = 400;
 const WIDTH = 210;
 const HEIGHT = 46;

@@ -13,7 +13,7 @@ export interface Flat {
   readonly problem: string | null;
 }
 
-/** Larger flows are read a second time only when somebody wants to know. */
+/** Larger flows are read a second time only on demand. */
 const MOST_UNASKED = 2000;
 const NONE: ReadonlyMap<string, number> = new Map();
 

@@ -8,7 +8,7 @@ import { FILTER_LABELS, filterText } from "./filters";
 import styles from "./FilterBar.module.css";
 
 interface Props {
-  /** Whose flows are shown where somebody sees their own only; null otherwise. */
+  /** Whose flows are shown, for a session that sees its own only; null otherwise. */
   readonly own: string | null;
   /** Filters that stand elsewhere on the page. */
   readonly without?: readonly string[];

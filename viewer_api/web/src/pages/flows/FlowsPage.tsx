@@ -27,7 +27,7 @@ import styles from "./FlowsPage.module.css";
 const REFRESH_MS = 5_000;
 const TYPING_MS = 250;
 
-/** Everybody's flows, running and past, the newest first; everything that narrows them stands in the address. */
+/** All flows, running and past, newest first; filters are in the address. */
 export default function FlowsPage() {
   const { route, go } = useNavigation();
   const own = onlyThemselves(useSignedIn());

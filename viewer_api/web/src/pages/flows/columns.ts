@@ -7,7 +7,7 @@ export interface Column {
   /** How wide it is, as a track of a CSS grid. */
   readonly track: string;
   readonly number?: true;
-  /** Not shown unless somebody chooses it. */
+  /** Hidden by default. */
   readonly optional?: true;
 }
 

@@ -11,14 +11,14 @@ import { Button } from "../../ui/Button";
 import { Empty, Notice } from "../../ui/Notice";
 import { ToggleButton } from "../../ui/ToggleButton";
 import { LiveDetails, type Chosen } from "./LiveDetails";
-import { NobodyShown } from "./NobodyShown";
+import { EmptyWall } from "./EmptyWall";
 import { OffScreen } from "./OffScreen";
 import { UserPanel } from "./UserPanel";
 import { WatchForm } from "./WatchForm";
 import { WatchedList } from "./WatchedList";
 import styles from "./LivePage.module.css";
 
-/** So many panels open by themselves when the address names nobody. */
+/** Panels that open by default when the address names no user. */
 const FIRST_PANELS = 3;
 
 /** The wall: who is watched, and beside it a panel for each chosen user, growing while things happen. */
@@ -95,7 +95,7 @@ export default function LivePage() {
               onChoose={choose}
             />
           ))}
-          {shown.length === 0 && users !== undefined && watches && <NobodyShown someWatched={users.length > 0} />}
+          {shown.length === 0 && users !== undefined && watches && <EmptyWall someWatched={users.length > 0} />}
           {shown.length === 0 && !watches && (
             <Empty title="No user is known for this sign-in">
               <p>You may see your own flows, but the sign-in does not say which user you are.</p>
@@ -120,12 +120,12 @@ function OfferedActions({ onShow, onDismiss }: { readonly onShow: () => void; re
   );
 }
 
-/** Whoever came to be watched since the page was opened, and has no panel. */
+/** Users watched since the page was opened who have no panel. */
 function useOffered(users: readonly WatchedUser[] | undefined, shown: readonly string[]) {
   const known = useRef<Set<string> | null>(null);
   const [dismissed, setDismissed] = useState<ReadonlySet<string>>(new Set());
   if (known.current === null && users !== undefined) known.current = new Set(users.map((user) => user.userId));
-  // A panel that somebody closed is not offered again.
+  // A closed panel is not offered again.
   for (const userId of shown) known.current?.add(userId);
   return {
     users: (users ?? []).filter(({ userId }) => known.current?.has(userId) === false && !shown.includes(userId) && !dismissed.has(userId)),

@@ -16,7 +16,7 @@ interface Props {
   readonly onChanged: () => void;
 }
 
-/** Everybody who is watched now: a tick shows or hides the panel, buttons extend and end the watch. */
+/** All users watched now: a tick shows or hides the panel, buttons extend and end the watch. */
 export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
   const now = useNow(Date.now, 1000);
   const change = useMutation({ mutationFn: (ask: () => Promise<unknown>) => ask(), onSuccess: onChanged });

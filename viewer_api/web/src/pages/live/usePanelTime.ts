@@ -2,7 +2,7 @@ import { useMemo, useState } from "react";
 import type { FlowModel, LiveFlows } from "../../live/liveFlows";
 import { useLiveStore } from "../../hooks/useLive";
 
-/** The time that a panel shows: what happens now, or a moment that somebody stopped at. */
+/** The time that a panel shows: what happens now, or the moment where it was paused. */
 export interface PanelTime {
   /** Null while the panel is live. */
   readonly stoppedNs: bigint | null;

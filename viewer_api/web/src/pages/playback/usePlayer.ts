@@ -15,7 +15,7 @@ export interface Player {
   readonly seek: (ms: number) => void;
 }
 
-/** The clock of a playback. It begins by itself, unless somebody came for a moment of it or wants no motion. */
+/** The clock of a playback. It starts by itself, unless the address names a moment or reduced motion is preferred. */
 export function usePlayer(recording: Recording, speed: number, skipIdle: boolean, begin: number | null): Player {
   const [atMs, setAtMs] = useState(() => clamped(begin ?? 0, recording));
   const [playing, setPlaying] = useState(() => begin === null && !matchMedia(REDUCED).matches);

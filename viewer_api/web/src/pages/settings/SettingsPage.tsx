@@ -53,7 +53,7 @@ export default function SettingsPage() {
           facts={[
             { name: "Signed in as", value: session.name },
             { name: "May", value: session.rights.join(", ") || "nothing" },
-            { name: "Sees", value: session.scope === null ? "everybody" : session.scope.length === 0 ? "nobody" : session.scope.join(", ") },
+            { name: "Sees", value: session.scope === null ? "all users" : session.scope.length === 0 ? "no user" : session.scope.join(", ") },
           ]}
         />
       </Section>

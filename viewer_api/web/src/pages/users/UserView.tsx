@@ -27,7 +27,7 @@ const USUAL = "30d";
 export function UserView({ userId }: { readonly userId: string }) {
   const { route, change, go } = useNavigation();
   const range = RANGES.find(({ id }) => id === one(route.query, "range")) ?? RANGES[2];
-  // To the minute: the same question for as long as somebody reads.
+  // To the minute, so that the query stays the same.
   const since = useMemo(() => new Date(Math.floor(Date.now() / 60_000) * 60_000 - range.days * 86_400_000).toISOString(), [range]);
   const { data: user, error, refetch } = useQuery({
     queryKey: ["user", userId, since],

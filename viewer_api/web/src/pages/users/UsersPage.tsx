@@ -4,7 +4,7 @@ import { useNavigation } from "../../navigation/useNavigation";
 import { UserList } from "./UserList";
 import { UserView } from "./UserView";
 
-/** Everybody whom a gateway has seen, or one of them. */
+/** All users whom a gateway has seen, or one of them. */
 export default function UsersPage() {
   const { route } = useNavigation();
   const own = onlyThemselves(useSignedIn());

@@ -1,7 +1,7 @@
 import { Empty } from "../../ui/Notice";
 
 /** What to do when there is nothing to see: the same by mouse and by command. */
-export function NobodyShown({ someWatched }: { readonly someWatched: boolean }) {
+export function EmptyWall({ someWatched }: { readonly someWatched: boolean }) {
   if (someWatched) {
     return (
       <Empty title="Choose a watched user">
