@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     # The server ends with us on SIGTERM too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     conversations, people = options.flows // 8, options.flows // 10
-    with _filled(options.flows, conversations, people) as dsn:
+    with filled(options.flows, conversations, people) as dsn:
         _say("asking")
         answers = asyncio.run(_answers(dsn, conversations, people))
     wrong = faults(answers)
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @contextmanager
-def _filled(flows: int, conversations: int, people: int) -> Iterator[str]:
+def filled(flows: int, conversations: int, people: int) -> Iterator[str]:
     with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="spanflow-bench-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)

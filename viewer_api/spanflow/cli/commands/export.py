@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
+from spanflow.cli.extras import PARQUET, require
 from spanflow.cli.problem import Problem, WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
-_FORMATS = ("json", "jsonl", "csv", "otlp", "jaeger", "chrome", "markdown", "html")
+_FORMATS = ("json", "jsonl", "csv", "otlp", "jaeger", "chrome", "markdown", "html", "parquet")
 #: Of a file of these, the last line tells how far it came.
 _RESUMABLE = ("jsonl",)
 #: Seconds between two words about how far it is.
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
     parser.add_argument("--flow", help="id of the one flow; without it, all stored flows that match")
+    parser.add_argument("--user", help="all stored flows of one user, like --filter user_id=…")
     parser.add_argument(
         "--filter",
         action="append",
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=_FORMATS, default="jsonl", help="(%(default)s)")
     parser.add_argument("--tokens", type=int, help="of markdown: tokens of a model that one flow may take, roughly")
-    parser.add_argument("-o", "--output", help="the file; without it, the output")
+    parser.add_argument("-o", "--output", help="the file; without it, the output. Of parquet: the folder")
     parser.add_argument("--resume", action="store_true", help="go on with a jsonl file that broke off")
     where.add_arguments(parser)
 
@@ -50,6 +52,8 @@ def run(arguments: Arguments, console: Console) -> int:
         if output is None or arguments.format not in _RESUMABLE or arguments.flow is not None:
             raise WrongUse("--resume goes on with a file of many flows (-o) in the format jsonl.")
         params["after"] = _last_flow(output) if output.exists() else None
+    if arguments.format == "parquet":
+        return _parquet(arguments, output, path, params, console)
     pieces = client(arguments, os.environ, console).download(path, params)
     began = time.monotonic()
     if output is None:
@@ -65,6 +69,45 @@ def run(arguments: Arguments, console: Console) -> int:
     return 0
 
 
+def _parquet(
+    arguments: Arguments,
+    folder: Path | None,
+    path: str,
+    params: "dict[str, str | int | None | list[str]]",
+    console: Console,
+) -> int:
+    """The viewer sends lines; the files are made here, a folder per day."""
+    from spanflow.cli.terminal.parquet_files import ParquetFiles
+    from spanflow.cli.terminal.where import client
+
+    require(PARQUET)
+    if folder is None:
+        raise WrongUse("a Parquet export is a folder: name it with -o.")
+    began = told = time.monotonic()
+    pieces = client(arguments, os.environ, console).download(path, {**params, "format": "jsonl"})
+    try:
+        with ParquetFiles(folder) as files:
+            for line in _lines(pieces):
+                files.add(line)
+                if time.monotonic() - told >= _TELL:
+                    told = time.monotonic()
+                    console.note(f"{files.steps:,} steps …")
+    except OSError as why:
+        raise Problem(f"{folder} cannot be written: {why.strerror or why}.") from None
+    said = {"steps": files.steps, "seconds": round(time.monotonic() - began, 3), "folder": arguments.output}
+    console.note(json.dumps(said) if arguments.json else f"{files.steps:,} steps written.")
+    return 0
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
 def _asked(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list[str]]]:
     params: dict[str, str | int | None | list[str]] = {"format": arguments.format, "tokens": arguments.tokens}
     if arguments.flow is not None:
@@ -72,10 +115,10 @@ def _asked(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list
             flow_id = as_id(arguments.flow)
         except IdError as why:
             raise WrongUse(f"{arguments.flow!r} is no id of a flow: {why}.") from None
-        if arguments.filter:
-            raise WrongUse("--filter is for many flows, --flow for one.")
+        if arguments.filter or arguments.user is not None:
+            raise WrongUse("--filter and --user are for many flows, --flow for one.")
         return f"/api/v1/flows/{quote(flow_id, safe='')}/export", params
-    filters: dict[str, list[str]] = {}
+    filters: dict[str, list[str]] = {} if arguments.user is None else {"user_id": [arguments.user]}
     for text in arguments.filter:
         name, equals, value = text.partition("=")
         if not equals or not name or name in params:
@@ -119,7 +162,7 @@ def _last_flow(output: Path) -> str | None:
 
 COMMAND = Command(
     name="export",
-    help="write flows into a file: JSON, CSV, OTLP, Jaeger, trace events, Markdown, a page",
+    help="write flows into a file: JSON, CSV, OTLP, Jaeger, trace events, Markdown, a page, Parquet",
     description="Write one flow, or all stored flows that match, into a file. How far it is stands on stderr.",
     run=run,
     add_arguments=add_arguments,
