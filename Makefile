@@ -98,6 +98,10 @@ bench: env ## Run the benchmarks
 bench-million: env ## Ask every question of the history among a million flows, and judge what is read for it (5 minutes)
 	@$(BIN)/python -m benchmarks.million_flows
 
+.PHONY: bench-analysis
+bench-analysis: env ## Measure statistics, differences, comparison and export over a million flows, and judge them
+	@$(BIN)/python -m benchmarks.analysis
+
 .PHONY: lock
 lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra viewer --extra embedded --group test --group check --group docs --group build \
