@@ -1,6 +1,7 @@
 """Libraries that make a tracer provider of their own are seen, and what they do with it does not stop us."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -14,7 +15,7 @@ from spanflow.span_processors.settings import Settings
 from tests.support.traced_gateway import flow_id_of, stream_of
 
 
-def tracing(redis_url: str, **changes: bool) -> Started:
+def tracing(redis_url: str, **changes: Any) -> Started:
     running = start(Settings(enabled=True, redis_url=redis_url, archive_enabled=False, **changes))
     assert running is not None
     return running

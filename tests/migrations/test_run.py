@@ -30,6 +30,12 @@ def test_an_empty_database_gets_every_table(any_postgres_dsn: str) -> None:
     assert names == snapshot(
         [
             "adoptions",
+            "alert_channels",
+            "alert_deliveries",
+            "alert_events",
+            "alert_rounds",
+            "alert_rules",
+            "alert_states",
             "application_tables",
             "audit_log",
             "changed_periods",
@@ -40,6 +46,7 @@ def test_an_empty_database_gets_every_table(any_postgres_dsn: str) -> None:
             "flow_keys",
             "flow_statistics",
             "interaction_flows",
+            "loss_reports",
             "omni2_config",
             "poison_records",
             "spanflow_schema_version",

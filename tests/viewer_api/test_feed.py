@@ -124,27 +124,36 @@ async def test_a_flow_that_came_and_went_without_a_bell_is_not_lost_when_the_loo
 
 
 class Swallowing(RedisFlows):
-    """Tells a cancellation as a broken line."""
+    """Tells a cancellation as a broken line, or tries again and answers as if nothing had been."""
 
-    asked = False
+    def __init__(self, client: Any, *, breaks: bool) -> None:
+        super().__init__(client)
+        self._breaks = breaks
+        self.asked = False
 
     async def now_ms(self) -> int:
+        if self.asked:
+            return 0
         self.asked = True
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            raise ConnectionError("cut") from None
+            if self._breaks:
+                raise ConnectionError("cut") from None
         return 0
 
 
-async def test_a_feed_ends_when_its_cancellation_is_told_as_a_broken_line() -> None:
+@pytest.mark.parametrize("breaks", [True, False])
+async def test_a_feed_ends_when_its_cancellation_is_lost_in_the_client_library(redis_url: str, breaks: bool) -> None:
     async def nothing(flow_id: str) -> None:
         return None
 
-    flows = Swallowing(redis.asyncio.Redis())
+    client = redis.asyncio.Redis.from_url(redis_url)
+    flows = Swallowing(client, breaks=breaks)
     running = asyncio.create_task(Feed(Topic.of_user("7"), FeedContext(flows, nothing, CursorKey(b"a secret"))).run())
     await eventually_async(lambda: flows.asked)
     running.cancel()
     done, _ = await asyncio.wait({running}, timeout=3)
     running.cancel()
     assert done
+    await client.aclose()

@@ -215,7 +215,7 @@ def chain(first: int, at: int, *around: dict[str, Any]) -> list[Event]:
         made = span(first + number, first + number - 1 if number else None, start_ns=at, end_ns=at + 9 * MS)
         attributes = {"gen_ai.tool.name": "search", **fields.get("attributes", {})}
         found.append(made | {"event_type": "tool_call", **fields, "attributes": attributes})
-    return found
+    return found  # type: ignore[return-value]
 
 
 _PLAIN: dict[str, Any] = {"event_type": "span"}
@@ -250,7 +250,7 @@ def test_calls_are_the_same_by_the_rules_of_the_tree(
     for event in spans:
         for edge in ("start_ns", "end_ns"):
             if len(event[edge]) < 5:
-                event[edge] = str(at + int(event[edge]) * MS)  # type: ignore[typeddict-item]
+                event[edge] = str(at + int(event[edge]) * MS)
     parents = list(range(-1, len(spans) - 1))
     told = [place for place, event in enumerate(spans) if event["event_type"] == "tool_call"]
     assert len(set(told) - same_calls(spans, parents)) == calls

@@ -34,7 +34,7 @@ class PrivateProviders:
             original(provider, *args, **kwargs)
             self._record(provider)
 
-        TracerProvider.__init__ = initialise  # type: ignore[method-assign]
+        TracerProvider.__init__ = initialise  # type: ignore[method-assign, assignment]
 
     def remove(self) -> None:
         if self._original is not None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from spanflow.span_processors import names
 from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.span_processors.redis.redis_text import text_of
-from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS
+from spanflow.viewer_api.store.redis_flows import REDIS_ERRORS, unless_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Bells:
     async def run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
+            unless_cancelled()
             try:
                 await self._listen()
             except REDIS_ERRORS as why:
@@ -69,6 +70,7 @@ class Bells:
             await pubsub.subscribe(names.MONITORING_CHANGED)
             heard = asked = self._monotonic()
             while True:
+                unless_cancelled()
                 message = await pubsub.get_message(timeout=_PING_SECONDS / 4)
                 now = self._monotonic()
                 if message is not None:

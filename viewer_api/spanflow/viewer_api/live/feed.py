@@ -110,6 +110,7 @@ class Feed:
         """Read until cancelled. Redis may go away and come back at any time."""
         next_tick = self._monotonic()
         while True:
+            unless_cancelled()
             try:
                 if (due := min(next_tick, self._monotonic())) == next_tick or self._look_closely:
                     await self._look()

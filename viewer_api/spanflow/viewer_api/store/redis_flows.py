@@ -42,7 +42,8 @@ class Entry:
 
 
 def unless_cancelled() -> None:
-    """Where an error of Redis is met: a cancellation during a broken connection surfaces as that error only."""
+    """Where an error of Redis is met, and in loops that ask Redis: a cancellation during a broken connection surfaces
+    as that error only, or not at all when the client library tries again."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
