@@ -42,10 +42,20 @@ def problems(project: dict[str, Any], advisories: list[dict[str, str]]) -> list[
     return found
 
 
+def forgotten(project: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """A line for each package that is in neither list, or only in one that it is not asked for any more."""
+    asked = set(asked_for(project))
+    listed = {canonicalize_name(advisory["package"]) for advisory in known["advisory"]}
+    unaffected = {canonicalize_name(name) for name in known["unaffected"]}
+    lines = [f"{name}: look up its weaknesses, and list it" for name in sorted(asked - listed - unaffected)]
+    lines += [f"{name}: it is not asked for" for name in sorted((listed | unaffected) - asked)]
+    return lines + [f"{name}: it has an advisory" for name in sorted(listed & unaffected)]
+
+
 def main() -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     known = tomllib.loads((ROOT / "requirements" / "advisories.toml").read_text())
-    for line in (lines := problems(project, known["advisory"])):
+    for line in (lines := [*problems(project, known["advisory"]), *forgotten(project, known)]):
         sys.stderr.write(f"{line}\n")
     sys.stdout.write(f"Held against {len(known['advisory'])} weaknesses, last looked up on {known['date']}.\n")
     return 1 if lines else 0

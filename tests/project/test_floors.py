@@ -11,7 +11,7 @@ import pytest
 from tests.support.checkout import ROOT
 
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "check_floors.py"))
-problems = SCRIPT["problems"]
+problems, forgotten = SCRIPT["problems"], SCRIPT["forgotten"]
 ADVISORY = {"id": "X-1", "package": "Some.Package", "affected": ">=1.0,<2.5", "about": "it breaks"}
 
 
@@ -44,3 +44,14 @@ def test_a_floor_is_held_against_the_list(requirements: tuple[str, ...], fine: b
     found = problems(project(*requirements), [ADVISORY])
     assert (found == []) is fine
     assert fine or "X-1" in found[0] and ">=2.5" in found[0]
+
+
+def test_no_package_is_forgotten() -> None:
+    known = {"advisory": [ADVISORY], "unaffected": ["other"]}
+    assert forgotten(project("some_package>=3", "Other>=1"), known) == []
+    assert forgotten(project("some-package>=3", "new[extra]>=1", "other"), known) == [
+        "new: look up its weaknesses, and list it"
+    ]
+    assert forgotten(project("some-package>=3"), known) == ["other: it is not asked for"]
+    both = {"advisory": [ADVISORY], "unaffected": ["some-package", "other"]}
+    assert forgotten(project("some-package>=3", "other"), both) == ["some-package: it has an advisory"]
