@@ -22,6 +22,7 @@ from spanflow.cli.ports import LOOPBACK, listener
 from spanflow.cli.problem import Problem
 from spanflow.cli.running_stack import note_running
 from spanflow.cli.stop_signals import StopSignals
+from spanflow.cli.tracing_tools import TracingTools
 
 if TYPE_CHECKING:
     from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
@@ -69,7 +70,7 @@ class Up:
             self._console.note("")
         self._started.close()
 
-    def start(self, demo: Demo | None) -> Running:
+    def start(self, demo: Demo | None, tools: TracingTools | None = None) -> Running:
         ownership = self._started.enter_context(self._directory.owned("spanflow up"))
         servers = self._start_servers()
         ownership.publish(servers)
@@ -82,6 +83,10 @@ class Up:
             self._start_viewer({**environ, "SPANFLOW_VIEWER_TOKEN": token}, running, opened)
         self._started.enter_context(self._directory.viewer_offered(running.address, token))
         note_running(self._directory.path, self._environ)
+        if tools is not None:
+            sends = self._start_tools(tools, environ, running)
+            environ.update(sends)
+            running.environ.update(sends)
         if demo is not None:
             self._start_demo(demo, environ, running)
         return running
@@ -140,6 +145,15 @@ class Up:
         number = opened.fileno()
         command = _our_command("serve", "--no-link", "--host", running.viewer_host, "--fd", str(number))
         self._start_child("viewer", command, environ, lambda: answers(running.address), running.address, (number,))
+
+    def _start_tools(self, tools: TracingTools, environ: Mapping[str, str], running: Running) -> dict[str, str]:
+        """Returns what gateways need so that their spans go there."""
+        for missing in tools.missing():
+            self._console.note(f"  - {missing}")
+        plan = tools.plan(self._directory.path, environ, running.address, running.token)
+        for part in plan.parts:
+            self._start_child(part.name, part.command, part.environ, part.ready, part.detail)
+        return plan.gateway
 
     def _start_demo(self, demo: Demo, environ: Mapping[str, str], running: Running) -> None:
         watched = demo.watch_first_user(running.address, running.token)

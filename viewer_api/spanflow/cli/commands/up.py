@@ -19,6 +19,12 @@ from spanflow.span_processors.data_dir import data_directory
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port of the viewer, 0 for a free one (SPANFLOW_VIEWER_PORT)")
     parser.add_argument("--demo", action="store_true", help="also run the example gateway and send it traffic")
+    parser.add_argument(
+        "--collector", action="store_true", help="also run an OpenTelemetry Collector that gateways export to"
+    )
+    parser.add_argument(
+        "--jaeger", action="store_true", help="also run a Jaeger that keeps the exported spans in memory"
+    )
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -29,6 +35,7 @@ def run(arguments: Arguments, console: Console) -> int:
 
     from spanflow.cli.demo import Demo
     from spanflow.cli.stop_signals import StopSignals
+    from spanflow.cli.tracing_tools import TracingTools
     from spanflow.cli.up import Up
     from spanflow.viewer_api.auth.exposure import settled
     from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
@@ -45,7 +52,7 @@ def run(arguments: Arguments, console: Console) -> int:
     with StopSignals() as signals, Up(settings, environ, data_directory(settings), console, signals) as up:
         console.note("Starting Spanflow. Ctrl-C stops all of it.")
         try:
-            running = up.start(demo)
+            running = up.start(demo, TracingTools.find(arguments.collector, arguments.jaeger, environ))
         except Interrupted:
             return 130
         show = _link_printer(console, running.address, running.token, settings.viewer_secret)
