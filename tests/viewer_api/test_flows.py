@@ -380,3 +380,10 @@ def test_the_numbers_in_old_documents_stay_what_they_were(viewer: RunningViewer,
     )
     (flow,) = viewer.get("/api/v1/monitoring/flows/7")["flows"]
     assert flow["flow_data"] == document
+
+
+def test_a_flow_says_where_its_trace_is_in_another_tool(make_viewer: MakeViewer, store: Store) -> None:
+    viewer = make_viewer(viewer_trace_url="https://jaeger.example.org/trace/{trace_id}")
+    store(part(0xA1, [span(1)]))
+    flow_id = f"{0xA1:032x}"
+    assert viewer.get(f"/api/v1/flows/{flow_id}")["trace_url"] == f"https://jaeger.example.org/trace/{flow_id}"

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.legacy_answers import as_session_document, session_tree_json
+from spanflow.viewer_api.flows.trace_links import trace_link
 from spanflow.viewer_api.http.responses import encode
 
 
-def written_flow(flows: Sequence[PackedFlow]) -> bytes:
-    """One flow with its spans, as it is stored."""
+def written_flow(flows: Sequence[PackedFlow], trace_url: str) -> bytes:
+    """One flow with its spans, as it is stored, and by the template `trace_url` its page in another tool."""
     (packed,) = flows
     flow = packed.unpacked()
     return encode(
@@ -20,6 +21,7 @@ def written_flow(flows: Sequence[PackedFlow]) -> bytes:
             "source": flow.source,
             "cut_spans": flow.cut_spans,
             "contents": flow.contents,
+            **trace_link(trace_url, flow.flow_id),
             "flow_data": flow.document,
         }
     )

@@ -103,7 +103,8 @@ async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id
         await viewer_of(request).missed(request, "flow_read", flow_id)
         raise Problem(404, "flow_not_found", "There is no flow with this id.")
     await viewer_of(request).record_access(request, "flow_read", user_id=packed.flow.user_id, target=flow_id)
-    return raw_json_response(await answer_of(viewer_of(request), written_flow, [packed]))
+    viewer = viewer_of(request)
+    return raw_json_response(await answer_of(viewer, written_flow, [packed], viewer.settings.viewer_trace_url))
 
 
 async def _session(request: Request, reader: FlowReader, session_id: str) -> list[PackedFlow]:

@@ -81,3 +81,11 @@ def user_columns(raw: str) -> tuple[str, str, str]:
     if not columns["id"]:
         raise ValueError("name a column for id")
     return columns["id"], columns["email"], columns["full_name"]
+
+
+def trace_url(raw: str) -> str:
+    """An address of a page about one trace, with `{trace_id}` where its id stands."""
+    text = raw.strip()
+    if text and not (re.fullmatch(r"https?://[^\s{}]+\{trace_id\}[^\s{}]*", text) and text.isprintable()):
+        raise ValueError("write an address with {trace_id} once, such as https://jaeger.example.org/trace/{trace_id}")
+    return text

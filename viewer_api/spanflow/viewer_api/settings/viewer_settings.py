@@ -14,7 +14,7 @@ from spanflow.span_processors.setting_parsers import (
     whole,
 )
 from spanflow.span_processors.setting_table import MIB, setting
-from spanflow.viewer_api.settings.parsers import folder, networks, origins, relation, user_columns
+from spanflow.viewer_api.settings.parsers import folder, networks, origins, relation, trace_url, user_columns
 from spanflow.viewer_api.settings.sign_in_settings import SignInSettings
 
 
@@ -200,6 +200,13 @@ class ViewerSettings(SignInSettings):
         "Folder at which a reverse proxy serves the viewer, such as /tools/spanflow. It works whether or not the proxy "
         "removes it from the path.",
         parse=folder,
+    )
+    viewer_trace_url: str = setting(
+        "SPANFLOW_VIEWER_TRACE_URL",
+        "",
+        "Address of a flow in Jaeger or Grafana, with {trace_id} where its id stands, such as "
+        "https://jaeger.example.org/trace/{trace_id}. The flow's page and its document link there.",
+        parse=trace_url,
     )
     viewer_metrics_peers: tuple[str, ...] = setting(
         "SPANFLOW_VIEWER_METRICS_PEERS",

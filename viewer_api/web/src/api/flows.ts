@@ -49,6 +49,8 @@ export interface Flow {
   readonly email?: string | null;
   readonly full_name?: string | null;
   readonly open: boolean;
+  /** Its page in Jaeger or Grafana, where the viewer knows one. */
+  readonly trace_url?: string;
   /** Spans that a limit kept out of the archive. */
   readonly cut_spans?: number;
   /** What there is of prompts, answers, arguments and results; null when no process says. */
