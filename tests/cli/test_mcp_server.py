@@ -162,6 +162,34 @@ def test_an_agent_gets_answers_to_ten_questions(viewer: RunningViewer, redis_url
     assert len(calls) == 10
 
 
+def test_an_agent_asks_about_many_flows_at_once(viewer: RunningViewer, postgres_dsn: str, tmp_path: Path) -> None:
+    ada = Identity(user_id="7", source="web")
+    with archives_in(postgres_dsn, tmp_path / "more") as archives:
+        for number in range(20, 60):
+            slow = number % 2 == 0
+            tool = {"flow.data.tool": "export" if slow else "search", "flow.data.mcp": "qa_mcp"}
+            end = NOON + (9000 if slow else 20) * MS
+            steps = [span(number * 10, start_ns=NOON, end_ns=end, event_type="tool_call", attributes=tool)]
+            deliver(archives.make(), part(number, steps, identity=ada))
+
+    async def use(client: Client) -> None:
+        different = await ask(client, "what_is_different", a={"min_duration_ms": 8000}, b={"max_duration_ms": 100})
+        assert different["a"]["sampled"] == 20
+        assert ("tool", "export") in {(row["attribute"], row["value"]) for row in different["rows"]}
+        day = {"since": "2026-01-05", "until": "2026-01-05", "user_id": "7"}
+        tools = await ask(client, "statistics", group_by="tool", sort="self_ms", filters=day)
+        assert [(row["value"], row["steps"], row["flows"]) for row in tools["rows"]] == [
+            ("export", 20, 20),
+            ("search", 22, 22),
+        ]
+        (all_of_them,) = (await ask(client, "statistics", group_by="none", filters=day))["rows"]
+        assert (all_of_them["flows"], all_of_them["flows_denied"]) == (44, 1)
+        for tool, wrong in (("what_is_different", {"a": {}}), ("statistics", {"group_by": "nothing"})):
+            assert (await client.call_tool(tool, wrong)).is_error
+
+    over_stdio(viewer, use)
+
+
 def test_each_call_is_in_the_audit_log_also_the_same_one_again(viewer: RunningViewer, postgres_dsn: str) -> None:
     async def use(client: Client) -> None:
         for _ in range(3):

@@ -12,6 +12,8 @@ MAX_SPANS: Final = 20
 MAX_FLOWS: Final = 50
 _MAX_RUNNING: Final = 3
 _MAX_ROWS: Final = 200
+_MAX_DIFFERENCES: Final = 20
+_GROUPS_OF_FLOWS: Final = ("none", "source", "user")
 
 #: GET a path with parameters.
 Ask = Callable[[str, Mapping[str, Any]], Any]
@@ -138,6 +140,29 @@ class Questions:
         hint = "the two flows do not differ in any step."
         return Answer(head, biggest, "span_details of a row's spans. Positive differences: b took longer.", hint)
 
+    def different(self, a: Mapping[str, Any], b: Mapping[str, Any], both: Mapping[str, Any]) -> Answer:
+        """The values whose share differs most between two groups of flows."""
+        if not a and not b:
+            raise WrongUse("say what sets the groups apart: filters in a, in b, or both.")
+        groups = (("a.", a), ("b.", b), ("", both))
+        asked = {prefix + name: value for prefix, filters in groups for name, value in filters.items()}
+        result = self.ask("/api/v1/flows/differences", asked)
+        hidden = [each["attribute"] for each in result["hidden"]]
+        head = {"a": result["a"], "b": result["b"], "not_compared": hidden or None}
+        following = "find_flows with a row's filter and those of its group; compare_flows of one of each group."
+        hint = "nothing differs by more than chance. Widen the time range, or set the groups further apart."
+        return Answer(head, result["differences"][:_MAX_DIFFERENCES], following, hint)
+
+    def statistics(self, group_by: str, sort: str, filters: Mapping[str, Any], limit: int) -> Answer:
+        """Steps or flows by kind, summed up over many flows."""
+        of = "flows" if group_by in _GROUPS_OF_FLOWS else "steps"
+        limit = max(1, min(limit, MAX_FLOWS))
+        found = self.ask(f"/api/v1/statistics/{of}", {**filters, "group_by": group_by, "sort": sort, "limit": limit})
+        rows = [_without_links(group) for group in found["groups"]]
+        head = _some(found, ("since", "until", "shortened", "waiting", "group_by", "more"))
+        following = "find_flows with a row's value as filter; what_is_different of the slow and the rest."
+        return Answer(head, rows, following, _NO_FLOWS)
+
     def denial(self, flow_id: str) -> Answer:
         whole = self._flow(flow_id)
         rows = [span for span in whole["spans"] if span.get("outcome") == "denied"]
@@ -149,6 +174,15 @@ class Questions:
     def _flow(self, flow_id: str) -> dict[str, Any]:
         whole: dict[str, Any] = self.ask(f"/api/v1/flows/{quote(flow_id, safe='')}/flat", {})
         return whole
+
+
+def _without_links(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers only: an agent finds flows by their filters."""
+    return {
+        name: value["count"] if isinstance(value, Mapping) and "count" in value else value
+        for name, value in group.items()
+        if value is not None and name != "other"
+    }
 
 
 def _some(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
