@@ -1,5 +1,6 @@
 """While somebody is watched without contents, what is stored of them is shown without contents as well."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_no_route_of_the_api_is_a_way_around_it(viewer: RunningViewer, past: Non
     ids |= {"session_id": "s-1", "conversation_id": "c-1"}
     endless = {"/api/v1/live"}
     paths = sorted(
-        route.path.format_map(ids)
+        re.sub(r"\{(\w+)[^}]*\}", lambda name: ids.get(name[1], "1"), route.path)
         for route in api_routes()
         if "GET" in (route.methods or ()) and route.path not in endless
     )

@@ -97,7 +97,7 @@ class FlowReader:
         if not rows and not live and (row := await self._store.one(session_id, self._visible)) is not None:
             rows = [row]
         rows = await self._beside(live, rows)
-        if not live:
+        if not live and not any(self.withheld.of_past(row["user_id"]) for row in rows):
             return packed_rows(rows)
         return await asyncio.to_thread(lambda: list(map(PackedFlow.of, self._together(rows, live))))
 
