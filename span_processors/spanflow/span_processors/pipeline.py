@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.archive.archive import ArchiveState
 from spanflow.span_processors.clock import Clock, SystemClock
-from spanflow.span_processors.encoding.encoder import Encoder, PutOff
+from spanflow.span_processors.encoding.encoder import DeferredStart, Encoder
 from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
@@ -383,7 +383,7 @@ class Pipeline:
         faults = 0
         updates: dict[int, ReadableSpan] = {}
         # Starts of spans whose end waits here as well, and what is known of them.
-        begun: dict[int, tuple[tuple[Any, ...], PutOff]] = {}
+        begun: dict[int, tuple[tuple[Any, ...], DeferredStart]] = {}
         ending = _ending(entries) if len(entries) >= _BUSY else _NONE
         encoder = self._encoder
         for entry in entries:

@@ -19,7 +19,7 @@ from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSq
 from spanflow.span_processors.archive.flow_draft import Drafter, Drafting, FlowDraft
 from spanflow.span_processors.archive.flow_limits import FlowLimits
 from spanflow.span_processors.archive.flow_row import FlowRow
-from spanflow.span_processors.archive.meanwhile import meanwhile
+from spanflow.span_processors.archive.overlapped import overlapped
 from spanflow.span_processors.archive.poison import ACTIVITY, USER, Poison
 from spanflow.span_processors.archive.postgres import UntracedConnection, begin
 from spanflow.span_processors.archive.postgres_line import described
@@ -223,7 +223,7 @@ class ArchiveWriter:
             # As a buffer: a file would be read by a thread of a pool.
             rows = memoryview(b"".join(new))
             # Of all that a transaction waits for this takes by far the longest; what else it asks is answered at once.
-            with meanwhile(self._following.step) if self._following is not None else nullcontext():
+            with overlapped(self._following.step) if self._following is not None else nullcontext():
                 await connection.copy_to_table(
                     TABLE_FLOWS, schema_name=self._sql.schema, columns=COLUMN_NAMES, source=rows
                 )

@@ -47,7 +47,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 _SILENT: Final = (None, None, None)
 #: What is known of a span whose start is not written before its end: its type, and where its moment belongs among the
 #: flow's moments if dashboards hear of its start.
-PutOff: TypeAlias = tuple[str, int | None]
+DeferredStart: TypeAlias = tuple[str, int | None]
 #: Where a span's context says that it came from another process; its property costs a call.
 _IS_REMOTE: Final = 2
 #: Makes a named tuple without the detour over its constructor.
@@ -199,7 +199,7 @@ class Encoder:
 
     def defer_start(
         self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], identity: Identity, now: float
-    ) -> PutOff | None:
+    ) -> DeferredStart | None:
         """A span has started and its end is queued already: nothing is written until `encode_complete` is called.
 
         None when dashboards are to hear of its start.
@@ -225,7 +225,7 @@ class Encoder:
         self,
         span: ReadableSpan,
         context: SpanContext,
-        defer_start: PutOff,
+        defer_start: DeferredStart,
         name: str,
         before: Mapping[str, Any],
         identity: Identity,
@@ -251,10 +251,10 @@ class Encoder:
         if more and not more.keys().isdisjoint(attributes):
             return False
         self._redactor.budget = flow.budget
-        once = self._spans.once(flow.id_bytes, span, attributes, event_type, name, before, more)
-        if once is None:
+        complete = self._spans.complete(flow.id_bytes, span, attributes, event_type, name, before, more)
+        if complete is None:
             return False
-        data, shape, tells_who = once
+        data, shape, tells_who = complete
         if tells_who or identity is not flow.last_identity:
             self._learn(flow, identity, attributes)
         flow.touched_at = now

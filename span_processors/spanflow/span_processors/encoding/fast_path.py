@@ -51,7 +51,7 @@ Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
 #: The end event, the whole span as one merged entry, whether dashboards hear of it now, how many values were hidden.
 Ended: TypeAlias = tuple[bytes, bytes, bool, int]
 #: Start and end in one entry as it goes into the stream, the shape, and whether it says whose flow it is.
-Once: TypeAlias = tuple[bytes, Shape, bool]
+CompleteSpan: TypeAlias = tuple[bytes, Shape, bool]
 
 
 class FastPath:
@@ -114,7 +114,7 @@ class FastPath:
             body, more = start[_HEAD:-1] + _ATTRIBUTES, written
         return data, _MERGED % (span_id, body, more, tail, late), shape.notifies_at_end, hidden
 
-    def once(
+    def complete(
         self,
         flow_id: bytes,
         span: Any,
@@ -123,7 +123,7 @@ class FastPath:
         name: str,
         before: Mapping[str, Any],
         more: Mapping[str, Any],
-    ) -> Once | None:
+    ) -> CompleteSpan | None:
         """A span that has ended already, in one entry. `event_type`, `name` and `before` are what its start had."""
         status, parent = span._status, span._parent
         _, span_id, _, flags, state, _ = span._context

@@ -45,9 +45,9 @@ class SpanEncoder:
         self._redactor = redactor
         self._types = EventTypes(classifier, redactor)
         self._shapes = Shapes(process, redactor)
-        self._usual = FastPath(CleanAttributes(redactor), self._types, self._shapes)
+        self._fast_path = FastPath(CleanAttributes(redactor), self._types, self._shapes)
         #: A span that has ended already, in one entry; None when something about it is unusual.
-        self.once = self._usual.once
+        self.complete = self._fast_path.complete
         #: The type of a span.
         self.event_type = self._types.of
 
@@ -58,7 +58,7 @@ class SpanEncoder:
         self, flow_id: bytes, span: ReadableSpan, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
     ) -> Started:
         """The start event. `more` is said beside the span's own attributes and has been redacted."""
-        return self._usual.start(flow_id, span, name, attributes, more) or self._thorough_start(
+        return self._fast_path.start(flow_id, span, name, attributes, more) or self._thorough_start(
             flow_id, span, name, attributes, more
         )
 
@@ -102,7 +102,7 @@ class SpanEncoder:
     ) -> Ended:
         """The end event, which says what the start did not, and the whole span."""
         if not more:
-            ended = self._usual.end(flow_id, span, attributes, opened)
+            ended = self._fast_path.end(flow_id, span, attributes, opened)
             if ended is not None:
                 return ended
         difference = _difference(opened.attributes, attributes)

@@ -1,10 +1,10 @@
-"""Work between the answers of a server: a step at a time, and none once nobody waits any more."""
+"""Work that overlaps with waiting: a step at a time, and none after the block."""
 
 import asyncio
 
 import pytest
 
-from spanflow.span_processors.archive.meanwhile import meanwhile
+from spanflow.span_processors.archive.overlapped import overlapped
 
 
 class Steps:
@@ -19,7 +19,7 @@ class Steps:
 @pytest.mark.anyio
 async def test_steps_are_taken_while_the_loop_would_wait() -> None:
     steps = Steps(5)
-    with meanwhile(steps.step):
+    with overlapped(steps.step):
         await asyncio.sleep(0.05)
     assert steps.left == 0
 
@@ -27,7 +27,7 @@ async def test_steps_are_taken_while_the_loop_would_wait() -> None:
 @pytest.mark.anyio
 async def test_an_answer_is_taken_between_two_steps() -> None:
     steps = Steps(1_000_000)
-    with meanwhile(steps.step):
+    with overlapped(steps.step):
         await asyncio.sleep(0.01)
     assert 0 < steps.left < 1_000_000
 
@@ -35,7 +35,7 @@ async def test_an_answer_is_taken_between_two_steps() -> None:
 @pytest.mark.anyio
 async def test_no_step_is_taken_after_the_block() -> None:
     steps = Steps(1_000_000)
-    with pytest.raises(OSError, match="gone"), meanwhile(steps.step):
+    with pytest.raises(OSError, match="gone"), overlapped(steps.step):
         await asyncio.sleep(0)
         raise OSError("gone")
     left = steps.left
