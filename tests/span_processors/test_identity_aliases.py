@@ -125,3 +125,11 @@ def test_aliases_are_no_secrets_and_keys_are() -> None:
     assert Redactor().attributes({"enduser.id": secret})[0] == {"enduser.id": "[redacted]"}
     policy = RedactionPolicy(hide_emails=True)
     assert Redactor(policy).attributes({"metadata.user_api_key_user_email": "ana@example.com"})[1] == 1
+
+
+def test_a_master_key_names_nobody_and_the_requests_own_word_for_its_user_counts() -> None:
+    """LiteLLM calls whoever holds its master key so; `user` of a request's body is in `llm.user`."""
+    by_key = {"metadata.user_api_key_user_id": "default_user_id"}
+    assert of(by_key).user_id is None
+    assert of({**by_key, "llm.user": "ana"}).user_id == "ana"
+    assert of({"metadata.user_api_key_user_id": "ben", "llm.user": "ana"}).user_id == "ben"

@@ -85,6 +85,7 @@ def test_constants_are_frozen() -> None:
                 "metadata.user_api_key_user_id",
                 "litellm.end_user.id",
                 "metadata.user_api_key_end_user_id",
+                "llm.user",
             ),
             "USER_EMAIL_ALIASES": (
                 "litellm.metadata.user_api_key_user_email",

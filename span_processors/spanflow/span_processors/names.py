@@ -103,6 +103,7 @@ USER_ID_ALIASES: Final = (
     "metadata.user_api_key_user_id",
     "litellm.end_user.id",
     "metadata.user_api_key_end_user_id",
+    "llm.user",
 )
 USER_EMAIL_ALIASES: Final = (
     "litellm.metadata.user_api_key_user_email",

@@ -18,6 +18,7 @@ from spanflow.span_processors.encoding.clean_attributes import CleanAttributes
 from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.open_flows import OpenSpan
 from spanflow.span_processors.encoding.shapes import Shape, Shapes
+from spanflow.span_processors.event.told_outcome import told_outcome
 
 _START: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x","phase":"start","parent_id":%b,"start_ns":"%d",%b'
 _END: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b}'
@@ -102,7 +103,7 @@ class FastPath:
             if cleaned is None or self._types.of(name, attributes) != shape.event_type:
                 return None
             written, difference, hidden, _ = cleaned
-        said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
+        said, late = self._said_at_end(status._status_code, difference, attributes, shape)
         tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, said)
         if not difference:
             data = _END % (flow_id, span_id, tail)
@@ -138,7 +139,7 @@ class FastPath:
         if cleaned is None or cleaned[2]:
             return None
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, flags, span._resource)
-        said, late = self._said_at_end(status._status_code, difference, shape.is_checkpoint)
+        said, late = self._said_at_end(status._status_code, difference, attributes, shape)
         data = _ONCE % (
             flow_id,
             span_id,
@@ -153,15 +154,19 @@ class FastPath:
         )
         return data, shape, cleaned[3]
 
-    def _said_at_end(self, code: StatusCode, difference: Mapping[str, Any], is_checkpoint: bool) -> tuple[bytes, bytes]:
+    def _said_at_end(
+        self, code: StatusCode, difference: Mapping[str, Any], attributes: Mapping[str, Any], shape: Shape
+    ) -> tuple[bytes, bytes]:
         """Status and outcome, and the names of the fields that only the end says."""
-        if code is _UNSET and not difference:
-            return _USUAL_CHECKPOINT if is_checkpoint else _USUAL
-        status = b"unset" if code is _UNSET else b"error" if code is _ERROR else b"ok"
-        said = difference.get(names.ATTR_OUTCOME)
+        said = attributes.get(names.ATTR_OUTCOME)
         outcome = _OUTCOMES.get(said) if type(said) is str else None
+        if outcome is None and shape.is_checkpoint and (told := told_outcome(attributes)) is not None:
+            outcome = _OUTCOMES[told]
+        if outcome is None and code is _UNSET and not difference:
+            return _USUAL_CHECKPOINT if shape.is_checkpoint else _USUAL
+        status = b"unset" if code is _UNSET else b"error" if code is _ERROR else b"ok"
         if outcome is None:
-            if not is_checkpoint:
+            if not shape.is_checkpoint:
                 return b'"%b"' % status, self._late_fields(_LATE, difference)
             outcome = b"error" if code is _ERROR else b"ok"
         return b'"%b","outcome":"%b"' % (status, outcome), self._late_fields(_LATE_WITH_OUTCOME, difference)

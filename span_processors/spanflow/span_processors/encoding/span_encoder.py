@@ -111,7 +111,7 @@ class SpanEncoder:
         clean, hidden = self._redactor.attributes(difference)
         if more:
             clean = {**clean, **more}
-        last = end_part(span, clean, event_type != names.PLAIN_SPAN)
+        last = end_part(span, clean, attributes, event_type != names.PLAIN_SPAN)
         hidden += self._changes(opened, name, event_type, last) + self._add_what_ends(last, span, opened.links)
         data, last = self._encode(flow_id, opened.span_id, made_plain(last))
         start = {key: value for key, value in orjson.loads(opened.data).items() if key not in _SHARED}
@@ -136,7 +136,7 @@ class SpanEncoder:
         hidden += count
         part = {
             **start_part(span, name, clean, event_type, self._process.instance_id, scope, state.to_header()),
-            **end_part(span, clean, event_type != names.PLAIN_SPAN),
+            **end_part(span, clean, attributes, event_type != names.PLAIN_SPAN),
         }
         hidden += in_name + self._add_what_ends(part, span, 0)
         data, _ = self._encode(flow_id, context.span_id, made_plain(part))

@@ -11,6 +11,7 @@ from opentelemetry.trace import Link, SpanKind, StatusCode
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import made_safe
 from spanflow.span_processors.event.json_safe import is_plain
+from spanflow.span_processors.event.told_outcome import told_outcome
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.trace_states import redacted_trace_state
@@ -93,17 +94,18 @@ def start_part(
     return part
 
 
-def end_part(span: ReadableSpan, attributes: Mapping[str, Any], checkpoint: bool) -> Part:
-    """What the end adds, but for names, links and logs. `attributes` is what changed since the start."""
+def end_part(span: ReadableSpan, changed: Mapping[str, Any], attributes: Mapping[str, Any], checkpoint: bool) -> Part:
+    """What the end adds, but for names, links and logs. `changed` is what the start did not say, redacted."""
     status = _STATUSES[span.status.status_code]
     part: Part = {"phase": names.END, "end_ns": str(span.end_time), "status": status}
     outcome = attributes.get(names.ATTR_OUTCOME)
     if type(outcome) is str and outcome in _OUTCOMES:
         part["outcome"] = outcome
     elif checkpoint:
-        part["outcome"] = names.OUTCOME_ERROR if status == names.STATUS_ERROR else names.OUTCOME_OK
-    if attributes:
-        part["attributes"] = attributes
+        otherwise = names.OUTCOME_ERROR if status == names.STATUS_ERROR else names.OUTCOME_OK
+        part["outcome"] = told_outcome(attributes) or otherwise
+    if changed:
+        part["attributes"] = changed
     return part
 
 

@@ -26,7 +26,12 @@ MODELS: Final = (
     "llm.request.model",
     "embedding.model_name",
 )
-_TOOLS: Final = ("gen_ai.tool.name", names.ATTR_DATA_PREFIX + "tool", names.ATTR_DATA_PREFIX + "tool_name")
+_TOOLS: Final = (
+    "gen_ai.tool.name",
+    names.ATTR_DATA_PREFIX + "tool",
+    names.ATTR_DATA_PREFIX + "tool_name",
+    "tool.name",  # OpenInference's, and ContextForge's own
+)
 _MCP_SERVERS: Final = (
     names.ATTR_DATA_PREFIX + "mcp",
     names.ATTR_DATA_PREFIX + "mcp_server",

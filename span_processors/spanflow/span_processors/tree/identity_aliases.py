@@ -19,7 +19,7 @@ AliasValues: TypeAlias = tuple[Any, ...]
 NO_ALIASES: Final[AliasValues] = (None,) * len(_PLACES)
 
 #: A key names no person, nor does its hash, nor a word that stands for nothing.
-_NO_ID: Final = re.compile(r"sk-.*|[0-9a-f]{64}|none|null|\[redacted\]", re.IGNORECASE)
+_NO_ID: Final = re.compile(r"sk-.*|[0-9a-f]{64}|default_user_id|none|null|\[redacted\]", re.IGNORECASE)
 
 
 def alias_values(attributes: Mapping[str, Any]) -> AliasValues:
