@@ -1,8 +1,10 @@
 """Functions of the gateway's own that say whose request it is: they are asked, and hurt no request."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import fastapi
@@ -13,6 +15,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from spanflow.instrumentation import checkpoint, configure
+from spanflow.span_processors.setting_table import SettingsError
+from spanflow.span_processors.settings import Settings
 from tests.instrumentation.conftest import Recorded
 from tests.support.asgi_server import serving
 
@@ -102,3 +106,28 @@ def test_an_answer_that_comes_too_late_is_not_taken(started: Start) -> None:
         assert httpx.get(f"http://{address}/ask/ann", timeout=20).status_code == 200
         answered.set()
     assert {(span.attributes or {}).get("user.id") for span in recorded.spans} == {None}
+
+
+def test_a_setting_names_an_extractor_that_is_imported_with_the_first_request(
+    started: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gateway_users.py").write_text(
+        "class Users:\n"
+        "    @staticmethod\n"
+        "    def of(scope):\n"
+        "        return {'user_id': dict(scope['headers'])[b'x-token'].decode(), 'team': 'blue'}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "gateway_users", raising=False)
+    recorded = started(extractors=("gateway_users:Users.of", "no_such_module:of"))
+    assert "gateway_users" not in sys.modules
+    with serving(gateway()) as address:
+        for _ in range(2):  # the first may have to wait for the import longer than a request does
+            assert httpx.get(f"http://{address}/ask/ann", headers={"X-Token": "joe"}).status_code == 200
+    assert (recorded.spans[-1].attributes or {}).get("user.id") == "joe"
+
+
+@pytest.mark.parametrize("wrong", ["users", "users:", ":of", "my users:of", "users:of()"])
+def test_a_setting_that_names_no_function_is_refused(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="names no function"):
+        Settings.from_environ({"SPANFLOW_EXTRACTORS": wrong})

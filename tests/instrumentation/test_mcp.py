@@ -132,7 +132,8 @@ def old_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def run_old(python: Path, **environ: str) -> dict[str, Any]:
+def run_old(python: Path, told: list[list[str]] | None = None, **environ: str) -> dict[str, Any]:
+    """What the client's side says; `told` gets the spans of the server's."""
     done = subprocess.run(
         [str(python), str(_PROGRAMS / "old_mcp.py")],
         env={**os.environ, **environ},
@@ -142,6 +143,8 @@ def run_old(python: Path, **environ: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    if told is not None:
+        told += json.loads(next(line for line in done.stderr.splitlines() if line.startswith("[[")))
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -164,3 +167,10 @@ def test_an_older_sdk_starts_a_trace_of_its_own_where_callers_are_not_trusted(ol
     result = run_old(old_sdk)
     assert result["server"]["span"]["name"] == "tools/call look"
     assert result["server"]["span"]["trace_id"] != result["client"]["trace_id"]
+
+
+@pytest.mark.long
+def test_a_tool_of_an_older_sdk_that_refuses_is_an_error(old_sdk: Path) -> None:
+    told: list[list[str]] = []
+    run_old(old_sdk, told=told, JOIN_CALLER="true")
+    assert [status for name, status in told if name.startswith("tools/call")] == ["UNSET", "ERROR"]

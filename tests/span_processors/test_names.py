@@ -84,6 +84,7 @@ def test_constants_are_frozen() -> None:
                 "litellm.metadata.user_api_key_user_id",
                 "metadata.user_api_key_user_id",
                 "litellm.end_user.id",
+                "litellm.metadata.user_api_key_end_user_id",
                 "metadata.user_api_key_end_user_id",
                 "llm.user",
             ),

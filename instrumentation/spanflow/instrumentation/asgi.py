@@ -17,7 +17,7 @@ from spanflow.instrumentation.activation import activate, deactivate
 from spanflow.instrumentation.collecting import Freezer
 from spanflow.instrumentation.edge import Edge, edge_of, with_edge
 from spanflow.instrumentation.exporting import flush_exporters
-from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
+from spanflow.instrumentation.extractors import Extractors, HeaderExtractor, NamedExtractor
 from spanflow.instrumentation.propagation import guard_propagator
 from spanflow.instrumentation.runtime import PipelinePort, runtime, say_once
 from spanflow.instrumentation.trusted_peers import TrustedPeers
@@ -46,6 +46,7 @@ class EdgeGuard:
 
     def __init__(self, settings: Settings) -> None:
         self.extractors = Extractors(HeaderExtractor.from_settings(settings))
+        self.extractors.add([NamedExtractor(name) for name in settings.extractors])
         self._callers = TrustedPeers(settings.trusted_callers)
         self._join_caller = settings.join_caller
         self._websocket_turns = settings.websocket_turns

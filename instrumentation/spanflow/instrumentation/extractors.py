@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
+from operator import attrgetter
 from typing import Any, Final
 
 from opentelemetry import metrics
@@ -56,6 +58,24 @@ class HeaderExtractor:
         if not headers or not self._trusted.includes(scope):
             return None
         return clean_identity(**{field: _text(value) for field, value in headers.items() if value})
+
+
+class NamedExtractor:
+    """A function of the gateway's own that a setting names. Imported when the first request comes: before that, the
+    gateway's modules may not be imported by anybody but the gateway."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._function: Extractor | None = None
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __call__(self, scope: Scope) -> Identity | Mapping[str, object] | None:
+        if self._function is None:
+            module, _, path = self._name.partition(":")
+            self._function = attrgetter(path)(import_module(module))
+        return self._function(scope)
 
 
 class Extractors:

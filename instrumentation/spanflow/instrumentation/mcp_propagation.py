@@ -22,6 +22,8 @@ _NATIVE: Final = "mcp.shared._otel"
 #: What SDKs before 2 have, and 2.x has not any more.
 _OLD_CLIENT: Final = "mcp.shared.session"
 _OLD_SERVER: Final = "mcp.server.lowlevel.server"
+_METHOD: Final = "mcp.method.name"
+_TOOLS_CALL: Final = "tools/call"
 
 
 class McpPropagation:
@@ -50,6 +52,8 @@ class McpPropagation:
     def _on_old_client(self, module: ModuleType) -> None:
         if hasattr(getattr(module, "BaseSession", None), "send_request"):
             wrapt.wrap_function_wrapper(module, "BaseSession.send_request", self._old_send)
+        if hasattr(getattr(module, "RequestResponder", None), "respond"):
+            wrapt.wrap_function_wrapper(module, "RequestResponder.respond", self._old_respond)
 
     def _on_old_server(self, module: ModuleType) -> None:
         if hasattr(getattr(module, "Server", None), "_handle_request"):
@@ -108,15 +112,26 @@ class McpPropagation:
                 _note_error(span, error)
                 raise
 
+    def _old_respond(
+        self,
+        wrapped: Callable[..., Awaitable[Any]],
+        instance: object,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Awaitable[Any]:
+        if self._active:
+            _note_refusal(args[0] if args else kwargs.get("response"))
+        return wrapped(*args, **kwargs)
+
     def _server_span(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> trace.Span | None:
         """A span for one handled message: a child of the caller's where that may be, else of what is current."""
         try:
             message = args[0] if args else kwargs["message"]
             request = args[1] if len(args) > 1 else kwargs["req"]
             method = str(request.method)
-            attributes: dict[str, Any] = {"mcp.method.name": method, "jsonrpc.request.id": str(message.request_id)}
+            attributes: dict[str, Any] = {_METHOD: method, "jsonrpc.request.id": str(message.request_id)}
             target = getattr(request.params, "name", None)
-            if method == "tools/call" and isinstance(target, str):
+            if method == _TOOLS_CALL and isinstance(target, str):
                 attributes |= {OPERATION: "execute_tool", "gen_ai.tool.name": target}
             ambient = trace.get_current_span().get_span_context()
             parent = _caller(message.request_meta)
@@ -168,6 +183,18 @@ def _note_error(span: trace.Span, error: BaseException) -> None:
             span.set_status(Status(StatusCode.ERROR, runtime().clean_text(str(error)[:1024])))
     except Exception:
         say_once("mcp error", "The error of an MCP request could not be recorded", exc_info=True)
+
+
+def _note_refusal(response: Any) -> None:
+    """A tool that refuses or fails answers well-formed; SDK 2.x says so on its span as the conventions do."""
+    try:
+        if getattr(getattr(response, "root", response), "isError", False) is True:
+            span = trace.get_current_span()
+            if (getattr(span, "attributes", None) or {}).get(_METHOD) == _TOOLS_CALL:
+                span.set_attribute(ERROR_TYPE, "tool_error")
+                span.set_status(Status(StatusCode.ERROR))
+    except Exception:
+        say_once("mcp result", "The result of an MCP request could not be recorded", exc_info=True)
 
 
 def _caller(meta: Any) -> Context | None:

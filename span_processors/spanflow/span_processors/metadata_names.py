@@ -244,6 +244,7 @@ _LIBRARIES: Final = frozenset(
         "litellm.guardrail.name",
         "litellm.guardrail.provider",
         "litellm.guardrail.status",
+        "litellm.metadata.user_api_key_end_user_id",
         "litellm.metadata.user_api_key_team_alias",
         "litellm.metadata.user_api_key_team_id",
         "litellm.metadata.user_api_key_user_id",

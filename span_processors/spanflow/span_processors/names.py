@@ -102,6 +102,7 @@ USER_ID_ALIASES: Final = (
     "litellm.metadata.user_api_key_user_id",
     "metadata.user_api_key_user_id",
     "litellm.end_user.id",
+    "litellm.metadata.user_api_key_end_user_id",
     "metadata.user_api_key_end_user_id",
     "llm.user",
 )

@@ -121,6 +121,18 @@ def rules(raw: str) -> tuple[str, ...]:
     return parts
 
 
+def functions(raw: str) -> tuple[str, ...]:
+    """Functions by their module and name."""
+    found = names(raw)
+    for name in found:
+        module, _, function = name.partition(":")
+        if not all(part.isidentifier() for part in (*module.split("."), *function.split("."))):
+            raise ValueError(
+                f"{name!r} names no function; write module:function, such as my_gateway.users:from_session"
+            )
+    return found
+
+
 def peers(raw: str) -> tuple[str, ...]:
     """Networks, and the two kinds of callers that have no address of their own."""
     words = names(raw)

@@ -5,7 +5,7 @@ The viewer has a table of its own, so that a mistake in one of its variables nev
 
 from dataclasses import dataclass
 
-from spanflow.span_processors.setting_parsers import flag, names, one_of, peers, rules, seconds, text, whole
+from spanflow.span_processors.setting_parsers import flag, functions, names, one_of, peers, rules, seconds, text, whole
 from spanflow.span_processors.setting_table import MIB, setting
 from spanflow.span_processors.shared_settings import SharedSettings
 
@@ -124,6 +124,13 @@ class Settings(SharedSettings):
         "x-user-team",
         "Request header with the user's team, believed on connections of trusted peers only; `off` reads none.",
         parse=text,
+    )
+    extractors: tuple[str, ...] = setting(
+        "SPANFLOW_EXTRACTORS",
+        (),
+        "Functions of the gateway's own that look at a request's ASGI scope and say whose it is, as module:function, "
+        "separated by commas.",
+        parse=functions,
     )
     trusted_callers: tuple[str, ...] = setting(
         "SPANFLOW_TRUSTED_CALLERS",

@@ -48,7 +48,14 @@ def serve() -> None:
         meta = ctx.request_context.meta
         return json.dumps({"meta": meta.model_extra if meta else {}, "span": seen(trace.get_current_span())})
 
+    @server.tool()  # type: ignore[untyped-decorator]
+    async def refuse() -> str:
+        raise ValueError("not today")
+
     server.run("stdio")
+    # The client has gone: what came after the first answer is told on standard error.
+    told = [[span.name, span.status.status_code.name] for span in memory.get_finished_spans()]
+    sys.stderr.write(json.dumps(told) + "\n")
 
 
 async def call() -> dict[str, Any]:
@@ -58,6 +65,8 @@ async def call() -> dict[str, Any]:
         await session.initialize()
         with trace.get_tracer("test").start_as_current_span("tool_call") as span:
             result = await session.call_tool("look", {})
+            refused = await session.call_tool("refuse", {})
+            assert refused.isError  # type: ignore[attr-defined]
             content: Any = result.content[0]
             return {"client": seen(span), "server": json.loads(content.text)}
 
