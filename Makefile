@@ -108,6 +108,13 @@ lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
 		--universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" \
 		--quiet --output-file requirements/dev.txt $(ARGS)
 
+.PHONY: lock-gateways
+lock-gateways: env ## Resolve anew what tests of other people's gateways install beside Spanflow
+	@for name in litellm contextforge fastmcp; do \
+		$(BIN)/uv pip compile "tests/gateways/requirements/$$name.in" pyproject.toml --python-version 3.12 --generate-hashes \
+			--no-emit-index-url --custom-compile-command "make lock-gateways" --quiet --output-file "tests/gateways/requirements/$$name.txt" || exit 1; \
+	done
+
 .PHONY: env
 env:
 	@test -n '$(PYTHON)' || (echo "Spanflow needs Python 3.11 to 3.14 on PATH (Debian, Ubuntu: apt install python3)."; exit 1)

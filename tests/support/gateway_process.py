@@ -37,6 +37,7 @@ def gateway_process(
     *,
     python_path: Sequence[Path] = (),
     programs: Path = BIN,
+    within: float = 30,
 ) -> Iterator[GatewayProcess]:
     """Start `command` («{port}» in it is filled in), wait until it listens; at the end stop it and all its children."""
     port = free_port()
@@ -53,7 +54,7 @@ def gateway_process(
             env={"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": path, "HOME": "/nonexistent", **environment},
         )
     try:
-        eventually(lambda: accepts(port) or process.poll() is not None, within=30)
+        eventually(lambda: accepts(port) or process.poll() is not None, within=within)
         assert process.poll() is None, log.read_text(encoding="utf-8")
         yield GatewayProcess(f"http://127.0.0.1:{port}", log, process.pid)
         process.terminate()

@@ -13,6 +13,15 @@ from spanflow.span_processors.tree.tree import time_of
 _DECISIVE: Final = (names.OUTCOME_DENIED, names.OUTCOME_CANCELLED, names.OUTCOME_ERROR)
 _IS_DECISIVE: Final = frozenset(_DECISIVE)
 _HAS_A_KIND: Final = frozenset({names.OUTCOME_DENIED, names.OUTCOME_ERROR})
+#: Where a refusal says why: the reason itself, else the policy or guardrail that refused.
+_REASONS: Final = (
+    names.ATTR_DENIED_REASON,
+    "gen_ai.guardrail.result.reason",
+    "gen_ai.guardrail.policy.id",
+    "gen_ai.guardrail.component.name",
+    "litellm.guardrail.name",
+    "plugin.name",
+)
 
 
 @dataclass(slots=True)
@@ -46,8 +55,10 @@ def verdict_of(outline: Outline, root: Event | None) -> Verdict:
     message = decisive.get("status_message")
     if outcome != names.OUTCOME_DENIED:
         return Verdict(outcome, kind, message=message)
-    reason = decisive.get("attributes", {}).get(names.ATTR_DENIED_REASON)
-    return Verdict(outcome, kind, decisive.get("event_type"), reason if isinstance(reason, str) else message, message)
+    attributes = decisive.get("attributes", {})
+    own, *others = [value if isinstance(value := attributes.get(place), str) else None for place in _REASONS]
+    reason = own or message or next(filter(None, others), None)
+    return Verdict(outcome, kind, decisive.get("event_type"), reason, message)
 
 
 def _outcome(root: Event, decisive: Event | None, answer: Answer) -> str:

@@ -16,6 +16,16 @@ const DECISIVE = ["denied", "cancelled", "error"];
 /** Checkpoints that can refuse a request. */
 const GATES = new Set(["auth_check", "security_check", "block_check", "usage_check", "mcp_permission_check"]);
 
+/** Where a refusal says why: the reason itself, else the policy or guardrail that refused. */
+const REASON = "flow.denied.reason";
+const REFUSED_BY = [
+  "gen_ai.guardrail.result.reason",
+  "gen_ai.guardrail.policy.id",
+  "gen_ai.guardrail.component.name",
+  "litellm.guardrail.name",
+  "plugin.name",
+];
+
 /** The span that stands for the whole flow. */
 export function mainRoot(tree: Tree): SpanEvent | undefined {
   const tops = tree.roots.map((root) => root.entry).filter((entry) => entry !== undefined);
@@ -38,13 +48,10 @@ export function verdictOf(tree: Tree): Verdict {
   const outcome = root.outcome === undefined || root.outcome === "ok" ? derived(root, decisive, answer) : root.outcome;
   const outcomeReason = outcome === "denied" || outcome === "error" ? answer.reason : null;
   if (outcome !== "denied" || decisive === undefined) return { outcome, outcomeReason, gate: null, reason: null };
-  const reason = decisive.attributes?.["flow.denied.reason"];
-  return {
-    outcome,
-    outcomeReason,
-    gate: decisive.event_type ?? null,
-    reason: typeof reason === "string" ? reason : (decisive.status_message ?? null),
-  };
+  const attributes = decisive.attributes ?? {};
+  const said = [attributes[REASON], decisive.status_message, ...REFUSED_BY.map((place) => attributes[place])];
+  const reason = said.find((value) => typeof value === "string" && value !== "");
+  return { outcome, outcomeReason, gate: decisive.event_type ?? null, reason: typeof reason === "string" ? reason : null };
 }
 
 function derived(root: SpanEvent, decisive: SpanEvent | undefined, answer: Answer): string {
