@@ -56,8 +56,10 @@ def running_viewer(
     *,
     dashboard: Path | None = None,
     clock: Any = None,
+    server: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Iterator[RunningViewer]:
+    """`server` are options of uvicorn, such as the protocol that `spanflow serve` has."""
     settings = dataclasses.replace(
         ViewerSettings(
             postgres_dsn=postgres_dsn,
@@ -74,7 +76,8 @@ def running_viewer(
     def stopping_well(config: uvicorn.Config) -> uvicorn.Server:
         return ViewerServer(config, settings.viewer_stop_seconds)
 
-    with serving(app, make_server=stopping_well, proxy_headers=False, ws_per_message_deflate=False) as address:
+    options = {"proxy_headers": False, "ws_per_message_deflate": False, **(server or {})}
+    with serving(app, make_server=stopping_well, **options) as address:
         base = f"http://{address}"
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         with httpx.Client(base_url=base, headers=bearer, timeout=15) as http, httpx.Client(base_url=base) as stranger:
