@@ -1,14 +1,17 @@
 """What is open says honestly how it is: slow beyond what is usual, stalled without news, lost with its process."""
 
+import asyncio
 import time
 
 import pytest
 from dirty_equals import IsPositiveInt
 from inline_snapshot import snapshot
 
+from spanflow.viewer_api.statistics.histogram import bucket_of, packed
 from tests.support.flow_parts import MS, part, span
 from tests.support.live_client import following, live
 from tests.support.poll import eventually_async
+from tests.support.query import script
 from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import MakeFlow, MakeViewer, Store
 
@@ -54,12 +57,43 @@ async def test_a_step_that_takes_longer_than_usual_is_slow(experienced: RunningV
             await newcomer.until(lambda: newcomer.of("states"))
         flow.end("tool", "root", "tool_call", name="list")
         await client.until(lambda: len(client.of("states")) == 2)
-    assert client.of("usual") == snapshot([{"type": "usual", "user_id": 7, "p95_ns": {"tool_call:list": 290000000}}])
+    assert client.of("usual") == snapshot(
+        [{"type": "usual", "user_id": 7, "p95_ns": {"tool_call:list": 290000000}, "percentiles_ns": {}}]
+    )
     slow, normal = client.of("states")
     assert (slow["flow_id"], slow["state"], slow["nodes"]) == (flow.flow_id, "slow", {"tool": "slow"})
     assert (normal["state"], normal["nodes"]) == ("running", {})
     assert newcomer.of("usual")[0]["p95_ns"] == {"tool_call:list": IsPositiveInt()}
     assert newcomer.of("states")[0]["nodes"] == {"tool": "slow"}
+
+
+async def test_a_running_step_can_be_placed_among_its_kind(
+    postgres_dsn: str, make_viewer: MakeViewer, make_flow: MakeFlow
+) -> None:
+    """A hundred calls of the last hours, of 1 to 100 ms: the percentiles are within the error of a histogram."""
+    buckets: dict[int, int] = {}
+    for ms in range(1, 101):
+        bucket = bucket_of(ms * MS)
+        buckets[bucket] = buckets.get(bucket, 0) + 1
+    await asyncio.to_thread(
+        script,
+        postgres_dsn,
+        "INSERT INTO omni2.step_statistics SELECT 3600, date_bin('1 hour', now() - interval '2 hours', 'epoch'), "
+        f"'tool_call', 'list', '', '', '', 'ok', 100, 100, 1, 1, 0, 0, NULL, {packed(buckets)}",
+    )
+    viewer = make_viewer()
+    viewer.post("/api/v1/monitoring/enable/7", {"reason": "ticket"})
+    await eventually_async(lambda: viewer.app.state.viewer.hub.feed_context.usual_p95_ns())
+    flow = make_flow()
+    flow.beat()
+    async with following(viewer) as client:
+        flow.start("tool", None, "tool_call", name="list")
+        await client.until(lambda: client.of("usual"))
+    (told,) = client.of("usual")
+    found = told["percentiles_ns"]["tool_call:list"]
+    assert list(found) == ["50", "75", "90", "95", "99"]
+    assert all(abs(ns / MS / int(share) - 1) <= 0.022 for share, ns in found.items()), found
+    assert found["95"] == told["p95_ns"]["tool_call:list"]
 
 
 async def test_without_news_a_step_is_stalled_and_without_its_process_it_is_lost(

@@ -101,7 +101,9 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
         cursors = CursorKey(Signer.of(settings).secret_for("live cursors"))
         hub = Hub(
             redis,
-            FeedContext(redis_flows, lambda flow_id: _archived(flows, flow_id), cursors, usual.p95_ns),
+            FeedContext(
+                redis_flows, lambda flow_id: _archived(flows, flow_id), cursors, usual.p95_ns, usual.percentiles_ns
+            ),
             watching,
             Limits(settings.viewer_client_queue, settings.viewer_client_queue_bytes),
             metadata,

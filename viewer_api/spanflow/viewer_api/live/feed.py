@@ -55,6 +55,8 @@ class FeedContext:
     cursors: CursorKey
     #: The usual 95th percentile of a step's duration in nanoseconds, by the key of the step.
     usual_p95_ns: Callable[[], Mapping[str, int]] = dict
+    #: Its durations at several percentiles, where they are known.
+    usual_percentiles_ns: Callable[[str], Mapping[str, int] | None] = lambda step: None
     #: So long the stream of a complete flow is still looked at: some spans end late.
     linger_seconds: float = 60.0
     monotonic: Callable[[], float] = time.monotonic
@@ -72,6 +74,7 @@ class Feed:
         self.cursors = feed_context.cursors
         self.flows = TopicFlows(topic, feed_context.redis)
         self._usual = feed_context.usual_p95_ns
+        self._percentiles = feed_context.usual_percentiles_ns
         self._linger = feed_context.linger_seconds
         self._monotonic = feed_context.monotonic
         self._looked = False
@@ -387,7 +390,7 @@ class Feed:
             }
             if news:
                 self._told_usual.update(news)
-                self._hand_out(NoticeFrame(self.topic, "usual", {"p95_ns": news}))
+                self._hand_out(self._usual_times(news))
             states = tail.spans.judge(
                 now_ns, lost=tail.lost, usual_p95_ns=usual, stalled_after_ns=int(STALLED_SECONDS * 1e9)
             )
@@ -398,13 +401,17 @@ class Feed:
         """What a newcomer must know beside the events to judge what is open."""
         frames: list[Frame] = []
         if self._told_usual:
-            frames.append(NoticeFrame(self.topic, "usual", {"p95_ns": dict(self._told_usual)}))
+            frames.append(self._usual_times(dict(self._told_usual)))
         for flow_id in flow_ids:
             tail = self.tails[flow_id]
             frames += [process_notice(self.topic, flow_id, process, alive=False) for process in tail.lost]
             if unusual := tail.spans.unusual():
                 frames.append(self._states(flow_id, tail.spans.state(), unusual))
         return frames
+
+    def _usual_times(self, p95_ns: Mapping[str, int]) -> Frame:
+        known = {step: found for step in p95_ns if (found := self._percentiles(step)) is not None}
+        return NoticeFrame(self.topic, "usual", {"p95_ns": p95_ns, "percentiles_ns": known})
 
     def _states(self, flow_id: str, state: str, nodes: Mapping[str, str]) -> Frame:
         return NoticeFrame(self.topic, "states", {"flow_id": flow_id, "state": state, "nodes": dict(nodes)})

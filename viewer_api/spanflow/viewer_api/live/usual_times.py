@@ -26,6 +26,7 @@ _SAMPLE: Final = 1000
 #: Fewer say nothing about what is usual.
 _LEAST: Final = 20
 _MAX_STEPS: Final = 5000
+_SHARES: Final = (0.5, 0.75, 0.9, 0.95, 0.99)
 #: A step is compared with those of its kind in the time before.
 _COMPARED_WITH: Final = timedelta(hours=24)
 #: Flows with more spans would be most of the work, and are not usual.
@@ -62,6 +63,19 @@ class UsualTimes:
     def p95_ns(self) -> Mapping[str, int]:
         """In nanoseconds by `step_key`, as of the last refresh."""
         return self._p95_ns
+
+    def percentiles_ns(self, step: str) -> Mapping[str, int] | None:
+        """Durations that so many of a hundred steps of the kind stay below or reach, in nanoseconds; None where the
+        statistics of the last 24 hours know too few."""
+        durations = self.percentile.durations.get(step)
+        if durations is None:
+            return None
+        found = percentiles(durations, _SHARES)
+        return {
+            f"{share * 100:g}": round(duration)
+            for share, duration in zip(_SHARES, found, strict=True)
+            if duration is not None
+        }
 
     async def refresh(self) -> None:
         rows = await self._database.fetch(_USUAL, _SAMPLE, _MAX_SPANS, _LEAST, _MAX_STEPS)
