@@ -103,6 +103,27 @@ def test_one_event_says_the_same_as_two(
     assert told_by(in_one) == told_by(in_two)
 
 
+def test_a_root_that_learns_whose_it_is_after_its_start_is_one_event_as_well() -> None:
+    """As gateways call `identify`: it tells the pipeline, and the span that is open."""
+    known = Identity(user_id="7", session_id="s-1")
+    root: Any = TRACER.start_span("POST /ask", Context(), attributes={"http.route": "/ask"})
+    before, trace_id = attributes_of(root), root.context.trace_id
+    root.set_attributes({names.ATTR_USER_ID: "7", names.ATTR_FLOW_SESSION_ID: "s-1", names.ATTR_SESSION_ID: "s-1"})
+    root.end()
+    ended = root._readable_span()
+    in_two, in_one = new_encoder(), new_encoder()
+    defer_start = in_one.defer_start(root, root.name, before, NOBODY, 0.0)
+    assert defer_start is not None
+    in_two.started(root, root.name, before, NOBODY, 0.0)
+    for encoder in (in_one, in_two):
+        encoder.identify(trace_id, known, 1, 0.0)
+    assert in_one.encode_complete(ended, root.context, defer_start, root.name, before, NOBODY, 0.0)
+    in_two.ended(ended, attributes_of(ended), 0.0)
+    shown: list[Any] = [told_by(encoder)[1] for encoder in (in_one, in_two)]
+    assert shown[0][0]["attributes"] == shown[1][0]["attributes"]
+    assert [(len(flow), flow[0]["phase"]) for flow in shown] == [(1, "end")] * 2
+
+
 def test_under_load_short_checkpoints_are_one_event_each(redis_url: str, redis_client: "redis.Redis") -> None:
     # All of it is made while the encoder still waits for more: one batch.
     with TracedGateway(redis_url, batch_interval=0.5) as gateway:

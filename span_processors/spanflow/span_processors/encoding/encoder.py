@@ -248,10 +248,11 @@ class Encoder:
         event_type, moment = defer_start
         is_root = parent is None or parent[_IS_REMOTE]
         more = said_beside(flow, before) if context[1] == flow.root else _NOTHING
-        if more and not more.keys().isdisjoint(attributes):
+        beyond = _beyond(more, attributes)
+        if beyond is None:
             return False
         self._redactor.budget = flow.budget
-        complete = self._spans.complete(flow.id_bytes, span, attributes, event_type, name, before, more)
+        complete = self._spans.complete(flow.id_bytes, span, attributes, event_type, name, before, beyond)
         if complete is None:
             return False
         data, shape, tells_who = complete
@@ -480,3 +481,13 @@ class Encoder:
             if len(self._flows) <= number and self._bytes <= bytes_:
                 return
             self._hand_over(flow, flow_part.PRESSURE)
+
+
+def _beyond(more: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What is to be said beside the attributes of an ended span; None when they have changed what was said. `identify`
+    puts the identity on the open root as well: said once is enough."""
+    if not more or more.keys().isdisjoint(attributes):
+        return more
+    if any(key in attributes and attributes[key] != value for key, value in more.items()):
+        return None
+    return {key: value for key, value in more.items() if key not in attributes}
