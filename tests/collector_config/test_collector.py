@@ -1,6 +1,7 @@
 """The files in a real Collector: spans arrive redacted, wait on disk, and the remarkable ones are kept."""
 
-import signal
+import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
+from tests.support.collector import BASES, FOLDER, OVERLAYS, configs, healthy, running_collector
 from tests.support.gateway_process import CHECKOUT, gateway_process
 from tests.support.go_tools import collector, jaeger
 from tests.support.otlp_sink import attributes, otlp_sink
@@ -20,7 +23,11 @@ from tests.support.poll import eventually
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.long
-FOLDER = CHECKOUT / "collector_config"
+TOKEN = "a-token-between-tiers"
+#: What the gateway tier keeps of the test's flows when it keeps no share of the rest.
+KEPT = ["broken", "gate", "given up", "refused", "root", "slow", "watched"]
+QUICK = {"COLLECTOR_KEEP_PERCENT": "0", "COLLECTOR_DECISION_WAIT": "10s", "COLLECTOR_DECISION_WAIT_AFTER_ROOT": "1s"}
+ALL = {**QUICK, "COLLECTOR_KEEP_PERCENT": "100"}
 
 
 @pytest.fixture(scope="module")
@@ -28,44 +35,20 @@ def program() -> Path:
     return collector()
 
 
-class Running:
-    """A Collector that answers."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", environment: dict[str, str]) -> None:
-        self.process = process
-        self.traces = f"http://127.0.0.1:{environment['COLLECTOR_HTTP_PORT']}/v1/traces"
-        self.url = f"http://127.0.0.1:{environment['COLLECTOR_HTTP_PORT']}"
-        self.metrics = f"http://127.0.0.1:{environment.get('COLLECTOR_METRICS_PORT')}/metrics"
+def certificates(folder: Path) -> None:
+    """Made by the script that comes with the files."""
+    shutil.copy(FOLDER / "certificates.sh", folder)
+    subprocess.run(["sh", "certificates.sh"], cwd=folder, check=True)
 
 
-@contextmanager
-def running(program: Path, name: str, folder: Path, upstream: str, **more: str) -> Iterator[Running]:
-    environment = {
-        "COLLECTOR_UPSTREAM": upstream,
-        "COLLECTOR_QUEUE_DIR": str(folder / "queue"),
-        **{f"COLLECTOR_{port}_PORT": str(free_port()) for port in ("GRPC", "HTTP", "HEALTH", "METRICS")},
-        **more,
+def secured(folder: Path, name: str) -> dict[str, str]:
+    made = folder / "certificates"
+    return {
+        "COLLECTOR_CERT_FILE": str(made / f"{name}.pem"),
+        "COLLECTOR_KEY_FILE": str(made / f"{name}-key.pem"),
+        "COLLECTOR_CA_FILE": str(made / "ca.pem"),
+        "COLLECTOR_TOKEN": TOKEN,
     }
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [program, "--config", FOLDER / f"{name}.yaml"], stdout=log, stderr=log, env=environment
-        )
-    try:
-        health = f"http://127.0.0.1:{environment['COLLECTOR_HEALTH_PORT']}/"
-        eventually(lambda: healthy(process, health, folder / "log"), within=20)
-        yield Running(process, environment)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(20)
-
-
-def healthy(process: "subprocess.Popen[bytes]", address: str, log: Path) -> bool:
-    assert process.poll() is None, log.read_text()
-    try:
-        return httpx.get(address).is_success
-    except httpx.TransportError:
-        return False
 
 
 @contextmanager
@@ -79,14 +62,26 @@ def gateway_to(traces: str) -> Iterator[TracerProvider]:
         provider.shutdown()
 
 
-@pytest.mark.parametrize("name", ["agent", "gateway"])
-def test_the_collector_finds_the_file_valid(program: Path, name: str) -> None:
-    done = subprocess.run([program, "validate", "--config", FOLDER / f"{name}.yaml"], capture_output=True, text=True)
+WHOLE = [(base,) for base in BASES] + [
+    (base, overlay) for overlay in OVERLAYS for base in BASES if overlay.startswith((base, "to-"))
+]
+
+
+@pytest.mark.parametrize("names", WHOLE, ids="+".join)
+def test_the_collector_finds_the_files_valid(program: Path, names: tuple[str, ...], tmp_path: Path) -> None:
+    certificates(tmp_path)
+    environ = {**secured(tmp_path, "gateway"), "COLLECTOR_GATEWAYS": "gateways", "SPANFLOW_INGEST_TOKEN": "t"}
+    command = [str(program), "validate", *configs(*names)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_spans_pass_the_agent_and_secrets_do_not(program: Path, tmp_path: Path) -> None:
-    with otlp_sink() as sink, running(program, "agent", tmp_path, sink.url) as agent, gateway_to(agent.traces) as sdk:
+    with (
+        otlp_sink() as sink,
+        running_collector(program, ("agent",), tmp_path, COLLECTOR_UPSTREAM=sink.url) as agent,
+        gateway_to(agent.traces) as sdk,
+    ):
         with sdk.get_tracer("t").start_as_current_span("tool_call") as span:
             span.set_attributes(
                 {"flow.data.tool": "list_snapshots", "db.password": "hunter2", "note": "Bearer abcdefghijklmnop"}
@@ -102,19 +97,21 @@ def test_spans_pass_the_agent_and_secrets_do_not(program: Path, tmp_path: Path) 
 def test_what_the_upstream_cannot_take_waits_on_disk_over_a_kill(program: Path, tmp_path: Path) -> None:
     port = free_port()
     upstream = f"http://127.0.0.1:{port}"
-    with running(program, "agent", tmp_path, upstream) as agent, gateway_to(agent.traces) as sdk:
+    with (
+        running_collector(program, ("agent",), tmp_path, COLLECTOR_UPSTREAM=upstream) as agent,
+        gateway_to(agent.traces) as sdk,
+    ):
         for number in range(20):
             sdk.get_tracer("t").start_span(f"span {number:02}").end()
-        agent.process.kill()
-        agent.process.wait()
-    with otlp_sink(port) as sink, running(program, "agent", tmp_path, upstream):
+        agent.kill()
+    with otlp_sink(port) as sink, running_collector(program, ("agent",), tmp_path, COLLECTOR_UPSTREAM=upstream):
         eventually(lambda: len(set(sink.names())) == 20, within=30)
 
 
 def test_the_gateway_keeps_what_is_remarkable_and_measures_everything(program: Path, tmp_path: Path) -> None:
     with (
         otlp_sink() as sink,
-        running(program, "gateway", tmp_path, sink.url, COLLECTOR_KEEP_PERCENT="0") as gateway,
+        running_collector(program, ("gateway",), tmp_path, COLLECTOR_UPSTREAM=sink.url, **QUICK) as gateway,
         gateway_to(gateway.traces) as sdk,
     ):
         tracer = sdk.get_tracer("t")
@@ -124,10 +121,61 @@ def test_the_gateway_keeps_what_is_remarkable_and_measures_everything(program: P
         broken = tracer.start_span("broken")
         broken.set_status(StatusCode.ERROR)
         broken.end()
-        eventually(lambda: sink.names() == ["broken", "given up", "refused", "watched"], within=40)
+        tracer.start_span("slow", start_time=1_767_700_800_000_000_000).end(1_767_700_811_000_000_000)
+        # All of a flow is kept, also what comes after it was decided.
+        with tracer.start_as_current_span("root") as root:
+            tracer.start_span("gate", attributes={"flow.outcome": "denied"}).end()
+        eventually(lambda: sink.names() == KEPT, within=60)
+        tracer.start_span("late", context=trace.set_span_in_context(root)).end()
+        eventually(lambda: sink.names() == sorted([*KEPT, "late"]), within=30)
         measured = eventually(lambda: httpx.get(gateway.metrics).text, within=30)
         eventually(lambda: 'span_name="fine"' in httpx.get(gateway.metrics).text, within=30)
         assert "user_id" not in measured
+
+
+def test_tiers_speak_only_with_certificates_and_token(program: Path, tmp_path: Path) -> None:
+    """All spans of a flow come to the same gateway Collector; who has no token is turned away."""
+    certificates(tmp_path)
+    own = {name: secured(tmp_path, name) for name in ("gateway", "agent")}
+    with (
+        otlp_sink() as sink,
+        running_collector(
+            program,
+            ("gateway", "gateway-secured"),
+            tmp_path / "g",
+            COLLECTOR_UPSTREAM=sink.url,
+            **own["gateway"],
+            **ALL,
+        ) as gateway,
+        running_collector(
+            program,
+            ("agent", "agent-balanced"),
+            tmp_path / "a",
+            COLLECTOR_GATEWAYS="localhost",
+            COLLECTOR_GATEWAYS_PORT=gateway.grpc_port,
+            COLLECTOR_SERVER_NAME="localhost",
+            **own["agent"],
+        ) as balanced,
+        running_collector(
+            program,
+            ("agent", "agent-secured"),
+            tmp_path / "s",
+            COLLECTOR_UPSTREAM=gateway.url.replace("http://", "https://"),
+            **own["agent"],
+        ) as agent,
+        gateway_to(balanced.traces) as one,
+        gateway_to(agent.traces) as other,
+    ):
+        one.get_tracer("t").start_span("balanced").end()
+        other.get_tracer("t").start_span("direct").end()
+        eventually(lambda: sink.names() == ["balanced", "direct"], within=60)
+        with pytest.raises(httpx.TransportError):
+            httpx.post(gateway.traces.replace("http://", "https://"), verify=False)
+        context = ssl.create_default_context(cafile=str(tmp_path / "certificates" / "ca.pem"))
+        context.load_cert_chain(own["agent"]["COLLECTOR_CERT_FILE"], own["agent"]["COLLECTOR_KEY_FILE"])
+        with httpx.Client(verify=context) as stranger:
+            address = f"https://localhost:{gateway.environment['COLLECTOR_HTTP_PORT']}/v1/traces"
+            assert stranger.post(address, json={}).status_code == 401
 
 
 def test_flows_of_the_example_gateway_are_found_in_jaeger(program: Path, tmp_path: Path) -> None:
@@ -142,7 +190,8 @@ def test_flows_of_the_example_gateway_are_found_in_jaeger(program: Path, tmp_pat
     try:
         query = f"http://127.0.0.1:{ports['query']}"
         eventually(lambda: healthy(server, f"{query}/api/services", tmp_path / "jaeger.log"), within=30)
-        with running(program, "agent", tmp_path, f"http://127.0.0.1:{ports['otlp_http']}") as agent:
+        upstream = f"http://127.0.0.1:{ports['otlp_http']}"
+        with running_collector(program, ("agent", "to-jaeger"), tmp_path / "a", JAEGER_OTLP_URL=upstream) as agent:
             environment = {
                 "EXAMPLE_GATEWAY_PACE": "0.02",
                 "SPANFLOW_ENABLED": "true",

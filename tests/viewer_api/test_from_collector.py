@@ -1,0 +1,111 @@
+"""From a real Collector into a real viewer."""
+
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.collector import running_collector
+from tests.support.go_tools import collector
+from tests.support.otlp_client import log_record, logs_request, request, send, span
+from tests.support.poll import eventually
+from tests.support.ports import free_port
+from tests.support.viewer_server import TOKEN, RunningViewer
+
+pytestmark = pytest.mark.long
+TRACE = 0xC0
+FLOW = f"{TRACE:032x}"
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return collector()
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANFLOW_FLOW_GRACE", "0.2")
+
+
+def to(viewer: RunningViewer) -> dict[str, str]:
+    return {"SPANFLOW_VIEWER_URL": viewer.origin, "SPANFLOW_INGEST_TOKEN": TOKEN}
+
+
+def names(viewer: RunningViewer) -> list[str]:
+    answer = viewer.http.get(f"/api/v1/flows/{FLOW}")
+    return [event["name"] for event in answer.json()["flow_data"]["events"]] if answer.is_success else []
+
+
+def test_spans_and_log_records_pass_both_tiers_to_the_viewer(
+    program: Path, viewer: RunningViewer, tmp_path: Path
+) -> None:
+    """Redacted at the far end, with the machine they come from, and the same in Jaeger's API span by span."""
+    sampling = {"COLLECTOR_DECISION_WAIT": "5s", "COLLECTOR_DECISION_WAIT_AFTER_ROOT": "1s"}
+    with (
+        running_collector(program, ("gateway", "to-viewer"), tmp_path / "g", **to(viewer), **sampling) as gateway,
+        running_collector(program, ("agent",), tmp_path / "a", COLLECTOR_UPSTREAM=gateway.url) as agent,
+        httpx.Client(base_url=agent.url) as client,
+    ):
+        root = span("POST /chat", TRACE, 1, kind=2, ms=50, user__id="7", db__password="hunter2", flow__outcome="denied")
+        chat = span("chat", TRACE, 2, 1, kind=3, at_ms=5, note="Bearer abcdefghijklmnop", gen_ai__response__id="r-1")
+        assert send(client, request(chat, root).SerializeToString()).status_code == 200
+        judged = log_record(
+            "gen_ai.evaluation.result", gen_ai__response__id="r-1", gen_ai__evaluation__name="relevance"
+        )
+        other = log_record("", TRACE, 2, body="a line of some log")
+        body = logs_request(judged, other).SerializeToString()
+        assert send(client, body, path="/v1/logs").status_code == 200
+        eventually(lambda: names(viewer) == ["POST /chat", "chat"], within=60)
+
+        def logs() -> list[str]:
+            events = viewer.get(f"/api/v1/flows/{FLOW}")["flow_data"]["events"]
+            return [log["name"] for event in events for log in event.get("logs", ())]
+
+        eventually(lambda: logs() == ["gen_ai.evaluation.result"], within=60)
+        flow = viewer.get(f"/api/v1/flows/{FLOW}")
+    assert "hunter2" not in str(flow) and "abcdefghijklmnop" not in str(flow)
+    [process] = [about for about in flow["flow_data"]["processes"].values() if "host.name" in str(about)][:1]
+    assert process["resource"]["attributes"]["service.name"] == "router"
+    [trace] = viewer.get(f"/jaeger/api/traces/{FLOW}")["data"]
+    told = {one["spanID"]: (one["operationName"], one["startTime"], one["duration"]) for one in trace["spans"]}
+    events = flow["flow_data"]["events"]
+    assert told == {
+        event["node_id"]: (
+            event["name"],
+            int(event["start_ns"]) // 1000,
+            (int(event["end_ns"]) - int(event["start_ns"])) // 1000,
+        )
+        for event in events
+    }
+
+
+def test_a_collector_that_is_killed_under_load_loses_nothing(
+    program: Path, viewer: RunningViewer, tmp_path: Path
+) -> None:
+    """Everything that a client was told is accepted is in the viewer, once."""
+    where = {**to(viewer), "COLLECTOR_HTTP_PORT": str(free_port())}
+    accepted: list[int] = []
+
+    def send_some(numbers: range, url: str) -> None:
+        with httpx.Client(base_url=url, timeout=20) as client:
+            for number in numbers:
+                body = request(span(f"step {number}", TRACE, number + 2, 1), span("root", TRACE, 1, kind=2))
+                try:
+                    if send(client, body.SerializeToString()).status_code == 200:
+                        accepted.append(number)
+                except httpx.TransportError:
+                    return
+
+    with running_collector(program, ("agent", "to-viewer"), tmp_path, **where) as first:
+        killer = threading.Timer(0.3, first.process.kill)
+        killer.start()
+        send_some(range(2000), first.url)
+        first.process.wait()
+    with running_collector(program, ("agent", "to-viewer"), tmp_path, **where) as second:
+        send_some(range(2000, 2100), second.url)
+        expected = {f"step {number}" for number in accepted} | {"root"}
+        eventually(lambda: expected <= set(names(viewer)), within=120)
+        stored = names(viewer)
+    assert 100 < len(accepted) < 2100
+    assert len(stored) == len(set(stored))
