@@ -70,7 +70,7 @@ WHOLE = [(base,) for base in BASES] + [
 @pytest.mark.parametrize("names", WHOLE, ids="+".join)
 def test_the_collector_finds_the_files_valid(program: Path, names: tuple[str, ...], tmp_path: Path) -> None:
     certificates(tmp_path)
-    environ = {**secured(tmp_path, "gateway"), "COLLECTOR_GATEWAYS": "gateways", "SPANFLOW_INGEST_TOKEN": "t"}
+    environ = {**secured(tmp_path, "gateway"), "COLLECTOR_GATEWAYS": "gateways", "VIEWER_INGEST_TOKEN": "t"}
     command = [str(program), "validate", *configs(*names)]
     done = subprocess.run(command, capture_output=True, text=True, env=environ)
     assert (done.returncode, done.stderr) == (0, "")

@@ -29,7 +29,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def to(viewer: RunningViewer) -> dict[str, str]:
-    return {"SPANFLOW_VIEWER_URL": viewer.origin, "SPANFLOW_INGEST_TOKEN": TOKEN}
+    return {"VIEWER_URL": viewer.origin, "VIEWER_INGEST_TOKEN": TOKEN}
 
 
 def names(viewer: RunningViewer) -> list[str]:

@@ -76,7 +76,7 @@ class TracingTools:
         """What to start, in this order, and what gateways need so that their spans go there."""
         parts: list[Part] = []
         sends = {"OTEL_EXPORTER_OTLP_ENDPOINT": viewer, "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer {token}"}
-        upstream = ("to-viewer.yaml", {"SPANFLOW_VIEWER_URL": viewer, "SPANFLOW_INGEST_TOKEN": token})
+        upstream = ("to-viewer.yaml", {"VIEWER_URL": viewer, "VIEWER_INGEST_TOKEN": token})
         if self.jaeger is not None:
             query, otlp = free_port(), free_port()
             config = directory / "jaeger.yaml"
