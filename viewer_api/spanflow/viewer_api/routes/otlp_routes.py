@@ -30,7 +30,13 @@ _BODY: Final[dict[str, Any]] = {
     },
 }
 _FLOWS: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+        },
+    },
     "responses": _BODY["responses"],
 }
 #: Users who are named in the audit log, for one request.
