@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+import redis
 
 from spanflow.migrations.run import upgrade
 from spanflow.span_processors.redis.mirror import INDEX_LENGTH
@@ -22,7 +25,9 @@ from tests.support.mirrored import ended_names, flows_of
 from tests.support.poll import eventually
 from tests.support.postgres_server import PostgresServer
 from tests.support.proxy import TcpProxy
+from tests.support.query import query
 from tests.support.redis_server import RedisServer
+from tests.support.redis_topologies import redis_with_sentinels
 
 #: Whoever waited for a server would wait for longer than this.
 QUICK = 2.0
@@ -73,14 +78,18 @@ def stack(
     redis_server = RedisServer(new_server_directory()).start()
     postgres = PostgresServer(new_server_directory()).start()
     upgrade(postgres.dsn())
-    yield Stack(redis_server, postgres, proxy(redis_server.url), proxy(postgres.dsn()), tmp_path / "gateway")
+    made = Stack(redis_server, postgres, proxy(redis_server.url), proxy(postgres.dsn()), tmp_path / "gateway")
+    yield made
+    made.held.close()
     redis_server.kill()
     postgres.kill()
 
 
 def chaos(stack: Stack, log: Path, faults: tuple[Fault, ...], load: Load) -> str:
     """One run; what it was, for people."""
-    settings = environment(stack.redis_line.url, stack.postgres_line.url, stack.data_dir, SPANFLOW_POSTGRES_TIMEOUT="2")
+    settings = environment(
+        f"{stack.redis_line.url}?protocol=3", stack.postgres_line.url, stack.data_dir, SPANFLOW_POSTGRES_TIMEOUT="2"
+    )
     with gateway_process(COMMAND, log, settings) as gateway, Asker(gateway.url) as asker:
         asker.asks(5)
         longest = load.run(gateway.url, asker)
@@ -98,11 +107,8 @@ def chaos(stack: Stack, log: Path, faults: tuple[Fault, ...], load: Load) -> str
         dsn = stack.postgres.dsn()
         eventually(lambda: asker.all_in(dsn), within=10)
         stages = asker.counts()["stages"]
-        assert {name: stage["dropped"] for name, stage in stages.items()} == {
-            "intake": {},
-            "mirror": {},
-            "postgres": {},
-        }
+        assert (stages["intake"]["dropped"], stages["postgres"]["dropped"]) == ({}, {})
+        assert set(stages["mirror"]["dropped"]) <= {reason for fault in faults for reason in fault.drops}
         assert stages["intake"]["accepted"] == EVENTS_OF_A_REQUEST * len(asker.flows)
         assert stages["postgres"]["accepted"] == stages["postgres"]["delivered"] == len(asker.flows)
         assert longest < QUICK, "no request waits for a server"
@@ -130,6 +136,88 @@ def test_one_fault_loses_nothing(
     said = chaos(stack, tmp_path / "log", (fault,), load)
     with capsys.disabled():
         print(f"\n{said}")  # noqa: T201
+
+
+@pytest.mark.parametrize("load", [pytest.param(load, id=load.name) for load in LOADS])
+@pytest.mark.long
+@pytest.mark.chaos
+def test_a_failover_of_redis_loses_no_flow(
+    load: Load, new_server_directory: Callable[[], Path], postgres_dsn: str, tmp_path: Path
+) -> None:
+    """A real one: the master is killed under load, and Sentinels make its replica the master."""
+    with redis_with_sentinels(new_server_directory) as (master, replica, ports):
+        url = "redis+sentinel://" + ",".join(f"127.0.0.1:{port}" for port in ports) + "/flows"
+        settings = environment(url, postgres_dsn, tmp_path / "gateway")
+        with gateway_process(COMMAND, tmp_path / "log", settings) as gateway, Asker(gateway.url) as asker:
+            longest = load.run(gateway.url, asker)
+            eventually(asker.settled, within=30)
+            before = len(asker.flows)
+            master.kill()
+            until = time.monotonic() + LASTING
+            while time.monotonic() < until:
+                longest = max(longest, load.run(gateway.url, asker))
+            eventually(lambda: _is_master(replica), within=30)
+            longest = max(longest, load.run(gateway.url, asker))
+            eventually(asker.settled, within=60)
+            eventually(lambda: asker.all_in(postgres_dsn), within=10)
+            stages = asker.counts()["stages"]
+            assert [stage["dropped"] for stage in stages.values()] == [{}, {}, {}]
+            assert stages["intake"]["accepted"] == EVENTS_OF_A_REQUEST * len(asker.flows)
+            assert longest < QUICK, "no request waits for a server"
+            mirrored = flows_of(replica.url, USER)
+            # Those of the moment of the failover may have begun on the one and ended on the other.
+            whole = [flow for flow in asker.flows[before:] if set(ended_names(mirrored.get(flow, []))) == WHOLE]
+            assert len(whole) >= len(asker.flows[before:]) - 2 * load.clients or len(asker.flows) > INDEX_LENGTH
+        assert "Traceback" not in gateway.said
+
+
+def _is_master(server: RedisServer) -> bool:
+    client: Any = redis.Redis.from_url(server.url)
+    try:
+        return bool(client.info("replication")["role"] == "master")
+    finally:
+        client.close()
+
+
+@pytest.mark.long
+@pytest.mark.chaos
+def test_a_reloading_server_loses_no_flow(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    """`uvicorn --reload`: each change of a file ends the process in the middle of its traffic and starts another."""
+    watched = tmp_path / "sources"
+    watched.mkdir()
+    (watched / "changed.py").write_text("")
+    command = [*COMMAND, "--reload", "--reload-dir", str(watched)]
+    settings = environment(redis_url, postgres_dsn, tmp_path / "gateway")
+    answered: list[str] = []
+
+    def ask_until(count: int, at_once: int) -> None:
+        """So many more answers, of whichever process; a connection that is refused is tried again."""
+        goal = len(answered) + count
+
+        def one(_: int) -> str | None:
+            try:
+                answer = httpx.get(f"{gateway.url}/ask", headers={"X-User-Id": USER}, timeout=10)
+            except httpx.TransportError:
+                return None
+            return answer.json()["flow"] if answer.status_code == 200 else None
+
+        with ThreadPoolExecutor(at_once) as pool:
+            while len(answered) < goal:
+                answered.extend(flow for flow in pool.map(one, range(at_once)) if flow)
+
+    with gateway_process(command, tmp_path / "log", settings) as gateway:
+        for turn in range(4):
+            ask_until(40, at_once=4)
+            (watched / "changed.py").write_text(f"turn = {turn}\n")
+            ask_until(40, at_once=4)
+        eventually(lambda: gateway.said.count("Reloading...") >= 3, within=30)
+    # The last one has ended in good order.
+    rows = query(postgres_dsn, "SELECT flow_id, span_count, complete FROM omni2.interaction_flows")
+    stored = {row["flow_id"]: row for row in rows}
+    assert len(stored) == len(rows)
+    missing = [flow for flow in answered if flow not in stored]
+    assert missing == []
+    assert all(stored[flow]["complete"] and stored[flow]["span_count"] == 4 for flow in answered)
 
 
 def pairs() -> Iterator[tuple[Fault, Fault]]:
