@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.cpu_time import thread_cpu_seconds
 from spanflow.span_processors import names
 from spanflow.span_processors.archive.archive import BATCH, BATCHES, ArchiveSink, build_archive
 from spanflow.span_processors.archive.archive_sql import COLUMN_NAMES, ArchiveSql
@@ -139,6 +140,8 @@ async def measure(dsn: str, flows: int, rounds: int, data_dir: str) -> dict[str,
     choose = random.Random(1)
     rates: dict[str, list[float]] = {}
     cpu: dict[str, list[float]] = {}
+    # Of the server's process for this connection: unlike the time, it does not depend on what else the machine does.
+    server_cpu: dict[str, float] = {}
     archive = build_archive(settings, lambda: "benchmark")
     every_case = list(cases(settings.schema, archive).items())
     try:
@@ -147,8 +150,11 @@ async def measure(dsn: str, flows: int, rounds: int, data_dir: str) -> dict[str,
             for name, case in every_case:
                 parts = [make_part(choose) for _ in range(flows)]
                 before = time.process_time()
+                server_before = thread_cpu_seconds(connection.get_server_pid())
                 took = await case(connection, parts)
                 if number:  # the first round warms up
+                    used = thread_cpu_seconds(connection.get_server_pid()) - server_before
+                    server_cpu[name] = server_cpu.get(name, 0.0) + used
                     rates.setdefault(name, []).append(flows / took)
                     cpu.setdefault(name, []).append((time.process_time() - before) / flows * 1e6)
         size = await connection.fetchrow(
@@ -165,10 +171,8 @@ async def measure(dsn: str, flows: int, rounds: int, data_dir: str) -> dict[str,
     return {
         "raw_copy_per_s": per_s[RAW],
         "rows_ready_per_s": per_s[READY],
-        # Both are measured in turn, and what else a machine does changes slowly.
-        "with_triggers_of_without": statistics.median(
-            ready / without for ready, without in zip(rates[READY], rates[WITHOUT_TRIGGERS], strict=True)
-        ),
+        "server_cpu_us_per_flow": server_cpu[READY] / (rounds * flows) * 1e6,
+        "without_triggers_cpu_us_per_flow": server_cpu[WITHOUT_TRIGGERS] / (rounds * flows) * 1e6,
         "from_parts_per_s": per_s[FROM_PARTS],
         "client_cpu_us_per_flow": statistics.median(cpu[FROM_PARTS]),
         "postgres_bytes_per_flow": size["bytes"] / size["flows"],

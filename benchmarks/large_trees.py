@@ -4,7 +4,6 @@ Others ask for a small tree and for the viewer's health, alone and while the lar
 viewer and its worker together, at its highest.
 """
 
-import os
 import statistics
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
+from benchmarks.cpu_time import cpu_seconds
 from benchmarks.live_viewer import BEARER, OTHER_BEARER, running_viewer
 from benchmarks.variants import Servers
 from tests.support.archives import archives_in
@@ -51,9 +51,9 @@ def measured(servers: Servers) -> dict[str, float]:
         alone = _asked(lambda: time.monotonic() > until, small=small, health=health)
         before = _memory_mb(viewer.pid)
         first = tree(1)
-        busy = _cpu_seconds(viewer.pid)
+        busy = cpu_seconds(viewer.pid, *_children(viewer.pid))
         one = tree(2)
-        busy = _cpu_seconds(viewer.pid) - busy
+        busy = cpu_seconds(viewer.pid, *_children(viewer.pid)) - busy
         done = threading.Event()
         most = 0.0
         with ThreadPoolExecutor(LARGE + 2) as pool:
@@ -119,18 +119,6 @@ def _memory_mb(pid: int) -> float:
             continue
         found += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
     return found
-
-
-def _cpu_seconds(pid: int) -> float:
-    """What a process and its children have used so far."""
-    ticks = 0
-    for each in [pid, *_children(pid)]:
-        try:
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _children(pid: int) -> list[int]:

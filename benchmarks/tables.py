@@ -102,7 +102,13 @@ def _archive(results: Rounds) -> str:
             ("the whole path from encoded parts", "from_parts_per_s"),
         )
     ]
-    facts = ("client_cpu_us_per_flow", "postgres_bytes_per_flow", "json_bytes_per_flow")
+    facts = (
+        "client_cpu_us_per_flow",
+        "server_cpu_us_per_flow",
+        "without_triggers_cpu_us_per_flow",
+        "postgres_bytes_per_flow",
+        "json_bytes_per_flow",
+    )
     more = ", ".join(f"{key.replace('_', ' ')} {median_of(rounds, key):,.0f}" for key in facts)
     return table(["the archive", "flows/s", "of the limit"], rows) + f"\n\n{more}"
 

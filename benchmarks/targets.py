@@ -45,8 +45,8 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
         rounds = archive["archive"]
         found.at_least("T8 ready rows / raw COPY", ratio_within(rounds, "rows_ready_per_s", "raw_copy_per_s"), 0.6)
         found.at_least("T8 from parts / raw COPY", ratio_within(rounds, "from_parts_per_s", "raw_copy_per_s"), 0.6)
-        triggers = median_of(rounds, "with_triggers_of_without")
-        found.at_least("T8 ready rows, with the table's triggers / without", triggers, 0.95)
+        triggers = ratio_within(rounds, "server_cpu_us_per_flow", "without_triggers_cpu_us_per_flow")
+        found.at_most("T8 CPU of the server, with the table's triggers / without", triggers, 1.05)
     if history := results.get("history"):
         rounds = history["history"]
         by_id = ratio_within(rounds, "store_flow_by_id_us", "store_select_1_us")

@@ -134,7 +134,8 @@ def test_ten_thousand_spans_and_a_depth_of_a_thousand_come_quickly(viewer: Runni
     flat = viewer.get(f"/api/v1/flows/{FLOW}/flat")
     assert len(flat["spans"]) == 10_000
     assert (flat["depth"], flat["spans"][0]["below"]["spans"]) == (1001, 9999)
-    assert time.monotonic() - began < 10
+    # A second of CPU; what takes the square of that would take minutes.
+    assert time.monotonic() - began < 40
 
 
 def test_spans_whose_parent_is_missing_and_damaged_data_are_shown(viewer: RunningViewer, store: Store) -> None:

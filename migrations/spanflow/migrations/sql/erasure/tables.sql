@@ -30,8 +30,20 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $body$
+DECLARE
+    -- The transaction's number is part of it: a setting that somebody else has made says nothing.
+    mark text := '{{schema_name}} ' || pg_current_xact_id()::text;
 BEGIN
+    -- A transaction stores many flows. What the first one has found stays true as long as the lock is held, because an
+    -- erasure begins alone.
+    IF current_setting('spanflow.nothing_is_erased', true) = mark THEN
+        RETURN NEW;
+    END IF;
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('spanflow erasures {{schema_name}}', 0));
+    IF NOT EXISTS (SELECT FROM {{schema}}.erasures) AND NOT EXISTS (SELECT FROM {{schema}}.erased_flows) THEN
+        PERFORM set_config('spanflow.nothing_is_erased', mark, true);
+        RETURN NEW;
+    END IF;
     IF EXISTS (SELECT FROM {{schema}}.erased_flows WHERE flow_id = NEW.flow_id) THEN
         RETURN NULL;
     ELSIF EXISTS (

@@ -75,7 +75,7 @@ BEGIN
     IF before IS NOT NULL AND before IS DISTINCT FROM after THEN
         INSERT INTO {{schema}}.changed_periods (start) VALUES (before);
     END IF;
-    mark := '{{schema_name}} ' || extract(epoch FROM after)::text;
+    mark := '{{schema_name}} ' || after::text;
     IF after IS NOT NULL AND mark IS DISTINCT FROM current_setting('spanflow.changed_period', true) THEN
         INSERT INTO {{schema}}.changed_periods (start) VALUES (after);
         PERFORM set_config('spanflow.changed_period', mark, true);
