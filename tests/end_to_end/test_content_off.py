@@ -25,6 +25,8 @@ UNPACKAGED = """
     litellm.guardrail.response litellm.guardrail.status langfuse.observation.input langfuse.observation.output
     langfuse.trace.input langfuse.trace.output langfuse.trace.name ai.prompt ai.prompt.messages ai.response.text
     ai.toolCall.args ai.toolCall.name pydantic_ai.all_messages all_messages_events tool_arguments tool_response
+    gen_ai.retrieval.top_k gen_ai.usage.cache_write.input_tokens gen_ai.memory.record.count gen_ai.workflow.name
+    gen_ai.evaluation.score.value gen_ai.evaluation.explanation gen_ai.cost.note llm.token_count.note
     embedding.embeddings.0.embedding.text reranker.input_documents.0.document.content
 """.split()
 NAMES = sorted(
@@ -39,7 +41,12 @@ NAMES = sorted(
 )
 #: Words of checkpoints, and attributes of events under names that are nobody's.
 WORDS = "args params question answer text prompt message arguments result user_message toolResults".split()
-EVENTS = ["gen_ai.user.message", "gen_ai.assistant.message", "gen_ai.choice", *attribute_names.openllmetry_events()]
+EVENTS = [
+    *("gen_ai.user.message", "gen_ai.assistant.message", "gen_ai.choice", "gen_ai.evaluation.result"),
+    *("gen_ai.client.inference.operation.details", "gen_ai.client.operation.exception", "gen_ai.guardrail.result"),
+    "gen_ai.execute_tool.exception",
+    *attribute_names.openllmetry_events(),
+]
 
 
 def mark(kind: str, number: int) -> str:
