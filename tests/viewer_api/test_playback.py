@@ -90,3 +90,13 @@ def test_flows_of_a_user_or_conversation_are_played_as_they_ran(viewer: RunningV
 )
 def test_what_cannot_be_played_is_refused(viewer: RunningViewer, asked: str, status: int) -> None:
     assert viewer.http.get(f"/api/v1/playback?{asked}").status_code == status
+
+
+def test_a_large_flow_is_played_by_the_worker(viewer: RunningViewer, store: Store) -> None:
+    """In the viewer's own process, all other requests would wait as long."""
+    text = {"http.url": "x" * 4000}
+    calls = [span(number, 1, event_type="tool_call", attributes=text) for number in range(2, 402)]
+    store(part(1, [span(1, name="POST /ask"), *calls], **of("s1", "7")))
+    played = viewer.get(f"/api/v1/playback?flow_id={A}&limit=1")
+    assert (played["flows"], len(played["messages"]), played["next"]) == ([A], 1, 1)
+    assert viewer.app.state.viewer.worker.started == 1

@@ -1,7 +1,7 @@
 """Past flows as the messages that the live socket sent of them, each with its time: a client with all of them has
 the tree that is stored."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -10,6 +10,8 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.span_record import split
 from spanflow.span_processors.tree.tree import NS_PER_MS
+from spanflow.viewer_api.flows.documents import PackedFlow
+from spanflow.viewer_api.http.responses import encode
 
 #: What is known of a span when it starts, of one that was stored as a whole.
 _AT_START: Final = ("parent_id", "event_type", "name", "kind", "start_ns", "process", "scope", "flags", "trace_state")
@@ -21,6 +23,23 @@ class Moment:
 
     at_ns: int
     message: dict[str, Any]
+
+
+def written_playback(flows: Sequence[PackedFlow], topic: Mapping[str, Any], first: int, most: int) -> bytes:
+    """One page of the whole answer, as a thread or the worker makes it."""
+    entries = {packed.flow.flow_id: packed.unpacked().entries for packed in flows}
+    moments = moments_of(entries, topic)
+    following = first + most
+    return encode(
+        {
+            "started_ns": str(moments[0].at_ns) if moments else None,
+            "duration_ms": page_of(moments, len(moments) - 1, 1)[0]["at_ms"] if moments else 0.0,
+            "flows": list(entries),
+            "total": len(moments),
+            "messages": page_of(moments, first, most),
+            "next": following if following < len(moments) else None,
+        }
+    )
 
 
 def moments_of(flows: Mapping[str, Iterable[Event]], topic: Mapping[str, Any]) -> list[Moment]:

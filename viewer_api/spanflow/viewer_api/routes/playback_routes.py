@@ -1,26 +1,25 @@
 """The past, played again."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.ids import shown_id
-from spanflow.viewer_api.analysis.playback import moments_of, page_of
+from spanflow.viewer_api.analysis.playback import written_playback
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.flows.documents import Flow, from_row
+from spanflow.viewer_api.flows.documents import PackedFlow, from_row
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import invalid_request
 from spanflow.viewer_api.http.query_values import checked_id
-from spanflow.viewer_api.http.responses import json_response
+from spanflow.viewer_api.http.responses import raw_json_response
 from spanflow.viewer_api.routes.flow_selection import selected
 from spanflow.viewer_api.routes.known_parameters import only_known_parameters
-from spanflow.viewer_api.routes.one_flow import read_flow
+from spanflow.viewer_api.routes.large_answers import answer_of
+from spanflow.viewer_api.routes.one_flow import read_packed
 from spanflow.viewer_api.store.search_plan import SearchPlan
 from spanflow.viewer_api.viewer import Needs, viewer_of
 
@@ -58,34 +57,18 @@ async def playback(
     if name == "flow_id":
         if since is not None or until is not None:
             raise invalid_request("since, until: a flow is played as a whole.")
-        flow, _ = await read_flow(request, principal, value, "playback_read")
-        flows: Iterable[Flow] = [flow]
+        packed, _ = await read_packed(request, principal, value, "playback_read")
+        flows = [packed]
     else:
         times = [(key, text) for key, text in (("since", since), ("until", until)) if text is not None]
         flows = await _flows(request, principal, QueryParams([(name, value), *times]))
     topic: dict[str, Any] = {name: shown_id(value)} if name != "flow_id" else {"flow_id": value}
     most = min(limit, _MAX_MESSAGES)
 
-    def body() -> Response:
-        entries: dict[str, list[Event]] = {flow.flow_id: flow.entries for flow in flows}
-        moments = moments_of(entries, topic)
-        duration = page_of(moments, len(moments) - 1, 1)[0]["at_ms"] if moments else 0.0
-        following = first + most
-        return json_response(
-            {
-                "started_ns": str(moments[0].at_ns) if moments else None,
-                "duration_ms": duration,
-                "flows": list(entries),
-                "total": len(moments),
-                "messages": page_of(moments, first, most),
-                "next": following if following < len(moments) else None,
-            }
-        )
-
-    return await asyncio.to_thread(body)
+    return raw_json_response(await answer_of(viewer_of(request), written_playback, flows, topic, first, most))
 
 
-async def _flows(request: Request, principal: Principal, asked: QueryParams) -> list[Flow]:
+async def _flows(request: Request, principal: Principal, asked: QueryParams) -> list[PackedFlow]:
     viewer = viewer_of(request)
     filters = await selected(request, "playback_read", flow_query(asked, principal.visible))
     page = await viewer.flows.search.page(SearchPlan.of(filters), None, MAX_FLOWS + 1)
@@ -97,4 +80,6 @@ async def _flows(request: Request, principal: Principal, asked: QueryParams) -> 
     stored = await viewer.flows.whole(places, _MAX_BYTES) if places else []
     if len(stored) < len(places):
         raise invalid_request("since, until: these flows are too large to be played together; ask for a shorter time.")
-    return await asyncio.to_thread(lambda: [reader.withheld.stored(from_row(row)) for row in stored])
+    if not any(reader.withheld.of_past(row["user_id"]) for row in stored):
+        return list(map(PackedFlow.of_row, stored))
+    return await asyncio.to_thread(lambda: [PackedFlow.of(reader.withheld.stored(from_row(row))) for row in stored])
