@@ -31,8 +31,11 @@ _TELLING: Final = frozenset({*_WORDS, _SUCCESS})
 
 
 def told_outcome(attributes: Mapping[str, Any]) -> str | None:
-    """The outcome that a checkpoint's attributes tell, None where they tell none."""
-    if _TELLING.isdisjoint(attributes):
+    """The outcome that a checkpoint's attributes tell, None where they tell none.
+
+    Our own checkpoints say theirs in `flow.outcome` or by their status, which spares them the search.
+    """
+    if names.ATTR_CHECKPOINT_TYPE in attributes or _TELLING.isdisjoint(attributes):
         return None
     for attribute, outcomes in _WORDS.items():
         value = attributes.get(attribute)
