@@ -78,6 +78,10 @@ def trees(servers: Servers, effort: Effort) -> Measured:
     return {"trees": run_job("benchmarks.large_trees", asdict(servers), timeout=300)}
 
 
+def ingest(servers: Servers, effort: Effort) -> Measured:
+    return {"ingest": run_job("benchmarks.ingest_capacity", asdict(servers))}
+
+
 def budget(servers: Servers, effort: Effort) -> Measured:
     return {"budget": run("benchmarks.event_budget", "3")}
 
@@ -92,6 +96,7 @@ SUITES: Final[dict[str, Callable[[Servers, Effort], Measured]]] = {
     "live": live,
     "fanout": fanout,
     "trees": trees,
+    "ingest": ingest,
     "budget": budget,
 }
 

@@ -192,6 +192,19 @@ def _budget(results: Rounds) -> str:
     return table(["where the CPU goes", "us per event", "us per request"], rows)
 
 
+def _ingest(results: Rounds) -> str:
+    rounds = results["ingest"]
+    rows: list[list[Any]] = [
+        [name, median_of(rounds, key), ratio_within(rounds, key, "decoding_per_s")]
+        for name, key in (
+            ("decoding alone", "decoding_per_s"),
+            ("until they are encoded", "encoded_per_s"),
+            ("until they are in Redis and PostgreSQL", "stored_per_s"),
+        )
+    ]
+    return table(["received spans", "per second", "of decoding"], rows)
+
+
 _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
     "request": _request,
     "http": _http,
@@ -202,5 +215,6 @@ _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
     "live": _live,
     "fanout": _fanout,
     "trees": _trees,
+    "ingest": _ingest,
     "budget": _budget,
 }

@@ -76,6 +76,10 @@ def verdicts(results: Mapping[str, Rounds]) -> list[list[Any]]:
             ratio = ratio_within(rounds, f"beside_{key}", f"alone_{key}")
             found.at_most(f"T13 {name} beside six of them, p50 / alone", ratio, 2.0)
         found.at_most("T13 viewer and worker, MB", median_of(rounds, "memory_most_mb"), 400)
+    if ingest := results.get("ingest"):
+        rounds = ingest["ingest"]
+        found.at_least("T14 received spans encoded / decoded alone", median_of(rounds, "encoded_of_decoding"), 0.5)
+        found.at_least("T14 received spans per second, encoded", median_of(rounds, "encoded_per_s"), 20_000)
     return found.rows
 
 

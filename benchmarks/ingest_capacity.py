@@ -1,0 +1,122 @@
+"""How many received spans a second the viewer's ingest brings into Redis and PostgreSQL, against decoding them alone.
+
+Decoding is what no ingest can do without: the protobuf message, and each span's fields and attributes as Python values.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from benchmarks.variants import Servers
+from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.otlp import messages
+from spanflow.viewer_api.otlp.ingest import Ingest
+from spanflow.viewer_api.otlp.received import ReceivedResource, ReceivedScope, ReceivedSpan
+from spanflow.viewer_api.otlp.span_queue import Batch
+
+_REQUESTS = 20
+_FLOWS = 100
+_STEPS = 10
+_SPANS = _REQUESTS * _FLOWS * _STEPS
+_WITHIN = 120.0
+
+
+def bodies(seed: int) -> list[bytes]:
+    """Requests as a Collector sends them: flows of ten steps, of one service."""
+    begun = time.time_ns()
+    return [_body((seed << 64) + (number << 32), begun) for number in range(_REQUESTS)]
+
+
+def _body(first: int, begun: int) -> bytes:
+    message = ExportTraceServiceRequest()
+    group = message.resource_spans.add()
+    group.resource.attributes.append(_pair("service.name", "router"))
+    spans = group.scope_spans.add().spans
+    for flow in range(_FLOWS):
+        trace_id = (first + flow + 1).to_bytes(16, "big")
+        for step in range(_STEPS, 0, -1):
+            spans.append(_span(trace_id, step, begun))
+    written: bytes = message.SerializeToString()
+    return written
+
+
+def _span(trace_id: bytes, step: int, begun: int) -> Span:
+    pairs = {"user.id": str(trace_id[-1] % 50), "flow.session_id": f"s-{trace_id[-1]}"}
+    if step % 2 == 0:
+        pairs |= {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": f"tool-{step}",
+            "server.address": "mcp-1",
+        }
+    return Span(
+        trace_id=trace_id,
+        span_id=step.to_bytes(8, "big"),
+        parent_span_id=b"" if step == 1 else (1).to_bytes(8, "big"),
+        name="POST /chat" if step == 1 else f"step {step}",
+        kind=2 if step == 1 else 1,  # type: ignore[arg-type]
+        start_time_unix_nano=begun + step,
+        end_time_unix_nano=begun + 1_000_000 * step,
+        attributes=[_pair(key, value) for key, value in pairs.items()],
+    )
+
+
+def _pair(key: str, value: str) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(string_value=value))
+
+
+def decoding(requests: list[bytes]) -> float:
+    """Spans per second of decoding alone."""
+    resource, scope = ReceivedResource({}, ""), ReceivedScope("", "", "", {})
+    begun = time.perf_counter()
+    for body in requests:
+        for group in messages.read_traces(body, messages.PROTOBUF).groups:
+            for scope_spans in group.scope_spans:
+                for message in scope_spans.spans:
+                    ReceivedSpan(message, resource, scope)
+    return _SPANS / (time.perf_counter() - begun)
+
+
+def ingesting(servers: Servers, requests: list[bytes]) -> dict[str, float]:
+    """Spans per second of the ingest, until they are encoded and until they are in Redis and PostgreSQL."""
+    settings = Settings(
+        redis_url=servers.redis_url, postgres_dsn=servers.postgres_dsn, data_dir=servers.data_dir, flow_grace=0.05
+    )
+    ingest = Ingest(settings)
+    begun = time.perf_counter()
+    for body in requests:
+        read = messages.read_traces(body, messages.PROTOBUF)
+        deadline = time.perf_counter() + _WITHIN
+        while not ingest.accept(Batch(read.groups, read.spans, len(body))) and time.perf_counter() < deadline:
+            time.sleep(0.005)  # as a client does that was told to come again
+    encoded = _until(lambda: ingest.counts().spans.delivered >= _SPANS)
+    stored = _until(lambda: not any(sink.waiting for sink in ingest.counts().sinks.values()))
+    counts = ingest.counts()
+    assert not counts.spans.lost and not any(sink.lost for sink in counts.sinks.values()), counts
+    ingest.shutdown(10)
+    return {"encoded_per_s": _SPANS / (encoded - begun), "stored_per_s": _SPANS / (stored - begun)}
+
+
+def _until(done: Callable[[], bool]) -> float:
+    deadline = time.perf_counter() + _WITHIN
+    while not done() and time.perf_counter() < deadline:
+        time.sleep(0.005)
+    return time.perf_counter()
+
+
+def main() -> None:
+    servers = Servers(**json.loads(sys.argv[1]))
+    ingesting(servers, bodies(1))
+    alone = decoding(bodies(2))
+    measured = {"decoding_per_s": alone, **ingesting(servers, bodies(3))}
+    measured["encoded_of_decoding"] = measured["encoded_per_s"] / alone
+    measured["stored_of_decoding"] = measured["stored_per_s"] / alone
+    sys.stdout.write(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main()
