@@ -45,7 +45,9 @@ def gateway() -> Any:
     return app
 
 
-def call(app: Any, headers: dict[str, str] | list[tuple[str, str]], client: Any = ("127.0.0.1", 4711)) -> bytes:
+def call(
+    app: Any, headers: dict[str, str] | list[tuple[str, str]], client: Any = ("127.0.0.1", 4711), leaves: bool = False
+) -> bytes:
     """One request by way of the ASGI interface, from an address of our choice."""
     pairs = headers.items() if isinstance(headers, dict) else headers
     scope = {
@@ -65,7 +67,7 @@ def call(app: Any, headers: dict[str, str] | list[tuple[str, str]], client: Any 
     body = b""
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.disconnect"} if leaves else {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
         nonlocal body
@@ -299,3 +301,25 @@ def test_peers_are_networks_and_two_words() -> None:
     assert not nobody.includes({})
     assert TrustedPeers(("unix",)).includes({})
     assert TrustedPeers(("2001:db8::/32",)).includes({"client": ("2001:db8::1", 1)})
+
+
+class EmptyLastMessage:
+    """As middleware that passes a body on does: it hears of the client's leaving before it sends its last message."""
+
+    def __init__(self, app: Any, length: bytes) -> None:
+        self._length = length
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", self._length)]})
+        await send({"type": "http.response.body", "body": b"ok", "more_body": True})
+        await receive()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize(("length", "outcome"), [(b"2", None), (b"3", "cancelled")])
+def test_a_client_that_has_got_everything_has_not_cancelled(started: Start, length: bytes, outcome: str | None) -> None:
+    recorded = started()
+    app = gateway()
+    app.add_middleware(EmptyLastMessage, length=length)
+    call(app, HEADERS, leaves=True)
+    assert (recorded.spans[-1].attributes or {}).get("flow.outcome") == outcome

@@ -171,13 +171,15 @@ def _clean(here: Context) -> Context:
 class _Response:
     """Watches one HTTP response for a client that leaves before its end."""
 
-    __slots__ = ("_complete", "_edge", "_receive", "_send")
+    __slots__ = ("_complete", "_edge", "_left", "_receive", "_send")
 
     def __init__(self, edge: Edge, receive: Receive, send: Send) -> None:
         self._edge = edge
         self._receive = receive
         self._send = send
         self._complete = False
+        #: Bytes of the announced length that have not been sent; None where no length was announced.
+        self._left: int | None = None
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -191,8 +193,22 @@ class _Response:
         except OSError:  # how a server of ASGI 2.4 says that the client has gone
             _mark_cancelled(self._edge)
             raise
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._complete = True
+        if message["type"] == "http.response.body":
+            if self._left is not None:
+                self._left -= len(message.get("body", b""))
+            # Whoever has got the announced length may go, though middleware has yet to send its empty last message.
+            self._complete = not message.get("more_body", False) or (self._left is not None and self._left <= 0)
+        elif message["type"] == "http.response.start":
+            self._left = _announced(message)
+
+
+def _announced(message: Message) -> int | None:
+    try:
+        return next(
+            (int(value) for name, value in message.get("headers", ()) if name.lower() == b"content-length"), None
+        )
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 def _mark_cancelled(edge: Edge) -> None:
