@@ -1,8 +1,20 @@
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+
+/** The dashboard speaks English: of what react-aria says to screen readers, the other languages are not bundled. */
+const onlyEnglish: Plugin = {
+  name: "only-english",
+  enforce: "pre",
+  resolveId(source, importer) {
+    const english = source.replace(/(\/intl\/(?:[\w-]+\/)?)[a-z]{2}-[A-Z]{2}(\.m?js)$/, "$1en-US$2");
+    return english === source ? null : this.resolve(english, importer, { skipSelf: true });
+  },
+};
 
 export default defineConfig({
   // Relative addresses: the dashboard works under any sub-path.
   base: "./",
+  plugins: [onlyEnglish],
   build: {
     outDir: "../spanflow/viewer_api/dashboard",
     emptyOutDir: true,

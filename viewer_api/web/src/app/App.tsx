@@ -1,13 +1,14 @@
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { Problem } from "../api/http";
-import { SignIn } from "../components/SignIn";
 import { browserStore, LiveContext, useLiveSnapshot } from "../hooks/useLive";
 import { useSession } from "../hooks/useSession";
 import type { LiveStore } from "../live/liveStore";
 import { NavigationProvider } from "../navigation/useNavigation";
 import { SessionContext } from "./session";
 import { Shell } from "./Shell";
+
+const SignIn = lazy(() => import("../components/SignIn"));
 
 export function App() {
   const [state, { entered, leave, lost }] = useSession();
@@ -19,7 +20,11 @@ export function App() {
         </p>
       );
     case "out":
-      return <SignIn problem={state.problem} onEntered={entered} />;
+      return (
+        <Suspense fallback={null}>
+          <SignIn problem={state.problem} onEntered={entered} />
+        </Suspense>
+      );
     case "in":
       return (
         <NavigationProvider>

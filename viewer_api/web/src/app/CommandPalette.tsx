@@ -6,7 +6,7 @@ import { useDelayed } from "../hooks/useDelayed";
 import { to, type Route } from "../navigation/route";
 import { useNavigation } from "../navigation/useNavigation";
 import { isId } from "../reducer/ids";
-import { Dialog } from "../ui/Overlay";
+import { Dialog } from "../ui/Dialog";
 import { menuOf, routeTo } from "./pages";
 import { useSignedIn } from "./session";
 import { presentShortcuts } from "./shortcuts";
@@ -27,7 +27,7 @@ interface Section {
 const LETTERS_OF_A_NAME = 2;
 
 /** Goes anywhere by a few letters: pages, people, a flow by its id, what can be done here. */
-export function CommandPalette({ open, onClose }: { readonly open: boolean; readonly onClose: () => void }) {
+export default function CommandPalette({ open, onClose }: { readonly open: boolean; readonly onClose: () => void }) {
   return (
     <Dialog title="Go to" open={open} onClose={onClose} testId="palette">
       <Offers onDone={onClose} />

@@ -1,5 +1,5 @@
 import { Command, HelpCircle, LogOut, Menu as MenuIcon, Moon, Sun, SunMoon } from "lucide-react";
-import { Suspense, useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { ConnectionBadge } from "../components/ConnectionBadge";
 import { Link } from "../navigation/Link";
 import { to } from "../navigation/route";
@@ -7,15 +7,18 @@ import { useNavigation } from "../navigation/useNavigation";
 import { Button, IconButton } from "../ui/Button";
 import { Empty, Loading } from "../ui/Notice";
 import { Menu } from "../ui/Overlay";
-import { Toasts } from "../ui/Toasts";
 import { EMBEDDED } from "./embed";
-import { CommandPalette } from "./CommandPalette";
 import { menuOf, pageOf, routeTo } from "./pages";
 import { useSignedIn } from "./session";
-import { keyNames, ShortcutSheet } from "./ShortcutSheet";
+import { keyNames } from "./keyNames";
 import { useShortcutKeys, useShortcuts } from "./shortcuts";
 import { useTheme, type Theme } from "./theme";
 import styles from "./Shell.module.css";
+
+// Loaded when they are first wanted.
+const CommandPalette = lazy(() => import("./CommandPalette"));
+const Toasts = lazy(() => import("../ui/Toasts"));
+const ShortcutSheet = lazy(() => import("./ShortcutSheet"));
 
 const THEMES: readonly { readonly id: Theme; readonly text: string }[] = [
   { id: "system", text: "As the system" },
@@ -109,9 +112,11 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
           </Suspense>
         )}
       </main>
-      <CommandPalette open={palette} onClose={() => setPalette(false)} />
-      <ShortcutSheet open={sheet} onClose={() => setSheet(false)} />
-      <Toasts />
+      <Suspense fallback={null}>
+        {palette && <CommandPalette open onClose={() => setPalette(false)} />}
+        {sheet && <ShortcutSheet open onClose={() => setSheet(false)} />}
+        <Toasts />
+      </Suspense>
     </div>
   );
 }

@@ -11,7 +11,7 @@ interface Props {
 }
 
 /** The sign-in page: every sign-in method of this viewer. */
-export function SignIn({ problem, onEntered }: Props) {
+export default function SignIn({ problem, onEntered }: Props) {
   const [atProvider, setAtProvider] = useState(false);
   const [token, setToken] = useState("");
   const [refused, setRefused] = useState<string | null>(null);

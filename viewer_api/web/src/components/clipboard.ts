@@ -1,6 +1,6 @@
 import { apiUrl } from "../api/http";
 import { formatRoute, type Route } from "../navigation/route";
-import { tell } from "../ui/Toasts";
+import { tell } from "../ui/tell";
 
 export function copyText(what: string, text: string): void {
   navigator.clipboard.writeText(text).then(

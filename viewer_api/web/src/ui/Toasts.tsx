@@ -1,21 +1,11 @@
-import { UNSTABLE_Toast as Toast, UNSTABLE_ToastContent as ToastContent, UNSTABLE_ToastQueue as ToastQueue, UNSTABLE_ToastRegion as ToastRegion, Text } from "react-aria-components";
+import { UNSTABLE_Toast as Toast, UNSTABLE_ToastContent as ToastContent, UNSTABLE_ToastRegion as ToastRegion, Text } from "react-aria-components";
 import { X } from "lucide-react";
 import { Button, IconButton } from "./Button";
+import { queue } from "./tell";
 import styles from "./Toasts.module.css";
 
-interface Told {
-  readonly text: string;
-  readonly undo?: () => void;
-}
-
-const queue = new ToastQueue<Told>({ maxVisibleToasts: 3 });
-
-/** Say that something was done; with `undo`, offer to take it back. */
-export function tell(text: string, undo?: () => void): void {
-  queue.add(undo === undefined ? { text } : { text, undo }, { timeout: 7000 });
-}
-
-export function Toasts() {
+/** What was said, at the corner of the page. */
+export default function Toasts() {
   return (
     <ToastRegion queue={queue} className={styles["region"] ?? ""}>
       {({ toast }) => (

@@ -6,7 +6,7 @@ import { Button, IconButton } from "../../ui/Button";
 import { Select, TextField } from "../../ui/Field";
 import { Notice } from "../../ui/Notice";
 import { Table } from "../../ui/Page";
-import { tell } from "../../ui/Toasts";
+import { tell } from "../../ui/tell";
 import styles from "./AlertsPage.module.css";
 
 interface Props {

@@ -9,7 +9,7 @@ import { Button, IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Notice";
 import { Menu } from "../../ui/Overlay";
 import { Chip, Chips } from "../../ui/Page";
-import { tell } from "../../ui/Toasts";
+import { tell } from "../../ui/tell";
 import { flowsAt } from "../flows/filters";
 import { sentence, valueWords } from "./words";
 import styles from "./AlertsPage.module.css";

@@ -4,7 +4,7 @@ import { addRule, changeRule, previewRule, type Channel, type Condition, type De
 import { Button } from "../../ui/Button";
 import { Checkbox, Select, TextField } from "../../ui/Field";
 import { Notice } from "../../ui/Notice";
-import { Dialog } from "../../ui/Overlay";
+import { Dialog } from "../../ui/Dialog";
 import { PreviewResult } from "./PreviewResult";
 import { KINDS, sentence, type Kind } from "./words";
 import styles from "./AlertsPage.module.css";

@@ -4,7 +4,8 @@ import { useName } from "../../hooks/useName";
 import { Link } from "../../navigation/Link";
 import type { Query } from "../../navigation/route";
 import { Section, Table } from "../../ui/Page";
-import { GROUP_FILTERS, listOf } from "./groups";
+import { GROUP_FILTERS } from "./groups";
+import { listOf } from "./questions";
 import styles from "./GroupsView.module.css";
 
 interface Props {

@@ -9,7 +9,8 @@ import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
 import { Select, TextField } from "../../ui/Field";
 import { filterText } from "../flows/filters";
-import { filtersOf, GROUP_FILTERS, listOf, parameter, type GroupName } from "./groups";
+import { filtersOf, GROUP_FILTERS, parameter, type GroupName } from "./groups";
+import { listOf } from "./questions";
 import styles from "./GroupsView.module.css";
 
 interface Props {

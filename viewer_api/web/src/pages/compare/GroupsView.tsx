@@ -8,7 +8,8 @@ import { Page } from "../../ui/Page";
 import { TimeRange } from "../flows/TimeRange";
 import { DifferenceTable } from "./DifferenceTable";
 import { GroupCard } from "./GroupCard";
-import { askedOf, filtersOf, PRESETS, presetQuery } from "./groups";
+import { filtersOf } from "./groups";
+import { askedOf, PRESETS, presetQuery } from "./questions";
 import styles from "./GroupsView.module.css";
 
 /** What some flows have more often than others: slow ones and the rest, denied ones and those that passed, one user and all. */

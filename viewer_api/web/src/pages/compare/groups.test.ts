@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { againstTheRest, askedOf, listOf } from "./groups";
+import { againstTheRest } from "./groups";
+import { askedOf, listOf } from "./questions";
 import { longer, percent, signed } from "./signs";
 
 const NOW = Date.parse("2026-03-02T12:00:00Z");

@@ -10,7 +10,7 @@ interface Props {
 }
 
 /** Floats above the list while flows are ticked. */
-export function CompareBar({ chosen, onClear }: Props) {
+export default function CompareBar({ chosen, onClear }: Props) {
   const { go } = useNavigation();
   const [a, b] = chosen;
   if (a === undefined) return null;

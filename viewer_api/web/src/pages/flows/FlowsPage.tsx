@@ -1,6 +1,6 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { GitCompare, RefreshCw, Search } from "lucide-react";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { useSignedIn } from "../../app/session";
 import { useShortcuts } from "../../app/shortcuts";
 import { FORMATS, flowsExport } from "../../api/export";
@@ -18,11 +18,13 @@ import { asked } from "./filters";
 import { FilterBar } from "./FilterBar";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { useColumns } from "./columns";
-import { CompareBar } from "./CompareBar";
 import { FlowTable } from "./FlowTable";
-import { NoFlows } from "./NoFlows";
 import { ViewsMenu } from "./ViewsMenu";
 import styles from "./FlowsPage.module.css";
+
+// Few lists need them.
+const CompareBar = lazy(() => import("./CompareBar"));
+const NoFlows = lazy(() => import("./NoFlows"));
 
 const REFRESH_MS = 5_000;
 const TYPING_MS = 250;
@@ -83,7 +85,9 @@ export default function FlowsPage() {
       {found.isPending ? (
         <Loading label="Flows are loading" />
       ) : flows.length === 0 ? (
-        <NoFlows />
+        <Suspense fallback={<Loading label="Flows are loading" />}>
+          <NoFlows />
+        </Suspense>
       ) : (
         <FlowTable
           flows={flows}
@@ -97,7 +101,7 @@ export default function FlowsPage() {
       {first?.searched_until !== undefined && found.hasNextPage && (
         <Button onPress={() => void found.fetchNextPage()}>Search further back than {first.searched_until}</Button>
       )}
-      <CompareBar chosen={ticked} onClear={() => setTicked([])} />
+      <Suspense fallback={null}>{ticked.length > 0 && <CompareBar chosen={ticked} onClear={() => setTicked([])} />}</Suspense>
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { to } from "../../navigation/route";
 import { hidesConnections } from "./filters";
 
 /** Why the list is empty, and what makes a first flow. */
-export function NoFlows() {
+export default function NoFlows() {
   const { route, go, change } = useNavigation();
   const hidden = hidesConnections(route.query) && (
     <>

@@ -5,7 +5,7 @@ import { useNavigation } from "../../navigation/useNavigation";
 import { Button, IconButton } from "../../ui/Button";
 import { TextField } from "../../ui/Field";
 import { Dropdown } from "../../ui/Overlay";
-import { tell } from "../../ui/Toasts";
+import { tell } from "../../ui/tell";
 import { queryOf, searchOf, useSavedViews } from "./views";
 import styles from "./ViewsMenu.module.css";
 

@@ -4,7 +4,7 @@ import { extendWatch, nameOf, unwatch, watch, type WatchedUser } from "../../api
 import { clockTime } from "../../format";
 import { Button, IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Notice";
-import { tell } from "../../ui/Toasts";
+import { tell } from "../../ui/tell";
 import type { PanelTime } from "./usePanelTime";
 import styles from "./UserPanel.module.css";
 

@@ -5,7 +5,7 @@ import { useNow } from "../../hooks/useNow";
 import { Button } from "../../ui/Button";
 import { Checkbox } from "../../ui/Field";
 import { Notice } from "../../ui/Notice";
-import { tell } from "../../ui/Toasts";
+import { tell } from "../../ui/tell";
 import { again } from "./PanelTools";
 import styles from "./LivePage.module.css";
 

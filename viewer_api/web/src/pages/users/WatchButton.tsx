@@ -8,8 +8,8 @@ import { to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { until } from "../../format";
 import { Button } from "../../ui/Button";
-import { Dialog } from "../../ui/Overlay";
-import { tell } from "../../ui/Toasts";
+import { Dialog } from "../../ui/Dialog";
+import { tell } from "../../ui/tell";
 
 /** Watches a user, or says until when they are watched and ends it. */
 export function WatchButton({ user, onChanged }: { readonly user: UserDocument; readonly onChanged: () => void }) {
