@@ -271,6 +271,11 @@ ODD: Final = (
 )  # fmt: skip
 
 
+def test_a_refusal_is_written_down_whatever_the_address_holds(eight: httpx.Client, audit: Audit) -> None:
+    assert eight.get("/api/v1/users/%00%ED%A0%80/data").status_code == 403
+    assert [row["outcome"] for row in audit.new()] == ["denied"]
+
+
 @pytest.mark.parametrize(("path", "status"), ODD)
 def test_odd_values_are_answered(admin: httpx.Client, path: str, status: int) -> None:
     assert admin.get(path).status_code == status

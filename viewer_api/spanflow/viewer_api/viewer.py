@@ -155,7 +155,7 @@ class Viewer:
             via=principal.via.value,
             action=action,
             target_user=user_id,
-            target=target,
+            target=None if target is None else _plain(target),
             reason=reason or stated_reason(connection),
             remote=remote_address(connection, self.proxies),
             role=principal.role.value,
@@ -177,7 +177,11 @@ def _word(value: Any) -> int | float | str:
     if isinstance(value, int | float):
         return value
     text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
-    # As Postgres can keep it: JSON in a query may hold half of a character.
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """As Postgres can keep it: an address may hold a NUL, and JSON in a query half of a character."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
