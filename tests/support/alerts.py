@@ -11,7 +11,7 @@ from tests.support.viewer_server import RunningViewer
 from tests.support.webhook_receiver import WebhookReceiver
 
 ALERTS = "/api/v1/alerts"
-LOCAL = {"alert_networks": ("127.0.0.0/8",)}
+LOCAL: dict[str, Any] = {"alert_networks": ("127.0.0.0/8",)}
 
 
 class Clock:
