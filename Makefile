@@ -20,7 +20,7 @@ demo: env web ## Start everything with an example gateway and its traffic, and p
 	@$(BIN)/spanflow up --demo
 
 .PHONY: test
-test: env web chromium ## Run the test suite (about 20 minutes on 2 cores)
+test: env web chromium collector ## Run the test suite (about 20 minutes on 2 cores)
 	@$(BIN)/pytest -m "not long and not chaos" $(ARGS)
 
 # Tests of speed may fail while every line is counted; `make test` judges them, and the floor alone decides here.
@@ -36,6 +36,11 @@ chaos: env ## Faults × loads against a real gateway, with exact accounting (15 
 .PHONY: test-long
 test-long: env web chromium ## Run what takes minutes or needs unusual servers; says what this machine cannot run
 	@$(BIN)/pytest -m long -o faulthandler_timeout=2000 $(ARGS)
+
+# Minutes, once. Without Go, or where it takes too long, the tests that need it are skipped.
+.PHONY: collector
+collector:
+	@timeout 900 $(PYTHON) -m scripts.interop_tools collector || echo "There is no Collector here: its tests are skipped."
 
 .PHONY: interop-tools
 interop-tools: ## Build a Collector and a Jaeger with Go, once, for `spanflow up --collector --jaeger` and the tests

@@ -1,4 +1,5 @@
-"""Builds a Collector and a Jaeger from their sources, once: `make interop-tools`. They take minutes, and Go.
+"""Builds a Collector and a Jaeger from their sources, once: `make interop-tools`, or those that are named as arguments.
+They take minutes, and Go.
 
 What is on PATH already is not built. What was built stays in the cache folder, where `spanflow up --collector` and the
 tests find it.
@@ -44,9 +45,12 @@ def cache() -> Path:
     return Path(home) / "spanflow" / "tools"
 
 
-def main() -> int:
+def main(wanted: list[str]) -> int:
+    """Those that are named, or both."""
     missing = 0
-    for name, find in (("Collector", collector), ("Jaeger", jaeger)):
+    for name, find in {"collector": collector, "jaeger": jaeger}.items():
+        if wanted and name not in wanted:
+            continue
         try:
             sys.stdout.write(f"{name}: {find()}\n")
             sys.stdout.flush()
@@ -69,6 +73,7 @@ def _built(name: str, build: Callable[[Path], Path], allowed: bool) -> Path:
         raise NotBuilt(f"{name} is neither on PATH nor built (make interop-tools)")
     if shutil.which("go") is None:
         raise NotBuilt(f"there is no Go here to build {name} with")
+    sys.stderr.write(f"Building {name} with Go (once, minutes) …\n")
     program.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=program.parent) as folder:
         try:
@@ -133,4 +138,4 @@ def _run(command: list[str], folder: Path, **environment: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
