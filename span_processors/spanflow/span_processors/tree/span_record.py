@@ -96,16 +96,17 @@ def log_records(event: Event) -> list[Part]:
 
 def with_records(entry: Event, records: Mapping[bytes, Part]) -> Event:
     """The entry with log records about its span. A span of which nothing else is known is stood in for by them."""
-    ordered = sorted(records.items(), key=lambda item: (_moment(item[1]), item[0]))[:_MOST_RECORDS]
+    ordered = sorted(records.items(), key=lambda item: (moment_of(item[1]), item[0]))[:_MOST_RECORDS]
     logs = [record for _, record in ordered]
     if "phase" in entry:
         return cast(Event, {**entry, "logs": [*entry.get("logs", ()), *logs]})
     stub = {"stub": True, "phase": names.END, "event_type": names.PLAIN_SPAN, "name": str(logs[0].get("name", ""))}
-    times = {"start_ns": str(_moment(logs[0])), "end_ns": str(_moment(logs[-1]))}
+    times = {"start_ns": str(moment_of(logs[0])), "end_ns": str(moment_of(logs[-1]))}
     return cast(Event, {**entry, **stub, **times, "logs": logs})
 
 
-def _moment(record: Part) -> int:
+def moment_of(record: Part) -> int:
+    """When it was written, in nanoseconds; 0 where that is not known."""
     time_ns = record.get("time_ns")
     return int(time_ns) if isinstance(time_ns, str) and _TIME.fullmatch(time_ns) else 0
 

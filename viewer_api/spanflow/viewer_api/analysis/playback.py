@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
-from spanflow.span_processors.tree.span_record import split
+from spanflow.span_processors.tree.span_record import log_records, moment_of, split
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.http.responses import encode
@@ -75,7 +75,7 @@ def page_of(moments: list[Moment], first: int, limit: int) -> list[dict[str, Any
 
 
 def _events(entry: Event, flow_id: str) -> Iterator[tuple[int, Event]]:
-    """A span's start and what came last, each with its time."""
+    """A span's start, what came last, and log records about it, each with its time."""
     start, last = split(entry)
     if start is None and last is not None and "start_ns" in last:
         start = {"phase": names.START, **{key: last[key] for key in _AT_START if key in last}}
@@ -86,3 +86,6 @@ def _events(entry: Event, flow_id: str) -> Iterator[tuple[int, Event]]:
         said = part.get("end_ns") or part.get("updated_ns")
         at = began if part is start or said is None else max(began, int(said))
         yield at, {"flow_id": flow_id, "node_id": entry["node_id"], **part}  # type: ignore[typeddict-item]
+    for record in log_records(entry):
+        update = {"flow_id": flow_id, "node_id": entry["node_id"], "phase": names.UPDATE, "logs": [record]}
+        yield max(began, moment_of(record)), update  # type: ignore[misc]
