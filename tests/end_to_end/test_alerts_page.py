@@ -121,6 +121,8 @@ def test_a_rule_fires_while_a_flow_hangs_and_is_snoozed_woken_changed_and_remove
     alerts.get_by_role("button", name="Undo").click()
     alerts.get_by_role("button", name="Show all rules").click()
     expect(alerts.get_by_test_id("rule")).to_contain_text("Something hangs")
+    # As it was, in everything.
+    expect(rule.get_by_test_id("rule-state")).to_contain_text("switched off")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -107,11 +107,17 @@ export const previewRule = (definition: Definition, days: number) =>
 
 export const addRule = (definition: Definition) => call<Rule>("alerts", { method: "POST", body: definition });
 
-/** What a rule says of itself besides what this page changes stays as it is. */
-export const changeRule = (rule: Rule, change: Partial<Definition> & { readonly enabled?: boolean }) => {
-  const kept = ["name", "condition", "filters", "for_seconds", "resolve_seconds", "cooldown_seconds", "flapping_changes", "flapping_seconds", "no_data", "channels", "enabled", "version"];
-  return call<Rule>(`alerts/${rule.rule_id}`, { method: "PUT", body: { ...Object.fromEntries(kept.map((name) => [name, rule[name]])), ...change } });
+/** All that a rule is made of; what this page does not change stays as it is. */
+const wholeOf = (rule: Rule) => {
+  const parts = ["name", "condition", "filters", "for_seconds", "resolve_seconds", "cooldown_seconds", "flapping_changes", "flapping_seconds", "no_data", "channels", "enabled"];
+  return Object.fromEntries(parts.map((name) => [name, rule[name]]));
 };
+
+export const changeRule = (rule: Rule, change: Partial<Definition> & { readonly enabled?: boolean }) =>
+  call<Rule>(`alerts/${rule.rule_id}`, { method: "PUT", body: { ...wholeOf(rule), version: rule.version, ...change } });
+
+/** The same rule once more, after it was removed. */
+export const restoreRule = (rule: Rule) => call<Rule>("alerts", { method: "POST", body: wholeOf(rule) });
 
 export const deleteRule = (ruleId: string) => call(`alerts/${ruleId}`, { method: "DELETE" });
 export const snoozeRule = (ruleId: string, seconds: number) => call<Rule>(`alerts/${ruleId}/snooze`, { method: "POST", body: { seconds } });

@@ -1,6 +1,6 @@
 import { useMutation } from "@tanstack/react-query";
 import { BellOff, BellRing, Pencil, Power, Trash2 } from "lucide-react";
-import { addRule, changeRule, deleteRule, snoozeRule, type Channel, type Rule } from "../../api/alerts";
+import { changeRule, deleteRule, restoreRule, snoozeRule, type Channel, type Rule } from "../../api/alerts";
 import { Ago } from "../../components/Ago";
 import { dateTime } from "../../format";
 import { Link } from "../../navigation/Link";
@@ -46,11 +46,7 @@ export function RuleCard({ rule, channels, onEdit, onChanged }: Props) {
   const state = STATES[rule.state] ?? { sign: "–", text: rule.state };
   const remove = () =>
     act.mutate(() => deleteRule(rule.rule_id), {
-      onSuccess: () =>
-        tell(`The rule “${rule.name}” is removed.`, () => {
-          const { name, condition, filters, for_seconds, channels: told } = rule;
-          act.mutate(() => addRule({ name, condition, filters, for_seconds, channels: told }));
-        }),
+      onSuccess: () => tell(`The rule “${rule.name}” is removed.`, () => act.mutate(() => restoreRule(rule))),
     });
   return (
     <article className={styles["rule"]} data-testid="rule" data-state={rule.state} data-level={rule.level}>
