@@ -27,3 +27,7 @@ FORMATS: Final[Mapping[str, Callable[[], FlowFormat]]] = MappingProxyType(
 )
 #: A file of these holds one flow.
 OF_ONE_FLOW: Final = frozenset({"html"})
+
+
+def format_of(name: str, tokens: int) -> FlowFormat:
+    return Markdown(tokens) if name == "markdown" else FORMATS[name]()

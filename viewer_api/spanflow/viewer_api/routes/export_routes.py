@@ -1,8 +1,6 @@
 """Flows as files: one, or all that match."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,17 +8,18 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response, StreamingResponse
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.export.exported_flow import ExportedFlow, FlowFormat
+from spanflow.viewer_api.export.exported_file import written_file
+from spanflow.viewer_api.export.exported_flow import FlowFormat
 from spanflow.viewer_api.export.flow_stream import file_of
-from spanflow.viewer_api.export.formats import FORMATS, OF_ONE_FLOW
-from spanflow.viewer_api.export.markdown import DEFAULT_TOKENS, MOST_TOKENS, Markdown
+from spanflow.viewer_api.export.formats import FORMATS, OF_ONE_FLOW, format_of
+from spanflow.viewer_api.export.markdown import DEFAULT_TOKENS, MOST_TOKENS
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import Problem, invalid_request
 from spanflow.viewer_api.http.query_values import checked_id
 from spanflow.viewer_api.routes.flow_selection import selected
-from spanflow.viewer_api.routes.flow_tree_routes import is_large
-from spanflow.viewer_api.routes.one_flow import read_flow
+from spanflow.viewer_api.routes.large_answers import answer_of
+from spanflow.viewer_api.routes.one_flow import read_packed
 from spanflow.viewer_api.store.search_plan import Position
 from spanflow.viewer_api.viewer import Needs, viewer_of
 
@@ -50,13 +49,8 @@ async def exported_flow(
     """One flow, running or past, as a file."""
     made = _format(format, tokens)
     flow_id = checked_id(flow_id)
-    viewer = viewer_of(request)
-    async with AsyncExitStack() as stack:
-        if await is_large(viewer, principal, flow_id):
-            await stack.enter_async_context(viewer.large_trees.place())
-        flow, outlook = await read_flow(request, principal, flow_id, "flow_exported")
-        one = ExportedFlow(flow, outlook=outlook)
-        body = await asyncio.to_thread(lambda: made.begin() + made.flow(one, 0) + made.end())
+    packed, outlook = await read_packed(request, principal, flow_id, "flow_exported")
+    body = await answer_of(viewer_of(request), written_file, [packed], format, tokens, outlook)
     return Response(body, headers=_headers(made, flow_id), media_type=made.media_type)
 
 
@@ -111,7 +105,7 @@ async def _behind(request: Request, principal: Principal, flow_id: str) -> Posit
 def _format(name: str, tokens: int) -> FlowFormat:
     if name not in FORMATS:
         raise invalid_request(f"format: one of {', '.join(FORMATS)}.")
-    return Markdown(tokens) if name == "markdown" else FORMATS[name]()
+    return format_of(name, tokens)
 
 
 def _headers(made: FlowFormat, name: str) -> dict[str, str]:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
 from fastapi import Request
 from starlette.responses import Response
+
+from spanflow.viewer_api.jaeger.written_trace import dumped, envelope_v1
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
@@ -30,10 +31,16 @@ def refused_v3(status: int, message: str) -> Response:
 
 
 def answer_json(body: Any, status: int = 200, *, pretty: bool = False) -> Response:
-    option = orjson.OPT_INDENT_2 if pretty else 0
-    return Response(orjson.dumps(body, option=option), status, _NO_STORE, "application/json")
+    return answer_raw(dumped(body, pretty=pretty), status)
+
+
+def answer_raw(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, _NO_STORE, "application/json")
+
+
+def is_pretty(request: Request) -> bool:
+    return request.query_params.get("prettyPrint") == "true"
 
 
 def _envelope(request: Request, data: Any, errors: Any, status: int = 200, *, total: int = 0) -> Response:
-    body = {"data": data, "total": total, "limit": 0, "offset": 0, "errors": errors}
-    return answer_json(body, status, pretty=request.query_params.get("prettyPrint") == "true")
+    return answer_json(envelope_v1(data, errors, total=total), status, pretty=is_pretty(request))

@@ -18,7 +18,17 @@ from spanflow.viewer_api.jaeger.summaries import summary_v3
 from spanflow.viewer_api.jaeger.trace_finder import MOST_SPANS, TraceFinder
 from spanflow.viewer_api.jaeger.trace_ids import BadTraceId, flow_id_of
 from spanflow.viewer_api.jaeger.v1_json import trace_v1
-from spanflow.viewer_api.routes.jaeger_answers import answer_json, answered_v1, refused_v1, refused_v3
+from spanflow.viewer_api.jaeger.written_trace import written_v1, written_v3
+from spanflow.viewer_api.routes.jaeger_answers import (
+    answer_json,
+    answer_raw,
+    answered_v1,
+    is_pretty,
+    refused_v1,
+    refused_v3,
+)
+from spanflow.viewer_api.routes.large_answers import answer_of
+from spanflow.viewer_api.routes.one_flow import read_packed
 from spanflow.viewer_api.viewer import Needs, Viewer, viewer_of
 
 router = APIRouter(include_in_schema=False)
@@ -47,16 +57,15 @@ async def search_v1(request: Request, principal: MayRead) -> Response:
 
 
 async def trace_by_id_v1(request: Request, principal: MayRead, trace_id: str) -> Response:
+    viewer = viewer_of(request)
     try:
-        trace = await _one(request, principal, flow_id_of(trace_id))
+        packed, _ = await read_packed(request, principal, flow_id_of(trace_id))
+        body = await answer_of(viewer, written_v1, [packed], _now_ns(viewer), is_pretty(request))
     except BadTraceId as why:
         return refused_v1(400, str(why), request)
     except Problem as why:
-        return refused_v1(why.status_code, str(why.detail), request)
-    if trace is None:
-        return refused_v1(404, _NOT_FOUND, request)
-    now_ns = _now_ns(viewer_of(request))
-    return await answered_v1(request, lambda: [_v1(trace, now_ns)])
+        return refused_v1(why.status_code, _NOT_FOUND if why.status_code == 404 else str(why.detail), request)
+    return answer_raw(body) if body else refused_v1(404, _NOT_FOUND, request)
 
 
 async def search_v3(request: Request, principal: MayRead) -> Response:
@@ -82,12 +91,13 @@ async def summaries_v3(request: Request, principal: MayRead) -> Response:
 
 async def trace_by_id_v3(request: Request, principal: MayRead, trace_id: str) -> Response:
     try:
-        trace = await _one(request, principal, flow_id_of(trace_id))
+        packed, _ = await read_packed(request, principal, flow_id_of(trace_id))
+        body = await answer_of(viewer_of(request), written_v3, [packed])
     except BadTraceId as why:
         return refused_v3(400, f"malformed parameter trace_id: {why}")
     except Problem as why:
-        return refused_v3(why.status_code, str(why.detail))
-    return await _answered_v3([] if trace is None else [trace])
+        return refused_v3(why.status_code, _NONE_FOUND if why.status_code == 404 else str(why.detail))
+    return answer_raw(body) if body else refused_v3(404, _NONE_FOUND)
 
 
 for _router in (router, below_prefix):
@@ -104,13 +114,6 @@ async def _search(request: Request, principal: Principal, query: SpanQuery) -> l
     searched["tags"] = [f"{key}={value}" for key, value in sorted(query.tags.items())]
     await viewer.record_access(request, "flows_listed", searched=searched)
     return await TraceFinder(viewer, principal).search(query, _now_ns(viewer))
-
-
-async def _one(request: Request, principal: Principal, flow_id: str) -> Flow | None:
-    trace = await _read(request, principal, flow_id)
-    if trace is None:
-        await viewer_of(request).missed(request, "flow_read", flow_id)
-    return trace
 
 
 async def _read(request: Request, principal: Principal, flow_id: str) -> Flow | None:
