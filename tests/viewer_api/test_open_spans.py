@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
@@ -83,6 +83,8 @@ PROCESSES = ["p", "q"]
     st.dictionaries(st.sampled_from([f"span:{node}" for node in NODES]), st.integers(1, 100)),
     st.integers(1, 5),
 )
+# A start at zero is a start.
+@example([("a", "start", 0, False), ("a", "update", 0, False)], 61, set(), {}, 1)
 def test_it_says_what_the_tree_says(
     steps: list[tuple[str, str, int, bool]], now: int, lost: set[str], usual: dict[str, int], every: int
 ) -> None:

@@ -28,7 +28,8 @@ class _OpenSpan:
 
     def add(self, event: Event) -> None:
         """An update may say what the start did not, and rename the span."""
-        self.started_ns = self.started_ns or time_of(event, "start_ns")
+        if self.started_ns is None:
+            self.started_ns = time_of(event, "start_ns")
         self.process = self.process or event.get("process")
         if "event_type" in event:
             self.entry["event_type"] = event["event_type"]
