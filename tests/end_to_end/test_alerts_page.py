@@ -119,6 +119,8 @@ def test_a_rule_fires_while_a_flow_hangs_and_is_snoozed_woken_changed_and_remove
     alerts.get_by_test_id("remove-rule").click()
     expect(alerts.get_by_test_id("rule")).to_have_count(0)
     alerts.get_by_role("button", name="Undo").click()
+    # When it is back, the button below moves up.
+    expect(alerts.get_by_text("No rule yet")).to_have_count(0)
     alerts.get_by_role("button", name="Show all rules").click()
     expect(alerts.get_by_test_id("rule")).to_contain_text("Something hangs")
     # As it was, in everything.
