@@ -107,8 +107,11 @@ def test_the_right_to_send_spans_opens_nothing_else(viewer: RunningViewer, store
     assert {(method, path) for method, path, _ in opened} <= OPEN
 
 
-#: What everybody may ask who is signed in, or who is not.
+#: What the right is for, and what everybody may ask who is signed in, or who is not.
 OPEN = {
+    ("POST", "/v1/traces"),
+    ("POST", "/v1/logs"),
+    ("POST", "/api/v1/import"),
     ("GET", "/api/v1/session"),
     ("GET", "/api/v1/session/methods"),
     ("GET", "/api/v1/me"),
@@ -116,7 +119,6 @@ OPEN = {
     ("DELETE", "/api/v1/session"),
     ("POST", "/api/v1/session/codes"),
     ("POST", "/api/v1/session/tickets"),
-    ("POST", "/v1/traces"),
     ("GET", "/docs"),
     ("GET", "/docs/style.css"),
     ("GET", "/healthz"),
