@@ -20,7 +20,7 @@ demo: env web ## Start everything with an example gateway and its traffic, and p
 	@$(BIN)/spanflow up --demo
 
 .PHONY: test
-test: env web chromium collector ## Run the test suite (about 20 minutes on 2 cores)
+test: env web chromium collector ## Run the test suite (about half an hour on 2 cores; with Go, a Collector is built first, once)
 	@$(BIN)/pytest -m "not long and not chaos" $(ARGS)
 
 # Tests of speed may fail while every line is counted; `make test` judges them, and the floor alone decides here.
