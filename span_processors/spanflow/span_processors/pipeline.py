@@ -347,6 +347,9 @@ class Pipeline:
                     # Otherwise a request would wait until the interpreter takes turns by itself, five milliseconds.
                     time.sleep(0)
             self._retell()
+            now = self._clock.monotonic()
+            for span in self._encoder.late_changes.spans(now):
+                self._encode_update(span, now)
             if flushes:
                 self._encoder.complete_finished()
             if stopping:

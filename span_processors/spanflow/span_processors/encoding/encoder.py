@@ -14,6 +14,7 @@ from spanflow.span_processors.encoding.clean_attributes import says_who
 from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
 from spanflow.span_processors.encoding.fast_path import SHARED, Ended
 from spanflow.span_processors.encoding.known_identities import KnownIdentities
+from spanflow.span_processors.encoding.late_changes import LateChanges
 from spanflow.span_processors.encoding.notifications import notification_for
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan, said_beside
 from spanflow.span_processors.encoding.process_info import ProcessInfo
@@ -96,6 +97,8 @@ class Encoder:
         self._watched_version = 0
         #: What the pipeline writes once more when the mirror has lost everything.
         self.retelling = Retelling(self._flows)
+        #: Running spans that have changed without a word; the pipeline has them updated.
+        self.late_changes = LateChanges(self._flows)
         # Whether any user is watched, checked once per batch.
         self._notifying = False
         #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
@@ -149,7 +152,7 @@ class Encoder:
         if self._notifying:
             self._tell(flow, data)
         if span_id not in flow.open and (flow.early_ends is None or span_id not in flow.early_ends):
-            self._hold(flow, OpenSpan(span_id, name, attributes, data, shape, links, usual, is_root, more))
+            self._hold(flow, OpenSpan(span, span_id, name, attributes, data, shape, links, usual, is_root, more))
 
     def updated(self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], now_ns: int, now: float) -> None:
         """A running span has got a new name or new attributes."""
@@ -359,7 +362,8 @@ class Encoder:
     def next_due(self, now: float) -> float:
         if self.retelling:
             return RETELL_AFTER
-        return self._completion.next_due(now, bool(self._flows))
+        due = self._completion.next_due(now, bool(self._flows))
+        return min(due, self.late_changes.next_due(now)) if self._flows else due
 
     # -- the parts -----------------------------------------------------------------------------------------------------
 

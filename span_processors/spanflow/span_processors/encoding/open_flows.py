@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+from opentelemetry.sdk.trace import ReadableSpan
+
 from spanflow.span_processors.encoding.process_info import Scope
 from spanflow.span_processors.encoding.shapes import Shape
 from spanflow.span_processors.encoding.span_events import identity_beyond
@@ -14,12 +17,15 @@ from spanflow.span_processors.redaction.text_budget import TextBudget
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.tree.identity_aliases import NO_ALIASES, AliasValues
 from spanflow.span_processors.tree.legacy_view import CheckpointAncestry
+from spanflow.span_processors.tree.span_record import merged
 
 #: Ends without a start that are remembered per flow, should their starts come yet.
 _MOST_EARLY_ENDS: Final = 10_000
 _NO_ROOTS: Final[frozenset[int]] = frozenset()
 #: What an open span occupies beside its encoded start, roughly.
 SPAN_WEIGHT: Final = 512
+#: Fields that all events of a span share; they are no part of a merged entry.
+SHARED_FIELDS: Final = frozenset({"v", "flow_id", "node_id"})
 #: Scopes by which a flow is described. Beyond, events still name theirs.
 _MOST_FLOW_SCOPES: Final = 256
 
@@ -38,12 +44,14 @@ class OpenSpan:
         "now_attributes",
         "now_name",
         "shape",
+        "span",
         "span_id",
         "usual",
     )
 
     def __init__(
         self,
+        span: ReadableSpan,
         span_id: int,
         name: str,
         attributes: Mapping[str, Any],
@@ -54,6 +62,8 @@ class OpenSpan:
         is_root: bool,
         more: Mapping[str, Any],
     ) -> None:
+        #: The application's own, which goes on changing.
+        self.span = span
         self.span_id = span_id
         #: As the application set them at the start, to see at the end what has changed.
         self.name = name
@@ -70,6 +80,17 @@ class OpenSpan:
         self.now_name = name
         self.now_attributes = attributes
         self.last_update = b""
+
+    def entry(self) -> bytes:
+        """All that was told of it until now, as one entry."""
+        if not self.last_update:
+            return self.data
+        return orjson.dumps(merged(f"{self.span_id:016x}", own_fields(self.data), own_fields(self.last_update)))
+
+
+def own_fields(event: bytes) -> dict[str, Any]:
+    """What an event says of its span, without the fields that all events share and a merged entry has not."""
+    return {key: value for key, value in orjson.loads(event).items() if key not in SHARED_FIELDS}
 
 
 class OpenFlow:
@@ -212,7 +233,7 @@ class OpenFlow:
         return FlowPart(
             flow_id=self.flow_id,
             instance_id=instance_id,
-            entries=(*self.entries, *(span.data for span in self.open.values())),
+            entries=(*self.entries, *(span.entry() for span in self.open.values())),
             process=process,
             identity=self.identity,
             activities=tuple(self.activities or ()),

@@ -13,7 +13,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.encoding.clean_attributes import CleanAttributes
 from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.fast_path import Ended, FastPath, Started
-from spanflow.span_processors.encoding.open_flows import OpenSpan
+from spanflow.span_processors.encoding.open_flows import SHARED_FIELDS, OpenSpan, own_fields
 from spanflow.span_processors.encoding.process_info import ProcessInfo, Scope
 from spanflow.span_processors.encoding.shapes import NOTIFY_AT_START, Shapes, notifies_at_end
 from spanflow.span_processors.encoding.span_events import (
@@ -33,8 +33,6 @@ from spanflow.span_processors.span_name import name_of
 from spanflow.span_processors.tree.span_record import merged
 
 _ABSENT: Final = object()
-#: Fields that all events of a flow share; they are not part of a merged entry.
-_SHARED: Final = frozenset({"v", "flow_id", "node_id"})
 
 
 class SpanEncoder:
@@ -114,7 +112,7 @@ class SpanEncoder:
         last = end_part(span, clean, attributes, event_type != names.PLAIN_SPAN)
         hidden += self._changes(opened, name, event_type, last) + self._add_what_ends(last, span, opened.links)
         data, last = self._encode(flow_id, opened.span_id, made_plain(last))
-        start = {key: value for key, value in orjson.loads(opened.data).items() if key not in _SHARED}
+        start = own_fields(opened.data)
         whole = orjson.dumps(merged(f"{opened.span_id:016x}", start, last))
         # What turned out to be a model's call only later was not told when it started.
         notifies = notifies_at_end(event_type) or (event_type in NOTIFY_AT_START and not opened.shape.rings_at_start)
@@ -197,7 +195,7 @@ class SpanEncoder:
             **part,
         }
         data, written = to_json(event)
-        return data, part if written is event else {key: written[key] for key in written if key not in _SHARED}
+        return data, part if written is event else {key: written[key] for key in written if key not in SHARED_FIELDS}
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
