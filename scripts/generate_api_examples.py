@@ -1,4 +1,4 @@
-"""Send the requests of docs/api.md to a real viewer, and write down what it answers: on the page itself and, for the
+"""Send the requests of the API's pages to a real viewer, and write down what it answers: on the pages and, for the
 OpenAPI document, in viewer_api/openapi_examples.json. Run from the checkout: python -m scripts.generate_api_examples
 """
 
@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from spanflow.viewer_api import openapi
 from spanflow.viewer_api.app import api_routes
 from tests.support import child
 from tests.support.api_examples import as_shown, collected, normalised
-from tests.support.api_page import EXAMPLE, PAGE, Example, answered, fill, is_about
+from tests.support.api_page import EXAMPLE, PAGES, Example, answered, fill, is_about
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
 from tests.support.viewer_server import running_viewer
@@ -32,11 +33,13 @@ def main() -> int:
     found = collected(api_routes(), answers, now)
     FILE.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"wrote {FILE.name}: {len(answers)} answers of {len(found)} routes\n")
-    page = PAGE.read_text(encoding="utf-8")
-    renewed = renewed_page(page, answers, now)
-    if renewed != page:
-        PAGE.write_text(renewed, encoding="utf-8")
-        sys.stdout.write("wrote docs/api.md\n")
+    waiting = iter(answers)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        renewed = renewed_page(text, waiting, now)
+        if renewed != text:
+            page.write_text(renewed, encoding="utf-8")
+            sys.stdout.write(f"wrote docs/{page.name}\n")
     return 0
 
 
@@ -59,9 +62,8 @@ def answered_by_a_viewer() -> list[tuple[Example, httpx.Response]]:
             redis.stop()
 
 
-def renewed_page(page: str, answers: list[tuple[Example, httpx.Response]], now: datetime) -> str:
-    """The page with today's answers; what it leaves out stays left out."""
-    waiting = iter(answers)
+def renewed_page(page: str, waiting: Iterator[tuple[Example, httpx.Response]], now: datetime) -> str:
+    """The page with today's answers, as many as it has requests; what it leaves out stays left out."""
 
     def renewed(match: re.Match[str]) -> str:
         example, response = next(waiting)

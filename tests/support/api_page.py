@@ -1,4 +1,4 @@
-"""The requests that `docs/api.md` shows, and what must be stored so that they are answered as it says."""
+"""The requests that the pages of the API show, and what must be stored so that they are answered as the pages say."""
 
 import re
 import time
@@ -18,7 +18,17 @@ from tests.support.flow_parts import MS, part, span
 from tests.support.query import script
 from tests.support.viewer_server import TOKEN
 
-PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+_DOCS = Path(__file__).parents[2] / "docs"
+#: What holds for every route, and its problems.
+PAGE = _DOCS / "api.md"
+#: In the order in which their requests are sent.
+PAGES = (
+    *(
+        _DOCS / f"api-{name}.md"
+        for name in ("users", "flows", "conversations", "statistics", "alerts", "live", "existing-dashboards")
+    ),
+    PAGE,
+)
 FLOW = int("0af7651916cd43dd8448eb211c80319c", 16)
 #: 2026-03-01 11:00 UTC
 ELEVEN = 1_772_362_800_000_000_000
@@ -29,7 +39,7 @@ EXAMPLE = re.compile(
 
 @dataclass(frozen=True)
 class Example:
-    """One request on the page, and the answer that it shows."""
+    """One request on a page, and the answer that it shows."""
 
     method: str
     #: With the query.
@@ -46,8 +56,12 @@ class Example:
 
 
 def examples() -> list[Example]:
-    """In the order of the page: an example may count on those before it."""
-    return [_example(match) for match in EXAMPLE.finditer(PAGE.read_text())]
+    """In the order of the pages: an example may count on those before it."""
+    return [each for page in PAGES for each in examples_of(page.read_text())]
+
+
+def examples_of(text: str) -> list[Example]:
+    return [_example(match) for match in EXAMPLE.finditer(text)]
 
 
 def _example(match: re.Match[str]) -> Example:
@@ -65,7 +79,7 @@ def is_about(match: re.Match[str], example: Example) -> bool:
 
 
 def fill(postgres_dsn: str, data_dir: Path) -> None:
-    """Store what the page speaks of."""
+    """Store what the pages speak of."""
     script(
         postgres_dsn,
         """
@@ -129,7 +143,7 @@ def fill(postgres_dsn: str, data_dir: Path) -> None:
 
 
 def answered(http: httpx.Client) -> Iterator[tuple[Example, httpx.Response]]:
-    """Every request of the page with what a viewer says to it now."""
+    """Every request of the pages with what a viewer says to it now."""
     for example in examples():
         yield example, example.send(http)
 

@@ -1,7 +1,7 @@
 """The OpenAPI document: what FastAPI finds out by itself, and what every route has in common.
 
-Examples are real answers: `scripts/generate_api_examples.py` sends the requests of `docs/api.md` to a viewer and writes
-down what it says.
+Examples are real answers: `scripts/generate_api_examples.py` sends the requests of `docs/api*.md` to a viewer and
+writes down what it says.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The event: the start, an update or the end of a span, as it is written to Redis and, merged, to Postgres.
 
-`docs/events-and-trees.md` tells what each field means, and `event.schema.json` is the same as JSON Schema.
+`docs/events.md` says what each field means, and `event.schema.json` is the same as JSON Schema.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What the live socket says, ready to be sent. `docs/api.md` is its description."""
+"""What the live socket says, ready to be sent. `docs/api-live.md` is its description."""
 
 from collections.abc import Sequence
 from typing import Any

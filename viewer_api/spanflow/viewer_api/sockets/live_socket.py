@@ -1,4 +1,4 @@
-"""`/api/v1/live` as a WebSocket: one socket for many users, flows and conversations. `docs/api.md` has its messages."""
+"""`/api/v1/live` as a WebSocket: one socket for users, flows and conversations. `docs/api-live.md` has its messages."""
 
 from typing import Any
 

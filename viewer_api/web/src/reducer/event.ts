@@ -13,7 +13,7 @@ export interface Log {
   readonly attributes?: Attributes;
 }
 
-/** The start, an update or the end of a span, or all of them merged. `docs/events-and-trees.md` tells the fields. */
+/** The start, an update or the end of a span, or all of them merged. `docs/events.md` has the fields. */
 export interface SpanEvent {
   readonly phase: Phase;
   readonly node_id: string;
