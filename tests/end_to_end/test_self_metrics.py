@@ -58,6 +58,7 @@ def test_what_is_accepted_delivered_lost_and_waiting_is_told(redis_url: str, tmp
             "spanflow.processor.lag": {"mirror": 0.0, "postgres": 0.0},
             "spanflow.flows.open": {"": 0},
             "spanflow.flows.open.bytes": {"": 0},
+            "spanflow.flows.left_out": {"": 0},
             "spanflow.redaction.shortened": {"": 0},
             "spanflow.spool.size": {"": IsInt(gt=0)},
             "spanflow.spool.written": {"": 1},

@@ -85,3 +85,22 @@ def test_a_path_that_leads_nowhere_is_said_and_harms_nothing(package: str, caplo
     assert "names no class to replace; write it as package.module.Class" in caplog.text
     assert f"{package}.services has no Missing to replace" in caplog.text
     wrong.remove()
+
+
+def test_a_gateway_that_is_named_has_its_own_trackers_replaced(
+    package: str, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = tmp_path / "app" / "services"
+    services.mkdir(parents=True)
+    for name in ("flow_tracker", "activity_tracker"):
+        (services / f"{name}.py").write_text(_THEIR_MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for gateway, expected in (("auto", False), ("omni2-bridge", True)):
+        replaced = ReplacedTrackers(Settings(gateway=gateway))
+        replaced.install()
+        flows: Any = importlib.import_module("app.services.flow_tracker")
+        activities: Any = importlib.import_module("app.services.activity_tracker")
+        assert (flows.FlowTracker is FlowTracker, activities.ActivityTracker is ActivityTracker) == (expected, expected)
+        replaced.remove()
+        for module in [name for name in sys.modules if name == "app" or name.startswith("app.")]:
+            del sys.modules[module]

@@ -14,6 +14,7 @@ import wrapt
 from spanflow.instrumentation.activity_tracker import ActivityTracker, get_activity_tracker
 from spanflow.instrumentation.flow_tracker import FlowTracker, get_flow_tracker
 from spanflow.instrumentation.runtime import logger
+from spanflow.span_processors.encoding.gateway_presets import PRESETS
 from spanflow.span_processors.settings import Settings
 
 _ABSENT: Final = object()
@@ -23,9 +24,14 @@ class ReplacedTrackers:
     """What was replaced where, so that it can be put back."""
 
     def __init__(self, settings: Settings) -> None:
+        preset = next((one for one in PRESETS if one.name == settings.gateway), None)
+        flows, activities = set(settings.replace_flow_tracker), set(settings.replace_activity_tracker)
+        if preset is not None:
+            flows |= {preset.flow_tracker} - {""}
+            activities |= {preset.activity_tracker} - {""}
         self._wanted: list[tuple[str, type, Callable[[], Any]]] = [
-            *((path, FlowTracker, get_flow_tracker) for path in settings.replace_flow_tracker),
-            *((path, ActivityTracker, get_activity_tracker) for path in settings.replace_activity_tracker),
+            *((path, FlowTracker, get_flow_tracker) for path in sorted(flows)),
+            *((path, ActivityTracker, get_activity_tracker) for path in sorted(activities)),
         ]
         self._before: list[tuple[ModuleType, str, Any]] = []
         self._active = False

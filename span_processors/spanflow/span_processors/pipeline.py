@@ -204,9 +204,8 @@ class Pipeline:
                 sinks[runner.sink.name] = runner.counts()
         archive = self._archive_state() if self._archive_state is not None else None
         encoder = self._encoder
-        return PipelineCounts(
-            self._intake.counts(), sinks, len(encoder), encoder.open_bytes, archive, encoder.shortened_texts
-        )
+        counted = len(encoder), encoder.open_bytes, archive, encoder.shortened_texts, encoder.held.left_out
+        return PipelineCounts(self._intake.counts(), sinks, *counted)
 
     def prepare(self) -> None:
         """Start the threads and let them connect before the first span comes: the application is about to serve.
@@ -461,7 +460,7 @@ class Pipeline:
     def _hand_on(self) -> None:
         encoder = self._encoder
         if encoder.events:
-            events, encoder.events = encoder.events, []
+            events, encoder.events = encoder.held.sift(encoder.events), []
             if self._mirror is not None:
                 self._mirror.offer(events, is_refusable)
         if encoder.finished_ids:

@@ -18,6 +18,8 @@ class PipelineCounts:
     #: None where flows are not archived.
     archive: ArchiveState | None = None
     shortened_texts: int = 0
+    #: Flows that were noise.
+    left_out: int = 0
 
     @property
     def spool_bytes(self) -> int:

@@ -148,6 +148,13 @@ METRICS: Final = (
         _one(lambda counts: counts.open_bytes),
     ),
     SelfMetric(
+        "spanflow.flows.left_out",
+        "counter",
+        "{flow}",
+        "Flows that were noise, such as health checks, and are neither in Redis nor in Postgres.",
+        _one(lambda counts: counts.left_out),
+    ),
+    SelfMetric(
         "spanflow.redaction.shortened",
         "counter",
         "{text}",

@@ -121,6 +121,17 @@ def rules(raw: str) -> tuple[str, ...]:
     return parts
 
 
+def noise_rules(raw: str) -> tuple[str, ...]:
+    """Rules that say which flows are left out, separated by semicolons."""
+    parts = tuple(part.strip() for part in raw.split(";") if part.strip())
+    for rule in parts:
+        if rule.startswith("@") and not all(map(str.strip, rule.removeprefix("@").partition(":"))):
+            raise ValueError(f"{rule!r} is no rule; write @attribute:value, such as @user_agent.original:Pingdom*")
+        if set(rule) <= set("*/ "):
+            raise ValueError(f"{rule!r} would leave out everything")
+    return parts
+
+
 def functions(raw: str) -> tuple[str, ...]:
     """Functions by their module and name."""
     found = names(raw)

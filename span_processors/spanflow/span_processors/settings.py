@@ -5,7 +5,18 @@ The viewer has a table of its own, so that a mistake in one of its variables nev
 
 from dataclasses import dataclass
 
-from spanflow.span_processors.setting_parsers import flag, functions, names, one_of, peers, rules, seconds, text, whole
+from spanflow.span_processors.setting_parsers import (
+    flag,
+    functions,
+    names,
+    noise_rules,
+    one_of,
+    peers,
+    rules,
+    seconds,
+    text,
+    whole,
+)
 from spanflow.span_processors.setting_table import MIB, setting
 from spanflow.span_processors.shared_settings import SharedSettings
 
@@ -184,9 +195,23 @@ class Settings(SharedSettings):
     gateway: str = setting(
         "SPANFLOW_GATEWAY",
         "auto",
-        "Which gateway's own names of spans are known: litellm or contextforge; auto goes by what the process has "
-        "imported, off knows none.",
-        parse=one_of("auto", "off", "litellm", "contextforge"),
+        "Which gateway's own names of spans and noise are known: litellm, contextforge, fastmcp or omni2-bridge; auto "
+        "goes by what the process has imported, off knows none. Named, omni2-bridge has its trackers replaced as well.",
+        parse=one_of("auto", "off", "litellm", "contextforge", "fastmcp", "omni2-bridge"),
+    )
+    leave_out_noise: bool = setting(
+        "SPANFLOW_LEAVE_OUT_NOISE",
+        True,
+        "Leave out flows of health checks, scrapes, the gateway's own jobs and single queries outside of any request, "
+        "as long as they end well and have no checkpoint. spanflow.flows.left_out counts them.",
+        parse=flag,
+    )
+    noise_rules: tuple[str, ...] = setting(
+        "SPANFLOW_NOISE_RULES",
+        (),
+        "More flows that are left out then, by their first span, with * as wildcard; separated by semicolons: a path "
+        "that is read (/internal/*), a name (nightly *), or an attribute (@user_agent.original:Pingdom*).",
+        parse=noise_rules,
     )
     openinference: bool = setting(
         "SPANFLOW_OPENINFERENCE",

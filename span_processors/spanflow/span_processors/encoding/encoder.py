@@ -13,15 +13,17 @@ from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.encoding.clean_attributes import says_who
 from spanflow.span_processors.encoding.completion import Completion, CompletionLimits
 from spanflow.span_processors.encoding.fast_path import SHARED, Ended
+from spanflow.span_processors.encoding.held_flows import HeldFlows
 from spanflow.span_processors.encoding.known_identities import KnownIdentities
 from spanflow.span_processors.encoding.late_changes import LateChanges
+from spanflow.span_processors.encoding.noise import Noise
 from spanflow.span_processors.encoding.notifications import notification_for
 from spanflow.span_processors.encoding.open_flows import SPAN_WEIGHT, FlowMemory, OpenFlow, OpenSpan, said_beside
 from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.encoding.retelling import RETELL_AFTER, Retelling, renewed
 from spanflow.span_processors.encoding.shapes import NOTIFY_AT_START
 from spanflow.span_processors.encoding.span_encoder import SpanEncoder
-from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond
+from spanflow.span_processors.encoding.span_events import Classifier, classify, identity_beyond, unsaid
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.event.json_safe import SafeValues
 from spanflow.span_processors.event.metadata import Metadata
@@ -45,7 +47,6 @@ from spanflow.span_processors.settings import Settings
 _log = logging.getLogger(__name__)
 
 _NOTHING: Final[Mapping[str, Any]] = {}
-_SILENT: Final = (None, None, None)
 #: What is known of a span whose start is not written before its end: its type, and where its moment belongs among the
 #: flow's moments if dashboards hear of its start.
 DeferredStart: TypeAlias = tuple[str, int | None]
@@ -83,6 +84,7 @@ class Encoder:
         self._max_spans = settings.max_flow_spans
         self._max_bytes = settings.max_flow_bytes
         self._archiving = archiving
+        self._noise = Noise.from_settings(settings)
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -99,6 +101,8 @@ class Encoder:
         self.retelling = Retelling(self._flows)
         #: Running spans that have changed without a word; the pipeline has them updated.
         self.late_changes = LateChanges(self._flows)
+        #: Flows that look like noise.
+        self.held = HeldFlows(self._noise)
         # Whether any user is watched, checked once per batch.
         self._notifying = False
         #: What goes to the mirror and to the archive; the pipeline takes and replaces them.
@@ -138,6 +142,7 @@ class Encoder:
         if is_root and (flow.root is None or flow.root == span_id):
             flow.root = span_id
             flow.joined = parent is not None
+            self.held.consider(flow, span, name, attributes)
             more = said_beside(flow, attributes)
         self._redactor.budget = flow.budget
         data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
@@ -221,6 +226,7 @@ class Encoder:
         if is_root and flow.root is None:
             flow.root = span_id
             flow.joined = parent is not None
+            self.held.consider(flow, span, name, attributes)
             self._learn(flow, identity, attributes)
         return event_type, len(flow.moments) if tells else None
 
@@ -251,7 +257,7 @@ class Encoder:
         event_type, moment = defer_start
         is_root = parent is None or parent[_IS_REMOTE]
         more = said_beside(flow, before) if context[1] == flow.root else _NOTHING
-        beyond = _beyond(more, attributes)
+        beyond = unsaid(more, attributes)
         if beyond is None:
             return False
         self._redactor.budget = flow.budget
@@ -298,6 +304,7 @@ class Encoder:
     def activity(self, trace_id: int, activity: Activity, now: float) -> None:
         """Something the person saw belongs to this flow."""
         flow = self._flow(trace_id, now)
+        self.events += self.held.release(flow)
         self._learn(
             flow,
             Identity(
@@ -346,6 +353,7 @@ class Encoder:
             self._hand_over(self._flows[trace_id], flow_part.ROOT_ENDED)
         for flow, reason in self._completion.overdue(self._flows.values(), now):
             self._hand_over(flow, reason)
+        self.events = self.held.overdue(now, self.events)
         if len(self._flows) > self._settings.open_flows or self._bytes > self._settings.open_flows_bytes:
             self._relieve()
 
@@ -373,6 +381,8 @@ class Encoder:
         remembered = self._memory.recall(flow)
         if remembered is not NOBODY:
             self._learn(flow, remembered, _NOTHING)
+        if flow.left_out:
+            self.held.hold(flow)
         return flow
 
     def _flow(self, trace_id: int, now: float) -> OpenFlow:
@@ -465,9 +475,12 @@ class Encoder:
         self._completion.forget(flow)
         del self._flows[flow.trace_id]
         self._bytes -= flow.bytes
+        self.events = self.held.conclude(flow, self.events)
         self._memory.remember(flow)
         # While no user was watched no changes were marked: a watch may have begun since the last check.
         has_news = self._news.pop(flow.trace_id, None) is not None
+        if flow.left_out:
+            return
         if has_news or self._watched_version != self._watched.version:
             ring = notification_for(flow, self._watched, self._metadata)
             if ring is not None:
@@ -485,13 +498,3 @@ class Encoder:
             if len(self._flows) <= number and self._bytes <= bytes_:
                 return
             self._hand_over(flow, flow_part.PRESSURE)
-
-
-def _beyond(more: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What is to be said beside the attributes of an ended span; None when they have changed what was said. `identify`
-    puts the identity on the open root as well: said once is enough."""
-    if not more or more.keys().isdisjoint(attributes):
-        return more
-    if any(key in attributes and attributes[key] != value for key, value in more.items()):
-        return None
-    return {key: value for key, value in more.items() if key not in attributes}

@@ -1,4 +1,4 @@
-"""What the spans of well-known gateways are, by the names that these gateways give them.
+"""What the spans of well-known gateways are, by the names that these gateways give them, and which of them are noise.
 
 A preset counts in a process that has imported its gateway, or where `SPANFLOW_GATEWAY` names it. It is the weakest
 rule: what a span says of itself, the gateway's own rules and the conventions come first.
@@ -6,8 +6,8 @@ rule: what a span says of itself, the gateway's own rules and the conventions co
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fnmatch import translate
 from typing import Final
 
@@ -26,7 +26,16 @@ class GatewayPreset:
     #: Importing it means that the process is this gateway.
     package: str
     #: Pattern of a span's name → type, in order.
-    types: Mapping[str, str]
+    types: Mapping[str, str] = field(default_factory=dict)
+    #: Rules of `noise.py`: what the gateway does by itself, again and again, for no request.
+    noise: tuple[str, ...] = ()
+    #: Its own trackers, which ours replace where `SPANFLOW_GATEWAY` names the gateway.
+    flow_tracker: str = ""
+    activity_tracker: str = ""
+
+    @property
+    def is_imported(self) -> bool:
+        return self.package in sys.modules
 
 
 PRESETS: Final = (
@@ -40,6 +49,13 @@ PRESETS: Final = (
             "guardrail": names.SECURITY_CHECK,
             "execute_guardrail*": names.SECURITY_CHECK,
         },
+        (
+            # Jobs: budgets, spend, locks, and the queries that they and the router make.
+            *("reset_budget_job*", "batch_write_to_db*", "pod_lock_manager*", "*_spend_update_queue*"),
+            *("redis", "redis *", "postgres", "postgres *", "router", "self"),
+            # Prisma's query engine, which runs beside the proxy.
+            *("@http.url:http://localhost:*", "@url.full:http://localhost:*", "@url.full:http://127.0.0.1:*"),
+        ),
     ),
     GatewayPreset(
         "contextforge",
@@ -53,9 +69,22 @@ PRESETS: Final = (
             "llm.proxy": names.LLM_THINKING,
             "llm.chat": names.LLM_THINKING,
         },
+        ("gateway.health_check*", "/metrics/prometheus"),
+    ),
+    GatewayPreset("fastmcp", "fastmcp"),
+    GatewayPreset(
+        "omni2-bridge",
+        "app.services.mcp_coordinator",
+        flow_tracker="app.services.flow_tracker.FlowTracker",
+        activity_tracker="app.services.activity_tracker.ActivityTracker",
     ),
 )
 WORDS: Final = (AUTO, OFF, *(preset.name for preset in PRESETS))
+
+
+def wanted_presets(wanted: str) -> Iterator[GatewayPreset]:
+    """Those that count in this process at this moment."""
+    return (one for one in PRESETS if one.name == wanted or (wanted == AUTO and one.is_imported))
 
 
 class GatewayPresets:
@@ -79,7 +108,7 @@ class GatewayPresets:
         for preset, rules in self._presets:
             event_type = _first_match(rules, name)
             if event_type is not None:
-                if not self._forced and preset.package not in sys.modules:
+                if not self._forced and not preset.is_imported:
                     return None  # not remembered: it may be imported yet
                 return self._remember(name, event_type)
         return self._remember(name, None)

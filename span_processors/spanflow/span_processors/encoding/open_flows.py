@@ -112,6 +112,7 @@ class OpenFlow:
         "identity",
         "last_identity",
         "last_said",
+        "left_out",
         "moments",
         "open",
         "open_roots",
@@ -176,6 +177,8 @@ class OpenFlow:
         self.cut_spans = 0
         self.cut_bytes = 0
         self.redacted = 0
+        #: An earlier part of it was noise, and left out.
+        self.left_out = False
         #: What its spans were made by.
         self.scopes: tuple[Scope, ...] = ()
 
@@ -260,6 +263,7 @@ class Remembered:
     #: The roots that had not ended.
     open_roots: frozenset[int] = _NO_ROOTS
     budget: TextBudget | None = None
+    left_out: bool = False
 
 
 _UNKNOWN: Final = Remembered()
@@ -277,7 +281,7 @@ class FlowMemory:
         if flow.open_roots:
             open_roots |= {span.span_id for span in flow.open.values() if span.is_root}
         self._flows[flow.trace_id] = Remembered(
-            flow.identity, flow.root, flow.root_ended, flow.joined, open_roots, flow.budget
+            flow.identity, flow.root, flow.root_ended, flow.joined, open_roots, flow.budget, flow.left_out
         )
         self._flows.move_to_end(flow.trace_id)
         if len(self._flows) > self._capacity:
@@ -288,6 +292,7 @@ class FlowMemory:
         remembered = self._flows.get(flow.trace_id, _UNKNOWN)
         flow.root, flow.root_ended, flow.joined = remembered.root, remembered.root_ended, remembered.joined
         flow.parked_roots = remembered.open_roots
+        flow.left_out = remembered.left_out
         if remembered.budget is not None:
             flow.budget = remembered.budget
         return remembered.identity

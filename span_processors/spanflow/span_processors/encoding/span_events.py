@@ -51,6 +51,16 @@ def identity_beyond(identity: Identity, attributes: Mapping[str, Any]) -> dict[s
     return stated
 
 
+def unsaid(more: Mapping[str, Any], attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What is to be said beside the attributes of an ended span; None when they have changed what was said. `identify`
+    puts the identity on the open root as well: said once is enough."""
+    if not more or more.keys().isdisjoint(attributes):
+        return more
+    if any(key in attributes and attributes[key] != value for key, value in more.items()):
+        return None
+    return {key: value for key, value in more.items() if key not in attributes}
+
+
 def classify(name: str, attributes: Mapping[str, Any]) -> str:
     """The type its attribute says; else its name, if that is one of the known types; else it is a plain span."""
     kind = attributes.get(names.ATTR_CHECKPOINT_TYPE)
