@@ -12,7 +12,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from inline_snapshot import snapshot
 from opentelemetry import trace
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from spanflow.instrumentation import checkpoint, flow, identify
 from tests.instrumentation.conftest import Recorded
@@ -143,6 +143,41 @@ def test_a_refused_connection_is_said_to_be_refused(started: Start, turns: bool)
     finished(recorded, 1)
     (connection,) = recorded.spans
     assert connection.name == "WS /chat/{room}"
+    assert (connection.attributes or {})["http.response.status_code"] == 403
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(1008, "denied"), (4403, "denied"), (1000, "ok"), (1011, "ok")])
+def test_a_connection_that_is_closed_for_what_its_client_did_is_denied(started: Start, code: int, outcome: str) -> None:
+    async def strict(socket: WebSocket) -> None:
+        await socket.receive_text()
+        await socket.close(code, "token=sk-aaaaaaaaaaaaaaaaaaaaaaaa1234 is not allowed")
+
+    recorded = started()
+    with serving(chat(strict)) as address, pytest.raises(ConnectionClosed) as closed:
+        talk(address, "hello")
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == code
+    finished(recorded, 2)
+    turn, connection = (recorded.only(f"WS /chat/{{room}}{what}") for what in (" message", ""))
+    assert (turn.attributes or {})["flow.outcome"] == outcome
+    assert (connection.attributes or {}).get("flow.outcome", "ok") == outcome
+    for span in (turn, connection):
+        reason = (span.attributes or {}).get("flow.denied.reason")
+        assert reason == ("token=[redacted] is not allowed" if outcome == "denied" else None)
+
+
+def test_a_refusal_before_it_is_accepted_keeps_its_reason(started: Start) -> None:
+    recorded = started()
+    app = fastapi.FastAPI()
+
+    @app.websocket("/chat")
+    async def room(socket: WebSocket) -> None:
+        await socket.close(1008, "account inactive")
+
+    with serving(app) as address, pytest.raises(InvalidStatus):
+        talk(address, "hello", path="/chat")
+    finished(recorded, 1)
+    (connection,) = recorded.spans
+    assert (connection.attributes or {})["flow.denied.reason"] == "account inactive"
     assert (connection.attributes or {})["http.response.status_code"] == 403
 
 

@@ -89,6 +89,12 @@ def test_a_refused_request_behind_a_plain_server_span_is_denied() -> None:
     )
 
 
+def test_a_request_that_says_itself_why_it_was_refused_is_denied_for_that() -> None:
+    closed = server(outcome="denied", attributes={"flow.denied.reason": "account inactive"})
+    assert verdict(closed) == ("denied", None, "account inactive")
+    assert verdict(server(attributes={"flow.denied.reason": "account inactive"})) == ("ok", None, None)
+
+
 def test_a_refused_tool_does_not_make_the_flow_denied_when_the_request_goes_on() -> None:
     think = step("think", "llm_thinking", 5, 90, outcome="ok")
     refused = step("gate", "mcp_permission_check", 10, 12, "think", outcome="denied")

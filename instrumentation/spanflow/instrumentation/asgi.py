@@ -19,6 +19,7 @@ from spanflow.instrumentation.edge import Edge, edge_of, with_edge
 from spanflow.instrumentation.exporting import flush_exporters
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor, NamedExtractor
 from spanflow.instrumentation.propagation import guard_propagator
+from spanflow.instrumentation.route_names import name_mounted
 from spanflow.instrumentation.runtime import PipelinePort, runtime, say_once
 from spanflow.instrumentation.trusted_peers import TrustedPeers
 from spanflow.instrumentation.turns import Handshake, Turns
@@ -74,12 +75,12 @@ class EdgeGuard:
         token = activate(context)
         try:
             if scope["type"] == "http":
-                watch = _Response(edge, receive, send)
+                watch = _Response(edge, scope, receive, send)
                 await app(scope, watch.receive, watch.send)
             elif self._websocket_turns:
-                await _in_turns(app, edge, scope, receive, Handshake(edge, send).send)
+                await _in_turns(app, edge, scope, receive, Handshake(edge, scope, send).send)
             else:
-                await app(scope, receive, Handshake(edge, send).send)
+                await app(scope, receive, Handshake(edge, scope, send).send)
         finally:
             deactivate(token)
             if self._freezer.wanted:
@@ -169,12 +170,13 @@ def _clean(here: Context) -> Context:
 
 
 class _Response:
-    """Watches one HTTP response for a client that leaves before its end."""
+    """Watches one HTTP response: for its route, and for a client that leaves before its end."""
 
-    __slots__ = ("_complete", "_edge", "_left", "_receive", "_send")
+    __slots__ = ("_complete", "_edge", "_left", "_receive", "_scope", "_send")
 
-    def __init__(self, edge: Edge, receive: Receive, send: Send) -> None:
+    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
         self._edge = edge
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._complete = False
@@ -188,6 +190,8 @@ class _Response:
         return message
 
     async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and "app_root_path" in self._scope:
+            self._name()
         try:
             await self._send(message)
         except OSError:  # how a server of ASGI 2.4 says that the client has gone
@@ -200,6 +204,12 @@ class _Response:
             self._complete = not message.get("more_body", False) or (self._left is not None and self._left <= 0)
         elif message["type"] == "http.response.start":
             self._left = _announced(message)
+
+    def _name(self) -> None:
+        try:
+            name_mounted(self._edge, self._scope)
+        except Exception:
+            say_once("mounted", "The request of a mounted application could not be named", exc_info=True)
 
 
 def _announced(message: Message) -> int | None:

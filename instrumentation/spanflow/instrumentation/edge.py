@@ -30,6 +30,8 @@ class Edge:
     turn_context: Context | None = None
     #: Messages are read in another task than the one that handles the connection, which cannot see that context.
     reads_elsewhere: bool = False
+    #: Why the connection was refused: closed with a code that says so.
+    refused: str | None = None
     #: `flow()` has made the automatic turn its own.
     adopted: bool = False
 

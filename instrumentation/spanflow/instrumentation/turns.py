@@ -15,8 +15,10 @@ from spanflow.instrumentation.activation import AnyToken, activate, deactivate
 from spanflow.instrumentation.edge import Edge, root_context
 from spanflow.instrumentation.identify import inherited_identity
 from spanflow.instrumentation.outcome import is_cancellation, record_error
+from spanflow.instrumentation.route_names import name_mounted
 from spanflow.instrumentation.runtime import runtime, say_once
 from spanflow.instrumentation.semantics import OPENINFERENCE_KIND, TURN
+from spanflow.instrumentation.values import text_value
 from spanflow.span_processors import names
 
 Message = MutableMapping[str, Any]
@@ -28,6 +30,9 @@ _CONNECT: Final = "websocket.connect"
 _MESSAGE: Final = "websocket.receive"
 _CLOSE: Final = "websocket.close"
 _ANSWER: Final = "websocket.http.response.start"
+_NORMAL: Final = 1000
+#: RFC 6455's policy violation, and what WebSocket protocols make of 401, 403 and 429.
+_REFUSING: Final = frozenset({1008, 4401, 4403, 4429})
 
 
 class Turns:
@@ -71,7 +76,10 @@ class Turns:
         if turn is None or not turn.is_recording():
             return
         try:
-            turn.set_attribute(names.ATTR_OUTCOME, _outcome(turn, error))
+            if error is None and self._edge.refused is not None:
+                turn.set_attributes(_denial(self._edge.refused))
+            else:
+                turn.set_attribute(names.ATTR_OUTCOME, _outcome(turn, error))
             turn.end()
         except Exception:
             say_once("turn end", "A turn of a WebSocket could not be ended", exc_info=True)
@@ -116,33 +124,48 @@ class Turns:
 
 
 class Handshake:
-    """Notes on the connection's span that it was refused: closed or answered before it was accepted."""
+    """Notes on the connection's span that it was refused: closed or answered before it was accepted, or closed later
+    with a code that says so."""
 
-    def __init__(self, edge: Edge, send: Send) -> None:
+    def __init__(self, edge: Edge, scope: MutableMapping[str, Any], send: Send) -> None:
         self._edge = edge
+        self._scope = scope
         self._send = send
         self._undecided = True
 
     async def send(self, message: Message) -> None:
-        if self._undecided:
+        kind = message["type"]
+        if self._undecided or kind == _CLOSE:
             try:
-                self._look_at(message)
+                self._look_at(kind, message)
             except Exception:
                 say_once("handshake", "The refusal of a WebSocket could not be recorded", exc_info=True)
         await self._send(message)
 
-    def _look_at(self, message: Message) -> None:
-        kind = message["type"]
-        self._undecided = False
-        if kind == _CLOSE:
-            status = 403  # what a server makes of it
-        elif kind == _ANSWER:
-            status = message["status"]
-        else:
+    def _look_at(self, kind: str, message: Message) -> None:
+        undecided, self._undecided = self._undecided, False
+        connection = self._edge.server_span
+        if connection is None:
             return
-        if self._edge.server_span is not None:
+        if undecided:
             name_connection(self._edge)
-            self._edge.server_span.set_attribute("http.response.status_code", status)
+            name_mounted(self._edge, self._scope)
+        if kind == _CLOSE and message.get("code", _NORMAL) in _REFUSING:
+            reason = runtime().clean_text(
+                text_value(message.get("reason") or f"closed with code {message['code']}", 256)
+            )
+            self._edge.refused = reason
+            if not undecided:
+                connection.set_attributes(_denial(reason))
+        if undecided and kind in (_CLOSE, _ANSWER):
+            # What a server makes of a close is 403.
+            connection.set_attribute("http.response.status_code", message["status"] if kind == _ANSWER else 403)
+            if self._edge.refused is not None:
+                connection.set_attribute(names.ATTR_DENIED_REASON, self._edge.refused)
+
+
+def _denial(reason: str) -> dict[str, str]:
+    return {names.ATTR_OUTCOME: names.OUTCOME_DENIED, names.ATTR_DENIED_REASON: reason}
 
 
 def name_connection(edge: Edge) -> None:

@@ -50,8 +50,10 @@ def verdict_of(outline: Outline, root: Event | None) -> Verdict:
     if outcome is None or outcome == names.OUTCOME_OK:
         outcome = _outcome(root, decisive, answer)
     kind = answer.reason if outcome in _HAS_A_KIND else None
-    if outcome == names.OUTCOME_OK or decisive is None:
+    if outcome == names.OUTCOME_OK:
         return Verdict(outcome, kind)
+    if decisive is None:
+        return Verdict(outcome, kind, reason=_own_reason(root) if outcome == names.OUTCOME_DENIED else None)
     message = decisive.get("status_message")
     if outcome != names.OUTCOME_DENIED:
         return Verdict(outcome, kind, message=message)
@@ -59,6 +61,12 @@ def verdict_of(outline: Outline, root: Event | None) -> Verdict:
     own, *others = [value if isinstance(value := attributes.get(place), str) else None for place in _REASONS]
     reason = own or message or next(filter(None, others), None)
     return Verdict(outcome, kind, decisive.get("event_type"), reason, message)
+
+
+def _own_reason(root: Event) -> str | None:
+    """What the request itself says of its refusal, such as the reason with which a WebSocket was closed."""
+    reason = root.get("attributes", {}).get(names.ATTR_DENIED_REASON)
+    return reason if isinstance(reason, str) else None
 
 
 def _outcome(root: Event, decisive: Event | None, answer: Answer) -> str:
