@@ -34,9 +34,11 @@ from spanflow.instrumentation import (
     shutdown,
 )
 from spanflow.instrumentation.asgi import EdgeGuard
+from spanflow.instrumentation.body_user import BodyUser, BodyWatch
 from spanflow.instrumentation.exporting import redacted_batches
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
+from spanflow.instrumentation.jwt_claims import JwtClaims
 from spanflow.instrumentation.known_flows import KnownFlow, KnownFlows
 from spanflow.instrumentation.mcp_propagation import McpPropagation
 from spanflow.instrumentation.propagation import EdgePropagator
@@ -75,7 +77,9 @@ REQUESTS = [
     b"GET /said HTTP/1.1\r\n",
     b"GET /older HTTP/1.1\r\n",
     b"GET /tool HTTP/1.1\r\n",
+    b"POST /body HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n",
 ]
+BODY = b'{"user":"joe"}'
 HEADERS = (
     b"Host: gateway\r\nConnection: close\r\nX-User-Id: ann\r\n"
     b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\nbaggage: a=1\r\n\r\n"
@@ -123,6 +127,10 @@ def add_plain(app: fastapi.FastAPI) -> None:
     async def with_dependency(background: BackgroundTasks, what: str = Depends(dependency)) -> str:
         background.add_task(decorated, 2)
         return what
+
+    @app.post("/body")
+    async def body(document: dict[str, str]) -> dict[str, str]:
+        return document
 
     @app.get("/number/{number}")
     async def number(number: int) -> int:
@@ -221,7 +229,9 @@ def answers() -> list[bytes]:
     """Everything the gateway sends, as it stands on the wire."""
     with serving(gateway(), date_header=False, server_header=False) as address:
         host, port = address.split(":")
-        return [exchange(host, int(port), request + HEADERS) for request in REQUESTS] + [chat(host, int(port))]
+        bodies = [BODY if request.startswith(b"POST") else b"" for request in REQUESTS]
+        requests = [request + HEADERS + body for request, body in zip(REQUESTS, bodies, strict=True)]
+        return [exchange(host, int(port), request) for request in requests] + [chat(host, int(port))]
 
 
 def exchange(host: str, port: int, request: bytes) -> bytes:
@@ -260,7 +270,8 @@ def without_us() -> list[bytes]:
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(enabled=True, **{"mirror_enabled": False, "archive_enabled": False, **changes})
+    given = {"mirror_enabled": False, "archive_enabled": False, "jwt_claims": ("user_id=sub",), "body_user": ("user",)}
+    return Settings(enabled=True, **{**given, **changes})
 
 
 class Fault:
@@ -278,6 +289,8 @@ class Fault:
 
 
 PARTS: list[tuple[type, str]] = [
+    (BodyUser, "watch"),
+    (BodyWatch, "add"),
     (EdgeGuard, "_open"),
     (EdgePropagator, "inject"),
     (Extractors, "identity"),
@@ -286,6 +299,7 @@ PARTS: list[tuple[type, str]] = [
     (GlobalTracer, "__call__"),
     (HeaderExtractor, "__call__"),
     (IdentitySpanProcessor, "_started"),
+    (JwtClaims, "__call__"),
     (Intake, "start"),
     (Intake, "put"),
     (Intake, "end"),

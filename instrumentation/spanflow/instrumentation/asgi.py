@@ -14,10 +14,12 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, get_current_span, set_span_in_context
 
 from spanflow.instrumentation.activation import activate, deactivate
+from spanflow.instrumentation.body_user import BodyUser, BodyWatch
 from spanflow.instrumentation.collecting import Freezer
 from spanflow.instrumentation.edge import Edge, edge_of, with_edge
 from spanflow.instrumentation.exporting import flush_exporters
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor, NamedExtractor
+from spanflow.instrumentation.jwt_claims import JwtClaims
 from spanflow.instrumentation.propagation import guard_propagator
 from spanflow.instrumentation.route_names import name_mounted
 from spanflow.instrumentation.runtime import PipelinePort, runtime, say_once
@@ -46,7 +48,10 @@ class EdgeGuard:
     """What is done for every inbound connection of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self.extractors = Extractors(HeaderExtractor.from_settings(settings))
+        claims = JwtClaims.from_settings(settings)
+        headers = HeaderExtractor.from_settings(settings)
+        self.extractors = Extractors([headers] if claims is None else [claims, headers])
+        self._body_user = BodyUser.from_settings(settings)
         self.extractors.add([NamedExtractor(name) for name in settings.extractors])
         self._callers = TrustedPeers(settings.trusted_callers)
         self._join_caller = settings.join_caller
@@ -75,7 +80,7 @@ class EdgeGuard:
         token = activate(context)
         try:
             if scope["type"] == "http":
-                watch = _Response(edge, scope, receive, send)
+                watch = _Exchange(edge, scope, receive, send, self._body_user)
                 await app(scope, watch.receive, watch.send)
             elif self._websocket_turns:
                 await _in_turns(app, edge, scope, receive, Handshake(edge, scope, send).send)
@@ -169,12 +174,13 @@ def _clean(here: Context) -> Context:
     return set_span_in_context(INVALID_SPAN, here)
 
 
-class _Response:
-    """Watches one HTTP response: for its route, and for a client that leaves before its end."""
+class _Exchange:
+    """Watches one request and its response: for its route, for whom its body names, and for a client that leaves."""
 
-    __slots__ = ("_complete", "_edge", "_left", "_receive", "_scope", "_send")
+    __slots__ = ("_body", "_complete", "_edge", "_left", "_receive", "_scope", "_send")
 
-    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send, body_user: BodyUser | None) -> None:
+        self._body = None if body_user is None else _watched_body(body_user, edge, scope)
         self._edge = edge
         self._scope = scope
         self._receive = receive
@@ -187,6 +193,11 @@ class _Response:
         message = await self._receive()
         if message["type"] == "http.disconnect" and not self._complete:
             _mark_cancelled(self._edge)
+        elif self._body is not None:
+            try:
+                self._body.add(message)
+            except Exception:
+                say_once("body", "Whom the body of a request names could not be read", exc_info=True)
         return message
 
     async def send(self, message: Message) -> None:
@@ -210,6 +221,14 @@ class _Response:
             name_mounted(self._edge, self._scope)
         except Exception:
             say_once("mounted", "The request of a mounted application could not be named", exc_info=True)
+
+
+def _watched_body(body_user: BodyUser, edge: Edge, scope: Scope) -> BodyWatch | None:
+    try:
+        return body_user.watch(edge, scope)
+    except Exception:
+        say_once("body", "Whom the body of a request names could not be read", exc_info=True)
+        return None
 
 
 def _announced(message: Message) -> int | None:

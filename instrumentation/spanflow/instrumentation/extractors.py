@@ -1,4 +1,5 @@
-"""Where a request's identity comes from: headers that a forward-auth proxy sets, or a function of the gateway's own."""
+"""Where a request's identity comes from: a token's claims, headers that a forward-auth proxy sets, or a function of the
+gateway's own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -79,10 +80,10 @@ class NamedExtractor:
 
 
 class Extractors:
-    """The headers, then functions of the gateway's own in order; what a later one knows counts."""
+    """What stands in the request, then functions of the gateway's own in order; what a later one knows counts."""
 
-    def __init__(self, headers: HeaderExtractor, within: float = WITHIN) -> None:
-        self._headers = headers
+    def __init__(self, readers: Sequence[Callable[[Scope], Identity | None]], within: float = WITHIN) -> None:
+        self._readers = readers
         self._within = within
         #: Each with threads of its own: one that hangs takes nothing from the others.
         self._own: dict[Extractor, BoundedCalls] = {}
@@ -94,10 +95,11 @@ class Extractors:
 
     async def identity(self, scope: Scope) -> Identity:
         identity = NOBODY
-        try:
-            identity = self._headers(scope) or NOBODY
-        except Exception:
-            say_once("headers", "The identity headers of a request could not be read", exc_info=True)
+        for read in self._readers:
+            try:
+                identity = learned(identity, read(scope) or NOBODY)
+            except Exception:
+                say_once("headers", "The identity headers of a request could not be read", exc_info=True)
         for extractor, call in list(self._own.items()):
             try:
                 identity = learned(identity, await call(partial(_asked, extractor), scope))

@@ -144,6 +144,24 @@ def functions(raw: str) -> tuple[str, ...]:
     return found
 
 
+_STANDARD_CLAIMS = ("user_id=sub", "email=email", "full_name=name")
+_IDENTITY_FIELDS = ("user_id", "email", "full_name", "session_id", "conversation_id", "source", "team")
+
+
+def claims(raw: str) -> tuple[str, ...]:
+    """Which field of an identity is which claim of a token."""
+    pairs: list[str] = []
+    for word in names(raw):
+        if word == "standard":
+            pairs += _STANDARD_CLAIMS
+            continue
+        field, _, claim = map(str.strip, word.partition("="))
+        if field not in _IDENTITY_FIELDS or not claim:
+            raise ValueError(f"{word!r} is no claim; write field=claim with one of {', '.join(_IDENTITY_FIELDS)}")
+        pairs.append(f"{field}={claim}")
+    return tuple(pairs)
+
+
 def peers(raw: str) -> tuple[str, ...]:
     """Networks, and the two kinds of callers that have no address of their own."""
     words = names(raw)

@@ -6,6 +6,7 @@ The viewer has a table of its own, so that a mistake in one of its variables nev
 from dataclasses import dataclass
 
 from spanflow.span_processors.setting_parsers import (
+    claims,
     flag,
     functions,
     names,
@@ -135,6 +136,26 @@ class Settings(SharedSettings):
         "x-user-team",
         "Request header with the user's team, believed on connections of trusted peers only; `off` reads none.",
         parse=text,
+    )
+    jwt_claims: tuple[str, ...] = setting(
+        "SPANFLOW_JWT_CLAIMS",
+        (),
+        "What a request's JSON Web Token says of its user, as field=claim, separated by commas, such as "
+        "user_id=sub,email=email; standard is user_id=sub,email=email,full_name=name. Signatures are not verified.",
+        parse=claims,
+    )
+    jwt_header: str = setting(
+        "SPANFLOW_JWT_HEADER",
+        "authorization",
+        "Request header that the token stands in, after Bearer or alone.",
+        parse=text,
+    )
+    body_user: tuple[str, ...] = setting(
+        "SPANFLOW_BODY_USER",
+        (),
+        "Fields of JSON bodies that name the user where nothing else does, the best first, separated by commas: "
+        "user,metadata.user_id is what OpenAI's and Anthropic's clients send. Bodies over 256 KiB are not looked at.",
+        parse=names,
     )
     extractors: tuple[str, ...] = setting(
         "SPANFLOW_EXTRACTORS",
