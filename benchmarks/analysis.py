@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     found = Verdicts()
     with filled(options.flows, 1000, 1000) as dsn, tempfile.TemporaryDirectory(prefix="spanflow-bench-") as folder:
         path = Path(folder)
+        # The servers may run as another user.
+        path.chmod(0o755)
         counted = asyncio.run(_statistics(dsn, found))
         with archives_in(dsn, path / "archive") as archives:
             deliver(archives.make(), *(_large(number) for number in (1, 2)), within=120)

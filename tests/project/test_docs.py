@@ -1,5 +1,6 @@
 """The documentation: generated pages are up to date, links lead somewhere, every setting is explained."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -126,6 +127,22 @@ def test_examples_for_deployment_are_well_formed() -> None:
         assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in pod["containers"])
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     assert workflow["jobs"]["ci"]["steps"][-1] == {"run": "bash .ci/run"}
+
+
+@pytest.mark.parametrize("file", ["deploy/compose.yaml", "collector_config/compose.yaml"])
+def test_docker_compose_accepts_the_files_for_deployment(file: str) -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True).returncode != 0:
+        pytest.skip("docker with its compose plugin is not here")
+    secrets = ("POSTGRES_PASSWORD", "VIEWER_TOKEN", "INGEST_TOKEN", "COLLECTOR_TOKEN")
+    checked = subprocess.run(
+        [docker, "compose", "--file", file, "config", "--quiet"],
+        cwd=ROOT,
+        env={**os.environ, **dict.fromkeys(secrets, "change-me")},
+        capture_output=True,
+        text=True,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_changelog_fragments_are_one_line_each() -> None:
