@@ -1,6 +1,7 @@
 """What the doctor says about the gateways and model clients that are installed beside us."""
 
 import asyncio
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from spanflow.cli.checks.finding import Finding, Level
 from spanflow.cli.checks.gateways import Gateway
 from tests.support.situations import situation
+
+OURS = version("spanflow")
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def test_a_gateway_without_instrumentation_comes_with_the_command_that_installs_
     known, missing = findings()
     assert known.message == "litellm 1.108.7, known by the preset litellm"
     assert missing.message == "nothing makes spans of what litellm asks models, so such a flow is one span"
-    assert missing.repair == "pip install openinference-instrumentation-litellm"
+    assert missing.repair == f"pip install spanflow=={OURS} openinference-instrumentation-litellm"
 
 
 def test_with_it_all_is_well(installed: Path) -> None:
@@ -55,7 +58,7 @@ def test_clients_of_models_are_named_together(installed: Path) -> None:
     install(installed, "openai", "3.57.0")
     install(installed, "anthropic", "2.1.0")
     assert findings()[-1].repair == (
-        "pip install opentelemetry-instrumentation-openai-v2 opentelemetry-instrumentation-anthropic"
+        f"pip install spanflow=={OURS} opentelemetry-instrumentation-openai-v2 opentelemetry-instrumentation-anthropic"
     )
 
 

@@ -76,7 +76,9 @@ def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
 
 def test_a_mistake_in_a_viewers_setting_does_not_untrace_a_gateway(tmp_path: Path) -> None:
     others = {"SPANFLOW_VIEWER_PORT": "http", "SPANFLOW_VIEWER_DEFAULT_ROLE": "boss", "SPANFLOW_LOG_LEVEL": "loud"}
-    done = spanflow("run", "--", sys.executable, "-c", TELL_TRACING, SPANFLOW_DATA_DIR=str(tmp_path), **others)
+    done = spanflow(
+        "run", "--quiet", "--", sys.executable, "-c", TELL_TRACING, SPANFLOW_DATA_DIR=str(tmp_path), **others
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "'FlowSpanProcessor'" in done.stdout
 

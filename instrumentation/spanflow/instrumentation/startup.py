@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.collecting import Threshold
 from spanflow.instrumentation.fastapi_tracing import FastApiTracing
+from spanflow.instrumentation.first_flow import FirstFlow
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.mcp_propagation import McpPropagation
 from spanflow.instrumentation.private_providers import PrivateProviders
@@ -115,7 +116,7 @@ def start(settings: Settings) -> Started | None:
     from spanflow.span_processors.processor import FlowSpanProcessor
     from spanflow.span_processors.self_metrics import observe
 
-    pipeline = build_pipeline(settings)
+    pipeline = build_pipeline(settings, on_stored=FirstFlow.from_environ())
     observe(pipeline, metrics.get_meter(SCOPE))
     guard_propagator(settings.join_caller)
     before = runtimes.install(record(usable, pipeline, settings))

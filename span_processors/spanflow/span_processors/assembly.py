@@ -1,6 +1,6 @@
 """The one place where the pipeline's parts are put together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from spanflow.span_processors.archive.archive import (
     BATCH,
@@ -34,8 +34,12 @@ def build_pipeline(
     redactor: Redactor | None = None,
     classifier: Classifier | None = None,
     clock: Clock | None = None,
+    on_stored: Callable[[Sequence[str]], None] | None = None,
 ) -> Pipeline:
-    """A pipeline for this process. It opens nothing and starts no thread before the first span."""
+    """A pipeline for this process. It opens nothing and starts no thread before the first span.
+
+    `on_stored` is called with the ids of flows that are stored, on a thread of the pipeline's.
+    """
     clock = clock or SystemClock()
     redactor = redactor or Redactor(RedactionPolicy.from_settings(settings))
     process = ProcessInfo(redactor)
@@ -55,7 +59,7 @@ def build_pipeline(
     archive: SinkRunner[FlowPart] | None = None
     sink: ArchiveSink | None = None
     if settings.archive_enabled:
-        archive, sink = archive_runner(settings, process_id, mirror, clock)
+        archive, sink = archive_runner(settings, process_id, mirror, clock, on_stored)
     encoder = Encoder(
         settings,
         process=process,
@@ -83,9 +87,17 @@ def archive_runner(
     instance_id: Callable[[], str],
     mirror: SinkRunner[MirrorItem] | None,
     clock: Clock,
+    on_stored: Callable[[Sequence[str]], None] | None = None,
 ) -> tuple[SinkRunner[FlowPart], ArchiveSink]:
     """The archive's queue and thread. `mirror` is notified which flows are stored."""
-    sink = build_archive(settings, instance_id, on_safe=archived_in(mirror), clock=clock)
+    tell_mirror = archived_in(mirror)
+
+    def stored(flow_ids: Sequence[str]) -> None:
+        tell_mirror(flow_ids)
+        if on_stored is not None:
+            on_stored(flow_ids)
+
+    sink = build_archive(settings, instance_id, on_safe=stored, clock=clock)
     # A transaction costs more than ten flows in it do, and nothing waits for a finished flow.
     limits = SinkLimits(
         max_items=settings.open_flows,

@@ -45,7 +45,7 @@ class StartupReport:
         """Start a process as `spanflow run` does and let it look at itself."""
         with tempfile.TemporaryDirectory() as folder:
             answer = Path(folder) / "answer.json"
-            ours = [sys.executable, "-P", "-m", "spanflow.cli.main", "run", "--"]
+            ours = [sys.executable, "-P", "-m", "spanflow.cli.main", "run", "--quiet", "--"]
             try:
                 done = subprocess.run(
                     [*ours, sys.executable, startup_probe.__file__, str(answer)],

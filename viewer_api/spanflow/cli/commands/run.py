@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
 from spanflow.cli.problem import Problem
+from spanflow.cli.python_program import PythonProgram, python_program
 from spanflow.cli.running_stack import with_running_stack
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.span_processors.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="say nothing unless the gateway cannot be traced")
     parser.add_argument(
         "command_line",
         nargs=argparse.REMAINDER,
@@ -44,11 +46,19 @@ def run(arguments: Arguments, console: Console) -> int:
         raise Problem("say what to run, for example: spanflow run -- uvicorn app:app")
     command[0] = _program(command[0])
     try:
-        os.environ.update(environment_of_gateway(with_running_stack(os.environ, Settings)))
+        environ = with_running_stack(os.environ, Settings)
+        settings = Settings.from_environ(environ)
     except SettingsError as mistakes:
         # A gateway that serves people untraced is better than one that does not start.
         console.problem(f"these settings cannot be used, so {command[0]} runs untraced:\n{mistakes}")
         os.execvp(command[0], command)
+    python = python_program(command)
+    if python.problem:
+        console.problem(f"{command[0]} runs untraced: {python.problem}")
+        os.execvp(command[0], command)
+    os.environ.update(environment_of_gateway(environ))
+    if not arguments.quiet:
+        _announce(command[0], python, settings, console)
     # Imported late: it reads the environment. It replaces this process by the command.
     from opentelemetry.instrumentation.auto_instrumentation import run as replace_this_process
 
@@ -56,6 +66,15 @@ def run(arguments: Arguments, console: Console) -> int:
     sys.argv = ["opentelemetry-instrument", "--", *command]
     replace_this_process()
     return 0
+
+
+def _announce(program: str, python: PythonProgram, settings: Settings, console: Console) -> None:
+    from spanflow.cli.announcement import announcement, first_flow_mark, viewer_address
+
+    viewer = viewer_address(os.environ, settings)
+    for line in announcement(program, python, settings, viewer):
+        console.note(f"spanflow: {line}")
+    os.environ.update(first_flow_mark(viewer) if settings.archive_enabled else {})
 
 
 COMMAND = Command(
