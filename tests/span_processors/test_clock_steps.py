@@ -133,7 +133,7 @@ def test_watching_ends_by_the_clock_on_the_wall_and_goes_on_when_that_is_put_rig
     assert watched()
     clock.ahead = DAY
     assert not watched()
-    # Read anew while it was wrong, and forgotten.
+    # Read again while it was wrong, and forgotten.
     known: Any = gateway.pipeline._watched
     eventually(lambda: not known.any_watched())
     clock.ahead = 0

@@ -14,7 +14,7 @@ from tests.support.forked import in_child
 from tests.support.traced_gateway import TracedGateway, flow_id_of
 
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
-#: What does not belong to one pipeline, or is made anew by Python itself in a child.
+#: What does not belong to one pipeline, or is recreated by Python itself in a child.
 NOT_OURS = (type, types.ModuleType, types.FrameType, types.CodeType, threading.Thread)
 
 

@@ -75,7 +75,7 @@ class Traffic:
     """Requests of random size."""
 
     def __init__(self, gateway: TracedGateway, dice: random.Random) -> None:
-        # Hypothesis begins every run with the same seed, and with it the SDK's ids would begin anew.
+        # Hypothesis begins every run with the same seed, and with it the SDK's ids would start over.
         random.seed()
         self._gateway, self._dice = gateway, dice
         #: The flows that were made, and how many spans each has.

@@ -64,7 +64,7 @@ class SlowlyStored:
 def test_a_completed_flow_is_not_dropped_while_there_is_spool_left(
     turns: list[tuple[float, int]], proxy: MakeProxy, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    random.seed()  # Hypothesis begins every example with one seed, and with it the SDK's ids would begin anew
+    random.seed()  # Hypothesis begins every example with one seed, and with it the SDK's ids would start over
     line = proxy(postgres_dsn)
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     process = SlowlyStored(line.url, folder)

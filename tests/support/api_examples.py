@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from tests.support.api_page import Example
 
-#: The page's «now».
+#: The page's "now".
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -21,10 +21,10 @@ _STEP = timedelta(seconds=30)
 #: Signed tokens are recognised by their beginning.
 _SIGNED = re.compile(r"([cst])\.[A-Za-z0-9_.-]{40,}")
 _SHOWN_SIGNED = {"c": "c.WyJvcGVyYXRvciJd.4Jd0", "t": "t.WyJvcGVyYXRvciJd.9fK2", "s": "s.WyJvcGVyYXRvciJd.7Kc1"}
-#: A code of the operator's link, which is made anew each time.
+#: A code of the operator's link, which is recreated each time.
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{38}")
 _SHOWN_LINK_CODE = "aw1LNWW_G7-Nz0ID1M1k5_0--teh0VDSPfuKHg"
-#: Ids that are made anew each time.
+#: Ids that are recreated each time.
 _MADE_ANEW = {
     "rule_id": "5f0c7a1e9b3d2468",
     "channel_id": "9a1b2c3d4e5f6071",

@@ -170,7 +170,7 @@ def test_what_arrives_later_of_that_time_is_refused(viewer: RunningViewer, store
     ids = {row["activity_id"] for row in query(postgres_dsn, "SELECT activity_id FROM omni2.user_activities")}
     assert ids == {activity_id(2), activity_id(4)}
     assert query(postgres_dsn, "SELECT FROM omni2.user_directory WHERE user_id = '7'") == []
-    # Whoever comes back is recorded anew.
+    # Whoever comes back is recorded again.
     after = value(postgres_dsn, "SELECT (extract(epoch FROM clock_timestamp()) * 1e9)::bigint")
     store(part(51, [span(1, start_ns=int(after) + 10**9)], identity=SEVEN))
     assert value(postgres_dsn, "SELECT count(*) FROM omni2.interaction_flows WHERE user_id = '7'") == 1

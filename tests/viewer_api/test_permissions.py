@@ -60,7 +60,7 @@ def test_a_signed_token_says_exactly_what_its_owner_may_do(owner: Principal, kin
     assert claim is not None
     made = claim.principal(Via.SESSION, claim.expires, claim.fingerprint)
     assert (made.name, made.role, made.user_id, made.origin) == (owner.name, owner.role, owner.user_id, owner.origin)
-    # The users of a configured token are looked up anew.
+    # The users of a configured token are looked up again.
     assert made.scope == (None if owner.origin is not None else owner.scope)
     assert claim.parent == owner.credential
     # Not one moment longer than its own time, or its owner's.

@@ -104,7 +104,7 @@ class _TrackedFlow:
         return self.last_start_ns
 
     def belongs_to(self, *, conversation_id: Any, source: Any) -> None:
-        """What a call tells of the whole request beside its session and user."""
+        """What a call says about the whole request beside its session and user."""
         if conversation_id is not None or source is not None:
             tell_flow(self.span, clean_identity(conversation_id=conversation_id, source=source))
 

@@ -295,7 +295,7 @@ class Settings(SharedSettings):
     watched_refresh: float = setting(
         "SPANFLOW_WATCHED_REFRESH",
         3.0,
-        "Seconds after which a gateway reads the watched users anew although nobody announced a change.",
+        "Seconds after which a gateway reads the watched users again even without an announced change.",
         parse=seconds(0.05, 300),
     )
 

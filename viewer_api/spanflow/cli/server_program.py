@@ -70,7 +70,7 @@ def find_postgres(data: Path) -> ServerProgram:
         here = ", ".join(".".join(map(str, program.version)) for program in programs)
         raise ProgramError(
             f"The data in {data} was written by PostgreSQL {needed}, but only {here} is here. "
-            f"Install PostgreSQL {needed}, or set SPANFLOW_DATA_DIR to another folder to begin anew."
+            f"Install PostgreSQL {needed}, or set SPANFLOW_DATA_DIR to another folder to start over."
         )
     return max(fitting, key=lambda program: program.version)
 

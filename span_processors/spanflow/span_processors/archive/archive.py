@@ -66,7 +66,7 @@ class ArchiveSink:
     `on_safe` hears the ids of flows that are committed, or safe on disk, or kept aside, if nothing of them goes on: a
     flow that began elsewhere, or is still open, stays in the index of open flows, where a reaper finds it if need be.
 
-    Fork: nothing is open before the first delivery; a child forgets connection, spool and memory, and begins anew.
+    Fork: nothing is open before the first delivery; a child forgets connection, spool and memory, and starts over.
     """
 
     name: Final = "postgres"

@@ -107,7 +107,7 @@ class OpenFlowStore:
             return set()
 
     async def description(self, process: str) -> bytes:
-        """What a process has told of itself."""
+        """What a process has published about itself."""
         try:
             about = await self._client.get(names.process_description(process))
         except ResponseError as why:
@@ -116,7 +116,7 @@ class OpenFlowStore:
         return about.encode() if isinstance(about, str) else about or b"{}"
 
     async def told(self, flow_id: str, process: str) -> int:
-        """How many spans of the flow the process has told of, if they are more than the stream holds."""
+        """How many spans of the flow the process has announced, if they are more than the stream holds."""
         try:
             said = text_of(await self._client.get(names.flow_told(flow_id, process)))
         except ResponseError as why:

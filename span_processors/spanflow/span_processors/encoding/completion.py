@@ -42,7 +42,7 @@ class Completion:
         self._scan_at = 0.0
 
     def touched(self, flow: OpenFlow, now: float) -> None:
-        """Something happened to the flow: its grace begins, begins anew, or is off."""
+        """Something happened to the flow: its grace period starts, restarts, or is cancelled."""
         finishing = self._finishing
         if flow.trace_id in finishing:
             del finishing[flow.trace_id]

@@ -1,8 +1,8 @@
-"""What has changed about running spans since they were told last.
+"""Changes of running spans since their last event.
 
 Most instrumentations set attributes after the start and tell no one: a span that began as any other turns out to be a
 call of a model, a background response goes from `queued` to `in_progress`. So open spans are compared, on the encoder's
-thread and every second, with what was told of them.
+thread and every second, with what was written of them.
 """
 
 from collections import deque

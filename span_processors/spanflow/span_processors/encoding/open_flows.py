@@ -82,7 +82,7 @@ class OpenSpan:
         self.last_update = b""
 
     def entry(self) -> bytes:
-        """All that was told of it until now, as one entry."""
+        """All that was written of it so far, as one entry."""
         if not self.last_update:
             return self.data
         return orjson.dumps(merged(f"{self.span_id:016x}", own_fields(self.data), own_fields(self.last_update)))

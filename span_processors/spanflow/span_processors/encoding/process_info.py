@@ -46,7 +46,7 @@ class ProcessInfo:
     An application may make a tracer per request, with a name of its own even: what is remembered is bounded, and a flow
     is described with the scopes that it uses.
 
-    Fork: the child gets an id of its own and collects anew.
+    Fork: the child gets an id of its own and collects again.
     """
 
     def __init__(self, redactor: Redactor, new_id: Callable[[], str] = new_instance_id) -> None:

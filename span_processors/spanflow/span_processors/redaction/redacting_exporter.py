@@ -49,7 +49,7 @@ class RedactingExporter(SpanExporter):
         return self.wrapped.force_flush(timeout_millis)
 
     def _marks(self, span: ReadableSpan) -> Mapping[str, Any]:
-        """What a Collector's sampling is told: the span is of a user whom somebody follows."""
+        """For a Collector's sampling: the span belongs to a watched user."""
         user_id = (span.attributes or _NOTHING).get(names.ATTR_USER_ID)
         return _WATCHED if type(user_id) is str and self._is_watched(user_id) else _NOTHING
 

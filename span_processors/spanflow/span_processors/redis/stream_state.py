@@ -82,7 +82,7 @@ class StreamState:
         )
 
     def forget_redis(self) -> None:
-        """The stream is gone: create it and its index entries anew with the next write."""
+        """The stream is gone: create it and its index entries again with the next write."""
         self.created = False
         self.vanished = True
         self.touched_at = 0.0

@@ -1,6 +1,6 @@
 """Which users are watched, known in the process: never a look-up per span.
 
-A change is pushed by a message on `monitoring_changed`; everything is read anew when the connection was lost and every
+A change is pushed by a message on `monitoring_changed`; everything is read again when the connection was lost and every
 few seconds besides. Expiry is checked here, to the second, so it needs no message at all.
 """
 
@@ -69,7 +69,7 @@ def watched_until(members: Iterable[bytes], until: Iterable[tuple[bytes, float]]
 class WatchedUsers:
     """Keeps the watched set of this process fresh on a thread of its own, started at the first span.
 
-    While Redis is away, what was known last holds, with its expiry. Fork: the child reads the set anew.
+    While Redis is away, what was known last holds, with its expiry. Fork: the child reads the set again.
     """
 
     _POLL: Final = 0.1

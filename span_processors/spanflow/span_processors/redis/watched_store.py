@@ -106,7 +106,7 @@ async def _announce(client: Any, users: Iterable[str]) -> None:
 
 
 def _announcement(users: Iterable[str]) -> str:
-    """What changed, for people who look; gateways read everything anew. Long lists are not spelled out."""
+    """What changed, for people who look; gateways read everything again. Long lists are not spelled out."""
     text = ",".join(users)
     return text if len(text) <= 1000 else _ANY_CHANGE
 

@@ -48,7 +48,7 @@ class Unreadable(Exception):
 class Spool:
     """The spool of one process. `append` and what only reads is for any thread, the rest for the archive's own.
 
-    Fork: the lock is made anew in the child, because another thread may have held it.
+    Fork: the lock is recreated in the child, because another thread may have held it.
     """
 
     def __init__(

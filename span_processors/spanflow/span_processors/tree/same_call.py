@@ -38,7 +38,7 @@ _NO_PARENT: Final = -1
 
 
 def is_same_call(entry: Event, around: Event) -> bool:
-    """Whether a checkpoint tells of the call of which its nearest checkpoint ancestor tells already."""
+    """Whether a checkpoint records the same call as its nearest checkpoint ancestor."""
     event_type = entry.get("event_type")
     if event_type not in _CALLS or around.get("event_type") != event_type or _came_after(entry, around):
         return False

@@ -52,7 +52,7 @@ class Node:
     state: str | None = None
     #: Its parent is (also) its descendant; it was put at the top instead.
     in_cycle: bool = False
-    #: It tells of the same call as the nearest checkpoint above it.
+    #: It records the same call as the nearest checkpoint above it.
     same_call: bool = False
     #: Its times lie outside of its flow: some clock was wrong.
     outside_flow: bool = False

@@ -75,5 +75,5 @@ class Dashboard:
         if any((Path(folder) / "dashboard" / "index.html").exists() for folder in folders):
             yield ok("the dashboard is built")
         else:
-            repair = "In a checkout: make web. Otherwise install the wheel anew: pip install --force-reinstall spanflow"
+            repair = "In a checkout: make web. Otherwise reinstall the wheel: pip install --force-reinstall spanflow"
             yield warning("the dashboard is not built; the viewer serves its API only", repair)

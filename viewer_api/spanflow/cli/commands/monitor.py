@@ -57,7 +57,7 @@ def _body(arguments: Arguments) -> dict[str, Any]:
     if arguments.action == "enable":
         said |= {"ttl_hours": arguments.hours, "metadata_only": arguments.metadata_only or None}
     elif arguments.metadata_only:
-        raise WrongUse("--metadata-only is for `enable`: enable those who are watched already anew.")
+        raise WrongUse("--metadata-only is for `enable`: to change a watch, enable it again.")
     elif arguments.action == "extend":
         said["hours"] = arguments.hours
     elif arguments.hours is not None:

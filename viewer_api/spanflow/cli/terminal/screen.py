@@ -1,4 +1,4 @@
-"""The lower part of a terminal, drawn anew in place."""
+"""The lower part of a terminal, drawn again in place."""
 
 import shutil
 from collections.abc import Sequence

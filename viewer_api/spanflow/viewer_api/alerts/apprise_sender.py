@@ -1,7 +1,7 @@
 """Sends to e-mail, chat and so on by Apprise, which is an extra.
 
-Where that is stands in a file of Apprise's own, which whoever runs the viewer writes: a channel names a tag of it. So
-no password of a mail server is in the database, and nobody who may make rules can name an address of our network.
+The destinations are in an Apprise file of the viewer's operator, and a channel names a tag of it. So no password of a
+mail server is in the database, and authors of rules cannot choose an address in our network.
 """
 
 import asyncio

@@ -68,7 +68,7 @@ class Deliveries:
         answer = await self._sent(channel, None, delivery_id)
         outcome = Outcome.DELIVERED if answer.delivered else Outcome.FAILED
         async with self._log.database.transaction() as connection:
-            # Tests are never due, so nobody else takes them: the attempts are still 0.
+            # Tests are never due, so no other viewer takes them: the attempts are still 0.
             await self._log.settle(
                 connection,
                 Taken(delivery_id, None, channel.channel_id, 0),
@@ -91,7 +91,7 @@ class Deliveries:
             try:
                 answer = await self._sent(channel, event, taken.delivery_id)
             except Exception as mistake:
-                log.exception("A delivery to the channel «%s» failed", channel.name)
+                log.exception("A delivery to the channel '%s' failed", channel.name)
                 answer = Answer(False, None, f"internal_error: {type(mistake).__name__}")
         again = self._again(taken, answer)
         outcome = Outcome.DELIVERED if answer.delivered else Outcome.RETRYING if again else Outcome.FAILED
@@ -102,7 +102,7 @@ class Deliveries:
             if answer.status == GONE:
                 await self._channels.switch_off(connection, channel.channel_id, _SYSTEM, self._now())
         if outcome is Outcome.FAILED:
-            log.warning("An alert was not delivered to the channel «%s»: %s", channel.name, answer.problem)
+            log.warning("An alert was not delivered to the channel '%s': %s", channel.name, answer.problem)
 
     async def _sent(self, channel: Channel, event: Event | None, delivery_id: str) -> Answer:
         if channel.kind == "webhook":

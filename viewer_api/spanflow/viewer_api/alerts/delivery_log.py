@@ -87,7 +87,7 @@ class DeliveryLog:
         return delivery_id
 
     async def take(self, now: datetime, most: int) -> list[Taken]:
-        """Deliveries that are due; nobody else takes them until the lease is over."""
+        """Deliveries that are due, leased: no other viewer takes them until the lease expires."""
         async with self.database.transaction() as connection:
             rows = await connection.fetch(self.database.sql(_TAKE), now, now + LEASE, most)
         return [Taken(row["delivery_id"], row["event_id"], row["channel_id"], row["attempts"]) for row in rows]

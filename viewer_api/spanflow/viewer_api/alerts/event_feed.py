@@ -1,6 +1,6 @@
 """Events of alerts for the live sockets of this viewer, whichever viewer has written them.
 
-One poll for all of them, and none while nobody listens.
+One poll for all subscribers, and none without subscribers.
 """
 
 import logging
@@ -19,7 +19,7 @@ class EventFeed:
     def __init__(self, rules: RuleStore) -> None:
         self._rules = rules
         self._listeners: set[Listener] = set()
-        #: The last event that was told; None while nobody listens.
+        #: The last event that was sent; None without subscribers.
         self._told: int | None = None
 
     async def listen(self, listener: Listener) -> None:

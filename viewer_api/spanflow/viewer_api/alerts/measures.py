@@ -28,7 +28,7 @@ from spanflow.viewer_api.store.search_plan import SearchPlan
 _OLDEST_ACTIVITY: Final = timedelta(days=8)
 #: So many flows of the baseline are read at most, the newest.
 _MAX_BASELINE: Final = 20_000
-#: A baseline is not measured anew at every evaluation.
+#: A baseline is not computed at every evaluation.
 _BASELINE_KEPT: Final = timedelta(minutes=5)
 _MAX_BASELINES: Final = 1000
 _LONGEST: Final = f"""

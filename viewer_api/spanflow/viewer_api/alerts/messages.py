@@ -1,4 +1,4 @@
-"""What is told of an event, to receivers and live sockets alike: ids, numbers and links, never contents."""
+"""The notification of an event, for channels and live sockets alike: ids, numbers and links, never contents."""
 
 from datetime import datetime
 from typing import Any, Final

@@ -63,7 +63,7 @@ class RuleFilters(BaseModel):
 
 
 class Definition(BaseModel):
-    """What somebody who makes or changes a rule says."""
+    """A rule as its author writes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -138,7 +138,7 @@ class Rule:
             case "slower_than_usual":
                 pairs.append(("sort", "duration"))
         if isinstance(condition, StillRunning):
-            # They may be stored by the time that somebody looks.
+            # They may be stored by the time that someone opens them.
             pairs.append(("started_until", _text(since)))
             pairs.append(("since", _text(until)))
         elif not isinstance(condition, NoActivity):

@@ -113,7 +113,7 @@ def step(
 
 
 def ended(memory: Memory, now: datetime) -> tuple[Memory, list[Transition]]:
-    """The rule was changed or switched off: it begins anew. Whoever was told that it fires hears that it is over."""
+    """A changed or disabled rule starts over. Receivers of its firing are notified that it is resolved."""
     told = [Transition(EventKind.RESOLVED, memory.level)] if memory.announced else []
     return replace(Memory.fresh(now), fired_at=memory.fired_at), told
 

@@ -1,4 +1,4 @@
-"""A flow as steps: like its tree, but one call is one step, whichever processes and libraries told of it."""
+"""A flow as steps: like its tree, but one call is one step, however many processes and libraries recorded it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ StepKey: TypeAlias = tuple[str, str]
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One call, as its outermost span tells of it."""
+    """One call, as its outermost span records it."""
 
     node: Node
     key: StepKey

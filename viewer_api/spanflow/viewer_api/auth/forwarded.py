@@ -20,7 +20,7 @@ class ForwardedHeaders:
     def __init__(self, settings: ViewerSettings, peers: ProxyPeers, clock: Clock) -> None:
         self._peers = peers
         self._clock = clock
-        # Requests are decided anew each time. What stays open would otherwise outlive the person's right to it.
+        # Requests are decided again each time. What stays open would otherwise outlive the person's right to it.
         self._holds = timedelta(minutes=settings.viewer_proxy_holds_minutes)
         self._words = RoleMapping(settings)
         self._name = _header(settings.viewer_proxy_header)

@@ -1,7 +1,7 @@
 """What an OpenID Connect provider publishes: where its endpoints are, and the keys that it signs with.
 
 Both are fetched when they are first needed, so that the viewer starts without the provider. What was fetched holds for
-an hour, and longer while the provider is away. An unknown key has the keys fetched anew, which is how it rotates them,
+an hour, and longer while the provider is away. An unknown key has the keys fetched again, which is how it rotates them,
 but not more often than the settings allow: any client can invent key ids.
 """
 

@@ -42,7 +42,7 @@ class Problem(HTTPException):
         }
         if self.errors is not None:
             body["errors"] = self.errors
-        # A 404 is kept by caches otherwise: somebody could be told that what is theirs is not there.
+        # A 404 is kept by caches otherwise: a user could be told that their own flow does not exist.
         headers = {"Cache-Control": "no-store", **(self.headers or {})}
         return Response(orjson.dumps(body), self.status_code, headers, "application/problem+json")
 

@@ -60,7 +60,7 @@ class Hub:
         self.sockets = 0
         #: Those that were just accepted and have not signed in yet.
         self.lobby = PendingSockets(_MAX_ARRIVING)
-        #: Times that a client was sent everything anew, by reason.
+        #: Times that a client was sent everything again, by reason.
         self.resyncs: Counter[str] = Counter()
         self._up: bool | None = None
         self._feeds: dict[Topic, tuple[Feed, asyncio.Task[None]]] = {}

@@ -17,7 +17,7 @@ COMPLETE: Final = "complete"
 FAILED: Final = "failed"
 #: What is followed is, by what is known now, another user's.
 USER_CHANGED: Final = "user_changed"
-#: Why a client gets everything anew: until now it had been shown without contents.
+#: Why a client gets everything again: until now it had been shown without contents.
 CONTENTS_SHOWN: Final = "contents_shown"
 
 
@@ -125,7 +125,7 @@ class Subscription:
         self._news.set()
 
     def begin_again(self, why: str) -> None:
-        """Send everything anew, as to a client that has nothing."""
+        """Send everything again, as to a client that has nothing."""
         self._anew = True
         self.restart(why)
 

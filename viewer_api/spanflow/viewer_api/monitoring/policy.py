@@ -76,7 +76,7 @@ class MonitoringPolicy:
             raise Problem(
                 422,
                 "not_later",
-                "The watch lasts at least as long already. To shorten it, enable it anew.",
+                "The watch lasts at least as long already. To shorten it, enable it again.",
             )
         return end
 

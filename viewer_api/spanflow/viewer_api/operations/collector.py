@@ -46,7 +46,7 @@ class ViewerCollector(Collector):
             self.viewer.redis_flows.foreign,
         )
         resyncs = CounterMetricFamily(
-            f"{PREFIX}_resyncs", "Times that a client was sent everything anew, by reason.", labels=("reason",)
+            f"{PREFIX}_resyncs", "Times that a client was sent everything again, by reason.", labels=("reason",)
         )
         for reason, count in sorted(hub.resyncs.items()):
             resyncs.add_metric((reason,), count)

@@ -87,7 +87,7 @@ async def change(request: Request, principal: MayMonitor, channel_id: str, body:
         before = await _known(viewer, connection, channel_id)
         shown, hidden = _settings(before.kind, body, before.shown, before.hidden)
         if "url" in before.hidden and hidden["url"] != before.hidden["url"] and body.secret is None:
-            # Otherwise whoever may change the address could have another receiver learn what the secret signs.
+            # Otherwise a new address would receive messages signed with a secret that its author does not know.
             raise invalid_request("secret: with another address, state the secret as well.")
         changed = replace(before, name=body.name, enabled=body.enabled, shown=shown, hidden=hidden)
         await viewer.alerts.channels.change(connection, changed, principal.name, _now(viewer))
@@ -175,7 +175,7 @@ def _settings(
 
 def _must_see_everybody(principal: Principal) -> None:
     if principal.visible is not None:
-        raise forbidden("Only those who may see everybody may say where alerts go.")
+        raise forbidden("Only users who may see everyone may change the channels.")
 
 
 async def _known(viewer: Viewer, connection: Connection, channel_id: str) -> Channel:

@@ -145,7 +145,7 @@ async def rule(request: Request, principal: MayMonitor, rule_id: str) -> Respons
 
 @router.put("/{rule_id}")
 async def change(request: Request, principal: MayMonitor, rule_id: str, body: ChangedRule) -> Response:
-    """Replace a rule. Its state begins anew: whoever was told that it fires is told that it is over."""
+    """Replace a rule. Its state starts over: receivers of its firing are notified that it is resolved."""
     viewer = viewer_of(request)
     definition = _definition(body)
     await _must_see(request, viewer, principal, definition.user_ids)
@@ -162,7 +162,7 @@ async def change(request: Request, principal: MayMonitor, rule_id: str, body: Ch
 
 @router.delete("/{rule_id}")
 async def delete(request: Request, principal: MayMonitor, rule_id: str) -> Response:
-    """Remove a rule, what it has found and what waits to be told of it."""
+    """Remove a rule with its events and pending notifications."""
     viewer = viewer_of(request)
     async with viewer.alerts.rules.database.transaction() as connection:
         rule = await _known(viewer, connection, principal, rule_id)
@@ -254,7 +254,7 @@ async def _must_see(request: Request, viewer: Viewer, principal: Principal, user
 
 def _must_see_everybody(principal: Principal) -> None:
     if principal.visible is not None:
-        raise forbidden("Only those who may see everybody may see where alerts go.")
+        raise forbidden("Only users who may see everyone may see the channels.")
 
 
 async def _known(viewer: Viewer, connection: Connection, principal: Principal, rule_id: str) -> RuleState:

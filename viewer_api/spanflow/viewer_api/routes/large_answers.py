@@ -28,7 +28,7 @@ async def answer_of(viewer: Viewer, make: Callable[..., bytes], flows: Sequence[
 
 
 async def in_worker(viewer: Viewer, make: Callable[..., bytes], *arguments: Any) -> bytes:
-    """For whoever has the place: what `make` makes there, or has made of the same for whoever had it before."""
+    """Within an acquired slot: the result of `make`, or that of the same call by the previous holder."""
     try:
         return await viewer.large_trees.shared((make, *arguments), lambda: viewer.worker.run(make, *arguments))
     except WorkerFailed as why:

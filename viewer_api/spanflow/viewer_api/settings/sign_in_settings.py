@@ -98,7 +98,7 @@ class SignInSettings(SharedSettings):
         "SPANFLOW_VIEWER_PROXY_USERS_HEADER",
         "off",
         "Header with the ids of the users that a monitor may see, comma-separated, * for all. Set, a monitor without "
-        "it sees nobody; `off` lets monitors see everybody.",
+        "it sees no one; `off` lets monitors see everyone.",
         parse=text,
     )
 
@@ -106,7 +106,7 @@ class SignInSettings(SharedSettings):
         "SPANFLOW_VIEWER_PROXY_HOLDS_MINUTES",
         60.0,
         "How long its word holds for what stays open: live sockets connect again after so many minutes, and the proxy "
-        "decides anew. Sessions and tickets made from it end then, too.",
+        "decides again. Sessions and tickets made from it end then, too.",
         parse=decimal(0.01, 1440),
     )
 
@@ -166,7 +166,7 @@ class SignInSettings(SharedSettings):
         "SPANFLOW_VIEWER_JWT_USERS_CLAIM",
         "",
         "Claim with the list of user ids that a monitor may see (* for all), also for OIDC. Set, a monitor without "
-        "it sees nobody; empty, monitors see everybody.",
+        "it sees no one; empty, monitors see everyone.",
         parse=text,
     )
 
@@ -199,7 +199,7 @@ class SignInSettings(SharedSettings):
     viewer_oidc_refetch_seconds: float = setting(
         "SPANFLOW_VIEWER_OIDC_REFETCH_SECONDS",
         30.0,
-        "A token that is signed by an unknown key has the keys fetched anew, at most once in this many seconds.",
+        "A token that is signed by an unknown key has the keys fetched again, at most once in this many seconds.",
         parse=seconds(0.05, 3600),
     )
 

@@ -33,7 +33,7 @@ class AlertEvents:
         """Send events from now on; `Problem` for who may not see them."""
         if not allowed(self._principal, Right.MONITOR):
             await self._viewer.denied(self._connection, "alerts_followed")
-            raise forbidden(f"You need the right «{Right.MONITOR}» for this.")
+            raise forbidden(f"You need the right {Right.MONITOR} for this.")
         await self._viewer.record_access(self._connection, "alerts_followed")
         if not self._wanted:
             await self._viewer.alerts.feed.listen(self._heard)

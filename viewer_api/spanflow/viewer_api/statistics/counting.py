@@ -1,6 +1,6 @@
 """Counts archived flows: the one job that writes statistics.
 
-A period is counted anew as a whole, from the flows that began in it, in one transaction that also takes away the marks
+A period is counted again as a whole, from the flows that began in it, in one transaction that also takes away the marks
 of its having changed. So a job that is killed leaves nothing half done, one that runs twice changes nothing, and flows
 that come late or change correct their period. Of several viewers one counts at a time.
 """

@@ -78,7 +78,7 @@ def steps_of(flow: FlowReducer, prices: PriceTable = NO_PRICES) -> list[Step]:
 
 
 def _name_subject(node: Node, place: int, steps: Sequence[Step]) -> None:
-    """What a step is about may be named by a span that tells of the same call."""
+    """The subject of a step may be on another span of the same call."""
     if node.entry is None or place == _NO_STEP:
         return
     subject, step = subject_of(node.entry), steps[place]

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** The time by `clock`, anew every `everyMs`; standing still while `everyMs` is null. */
+/** The time by `clock`, again every `everyMs`; standing still while `everyMs` is null. */
 export function useNow(clock: () => number, everyMs: number | null): number {
   const [now, setNow] = useState(clock);
   useEffect(() => {

@@ -109,7 +109,7 @@ describe("the live store", () => {
     expect(asked).toBe(2);
   });
 
-  it("lets go of flows that were shown without contents when everything comes anew", () => {
+  it("lets go of flows that were shown without contents when everything comes again", () => {
     const bare = start("f", "a", 1);
     says({ type: "events", user_id: 7, events: [bare], cursor: "1" });
     says({ type: "resync", user_id: 7, reason: "slow_client" });

@@ -116,7 +116,7 @@ export class LiveStore {
     }
     switch (message.type) {
       case "resync":
-        // What came until now lacked what was said, and everything comes anew.
+        // What came until now lacked what was said, and everything comes again.
         if (message.reason !== "contents_shown") return;
         flows.flows.clear();
         break;

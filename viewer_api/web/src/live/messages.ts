@@ -35,6 +35,6 @@ export type ConnectionState =
   | "interrupted"
   | "reconnecting"
   | "signed-out"
-  /** Other rights than when the socket was opened: the page must start anew. */
+  /** Other rights than when the socket was opened: the page must start again. */
   | "rights-changed"
   | "refused";

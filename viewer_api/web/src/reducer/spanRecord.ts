@@ -152,7 +152,7 @@ function mergedEntry(nodeId: string, start: Part | undefined, last: Part | undef
   for (const group of GROUPS) {
     const before = entriesOf(start[group]);
     const after = entriesOf(last[group]);
-    // A type belongs to its attribute: it goes when a later event sets the attribute anew.
+    // A type belongs to its attribute: it goes when a later event sets the attribute again.
     const shadowed = before.filter(([key]) => Object.hasOwn(changed, key));
     const all = [...before.filter(([key]) => !Object.hasOwn(changed, key)), ...after];
     if (all.length > 0) entry[group] = Object.fromEntries(all);

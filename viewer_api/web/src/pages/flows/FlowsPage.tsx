@@ -35,7 +35,7 @@ export default function FlowsPage() {
   const own = onlyThemselves(useSignedIn());
   const [round, setRound] = useState(0);
   const query = own === null ? route.query : { ...route.query, user_id: [own] };
-  // The beginning of “the last hour” moves on when the list is read anew, not between its pages.
+  // The beginning of “the last hour” moves on when the list is read again, not between its pages.
   const filters = useMemo(() => asked(query, Date.now()), [JSON.stringify(query), round]);
   const found = useInfiniteQuery({
     queryKey: ["flows", filters],

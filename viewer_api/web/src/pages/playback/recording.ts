@@ -25,7 +25,7 @@ export class Recording {
     this.moments = [...new Set(messages.map(({ at_ms }) => at_ms))];
   }
 
-  /** The flows at a moment. The same object as long as time goes on; going back begins anew. */
+  /** The flows at a moment. The same object as long as time goes on; going back starts over. */
   at(ms: number): LiveFlows {
     if (this.reached > 0 && (this.messages[this.reached - 1]?.at_ms ?? 0) > ms) {
       this.flows = new LiveFlows(MOST_FLOWS);
