@@ -74,3 +74,37 @@ not compared: duration_ms (set by the filters)
     assert json.loads(spanflow("diff", "--json", **here).stdout)["a"] == {"sampled": 2, "complete": True}
     done = spanflow("diff", "--a", "slow", **here)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_one_flow_stands_beside_the_usual_one(here: dict[str, str], postgres_dsn: str, tmp_path: Path) -> None:
+    with archives_in(postgres_dsn, tmp_path / "usual") as archives:
+        for number in range(9):
+            start = NOON - (9 - number) * 1000 * MS
+            spans = [
+                span(1, name="POST /ask", start_ns=start, end_ns=start + (40 + number) * MS),
+                span(2, 1, event_type="auth_check", name="auth", start_ns=start, end_ns=start + 8 * MS),
+                span(3, 1, event_type="tool_call", name="step 2", start_ns=start + 10 * MS, end_ns=start + 30 * MS),
+            ]
+            deliver(archives.make(), part(100 + number, spans))
+    done = spanflow("compare", B, "--usual", **here)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == snapshot("""\
+                                                                                               usual      flow    change
+▲ POST /ask                                                                                    44 ms    100 ms    +56 ms
+  - auth_check  auth                                                                          8.0 ms             -8.0 ms
+  - tool_call  step 2                                                                          20 ms              -20 ms
+  + (waiting)                                                                                            10 ms    +10 ms
+  + tool_call  list                                                                                      70 ms    +70 ms
+  ▲ (waiting)                                                                                  14 ms     20 ms   +6.0 ms
+
+1 slower, 1 added, 2 missing
+""")
+    assert done.stderr == snapshot("Compared with 9 flows of its kind that went well in the week before.\n")
+    few = spanflow("compare", f"{100:032x}", "--usual", **here)
+    assert (
+        few.stderr
+        == "Too few to say what is unusual or missing: 0 flows of its kind that went well in the week before.\n"
+    )
+    assert json.loads(spanflow("compare", B, "--usual", "--json", **here).stdout)["a"]["flows"] == 9
+    for wrong in ((A,), (A, B, "--usual")):
+        assert spanflow("compare", *wrong, **here).returncode == 2

@@ -49,6 +49,7 @@ def calls(word: str) -> list[tuple[str, dict[str, Any]]]:
         ("where_does_time_go", {"flow_id": word}),
         ("compare_flows", {"first": word, "second": SLOW}),
         ("compare_flows", {"flow_id": word, "with_flow_id": SLOW}),
+        ("compare_with_usual", {"flow_id": word}),
         ("explain_denial", {"flow_id": word}),
         ("erase_user", {"user_id": word}),
     ]

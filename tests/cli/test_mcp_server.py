@@ -28,7 +28,7 @@ from tests.support.flow_writer import FlowWriter
 from tests.support.people import PEOPLE, VIEWER_7, VIEWER_8, write_tokens
 from tests.support.poll import eventually
 from tests.support.ports import free_port
-from tests.support.query import query
+from tests.support.query import query, script
 from tests.support.spanflow_command import COMMAND, environment, running
 from tests.support.viewer_server import TOKEN, RunningViewer, running_viewer
 
@@ -160,6 +160,32 @@ def test_an_agent_gets_answers_to_ten_questions(viewer: RunningViewer, redis_url
     reasons = [row["reason"] for row in query(postgres_dsn, "SELECT reason FROM omni2.audit_log ORDER BY id")]
     calls = {re.sub(r"agent: (\w+) \(call (\d+) of \w+\)", r"\2 \1", reason) for reason in reasons if reason}
     assert len(calls) == 10
+
+
+def test_an_agent_asks_what_is_unusual_about_a_flow(viewer: RunningViewer, postgres_dsn: str, tmp_path: Path) -> None:
+    ada = Identity(user_id="7", source="web")
+    script(
+        postgres_dsn,
+        "CREATE TABLE omni2.interaction_flows_w20260105 PARTITION OF omni2.interaction_flows "
+        "FOR VALUES FROM ('2026-01-05 00:00Z') TO ('2026-01-12 00:00Z')",
+    )
+    with archives_in(postgres_dsn, tmp_path / "more") as archives:
+        for number in range(20):
+            start = NOON - (20 - number) * 1000 * MS
+            ends = start + (60 + number) * MS
+            inside = span(number * 10 + 101, number * 10 + 100, start_ns=start, end_ns=ends - 5 * MS, name="look up")
+            spans = [span(number * 10 + 100, start_ns=start, end_ns=ends, name="POST /ask"), inside]
+            deliver(archives.make(), part(100 + number, spans, identity=ada))
+
+    async def use(client: Client) -> None:
+        found = await ask(client, "compare_with_usual", flow_id=SLOW)
+        assert (found["usual"]["flows"], found["usual"]["enough"]) == (20, True)
+        rows = {row["name"]: row["status"] for row in found["rows"] if row["kind"] == "step"}
+        assert rows == {"POST /ask": "slower", "auth": "added", "tools/call search": "added", "look up": "missing"}
+        few = await ask(client, "compare_with_usual", flow_id=LARGE)
+        assert few["usual"]["enough"] is False
+
+    over_stdio(viewer, use)
 
 
 def test_an_agent_asks_about_many_flows_at_once(viewer: RunningViewer, postgres_dsn: str, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ READS: Final = (
     "/api/v1/playback?user_id={user}",
     "/api/v1/playback?conversation_id={conversation}",
     "/api/v1/flows/previews?flow_id={flow}",
+    "/api/v1/flows/{flow}/usual",
     "/api/v1/flows/compare?a={flow}&b={flow}",
     f"/api/v1/flows/compare?a={EIGHT}&b={{flow}}",
     "/api/v1/flows/differences?a.user_id={user}&b.user_id=8",
@@ -178,6 +179,7 @@ def test_everybody_who_is_named_has_a_row(admin: httpx.Client, audit: Audit) -> 
             ("flows_previewed", "7"),
             ("flows_previewed", "8"),
         },
+        f"/api/v1/flows/{EIGHT}/usual": {("flow_compared", "8")},
         f"/api/v1/flows/compare?a={SEVEN}&b={EIGHT}": {("flow_compared", "7"), ("flow_compared", "8")},
         "/api/v1/flows/differences?a.user_id=7&b.user_id=8": {("flows_compared", "7"), ("flows_compared", "8")},
         "/api/v1/users/7/data": {("user_data_counted", "7")},
@@ -222,8 +224,8 @@ PATHS: Final = (
     *("/api/traces", "/jaeger/api/traces", "/api/v3/traces", "/jaeger/api/v3/traces", "/api/v3/trace-summaries"),
     *("/api/services", "/jaeger/api/operations", "/api/dependencies", "/api/v3/services", "/api/v3/operations"),
 )
-BELOW: Final = ("/api/v1/flows/{}/export", "/api/traces/{}", "/jaeger/api/v3/traces/{}", "/api/v1/users/{}/data",
-                "/api/services/{}/operations")  # fmt: skip
+BELOW: Final = ("/api/v1/flows/{}/export", "/api/v1/flows/{}/usual", "/api/traces/{}", "/jaeger/api/v3/traces/{}",
+                "/api/v1/users/{}/data", "/api/services/{}/operations")  # fmt: skip
 
 
 @fuzzing.examples(60, 1000)

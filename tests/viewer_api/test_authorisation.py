@@ -53,6 +53,7 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/api/v1/flows/session/{session_id}"): Right.READ,
     ("GET", "/api/v1/flows"): Right.READ,
     ("GET", "/api/v1/flows/compare"): Right.READ,
+    ("GET", "/api/v1/flows/{flow_id}/usual"): Right.READ,
     ("GET", "/api/v1/flows/previews"): Right.READ,
     ("GET", "/api/v1/flows/differences"): Right.READ,
     ("GET", "/api/v1/flows/{flow_id}"): Right.READ,

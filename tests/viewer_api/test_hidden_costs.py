@@ -39,6 +39,7 @@ async def test_no_stream_is_read_for_who_may_not_see_it(
         f"/api/v1/flows/{flow.flow_id}/tree",
         f"/api/v1/flows/{flow.flow_id}/flat",
         f"/api/v1/flows/compare?a={flow.flow_id}&b={flow.flow_id}",
+        f"/api/v1/flows/{flow.flow_id}/usual",
         f"/api/v1/flows/{flow.flow_id}/activities",
         "/api/v1/flows/session/s-7",
         "/api/v1/monitoring/flows/session/s-7",

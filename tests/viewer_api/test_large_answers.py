@@ -24,6 +24,7 @@ ROUTES: dict[str, Callable[[Any], int]] = {
     "/api/v1/monitoring/flows/session/s-1": lambda answer: len(answer["flow_data"]["events"]) // 2,
     "/api/v1/flows/session/s-1": lambda answer: len(answer["flows"][0]["flow_data"]["events"]),
     f"/api/v1/flows/compare?a={ONE}&b={OTHER}": lambda answer: answer["a"]["span_count"],
+    f"/api/v1/flows/{OTHER}/usual": lambda answer: answer["b"]["span_count"],
     f"/api/v1/flows/{ONE}/export": lambda answer: len(answer["flows"][0]["flow_data"]["events"]),
     f"/api/v1/flows/{ONE}/export?format=chrome": lambda answer: sum(
         each["ph"] == "X" for each in answer["traceEvents"]

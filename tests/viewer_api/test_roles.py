@@ -81,6 +81,7 @@ BY_ID = {
     "/api/v1/monitoring/flows/session/{session_id}": "/api/v1/monitoring/flows/session/s-{user}",
     "/api/v1/flows/session/{session_id}": "/api/v1/flows/session/s-{user}",
     "/api/v1/flows/compare": "/api/v1/flows/compare?a={flow}&b={flow}",
+    "/api/v1/flows/{flow_id}/usual": "/api/v1/flows/{flow}/usual",
     "/api/v1/flows/{flow_id}": "/api/v1/flows/{flow}",
     "/api/v1/flows/{flow_id}/activities": "/api/v1/flows/{flow}/activities",
     "/api/v1/flows/{flow_id}/tree": "/api/v1/flows/{flow}/tree",

@@ -54,6 +54,7 @@ from spanflow.viewer_api.routes import (
     session_routes,
     statistics_routes,
     user_routes,
+    usual_routes,
 )
 from spanflow.viewer_api.routes.known_parameters import known_parameters
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
@@ -70,6 +71,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     erasure_routes.router,
     flow_search_routes.router,
     compare_routes.router,
+    usual_routes.router,
     flow_preview_routes.router,
     export_routes.router,
     playback_routes.router,

@@ -124,7 +124,7 @@ class Questions:
         rows = sorted(kinds.values(), key=lambda row: (-row["critical_ms"], -row["self_ms"]))
         head = {**_some(whole, ("flow_id", "name", "open", "duration_ms")), "spans_on_critical_path": len(on_path)}
         following = (
-            "shorten what has critical_ms. compare_flows tells whether it is unusual; outline shows where it is."
+            "shorten what has critical_ms. compare_with_usual tells whether it is unusual; outline shows where it is."
         )
         return Answer(head, rows, following, "the flow has no spans.")
 
@@ -139,6 +139,22 @@ class Questions:
         }
         hint = "the two flows do not differ in any step."
         return Answer(head, biggest, "span_details of a row's spans. Positive differences: b took longer.", hint)
+
+    def against_usual(self, flow_id: str) -> Answer:
+        result = self.ask(f"/api/v1/flows/{quote(flow_id, safe='')}/usual", {})
+        rows = [row for row in result["rows"] if row["status"] != "same" and row["kind"] != "waiting"]
+        rows += [row for row in result["rows"] if row["status"] == "slower" and row["kind"] == "waiting"]
+        head = {
+            "usual": result["a"],
+            "flow": _some(result["b"], _FLOW),
+            **_some(result, ("delta_ms", "delta_percent", "counts")),
+        }
+        following = (
+            "span_details of a row's b. In rows, a is what is usual and b the flow. added: unusual; missing: usual, "
+            "but not in this flow."
+        )
+        hint = "every step is as usual." if result["a"]["enough"] else "too few flows of its kind: use compare_flows."
+        return Answer(head, rows, following, hint)
 
     def different(self, a: Mapping[str, Any], b: Mapping[str, Any], both: Mapping[str, Any]) -> Answer:
         """The values whose share differs most between two groups of flows."""

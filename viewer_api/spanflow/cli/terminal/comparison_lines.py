@@ -1,6 +1,7 @@
-"""Two flows beside each other as lines: what each step took in both, and the difference."""
+"""Two flows beside each other as lines: what each step took in both, and the difference. One of them may be the usual
+one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from spanflow.cli.terminal.tree_lines import Style
@@ -15,6 +16,7 @@ _MARKS: Final = {
     "changed": ("~", "yellow"),
     "added": ("+", "blue"),
     "removed": ("-", "blue"),
+    "missing": ("-", "blue"),
 }
 #: A deeper step stands where this one would.
 _DEEPEST: Final = 20
@@ -22,9 +24,9 @@ _FIGURES: Final = 10
 _MAX_SHOWN: Final = 3
 
 
-def comparison_lines(found: Mapping[str, Any], style: Style) -> Iterator[str]:
-    """A head, and every row; differences of a changed step stand below it."""
-    heads = "".join(" " * (_FIGURES - len(word)) + word for word in ("first", "second", "change"))
+def comparison_lines(found: Mapping[str, Any], style: Style, words: Iterable[str]) -> Iterator[str]:
+    """A head of these words, and every row; differences of a changed step stand below it."""
+    heads = "".join(" " * (_FIGURES - len(word)) + word for word in words)
     yield style.paint(padded("", style.columns - len(heads)) + heads, "dim")
     biggest = set(found["biggest"])
     for place, row in enumerate(found["rows"]):
@@ -46,13 +48,14 @@ def _label(row: Row) -> str:
     kind, subject = row["event_type"] or "", row["subject"] or "(a step that has not been heard of)"
     label = subject if kind in ("span", subject, "") else f"{kind}  {subject}"
     if row["kind"] == "run":
-        counts = " and ".join(str(side["count"]) for side in (row["a"], row["b"]) if side is not None)
+        counts = " and ".join(str(side["count"]) for side in (row["a"], row["b"]) if side and "count" in side)
         label += f"  ({counts} times, median)"
     return clean(label)
 
 
 def _took(side: Row | None) -> str:
-    return "" if side is None else duration(round(side.get("p50_ms", side.get("duration_ms", 0)) * NS_PER_MS))
+    took = None if side is None else side.get("p50_ms", side.get("duration_ms"))
+    return "" if took is None else duration(round(took * NS_PER_MS))
 
 
 def _signed(ms: float) -> str:
@@ -62,7 +65,9 @@ def _signed(ms: float) -> str:
 
 def _differences(row: Row, indent: str, columns: int) -> Iterator[str]:
     sides = [side and side.get("outcome") for side in (row["a"], row["b"])]
-    if sides[0] != sides[1]:
+    if row["a"] and "share" in row["a"]:
+        sides[0] = "ok"
+    if sides[0] != sides[1] and row["kind"] == "step":
         yield cut(clean(f"{indent}    outcome: {sides[0]} → {sides[1]}"), columns)
     for each in row.get("differences", ())[:_MAX_SHOWN]:
         yield cut(clean(f"{indent}    {each['path']}: {each['a']} → {each['b']}"), columns)

@@ -7,44 +7,38 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from heapq import nlargest
 from statistics import median_low
 from typing import Any, Final, TypeAlias
 
 from spanflow.span_processors import names
-from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.tree import NS_PER_MS, Outlook
 from spanflow.viewer_api.analysis.alignment import Pair, aligned
+from spanflow.viewer_api.analysis.rows import (
+    ADDED,
+    CHANGED,
+    FASTER,
+    LEAST_MS,
+    LEAST_SHARE,
+    REMOVED,
+    SAME,
+    SLOWER,
+    Row,
+    biggest,
+    delta,
+    distribution,
+    start_of,
+    step_side,
+    waits_of,
+)
 from spanflow.viewer_api.analysis.steps import Run, Sibling, Step, folded, long_runs, steps_of
 from spanflow.viewer_api.analysis.value_differences import MAX_DIFFERENCES, differences, is_argument, shown
 from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
 from spanflow.viewer_api.http.responses import encode
 
-SAME: Final = "same"
-SLOWER: Final = "slower"
-FASTER: Final = "faster"
-CHANGED: Final = "changed"
-ADDED: Final = "added"
-REMOVED: Final = "removed"
 STATUSES: Final = (SAME, SLOWER, FASTER, CHANGED, ADDED, REMOVED)
-#: Less is noise: both must be passed before a step counts as slower or faster.
-LEAST_MS: Final = 1.0
-LEAST_SHARE: Final = 0.1
-#: Rows that are named as those with the greatest differences.
-_TOP: Final = 5
-_MAX_IDS: Final = 20
 #: Rows after which other threads get the interpreter.
 _PAUSE: Final = 100
-Row: TypeAlias = dict[str, Any]
-
-
-@dataclass(slots=True)
-class _Waits:
-    """How long nothing ran, before each of some siblings and after the last of them."""
-
-    before: list[int]
-    after: int
 
 
 @dataclass(slots=True)
@@ -88,7 +82,7 @@ class _Comparison:
             return []
         keys = long_runs(one, other)
         left, right = folded(one, keys), folded(other, keys)
-        waits = _waits(left, parents[0]), _waits(right, parents[1])
+        waits = waits_of(left, parents[0]), waits_of(right, parents[1])
         tasks: list[_Task] = []
         for a, b in _pairs(left, right):
             waited = (
@@ -111,11 +105,11 @@ class _Comparison:
             "depth": depth,
             "status": ADDED if one is None else REMOVED,
             "event_type": either.key[0] or None,
-            "name": either.node.entry.get("name") if either.node.entry is not None else None,
+            "name": either.name,
             "subject": either.key[1] or None,
-            "a": None if one is None else _step_side(one, self.starts[0]),
-            "b": None if other is None else _step_side(other, self.starts[1]),
-            **_delta(*(None if step is None else step.duration_ns for step in (one, other))),
+            "a": None if one is None else step_side(one, self.starts[0]),
+            "b": None if other is None else step_side(other, self.starts[1]),
+            **delta(*(None if step is None else step.duration_ns for step in (one, other))),
             "share": (0 if other is None else other.self_ns) - (0 if one is None else one.self_ns),
         }
         if one is not None and other is not None:
@@ -146,19 +140,18 @@ def written_comparison(flows: Sequence[PackedFlow], outlooks: Sequence[Outlook])
 
 def compare(one: FlowTree, other: FlowTree) -> dict[str, Any]:
     """`other` measured against `one`: a difference is positive where `other` took longer."""
-    sides = steps_of(one), steps_of(other)
-    starts = _start_of(sides[0]), _start_of(sides[1])
+    sides = steps_of(one.tree, one.facts), steps_of(other.tree, other.facts)
+    starts = start_of(sides[0]), start_of(sides[1])
     found = _Comparison(starts)
     found.walk(*sides)
     counts = Counter(row["status"] for row in found.rows if row["kind"] != "waiting")
     totals = [sum(step.duration_ns for step in side[:1]) for side in sides]
-    biggest = nlargest(_TOP, range(len(found.rows)), key=lambda place: (abs(found.shares[place]), -place))
     return {
         "a": one.head,
         "b": other.head,
-        **_delta(*totals),
+        **delta(*totals),
         "counts": {status: counts[status] for status in STATUSES},
-        "biggest": [place for place in biggest if found.shares[place]],
+        "biggest": biggest(found.shares),
         "rows": found.rows,
     }
 
@@ -195,28 +188,6 @@ def _changeable(sibling: Sibling) -> str | None:
     return None if isinstance(sibling, Run) or event_type in ("", names.PLAIN_SPAN) else event_type
 
 
-def _steps_in(sibling: Sibling) -> list[Step]:
-    return sibling.steps if isinstance(sibling, Run) else [sibling]
-
-
-def _waits(siblings: Sequence[Sibling], parent: Step | None) -> _Waits:
-    """The gaps between siblings, within their parent's time. A child that runs beside another one waits for none."""
-    if parent is None or parent.facts is None:
-        return _Waits([0] * len(siblings), 0)
-    reached, end = parent.facts.start_ns, parent.facts.end_ns
-    before = []
-    for sibling in siblings:
-        waited = 0
-        for number, step in enumerate(_steps_in(sibling)):
-            if step.facts is None:
-                continue
-            if not number:
-                waited = max(0, min(step.facts.start_ns, end) - reached)
-            reached = max(reached, step.facts.end_ns)
-        before.append(waited)
-    return _Waits(before, max(0, end - reached))
-
-
 def _wait_row(depth: int, one: int | None, other: int | None) -> Row | None:
     """A row for the time in which nothing ran; None when it is not worth one."""
     if max(one or 0, other or 0) < LEAST_MS * NS_PER_MS:
@@ -228,42 +199,26 @@ def _wait_row(depth: int, one: int | None, other: int | None) -> Row | None:
         "status": ADDED if one is None else REMOVED if other is None else pace,
         "a": None if one is None else {"duration_ms": one / NS_PER_MS},
         "b": None if other is None else {"duration_ms": other / NS_PER_MS},
-        **_delta(one, other),
+        **delta(one, other),
         # It is part of the parent's own time, which the parent's row has already.
         "share": 0,
     }
 
 
-def _step_side(step: Step, start_ns: int) -> Row:
-    facts, entry = step.facts, step.node.entry
-    side: Row = {
-        "node_id": step.node.node_id,
-        "offset_ms": None if facts is None else (facts.start_ns - start_ns) / NS_PER_MS,
-        "duration_ms": step.duration_ns / NS_PER_MS,
-        "self_ms": step.self_ns / NS_PER_MS,
-        "critical_ms": 0.0 if facts is None else facts.critical_ns / NS_PER_MS,
-        "outcome": None if entry is None else outcome_of(entry).outcome,
-        "open": facts is not None and facts.open,
-    }
-    if step.halves:
-        side["halves"] = [node.node_id for node in step.halves]
-    return side
-
-
 def _run_row(depth: int, one: Run | None, other: Run | None) -> Row:
     either = other or one
     assert either is not None
-    a, b = (None if run is None else _distribution(run) for run in (one, other))
+    a, b = (None if run is None else distribution(run) for run in (one, other))
     row: Row = {
         "kind": "run",
         "depth": depth,
         "status": ADDED if one is None else REMOVED,
         "event_type": either.key[0] or None,
-        "name": either.steps[0].node.entry.get("name") if either.steps[0].node.entry is not None else None,
+        "name": either.steps[0].name,
         "subject": either.key[1] or None,
         "a": a,
         "b": b,
-        **_delta(*(None if run is None else _median(run) for run in (one, other))),
+        **delta(*(None if run is None else _median(run) for run in (one, other))),
         "share": sum(step.duration_ns for step in (other.steps if other else ()))
         - sum(step.duration_ns for step in (one.steps if one else ())),
     }
@@ -277,36 +232,8 @@ def _median(run: Run) -> int:
     return median_low(step.duration_ns for step in run.steps)
 
 
-def _distribution(run: Run) -> Row:
-    durations = sorted(step.duration_ns for step in run.steps)
-    return {
-        "count": len(durations),
-        "total_ms": sum(durations) / NS_PER_MS,
-        "min_ms": durations[0] / NS_PER_MS,
-        "p50_ms": median_low(durations) / NS_PER_MS,
-        "p95_ms": durations[-(-95 * len(durations) // 100) - 1] / NS_PER_MS,
-        "max_ms": durations[-1] / NS_PER_MS,
-        "errors": sum(
-            step.node.entry is not None and step.node.entry.get("status") == names.STATUS_ERROR for step in run.steps
-        ),
-        "node_ids": [step.node.node_id for step in run.steps[:_MAX_IDS]],
-    }
-
-
-def _delta(one: int | None, other: int | None) -> Row:
-    difference = (other or 0) - (one or 0)
-    return {
-        "delta_ms": difference / NS_PER_MS,
-        "delta_percent": round(100 * difference / one, 1) if one and other is not None else None,
-    }
-
-
 def _pace(one: int, other: int) -> str:
     difference = other - one
     if abs(difference) < max(LEAST_MS * NS_PER_MS, LEAST_SHARE * one):
         return SAME
     return SLOWER if difference > 0 else FASTER
-
-
-def _start_of(roots: Sequence[Step]) -> int:
-    return min((step.facts.start_ns for step in roots if step.facts is not None), default=0)

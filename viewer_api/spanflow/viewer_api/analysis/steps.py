@@ -1,7 +1,7 @@
 """A flow as steps: like its tree, but one call is one step, however many processes and libraries recorded it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final, TypeAlias
@@ -10,9 +10,9 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event.event import is_checkpoint
 from spanflow.span_processors.tree.facts import NodeFacts
 from spanflow.span_processors.tree.flow_summary import MODELS
+from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.same_call import subject_of
-from spanflow.span_processors.tree.tree import Node
-from spanflow.viewer_api.flows.flow_tree import FlowTree
+from spanflow.span_processors.tree.tree import Node, Tree
 
 #: So many equal siblings in a row are compared as a whole, not one by one.
 MIN_RUN: Final = 5
@@ -39,6 +39,14 @@ class Step:
     def self_ns(self) -> int:
         return 0 if self.facts is None else self.facts.self_ns
 
+    @property
+    def name(self) -> str | None:
+        return None if self.node.entry is None else self.node.entry.get("name")
+
+    @property
+    def outcome(self) -> str | None:
+        return None if self.node.entry is None else outcome_of(self.node.entry).outcome
+
     def attributes(self) -> dict[str, Any]:
         """What any span of the call says; the outermost counts most."""
         values: dict[str, Any] = {}
@@ -60,12 +68,12 @@ class Run:
 Sibling: TypeAlias = Step | Run
 
 
-def steps_of(tree: FlowTree) -> list[Step]:
+def steps_of(tree: Tree, facts: Mapping[str, NodeFacts]) -> list[Step]:
     """The steps at the top, each with those below it, in start order."""
     roots: list[Step] = []
     steps: dict[str, Step] = {}
-    servers = Counter(node.parent.node_id for node in tree.tree.nodes.values() if node.parent and _is(node, "server"))
-    for node in tree.tree.walk():
+    servers = Counter(node.parent.node_id for node in tree.nodes.values() if node.parent and _is(node, "server"))
+    for node in tree.walk():
         parent = None if node.parent is None else steps[node.parent.node_id]
         whole = _tells_of(node, steps, servers)
         if whole is not None and parent is not None:
@@ -73,7 +81,7 @@ def steps_of(tree: FlowTree) -> list[Step]:
             # What is below this half hangs where the half would.
             steps[node.node_id] = parent
             continue
-        step = Step(node, _key(node), tree.facts.get(node.node_id))
+        step = Step(node, _key(node), facts.get(node.node_id))
         steps[node.node_id] = step
         (roots if parent is None else parent.children).append(step)
     for step in steps.values():

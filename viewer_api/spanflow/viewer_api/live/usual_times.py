@@ -26,6 +26,7 @@ _SAMPLE: Final = 1000
 #: Fewer say nothing about what is usual.
 _LEAST: Final = 20
 _MAX_STEPS: Final = 5000
+_MAX_PAST_STEPS: Final = 1000
 _SHARES: Final = (0.5, 0.75, 0.9, 0.95, 0.99)
 #: A step is compared with those of its kind in the time before.
 _COMPARED_WITH: Final = timedelta(hours=24)
@@ -77,11 +78,22 @@ class UsualTimes:
             if duration is not None
         }
 
+    async def durations_before(self, moment: datetime) -> Mapping[str, Buckets]:
+        """How long steps of each kind took in the 24 hours before, by `step_key`; of the last ones as of the last
+        refresh."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        if moment > now - _COMPARED_WITH:
+            return self.percentile.durations
+        return await self._durations(moment, now, _MAX_PAST_STEPS)
+
+    async def _durations(self, moment: datetime, now: datetime, most: int) -> dict[str, Buckets]:
+        parts = parts_of(*aligned(moment - _COMPARED_WITH, moment, now))
+        return await typical_durations(self._database, parts, _LEAST, most)
+
     async def refresh(self) -> None:
         rows = await self._database.fetch(_USUAL, _SAMPLE, _MAX_SPANS, _LEAST, _MAX_STEPS)
         now = datetime.fromtimestamp(self._clock(), UTC)
-        parts = parts_of(*aligned(now - _COMPARED_WITH, now, now))
-        durations = await typical_durations(self._database, parts, _LEAST, _MAX_STEPS)
+        durations = await self._durations(now, now, _MAX_STEPS)
         self.percentile = StepPercentiles(durations)
         counted = {step: _p95(buckets) for step, buckets in durations.items()}
         self._p95_ns = {row["step"]: row["p95_ns"] for row in rows} | counted
