@@ -1,6 +1,7 @@
 """The compare page in a browser: two flows step by step, and what is different about two groups."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from spanflow.span_processors.identity import Identity
 from tests.support.axe import violations
 from tests.support.dashboard import store_flows
 from tests.support.flow_parts import MS, NOON, part, span
+from tests.support.query import script
 from tests.support.viewer_server import RunningViewer
 
 pytestmark = pytest.mark.browser
@@ -210,3 +212,77 @@ def test_both_pages_are_accessible_and_fit_a_phone(compared: Page, viewer: Runni
             assert wide <= inner, (view, width)
             wrong += [f"{view} at {width}: {each}" for each in violations(compared)]
     assert wrong == []
+
+
+#: The flows of these tests are in a week of their own, in the order of their times.
+WEEK = (
+    "CREATE TABLE omni2.interaction_flows_w20260105 PARTITION OF omni2.interaction_flows "
+    "FOR VALUES FROM ('2026-01-05 00:00Z') TO ('2026-01-12 00:00Z')"
+)
+
+
+def usual(number: int) -> FlowPart:
+    """A quick one some seconds before the others, with a check that these do not have."""
+    earlier = (number - 30) * 1000
+    return part(
+        100 + number,
+        [
+            step(1, None, earlier, earlier + 100 + number, name="POST /ask"),
+            step(2, 1, earlier, earlier + 10, "auth_check", name="auth_check"),
+            step(3, 1, earlier + 10, earlier + 15, "usage_check", name="usage_check"),
+            step(
+                4,
+                1,
+                earlier + 60,
+                earlier + 80 + number,
+                "tool_call",
+                name="list",
+                attributes={"flow.data.tool": "list_jobs"},
+            ),
+        ],
+        root_ended=True,
+    )
+
+
+def test_a_flow_stands_beside_the_usual_one_of_its_kind(
+    signed_in: Page, viewer: RunningViewer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(1) as thread:  # the browser's event loop runs in this one
+        thread.submit(script, postgres_dsn, WEEK).result()
+    store_flows(postgres_dsn, tmp_path / "archive", slow(), *(usual(number) for number in range(20)))
+    signed_in.goto(f"{viewer.origin}/#/flow/{B}")
+    signed_in.get_by_test_id("against-usual").click()
+    expect(signed_in.get_by_test_id("compared-row")).not_to_have_count(0)
+    assert rows(signed_in) == snapshot(
+        [
+            ("slower", "POST /ask", "+291 ms +267 %"),
+            ("same", "auth_check", "±0 ±0 %"),
+            ("missing", "usage_check", "−5.0 ms"),
+            ("slower", "nothing ran", "+5.0 ms +11 %"),
+            ("slower", "tool_call · list_jobs", "+271 ms +935 %"),
+            ("added", "nothing ran", "+10 ms"),
+            ("added", "memory · only in the second", "+10 ms"),
+            ("same", "nothing ran", "±0 ±0 %"),
+        ]
+    )
+    expect(signed_in.get_by_test_id("side-usual")).to_contain_text("20 flows of the week before")
+    signed_in.get_by_test_id("only-missing").click()
+    assert [text for _, text, _ in rows(signed_in)] == ["usage_check"]
+    signed_in.get_by_test_id("only-missing").click()
+    signed_in.get_by_test_id("compared-row").filter(has_text="list_jobs").click()
+    details = signed_in.get_by_test_id("compare-details")
+    expect(details).to_contain_text("100 % (20)")
+    expect(details).to_contain_text("Median")
+    expect(details.get_by_test_id("percentile")).to_be_visible()
+    assert violations(signed_in) == []
+    details.get_by_role("link", name="Show it in the flow").click()
+    expect(signed_in.get_by_test_id("details")).to_contain_text("list_jobs")
+
+
+def test_of_a_flow_without_its_like_it_is_said(
+    signed_in: Page, viewer: RunningViewer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    store_flows(postgres_dsn, tmp_path / "archive", slow())
+    signed_in.goto(f"{viewer.origin}/#/compare/{B}")
+    expect(signed_in.get_by_role("status").filter(has_text="Too few flows")).to_be_visible()
+    assert {status for status, _, _ in rows(signed_in)} == {"same"}

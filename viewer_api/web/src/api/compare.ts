@@ -2,7 +2,7 @@ import type { Query } from "../navigation/route";
 import type { FlowSummary } from "./flows";
 import { call } from "./http";
 
-export type Status = "same" | "slower" | "faster" | "changed" | "added" | "removed";
+export type Status = "same" | "slower" | "faster" | "changed" | "added" | "removed" | "missing";
 
 /** What one flow says of a row; which fields there are follows from the row's kind. */
 export interface Side {
@@ -20,6 +20,9 @@ export interface Side {
   readonly p95_ms?: number;
   readonly max_ms?: number;
   readonly errors?: number;
+  /** Of what is usual: how many of the flows have it, and their share of those that have its parent. */
+  readonly flows?: number;
+  readonly share?: number;
 }
 
 /** What both steps say, each in its own way; null where one says nothing. */
@@ -41,24 +44,53 @@ export interface ComparedRow {
   readonly b: Side | null;
   readonly delta_ms: number | null;
   readonly delta_percent: number | null;
+  /** Where the step stands among the times of its kind. */
+  readonly percentile?: number | null;
   readonly differences?: readonly ValueDifference[];
   readonly more_differences?: number;
 }
 
-export interface Comparison {
-  readonly a: FlowSummary;
-  readonly b: FlowSummary;
+export interface ComparedSteps {
   readonly delta_ms: number | null;
   readonly delta_percent: number | null;
-  readonly counts: Readonly<Record<Status, number>>;
+  /** In the order in which they are shown. */
+  readonly counts: Readonly<Partial<Record<Status, number>>>;
   /** Places of the rows whose own time differs most. */
   readonly biggest: readonly number[];
   readonly rows: readonly ComparedRow[];
 }
 
+export interface Comparison extends ComparedSteps {
+  readonly a: FlowSummary;
+  readonly b: FlowSummary;
+}
+
+/** Flows of one kind, which say what is usual. */
+export interface UsualFlows {
+  readonly name: string | null;
+  readonly source: string | null;
+  readonly since: string;
+  readonly until: string;
+  readonly flows: number;
+  /** Whether they are enough to say what is unusual or missing. */
+  readonly enough: boolean;
+  readonly p50_ms: number | null;
+  readonly p95_ms: number | null;
+}
+
+export interface AgainstUsual extends ComparedSteps {
+  readonly a: UsualFlows;
+  readonly b: FlowSummary;
+}
+
 /** Positive where `b` took longer. */
 export function compareFlows(a: string, b: string, signal: AbortSignal): Promise<Comparison> {
   return call("flows/compare", { query: { a, b }, signal });
+}
+
+/** Positive where the flow took longer than usual. */
+export function againstUsual(flowId: string, signal: AbortSignal): Promise<AgainstUsual> {
+  return call(`flows/${encodeURIComponent(flowId)}/usual`, { signal });
 }
 
 export interface Share {

@@ -1,26 +1,27 @@
 import { X } from "lucide-react";
 import { lazy, Suspense } from "react";
 import type { ComparedRow, Side, ValueDifference } from "../../api/compare";
+import { PercentileBadge } from "../../components/PercentileBadge";
 import { duration, valueText } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { IconButton } from "../../ui/Button";
-import { percent, signed, SIGNS, titleOf } from "./signs";
+import { percent, signed, SIGNS, titleOf, wordOf } from "./signs";
 import styles from "./RowDetails.module.css";
 
 const TextDiff = lazy(() => import("./TextDiff"));
 
 interface Props {
   readonly row: ComparedRow;
-  /** Ids of the flows. */
-  readonly a: string;
+  /** Ids of the flows; the first is null where the row has what is usual. */
+  readonly a: string | null;
   readonly b: string;
   readonly onClose: () => void;
 }
 
 /** What is different about one step: its times, and every value by its JSON path. */
 export function RowDetails({ row, a, b, onClose }: Props) {
-  const { sign, text } = SIGNS[row.status];
+  const usual = a === null;
   return (
     <aside className={styles["details"]} aria-label="Details" data-testid="compare-details">
       <header className={styles["head"]}>
@@ -32,18 +33,24 @@ export function RowDetails({ row, a, b, onClose }: Props) {
       <div className={styles["body"]} tabIndex={0} role="region" aria-label="What is different">
         <p>
           <span className={styles["sign"]} data-status={row.status} aria-hidden="true">
-            {sign}
+            {SIGNS[row.status].sign}
           </span>{" "}
-          {text}
+          {wordOf(row.status, usual)}
           {row.pace !== undefined && row.pace !== row.status && row.pace !== "same" && `, and ${row.pace}`}
           {row.delta_ms !== null && ` · ${signed(row.delta_ms)} ${percent(row.delta_percent)}`}
+          {row.percentile != null && (
+            <>
+              {" "}
+              <PercentileBadge percentile={row.percentile} />
+            </>
+          )}
         </p>
         <table className={styles["times"]}>
           <thead>
             <tr>
               <td />
-              <th scope="col">A</th>
-              <th scope="col">B</th>
+              <th scope="col">{usual ? "Usual" : "A"}</th>
+              <th scope="col">{usual ? "Flow" : "B"}</th>
             </tr>
           </thead>
           <tbody>
@@ -61,8 +68,8 @@ export function RowDetails({ row, a, b, onClose }: Props) {
           </tbody>
         </table>
         <p className={styles["links"]}>
-          <StepLink letter="A" flowId={a} side={row.a} />
-          <StepLink letter="B" flowId={b} side={row.b} />
+          {a !== null && <StepLink words="Show it in A" flowId={a} side={row.a} />}
+          <StepLink words={usual ? "Show it in the flow" : "Show it in B"} flowId={b} side={row.b} />
         </p>
         {row.differences !== undefined && row.differences.length > 0 && (
           <section className={styles["values"]} data-testid="value-differences">
@@ -80,7 +87,10 @@ export function RowDetails({ row, a, b, onClose }: Props) {
 
 const ms = (value: number | undefined) => (value === undefined ? undefined : duration(value));
 
+const shareOf = ({ flows, share }: Side) => (share === undefined || flows === undefined ? undefined : `${Math.round(share * 100)} % (${flows.toLocaleString()})`);
+
 const LINES: readonly { readonly name: string; readonly of: (side: Side) => string | undefined }[] = [
+  { name: "Flows that have it", of: shareOf },
   { name: "Took", of: (side) => ms(side.duration_ms) },
   { name: "Own time", of: (side) => ms(side.self_ms) },
   { name: "Outcome", of: (side) => (side.open === true ? "running" : (side.outcome ?? undefined)) },
@@ -93,9 +103,9 @@ const LINES: readonly { readonly name: string; readonly of: (side: Side) => stri
   { name: "Errors", of: (side) => side.errors?.toLocaleString() },
 ];
 
-function StepLink({ letter, flowId, side }: { readonly letter: string; readonly flowId: string; readonly side: Side | null }) {
+function StepLink({ words, flowId, side }: { readonly words: string; readonly flowId: string; readonly side: Side | null }) {
   const nodeId = side?.node_id ?? side?.node_ids?.[0];
-  return nodeId === undefined ? null : <Link to={to("flow", flowId, { span: nodeId })}>Show it in {letter}</Link>;
+  return nodeId === undefined ? null : <Link to={to("flow", flowId, { span: nodeId })}>{words}</Link>;
 }
 
 /** One value as both flows have it; of two texts, what was taken out and put in. */

@@ -3,7 +3,7 @@ import { useEffect, useId, useMemo, useRef, type KeyboardEvent } from "react";
 import type { ComparedRow } from "../../api/compare";
 import { duration } from "../../format";
 import { kindOf } from "../../tree/kind";
-import { percent, signed, SIGNS, titleOf, took } from "./signs";
+import { percent, signed, SIGNS, titleOf, took, wordOf } from "./signs";
 import styles from "./RowList.module.css";
 
 export interface PlacedRow {
@@ -14,6 +14,8 @@ export interface PlacedRow {
 
 interface Props {
   readonly rows: readonly PlacedRow[];
+  /** What is usual stands in the first column. */
+  readonly usual: boolean;
   readonly chosen: number | null;
   readonly onChoose: (place: number | null) => void;
 }
@@ -23,7 +25,7 @@ const DEEPEST_INDENT = 20;
 const STEPS: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -Infinity, End: Infinity };
 
 /** The steps of both flows, aligned, with how much longer or shorter each took. Arrow keys walk, Enter shows the details. */
-export function RowList({ rows, chosen, onChoose }: Props) {
+export function RowList({ rows, usual, chosen, onChoose }: Props) {
   const id = useId();
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
@@ -55,7 +57,7 @@ export function RowList({ rows, chosen, onChoose }: Props) {
       ref={scroller}
       className={styles["list"]}
       role="treegrid"
-      aria-label="Steps of both flows"
+      aria-label={usual ? "Steps of the flow, and what is usual" : "Steps of both flows"}
       aria-rowcount={rows.length + 1}
       aria-activedescendant={at < 0 ? undefined : `${id}-${chosen}`}
       tabIndex={0}
@@ -68,14 +70,14 @@ export function RowList({ rows, chosen, onChoose }: Props) {
         </span>
         <span role="columnheader">Step</span>
         <span role="columnheader" className="number" data-side="a">
-          A
+          {usual ? "Usual" : "A"}
         </span>
         <span role="columnheader" className="number" data-side="b">
-          B
+          {usual ? "Flow" : "B"}
         </span>
         <span role="columnheader" className={styles["axis"]} data-column="bar">
-          <span>◀ B faster</span>
-          <span>B slower ▶</span>
+          <span>◀ {usual ? "Faster" : "B faster"}</span>
+          <span>{usual ? "Slower" : "B slower"} ▶</span>
         </span>
         <span role="columnheader" className="number">
           Difference
@@ -93,6 +95,7 @@ export function RowList({ rows, chosen, onChoose }: Props) {
               index={index}
               top={start}
               scale={scale}
+              usual={usual}
               chosen={each.place === chosen}
               onChoose={() => onChoose(each.place === chosen ? null : each.place)}
             />
@@ -109,12 +112,13 @@ interface RowProps {
   readonly index: number;
   readonly top: number;
   readonly scale: number;
+  readonly usual: boolean;
   readonly chosen: boolean;
   readonly onChoose: () => void;
 }
 
-function Row({ id, row, index, top, scale, chosen, onChoose }: RowProps) {
-  const { sign, text } = SIGNS[row.status];
+function Row({ id, row, index, top, scale, usual, chosen, onChoose }: RowProps) {
+  const text = wordOf(row.status, usual);
   const changes = (row.differences?.length ?? 0) + (row.more_differences ?? 0);
   return (
     <div
@@ -131,7 +135,7 @@ function Row({ id, row, index, top, scale, chosen, onChoose }: RowProps) {
       onClick={onChoose}
     >
       <span role="gridcell" className={styles["status"]} data-status={row.status} title={text}>
-        <span aria-hidden="true">{sign}</span>
+        <span aria-hidden="true">{SIGNS[row.status].sign}</span>
         <span className="visually-hidden">{text}</span>
       </span>
       <span role="gridcell" className={styles["step"]} style={{ paddingInlineStart: `${Math.min(row.depth, DEEPEST_INDENT)}em` }}>

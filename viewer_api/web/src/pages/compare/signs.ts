@@ -13,8 +13,12 @@ export const SIGNS: Readonly<Record<Status, Sign>> = {
   changed: { sign: "≠", text: "changed" },
   added: { sign: "+", text: "only in B" },
   removed: { sign: "−", text: "only in A" },
+  missing: { sign: "−", text: "missing" },
   same: { sign: "=", text: "the same" },
 };
+
+/** What a row's status means: beside the usual flow, a step that only this one has is an unusual one. */
+export const wordOf = (status: Status, usual: boolean): string => (usual && status === "added" ? "unusual" : SIGNS[status].text);
 
 /** Less is not shown as a difference: half a microsecond. */
 const LEAST_MS = 0.0005;
@@ -32,6 +36,8 @@ export function longer(ms: number | null): string {
   if (ms === null || Math.abs(ms) < LEAST_MS) return "Both took the same time";
   return `B took ${duration(Math.abs(ms))} ${ms > 0 ? "longer" : "less"}`;
 }
+
+export const directionOf = (delta: number | null): Status => (delta === null || delta === 0 ? "same" : delta > 0 ? "slower" : "faster");
 
 export function percent(share: number | null): string {
   if (share === null) return "";

@@ -1,4 +1,4 @@
-import { CirclePlay, Copy, ExternalLink } from "lucide-react";
+import { CirclePlay, Copy, ExternalLink, GitCompare } from "lucide-react";
 import { useMemo } from "react";
 import { FLOW_FORMATS, flowExport } from "../../api/export";
 import type { Flow } from "../../api/flows";
@@ -43,6 +43,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
         <h1 className="truncate">{root === undefined ? model.flowId : label(root)}</h1>
         <FlowVerdict look={look} verdict={verdict} />
         <IconButton icon={CirclePlay} label="Play it again" onPress={() => go(to("playback", null, { flow_id: model.flowId }))} testId="play-flow" />
+        <IconButton icon={GitCompare} label="Compare it with the usual one of its kind" onPress={() => go(to("compare", model.flowId))} testId="against-usual" />
         {flow.trace_url !== undefined && (
           <a href={flow.trace_url} target="_blank" rel="noreferrer" data-testid="trace-link">
             Trace <ExternalLink size={14} aria-label="opens in another tab" />
