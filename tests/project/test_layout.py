@@ -52,7 +52,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "flows": {"http", "store", "auth", "monitoring", "viewer"},
     "jaeger": {"auth", "store", "flows", "statistics", "viewer"},
     "conversations": {"http", "store", "auth", "flows", "viewer"},
-    "analysis": {"http", "store", "flows"},
+    "analysis": {"http", "store", "flows", "statistics"},
     "statistics": {"http", "store"},
     "export": {"http", "store", "flows", "jaeger"},
     "sockets": {"http", "store", "auth", "monitoring", "live", "alerts", "viewer"},
