@@ -72,3 +72,9 @@ def test_a_narrow_terminal_shows_what_every_step_of_a_deep_tree_is_called() -> N
             "                     (59) ✓ step 59                1.0 ms",
         ]
     )
+
+
+def test_a_models_call_says_how_long_its_first_token_took() -> None:
+    call = {"node_id": "a", "depth": 0, "state": "ended", "event_type": "llm_thinking", "name": "chat big"}
+    (line,) = tree_lines([{**call, "start_ns": "0", "end_ns": "900000000", "first_token_ms": 120.4}], Style(PLAIN, 79))
+    assert line.split() == "✓ llm_thinking chat big first token 120 ms 900 ms".split()

@@ -30,9 +30,11 @@ def here(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str
     auth = span(2, 1, start_ns=ELEVEN, event_type="auth_check")
     call = span(3, 1, start_ns=ELEVEN, end_ns=ELEVEN + 64 * MS, event_type="tool_call", attributes=tool)
     refusal = span(4, 1, start_ns=ELEVEN, event_type="block_check", outcome="denied")
+    asked = {"gen_ai.request.model": "big", "gen_ai.response.time_to_first_chunk": 0.25}
+    think = span(5, 1, start_ns=ELEVEN, end_ns=ELEVEN + 90 * MS, event_type="llm_thinking", attributes=asked)
     with archives_in(postgres_dsn, tmp_path / "archive") as archives:
         refused = part(2, [{**root, "outcome": "denied"}, auth, refusal])
-        assert deliver(archives.make(), part(1, [root, auth, call]), refused).delivered == 2
+        assert deliver(archives.make(), part(1, [root, auth, call, think]), refused).delivered == 2
     with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer") as viewer:
         yield {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN, "TZ": "UTC"}
 
@@ -46,6 +48,14 @@ def test_steps_are_counted_by_tool(here: dict[str, str]) -> None:
     assert "2026-03-01T00:00:00Z" in told.stderr
     answer = json.loads(spanflow("stats", "--by", "tool", *RANGE, "--json", **here).stdout)
     assert answer["groups"][0]["p95_ms"] == pytest.approx(64, rel=0.022)
+
+
+def test_models_say_how_long_their_first_token_takes(here: dict[str, str]) -> None:
+    head, line = spanflow("stats", "--by", "model", *RANGE, **here).stdout.splitlines()
+    assert head.endswith("1ST TOKEN") and line.startswith("big ")
+    answer = json.loads(spanflow("stats", "--by", "model", *RANGE, "--json", **here).stdout)
+    assert answer["groups"][0]["first_token"]["p95_ms"] == pytest.approx(250, rel=0.022)
+    assert line.split()[-2:] == [f"{answer['groups'][0]['first_token']['p95_ms']:.0f}", "ms"]
 
 
 def test_the_funnel_says_where_flows_end(here: dict[str, str]) -> None:

@@ -43,6 +43,7 @@ def root(outcome: str = "ok", ended: bool = True) -> Event:
 
 
 TOKENS = {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20, "gen_ai.request.model": "big"}
+FIRST_TOKEN = {"gen_ai.response.time_to_first_chunk": 0.012}
 
 
 def passed(*more: Event) -> list[Event]:
@@ -52,7 +53,7 @@ def passed(*more: Event) -> list[Event]:
 @pytest.fixture
 def counted(viewer: RunningViewer, postgres_dsn: str, tmp_path: Path) -> Iterator[RunningViewer]:
     neo, trinity = Identity("7", session_id="s-1", source="chat"), Identity("8", session_id="s-2", source="mcp")
-    asked = step(4, "llm_thinking", 50, more=TOKENS)
+    asked = step(4, "llm_thinking", 50, more=TOKENS | FIRST_TOKEN)
     # One call, told by the gateway and by an SDK below it.
     called = step(5, "tool_call", 40, mcp="qa_mcp", tool="list_snapshots")
     told = step(6, "tool_call", 30, parent=5, more={"gen_ai.tool.name": "list_snapshots"})
@@ -132,7 +133,9 @@ def test_steps_are_the_same_counted_beforehand_and_from_the_flows(counted: Runni
     steps = by_value(counted.get(f"/api/v1/statistics/steps?group_by=checkpoint{filters}"))
     assert steps["usage_check"]["denied"] == 1
     assert (steps["llm_thinking"]["tokens_input"], steps["llm_thinking"]["tokens_output"]) == (400, 80)
-    assert by_value(counted.get(f"/api/v1/statistics/steps?group_by=model{filters}"))["big"]["steps"] == 4
+    big = by_value(counted.get(f"/api/v1/statistics/steps?group_by=model{filters}"))["big"]
+    assert (big["steps"], big["first_token"]["count"]) == (4, 4)
+    assert big["first_token"]["p95_ms"] == pytest.approx(12, rel=0.022)
     times = counted.get(f"/api/v1/statistics/steps?group_by=step&sort=self_ms{filters}")["groups"]
     assert times[0]["value"] == "span:POST /ask"
     # What the SDK's span took itself is the step's that tells of the same call.

@@ -60,7 +60,9 @@ def run(arguments: Arguments, console: Console) -> int:
         return 0
     tell_range(result, console)
     columns = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else None
-    head, *lines = table(_HEAD, [_row(group) for group in result["groups"]], columns=columns)
+    by_model = arguments.by == "model"
+    rows = [_row(group) + (_first_token(group) if by_model else []) for group in result["groups"]]
+    head, *lines = table((*_HEAD, "1ST TOKEN") if by_model else _HEAD, rows, columns=columns)
     console.result(paint_for(sys.stdout)(head, "dim"))
     for line in lines:
         console.result(line)
@@ -96,6 +98,11 @@ def _row(group: dict[str, Any]) -> list[str]:
         str(group["tokens_input"] + group["tokens_output"]),
         "" if cost is None else f"{cost:.4f}",
     ]
+
+
+def _first_token(group: dict[str, Any]) -> list[str]:
+    """The 95th percentile of the time to the first token."""
+    return [took((group.get("first_token") or {}).get("p95_ms"))]
 
 
 def took(milliseconds: float | None) -> str:

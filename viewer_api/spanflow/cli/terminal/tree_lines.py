@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from spanflow.cli.terminal.wording import MARKS, Paint, clean, cut, duration, padded, width
 from spanflow.span_processors import names
+from spanflow.span_processors.tree.tree import NS_PER_MS
 
 Row = Mapping[str, Any]
 #: A deeper step stands where this one would; its depth is said in figures.
@@ -91,6 +92,8 @@ def _label(row: Row) -> str:
     word = _word(row)
     if word in _WORTH_SAYING:
         label += f"  {word}"
+    if isinstance(waited := row.get("first_token_ms"), int | float):
+        label += f"  first token {duration(round(waited * NS_PER_MS))}"
     if why := reason(row):
         label += f": {why}"
     return clean(label)

@@ -12,7 +12,7 @@ from spanflow.viewer_api.statistics.counted import Counted, Source
 from spanflow.viewer_api.statistics.counting_sql import OTHER
 from spanflow.viewer_api.statistics.histogram import percentiles
 from spanflow.viewer_api.statistics.links import Links
-from spanflow.viewer_api.statistics.tally import GATES, SOURCE, USER, Sums, gates_in
+from spanflow.viewer_api.statistics.tally import FIRST_TOKEN, GATES, MODEL, SOURCE, USER, Sums, gates_in
 from spanflow.viewer_api.store.gates import FUNNEL, later_gates
 
 _SHARES: Final = (0.5, 0.9, 0.95, 0.99)
@@ -72,6 +72,7 @@ async def steps_answer(source: Source, links: Links, question: Question) -> dict
     groups = _grouped(await source.steps(question.group_by, question.interval))
     parameter = _PARAMETERS.get(question.group_by)
     flows = {} if parameter is None else _grouped(await source.flows(question.group_by, None))
+    first_tokens = _grouped(await source.flows(FIRST_TOKEN, None)) if question.group_by == MODEL else {}
     shown = []
     for group in _first(groups.values(), question):
         row = _named(group.value) | _steps(group)
@@ -80,10 +81,20 @@ async def steps_answer(source: Source, links: Links, question: Question) -> dict
             row |= {"flows": None, "flows_denied": None, "flows_failed": None}
         else:
             row |= _flows(having or _Group(group.value), links, ((parameter, group.value),))
+        if question.group_by == MODEL:
+            row["first_token"] = _first_token(first_tokens.get(group.value))
         if question.interval is not None:
             row["series"] = [{"start": start, **_steps(inner)} for start, inner in sorted(group.intervals.items())]
         shown.append(row)
     return {"groups": shown, "more": len(groups) > len(shown)}
+
+
+def _first_token(waited: _Group | None) -> dict[str, Any] | None:
+    """How long the first tokens of a model's answers took; None where no call says so."""
+    if waited is None or not waited.sums.timed:
+        return None
+    times = percentiles(waited.sums.buckets, _SHARES)
+    return {"count": waited.sums.timed, **dict(zip(_PERCENTILES, map(_milliseconds, times), strict=True))}
 
 
 async def flows_answer(source: Source, links: Links, question: Question) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.viewer_api.statistics.counted import Counted
 from spanflow.viewer_api.statistics.counting import CHUNK
 from spanflow.viewer_api.statistics.periods import floored
-from spanflow.viewer_api.statistics.tally import COLUMNS, OPERATION, SERVICE_CALL, StepKind, Sums, Tally
+from spanflow.viewer_api.statistics.tally import COLUMNS, FIRST_TOKEN, OPERATION, SERVICE_CALL, StepKind, Sums, Tally
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
@@ -54,7 +54,7 @@ class DirectStatistics:
         return [Counted(*key, sums) for key, sums in sums_by_step.items()]
 
     async def flows(self, dimension: str, interval: int | None) -> list[Counted]:
-        tallies = await self._counted(interval, steps=dimension in (OPERATION, SERVICE_CALL))
+        tallies = await self._counted(interval, steps=dimension in (FIRST_TOKEN, OPERATION, SERVICE_CALL))
         return [
             Counted(kind.value, kind.outcome, start, sums)
             for start, tally in tallies.items()

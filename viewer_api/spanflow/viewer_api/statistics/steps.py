@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.event.conventions import first_token_ms
 from spanflow.span_processors.tree.facts import facts_of
 from spanflow.span_processors.tree.flow_outline import Outline
 from spanflow.span_processors.tree.flow_summary import subject_of, usage_by_place
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.span_processors.tree.reducer import FlowReducer
-from spanflow.span_processors.tree.tree import Node, Outlook, places_in, time_of
+from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, places_in, time_of
 
 _NO_STEP: Final = -1
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -34,6 +35,8 @@ class Step:
     #: None: not known.
     duration_ns: int | None = None
     self_ns: int = 0
+    #: How long the first token of a model's answer took; None: not known.
+    first_token_ns: int | None = None
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None
@@ -85,6 +88,8 @@ def _name_subject(node: Node, place: int, steps: Sequence[Step]) -> None:
     step.tool = step.tool or subject.tool or ""
     step.mcp_server = step.mcp_server or subject.mcp_server or ""
     step.model = step.model or subject.model or ""
+    if step.first_token_ns is None and (waited := first_token_ms(_attributes(node))) is not None:
+        step.first_token_ns = round(waited * NS_PER_MS)
 
 
 def _duration(node: Node) -> int | None:

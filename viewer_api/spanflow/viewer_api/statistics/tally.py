@@ -27,6 +27,8 @@ USER: Final = "user"
 #: What its services do, each once, and the calls between them, each time. Both whatever becomes of the flow.
 OPERATION: Final = "operation"
 SERVICE_CALL: Final = "service_call"
+#: How long the first token of an answer took, by model.
+FIRST_TOKEN: Final = "first_token"
 #: The columns of a flow that have several values.
 _LISTS: Final = ((CHECKPOINT, "event_types"), (TOOL, "tools"), (MCP_SERVER, "mcp_servers"), (MODEL, "models"))
 #: Longer names would make the rows of one period grow without end.
@@ -154,6 +156,10 @@ class Tally:
             if step.duration_ns is not None:
                 sums.add_duration(step.duration_ns)
             sums.add_usage(step.tokens_in, step.tokens_out, step.cost)
+            if step.first_token_ns is not None:
+                waited = self.flows.setdefault(FlowKind(FIRST_TOKEN, kind.model, ""), Sums())
+                waited.count += 1
+                waited.add_duration(step.first_token_ns)
 
 
 def gates_word(event_types: Iterable[str]) -> str:

@@ -38,6 +38,8 @@ export interface StepSums extends Durations, Used {
   readonly flows: Counted | null;
   readonly flows_denied: Counted | null;
   readonly flows_failed: Counted | null;
+  /** By model: how long the first tokens of its answers took, where any call says so. */
+  readonly first_token?: (Omit<Durations, "timed"> & { readonly count: number }) | null;
 }
 
 /** One interval of a series; intervals in which nothing happened are left out. */

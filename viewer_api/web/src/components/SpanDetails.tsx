@@ -1,12 +1,13 @@
 import type { Contents } from "../api/flows";
 import { Copy, CornerLeftUp, Pin, PinOff, X, ZoomIn } from "lucide-react";
-import { clockTime, durationNs, valueText } from "../format";
+import { clockTime, duration, durationNs, valueText } from "../format";
 import { Link } from "../navigation/Link";
 import { to } from "../navigation/route";
 import type { Attributes, SpanEvent } from "../reducer/event";
 import { rowOf, type TreeNode } from "../reducer/tree";
 import { appearance, label, type Appearance } from "../tree/appearance";
 import { mayHaveContents, missingContents } from "../tree/contents";
+import { firstTokenMs } from "../tree/firstToken";
 import { cutOf, redactions } from "../tree/gaps";
 import { spanMarkdown } from "../tree/markdown";
 import { isTraceName, linesOfTrace } from "../tree/stackTrace";
@@ -49,6 +50,7 @@ export function SpanDetails({ flowId, node, nowNs, look = appearance(node), perc
   const elapsed = elapsedNs(node, nowNs);
   const redacted = entry === undefined ? 0 : redactions(entry);
   const cut = entry === undefined ? 0 : cutOf(entry);
+  const firstToken = firstTokenMs(entry?.attributes);
   const missing = mayHaveContents(entry?.event_type) ? missingContents(contents) : undefined;
   const facts: readonly Fact[] = [
     ["State", look.words],
@@ -59,6 +61,7 @@ export function SpanDetails({ flowId, node, nowNs, look = appearance(node), perc
     ["Began", node.startNs === undefined ? undefined : clockTime(node.startNs)],
     ["Clock", node.outsideFlow ? `wrong: it says that it began ${ownStart(entry)}` : undefined],
     ["Took", elapsed === undefined ? undefined : durationNs(elapsed)],
+    ["First token", firstToken === undefined ? undefined : `after ${duration(firstToken)}`],
     ["Percentile", percentile === undefined ? undefined : percentileText(percentile)],
     ["Redacted", redacted === 0 ? undefined : `${redacted} ${redacted === 1 ? "value" : "values"}`],
     ["Truncated", cut === 0 ? undefined : `${cut} attributes, logs or links were cut by a limit`],

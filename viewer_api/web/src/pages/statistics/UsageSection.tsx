@@ -22,12 +22,15 @@ export function UsageSection({ withUsers }: { readonly withUsers: boolean }) {
         ) : models.data.groups.length === 0 ? (
           <p className="quiet">No model was called in this time.</p>
         ) : (
-          <Table label="Models" head={["Model", number("Calls"), number("p95"), number("Tokens in"), number("Tokens out"), number("Cost")]}>
+          <Table label="Models" head={["Model", number("Calls"), number("p95"), number("First token"), number("Tokens in"), number("Tokens out"), number("Cost")]}>
             {models.data.groups.map((model) => (
               <tr key={String(model.value)} data-testid="model-row">
                 <td className={styles["step"]}>{model.other === true ? "(other)" : <Link to={to("flows", null, { model: String(model.value) })}>{String(model.value)}</Link>}</td>
                 <td className="number">{model.steps.toLocaleString()}</td>
                 <td className="number">{model.p95_ms === null ? "–" : duration(model.p95_ms)}</td>
+                <td className="number" title="95th percentile of the time to the first token">
+                  {typeof model.first_token?.p95_ms === "number" ? duration(model.first_token.p95_ms) : "–"}
+                </td>
                 <td className="number">{count(model.tokens_input)}</td>
                 <td className="number">{count(model.tokens_output)}</td>
                 <td className="number">{model.cost === null ? "–" : money(model.cost)}</td>
