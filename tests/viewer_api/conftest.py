@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from spanflow.span_processors.flow_part import FlowPart
@@ -12,6 +13,9 @@ from spanflow.span_processors.identity import Identity
 from tests.support.alerts import LOCAL, Clock, Moments
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_writer import FlowWriter
+from tests.support.go_tools import jaeger
+from tests.support.jaeger_pair import Pair
+from tests.support.jaeger_server import RunningJaeger, running_jaeger
 from tests.support.query import script
 from tests.support.viewer_server import RunningViewer, running_viewer
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
@@ -85,3 +89,24 @@ def watched(make_viewer: MakeViewer, clock: Clock) -> tuple[RunningViewer, Momen
     """A viewer whose rules are evaluated when a test moves its clock."""
     viewer = make_viewer(alert_seconds=0.1, clock=clock, **LOCAL)
     return viewer, Moments(viewer, clock)
+
+
+@pytest.fixture(scope="module")
+def real_jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningJaeger]:
+    with running_jaeger(jaeger(), tmp_path_factory.mktemp("jaeger")) as running:
+        yield running
+
+
+@pytest.fixture
+def pair(
+    real_jaeger: RunningJaeger, make_viewer: MakeViewer, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pair]:
+    """A real Jaeger and a viewer that are sent the same."""
+    monkeypatch.setenv("SPANFLOW_FLOW_GRACE", "0.2")
+    monkeypatch.setenv("SPANFLOW_CONTENT", "full")
+    viewer = make_viewer()
+    with (
+        httpx.Client(base_url=real_jaeger.otlp, timeout=15) as otlp,
+        httpx.Client(base_url=real_jaeger.query, timeout=15) as client,
+    ):
+        yield Pair(otlp, client, viewer.http, postgres_dsn)

@@ -61,6 +61,9 @@ PHASES: Final = (START, UPDATE, END)
 
 STATUS_OK: Final = "ok"
 STATUS_ERROR: Final = "error"
+#: Of spans that came by OTLP and have no kind.
+KIND_UNSPECIFIED: Final = "unspecified"
+
 STATUS_UNSET: Final = "unset"
 
 OUTCOME_OK: Final = "ok"

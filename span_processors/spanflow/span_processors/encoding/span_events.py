@@ -1,7 +1,7 @@
 """From an OpenTelemetry span to the parts of an event. Pure functions; nothing here knows about queues or servers."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from opentelemetry.sdk.trace import Event as SpanEvent
@@ -23,7 +23,9 @@ Classifier = Callable[[str, Mapping[str, Any]], str]
 #: An event without the fields that all events of a flow share.
 Part = dict[str, Any]
 
-KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
+#: OTLP's kind 0, for which the SDK has no member.
+UNSPECIFIED: Final = cast(SpanKind, object())
+KINDS: Final = {**{kind: kind.name.lower() for kind in SpanKind}, UNSPECIFIED: names.KIND_UNSPECIFIED}
 _STATUSES: Final = {
     StatusCode.UNSET: names.STATUS_UNSET,
     StatusCode.OK: names.STATUS_OK,

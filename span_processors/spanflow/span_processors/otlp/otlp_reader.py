@@ -93,7 +93,7 @@ def _entry(span: Mapping[str, Any], process: str, classify: Classifier) -> Event
         "parent_id": _id(span, "parentSpanId", 16) if parent else None,
         "event_type": event_type,
         "name": name,
-        "kind": _word(span.get("kind", 0), _KINDS, _KIND_WORDS, "unspecified"),
+        "kind": _word(span.get("kind", 0), _KINDS, _KIND_WORDS, names.KIND_UNSPECIFIED),
         "start_ns": _time(span, "startTimeUnixNano") or "0",
         "process": process,
         "flags": _number(span.get("flags")),

@@ -14,10 +14,10 @@ from spanflow.span_processors.event.event import Event, restored
 from spanflow.span_processors.event.json_safe import restored_attributes
 
 #: OTLP's numbers.
-KINDS: Final = {"unspecified": 0, "internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
+KINDS: Final = {names.KIND_UNSPECIFIED: 0, "internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 STATUSES: Final = {names.STATUS_UNSET: 0, names.STATUS_OK: 1, names.STATUS_ERROR: 2}
 SERVICE_NAME: Final = "service.name"
-NO_SERVICE: Final = "OTLPResourceNoServiceName"
+NO_SERVICE: Final = "missing-service-name"
 _TRACE_ID_DIGITS: Final = 32
 _SPAN_ID_DIGITS: Final = 16
 _HEX: Final = frozenset("0123456789abcdef")
@@ -123,7 +123,8 @@ def _span(trace_id: str, entry: Event) -> Object:
     if flags := entry.get("flags"):
         span["flags"] = flags
     span["name"] = entry.get("name", "")
-    span["kind"] = KINDS.get(entry.get("kind", ""), 1)
+    if kind := KINDS.get(entry.get("kind", ""), 1):
+        span["kind"] = kind
     span["startTimeUnixNano"] = entry.get("start_ns", "0")
     if end := entry.get("end_ns"):
         span["endTimeUnixNano"] = end
@@ -151,7 +152,9 @@ def _status(entry: Event) -> Object:
 
 
 def _log(log: Mapping[str, Any]) -> Object:
-    event: Object = {"timeUnixNano": log.get("time_ns", "0"), "name": log.get("name", "")}
+    event: Object = {"timeUnixNano": log.get("time_ns", "0")}
+    if name := log.get("name"):
+        event["name"] = name
     if attributes := log.get("attributes"):
         event["attributes"] = attributes_json(attributes)
     return event

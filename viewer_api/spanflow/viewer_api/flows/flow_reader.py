@@ -163,13 +163,27 @@ class FlowReader:
     async def settled(self, flow_id: str) -> PackedFlow | None:
         """A flow that is stored completely and is not open in Redis: nothing is read from there or parsed."""
         row = await self._store.one(flow_id, self._visible)
-        if row is None or not StoredStatus.of(row).complete or self.withheld.of_past(row["user_id"]):
+        if row is None or not self._is_settled(row):
             return None
         try:
             running = await self._redis.open_among([flow_id])
         except REDIS_ERRORS:
             running = set()
         return None if running or not self._sees(row["user_id"]) else PackedFlow.of_row(row)
+
+    async def packed_rows(self, rows: Sequence[Row]) -> list[PackedFlow]:
+        """The flows of these whole rows, in their order, each taken apart only where it still runs."""
+        try:
+            running = await self._redis.open_among([row["flow_id"] for row in rows])
+        except REDIS_ERRORS:
+            running = set()
+        flows = []
+        for row in rows:
+            if self._is_settled(row) and row["flow_id"] not in running:
+                flows.append(PackedFlow.of_row(row))
+            elif (flow := await self.one(row["flow_id"])) is not None:
+                flows.append(await asyncio.to_thread(PackedFlow.of, flow))
+        return flows
 
     async def packed(self, flow_id: str) -> PackedFlow | None:
         """A flow, taken apart only where it still runs."""
@@ -207,6 +221,10 @@ class FlowReader:
             lambda: self._together([row] if row else [], [live] if live else [], running=running)
         )
         return flows[0] if flows and self._sees(flows[0].user_id) else None
+
+    def _is_settled(self, row: Row) -> bool:
+        """Whether a flow is shown as it is stored, unless it is open in Redis."""
+        return StoredStatus.of(row).complete and not self.withheld.of_past(row["user_id"])
 
     async def count(self, plan: SearchPlan) -> Count:
         """How many stored flows match, without those that `past` leaves out: a count tells what is in them as well."""

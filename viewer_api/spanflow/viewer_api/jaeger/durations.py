@@ -15,6 +15,7 @@ _UNITS: Final = {
     "h": 3_600_000_000_000,
 }
 _PART: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|μs|ms|s|m|h)")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _LONGEST: Final = 2**63 - 1
 
 
@@ -30,5 +31,9 @@ def duration_ns(text: str) -> int:
         total += int(Decimal(part[1]) * _UNITS[part[2]])
         place = part.end()
     if not text or place < len(text) or total > _LONGEST:
-        raise ValueError(f'time: invalid duration "{text[:64]}"')
+        raise ValueError(f'time: {_fault(text)} duration "{text[:64]}"')
     return total
+
+
+def _fault(text: str) -> str:
+    return "missing unit in" if _NUMBER.fullmatch(text) else "invalid"

@@ -8,7 +8,7 @@ from spanflow.span_processors.event.event import Event, restored
 from spanflow.span_processors.otlp.otlp_writer import resource_attributes, scope_about, service_of
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.jaeger.span_query import SpanQuery
-from spanflow.viewer_api.jaeger.v1_json import text_of
+from spanflow.viewer_api.jaeger.v1_json import shown_kind, text_of
 
 _RESOURCE: Final = "resource."
 
@@ -44,7 +44,7 @@ def _has(entry: Event, process: Mapping[str, Any], key: str, value: str) -> bool
     if key == "error" and value in ("true", "false"):
         return (status == names.STATUS_ERROR) == (value == "true")
     said = {
-        "span.kind": entry.get("kind", ""),
+        "span.kind": shown_kind(entry),
         "span.status": status.upper(),
         "otel.status_code": status.upper(),
         "otel.status_description": entry.get("status_message", ""),

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
-
-from starlette.datastructures import QueryParams
+from typing import TYPE_CHECKING, Any, Final
 
 from spanflow.viewer_api.jaeger.durations import duration_ns
+
+if TYPE_CHECKING:
+    # The worker that matches traces does without the server's libraries.
+    from starlette.datastructures import QueryParams
 
 _US: Final = 1000
 _MS: Final = 1_000_000
@@ -19,6 +21,8 @@ MAX_LIMIT: Final = 1500
 #: 2262: Go's and OTLP's times end there.
 _LAST_NS: Final = 2**63 - 1
 _MAX_TAGS: Final = 50
+_START_MIN: Final = ("startTimeMin", "start_time_min")
+_START_MAX: Final = ("startTimeMax", "start_time_max")
 #: `str.isdigit` knows others, which `int` does not.
 _DIGITS: Final = frozenset("0123456789")
 
@@ -50,7 +54,7 @@ class DependencyQuery:
     service: str | None
 
 
-def query_v1(params: QueryParams, now_ns: int) -> SpanQuery:
+def query_v1(params: "QueryParams", now_ns: int) -> SpanQuery:
     """`/api/traces?service=…&start=…` with times in microseconds. What is empty counts as left out."""
     service = params.get("service")
     if not service:
@@ -60,7 +64,7 @@ def query_v1(params: QueryParams, now_ns: int) -> SpanQuery:
     shortest, longest = _duration_v1(params, "minDuration"), _duration_v1(params, "maxDuration")
     if shortest is not None and longest is not None and longest < shortest:
         raise BadQuery("'maxDuration' should be greater than 'minDuration'")
-    limit = _whole(params, "limit")
+    limit = _limit_v1(params)
     return SpanQuery(
         service=service,
         operation=params.get("operation") or None,
@@ -73,15 +77,17 @@ def query_v1(params: QueryParams, now_ns: int) -> SpanQuery:
     )
 
 
-def query_v3(params: QueryParams) -> SpanQuery:
+def query_v3(params: "QueryParams") -> SpanQuery:
     """`/api/v3/traces?query.serviceName=…`, in camel case or, as Grafana writes it, with underscores."""
     service = _v3(params, "serviceName", "service_name")
     if not service:
         raise BadQuery("malformed parameter query.serviceName: it is required")
     if _v3(params, "filter", "filter"):
         raise BadQuery("malformed parameter query.filter: filter expressions are not supported")
-    start = _moment(params, "startTimeMin", "start_time_min")
-    end = _moment(params, "startTimeMax", "start_time_max")
+    if not (_v3(params, *_START_MIN) and _v3(params, *_START_MAX)):
+        raise BadQuery("query.start_time_min and query.start_time_max are required")
+    start = _moment(params, *_START_MIN)
+    end = _moment(params, *_START_MAX)
     if start >= end:
         raise BadQuery("malformed parameter query.startTimeMin: it must be before query.startTimeMax")
     depth = _v3(params, "searchDepth", "search_depth", "numTraces", "num_traces")
@@ -101,12 +107,20 @@ def query_v3(params: QueryParams) -> SpanQuery:
     )
 
 
-def dependency_query(params: QueryParams, now_ms: int) -> DependencyQuery:
+def dependency_query(params: "QueryParams", now_ms: int) -> DependencyQuery:
     """`/api/dependencies?endTs=…&lookback=…`, both in milliseconds."""
     end, lookback = _whole(params, "endTs"), _whole(params, "lookback")
     end = now_ms if end is None else min(max(end, 0), _LAST_NS // _MS)
     lookback = _DAY_MS if lookback is None else min(max(lookback, 0), end)
     return DependencyQuery(end, lookback, params.get("service") or None)
+
+
+def _limit_v1(params: "QueryParams") -> int | None:
+    try:
+        return _whole(params, "limit")
+    except BadQuery as why:
+        # Of this parameter Jaeger does not say the name.
+        raise BadQuery(str(why).partition(": ")[2]) from None
 
 
 def _limit(asked: int | None) -> int:
@@ -117,7 +131,7 @@ def _bounded(ns: int) -> int:
     return min(max(ns, 0), _LAST_NS)
 
 
-def _whole(params: QueryParams, name: str) -> int | None:
+def _whole(params: "QueryParams", name: str) -> int | None:
     text = params.get(name)
     if not text:
         return None
@@ -127,23 +141,28 @@ def _whole(params: QueryParams, name: str) -> int | None:
     return int(text)
 
 
-def _duration_v1(params: QueryParams, name: str) -> int | None:
+def _bound(text: str | None) -> int | None:
+    """Zero bounds nothing, as in Jaeger."""
+    return (duration_ns(text) or None) if text else None
+
+
+def _duration_v1(params: "QueryParams", name: str) -> int | None:
     text = params.get(name)
     try:
-        return duration_ns(text) if text else None
+        return _bound(text)
     except ValueError as why:
         raise BadQuery(f"unable to parse param '{name}': {why}") from None
 
 
-def _duration_v3(params: QueryParams, *names: str) -> int | None:
+def _duration_v3(params: "QueryParams", *names: str) -> int | None:
     text = _v3(params, *names)
     try:
-        return duration_ns(text) if text else None
+        return _bound(text)
     except ValueError as why:
         raise BadQuery(f"malformed parameter query.{names[0]}: {why}") from None
 
 
-def _tags_v1(params: QueryParams) -> dict[str, str]:
+def _tags_v1(params: "QueryParams") -> dict[str, str]:
     tags: dict[str, str] = {}
     for text in params.getlist("tag"):
         key, colon, value = text.partition(":")
@@ -171,15 +190,13 @@ def _tag_map(text: str, complaint: str) -> dict[str, str]:
     return read
 
 
-def _v3(params: QueryParams, *names: str) -> str:
+def _v3(params: "QueryParams", *names: str) -> str:
     return next((value for name in names if (value := params.get(f"query.{name}"))), "")
 
 
-def _moment(params: QueryParams, *names: str) -> int:
+def _moment(params: "QueryParams", *names: str) -> int:
     """RFC 3339. Grafana does not escape the `+` of an offset, so that it arrives as a space."""
     text = _v3(params, *names)
-    if not text:
-        raise BadQuery(f"malformed parameter query.{names[0]}: it is required")
     whole = text.strip()
     if whole[-6:-5] == " ":
         whole = f"{whole[:-6]}+{whole[-5:]}"

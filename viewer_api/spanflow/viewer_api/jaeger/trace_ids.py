@@ -1,10 +1,12 @@
-"""Trace ids as Jaeger's clients write them."""
+"""Trace ids as Jaeger's clients write and read them."""
 
-import re
 from typing import Final
 
-_ID: Final = re.compile(r"[0-9A-Fa-f]{1,32}")
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
 _DIGITS: Final = 32
+_HALF: Final = 16
+#: Of a text that is no id, so much is shown.
+_MOST_SHOWN: Final = 64
 
 
 class BadTraceId(ValueError):
@@ -13,6 +15,15 @@ class BadTraceId(ValueError):
 
 def flow_id_of(text: str) -> str:
     """One to 32 hexadecimal digits, filled up with zeros on the left."""
-    if not _ID.fullmatch(text):
-        raise BadTraceId(f"invalid trace id {text[:64]!r}: use 1 to 32 hexadecimal digits")
+    if len(text) > _DIGITS:
+        raise BadTraceId(f"TraceID cannot be longer than {_DIGITS} hex characters: {text[:_MOST_SHOWN]}")
+    # Jaeger reads the halves as numbers.
+    for half in (text[:-_HALF], text[-_HALF:]):
+        if not _HEX.issuperset(half) or not text:
+            raise BadTraceId(f'strconv.ParseUint: parsing "{half}": invalid syntax')
     return text.lower().zfill(_DIGITS)
+
+
+def shown_trace_id(trace_id: str) -> str:
+    """Jaeger leaves out the upper half of an id when it is zero."""
+    return trace_id[_HALF:] if trace_id.startswith("0" * _HALF) else trace_id

@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -18,18 +19,16 @@ from spanflow.span_processors.otlp.otlp_writer import (
     span_id_of,
     trace_id_of,
 )
+from spanflow.viewer_api.jaeger.trace_ids import shown_trace_id
 
 NOT_ENDED: Final = "This span has not ended."
-_SHORT: Final = 16
 _CHILD_OF: Final = "CHILD_OF"
 _FOLLOWS_FROM: Final = "FOLLOWS_FROM"
+_INT64: Final = (-(2**63), 2**63 - 1)
+#: Doubles that are written without an exponent, from the first on and below the second.
+_PLAIN_FLOATS: Final = (1e-6, 1e21)
 
 Object = dict[str, Any]
-
-
-def shown_trace_id(trace_id: str) -> str:
-    """Jaeger leaves out the upper half of an id when it is zero."""
-    return trace_id[_SHORT:] if trace_id.startswith("0" * _SHORT) else trace_id
 
 
 def trace_v1(flow_id: str, entries: Iterable[Event], processes: Mapping[str, Any], now_ns: int | None) -> Object:
@@ -67,7 +66,7 @@ def _process(process: Object) -> Object:
 def _span(trace_id: str, entry: Event, process: Object, process_id: str, until_ns: int) -> Object:
     start = int(entry.get("start_ns", "0"))
     end = entry.get("end_ns")
-    span: Object = {
+    return {
         "traceID": shown_trace_id(trace_id),
         "spanID": span_id_of(entry["node_id"]),
         "operationName": entry.get("name", ""),
@@ -79,9 +78,6 @@ def _span(trace_id: str, entry: Event, process: Object, process_id: str, until_n
         "processID": process_id,
         "warnings": [NOT_ENDED] if end is None else None,
     }
-    if flags := int(entry.get("flags", 0)) & 0xFF:
-        span["flags"] = flags
-    return span
 
 
 def _references(trace_id: str, entry: Event) -> list[Object]:
@@ -113,7 +109,7 @@ def _span_tags(entry: Event, process: Object) -> list[Object]:
     if version:
         span_tags.append(tag("otel.scope.version", version))
     span_tags += tags(entry.get("attributes", {}))
-    if kind := entry.get("kind"):
+    if kind := shown_kind(entry):
         span_tags.append(tag("span.kind", kind))
     status = entry.get("status", names.STATUS_UNSET)
     if status != names.STATUS_UNSET:
@@ -125,6 +121,12 @@ def _span_tags(entry: Event, process: Object) -> list[Object]:
     if state := entry.get("trace_state"):
         span_tags.append(tag("w3c.tracestate", state))
     return span_tags
+
+
+def shown_kind(entry: Event) -> str:
+    """The span's kind as a tag says it; nothing where it has none."""
+    kind = entry.get("kind", "")
+    return "" if kind == names.KIND_UNSPECIFIED else kind
 
 
 def _log(log: Mapping[str, Any]) -> Object:
@@ -159,10 +161,12 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(value)
+        return _float_text(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return orjson.dumps(_plain(value)).decode() if isinstance(value, Mapping | list | tuple) else str(value)
+    if isinstance(value, Mapping | list | tuple):
+        return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS).decode()
+    return str(value)
 
 
 def _plain(value: Any) -> Any:
@@ -172,6 +176,21 @@ def _plain(value: Any) -> Any:
         return [_plain(member) for member in value]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:
+    if isinstance(value, float) and math.isfinite(value):
+        return orjson.Fragment(_float_text(value))
+    if isinstance(value, int) and not _INT64[0] <= value <= _INT64[1]:
         return str(value)
     return value
+
+
+def _float_text(value: float) -> str:
+    """As Go's JSON has doubles: the fewest digits, without a fraction where there is none, an exponent only if it is
+    far from zero."""
+    if not math.isfinite(value):
+        return str(value)
+    size = abs(value)
+    if size and not _PLAIN_FLOATS[0] <= size < _PLAIN_FLOATS[1]:
+        digits, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
+        return f"{digits}e{exponent[0]}{exponent[1:].lstrip('0')}"
+    shown = f"{Decimal(repr(value)):f}"
+    return shown.removesuffix(".0")

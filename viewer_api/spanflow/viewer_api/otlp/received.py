@@ -12,9 +12,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
-#: By OTLP's number. What is unspecified counts as internal, as the protocol recommends.
+from spanflow.span_processors.encoding.span_events import UNSPECIFIED
+
+#: By OTLP's number.
 _KINDS: Final = (
-    SpanKind.INTERNAL,
+    UNSPECIFIED,
     SpanKind.INTERNAL,
     SpanKind.SERVER,
     SpanKind.CLIENT,
@@ -74,7 +76,7 @@ class ReceivedSpan(ReadableSpan):
     """One ended span. It has the fields by which the encoder reads the SDK's spans quickly."""
 
     def __init__(self, message: Message, resource: ReceivedResource, scope: ReceivedScope) -> None:
-        kind = _KINDS[message.kind] if 0 <= message.kind < len(_KINDS) else SpanKind.INTERNAL
+        kind = _KINDS[message.kind] if 0 <= message.kind < len(_KINDS) else UNSPECIFIED
         trace_id = int.from_bytes(message.trace_id, "big")
         flags = message.flags
         self._name = message.name

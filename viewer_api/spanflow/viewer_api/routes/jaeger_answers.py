@@ -1,25 +1,17 @@
 """Answers in the form of Jaeger's two APIs."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import Request
 from starlette.responses import Response
 
-from spanflow.viewer_api.jaeger.written_trace import dumped, envelope_v1
+from spanflow.viewer_api.jaeger.written_traces import dumped, envelope_v1
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-async def answered_v1(request: Request, data: Callable[[], list[Any]], errors: Any = None) -> Response:
-    """Written in a thread: traces can be large."""
-    return await asyncio.to_thread(lambda: _envelope(request, data(), errors))
-
-
-def listed_v1(request: Request, data: list[Any]) -> Response:
-    """A list that says how many it has: all but those of traces."""
-    return _envelope(request, data, None, total=len(data))
+def listed_v1(request: Request, data: list[Any], *, total: int = 0) -> Response:
+    return _envelope(request, data, None, total=total)
 
 
 def refused_v1(status: int, message: str, request: Request) -> Response:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.otlp.otlp_writer import service_of
 
@@ -77,7 +78,7 @@ class _Services(dict[str, str]):
 
 def _kind(entry: Event) -> str:
     kind = entry.get("kind", "")
-    return "" if kind == "unspecified" else kind
+    return "" if kind == names.KIND_UNSPECIFIED else kind
 
 
 def _named(process: Any) -> str:
