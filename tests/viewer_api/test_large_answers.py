@@ -15,7 +15,18 @@ from tests.support.viewer_server import RunningViewer
 from tests.viewer_api.conftest import Store, of
 
 SPANS = 2500
+SERVICE = "gateway"
 ONE, OTHER = f"{1:032x}", f"{2:032x}"
+SEARCHED = f"service={SERVICE}&start=0&end={2**62 // 1000}"
+SEARCHED_V3 = (
+    f"query.serviceName={SERVICE}&query.startTimeMin=2026-01-01T00:00:00Z&query.startTimeMax=2026-02-01T00:00:00Z"
+)
+
+
+def spans_v3(answer: Any) -> int:
+    return sum(len(scoped["spans"]) for group in answer["result"]["resourceSpans"] for scoped in group["scopeSpans"])
+
+
 #: Each with how many spans it shows.
 ROUTES: dict[str, Callable[[Any], int]] = {
     f"/api/v1/flows/{ONE}": lambda answer: len(answer["flow_data"]["events"]),
@@ -30,9 +41,12 @@ ROUTES: dict[str, Callable[[Any], int]] = {
         each["ph"] == "X" for each in answer["traceEvents"]
     ),
     f"/api/traces/{ONE}": lambda answer: len(answer["data"][0]["spans"]),
-    f"/api/v3/traces/{ONE}": lambda answer: sum(
-        len(scoped["spans"]) for group in answer["result"]["resourceSpans"] for scoped in group["scopeSpans"]
-    ),
+    f"/api/v3/traces/{ONE}": lambda answer: spans_v3(answer),
+    f"/api/traces?traceID={ONE}&traceID={OTHER}": lambda answer: sum(len(one["spans"]) for one in answer["data"]) // 2,
+    f"/api/traces?{SEARCHED}": lambda answer: sum(len(one["spans"]) for one in answer["data"]) // 2,
+    f"/api/v3/traces?{SEARCHED_V3}": lambda answer: spans_v3(answer) // 2,
+    f"/api/v3/trace-summaries?{SEARCHED_V3}": lambda answer: sum(one["spanCount"] for one in answer["summaries"]) // 2,
+    "/api/v1/export?format=json": lambda answer: len(answer["flows"][1]["flow_data"]["events"]),
 }
 
 

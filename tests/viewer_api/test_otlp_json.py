@@ -56,7 +56,7 @@ def spans(draw: st.DrawFn) -> list[Span]:
             trace_state=draw(_states),
             flags=draw(_flags),
             name=draw(_texts),
-            kind=draw(st.integers(1, 5)),  # type: ignore[arg-type]
+            kind=draw(st.integers(0, 5)),  # type: ignore[arg-type]
             start_time_unix_nano=start,
             end_time_unix_nano=start + draw(st.integers(0, 10**10)),
             attributes=pairs(draw(_attributes)),

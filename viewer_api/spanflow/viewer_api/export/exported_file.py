@@ -1,4 +1,4 @@
-"""One flow as a whole file, as a thread or the worker writes it."""
+"""One flow as a whole file, and some flows of a longer one, as a thread or the worker writes them."""
 
 from collections.abc import Sequence
 
@@ -13,3 +13,13 @@ def written_file(flows: Sequence[PackedFlow], name: str, tokens: int, outlook: O
     made = format_of(name, tokens)
     parts = [made.flow(ExportedFlow(packed.unpacked(), outlook=outlook), place) for place, packed in enumerate(flows)]
     return b"".join([made.begin(), *parts, made.end()])
+
+
+def written_part(flows: Sequence[PackedFlow], name: str, tokens: int, number: int) -> bytes:
+    """Flows of the past in the middle of a file, behind `number` others."""
+    made = format_of(name, tokens)
+    parts = []
+    for place, packed in enumerate(flows, number):
+        stored = packed.text.encode() if isinstance(packed.text, str) else packed.text
+        parts.append(made.flow(ExportedFlow(packed.unpacked(), stored=stored), place))
+    return b"".join(parts)

@@ -1,31 +1,32 @@
 """Flows that match, one part of a file after the other, with as much in memory as one page of them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
-from spanflow.viewer_api.export.exported_flow import ExportedFlow, FlowFormat
-from spanflow.viewer_api.flows.documents import from_row
+from spanflow.viewer_api.export.exported_flow import FlowFormat
+from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_reader import FlowReader
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.search_plan import Position, SearchPlan
 
+#: Some flows as they stand in the file, and how many come before them.
+Write = Callable[[Sequence[PackedFlow], int], Awaitable[bytes]]
 #: Flows that one search names, and bytes of documents that are read at once.
 _PAGE: Final = 200
 _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 async def file_of(
-    store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None, made: FlowFormat
+    store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None, made: FlowFormat, write: Write
 ) -> AsyncIterator[bytes]:
     """The newest flow first. A flow that is stored or removed concurrently is in the file or not, and never twice."""
     yield made.begin()
     number = 0
     async for rows in _documents(store, reader, filters, after):
-        written, number = await asyncio.to_thread(_written, made, reader, rows, number)
-        yield written
+        yield await write(await reader.packed_past(rows), number)
+        number += len(rows)
     yield made.end()
 
 
@@ -47,13 +48,3 @@ async def _documents(
         if page.end is None:
             return
         after = page.end
-
-
-def _written(made: FlowFormat, reader: FlowReader, rows: Sequence[Row], number: int) -> tuple[bytes, int]:
-    parts = []
-    for row in rows:
-        flow = reader.withheld.stored(from_row(row))
-        stored = None if flow.withheld else (row["flow_data"] or "{}").encode()
-        parts.append(made.flow(ExportedFlow(flow, stored=stored), number))
-        number += 1
-    return b"".join(parts), number

@@ -185,6 +185,17 @@ class FlowReader:
                 flows.append(await asyncio.to_thread(PackedFlow.of, flow))
         return flows
 
+    async def packed_past(self, rows: Sequence[Row]) -> list[PackedFlow]:
+        """What is stored of these flows, in their order, as much of each as may be seen."""
+
+        def seen(row: Row) -> PackedFlow:
+            hidden = self.withheld.of_past(row["user_id"])
+            return PackedFlow.of(self.withheld.stored(from_row(row))) if hidden else PackedFlow.of_row(row)
+
+        if not any(self.withheld.of_past(row["user_id"]) for row in rows):
+            return [PackedFlow.of_row(row) for row in rows]
+        return await asyncio.to_thread(lambda: [seen(row) for row in rows])
+
     async def packed(self, flow_id: str) -> PackedFlow | None:
         """A flow, taken apart only where it still runs."""
         settled = await self.settled(flow_id)

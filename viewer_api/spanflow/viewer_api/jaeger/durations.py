@@ -14,9 +14,10 @@ _UNITS: Final = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_PART: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|μs|ms|s|m|h)")
-_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
+_PART: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})([^0-9.]*)")
 _LONGEST: Final = 2**63 - 1
+#: Of a text that is no duration, so much is shown.
+_MOST_SHOWN: Final = 64
 
 
 def duration_ns(text: str) -> int:
@@ -24,16 +25,15 @@ def duration_ns(text: str) -> int:
     if text == "0":
         return 0
     total = place = 0
-    while place < len(text):
-        part = _PART.match(text, place)
-        if part is None:
-            break
+    while part := _PART.match(text, place):
+        if part[2] not in _UNITS:
+            raise _no_duration(f'unknown unit "{part[2][:_MOST_SHOWN]}" in' if part[2] else "missing unit in", text)
         total += int(Decimal(part[1]) * _UNITS[part[2]])
         place = part.end()
     if not text or place < len(text) or total > _LONGEST:
-        raise ValueError(f'time: {_fault(text)} duration "{text[:64]}"')
+        raise _no_duration("invalid", text)
     return total
 
 
-def _fault(text: str) -> str:
-    return "missing unit in" if _NUMBER.fullmatch(text) else "invalid"
+def _no_duration(why: str, text: str) -> ValueError:
+    return ValueError(f'time: {why} duration "{text[:_MOST_SHOWN]}"')

@@ -1,6 +1,6 @@
 """Flows as files: one, or all that match."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -8,11 +8,12 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response, StreamingResponse
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.export.exported_file import written_file
+from spanflow.viewer_api.export.exported_file import written_file, written_part
 from spanflow.viewer_api.export.exported_flow import FlowFormat
 from spanflow.viewer_api.export.flow_stream import file_of
 from spanflow.viewer_api.export.formats import FORMATS, OF_ONE_FLOW, format_of
 from spanflow.viewer_api.export.markdown import DEFAULT_TOKENS, MOST_TOKENS
+from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import Problem, invalid_request
@@ -80,7 +81,11 @@ async def exported_flows(
     filters = await selected(request, "flows_exported", query)
     viewer = viewer_of(request)
     start = None if after is None else await _behind(request, principal, checked_id(after))
-    parts = file_of(viewer.flows, flow_reader(viewer, principal), filters, start, made)
+
+    def write(flows: Sequence[PackedFlow], number: int) -> Awaitable[bytes]:
+        return answer_of(viewer, written_part, flows, format, tokens, number)
+
+    parts = file_of(viewer.flows, flow_reader(viewer, principal), filters, start, made, write)
     # Errors of the search are reported before the file begins.
     first = await anext(parts)
     second = await anext(parts, b"")
