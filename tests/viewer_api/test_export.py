@@ -187,6 +187,9 @@ ATTRIBUTES = listed(VALUES).map(lambda found: {"attributes": found} if found els
 TIMES = st.integers(NOON, NOON + 10**12).map(str)
 
 
+KINDS = st.just({}) | st.fixed_dictionaries({"kind": st.integers(1, 5)})
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
     """One trace in one resource and scope, in the form that is written: nothing is said that is the default."""
@@ -203,7 +206,8 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
             one["parentSpanId"] = f"{numbers[draw(st.integers(0, place - 1))]:016x}"
         if draw(st.booleans()):
             one["flags"] = draw(st.integers(1, 1023))
-        one |= {"name": draw(NAMES), "kind": draw(st.integers(0, 5)), "startTimeUnixNano": str(start)}
+        one |= {"name": draw(NAMES), "startTimeUnixNano": str(start)}
+        one |= draw(KINDS)
         if draw(st.booleans()):
             one["endTimeUnixNano"] = str(start + draw(st.integers(1, 10**9)))
         one |= draw(ATTRIBUTES)

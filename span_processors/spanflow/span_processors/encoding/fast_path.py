@@ -36,6 +36,8 @@ _HEAD: Final = len(_START[: _START.index(b'"parent_id"')] % (b"f" * 32, 0))
 _ABSENT: Final = object()
 _NOTHING: Final[Mapping[str, Any]] = {}
 _REMEMBERED: Final = 8192
+#: Attributes that are longer, as JSON, seldom come twice.
+_SEEN_LENGTH: Final = 256
 _OUTCOMES: Final = {outcome: outcome.encode() for outcome in names.OUTCOMES}
 _LATE: Final = ("end_ns", "status")
 _LATE_WITH_OUTCOME: Final = ("end_ns", "outcome", "status")
@@ -63,6 +65,8 @@ class FastPath:
         self._types = types
         self._shapes = shapes
         self._late: dict[tuple[str, ...], bytes] = {}
+        #: Of spans that were received: their shape, attributes as JSON, and what their end says.
+        self._seen: dict[tuple[Any, ...], tuple[Shape, bytes, bytes, bytes]] = {}
 
     def start(
         self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
@@ -152,6 +156,36 @@ class FastPath:
             said,
             late,
         )
+        return data, shape, cleaned[3]
+
+    def received(self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any]) -> CompleteSpan | None:
+        """A span that another program has sent when it had ended, in one entry.
+
+        What its name, attributes, scope and status say together is found once for all spans that have the same.
+        """
+        status, parent = span._status, span._parent
+        _, span_id, _, flags, state, _ = span._context
+        if _says_more(span, status) or (state is not DEFAULT_TRACE_STATE and state):
+            return None
+        cleaned = self._clean(attributes)
+        if cleaned is None or cleaned[2]:
+            return None
+        written, code, kind, scope = cleaned[0], status._status_code, span._kind, span._instrumentation_scope
+        # By identity, as in `Shapes`, which keeps scopes alive.
+        key = (name, written, id(kind), id(scope), flags, id(code))
+        said = self._seen.get(key)
+        if said is None:
+            shape = self._shapes.of(name, self._types.of(name, attributes), kind, scope, flags, span._resource)
+            told, late = self._said_at_end(code, _NOTHING, attributes, shape)
+            said = (shape, _ATTRIBUTES + written if attributes else b"", told, late)
+            if len(written) <= _SEEN_LENGTH:
+                if len(self._seen) >= _REMEMBERED:
+                    self._seen.clear()
+                self._seen[key] = said
+        shape, shown, told, late = said
+        parent_id = b"null" if parent is None else b'"%016x"' % parent[1]
+        start, end = span._start_time, span._end_time
+        data = _ONCE % (flow_id, span_id, parent_id, start, shape.middle, shown, b"", end, told, late)
         return data, shape, cleaned[3]
 
     def _said_at_end(

@@ -1,18 +1,22 @@
 """The encoder for spans that come from elsewhere, by a protocol that carries only ended ones."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.encoding.encoder import Encoder
+from spanflow.span_processors.encoding.fast_path import SHARED
 from spanflow.span_processors.event.event import Event, decode, encode
 from spanflow.span_processors.identity import NOBODY, Identity
-from spanflow.span_processors.redis.mirror import UPDATE, StreamEntry
+from spanflow.span_processors.redis.mirror import END, UPDATE, StreamEntry
 from spanflow.span_processors.span_attributes import attributes_in_place
 from spanflow.span_processors.span_name import name_of
 from spanflow.span_processors.tree.span_record import SpanRecord
+
+#: Makes a named tuple without the detour over its constructor.
+_entry: Final = tuple.__new__
 
 
 class ReceivingEncoder(Encoder):
@@ -26,16 +30,39 @@ class ReceivingEncoder(Encoder):
         context = span.context
         if context is None:
             return
-        name, attributes = name_of(span.name), attributes_in_place(span)
-        deferred = self.defer_start(span, name, attributes, NOBODY, now)
-        # The fast path knows of what the SDK's limits have cut only by the lists that are cut.
-        if (
-            deferred is None
-            or span.dropped_events
-            or span.dropped_links
-            or not self.encode_complete(span, context, deferred, name, attributes, NOBODY, now)
-        ):
+        trace_id, span_id = context[0], context[1]
+        flow = self._flows.get(trace_id) or self._open(trace_id, now)
+        name, attributes, parent = name_of(span.name), attributes_in_place(span), span.parent
+        is_root = parent is None or parent.is_remote
+        if is_root and flow.root is None:
+            flow.root = span_id
+            flow.joined = parent is not None
+            flow.begins(span.start_time or 0, True)
+        self._redactor.budget = flow.budget
+        complete = self._spans.received(flow.id_bytes, span, name, attributes)
+        if complete is None:
             self.ended(span, attributes, now)
+            return
+        data, shape, tells_who = complete
+        if tells_who:
+            self._learn(flow, NOBODY, attributes)
+        flow.touched_at = now
+        if shape.scope not in flow.scopes:
+            flow.use_scope(shape.scope)
+        if shape.hidden:
+            flow.redacted += shape.hidden
+        if not flow.started_ns:
+            flow.begins(span.start_time or 0, False)
+        self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, b"")))
+        # Of its start dashboards hear when it has ended, as of all others.
+        self._keep(flow, b"{" + data[SHARED:], shape.is_checkpoint)
+        end_ns = span.end_time or 0
+        if end_ns > flow.ended_ns:
+            flow.ended_ns = end_ns
+        if is_root:
+            flow.root_ended = True
+        if not flow.open:
+            self._completion.touched(flow, now)
 
     def logged(
         self, place: tuple[int, int], name: str, time_ns: int, attributes: Mapping[str, Any], now: float

@@ -46,6 +46,8 @@ class SpanEncoder:
         self._fast_path = FastPath(CleanAttributes(redactor), self._types, self._shapes)
         #: A span that has ended already, in one entry; None when something about it is unusual.
         self.complete = self._fast_path.complete
+        #: The same of a span that another program has sent.
+        self.received = self._fast_path.received
         #: The type of a span.
         self.event_type = self._types.of
 

@@ -72,6 +72,8 @@ _CONVENTIONS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
 )
 #: Attributes that only spans of guardrails have.
 _GUARDRAIL: Final = ("gen_ai.guardrail.component.name", "litellm.guardrail.name")
+#: Without any of these there is nothing to look at.
+_SAYING: Final = frozenset({*_GUARDRAIL, *(attribute for attribute, _ in _CONVENTIONS)})
 _INFERENCE: Final = frozenset({_LLM, names.EMBEDDING})
 #: Where the time to the first token may stand, and how many milliseconds one of its unit is.
 _FIRST_TOKEN: Final = (
@@ -83,6 +85,8 @@ _FIRST_TOKEN: Final = (
 
 def type_by_convention(attributes: Mapping[str, Any]) -> str | None:
     """The type of a span with these attributes, None when they say nothing of it."""
+    if _SAYING.isdisjoint(attributes):
+        return None
     for attribute, meanings in _CONVENTIONS:
         value = attributes.get(attribute)
         if type(value) is str:

@@ -233,6 +233,7 @@ class Ingest:
 
     def _encode(self, batch: Batch) -> None:
         done = faults = 0
+        now = self._clock.monotonic()
         try:
             for group in batch.groups:
                 source = self._source(group)
@@ -242,7 +243,7 @@ class Ingest:
                         done += 1
                         try:
                             span = ReceivedSpan(message, source.resource, scope)
-                            source.encoder.received(span, self._clock.monotonic())
+                            source.encoder.received(span, now)
                             if (response := span.attributes.get(RESPONSE_ID)) is not None:
                                 context = span.context
                                 self._responses.learn(response, (context.trace_id, context.span_id))
@@ -252,6 +253,7 @@ class Ingest:
                         if not done % _SLICE:
                             # Otherwise the event loop would wait until the interpreter takes turns by itself.
                             time.sleep(0)
+                            now = self._clock.monotonic()
                         if len(source.encoder.events) >= _HANDFUL:
                             self._hand_on(source)
         finally:
