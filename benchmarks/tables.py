@@ -202,7 +202,12 @@ def _ingest(results: Rounds) -> str:
             ("until they are in Redis and PostgreSQL", "stored_per_s"),
         )
     ]
-    return table(["received spans", "per second", "of decoding"], rows)
+    used = [
+        [name, median_of(rounds, key), ratio_within(rounds, key, "decoding_cpu_us")]
+        for name, key in (("decoding alone", "decoding_cpu_us"), ("with encoding, and no servers", "encoding_cpu_us"))
+    ]
+    per_second = table(["received spans", "per second", "of decoding"], rows)
+    return "\n\n".join((per_second, table(["CPU of a received span", "us", "of decoding"], used)))
 
 
 _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {

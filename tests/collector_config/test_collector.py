@@ -15,9 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
-from tests.support.collector import BASES, FOLDER, OVERLAYS, configs, healthy, running_collector
-from tests.support.gateway_process import CHECKOUT, gateway_process
-from tests.support.go_tools import collector, jaeger
+from tests.support.collector import BASES, FOLDER, OVERLAYS, configs, running_collector
+from tests.support.go_tools import collector
 from tests.support.otlp_sink import attributes, otlp_sink
 from tests.support.poll import eventually
 from tests.support.ports import free_port
@@ -176,74 +175,3 @@ def test_tiers_speak_only_with_certificates_and_token(program: Path, tmp_path: P
         with httpx.Client(verify=context) as stranger:
             address = f"https://localhost:{gateway.environment['COLLECTOR_HTTP_PORT']}/v1/traces"
             assert stranger.post(address, json={}).status_code == 401
-
-
-def test_flows_of_the_example_gateway_are_found_in_jaeger(program: Path, tmp_path: Path) -> None:
-    """From the gateway through the agent into a Jaeger, and out of its query interface."""
-    ports = {name: free_port() for name in ("otlp_grpc", "otlp_http", "query", "query_grpc", "health")}
-    config = tmp_path / "jaeger.yaml"
-    config.write_text(JAEGER.format(**ports), encoding="utf-8")
-    with (tmp_path / "jaeger.log").open("wb") as log:
-        # It would trace itself, and send that to whoever listens on OTLP's usual port.
-        quiet = {"OTEL_TRACES_SAMPLER": "always_off"}
-        server = subprocess.Popen([jaeger(), "--config", config], stdout=log, stderr=log, env=quiet)
-    try:
-        query = f"http://127.0.0.1:{ports['query']}"
-        eventually(lambda: healthy(server, f"{query}/api/services", tmp_path / "jaeger.log"), within=30)
-        upstream = f"http://127.0.0.1:{ports['otlp_http']}"
-        with running_collector(program, ("agent", "to-jaeger"), tmp_path / "a", JAEGER_OTLP_URL=upstream) as agent:
-            environment = {
-                "EXAMPLE_GATEWAY_PACE": "0.02",
-                "SPANFLOW_ENABLED": "true",
-                "SPANFLOW_REDIS_ENABLED": "false",
-                "SPANFLOW_ARCHIVE_ENABLED": "false",
-                "OTEL_SERVICE_NAME": "example-gateway",
-                "OTEL_EXPORTER_OTLP_ENDPOINT": agent.url,
-            }
-            command = ["opentelemetry-instrument", "uvicorn", "example_gateway.app:app", "--port", "{port}"]
-            example = CHECKOUT / "examples" / "gateway"
-            with gateway_process(command, tmp_path / "gateway.log", environment, python_path=[example]) as gateway:
-                httpx.post(
-                    f"{gateway.url}/api/v1/ask/stream",
-                    json={"message": "status of job 42"},
-                    headers={"authorization": "Bearer demo-ann"},
-                    timeout=30,
-                ).raise_for_status()
-            search = {"service": "example-gateway", "operation": "llm_complete"}
-            eventually(lambda: httpx.get(f"{query}/api/traces", params=search).json()["data"], within=30)
-        [trace] = httpx.get(f"{query}/api/traces", params=search).json()["data"]
-        names = {span["operationName"] for span in trace["spans"]}
-        assert {"POST /api/v1/ask/stream", "auth_check", "usage_check", "chat stand-in-small", "llm_complete"} <= names
-        tags = [{tag["key"]: tag["value"] for tag in span["tags"]} for span in trace["spans"]]
-        assert {tag["user.id"] for tag in tags if "user.id" in tag} == {"1"}
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-JAEGER = """
-service:
-  extensions: [jaeger_storage, jaeger_query, healthcheckv2]
-  pipelines:
-    traces: {{receivers: [otlp], exporters: [jaeger_storage_exporter]}}
-  telemetry:
-    metrics: {{level: none}}
-extensions:
-  healthcheckv2:
-    use_v2: true
-    http: {{endpoint: "127.0.0.1:{health}"}}
-  jaeger_query:
-    storage: {{traces: memory}}
-    http: {{endpoint: "127.0.0.1:{query}"}}
-    grpc: {{endpoint: "127.0.0.1:{query_grpc}"}}
-  jaeger_storage:
-    backends:
-      memory: {{memory: {{max_traces: 1000}}}}
-receivers:
-  otlp:
-    protocols:
-      grpc: {{endpoint: "127.0.0.1:{otlp_grpc}"}}
-      http: {{endpoint: "127.0.0.1:{otlp_http}"}}
-exporters:
-  jaeger_storage_exporter: {{trace_storage: memory}}
-"""

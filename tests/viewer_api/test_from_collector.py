@@ -2,16 +2,20 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.collector import running_collector
+from tests.support.gateway_process import CHECKOUT, gateway_process
 from tests.support.go_tools import collector
+from tests.support.jaeger_server import RunningJaeger
 from tests.support.otlp_client import log_record, logs_request, request, send, span
 from tests.support.poll import eventually
 from tests.support.ports import free_port
 from tests.support.viewer_server import TOKEN, RunningViewer
+from tests.viewer_api.conftest import MakeViewer
 
 pytestmark = pytest.mark.long
 TRACE = 0xC0
@@ -77,6 +81,75 @@ def test_spans_and_log_records_pass_both_tiers_to_the_viewer(
             (int(event["end_ns"]) - int(event["start_ns"])) // 1000,
         )
         for event in events
+    }
+
+
+def test_a_flow_of_the_example_gateway_is_the_same_in_jaeger_span_by_span(
+    program: Path,
+    real_jaeger: RunningJaeger,
+    make_viewer: MakeViewer,
+    redis_url: str,
+    postgres_dsn: str,
+    tmp_path: Path,
+) -> None:
+    """By Redis and Postgres into the viewer, by both tiers of Collectors into Jaeger; and from the one to the other."""
+    viewer = make_viewer(viewer_trace_url=f"{real_jaeger.query}/trace/{{trace_id}}")
+    sampling = {"COLLECTOR_DECISION_WAIT": "10s", "COLLECTOR_DECISION_WAIT_AFTER_ROOT": "2s"}
+    keep_all = {**sampling, "COLLECTOR_KEEP_PERCENT": "100", "JAEGER_OTLP_URL": real_jaeger.otlp}
+    with (
+        running_collector(program, ("gateway", "to-jaeger"), tmp_path / "g", **keep_all) as gateway_tier,
+        running_collector(program, ("agent",), tmp_path / "a", COLLECTOR_UPSTREAM=gateway_tier.url) as agent,
+    ):
+        environment = {
+            "EXAMPLE_GATEWAY_PACE": "0.02",
+            "SPANFLOW_ENABLED": "true",
+            "SPANFLOW_REDIS_URL": redis_url,
+            "SPANFLOW_POSTGRES_DSN": postgres_dsn,
+            "SPANFLOW_DATA_DIR": str(tmp_path / "data"),
+            "SPANFLOW_FLOW_GRACE": "0.5",
+            "OTEL_SERVICE_NAME": "example-gateway",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": agent.url,
+        }
+        command = ["opentelemetry-instrument", "uvicorn", "example_gateway.app:app", "--port", "{port}"]
+        example = CHECKOUT / "examples" / "gateway"
+        with gateway_process(command, tmp_path / "gateway.log", environment, python_path=[example]) as gateway:
+            httpx.post(
+                f"{gateway.url}/api/v1/ask/stream",
+                json={"message": "status of job 42"},
+                headers={"authorization": "Bearer demo-ann"},
+                timeout=60,
+            ).raise_for_status()
+        search = {"service": "example-gateway", "operation": "llm_complete"}
+        with httpx.Client(base_url=real_jaeger.query, timeout=15) as query:
+            [found] = eventually(lambda: query.get("/api/traces", params=search).json()["data"], within=240)
+            [own] = eventually(lambda: viewer.http.get(f"/api/traces/{found['traceID']}").json()["data"], within=60)
+            spans = len(own["spans"])
+            eventually(lambda: len(jaegers(query, found["traceID"])["spans"]) == spans, within=60)
+            theirs = jaegers(query, found["traceID"])
+            link = viewer.get(f"/api/v1/flows/{found['traceID']}")["trace_url"]
+            assert query.get(link).headers["content-type"].startswith("text/html")
+            assert link.removeprefix(f"{real_jaeger.query}/trace/") == theirs["traceID"]
+    assert {"POST /api/v1/ask/stream", "auth_check", "usage_check", "chat stand-in-small", "llm_complete"} <= {
+        one["operationName"] for one in theirs["spans"]
+    }
+    assert told(own) == told(theirs)
+
+
+def jaegers(query: httpx.Client, trace_id: str) -> Any:
+    [trace] = query.get(f"/api/traces/{trace_id}").json()["data"]
+    return trace
+
+
+def told(trace: dict[str, Any]) -> dict[str, Any]:
+    """By span, without what the agent says of its machine and Jaeger of clocks."""
+    return {
+        one["spanID"]: {
+            **{key: one[key] for key in ("operationName", "startTime", "duration", "references")},
+            "tags": sorted((each["key"], each["type"], str(each["value"])) for each in one["tags"]),
+            "logs": sorted((log["timestamp"], str(log["fields"])) for log in one["logs"]),
+            "service": trace["processes"][one["processID"]]["serviceName"],
+        }
+        for one in trace["spans"]
     }
 
 
