@@ -53,6 +53,7 @@ def test_constants_are_frozen() -> None:
             "PHASES": ("start", "update", "end"),
             "STATUS_OK": "ok",
             "STATUS_ERROR": "error",
+            "KIND_UNSPECIFIED": "unspecified",
             "STATUS_UNSET": "unset",
             "OUTCOME_OK": "ok",
             "OUTCOME_DENIED": "denied",

@@ -1,6 +1,5 @@
 """The past, played again."""
 
-import asyncio
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,7 +9,7 @@ from starlette.responses import Response
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.analysis.playback import written_playback
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.flows.documents import PackedFlow, from_row
+from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import invalid_request
@@ -80,6 +79,4 @@ async def _flows(request: Request, principal: Principal, asked: QueryParams) -> 
     stored = await viewer.flows.whole(places, _MAX_BYTES) if places else []
     if len(stored) < len(places):
         raise invalid_request("since, until: these flows are too large to be played together; ask for a shorter time.")
-    if not any(reader.withheld.of_past(row["user_id"]) for row in stored):
-        return list(map(PackedFlow.of_row, stored))
-    return await asyncio.to_thread(lambda: [PackedFlow.of(reader.withheld.stored(from_row(row))) for row in stored])
+    return await reader.packed_past(stored)
