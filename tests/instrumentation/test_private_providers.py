@@ -71,6 +71,14 @@ def test_each_of_its_spans_is_told_once(redis_url: str) -> None:
         assert [event["phase"] for event in stream_of(client, flow_id_of(span))] == ["start", "end"]
 
 
+def test_one_that_was_made_before_us_is_seen_as_well(redis_url: str) -> None:
+    private = TracerProvider(shutdown_on_exit=False)
+    running = tracing(redis_url)
+    flow_id = request(private)
+    assert running.pipeline.force_flush(5)
+    assert told(redis_url, flow_id) == [("POST /chat", "span"), ("chat gpt-4o", "llm_thinking")]
+
+
 def test_they_are_left_alone_where_that_is_wanted(redis_url: str) -> None:
     running = tracing(redis_url, private_providers=False)
     flow_id = request(TracerProvider(shutdown_on_exit=False))

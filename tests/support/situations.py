@@ -16,6 +16,7 @@ def situation(**known: Any) -> Situation:
         "viewer": ViewerSettings(),
         "viewer_problem": "",
         "environ": {},
+        "module": "",
         "redis": None,
         "redis_problem": "no answer",
         "postgres": None,

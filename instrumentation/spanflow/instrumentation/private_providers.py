@@ -4,10 +4,12 @@ LiteLLM's second callback is one. The global provider was ours first, so what it
 spans of model calls and guardrails would bypass us.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
@@ -17,7 +19,7 @@ from spanflow.instrumentation.sampler import record_everything
 
 
 class PrivateProviders:
-    """Adds our processors to every SDK provider that is made from now on."""
+    """Adds our processors to every SDK provider of the process, made or yet to be made."""
 
     def __init__(self, processor: SpanProcessor, wanted: bool = True) -> None:
         self._processor = processor
@@ -35,6 +37,9 @@ class PrivateProviders:
             self._record(provider)
 
         TracerProvider.__init__ = initialise  # type: ignore[method-assign, assignment]
+        for provider in providers():
+            if isinstance(provider, TracerProvider) and not is_recorded(provider):
+                self._record(provider)
 
     def remove(self) -> None:
         if self._original is not None:
@@ -48,6 +53,29 @@ class PrivateProviders:
             record_everything(provider)
         except Exception:
             say_once("private provider", "The spans of a further tracer provider are not recorded", exc_info=True)
+
+
+def providers() -> Iterator[trace.TracerProvider]:
+    """Those of the process that make spans. No library keeps a list of its own, so the garbage collector is asked."""
+    kinds: set[type] = set()
+    waiting = list(trace.TracerProvider.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind not in (trace.ProxyTracerProvider, trace.NoOpTracerProvider):
+            kinds.add(kind)
+    return (found for found in gc.get_referrers(*kinds) if type(found) in kinds)
+
+
+def is_recorded(provider: trace.TracerProvider) -> bool:
+    """Whether its spans are in the flows."""
+    waiting = [getattr(provider, "_active_span_processor", None)]
+    while waiting:
+        processor = waiting.pop()
+        if isinstance(processor, IdentitySpanProcessor):
+            return True
+        waiting += getattr(processor, "_span_processors", ())
+    return False
 
 
 class _Shared(SpanProcessor):

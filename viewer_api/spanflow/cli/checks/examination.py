@@ -43,16 +43,19 @@ CHECKS: tuple[Check, ...] = (
     tracing.SwitchedOn(),
     tracing.EntryPoints(),
     tracing.Processors(),
+    tracing.PrivateProviders(),
     tracing.Sampler(),
     tracing.Propagators(),
     tracing.Exporters(),
 )
 
 
-async def examine(settings: SharedSettings, environ: Mapping[str, str]) -> AsyncIterator[tuple[Check, Finding]]:
+async def examine(
+    settings: SharedSettings, environ: Mapping[str, str], module: str = ""
+) -> AsyncIterator[tuple[Check, Finding]]:
     """Run every check. One that fails itself is a finding, and the others still run."""
     async with AsyncExitStack() as opened:
-        situation = await _situation(settings, environ, opened)
+        situation = await _situation(settings, environ, module, opened)
         for check in CHECKS:
             try:
                 async for finding in check.run(situation):
@@ -61,7 +64,9 @@ async def examine(settings: SharedSettings, environ: Mapping[str, str]) -> Async
                 yield check, problem(f"could not be checked: {why or type(why).__name__}", "Look at the server's log.")
 
 
-async def _situation(settings: SharedSettings, environ: Mapping[str, str], opened: AsyncExitStack) -> Situation:
+async def _situation(
+    settings: SharedSettings, environ: Mapping[str, str], module: str, opened: AsyncExitStack
+) -> Situation:
     from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
     redis: AsyncClient | None = None
@@ -81,7 +86,7 @@ async def _situation(settings: SharedSettings, environ: Mapping[str, str], opene
         postgres_problem = str(why) or "no answer"
     startup: StartupReport | None = None
     try:
-        startup = StartupReport.ask(environ)
+        startup = StartupReport.ask(environ, module)
     except Problem as why:
         startup_problem = str(why)
     gateway, gateway_problem = _of_role(Settings, environ)
@@ -93,6 +98,7 @@ async def _situation(settings: SharedSettings, environ: Mapping[str, str], opene
         viewer=viewer,
         viewer_problem=viewer_problem,
         environ=environ,
+        module=module,
         redis=redis,
         redis_problem=redis_problem,
         postgres=postgres,

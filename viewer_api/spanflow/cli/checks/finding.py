@@ -44,6 +44,8 @@ class Situation:
     viewer: "ViewerSettings | None"
     viewer_problem: str
     environ: Mapping[str, str]
+    #: The gateway's own, as it is given to a server (`app:app`); empty where none was named.
+    module: str
     redis: AsyncClient | None
     redis_problem: str
     postgres: asyncpg.Connection | None

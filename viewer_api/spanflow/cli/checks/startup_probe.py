@@ -1,5 +1,9 @@
-"""Run inside a traced process: write down which tracing it got. `startup_probe.py <file for the answer>`."""
+"""Run inside a traced process: write down which tracing it got. `startup_probe.py <file for the answer> [module]`.
 
+The module is imported first, as a gateway's own is: what it makes of OpenTelemetry is looked at as well.
+"""
+
+import importlib
 import json
 import os
 import sys
@@ -44,7 +48,33 @@ def describe(processor: Any) -> dict[str, Any]:
     }
 
 
+def import_error(module: str) -> str:
+    """Import a module as servers do, from the present folder; what went wrong, in one line."""
+    sys.path.insert(0, os.getcwd())
+    try:
+        importlib.import_module(module.partition(":")[0])
+    except BaseException as why:  # a module that ends the process is one that cannot be looked at
+        return f"{type(why).__name__}: {why}".partition("\n")[0]
+    return ""
+
+
+def unseen_providers(provider: object) -> list[dict[str, Any]]:
+    """Tracer providers beside the global one whose spans do not come to us."""
+    from spanflow.instrumentation.private_providers import is_recorded, providers
+
+    return [
+        {
+            "kind": kind_of(other),
+            "is_sdk": hasattr(other, "add_span_processor"),
+            "exporters": sorted({describe(one)["exporter"] for one in processors_of(other)} - {""}),
+        }
+        for other in providers()
+        if other is not provider and not is_recorded(other)
+    ]
+
+
 def main() -> None:
+    failed = import_error(sys.argv[2]) if len(sys.argv) > 2 else ""
     provider: Any = trace.get_tracer_provider()
     propagator: Any = propagate.get_global_textmap()
     chosen = getattr(propagator, "wrapped", propagator)  # inside our guard
@@ -57,6 +87,8 @@ def main() -> None:
         "propagators": [kind_of(one) for one in inner],
         "propagation_works": propagator.extract({}) is not None,
         "processors": [describe(processor) for processor in processors_of(provider)],
+        "unseen": unseen_providers(provider),
+        "import_error": failed,
         "service": str(resource.attributes.get("service.name", "")) if resource is not None else "",
     }
     Path(sys.argv[1]).write_text(json.dumps(answer))

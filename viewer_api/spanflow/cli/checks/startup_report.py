@@ -28,6 +28,15 @@ class Processor:
 
 
 @dataclass(frozen=True, slots=True)
+class UnseenProvider:
+    """A tracer provider whose spans are not recorded."""
+
+    kind: str
+    is_sdk: bool
+    exporters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StartupReport:
     provider: str
     disabled: bool
@@ -37,18 +46,21 @@ class StartupReport:
     propagation_works: bool
     processors: tuple[Processor, ...]
     service: str
+    unseen: tuple[UnseenProvider, ...]
+    #: Why the gateway's module could not be imported.
+    import_error: str
     #: What the start wrote to its standard error.
     log: str
 
     @classmethod
-    def ask(cls, environ: Mapping[str, str]) -> Self:
-        """Start a process as `spanflow run` does and let it look at itself."""
+    def ask(cls, environ: Mapping[str, str], module: str = "") -> Self:
+        """Start a process as `spanflow run` does and let it look at itself, with a gateway's module imported."""
         with tempfile.TemporaryDirectory() as folder:
             answer = Path(folder) / "answer.json"
             ours = [sys.executable, "-P", "-m", "spanflow.cli.main", "run", "--quiet", "--"]
             try:
                 done = subprocess.run(
-                    [*ours, sys.executable, startup_probe.__file__, str(answer)],
+                    [*ours, sys.executable, startup_probe.__file__, str(answer), *([module] if module else [])],
                     env={**os.environ, **environment_of_gateway(environ)},
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
@@ -69,5 +81,9 @@ class StartupReport:
             propagation_works=report["propagation_works"],
             processors=tuple(Processor(**processor) for processor in report["processors"]),
             service=report["service"],
+            unseen=tuple(
+                UnseenProvider(one["kind"], one["is_sdk"], tuple(one["exporters"])) for one in report["unseen"]
+            ),
+            import_error=report["import_error"],
             log=done.stderr.strip(),
         )

@@ -73,6 +73,32 @@ class Processors:
             )
 
 
+class PrivateProviders:
+    """Tracer providers that libraries or the gateway make for themselves: whose spans do not come to us?"""
+
+    title = "tracer providers"
+
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
+        report, module = situation.startup, situation.module
+        if report is None:
+            return
+        if report.import_error:
+            yield warning(
+                f"{module} cannot be imported here: {report.import_error}",
+                "Run the doctor where the gateway is started, with the gateway's environment variables.",
+            )
+        for provider in report.unseen:
+            where = f", which exports by {', '.join(provider.exporters)}" if provider.exporters else ""
+            if provider.is_sdk:
+                repair = "unset SPANFLOW_PRIVATE_PROVIDERS, or set it to true"
+            else:
+                repair = "Let it use OpenTelemetry's SDK, or the global tracer provider."
+            yield warning(f"spans of {provider.kind}{where} are not seen", repair)
+        if not report.unseen and not report.import_error:
+            looked = f"with {module} imported" if module else "at the start; `--app module` imports a gateway's as well"
+            yield ok(f"none is there whose spans are not seen, {looked}")
+
+
 class Sampler:
     title = "sampler"
 

@@ -22,6 +22,12 @@ _MARKS = {"ok": "✓", "note": "·", "warning": "!", "problem": "✗"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument(
+        "--app",
+        metavar="MODULE",
+        default="",
+        help="import the gateway's module as well (app:app), and name the tracer providers that are not seen",
+    )
+    parser.add_argument(
         "--selftest", action="store_true", help="send a flow through the real servers and watch it arrive"
     )
 
@@ -29,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: Arguments, console: Console) -> int:
     environ = with_running_stack(os.environ, SharedSettings)
     settings = SharedSettings.from_environ(environ)
-    titled_findings = asyncio.run(_find_all(settings, environ, arguments.selftest))
+    titled_findings = asyncio.run(_find_all(settings, environ, arguments.app, arguments.selftest))
     problems = sum(finding.level == "problem" for _, finding in titled_findings)
     if arguments.json:
         findings = [{"check": title, **dataclasses.asdict(finding)} for title, finding in titled_findings]
@@ -42,11 +48,11 @@ def run(arguments: Arguments, console: Console) -> int:
 
 
 async def _find_all(
-    settings: SharedSettings, environ: Mapping[str, str], selftest: bool
+    settings: SharedSettings, environ: Mapping[str, str], module: str, selftest: bool
 ) -> list[tuple[str, "Finding"]]:
     from spanflow.cli.checks.examination import examine
 
-    findings = [(check.title, finding) async for check, finding in examine(settings, environ)]
+    findings = [(check.title, finding) async for check, finding in examine(settings, environ, module)]
     if selftest:
         from spanflow.cli.selftest import run_selftest
 
