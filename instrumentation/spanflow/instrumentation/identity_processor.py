@@ -14,7 +14,7 @@ from spanflow.instrumentation.known_flows import KnownFlow, KnownFlows, learned,
 from spanflow.instrumentation.runtime import say_once
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity, identity_of
-from spanflow.span_processors.span_attributes import attributes_in_place, put_first
+from spanflow.span_processors.span_attributes import attributes_in_place, put_first, share
 
 _CALLER_LINK: Final = {"flow.link": "caller"}
 _MCP_METHOD: Final = "mcp.method.name"
@@ -31,10 +31,12 @@ class IdentitySpanProcessor(SpanProcessor):
         try:
             parent = span.parent
             flow = None if parent is None or parent.is_remote else self._flows.child_started(span)
+            known = flow is not None
             if flow is None:
                 flow = self._started(span, parent_context)
-            if names.ATTR_CHECKPOINT_TYPE in attributes_in_place(span):  # most spans: steps of a user who is known
-                put_first(span, flow.attributes)
+            if names.ATTR_CHECKPOINT_TYPE in attributes_in_place(span):
+                # Most spans: steps of a user who is known.
+                (share if known else put_first)(span, flow.attributes)
             else:
                 _put_identity(span, flow, parent_context)
         except Exception:

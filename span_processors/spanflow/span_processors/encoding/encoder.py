@@ -43,6 +43,7 @@ from spanflow.span_processors.redis.mirror import (
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.span_attributes import shared_attributes_of
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ class Encoder:
     def after_fork(self) -> None:
         self._spans.after_fork()
         self._redactor.over_budget = 0
-        self._learn = KnownIdentities().learn
+        identities = KnownIdentities()
+        self._learn, self._learn_from_span = identities.learn, identities.learn_from_span
         self._flows: dict[int, OpenFlow] = {}
         self._memory = FlowMemory(self.REMEMBERED_FLOWS)
         self._completion = Completion(CompletionLimits.from_settings(self._settings))
@@ -134,11 +136,10 @@ class Encoder:
         trace_id, span_id, *_ = context
         flow = self._flows.get(trace_id) or self._open(trace_id, now)
         flow.touched_at = now
-        if identity is not flow.last_identity or (attributes and says_who(attributes)):
-            self._learn(flow, identity, attributes)
+        more: Mapping[str, Any] = shared_attributes_of(span)
+        self._learn_from_span(flow, identity, attributes, more, bool(attributes) and says_who(attributes))
         parent = span.parent
         is_root = parent is None or parent.is_remote
-        more = _NOTHING
         if is_root and (flow.root is None or flow.root == span_id):
             flow.root = span_id
             flow.joined = parent is not None
@@ -186,7 +187,7 @@ class Encoder:
             data, whole, notifies, hidden = self._ended_without_start(flow, span, attributes)
         else:
             if len(attributes) != len(opened.attributes) and says_who(attributes):
-                self._learn(flow, NOBODY, attributes)
+                self._learn_from_span(flow, NOBODY, attributes, shared_attributes_of(span), True)
             more = self._identity_since(flow, opened, attributes) if span_id == flow.root else _NOTHING
             data, whole, notifies, hidden = self._spans.end(flow.id_bytes, span, attributes, opened, more)
             weight = len(opened.data) + SPAN_WEIGHT
@@ -256,17 +257,19 @@ class Encoder:
             return False
         event_type, moment = defer_start
         is_root = parent is None or parent[_IS_REMOTE]
-        more = said_beside(flow, before) if context[1] == flow.root else _NOTHING
+        shared = shared_attributes_of(span)
+        more = said_beside(flow, before) if context[1] == flow.root else shared
         beyond = unsaid(more, attributes)
         if beyond is None:
             return False
+        if shared and beyond is not shared:
+            before = {**shared, **before}  # `identify` has put some of it on the span as well
         self._redactor.budget = flow.budget
         complete = self._spans.complete(flow.id_bytes, span, attributes, event_type, name, before, beyond)
         if complete is None:
             return False
         data, shape, tells_who = complete
-        if tells_who or identity is not flow.last_identity:
-            self._learn(flow, identity, attributes)
+        self._learn_from_span(flow, identity, attributes, shared, tells_who)
         flow.touched_at = now
         flow.use_scope(shape.scope)
         if shape.hidden:
@@ -459,6 +462,7 @@ class Encoder:
 
     def _ended_without_start(self, flow: OpenFlow, span: ReadableSpan, attributes: Mapping[str, Any]) -> Ended:
         assert span.context is not None
+        attributes = {**shared_attributes_of(span), **attributes}
         self._learn(flow, NOBODY, attributes)
         is_root = span.parent is None or span.parent.is_remote
         more = self._beyond(flow.stated, attributes) if is_root else _NOTHING

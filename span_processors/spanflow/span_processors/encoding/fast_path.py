@@ -79,14 +79,14 @@ class FastPath:
         except AttributeError:
             return None
         _, span_id, _, flags, state, _ = span._context
-        cleaned = self._clean({**attributes, **more} if more else attributes)
+        cleaned = self._cleaned(attributes, more)
         if cleaned is None or (state is not DEFAULT_TRACE_STATE and state):
             return None
-        written, clean, hidden, _ = cleaned
+        written, hidden, _ = cleaned
         shape = self._shapes.of(name, self._types.of(name, attributes), kind, scope, flags, span._resource)
         parent_id = b"null" if parent is None else b'"%016x"' % parent[1]
         data = _START % (flow_id, span_id, parent_id, span._start_time or 0, shape.middle)
-        data = b"%b%b%b}" % (data, _ATTRIBUTES, written) if clean else data + b"}"
+        data = b"%b%b%b}" % (data, _ATTRIBUTES, written) if written else data + b"}"
         return data, shape, 0, hidden + shape.hidden, True
 
     def end(self, flow_id: bytes, span: Any, attributes: Mapping[str, Any], opened: OpenSpan) -> Ended | None:
@@ -98,7 +98,7 @@ class FastPath:
         except AttributeError:
             return None
         difference = _difference(opened.attributes, attributes)
-        if difference is None:
+        if difference is None or (difference and not opened.more.keys().isdisjoint(difference)):
             return None
         shape, span_id, start = opened.shape, opened.span_id, opened.data
         written, hidden = b"", 0
@@ -137,11 +137,10 @@ class FastPath:
         difference = _difference(before, attributes)
         if difference is None or (difference and self._types.of(name, attributes) != event_type):
             return None
-        if more:
-            attributes = {**attributes, **more}
-        cleaned = self._clean(attributes)
-        if cleaned is None or cleaned[2]:
+        cleaned = self._cleaned(attributes, more)
+        if cleaned is None or cleaned[1]:
             return None
+        written = cleaned[0]
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, flags, span._resource)
         said, late = self._said_at_end(status._status_code, difference, attributes, shape)
         data = _ONCE % (
@@ -150,13 +149,32 @@ class FastPath:
             b"null" if parent is None else b'"%016x"' % parent[1],
             span._start_time or 0,
             shape.middle,
-            _ATTRIBUTES if attributes else b"",
-            cleaned[0] if attributes else b"",
+            _ATTRIBUTES if written else b"",
+            written,
             span._end_time or 0,
             said,
             late,
         )
-        return data, shape, cleaned[3]
+        return data, shape, cleaned[2]
+
+    def _cleaned(self, attributes: Mapping[str, Any], more: Mapping[str, Any]) -> tuple[bytes, int, bool] | None:
+        """A span's own attributes and what is said beside them as JSON, how many values were hidden, and whether its own
+        ones say whose flow it is. No bytes where there are none."""
+        own = self._clean(attributes)
+        if own is None:
+            return None
+        written, clean, hidden, says_who = own
+        if not more:
+            return (written if clean else b""), hidden, says_who
+        # For itself: of what is said beside them there is little that was not written before.
+        beside = self._clean(more)
+        if beside is None:
+            return None
+        if clean:
+            written = b"%b,%b" % (written[:-1], beside[0][1:])
+        else:
+            written = beside[0]
+        return written, hidden + beside[2], says_who
 
     def received(self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any]) -> CompleteSpan | None:
         """A span that another program has sent when it had ended, in one entry.

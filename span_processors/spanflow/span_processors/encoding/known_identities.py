@@ -33,10 +33,11 @@ class KnownIdentities:
             attributes.get(names.ATTR_FLOW_SESSION_ID),
             attributes.get(names.ATTR_CONVERSATION_ID),
         )
-        if identity is flow.last_identity and (said == flow.last_said or said == _SILENT):
+        said_before = said == flow.last_said or said == _SILENT
+        if said_before and (identity is NOBODY or identity is flow.last_identity):
             return
         stated = flow.stated
-        if said != flow.last_said and said != _SILENT:
+        if not said_before:
             flow.last_said = said
             stated = stated.merged(self.said_in(attributes))
         if identity is not NOBODY:
@@ -45,6 +46,18 @@ class KnownIdentities:
             stated = stated.merged(identity).merged(flow.told)
         flow.stated = stated
         self._identified(flow)
+
+    def learn_from_span(
+        self, flow: OpenFlow, identity: Identity, own: Mapping[str, Any], shared: Mapping[str, Any], tells_who: bool
+    ) -> None:
+        """Whose flow it is, if a span or its context says more of that than others did. `tells_who`: its own attributes
+        say some of it. What spans share is looked at once."""
+        if not shared or shared is flow.last_shared:
+            if not tells_who and (identity is NOBODY or identity is flow.last_identity):
+                return
+        else:
+            flow.last_shared = shared
+        self.learn(flow, identity, {**shared, **own} if shared else own)
 
     def _learn_aliases(self, flow: OpenFlow, attributes: Mapping[str, Any]) -> None:
         aliases = joined_aliases(flow.aliases, alias_values(attributes))

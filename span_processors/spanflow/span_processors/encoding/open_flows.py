@@ -81,6 +81,11 @@ class OpenSpan:
         self.now_attributes = attributes
         self.last_update = b""
 
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """All attributes that the start said."""
+        return {**self.attributes, **self.more} if self.more else self.attributes
+
     def entry(self) -> bytes:
         """All that was written of it so far, as one entry."""
         if not self.last_update:
@@ -112,6 +117,7 @@ class OpenFlow:
         "identity",
         "last_identity",
         "last_said",
+        "last_shared",
         "left_out",
         "moments",
         "open",
@@ -148,6 +154,7 @@ class OpenFlow:
         #: What the identity was learned from last, to see at a glance that there is nothing new.
         self.last_identity: Identity = NOBODY
         self.last_said: tuple[Any, Any, Any] = (None, None, None)
+        self.last_shared: Mapping[str, Any] | None = None
         self.entries: list[bytes] = []
         # Most flows have no activities and no early ends; an empty container per flow would only feed the collector.
         self.activities: list[bytes] | None = None

@@ -57,7 +57,7 @@ class SpanEncoder:
     def start(
         self, flow_id: bytes, span: ReadableSpan, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
     ) -> Started:
-        """The start event. `more` is said beside the span's own attributes and has been redacted."""
+        """The start event. `more` is said beside the span's own attributes."""
         return self._fast_path.start(flow_id, span, name, attributes, more) or self._thorough_start(
             flow_id, span, name, attributes, more
         )
@@ -70,9 +70,7 @@ class SpanEncoder:
         scope = span.instrumentation_scope
         event_type = self._types.of(name, attributes)
         shape = self._shapes.of(name, event_type, span.kind, scope, context.trace_flags, span.resource)
-        clean, hidden = self._redactor.attributes(attributes)
-        if more:
-            clean = {**clean, **more}
+        clean, hidden = self._redactor.attributes({**attributes, **more} if more else attributes)
         shown, _ = self._redactor.text(name)
         state, count = redacted_trace_state(context.trace_state, self._redactor)
         hidden += count
@@ -105,7 +103,7 @@ class SpanEncoder:
             ended = self._fast_path.end(flow_id, span, attributes, opened)
             if ended is not None:
                 return ended
-        difference = _difference(opened.attributes, attributes)
+        difference = _difference(opened.told, attributes)
         name = name_of(span.name)
         event_type = self._types.of(name, attributes)
         clean, hidden = self._redactor.attributes(difference)
@@ -152,7 +150,7 @@ class SpanEncoder:
         now_ns: int,
     ) -> bytes:
         """What a running span says now and its start did not."""
-        difference = _difference(opened.attributes, attributes)
+        difference = _difference(opened.told, attributes)
         clean, _ = self._redactor.attributes(difference)
         part: Part = {"phase": names.UPDATE, "updated_ns": str(now_ns)}
         if clean or more:
