@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,22 @@ def test_a_file_is_shown_without_a_viewer(here: dict[str, str], tmp_path: Path, 
             "◆ these steps make up the duration: shorten one, and the flow is shorter",
         ]
     )
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize(
+    ("policy", "said"), [("off", ["  contents      not recorded, by policy (SPANFLOW_CONTENT=off)"]), ("full", [])]
+)
+def test_a_file_says_that_contents_were_not_recorded(
+    form: str, policy: str, said: list[str], here: dict[str, str], postgres_dsn: str, tmp_path: Path
+) -> None:
+    flow = part(9, [span(1, event_type="llm_thinking")])
+    with archives_in(postgres_dsn, tmp_path / "another gateway") as archives:
+        deliver(archives.make(), replace(flow, process=json.dumps({"content": policy}).encode()))
+    file = tmp_path / "flow"
+    assert spanflow("export", "--flow", f"{9:032x}", "--format", form, "-o", str(file), **here).returncode == 0
+    shown = spanflow("show", "--file", str(file)).stdout.splitlines()
+    assert [line for line in shown if "contents" in line] == said
 
 
 def test_what_is_no_file_of_flows_is_said(tmp_path: Path) -> None:

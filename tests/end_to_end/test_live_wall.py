@@ -194,6 +194,29 @@ def test_details_stay_where_they_are_under_traffic(
     expect(signed_in.get_by_role("row", name="tool 29")).to_be_in_viewport()
 
 
+@pytest.mark.parametrize("policy", ["off", "full"])
+def test_where_contents_are_looked_for_the_wall_says_that_they_are_not_recorded(
+    signed_in: Page, viewer: RunningViewer, writers: Callable[..., FlowWriter], policy: str
+) -> None:
+    open_wall(signed_in, viewer, "7")
+    writer = writers("7")
+    writer.describe(content=policy)
+    writer.start("root", name="chat")
+    writer.start("gate", "root", "auth_check", name="auth_check")
+    writer.start("tool", "root", "tool_call", name="list_snapshots")
+    details = signed_in.get_by_test_id("details")
+    signed_in.get_by_role("row", name="list_snapshots").click()
+    said = details.get_by_test_id("missing-contents")
+    if policy == "full":
+        expect(details.get_by_role("heading", name="list_snapshots")).to_be_visible()
+    else:
+        expect(said).to_contain_text("by policy (SPANFLOW_CONTENT=off)")
+    # A gate has none in any case.
+    signed_in.get_by_role("row", name="auth_check").click()
+    expect(details.get_by_role("heading", name="auth_check")).to_be_visible()
+    expect(said).to_have_count(0)
+
+
 def test_a_gateway_that_is_gone_leaves_lost_steps(
     signed_in: Page, viewer: RunningViewer, writers: Callable[..., FlowWriter]
 ) -> None:

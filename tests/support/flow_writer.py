@@ -1,5 +1,6 @@
 """Writes a running flow into Redis step by step, the way a gateway's mirror does, but exactly when a test wants it."""
 
+import json
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -101,6 +102,10 @@ class FlowWriter:
 
     def beat(self, seconds: int = 60) -> None:
         self._redis.set(names.process_heartbeat(self._process), 1, ex=seconds)
+
+    def describe(self, **about: Any) -> None:
+        """What its process says of itself."""
+        self._redis.set(names.process_description(self._process), json.dumps(about))
 
     def die(self) -> None:
         self._redis.delete(names.process_heartbeat(self._process))

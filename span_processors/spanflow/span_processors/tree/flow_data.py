@@ -125,6 +125,16 @@ def events_in(document: object) -> list[Event]:
     return cast(list[Event], events) if isinstance(events, list) else []
 
 
+def contents_in(document: Mapping[str, Any]) -> str | None:
+    """What there is of prompts, answers, arguments and results: `full`, `hash` or `off` by the policy of the flow's
+    processes, `mixed` when they differ, or None when no process says."""
+    processes = document.get("processes")
+    described = processes.values() if isinstance(processes, Mapping) else ()
+    policies = {about.get("content") for about in described if isinstance(about, Mapping)}
+    policies = {policy for policy in policies if isinstance(policy, str)}
+    return policies.pop() if len(policies) == 1 else "mixed" if policies else None
+
+
 def identity_in_document(document: Mapping[str, Any]) -> Identity:
     """The flow's owner as the document states it."""
     user_id, session_id, conversation_id = map(

@@ -25,8 +25,8 @@ def flows_of(name: str) -> Iterator[dict[str, Any]]:
     """Each flow as the API's flat list shows it, as far as the file tells."""
     try:
         for document in _documents(Path(name)):
-            for flow_id, entries in _flows_in(document, name):
-                yield _shown(flow_id, entries)
+            for flow_id, entries, contents in _flows_in(document, name):
+                yield {**_shown(flow_id, entries), "contents": contents}
     except OSError as why:
         raise Problem(f"{name} cannot be read: {why.strerror or why}.") from None
 
@@ -55,10 +55,11 @@ def _documents(path: Path) -> Iterator[Any]:
                 raise Problem(f"{path}, line {number}, is no JSON; the file may have broken off there.") from None
 
 
-def _flows_in(document: Any, name: str) -> Iterator[tuple[str, list[Event]]]:
+def _flows_in(document: Any, name: str) -> Iterator[tuple[str, list[Event], str | None]]:
+    """Each flow's id and entries, and what was recorded of contents, where the file tells."""
     if isinstance(document, dict) and "resourceSpans" in document:
         try:
-            yield from ((flow.flow_id, flow.entries) for flow in flows_in(document, SpanMapping()))
+            yield from ((flow.flow_id, flow.entries, None) for flow in flows_in(document, SpanMapping()))
         except NotOtlp as why:
             raise Problem(f"{name} is no OTLP/JSON: {why}.") from None
         return
@@ -67,7 +68,7 @@ def _flows_in(document: Any, name: str) -> Iterator[tuple[str, list[Event]]]:
         data = flow.get("flow_data") if isinstance(flow, dict) else None
         if not isinstance(data, dict):
             raise Problem(f"{name} holds no flows: it must be {_WHAT}.")
-        yield str(flow.get("flow_id")), flow_data.read(data).entries()
+        yield str(flow.get("flow_id")), flow_data.read(data).entries(), flow_data.contents_in(data)
 
 
 def _shown(flow_id: str, entries: list[Event]) -> dict[str, Any]:

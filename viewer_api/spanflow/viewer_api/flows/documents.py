@@ -53,13 +53,7 @@ class Flow:
     def contents(self) -> str | None:
         """What there is of prompts, answers, arguments and results: `full`, `hash` or `off` by the policy of its
         processes, `mixed` when they differ, `withheld`, or None when no process says."""
-        if self.withheld:
-            return WITHHELD
-        processes = self.document.get("processes")
-        described = processes.values() if isinstance(processes, Mapping) else ()
-        policies = {about.get("content") for about in described if isinstance(about, Mapping)}
-        policies = {policy for policy in policies if isinstance(policy, str)}
-        return policies.pop() if len(policies) == 1 else MIXED if policies else None
+        return WITHHELD if self.withheld else flow_data.contents_in(self.document)
 
     @cached_property
     def entries(self) -> list[Event]:
@@ -245,7 +239,6 @@ def _in_start_order(flow: Flow) -> tuple[datetime, str]:
 
 #: Beside the values of `SPANFLOW_CONTENT`.
 WITHHELD: Final = "withheld"
-MIXED: Final = "mixed"
 _EMPTY: Final[Mapping[str, Any]] = {}
 _TIMES = ("start_ns", "updated_ns", "end_ns")
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
