@@ -30,6 +30,8 @@ from spanflow.span_processors import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: Values that an attribute holds as they are.
+_AS_GIVEN: Final = frozenset({bool, float})
 _CURRENT: Final = create_key("spanflow-checkpoint")
 _NOWHERE: Final = Context()
 #: Under which key the current span stands in a context; OpenTelemetry has no public name for it.
@@ -75,7 +77,7 @@ class Checkpoint:
     def context(self) -> Context:
         """A context with this step current: pass it to `start_checkpoint(parent=…)` or to OpenTelemetry's own API."""
         # Made when it is asked for: kept, it and this object would keep each other alive until a garbage collection.
-        return Context(self._parent, **{_SPAN: self._span, _CURRENT: self})
+        return Context({**self._parent, _SPAN: self._span, _CURRENT: self})
 
     def set(self, **data: Any) -> Self:
         """Add data, such as `step.set(tool="list_snapshots")`; token counts and the model count as GenAI data."""
@@ -252,9 +254,11 @@ class Checkpoint:
         named: dict[str, Any] = {}
         for word, given in data.items():
             if given is not None:
-                value = attribute_value(given, limit)
+                value = given if type(given) in _AS_GIVEN else attribute_value(given, limit)
                 for name in names_of[word]:
-                    named[name] = as_reasons(value) if name == FINISH_REASONS else value
+                    named[name] = value
+        if FINISH_REASONS in named:
+            named[FINISH_REASONS] = as_reasons(named[FINISH_REASONS])
         return named
 
     def _set(self, data: Mapping[str, Any]) -> None:

@@ -46,8 +46,7 @@ class IdentitySpanProcessor(SpanProcessor):
         try:
             span_context = span.context
             if span_context is not None:
-                trace_id, span_id, *_ = span_context
-                self._flows.ended(trace_id, span_id)
+                self._flows.ended(span_context[0], span_context[1])
         except Exception:
             say_once("identity on_end", "The end of a span could not be noted", exc_info=True)
 

@@ -102,12 +102,12 @@ class KnownFlows:
 
     def child_started(self, span: Span) -> KnownFlow | None:
         """The same for a span with a parent in this process; None where the flow's identity is not known yet."""
-        trace_id, span_id, *_ = span.get_span_context()
-        flow = self._flows.get(trace_id)
+        span_context = span.get_span_context()
+        flow = self._flows.get(span_context[0])
         if flow is None or flow.identity is NOBODY:
             return None
         if len(flow.open_spans) < OPEN_SPANS:
-            flow.open_spans[span_id] = span
+            flow.open_spans[span_context[1]] = span
         return flow
 
     def ended(self, trace_id: int, span_id: int) -> None:

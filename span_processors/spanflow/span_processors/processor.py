@@ -38,7 +38,8 @@ class FlowSpanProcessor(SpanProcessor):
             if _SUPPRESS_INSTRUMENTATION_KEY in here and here[_SUPPRESS_INSTRUMENTATION_KEY]:
                 self._leave_out(span)
                 return
-            if span.kind is not SpanKind.CLIENT and type(span.name) is str and span.name in METHODS:
+            name = span.name
+            if type(name) is str and name in METHODS and span.kind is not SpanKind.CLIENT:
                 self._name_server_span(span)
             self._span_started(span, identity_in_context(here if parent_context is None else parent_context))
         except Exception:
@@ -47,8 +48,7 @@ class FlowSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         try:
             # Where it ends does not matter: a span that was begun is ended, also inside of something suppressed.
-            context = span.context
-            if self._left_out and context is not None and context.span_id in self._left_out:
+            if self._left_out and (context := span.context) is not None and context.span_id in self._left_out:
                 self._left_out.pop(context.span_id, None)
                 return
             self._span_ended(span)

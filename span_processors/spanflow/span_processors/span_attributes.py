@@ -6,7 +6,6 @@ from typing import Any, Final
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
-
 _NOTHING: Final[Mapping[str, str]] = {}
 
 

@@ -158,8 +158,8 @@ class FastPath:
         return data, shape, cleaned[2]
 
     def _cleaned(self, attributes: Mapping[str, Any], more: Mapping[str, Any]) -> tuple[bytes, int, bool] | None:
-        """A span's own attributes and what is said beside them as JSON, how many values were hidden, and whether its own
-        ones say whose flow it is. No bytes where there are none."""
+        """A span's own attributes and what is said beside them as JSON, how many values were hidden, and whether its
+        own ones say whose flow it is. No bytes where there are none."""
         own = self._clean(attributes)
         if own is None:
             return None

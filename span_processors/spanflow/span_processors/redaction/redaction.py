@@ -101,13 +101,41 @@ class Redactor:
         """The same for one thread that sets `budget` for each flow; what is remembered is shared."""
         return copy.copy(self)
 
-    def attributes(self, attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
-        """The attributes without secrets, and how many were hidden. The same object when nothing had to change."""
-        return self._cleaned(attributes, content=True)
+    def attributes(self, attributes: Mapping[str, Any], *, content: bool = True) -> tuple[Mapping[str, Any], int]:
+        """The attributes without secrets, and how many were hidden. The same object when nothing had to change.
+
+        With `content=False` what people and models said stays.
+        """
+        verdicts, unchanged = self._verdicts, self._unchanged
+        changed: dict[str, Any] | None = None
+        cleaner: ValueCleaner | None = None
+        for key, value in attributes.items():
+            verdict = verdicts.get(key) or self.verdict(key)
+            # Nearly all attributes are names that have been seen before, or numbers.
+            if verdict == "plain":
+                if type(value) in _SCALARS or (type(value) is str and len(value) <= SHORT and value in unchanged):
+                    continue
+            elif verdict == "kept" or ((verdict == "count" or verdict == "token") and type(value) in _NUMBERS):
+                continue
+            if cleaner is None:
+                cleaner = self._cleaner(content=content)
+            name = key
+            if verdict == "renamed":
+                name, hidden = self.text(key)
+                cleaner.hidden += hidden
+            clean = cleaner.attribute(name, value)
+            if clean is not value or name is not key:
+                if changed is None:
+                    changed = dict(attributes)
+                if name is not key or clean is None:
+                    del changed[key]
+                if clean is not None:
+                    changed[name] = clean
+        return (attributes if changed is None else changed), (0 if cleaner is None else cleaner.hidden)
 
     def recorded(self, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
         """The same of what was recorded on purpose: content stays whatever the policy for spans."""
-        return self._cleaned(data, content=False)
+        return self.attributes(data, content=False)
 
     def event(self, name: str, attributes: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], int]:
         """The name and the attributes of a span's event.
@@ -163,34 +191,6 @@ class Redactor:
     def _cleaner(self, content: bool = True) -> ValueCleaner:
         characters = _LONG_TEXTS * self.max_length
         return ValueCleaner(self, characters=characters, items=self._policy.max_items, content=content)
-
-    def _cleaned(self, attributes: Mapping[str, Any], *, content: bool) -> tuple[Mapping[str, Any], int]:
-        verdicts, unchanged = self._verdicts, self._unchanged
-        changed: dict[str, Any] | None = None
-        cleaner: ValueCleaner | None = None
-        for key, value in attributes.items():
-            verdict = verdicts.get(key) or self.verdict(key)
-            # Nearly all attributes are names that have been seen before, or numbers.
-            if verdict == "plain":
-                if type(value) in _SCALARS or (type(value) is str and len(value) <= SHORT and value in unchanged):
-                    continue
-            elif verdict == "kept" or ((verdict == "count" or verdict == "token") and type(value) in _NUMBERS):
-                continue
-            if cleaner is None:
-                cleaner = self._cleaner(content=content)
-            name = key
-            if verdict == "renamed":
-                name, hidden = self.text(key)
-                cleaner.hidden += hidden
-            clean = cleaner.attribute(name, value)
-            if clean is not value or name is not key:
-                if changed is None:
-                    changed = dict(attributes)
-                if name is not key or clean is None:
-                    del changed[key]
-                if clean is not None:
-                    changed[name] = clean
-        return (attributes if changed is None else changed), (0 if cleaner is None else cleaner.hidden)
 
     def _search(self, value: str, limit: int) -> tuple[str, int]:
         marked = "more characters]" in value[-32:]
