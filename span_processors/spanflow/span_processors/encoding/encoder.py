@@ -1,6 +1,5 @@
 """Turns spans into events: once each, redacted, safe, with nothing said twice. Runs on the encoder's thread only."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
@@ -44,8 +43,6 @@ from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import shared_attributes_of
-
-_log = logging.getLogger(__name__)
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 #: What is known of a span whose start is not written before its end: its type, and where its moment belongs among the
@@ -243,8 +240,7 @@ class Encoder:
     ) -> bool:
         """A span has ended whose start was put off: one entry instead of two.
 
-        `context`, `name`, `before` and `identity` are what its start had. False when it has to be told in two steps
-        after all.
+        `context`, `name`, `before` and `identity` are what its start had. False when it takes two entries after all.
         """
         try:
             parent, start_ns, end_ns = span._parent, span._start_time or 0, span._end_time or 0
