@@ -44,9 +44,6 @@ _IDENTIFY: Final = 3
 _ACTIVITY: Final = 4
 _END_FLOW: Final = 5
 
-#: Where a span's context has its own id; its property costs a call.
-_SPAN_ID: Final = 1
-
 #: Entries that are encoded before requests get the interpreter: a millisecond.
 _SLICE: Final = 256
 #: Events handed on to the mirror without waiting for the rest, so that it writes them concurrently.
@@ -133,7 +130,7 @@ class Pipeline:
         context = span.context
         if context is None:
             return
-        span_id = context[_SPAN_ID]
+        span_id = context[1]  # by its name it costs a call
         entry = (_START, span_id, span, name_of(span.name), first_attributes_of(span), identity, BASE_WEIGHT)
         if self._append_start(span_id, entry) and not self._running:
             self._start_threads()
@@ -143,7 +140,7 @@ class Pipeline:
         context = span.context
         if context is None:
             return
-        span_id = context[_SPAN_ID]
+        span_id = context[1]  # by its name it costs a call
         if self._append_end(span_id, (_END, span_id, span, weight_of_span(span))) and not self._running:
             self._start_threads()
 
