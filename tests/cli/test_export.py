@@ -11,6 +11,8 @@ import pyarrow.parquet
 import pytest
 from inline_snapshot import snapshot
 
+from spanflow.cli.commands.export import to_the_end
+from spanflow.cli.problem import Problem
 from spanflow.span_processors.identity import Identity
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_parts import MS, NOON, part, span
@@ -163,3 +165,25 @@ def test_steps_as_parquet_in_a_folder_per_day(here: dict[str, str], tmp_path: Pa
     assert spanflow("export", "--format", "parquet", "-o", str(folder), "--user", "8", **here).returncode == 0
     assert (folder / "day=2026-01-06" / "flows-1.parquet").exists()
     assert spanflow("export", "--format", "parquet", **here).returncode == 2
+
+
+def test_all_that_is_known_of_a_person_is_written(here: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "person.jsonl"
+    asked = ("export", "--user", "7", "--everything", "-o", str(file))
+    refused = spanflow(*asked, **here)
+    assert (refused.returncode, "--reason" in refused.stderr) == (2, True)
+    done = spanflow(*asked, "--reason", "request 4711", **here)
+    assert done.returncode == 0, done.stderr
+    kinds = [json.loads(line)["kind"] for line in file.read_text().splitlines()]
+    assert kinds[0] == "person" and kinds[-1] == "end" and kinds.count("flow") == 5
+    for wrong in (("--flow", FLOW), ("--format", "csv"), ("--filter", "tool=list"), ("--resume",)):
+        assert spanflow(*asked, "--reason", "r", *wrong, **here).returncode == 2, wrong
+    assert spanflow("export", "--everything", "--reason", "r", **here).returncode == 2
+
+
+@pytest.mark.parametrize("tail", [b'{"kind":"flow"}\n', b'{"kind":"end","cou', b""])
+def test_a_file_of_a_person_that_broke_off_is_told(tail: bytes) -> None:
+    with pytest.raises(Problem, match="broke off"):
+        list(to_the_end(iter([b'{"kind":"person"}\n', tail])))
+    whole = [b'{"kind":"person"}\n', b'{"kind":"end","counts":{}}', b"\n"]
+    assert list(to_the_end(iter(whole))) == whole

@@ -46,6 +46,7 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("GET", "/api/v1/users/{user_id}"): Right.READ,
     ("GET", "/api/v1/users/{user_id}/data"): Right.ERASE,
     ("DELETE", "/api/v1/users/{user_id}/data"): Right.ERASE,
+    ("GET", "/api/v1/users/{user_id}/export"): Right.ERASE,
     ("GET", "/api/v1/monitoring/flows/{user_id}"): Right.READ,
     ("GET", "/api/v1/monitoring/flows/session/{session_id}"): Right.READ,
     ("GET", "/api/v1/flows/user/{user_id}/sessions"): Right.READ,

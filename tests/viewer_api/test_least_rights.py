@@ -51,6 +51,8 @@ async def test_the_documented_rights_are_enough(
         viewer.get("/api/v1/activities/conversations")
         viewer.post("/api/v1/monitoring/disable/7")
         assert len(viewer.get("/api/v1/audit")["entries"]) > 4
+        person = viewer.http.get("/api/v1/users/7/export", headers={"X-Spanflow-Reason": "r"})
+        assert '"kind":"end"' in person.text
         await keep_tables(viewer.settings)
     finally:
         await asyncio.to_thread(script, postgres_dsn, f"DROP OWNED BY {role}; DROP ROLE {role}")

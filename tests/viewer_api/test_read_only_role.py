@@ -22,6 +22,7 @@ READS = (
     f"flows/{FLOW}",
     f"flows/{FLOW}/tree",
     f"flows/{FLOW}/flat",
+    f"flows/{FLOW}/usual",
     f"flows/{FLOW}/export",
     "export?format=json",
     "flows/user/7/sessions",
@@ -58,6 +59,7 @@ def test_every_read_of_the_past_goes_through_a_role_that_cannot_write(
     viewer.post("/api/v1/monitoring/enable/7", {"reason": "r"})
     assert viewer.get("/api/v1/monitoring/list")["monitored_users"]
     assert viewer.get("/api/v1/audit")["entries"]
+    assert viewer.http.get("/api/v1/users/7/export", headers={"X-Spanflow-Reason": "r"}).text.count("\n") > 3
 
 
 def test_the_list_of_reads_knows_every_route_about_flows() -> None:

@@ -1,4 +1,4 @@
-"""`spanflow export`: flows as files."""
+"""`spanflow export`: flows as files, and all that is known of a person."""
 
 import argparse
 import json
@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flow", help="id of the one flow; without it, all stored flows that match")
     parser.add_argument("--user", help="all stored flows of one user, like --filter user_id=…")
     parser.add_argument(
+        "--everything",
+        action="store_true",
+        help="with --user: all that is known of them, not only flows; for admins, with --reason",
+    )
+    parser.add_argument("--reason", help="of --everything: why, for the audit log")
+    parser.add_argument(
         "--filter",
         action="append",
         default=[],
@@ -46,15 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.terminal.where import client
 
-    path, params = _asked(arguments)
+    path, params = _asked_of_person(arguments) if arguments.everything else _asked(arguments)
     output = None if arguments.output is None else Path(arguments.output)
     if arguments.resume:
-        if output is None or arguments.format not in _RESUMABLE or arguments.flow is not None:
+        if output is None or arguments.format not in _RESUMABLE or arguments.flow is not None or arguments.everything:
             raise WrongUse("--resume goes on with a file of many flows (-o) in the format jsonl.")
         params["after"] = _last_flow(output) if output.exists() else None
     if arguments.format == "parquet":
         return _parquet(arguments, output, path, params, console)
-    pieces = client(arguments, os.environ, console).download(path, params)
+    pieces = client(arguments, os.environ, console).download(path, params, reason=arguments.reason)
+    if arguments.everything:
+        pieces = to_the_end(pieces)
     began = time.monotonic()
     if output is None:
         written = _write(pieces, sys.stdout.buffer, console)
@@ -106,6 +114,28 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield from lines
     if rest:
         yield rest
+
+
+def _asked_of_person(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list[str]]]:
+    if arguments.user is None or arguments.flow is not None or arguments.filter or arguments.format != "jsonl":
+        raise WrongUse("--everything is of one --user, in the format jsonl.")
+    if not (arguments.reason or "").strip():
+        raise WrongUse("say why, with --reason: it goes to the audit log.")
+    try:
+        user = as_id(arguments.user)
+    except IdError as why:
+        raise WrongUse(f"a user's id {why}.") from None
+    return f"/api/v1/users/{quote(user, safe='')}/export", {}
+
+
+def to_the_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces; a problem when the last line is not the one that ends such a file."""
+    tail = b""
+    for piece in pieces:
+        tail = (tail + piece)[-_LAST:]
+        yield piece
+    if not tail.endswith(b"\n") or not tail[:-1].rpartition(b"\n")[2].startswith(b'{"kind":"end"'):
+        raise Problem("The file broke off. Export it again.")
 
 
 def _asked(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list[str]]]:
@@ -163,7 +193,8 @@ def _last_flow(output: Path) -> str | None:
 COMMAND = Command(
     name="export",
     help="write flows into a file: JSON, CSV, OTLP, Jaeger, trace events, Markdown, a page, Parquet",
-    description="Write one flow, or all stored flows that match, into a file. How far it is stands on stderr.",
+    description="Write one flow, all stored flows that match, or all that is known of a person into a file. How far it "
+    "is stands on stderr.",
     run=run,
     add_arguments=add_arguments,
 )

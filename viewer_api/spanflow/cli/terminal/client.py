@@ -77,9 +77,9 @@ class ViewerClient:
         with self._answer("GET", path, params, None, headers, _SILENCE) as response:
             yield from _events(self._lines(response))
 
-    def download(self, path: str, params: Params) -> Iterator[bytes]:
+    def download(self, path: str, params: Params, *, reason: str | None = None) -> Iterator[bytes]:
         """The answer as it comes; `Unreachable` when it breaks off."""
-        with self._answer("GET", path, params, None, {}, _SILENCE) as response:
+        with self._answer("GET", path, params, None, _stated(reason), _SILENCE) as response:
             try:
                 while piece := response.read1(_PIECE):
                     yield piece

@@ -17,7 +17,7 @@ class Right(StrEnum):
     LIVE = "live"
     #: Read the audit log.
     AUDIT = "audit"
-    #: Erase everything a user did.
+    #: Export or erase everything a user did.
     ERASE = "erase"
     #: Send spans by OTLP, of any user.
     INGEST = "ingest"

@@ -12,7 +12,7 @@ class JsonLines:
         return b""
 
     def flow(self, exported: ExportedFlow, number: int) -> bytes:
-        return _object(exported) + b"\n"
+        return flow_object(exported) + b"\n"
 
     def end(self) -> bytes:
         return b""
@@ -26,11 +26,11 @@ class JsonArray:
         return b'{"flows":['
 
     def flow(self, exported: ExportedFlow, number: int) -> bytes:
-        return (b",\n" if number else b"\n") + _object(exported)
+        return (b",\n" if number else b"\n") + flow_object(exported)
 
     def end(self) -> bytes:
         return b"]}\n"
 
 
-def _object(exported: ExportedFlow) -> bytes:
+def flow_object(exported: ExportedFlow) -> bytes:
     return encode(exported.head())[:-1] + b',"flow_data":' + exported.document + b"}"
