@@ -54,7 +54,7 @@ def collected(
         if match is None:
             continue
         route, inside = match
-        is_json = response.headers.get("content-type", "").partition(";")[0].endswith("json")
+        is_json = response.headers.get("content-type", "").partition(";")[0].endswith(("/json", "+json"))
         found.setdefault(f"{example.method} {route.path}", []).append(
             {
                 "request": f"{example.method} {example.path}",

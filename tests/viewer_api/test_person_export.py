@@ -58,9 +58,7 @@ def known(viewer: RunningViewer, store: Store, postgres_dsn: str) -> RunningView
     return viewer
 
 
-def test_everything_of_one_person_and_nothing_of_others_is_in_the_file(
-    known: RunningViewer, make_flow: MakeFlow
-) -> None:
+def test_the_file_has_everything_of_one_person_and_nothing_of_others(known: RunningViewer, make_flow: MakeFlow) -> None:
     running = make_flow("7")
     running.start("root")
     lines = exported(known)
