@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from spanflow.migrations.run import downgrade, upgrade
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.statistics.counting import Counting
 from spanflow.viewer_api.statistics.histogram import percentiles, unpacked
@@ -239,3 +240,20 @@ def test_names_beyond_the_limit_are_counted_together(postgres_dsn: str, tmp_path
         "WHERE event_type = 'span' GROUP BY 1 ORDER BY 1",
     )
     assert [(row["kinds"], row["steps"], row["other"]) for row in rows] == [(500, 601, 102)] * 3
+
+
+def test_what_an_older_version_has_counted_is_grouped_by_the_migration(postgres_dsn: str, tmp_path: Path) -> None:
+    start = NOW_NS - 10 * MINUTE_NS
+    spans = [span(1, start_ns=start, end_ns=start + MINUTE_NS, name="POST /ask")]
+    calls_made = [("read", "ok", 5), ("read", "error", 7), ("drop", "ok", 1)]
+    spans += [call(number, start, *made) for number, made in enumerate(calls_made, start=2)]
+    with emptied(postgres_dsn), archives_in(postgres_dsn, tmp_path) as archives:
+        deliver(archives.make(), part(1, spans))
+        count_all(postgres_dsn)
+        everything = "SELECT * FROM omni2.flow_statistics ORDER BY seconds, start, dimension, value, outcome"
+        counted = query(postgres_dsn, everything)
+        assert {row["dimension"] for row in counted} >= {"steps:tool", "steps:mcp_server", "steps:checkpoint"}
+        downgrade(postgres_dsn, to="0009")
+        assert not [row for row in query(postgres_dsn, everything) if row["dimension"].startswith("steps:")]
+        upgrade(postgres_dsn)
+        assert query(postgres_dsn, everything) == counted

@@ -59,6 +59,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "0007": (("statistics/tables.sql",), ("statistics/tables_down.sql",)),
     "0008": (("erasure/tables.sql", "erasure/erase.sql"), ("erasure/down.sql", "foundation/retention.sql")),
     "0009": (("alerts/tables.sql",), ("alerts/down.sql",)),
+    "0010": (("statistics/step_dimensions.sql",), ("statistics/step_dimensions_down.sql",)),
 }
 
 #: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.

@@ -26,7 +26,7 @@ from spanflow.viewer_api.statistics.counted import Source
 from spanflow.viewer_api.statistics.direct import MAX_FLOWS, MAX_WITH_STEPS, DirectStatistics, narrowed
 from spanflow.viewer_api.statistics.links import Links
 from spanflow.viewer_api.statistics.periods import DAY, HOUR, MINUTE, aligned, oldest_minute
-from spanflow.viewer_api.statistics.stored import STEP_VALUES, StoredStatistics
+from spanflow.viewer_api.statistics.stored import STEP_GROUPS, StoredStatistics
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.person import names_in
 from spanflow.viewer_api.viewer import Needs, viewer_of
@@ -58,7 +58,7 @@ class _Asked:
 async def steps(
     request: Request,
     principal: MayRead,
-    group_by: Annotated[str, Query(description=f"One of {', '.join(STEP_VALUES)}.")] = "checkpoint",
+    group_by: Annotated[str, Query(description=f"One of {', '.join(STEP_GROUPS)}.")] = "checkpoint",
     interval: Interval = None,
     sort: Sort = "count",
     limit: Limit = 50,
@@ -71,7 +71,7 @@ async def steps(
     `self_ms` is the time that no step below accounts for: sorted by it, the answer says where the time goes.
     """
     question = Question(
-        _one_of("group_by", group_by, STEP_VALUES),
+        _one_of("group_by", group_by, STEP_GROUPS),
         _one_of("sort", sort, SORTS),
         min(limit, _MAX_GROUPS),
         _seconds(interval),

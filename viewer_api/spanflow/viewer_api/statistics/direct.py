@@ -14,7 +14,17 @@ from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.viewer_api.statistics.counted import Counted
 from spanflow.viewer_api.statistics.counting import CHUNK
 from spanflow.viewer_api.statistics.periods import floored
-from spanflow.viewer_api.statistics.tally import COLUMNS, FIRST_TOKEN, OPERATION, SERVICE_CALL, StepKind, Sums, Tally
+from spanflow.viewer_api.statistics.tally import (
+    COLUMNS,
+    FIRST_TOKEN,
+    OPERATION,
+    SERVICE_CALL,
+    STEP,
+    StepKind,
+    Sums,
+    Tally,
+    values_of,
+)
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
@@ -48,8 +58,7 @@ class DirectStatistics:
         sums_by_step: dict[tuple[str, str, datetime | None], Sums] = {}
         for start, tally in tallies.items():
             for kind, sums in tally.steps.items():
-                value = _step_value(kind, group_by)
-                if value:
+                for value in _step_values(kind, group_by):
                     sums_by_step.setdefault((value, kind.outcome, start), Sums()).add(sums)
         return [Counted(*key, sums) for key, sums in sums_by_step.items()]
 
@@ -95,10 +104,7 @@ def finished(filters: Filters) -> tuple[str, ...]:
     return tuple(outcome for outcome in names.OUTCOMES if filters.outcomes is None or outcome in filters.outcomes)
 
 
-def _step_value(kind: StepKind, group_by: str) -> str:
-    if group_by == "step":
-        return f"{kind.event_type}:{kind.name}"
-    if kind.event_type == names.PLAIN_SPAN:
-        return ""
-    value: str = getattr(kind, "event_type" if group_by == "checkpoint" else group_by)
-    return value
+def _step_values(kind: StepKind, group_by: str) -> list[str]:
+    if group_by == STEP:
+        return [f"{kind.event_type}:{kind.name}"]
+    return [value for by, value in values_of(kind) if by == group_by]

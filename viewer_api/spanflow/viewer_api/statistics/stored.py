@@ -6,26 +6,17 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.viewer_api.statistics.counted import Counted
-from spanflow.viewer_api.statistics.counting_sql import SUMMED
+from spanflow.viewer_api.statistics.counting_sql import OTHER, SUMMED
 from spanflow.viewer_api.statistics.histogram import Buckets, unpacked
 from spanflow.viewer_api.statistics.periods import DAY, Part, parts_of
-from spanflow.viewer_api.statistics.tally import Sums
+from spanflow.viewer_api.statistics.tally import STEP, STEP_DIMENSIONS, Sums
 from spanflow.viewer_api.store.database import Database, Row
 
-#: What steps can be grouped by, as SQL.
-STEP_VALUES: Final = {
-    "step": "event_type || ':' || name",
-    "checkpoint": "event_type",
-    "tool": "tool",
-    "mcp_server": "mcp_server",
-    "model": "model",
-}
-_PARTS: Final = "unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) AS part (length, low, high)"
-_WITHIN: Final = "one.seconds = part.length AND one.start >= part.low AND one.start < part.high"
+#: What steps can be grouped by.
+STEP_GROUPS: Final = (STEP, *STEP_DIMENSIONS)
 #: All of them, for sorting by anything; a value that is the tail of others is one of them.
 _GROUPED: Final = """
-SELECT {value} AS value, outcome, {start} AS start, {summed}
-FROM {parts} JOIN {{s}}.{table} AS one ON {within} WHERE {where} GROUP BY 1, 2, 3
+SELECT {value} AS value, outcome, {start} AS start, {summed} FROM {{s}}.{table} WHERE {within} GROUP BY 1, 2, 3
 """
 _WAITING: Final = """
 SELECT count(*) AS waiting FROM (
@@ -33,11 +24,11 @@ SELECT count(*) AS waiting FROM (
     WHERE start + make_interval(secs => seconds) > $1 AND start < $2
 ) AS periods
 """
+_STEP: Final = "event_type || ':' || name"
 _TYPICAL: Final = f"""
-SELECT event_type || ':' || name AS step, sum(buckets)::text AS buckets
-FROM {_PARTS} JOIN {{s}}.step_statistics AS one ON {_WITHIN}
-WHERE outcome = '{names.OUTCOME_OK}' AND timed > 0 AND name <> '(other)'
-GROUP BY 1 HAVING sum(timed) >= $4 ORDER BY sum(timed) DESC, 1 LIMIT $5
+SELECT {_STEP} AS step, sum(buckets)::text AS buckets FROM {{s}}.step_statistics
+WHERE ({{within}}) AND outcome = '{names.OUTCOME_OK}' AND timed > 0 AND name <> '{OTHER}'
+GROUP BY 1 HAVING sum(timed) >= $1 ORDER BY sum(timed) DESC, 1 LIMIT $2
 """
 
 
@@ -50,11 +41,12 @@ class StoredStatistics:
         self._high = high
 
     async def steps(self, group_by: str, interval: int | None) -> list[Counted]:
-        where = f"event_type <> '{names.PLAIN_SPAN}'" if group_by != "step" else "true"
-        return await self._grouped("step_statistics", STEP_VALUES[group_by], where, interval)
+        if group_by != STEP:
+            return await self.flows(STEP_DIMENSIONS[group_by], interval)
+        return await self._grouped("step_statistics", _STEP, interval)
 
     async def flows(self, dimension: str, interval: int | None) -> list[Counted]:
-        return await self._grouped("flow_statistics", "value", "dimension = $4", interval, dimension)
+        return await self._grouped("flow_statistics", "value", interval, dimension)
 
     async def waiting(self) -> int:
         """Periods of the range that are still to be counted, or counted again."""
@@ -62,24 +54,32 @@ class StoredStatistics:
         waiting: int = rows[0]["waiting"]
         return waiting
 
-    async def _grouped(self, table: str, value: str, where: str, interval: int | None, *more: Any) -> list[Counted]:
-        start = "NULL::timestamptz" if interval is None else f"date_bin('{int(interval)} seconds', one.start, 'epoch')"
-        text = _GROUPED.format(
-            value=value, start=start, summed=SUMMED, parts=_PARTS, table=table, within=_WITHIN, where=where
-        ).replace("AS buckets", "::text AS buckets")
-        parts = parts_of(self._low, self._high, interval or DAY)
-        rows = await self._database.fetch(text, *columns_of(parts), *more)
+    async def _grouped(self, table: str, value: str, interval: int | None, *dimension: str) -> list[Counted]:
+        start = "NULL::timestamptz" if interval is None else f"date_bin('{int(interval)} seconds', start, 'epoch')"
+        within, values = within_parts(parts_of(self._low, self._high, interval or DAY), *dimension)
+        text = _GROUPED.format(value=value, start=start, summed=SUMMED, table=table, within=within)
+        rows = await self._database.fetch(text.replace("AS buckets", "::text AS buckets"), *values)
         return [_counted(row) for row in rows if row["value"] != ""]
 
 
 async def typical_durations(database: Database, parts: Sequence[Part], least: int, most: int) -> dict[str, Buckets]:
     """How long steps took that went well, by the key of the step; of those that happened at least so often."""
-    rows = await database.fetch(_TYPICAL, *columns_of(parts), least, most)
+    within, values = within_parts(parts, first=3)
+    rows = await database.fetch(_TYPICAL.replace("{within}", within), least, most, *values)
     return {row["step"]: unpacked(row["buckets"]) for row in rows}
 
 
-def columns_of(parts: Sequence[Part]) -> tuple[list[int], list[datetime], list[datetime]]:
-    return [part.seconds for part in parts], [part.low for part in parts], [part.high for part in parts]
+def within_parts(parts: Sequence[Part], *dimension: str, first: int = 1) -> tuple[str, list[Any]]:
+    """A condition with its values, `$first` and so on. Each part, of which there are five at most, is a range of an
+    index; joined with them, the table would be read from beginning to end."""
+    values: list[Any] = [*dimension]
+    of = f"dimension = ${first} AND " if dimension else ""
+    ranges = []
+    for part in parts:
+        place = first + len(values)
+        ranges.append(f"{of}seconds = {int(part.seconds)} AND start >= ${place} AND start < ${place + 1}")
+        values += [part.low, part.high]
+    return " OR ".join(f"({each})" for each in ranges) or "false", values
 
 
 def _counted(row: Row) -> Counted:

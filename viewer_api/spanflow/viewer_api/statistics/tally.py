@@ -13,7 +13,7 @@ from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.statistics.histogram import Buckets, bucket_of
 from spanflow.viewer_api.statistics.services import calls_of, operations_of, written
-from spanflow.viewer_api.statistics.steps import steps_of
+from spanflow.viewer_api.statistics.steps import Step, steps_of
 from spanflow.viewer_api.store.gates import FUNNEL
 
 #: What a flow is counted by. `gates` is the set of gates that it came to.
@@ -24,11 +24,15 @@ MCP_SERVER: Final = "mcp_server"
 MODEL: Final = "model"
 SOURCE: Final = "source"
 USER: Final = "user"
+#: What a step is grouped by: its type and name.
+STEP: Final = "step"
 #: What its services do, each once, and the calls between them, each time. Both whatever becomes of the flow.
 OPERATION: Final = "operation"
 SERVICE_CALL: Final = "service_call"
 #: How long the first token of an answer took, by model.
 FIRST_TOKEN: Final = "first_token"
+#: What steps can be grouped by beside their own name, and where such sums stand among those of flows.
+STEP_DIMENSIONS: Final = {by: f"steps:{by}" for by in (CHECKPOINT, TOOL, MCP_SERVER, MODEL)}
 #: The columns of a flow that have several values.
 _LISTS: Final = ((CHECKPOINT, "event_types"), (TOOL, "tools"), (MCP_SERVER, "mcp_servers"), (MODEL, "models"))
 #: Longer names would make the rows of one period grow without end.
@@ -49,6 +53,8 @@ class StepKind(NamedTuple):
 
 
 class FlowKind(NamedTuple):
+    """Flows with one value of a dimension; or steps, where it is one of `STEP_DIMENSIONS`."""
+
     dimension: str
     value: str
     outcome: str
@@ -80,6 +86,13 @@ class Sums:
         self.tokens_out += tokens_out
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
+
+    def add_step(self, step: Step) -> None:
+        self.count += step.counted
+        self.self_ns += step.self_ns
+        if step.duration_ns is not None:
+            self.add_duration(step.duration_ns)
+        self.add_usage(step.tokens_in, step.tokens_out, step.cost)
 
     def add(self, other: "Sums") -> None:
         self.count += other.count
@@ -150,16 +163,21 @@ class Tally:
                 step.model[:_MAX_NAME],
                 step.outcome,
             )
-            sums = self.steps.setdefault(kind, Sums())
-            sums.count += step.counted
-            sums.self_ns += step.self_ns
-            if step.duration_ns is not None:
-                sums.add_duration(step.duration_ns)
-            sums.add_usage(step.tokens_in, step.tokens_out, step.cost)
+            self.steps.setdefault(kind, Sums()).add_step(step)
+            for by, value in values_of(kind):
+                self.flows.setdefault(FlowKind(STEP_DIMENSIONS[by], value, kind.outcome), Sums()).add_step(step)
             if step.first_token_ns is not None:
                 waited = self.flows.setdefault(FlowKind(FIRST_TOKEN, kind.model, ""), Sums())
                 waited.count += 1
                 waited.add_duration(step.first_token_ns)
+
+
+def values_of(kind: StepKind) -> list[tuple[str, str]]:
+    """What a step can be grouped by, with its value; plain spans are grouped by their name alone."""
+    if kind.event_type == names.PLAIN_SPAN:
+        return []
+    found = ((CHECKPOINT, kind.event_type), (TOOL, kind.tool), (MCP_SERVER, kind.mcp_server), (MODEL, kind.model))
+    return [(by, value) for by, value in found if value]
 
 
 def gates_word(event_types: Iterable[str]) -> str:

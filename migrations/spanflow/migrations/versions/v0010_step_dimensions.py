@@ -1,0 +1,23 @@
+"""Adds steps up by what they are grouped by.
+
+Revision ID: 0010
+"""
+
+from alembic import context
+
+from spanflow.migrations.scripts import down, up
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for script in up(revision, context.config.attributes["schema"]):
+        context.config.attributes["execute"](script)
+
+
+def downgrade() -> None:
+    for script in down(revision, context.config.attributes["schema"]):
+        context.config.attributes["execute"](script)
