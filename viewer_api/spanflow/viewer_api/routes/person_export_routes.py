@@ -20,7 +20,7 @@ MayExport = Annotated[Principal, Depends(Needs(Right.ERASE))]
 _FILES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {}}}}
 
 
-@router.get("/{user_id}/export", responses=_FILES)
+@router.get("/{user_id}/export", response_class=StreamingResponse, responses=_FILES)
 async def exported_person(request: Request, principal: MayExport, user_id: str) -> Response:
     """Everything that is known of a person, a JSON object per line; needs a reason in `X-Spanflow-Reason`.
 
