@@ -6,7 +6,6 @@ from typing import Final
 from spanflow.viewer_api.export.exported_flow import FlowFormat
 from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_reader import FlowReader
-from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.search_plan import Position, SearchPlan
@@ -24,15 +23,16 @@ async def file_of(
     """The newest flow first. A flow that is stored or removed concurrently is in the file or not, and never twice."""
     yield made.begin()
     number = 0
-    async for rows in _documents(store, reader, filters, after):
-        yield await write(await reader.packed_past(rows), number)
-        number += len(rows)
+    async for flows in stored_flows(store, reader, filters, after):
+        yield await write(flows, number)
+        number += len(flows)
     yield made.end()
 
 
-async def _documents(
-    store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None
-) -> AsyncIterator[Sequence[Row]]:
+async def stored_flows(
+    store: FlowStore, reader: FlowReader, filters: Filters, after: Position | None = None
+) -> AsyncIterator[Sequence[PackedFlow]]:
+    """As many at once as are read at once, as much of each as may be seen; the newest first."""
     plan = SearchPlan.of(filters)
     while True:
         page = await store.search.page(plan, after, _PAGE)
@@ -42,7 +42,7 @@ async def _documents(
             documents = await store.whole(places, _MOST_BYTES)
             if not documents:
                 break  # removed since the search
-            yield documents
+            yield await reader.packed_past(documents)
             last = (documents[-1]["start_key"], documents[-1]["flow_id"])
             places = places[places.index(last) + 1 :]
         if page.end is None:

@@ -3,7 +3,7 @@ lines of each kind there are, so that a file that broke off can be told from a w
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,9 +11,9 @@ import orjson
 
 from spanflow.span_processors.ids import shown_id
 from spanflow.viewer_api.export.exported_flow import ExportedFlow
-from spanflow.viewer_api.export.flow_stream import file_of
+from spanflow.viewer_api.export.flow_stream import stored_flows
 from spanflow.viewer_api.export.json_files import flow_object
-from spanflow.viewer_api.flows.documents import WITHHELD
+from spanflow.viewer_api.flows.documents import WITHHELD, PackedFlow
 from spanflow.viewer_api.flows.flow_reader import FlowReader
 from spanflow.viewer_api.http.responses import encode
 from spanflow.viewer_api.store.database import Row
@@ -21,6 +21,7 @@ from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.person_data import PersonData
 
+Write = Callable[[Sequence[PackedFlow]], Awaitable[bytes]]
 #: Every kind of line between the first and the last, in their order.
 KINDS: Final = (
     "directory",
@@ -37,12 +38,17 @@ KINDS: Final = (
 
 
 class PersonFile:
-    def __init__(self, user_id: str, data: PersonData, store: FlowStore, reader: FlowReader, now: datetime) -> None:
+    """`write` writes stored flows: `written_flows`, wherever it is run."""
+
+    def __init__(
+        self, user_id: str, data: PersonData, store: FlowStore, reader: FlowReader, now: datetime, write: Write
+    ) -> None:
         self._user_id = user_id
         self._data = data
         self._store = store
         self._reader = reader
         self._now = now
+        self._write = write
         self._counts: Counter[str] = Counter()
         #: Their contents are for nobody while they are watched without.
         self._withheld = reader.withheld.of_past(user_id)
@@ -58,10 +64,12 @@ class PersonFile:
         async for rows in data.activities():
             yield self._lines("activity", map(self._reader.withheld.activity, rows), _activity)
         filters = Filters(user_ids=(self._user_id,))
-        for running in await self._reader.running(filters, self._now):
-            yield await asyncio.to_thread(self.flow_line, "running_flow", ExportedFlow(running.flow))
-        async for part in file_of(self._store, self._reader, filters, None, _FlowLines(self)):
-            yield part
+        running = await self._reader.running(filters, self._now)
+        yield await asyncio.to_thread(written_flows, [PackedFlow.of(each.flow) for each in running], "running_flow")
+        self._counts["running_flow"] = len(running)
+        async for flows in stored_flows(self._store, self._reader, filters):
+            yield await self._write(flows)
+            self._counts["flow"] += len(flows)
         async for rows in data.records():
             yield self._lines("record", rows, self._record)
         yield self._lines("alert_rule", await data.rules(), _rule)
@@ -77,32 +85,19 @@ class PersonFile:
         self._counts[kind] += len(lines)
         return b"".join(lines)
 
-    def flow_line(self, kind: str, exported: ExportedFlow) -> bytes:
-        self._counts[kind] += 1
-        return b'{"kind":"%s",' % kind.encode() + flow_object(exported)[1:] + b"\n"
-
     def _record(self, row: Row) -> dict[str, Any]:
         payload = None if self._withheld else bytes(row["payload"]).decode(errors="replace")
         return {**dict(row), "payload": payload}
 
 
-class _FlowLines:
-    """Stored flows as lines of the file."""
-
-    media_type = "application/x-ndjson"
-    extension = "jsonl"
-
-    def __init__(self, file: PersonFile) -> None:
-        self._file = file
-
-    def begin(self) -> bytes:
-        return b""
-
-    def flow(self, exported: ExportedFlow, number: int) -> bytes:
-        return self._file.flow_line("flow", exported)
-
-    def end(self) -> bytes:
-        return b""
+def written_flows(flows: Sequence[PackedFlow], kind: str = "flow") -> bytes:
+    """Flows as lines of the file, as a thread or the worker writes them."""
+    first = b'{"kind":"%s",' % kind.encode()
+    lines = []
+    for packed in flows:
+        stored = packed.text.encode() if isinstance(packed.text, str) else packed.text
+        lines.append(first + flow_object(ExportedFlow(packed.flow, stored=stored))[1:] + b"\n")
+    return b"".join(lines)
 
 
 def _line(values: dict[str, Any]) -> bytes:

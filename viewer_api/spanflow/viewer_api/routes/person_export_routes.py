@@ -1,6 +1,6 @@
 """All that is known of one person, as a file."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,10 +8,12 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
-from spanflow.viewer_api.export.person_file import PersonFile
+from spanflow.viewer_api.export.person_file import PersonFile, written_flows
+from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.routes.large_answers import answer_of
 from spanflow.viewer_api.store.person_data import PersonData
 from spanflow.viewer_api.viewer import Needs, stated_reason, viewer_of
 
@@ -33,7 +35,11 @@ async def exported_person(request: Request, principal: MayExport, user_id: str) 
     await viewer.audit.write(viewer.entry(request, "user_exported", user_id=user_id))
     now = datetime.fromtimestamp(viewer.clock(), UTC)
     data = PersonData(viewer.database, user_id)
-    parts = PersonFile(user_id, data, viewer.flows, flow_reader(viewer, principal), now).parts()
+
+    def write(flows: Sequence[PackedFlow]) -> Awaitable[bytes]:
+        return answer_of(viewer, written_flows, flows)
+
+    parts = PersonFile(user_id, data, viewer.flows, flow_reader(viewer, principal), now, write).parts()
     # Errors of the database are reported before the file begins.
     first = await anext(parts)
     second = await anext(parts)
