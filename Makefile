@@ -36,6 +36,17 @@ chaos: env ## Faults × loads against a real gateway, with exact accounting (15 
 .PHONY: test-long
 test-long: env web chromium ## Run what takes minutes or needs unusual servers; says what this machine cannot run
 	@$(BIN)/pytest -m long -o faulthandler_timeout=2000 $(ARGS)
+	@$(MAKE) --no-print-directory test-otel-versions ARGS=
+
+.PHONY: test-otel-versions
+test-otel-versions: env ## Run the suites that OpenTelemetry matters to with older releases of it (minutes each; ARGS=1.28)
+	@$(BIN)/python -m scripts.try_versions suites $(ARGS)
+
+.PHONY: tried
+tried: env ## Try all of that and what gateways pin, and write docs/compatibility.json and its page
+	@$(BIN)/python -m scripts.try_versions beside --write
+	@$(BIN)/python -m scripts.try_versions suites --write
+	@$(MAKE) --no-print-directory docs
 
 # Minutes, once. Without Go, or where it takes too long, the tests that need it are skipped.
 .PHONY: collector
@@ -116,9 +127,18 @@ lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
 
 .PHONY: lock-gateways
 lock-gateways: env ## Resolve anew what tests of other people's gateways install beside Spanflow
-	@for name in litellm contextforge fastmcp; do \
+	@for name in litellm litellm-1.102 contextforge fastmcp; do \
 		$(BIN)/uv pip compile "tests/gateways/requirements/$$name.in" pyproject.toml --python-version 3.12 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock-gateways" --quiet --output-file "tests/gateways/requirements/$$name.txt" || exit 1; \
+	done
+
+.PHONY: lock-otel-versions
+lock-otel-versions: env ## Resolve anew what the tests of other releases of OpenTelemetry install
+	@for name in 1.28 1.35 1.44; do \
+		file="tests/versions/requirements/opentelemetry-$$name"; \
+		$(BIN)/uv pip compile "$$file.in" pyproject.toml --extra embedded --group suite --python-version 3.11 --universal \
+			--generate-hashes --no-emit-index-url --custom-compile-command "make lock-otel-versions" --quiet \
+			--output-file "$$file.txt" || exit 1; \
 	done
 
 .PHONY: env

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.compatibility_page import compatibility_page
 from scripts.draw_architecture import PICTURE, picture
 from spanflow.cli.command import Command
 from spanflow.cli.main import COMMANDS
@@ -64,6 +65,7 @@ def main(arguments: list[str]) -> int:
         DOCS / "settings.md": markdown().rstrip("\n") + "\n",
         DOCS / "commands.md": commands_page(),
         DOCS / "metrics.md": metrics_page(),
+        DOCS / "compatibility.md": compatibility_page(),
         PICTURE: picture(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]

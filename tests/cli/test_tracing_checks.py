@@ -13,7 +13,7 @@ from tests.support.situations import situation
 
 OURS = Processor("spanflow.span_processors.processor.FlowSpanProcessor", "", False, "")
 SOUND = StartupReport(
-    provider="opentelemetry.sdk.trace.TracerProvider",
+    provider="spanflow.instrumentation.quick.quick_class.QuickTracerProvider",
     disabled=False,
     sampler="AlwaysRecordSampler{ParentBased{root:AlwaysOnSampler,…}}",
     propagators=("opentelemetry.trace.propagation.tracecontext.TraceContextTextMapPropagator",),
@@ -36,6 +36,12 @@ def findings(check: Check, report: StartupReport) -> list[Finding]:
 @pytest.mark.parametrize("check", [Exporters(), PrivateProviders(), Processors(), Propagators(), Sampler()])
 def test_a_sound_start_has_no_complaint(check: Check) -> None:
     assert {finding.level for finding in findings(check, SOUND)} == {Level.OK}
+
+
+def test_an_sdk_that_makes_its_own_spans_is_named() -> None:
+    [_, finding] = findings(Processors(), replace(SOUND, provider="opentelemetry.sdk.trace.TracerProvider"))
+    assert finding.level is Level.NOTE
+    assert finding.message.endswith("makes the spans itself, which costs a request more")
 
 
 def test_a_pipeline_that_sends_secrets_is_named() -> None:

@@ -38,9 +38,13 @@ def configuration(folder: Path, provider: str, *lines: str) -> Path:
 
 @contextmanager
 def litellm(
-    folder: Path, settings: Mapping[str, str], *lines: str, command: tuple[str, ...] = UNDER_US
+    folder: Path,
+    settings: Mapping[str, str],
+    *lines: str,
+    command: tuple[str, ...] = UNDER_US,
+    release: str = "litellm",
 ) -> Iterator[GatewayProcess]:
-    programs = programs_of("litellm")
+    programs = programs_of(release)
     with model_server() as provider:
         config = configuration(folder, provider, *lines)
         words = [*command, "litellm", "--config", str(config), "--port", "{port}", "--host", "127.0.0.1"]

@@ -1,21 +1,25 @@
 """OTLP beside our own sinks: only where it is configured, with its own sampling, and without secrets."""
 
+import logging
 import os
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import redis
-from opentelemetry._logs import LogRecord, get_logger_provider
+from opentelemetry._logs import get_logger_provider
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from packaging.version import Version
 
 from spanflow.instrumentation.configurator import SpanflowConfigurator
 from spanflow.instrumentation.exporting import choose_defaults
 from spanflow.span_processors.settings import Settings
 from tests.instrumentation.test_process_models import MODELS, WHOLE, ask, environment, whole_flows
 from tests.support.gateway_process import gateway_process
+from tests.support.log_records import log_record
 from tests.support.otlp_receiver import otlp_receiver
 from tests.support.poll import eventually
 
@@ -60,16 +64,20 @@ def test_log_records_leave_without_content_and_secrets(monkeypatch: pytest.Monke
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otlp")
+        # Before 1.30 there is no logger provider without that; later it is about the logging module only.
+        if Version(version("opentelemetry-sdk")) < Version("1.30"):
+            monkeypatch.setenv("OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED", "true")
+            monkeypatch.setattr(logging.root, "handlers", [*logging.root.handlers])
         monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment=blue,password=hidden-1")
         SpanflowConfigurator().configure_sdk(Settings(enabled=True))  # type: ignore[no-untyped-call]
         provider: Any = get_logger_provider()
         log = provider.get_logger("library token=hidden-2")
         details = "gen_ai.client.inference.operation.details"
         said = {"gen_ai.input.messages": "hidden-3", "content": "hidden-4", "gen_ai.request.model": "big-model"}
-        log.emit(LogRecord(event_name=details, attributes=said, body={"content": "hidden-5"}))
-        log.emit(LogRecord(attributes={"event.name": "gen_ai.choice", "index": 0}, body={"message": "hidden-6"}))
+        log.emit(log_record(event_name=details, attributes=said, body={"content": "hidden-5"}))
+        log.emit(log_record(attributes={"event.name": "gen_ai.choice", "index": 0}, body={"message": "hidden-6"}))
         failed: dict[str, Any] = {"message": "it failed", "cause": ["password=hidden-7"], "pwd": "hidden-8"}
-        log.emit(LogRecord(body=failed, attributes={"note": "token=hidden-9", "api_key": "hidden-10"}))
+        log.emit(log_record(body=failed, attributes={"note": "token=hidden-9", "api_key": "hidden-10"}))
         provider.shutdown()
     assert re.findall(rb"hidden-\d+", receiver.raw) == []
     kept = (b"blue", b"library", details.encode(), b"big-model", b"gen_ai.choice", b"it failed", b"note")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import fastapi
@@ -13,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from inline_snapshot import snapshot
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from packaging.version import Version
 
 from spanflow.instrumentation import checkpoint, checkpoint_stream, configure, identify
 from tests.instrumentation.conftest import Recorded
@@ -229,15 +231,20 @@ def test_work_after_the_response_belongs_to_the_flow(started: Start, caplog: pyt
     with serving(gateway()) as address:
         httpx.get(f"http://{address}/late", headers={"X-User-Id": "7"})
         eventually(lambda: "llm_complete [ok]" in str(recorded.outline()))
-    assert recorded.outline() == snapshot(
-        [
-            "GET /late",
-            "  block_check [ok]",
-            "  BackgroundTask afterwards",
-            "    usage_check [ok]",
-            "  llm_complete [ok]",
-        ]
-    )
+    outline = recorded.outline()
+    if Version(version("opentelemetry-instrumentation-fastapi")) < Version("0.63b0"):
+        # It makes no span of a background task.
+        assert outline == snapshot(["GET /late", "  block_check [ok]", "  usage_check [ok]", "  llm_complete [ok]"])
+    else:
+        assert outline == snapshot(
+            [
+                "GET /late",
+                "  block_check [ok]",
+                "  BackgroundTask afterwards",
+                "    usage_check [ok]",
+                "  llm_complete [ok]",
+            ]
+        )
     assert {(span.attributes or {}).get("user.id") for span in recorded.spans} == {"7"}
     assert caplog.records == []
 

@@ -17,7 +17,6 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
-    AlwaysRecordSampler,
     ParentBased,
     Sampler,
     TraceIdRatioBased,
@@ -39,7 +38,11 @@ from opentelemetry.trace import (
 from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.instrumentation.quick.quick_span import QuickSpan
 from spanflow.instrumentation.sampler import record_everything
+from spanflow.span_processors.opentelemetry_versions import AlwaysRecordSampler
 from spanflow.span_processors.span_attributes import first_attributes_of
+from tests.support.quick_spans import needs_quick_spans
+
+pytestmark = needs_quick_spans
 
 
 class CountedIds(IdGenerator):

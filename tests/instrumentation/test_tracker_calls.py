@@ -17,6 +17,7 @@ from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.settings import Settings
+from spanflow.span_processors.span_attributes import attributes_of
 from tests.instrumentation.conftest import Recorded
 
 SESSION = UUID("11111111-2222-3333-4444-555555555555")
@@ -26,7 +27,7 @@ CONVERSATION = UUID("99999999-2222-3333-4444-555555555555")
 def facts(recorded: Recorded, name: str) -> dict[str, Any]:
     return {
         word: value
-        for word, value in dict(recorded.only(name).attributes or {}).items()
+        for word, value in attributes_of(recorded.only(name)).items()
         if word.startswith(("flow.", "user.", "session."))
     }
 

@@ -13,6 +13,7 @@ from spanflow.instrumentation.activity_tracker import ActivityTracker
 from spanflow.instrumentation.configure import configure, shutdown
 from spanflow.instrumentation.quick.quick_span import QuickSpan
 from spanflow.span_processors.settings import Settings
+from tests.support.quick_spans import needs_quick_spans
 
 
 class EndlessList(Sequence[Any]):
@@ -118,7 +119,14 @@ def by_tracker(tracer: trace.Tracer, value: Any) -> None:
     asyncio.run(ActivityTracker().record_tool_call("8", "7", 1, "server", "tool", value))
 
 
-@pytest.mark.parametrize("way", [by_set_attribute, by_first_attributes, by_event, by_checkpoint, by_tracker])
+@pytest.mark.parametrize(
+    "way",
+    [
+        *(pytest.param(way, marks=needs_quick_spans) for way in (by_set_attribute, by_first_attributes, by_event)),
+        by_checkpoint,
+        by_tracker,
+    ],
+)
 @pytest.mark.parametrize("kind", VALUES)
 def test_a_value_without_end_neither_raises_nor_hangs(
     kind: str, way: Callable[[trace.Tracer, Any], None], tracer: trace.Tracer, in_a_moment: None
@@ -127,6 +135,7 @@ def test_a_value_without_end_neither_raises_nor_hangs(
         way(tracer, VALUES[kind]())
 
 
+@needs_quick_spans
 def test_attributes_of_every_usual_size_are_left_as_they_are(tracer: trace.Tracer) -> None:
     vector = [0.5] * 3072
     nested: Any = {"a": [{"b": ["c", 1, 2.5, True, None, b"d"]}]}

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from opentelemetry._logs import LogRecord
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
+from spanflow.span_processors.opentelemetry_versions import LogRecordExporter, LogRecordExportResult
 from spanflow.span_processors.redaction.redacting_exporter import RedactingExporter
 from spanflow.span_processors.redaction.redacting_log_exporter import RedactingLogExporter
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redaction.text_budget import FlowBudgets
+from tests.support.log_records import log_record, readable
 
 MOST = 40_000
 LONG = "eyJ" * 2900
@@ -46,9 +45,9 @@ class Spans(SpanExporter):
 
 class Records(LogRecordExporter):
     def __init__(self) -> None:
-        self.taken: list[ReadableLogRecord] = []
+        self.taken: list[Any] = []
 
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+    def export(self, batch: Sequence[Any]) -> LogRecordExportResult:
         self.taken += batch
         return LogRecordExportResult.SUCCESS
 
@@ -70,9 +69,9 @@ def span(trace_id: int, number: int) -> ReadableSpan:
     )
 
 
-def record(trace_id: int, number: int) -> ReadableLogRecord:
-    made = LogRecord(trace_id=trace_id, body=f"token=hunter2secret {number} {LONG}", attributes={"note": LONG})
-    return ReadableLogRecord(made, Resource.get_empty())
+def record(trace_id: int, number: int) -> Any:
+    body = f"token=hunter2secret {number} {LONG}"
+    return readable(log_record(trace_id=trace_id, body=body, attributes={"note": LONG}))
 
 
 def urls(spans: list[ReadableSpan], trace_id: int) -> list[str]:

@@ -5,9 +5,18 @@ from collections.abc import Iterator
 from enum import Enum
 from types import ModuleType
 
-import openinference.semconv.trace as openinference
-import opentelemetry.semconv_ai as openllmetry
-from opentelemetry.semconv._incubating.attributes import gen_ai_attributes, mcp_attributes, openai_attributes
+import pytest
+
+# Beside an older OpenTelemetry there are only older conventions, which say nothing about ours.
+openllmetry = pytest.importorskip("opentelemetry.semconv_ai")
+pytest.importorskip("opentelemetry.semconv._incubating.attributes.mcp_attributes")
+
+import openinference.semconv.trace as openinference  # noqa: E402
+from opentelemetry.semconv._incubating.attributes import (  # noqa: E402
+    gen_ai_attributes,
+    mcp_attributes,
+    openai_attributes,
+)
 
 
 def gen_ai_names() -> set[str]:

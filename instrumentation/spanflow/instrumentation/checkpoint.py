@@ -27,6 +27,7 @@ from spanflow.instrumentation.semantics import (
 )
 from spanflow.instrumentation.values import attribute_value, short_text
 from spanflow.span_processors import names
+from spanflow.span_processors.opentelemetry_versions import carrying
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -278,6 +279,7 @@ class Checkpoint:
                 say_once("updated", "A change of a checkpoint could not be mirrored", exc_info=True)
         return self
 
+    @carrying
     def _clean(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """The attributes without secrets; the step counts how many were hidden."""
         kept, hidden = self._runtime.redactor.attributes(attributes)

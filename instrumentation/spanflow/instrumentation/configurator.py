@@ -1,17 +1,17 @@
 """The configurator: sets up OpenTelemetry's SDK as the environment says, and survives when that cannot be done."""
 
-import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
-from opentelemetry.sdk.environment_variables import OTEL_CONFIG_FILE
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanflow.instrumentation.exporting import redacted_batches, redacted_log_batches
 from spanflow.instrumentation.other_distros import other
 from spanflow.instrumentation.runtime import logger
 from spanflow.instrumentation.startup import enabled_settings
+from spanflow.span_processors.opentelemetry_versions import configuring_with, is_configured_by_file
 from spanflow.span_processors.settings import Settings
 
 
@@ -28,13 +28,14 @@ class SpanflowConfigurator(_OTelSDKConfigurator):
 
     def configure_sdk(self, settings: Settings, **kwargs: Any) -> None:
         """A tracer provider as `OTEL_*` describes it, or a plain one where that fails."""
-        if os.environ.get(OTEL_CONFIG_FILE):
+        redacting: AbstractContextManager[None] = nullcontext()
+        if is_configured_by_file():
             kwargs = {}  # the file says everything; the SDK would only warn that it ignores these
         else:
-            kwargs.setdefault("export_span_processor", redacted_batches(settings))
-            kwargs.setdefault("export_log_record_processor", redacted_log_batches(settings))
+            redacting = configuring_with(redacted_batches(settings), redacted_log_batches(settings), kwargs)
         try:
-            super()._configure(**kwargs)  # type: ignore[no-untyped-call]
+            with redacting:
+                super()._configure(**kwargs)  # type: ignore[no-untyped-call]
         except Exception:
             logger.exception(
                 "OpenTelemetry could not be set up as configured, so nothing is exported; flows are still recorded"

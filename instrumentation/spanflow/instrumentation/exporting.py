@@ -6,10 +6,11 @@ from threading import Thread
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from spanflow.instrumentation.runtime import runtime
+from spanflow.span_processors.opentelemetry_versions import LogRecordExporter
 from spanflow.span_processors.redaction.redacting_exporter import RedactingExporter
 from spanflow.span_processors.redaction.redacting_log_exporter import RedactingLogExporter
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from spanflow.instrumentation.asgi import EdgeGuard, Receive, Scope, Send
+from spanflow.instrumentation.fastapi_stack import arrange
 from spanflow.instrumentation.runtime import logger, say_once
 from spanflow.span_processors.settings import Settings
 
@@ -80,7 +81,7 @@ class FastApiTracing:
                 # application. This is how FastAPI itself says that a request is taken care of.
                 scope.setdefault(_NATIVE, None)
             if app.middleware_stack is None:
-                _leave_errors_to_the_server(app)
+                arrange(app)
             await self.guard(partial(original, app), scope, receive, send)
 
         return call
@@ -108,30 +109,6 @@ class FastApiTracing:
 
     def _options(self) -> dict[str, Any]:
         return {} if self._settings.fastapi_message_spans else {"exclude_spans": list(_MESSAGE_SPANS)}
-
-
-def _leave_errors_to_the_server(app: Any) -> None:
-    """Take away the instrumentation's outermost `ServerErrorMiddleware`, which the application does not have.
-
-    Where the application's own handler of errors fails, it would answer instead of the server, with other headers.
-    """
-    try:
-        if getattr(app, "_is_instrumented_by_opentelemetry", False):
-            app.build_middleware_stack = partial(_without_extra_errors, app.build_middleware_stack)
-    except Exception:
-        say_once("error middleware", "What answers a FastAPI application's errors could not be restored", exc_info=True)
-
-
-def _without_extra_errors(build: Callable[[], Any]) -> Any:
-    stack = build()
-    try:
-        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-        from starlette.middleware.errors import ServerErrorMiddleware
-
-        is_extra = type(stack) is ServerErrorMiddleware and isinstance(stack.app, OpenTelemetryMiddleware)
-        return stack.app if is_extra else stack
-    except Exception:  # another build of either library
-        return stack
 
 
 def _switched_off() -> bool:

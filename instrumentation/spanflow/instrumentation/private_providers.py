@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.runtime import say_once
-from spanflow.instrumentation.sampler import record_everything
+from spanflow.instrumentation.sampler import record_from_now_on
 
 
 class PrivateProviders:
@@ -50,7 +50,7 @@ class PrivateProviders:
         try:
             provider.add_span_processor(IdentitySpanProcessor())
             provider.add_span_processor(_Shared(self._processor))
-            record_everything(provider)
+            record_from_now_on(provider)
         except Exception:
             say_once("private provider", "The spans of a further tracer provider are not recorded", exc_info=True)
 

@@ -25,6 +25,7 @@ from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import SCOPE, GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
 from spanflow.instrumentation.starlette_edge import StarletteEdge
+from spanflow.span_processors.opentelemetry_versions import keep_children_instrumented
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.span_processors.settings import Settings
@@ -82,6 +83,15 @@ def pre_instrument() -> None:
             start(settings)
     except Exception:
         logger.exception("Spanflow could not be started; the application runs untraced")
+
+
+def post_instrument() -> None:
+    """Entry point of group `opentelemetry_post_instrument`: runs when all instrumentations are loaded."""
+    try:
+        if started() is not None:
+            keep_children_instrumented()
+    except Exception:
+        logger.exception("Processes that this one starts are not traced")
 
 
 def enabled_settings(explicit: bool = False) -> Settings | None:

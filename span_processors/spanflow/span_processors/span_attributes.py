@@ -6,6 +6,8 @@ from typing import Any, Final
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
+from spanflow.span_processors.opentelemetry_versions import unpacking
+
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -112,6 +114,7 @@ def shared_attributes_of(span: ReadableSpan) -> Mapping[str, str]:
     return own.shared if type(own) is LendingAttributes else _NOTHING
 
 
+@unpacking
 def copied(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy. The SDK's attributes copy themselves in one step, so a writer on another thread does no harm.
 
@@ -124,6 +127,7 @@ def copied(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(attributes or {})
 
 
+@unpacking
 def attributes_of(span: ReadableSpan) -> dict[str, Any]:
     """A copy of its own ones. The public property wraps the attributes first, which costs more than that."""
     own: Any = getattr(span, "_attributes", None)
@@ -146,6 +150,7 @@ def put_first(span: Span, attributes: Mapping[str, str]) -> None:
         span.set_attributes(attributes)
 
 
+@unpacking
 def attributes_in_place(span: ReadableSpan) -> Mapping[str, Any]:
     """Its own ones, not copied: only for a span that is starting or has ended, whose attributes no longer change."""
     own: Any = getattr(span, "_attributes", None)

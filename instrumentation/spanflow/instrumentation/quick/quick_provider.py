@@ -5,11 +5,16 @@ made already, stay the objects that they are; only their class becomes one that 
 """
 
 import logging
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Final
 
 from opentelemetry.sdk.trace import TracerProvider
 
 _log = logging.getLogger(__name__)
+
+_OWN_SPANS: Final = (
+    "OpenTelemetry's SDK %s makes the spans itself, which costs more than ours (they need 1.45 or newer)"
+)
 
 
 def quicken(provider: Any) -> bool:
@@ -20,12 +25,15 @@ def quicken(provider: Any) -> bool:
     try:
         from spanflow.instrumentation.quick.quick_class import QuickTracerProvider, is_known_sdk
 
-        if type(provider) is not TracerProvider or not is_known_sdk():
+        if type(provider) is not TracerProvider:
+            return False
+        if not is_known_sdk():
+            _log.info(_OWN_SPANS, version("opentelemetry-sdk"))
             return False
         provider.__class__ = QuickTracerProvider
         for tracer in list(provider._tracers.values()):
             QuickTracerProvider.adopt(tracer)
         return True
-    except Exception as why:
-        _log.debug("Spans are made the SDK's way: %s", why)
+    except Exception:  # what an unknown SDK lacks
+        _log.info(_OWN_SPANS, version("opentelemetry-sdk"), exc_info=_log.isEnabledFor(logging.DEBUG))
         return False

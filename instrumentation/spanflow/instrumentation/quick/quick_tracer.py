@@ -7,13 +7,14 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import Tracer
 from opentelemetry.sdk.trace._tracer_metrics import NoOpTracerMetrics
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, AlwaysRecordSampler, ParentBased, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.util.types import Attributes
 
 from spanflow.instrumentation.quick.current_span import CurrentSpan
 from spanflow.instrumentation.quick.quick_span import QuickSpan
+from spanflow.span_processors.opentelemetry_versions import AlwaysRecordSampler
 
 _SAMPLED: Final = int(TraceFlags.SAMPLED)
 _SAMPLED_RANDOM: Final = int(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)

@@ -2,16 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any
-
-from opentelemetry._logs import LogRecord
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from typing import TYPE_CHECKING, Any
 
 from spanflow.span_processors.metadata_names import in_model_namespace
+from spanflow.span_processors.opentelemetry_versions import (
+    NO_BODY,
+    LogRecordExporter,
+    LogRecordExportResult,
+    bounded_like,
+    event_name_of,
+    resource_of,
+    rewritten,
+)
 from spanflow.span_processors.redaction.export_redactors import ExportRedactors
 from spanflow.span_processors.redaction.redacted_origins import RedactedOrigins
 from spanflow.span_processors.redaction.redaction import Redactor
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LogRecord
+    from opentelemetry.sdk._logs import ReadableLogRecord
 
 #: Where older instrumentations have the name of an event.
 _EVENT_NAME = "event.name"
@@ -25,7 +34,7 @@ class RedactingLogExporter(LogRecordExporter):
         self._redactors = ExportRedactors(redactor)
         self._origins = RedactedOrigins(redactor)
 
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+    def export(self, batch: Sequence["ReadableLogRecord"]) -> LogRecordExportResult:
         with self._redactors.batch() as redactor_of:
             clean = [self._redacted(record, redactor_of(record.log_record.trace_id or 0)) for record in batch]
         return self.wrapped.export(clean)
@@ -36,27 +45,27 @@ class RedactingLogExporter(LogRecordExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self.wrapped.force_flush(timeout_millis)
 
-    def _redacted(self, record: ReadableLogRecord, redactor: Redactor) -> ReadableLogRecord:
-        return ReadableLogRecord(
-            log_record=_without_secrets(record.log_record, redactor),
-            resource=self._origins.resource(record.resource),
-            instrumentation_scope=self._origins.scope(record.instrumentation_scope),
-            limits=record.limits,
+    def _redacted(self, record: "ReadableLogRecord", redactor: Redactor) -> "ReadableLogRecord":
+        return rewritten(
+            record,
+            _without_secrets(record.log_record, redactor),
+            self._origins.resource(resource_of(record)),
+            self._origins.scope(record.instrumentation_scope),
         )
 
 
-def _without_secrets(record: LogRecord, redactor: Redactor) -> LogRecord:
+def _without_secrets(record: "LogRecord", redactor: Redactor) -> "LogRecord":
     given: Mapping[str, Any] = record.attributes or {}
-    name = str(record.event_name or given.get(_EVENT_NAME) or "")
+    name = str(event_name_of(record) or given.get(_EVENT_NAME) or "")
     shown, attributes, _ = redactor.event(name, given)
     if name and attributes is not given and _EVENT_NAME in given:
         attributes = {**attributes, _EVENT_NAME: shown}
     clean = copy(record)
-    clean.attributes = dict(attributes)
-    if record.event_name:
+    clean.attributes = bounded_like(given, attributes)
+    if event_name_of(record):
         clean.event_name = shown
     if redactor.content != "full" and in_model_namespace(f"{name.lower()}."):
-        clean.body = None
+        clean.body = NO_BODY
     else:
         clean.body = redactor.recorded({"body": record.body})[0].get("body")
     return clean

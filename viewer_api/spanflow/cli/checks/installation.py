@@ -2,14 +2,18 @@
 
 import importlib.util
 import platform
-from collections.abc import AsyncIterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, requires, version
 from pathlib import Path
+from typing import Final
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
 from spanflow.cli.extras import EMBEDDED, VIEWER, installed
+
+_FAMILY: Final = "opentelemetry-"
 
 
 class Versions:
@@ -36,17 +40,41 @@ class Versions:
 
 
 class OpenTelemetrySet:
-    """OpenTelemetry's packages pin each other exactly; a set that was mixed by hand fails in odd places."""
+    """OpenTelemetry's packages pin each other, so installing one more may leave others with what they do not fit."""
 
     title = "OpenTelemetry packages"
 
     async def run(self, situation: Situation) -> AsyncIterator[Finding]:
-        api, sdk = version("opentelemetry-api"), version("opentelemetry-sdk")
-        if api != sdk:
-            repair = f"pip install 'opentelemetry-api=={sdk}' 'opentelemetry-sdk=={sdk}'"
-            yield problem(f"opentelemetry-api {api} and opentelemetry-sdk {sdk} are of different releases", repair)
+        family, misfits = {"spanflow"}, []
+        for distribution in distributions():
+            name = canonicalize_name(distribution.name)
+            if name.startswith(_FAMILY):
+                family.add(name)
+            for wanted, there in _unmet(distribution):
+                family.add(name if name.startswith(_FAMILY) else f"{name}=={distribution.version}")
+                misfits.append(
+                    f"{name} {distribution.version} needs {wanted.name}{wanted.specifier}, and {there} is installed"
+                )
+        if misfits:
+            yield problem("; ".join(sorted(misfits)), f"pip install {' '.join(sorted(family))}")
         else:
-            yield ok(f"API and SDK are of one release, {sdk}")
+            yield ok(f"all {len(family) - 1} fit together; the SDK is {version('opentelemetry-sdk')}")
+
+
+def _unmet(distribution: Distribution) -> Iterator[tuple[Requirement, str]]:
+    """What an installed package needs of OpenTelemetry's, and what is there instead. Extras are left out."""
+    for line in distribution.requires or []:
+        wanted = Requirement(line)
+        if not canonicalize_name(wanted.name).startswith(_FAMILY):
+            continue
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            there = version(wanted.name)
+        except PackageNotFoundError:
+            there = "none"
+        if there == "none" or not wanted.specifier.contains(there, prereleases=True):
+            yield wanted, there
 
 
 class Extras:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from urllib.parse import urlsplit
 
 from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
@@ -64,6 +64,11 @@ class Processors:
             yield problem("OTEL_SDK_DISABLED=true switches all tracing off", "unset OTEL_SDK_DISABLED")
         elif any(processor.kind.startswith("spanflow.span_processors.") for processor in report.processors):
             yield ok(f"is installed; the service is called {report.service!r}")
+            if report.provider == "opentelemetry.sdk.trace.TracerProvider" and _wants_quick_spans(situation):
+                yield note(
+                    f"OpenTelemetry {version('opentelemetry-sdk')} makes the spans itself, which costs a request more",
+                    "Spanflow's own, which are the same and cheaper, need opentelemetry-sdk 1.45 or newer.",
+                )
         else:
             others = ", ".join(processor.kind for processor in report.processors) or "none"
             log = "".join(f"\n      {line}" for line in report.log.splitlines()[-5:])
@@ -159,6 +164,10 @@ class Exporters:
                 )
             else:
                 yield ok(f"{name}, redacted")
+
+
+def _wants_quick_spans(situation: Situation) -> bool:
+    return situation.gateway is None or situation.gateway.quick_spans
 
 
 def _answers(processor: Processor) -> bool:
