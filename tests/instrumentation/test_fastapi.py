@@ -404,7 +404,7 @@ def test_an_application_of_a_module_that_took_the_name_before(started: Start) ->
     with serving(app) as address:
         httpx.get(f"http://{address}/sub/ask")
     assert recorded.tree(["http.method"]) == snapshot(
-        [{"name": "GET /sub", "kind": "server", "attributes": {"http.method": "GET"}}]
+        [{"name": "GET /sub/ask", "kind": "server", "attributes": {"http.method": "GET"}}]
     )
 
 
