@@ -185,9 +185,7 @@ VALUES = st.recursive(
 #: Left out where there are none, as every default is.
 ATTRIBUTES = listed(VALUES).map(lambda found: {"attributes": found} if found else {})
 TIMES = st.integers(NOON, NOON + 10**12).map(str)
-
-
-KINDS = st.just({}) | st.fixed_dictionaries({"kind": st.integers(1, 5)})
+KINDS: st.SearchStrategy[dict[str, int]] = st.just({}) | st.fixed_dictionaries({"kind": st.integers(1, 5)})
 
 
 @st.composite
