@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.cli.test_up import link_in
-from tests.support.go_tools import collector
+from tests.support.go_tools import collector, jaeger
 from tests.support.poll import eventually
 from tests.support.spanflow_command import Running, running
 
@@ -50,4 +50,24 @@ def test_a_collector_takes_the_spans_of_the_demo_to_the_viewer(settings: dict[st
     with running("up", "--demo", "--collector", settings=settings) as up:
         spans_arrive(up)
         assert "✓ collector" in up.said
+        assert up.end(signal.SIGINT) == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("between", [(), ("--collector",)], ids=["directly", "by a Collector"])
+def test_the_spans_of_the_demo_are_in_a_real_jaeger(settings: dict[str, str], between: tuple[str, ...]) -> None:
+    jaeger()
+    if between:
+        collector()
+    with running("up", "--demo", "--jaeger", *between, settings=settings) as up:
+        up.wait_for("#code=", 240)
+        address = re.search(r"✓ jaeger +(http://\S+)", up.said)
+        assert address is not None, up.said
+        with httpx.Client(base_url=address[1], timeout=20) as query:
+
+            def spans() -> int:
+                found = query.get("/api/traces", params={"service": "example-gateway", "limit": 5}).json()["data"]
+                return max((len(trace["spans"]) for trace in found or ()), default=0)
+
+            eventually(lambda: spans() > 5, within=120)
         assert up.end(signal.SIGINT) == 0

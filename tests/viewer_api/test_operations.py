@@ -241,6 +241,28 @@ def test_each_request_is_a_line_without_its_query(viewer: RunningViewer, log_lin
     assert "private" not in str(log_lines()) and "stolen" not in str(log_lines()) and TOKEN not in str(log_lines())
 
 
+def test_a_line_about_a_flow_names_it_and_its_trace(
+    make_viewer: MakeViewer, log_lines: Callable[[], list[Line]]
+) -> None:
+    viewer = make_viewer(viewer_trace_url="https://jaeger.example.org/trace/{trace_id}")
+    flow_id = f"{7:032x}"
+    paths = [f"/api/v1/flows/{flow_id}", f"/api/traces/{flow_id}", "/api/v1/flows/older-1", "/api/v1/flows"]
+    for path in paths:
+        viewer.http.get(path)
+
+    def told() -> list[Line]:
+        return [line for line in log_lines() if line["message"] == "request"]
+
+    eventually(lambda: len(told()) == len(paths))
+    named = {"flow_id": flow_id, "trace_url": f"https://jaeger.example.org/trace/{flow_id}"}
+    assert [{key: line[key] for key in ("flow_id", "trace_url") if key in line} for line in told()] == [
+        named,
+        named,
+        {"flow_id": "older-1"},
+        {},
+    ]
+
+
 @pytest.mark.anyio
 async def test_sockets_and_watches_are_logged(viewer: RunningViewer, log_lines: Callable[[], list[Line]]) -> None:
     viewer.post("/api/v1/monitoring/enable/7")

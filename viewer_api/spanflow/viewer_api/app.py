@@ -149,7 +149,8 @@ def create_app(
     app.add_middleware(RootPathMiddleware, path=root_path_of(settings))
     app.add_middleware(Compression)
     app.add_middleware(SecurityHeaders, frame_ancestors=settings.viewer_frame_ancestors)
-    app.add_middleware(AccessLogMiddleware, metrics=metrics, peers=ProxyPeers(settings.viewer_proxy_peers))
+    peers = ProxyPeers(settings.viewer_proxy_peers)
+    app.add_middleware(AccessLogMiddleware, metrics=metrics, peers=peers, trace_url=settings.viewer_trace_url)
     return app
 
 

@@ -8,8 +8,10 @@ from typing import Any, Final
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from spanflow.span_processors.ids import is_id
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.remote import remote_address
+from spanflow.viewer_api.flows.trace_links import trace_link
 from spanflow.viewer_api.operations.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -27,11 +29,17 @@ class AccessLogMiddleware:
     that was put there by mistake."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, peers: ProxyPeers, monotonic: Callable[[], float] = time.monotonic
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        peers: ProxyPeers,
+        trace_url: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._peers = peers
+        self._trace_url = trace_url
         self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +109,16 @@ class AccessLogMiddleware:
             "path": scope["path"][:MAX_LOGGED_PATH],
             "who": principal.name if principal else None,
             "remote": remote_address(HTTPConnection(scope), self._peers),
+            **self._flow(scope),
         } | ({} if seconds is None else {"ms": round(seconds * 1000, 1)})
+
+    def _flow(self, scope: Scope) -> dict[str, str]:
+        """The flow that was asked for, and its page in another tool."""
+        named = scope.get("path_params", {})
+        flow_id = named.get("flow_id", named.get("trace_id"))
+        if not isinstance(flow_id, str) or not is_id(flow_id):
+            return {}
+        return {"flow_id": flow_id, **trace_link(self._trace_url, flow_id)}
 
 
 def route_of(scope: Scope) -> str:

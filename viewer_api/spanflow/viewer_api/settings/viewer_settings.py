@@ -205,7 +205,8 @@ class ViewerSettings(SignInSettings):
         "SPANFLOW_VIEWER_TRACE_URL",
         "",
         "Address of a flow in Jaeger or Grafana, with {trace_id} where its id stands, such as "
-        "https://jaeger.example.org/trace/{trace_id}. The flow's page and its document link there.",
+        "https://jaeger.example.org/trace/{trace_id}. The flow's page, its document and the log lines about it link "
+        "there.",
         parse=trace_url,
     )
     viewer_metrics_peers: tuple[str, ...] = setting(
