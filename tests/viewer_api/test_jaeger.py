@@ -210,6 +210,17 @@ def test_ids_may_be_short_and_several_may_be_asked_for(viewer: RunningViewer, st
     assert answer["errors"] == [{"msg": "trace not found", "traceID": "0000000000000009"}]
 
 
+def test_a_search_finds_what_went_on_in_the_background_of_a_flow(viewer: RunningViewer, store: Store) -> None:
+    """A flow's own time is its root's."""
+    late = NOON + 300_000 * MS
+    task = own_span(2, 1, name="nightly index", start_ns=late, end_ns=late + MS)
+    store(part(0xABC, [own_span(1, start_ns=NOON, end_ns=NOON + MS), task]))
+    window = {"service": "gateway", "start": late // 1000 - 1, "end": late // 1000 + 1}
+    assert [trace["traceID"] for trace in viewer.get("/api/traces", params=window)["data"]] == ["0000000000000abc"]
+    earlier = {**window, "start": NOON // 1000 - 10**6, "end": NOON // 1000 - 1}
+    assert viewer.get("/api/traces", params=earlier)["data"] == []
+
+
 def test_a_trace_that_runs_is_shown_with_what_has_not_ended(viewer: RunningViewer, make_flow: MakeFlow) -> None:
     flow = make_flow()
     flow.start("root", name="POST /ask")

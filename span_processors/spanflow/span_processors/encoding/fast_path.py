@@ -68,6 +68,10 @@ class FastPath:
         #: Of spans that were received: their shape, attributes as JSON, and what their end says.
         self._seen: dict[tuple[Any, ...], tuple[Shape, bytes, bytes, bytes]] = {}
 
+    def after_fork(self) -> None:
+        """The process has another name now, and that stands in every shape."""
+        self._seen.clear()
+
     def start(
         self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
     ) -> Started | None:

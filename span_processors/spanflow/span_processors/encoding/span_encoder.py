@@ -53,6 +53,7 @@ class SpanEncoder:
 
     def after_fork(self) -> None:
         self._shapes.after_fork()
+        self._fast_path.after_fork()
 
     def start(
         self, flow_id: bytes, span: ReadableSpan, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
