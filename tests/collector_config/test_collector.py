@@ -21,7 +21,6 @@ from tests.support.otlp_sink import attributes, otlp_sink
 from tests.support.poll import eventually
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.long
 TOKEN = "a-token-between-tiers"
 #: What the gateway tier keeps of the test's flows when it keeps no share of the rest.
 KEPT = ["broken", "gate", "given up", "refused", "root", "slow", "watched"]
@@ -75,6 +74,7 @@ def test_the_collector_finds_the_files_valid(program: Path, names: tuple[str, ..
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.long
 def test_spans_pass_the_agent_and_secrets_do_not(program: Path, tmp_path: Path) -> None:
     with (
         otlp_sink() as sink,
@@ -93,6 +93,7 @@ def test_spans_pass_the_agent_and_secrets_do_not(program: Path, tmp_path: Path) 
     assert b"abcdefghijklmnop" not in arrived.SerializeToString()
 
 
+@pytest.mark.long
 def test_what_the_upstream_cannot_take_waits_on_disk_over_a_kill(program: Path, tmp_path: Path) -> None:
     port = free_port()
     upstream = f"http://127.0.0.1:{port}"
@@ -107,6 +108,7 @@ def test_what_the_upstream_cannot_take_waits_on_disk_over_a_kill(program: Path, 
         eventually(lambda: len(set(sink.names())) == 20, within=30)
 
 
+@pytest.mark.long
 def test_the_gateway_keeps_what_is_remarkable_and_measures_everything(program: Path, tmp_path: Path) -> None:
     with (
         otlp_sink() as sink,
@@ -132,6 +134,7 @@ def test_the_gateway_keeps_what_is_remarkable_and_measures_everything(program: P
         assert "user_id" not in measured
 
 
+@pytest.mark.long
 def test_tiers_speak_only_with_certificates_and_token(program: Path, tmp_path: Path) -> None:
     """All spans of a flow come to the same gateway Collector; who has no token is turned away."""
     certificates(tmp_path)

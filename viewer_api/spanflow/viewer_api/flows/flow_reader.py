@@ -6,7 +6,7 @@ Large documents are taken apart in threads, because the live sockets need the ev
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -181,8 +181,8 @@ class FlowReader:
         for row in rows:
             if self._is_settled(row) and row["flow_id"] not in running:
                 flows.append(PackedFlow.of_row(row))
-            elif (flow := await self.one(row["flow_id"])) is not None:
-                flows.append(await asyncio.to_thread(PackedFlow.of, flow))
+            elif (packed := await self._packed_one(row["flow_id"])) is not None:
+                flows.append(packed)
         return flows
 
     async def packed_past(self, rows: Sequence[Row]) -> list[PackedFlow]:
@@ -198,9 +198,16 @@ class FlowReader:
 
     async def packed(self, flow_id: str) -> PackedFlow | None:
         """A flow, taken apart only where it still runs."""
-        settled = await self.settled(flow_id)
-        if settled is not None:
-            return settled
+        return await self.settled(flow_id) or await self._packed_one(flow_id)
+
+    async def packed_each(self, flow_ids: Sequence[str]) -> AsyncIterator[tuple[str, PackedFlow | None]]:
+        """The flows with these ids, in their order. Those that are not there cost no more than one look each."""
+        stored = await self._store.states(flow_ids, self._visible)
+        for flow_id in flow_ids:
+            settled = await self.settled(flow_id) if flow_id in stored else None
+            yield flow_id, settled or await self._packed_one(flow_id)
+
+    async def _packed_one(self, flow_id: str) -> PackedFlow | None:
         flow = await self.one(flow_id)
         return None if flow is None else await asyncio.to_thread(PackedFlow.of, flow)
 

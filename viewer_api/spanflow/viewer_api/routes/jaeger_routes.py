@@ -133,16 +133,19 @@ async def _by_ids(
     errors: list[dict[str, Any]] = []
     gone: list[str] = []
     size = 0
-    for flow_id in dict.fromkeys(map(flow_id_of, ids)):
-        if size >= MAX_ANSWER_BYTES:
-            errors.append({"msg": _TOO_MANY, "traceID": shown_trace_id(flow_id)})
-        elif (packed := await reader.packed(flow_id)) is not None:
-            await viewer.record_access(request, "flow_read", user_id=packed.flow.user_id, target=flow_id)
-            flows.append(packed)
-            size += len(packed.text)
-        else:
+    flow_ids = list(dict.fromkeys(map(flow_id_of, ids)))
+    async for flow_id, packed in reader.packed_each(flow_ids):
+        if packed is None:
             errors.append(missing(flow_id))
             gone.append(flow_id)
+            continue
+        await viewer.record_access(request, "flow_read", user_id=packed.flow.user_id, target=flow_id)
+        flows.append(packed)
+        size += len(packed.text)
+        if size >= MAX_ANSWER_BYTES:
+            left = flow_ids[flow_ids.index(flow_id) + 1 :]
+            errors += [{"msg": _TOO_MANY, "traceID": shown_trace_id(each)} for each in left]
+            break
     if gone:
         # One audit entry per request, which may name a hundred.
         await viewer.missed(request, "flow_read", gone[0])
