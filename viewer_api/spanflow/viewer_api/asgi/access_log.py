@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from spanflow.span_processors.ids import is_id
 from spanflow.viewer_api.auth.proxy_peers import ProxyPeers
 from spanflow.viewer_api.auth.remote import remote_address
-from spanflow.viewer_api.flows.trace_links import trace_link
+from spanflow.viewer_api.http.trace_links import trace_link
 from spanflow.viewer_api.operations.metrics import Metrics
 
 log = logging.getLogger(__name__)

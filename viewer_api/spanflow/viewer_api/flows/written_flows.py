@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.legacy_answers import as_session_document, session_tree_json
-from spanflow.viewer_api.flows.trace_links import trace_link
 from spanflow.viewer_api.http.responses import encode
+from spanflow.viewer_api.http.trace_links import trace_link
 
 
 def written_flow(flows: Sequence[PackedFlow], trace_url: str) -> bytes:
