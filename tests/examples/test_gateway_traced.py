@@ -107,8 +107,8 @@ def test_a_question_becomes_one_flow_with_every_step(gateway: GatewayProcess, fl
         [
             "span POST /api/v1/ask/stream [None]",
             "  auth_check auth_check [ok]",
-            "  block_check block_check [ok]",
             "  security_check security_check [ok]",
+            "  block_check block_check [ok]",
             "  usage_check usage_check [ok]",
             "  span MCP send tools/list [None]",
             "    span tools/list [None]",
@@ -166,8 +166,8 @@ def test_chat_turns_are_flows_of_one_conversation(gateway: GatewayProcess, flows
             ["span WS /api/v1/chat [None]", "  auth_check auth_check [ok]"],
             [
                 "span chat turn [ok]",
-                "  block_check block_check [ok]",
                 "  security_check security_check [ok]",
+                "  block_check block_check [ok]",
                 "  usage_check usage_check [ok]",
                 "  span MCP send tools/list [None]",
                 "    span tools/list [None]",
@@ -180,11 +180,11 @@ def test_chat_turns_are_flows_of_one_conversation(gateway: GatewayProcess, flows
                 "  llm_thinking chat stand-in-large [ok]",
                 "  llm_complete llm_complete [ok]",
             ],
-            ["span chat turn [denied]", "  block_check block_check [ok]", "  security_check security_check [denied]"],
+            ["span chat turn [denied]", "  security_check security_check [denied]"],
             [
                 "span chat turn [error]",
-                "  block_check block_check [ok]",
                 "  security_check security_check [ok]",
+                "  block_check block_check [ok]",
                 "  usage_check usage_check [ok]",
                 "  span MCP send tools/list [None]",
                 "    span tools/list [None]",
@@ -194,8 +194,8 @@ def test_chat_turns_are_flows_of_one_conversation(gateway: GatewayProcess, flows
             ],
             [
                 "span chat turn [ok]",
-                "  block_check block_check [ok]",
                 "  security_check security_check [ok]",
+                "  block_check block_check [ok]",
                 "  usage_check usage_check [ok]",
                 "  span MCP send tools/list [None]",
                 "    span tools/list [None]",
@@ -212,7 +212,7 @@ def test_chat_turns_are_flows_of_one_conversation(gateway: GatewayProcess, flows
             "SELECT sequence_num, activity_type, activity_data ->> 'tool_name' AS tool FROM omni2.user_activities "
             "WHERE conversation_id = 'chat-1' ORDER BY sequence_num",
         )
-        assert len(found) == 7
+        assert len(found) == 8
         return found
 
     assert [tuple(row.values()) for row in eventually(recorded)] == snapshot(
@@ -223,7 +223,8 @@ def test_chat_turns_are_flows_of_one_conversation(gateway: GatewayProcess, flows
             (4, "assistant_response", None),
             (5, "user_message", None),
             (6, "user_message", None),
-            (7, "assistant_response", None),
+            (7, "user_message", None),
+            (8, "assistant_response", None),
         ]
     )
 
@@ -251,8 +252,8 @@ def test_a_tool_called_over_mcp_is_a_flow_of_its_caller(gateway: GatewayProcess,
                 "span POST /mcp [None]",
                 "  tool_call tools/call restart_service [error]",
                 "    auth_check auth_check [ok]",
-                "    block_check block_check [ok]",
                 "    security_check security_check [ok]",
+                "    block_check block_check [ok]",
                 "    usage_check usage_check [ok]",
                 "    mcp_permission_check mcp_permission_check [denied]",
             ],
@@ -260,8 +261,8 @@ def test_a_tool_called_over_mcp_is_a_flow_of_its_caller(gateway: GatewayProcess,
                 "span POST /mcp [None]",
                 "  tool_call tools/call restart_service [ok]",
                 "    auth_check auth_check [ok]",
-                "    block_check block_check [ok]",
                 "    security_check security_check [ok]",
+                "    block_check block_check [ok]",
                 "    usage_check usage_check [ok]",
                 "    mcp_permission_check mcp_permission_check [ok]",
                 "    tool_call tools/call restart_service [ok]",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from example_gateway.gates import Refused
 from example_gateway.people import Person
-from example_gateway.tracing import identify
+from example_gateway.tracing import identify, record_user_message
 from example_gateway.turn import Assistant
 
 router = APIRouter()
@@ -34,6 +34,7 @@ async def ask(
     identify(session_id=x_session_id or str(uuid4()), conversation_id=question.conversation_id, source="web")
     try:
         person = assistant.gates.authenticate(authorization)
+        record_user_message(question.message)
         assistant.gates.admit(person, question.message)
     except Refused as refused:
         raise HTTPException(refused.status_code, refused.detail) from None

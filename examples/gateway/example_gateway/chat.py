@@ -9,7 +9,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from example_gateway.gates import Refused
 from example_gateway.people import Person
-from example_gateway.tracing import Checkpoint, flow, identify
+from example_gateway.tracing import Checkpoint, flow, identify, record_user_message
 from example_gateway.turn import Assistant
 
 router = APIRouter()
@@ -43,6 +43,7 @@ async def chat(socket: WebSocket) -> None:
 
 
 async def _turn(assistant: Assistant, turn: Checkpoint, socket: WebSocket, person: Person, message: str) -> None:
+    record_user_message(message)
     try:
         assistant.gates.admit(person, message)
     except Refused as refused:

@@ -38,14 +38,14 @@ class Gates:
             if person is None:
                 step.deny("unknown token" if authorization else "no token")
                 raise Refused("auth_check", 401, "Sign in first.")
-            identify(user_id=person.user_id, email=person.email, full_name=person.name)
+            identify(user_id=person.user_id, email=person.email, full_name=person.name, team=person.team)
             step.set(role=person.role)
             return person
 
     def admit(self, person: Person, message: str) -> None:
         """Every further check that needs no tool."""
-        self._not_blocked(person)
         self._harmless(message)
+        self._not_blocked(person)
         self._within_quota(person)
 
     def offered(self, person: Person, tools: list[str]) -> list[str]:
@@ -63,12 +63,6 @@ class Gates:
                 return False
             return True
 
-    def _not_blocked(self, person: Person) -> None:
-        with checkpoint("block_check") as step:
-            if person.blocked:
-                step.deny("this account is blocked")
-                raise Refused("block_check", 403, "This account is blocked.")
-
     def _harmless(self, message: str) -> None:
         with checkpoint("security_check", scanner="phrases") as step:
             found = [phrase for phrase in _SUSPICIOUS if phrase in message.lower()]
@@ -76,6 +70,12 @@ class Gates:
             if found:
                 step.deny("the message looks like an attack on the model")
                 raise Refused("security_check", 403, "This message cannot be answered.")
+
+    def _not_blocked(self, person: Person) -> None:
+        with checkpoint("block_check") as step:
+            if person.blocked:
+                step.deny("this account is blocked")
+                raise Refused("block_check", 403, "This account is blocked.")
 
     def _within_quota(self, person: Person) -> None:
         with checkpoint("usage_check", limit=person.quota) as step:

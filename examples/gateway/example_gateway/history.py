@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from example_gateway.people import PEOPLE, Person
+from example_gateway.people import PEOPLE, WEIGHTS, Person
 from example_gateway.questions import question
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.archive.archive import build_archive
@@ -27,26 +27,27 @@ from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.settings import Settings
 
 DAYS: Final = 14
-_CONVERSATIONS_A_DAY: Final = 36
+_CONVERSATIONS_A_DAY: Final = 60
 _BATCH: Final = 100
 _INSTANCE: Final = "demo-history"
 _MCP: Final = "workshop_mcp"
 _MS: Final = 1_000_000
 _MARKER: Final = "demo-history"
-_GATES: Final = ("auth_check", "block_check", "security_check", "usage_check")
+_GATES: Final = ("auth_check", "security_check", "block_check", "usage_check")
 _PROCESS: Final = (
     b'{"resource":{"attributes":{"service.name":"example-gateway"}},'
     b'"scopes":{"spanflow.instrumentation":{"name":"spanflow.instrumentation"}}}'
 )
 #: Tools by a word of the question, how long they usually take (ms), and what they say.
 _TOOLS: Final = (
-    ("status of job", "get_job_status", 190, "It is running at 60%."),
+    ("job j", "get_job_status", 190, "It is running at 60%."),
     ("snapshots", "list_snapshots", 320, "There are 4 snapshots, the newest of last night."),
     ("everything about", "search_documents", 450, "2 documents mention it."),
-    ("report", "write_report", 4_000, "The report is ready: 12 pages."),
+    ("search for", "search_documents", 450, "14 documents mention it; three of them are new."),
+    ("report on", "write_report", 4_000, "The report is ready: 12 pages."),
     ("restart", "restart_service", 900, "It is up again."),
     ("broken", "read_record", 120, ""),
-    ("frozen", "read_disk", 6_000, ""),
+    ("frozen", "read_disk", 20_000, ""),
 )
 
 
@@ -76,6 +77,7 @@ class Turn:
             session_id=f"s-{self.conversation_id}",
             conversation_id=self.conversation_id,
             source="chat",
+            team=self.person.team,
         )
         return FlowPart(
             flow_id=f"{self.random.getrandbits(128):032x}",
@@ -90,12 +92,13 @@ class Turn:
         )
 
     def _answered(self, root: str, message: str) -> str:
+        self._say("user_message", {"message": message})
         for gate in _GATES:
             if (why := self._refusal(gate, message)) is not None:
                 self._step(root, gate, gate, 2, outcome="denied", data={"flow.denied.reason": why})
                 return "denied"
             self._step(root, gate, gate, 1)
-        self._say("user_message", {"message": message})
+        self._step(root, "tool_filter", "tool_filter", 1)
         if "overload" in message:
             self._think(root, message, "stand-in-large", 0, outcome="error")
             return "error"
@@ -114,9 +117,9 @@ class Turn:
         if gate == "block_check" and self.person.blocked:
             return "this account is blocked"
         if gate == "security_check" and "ignore all" in message.lower():
-            return "the message tries to change the rules"
+            return "the message looks like an attack on the model"
         if gate == "usage_check" and self.person.quota < 10 and self.random.random() < 0.4:
-            return "the quota of questions is used up"
+            return "no questions left for today"
         return None
 
     def _think(self, root: str, message: str, model: str, words: int, outcome: str = "ok") -> None:
@@ -133,12 +136,15 @@ class Turn:
     def _call(self, root: str, name: str, usual_ms: float, said: str) -> None:
         given: dict[str, Any] = {"flow.data.mcp": _MCP, "flow.data.tool": name, "gen_ai.tool.name": name}
         if name == "restart_service" and self.person.role != "admin":
-            why = {"flow.denied.reason": f"{name} is not for the role {self.person.role}"}
+            why = {"flow.denied.reason": f"{name} needs the role admin"}
             self._step(root, "mcp_permission_check", "mcp_permission_check", 1, outcome="denied", data=given | why)
             return
+        self._step(root, "mcp_permission_check", "mcp_permission_check", 1, data=given)
         call = {"mcp_server": _MCP, "tool_name": name, "tool_call_id": f"{self.random.getrandbits(64):016x}"}
         self._say("mcp_tool_call", call)
         took = self.random.lognormvariate(0, 0.5) * usual_ms * (8 if self.random.random() < 0.02 else 1)
+        if name == "read_disk":
+            took = usual_ms
         failed = name in {"read_record", "read_disk"}
         status = "timeout" if name == "read_disk" else "error" if failed else "success"
         self._step(
@@ -231,9 +237,9 @@ def past(now: datetime, seed: int = 1) -> Iterator[FlowPart]:
         midnight = (now - timedelta(days=day)).replace(hour=0, minute=0, second=0, microsecond=0)
         busy = _CONVERSATIONS_A_DAY if midnight.weekday() < 5 else _CONVERSATIONS_A_DAY // 2
         for _ in range(busy):
-            hours = min(max(random.gauss(13, 5), 0), 23.5)
+            hours = random.gauss(13, 5) % 24
             at_ns = int((midnight + timedelta(hours=hours)).timestamp()) * 1_000_000_000
-            person, conversation = random.choice(PEOPLE), f"{random.getrandbits(64):016x}"
+            person, conversation = random.choices(PEOPLE, WEIGHTS)[0], f"{random.getrandbits(64):016x}"
             for _ in range(random.choice((1, 2, 3, 4, 6, 9))):
                 turn = Turn(random, person, conversation, at_ns)
                 asked = turn.part(question(random))

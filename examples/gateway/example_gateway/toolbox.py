@@ -28,7 +28,7 @@ class Toolbox:
 
     name: Final = NAME
 
-    def __init__(self, pace: Pace, timeout: float = 6.0) -> None:
+    def __init__(self, pace: Pace, timeout: float = 20.0) -> None:
         # Also at full speed a hanging tool hangs for a moment: a subprocess needs some time to answer at all.
         self._timeout = max(1.0, timeout * pace.scale)
         self._client: asyncio.Future[Client] | None = None

@@ -20,13 +20,16 @@ from mcp.client.streamable_http import streamable_http_client
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from example_gateway.people import PEOPLE, Person
+from example_gateway.people import PEOPLE, WEIGHTS, Person
 from example_gateway.questions import question
 
 _LOG: Final = logging.getLogger(__name__)
 #: What each kind of visitor is chosen by.
 _WAYS: Final = {"ask": 6, "chat": 3, "mcp": 2, "impatient": 2, "stranger": 1}
 _TIMEOUT: Final = 60.0
+#: Lively at first, so that there is something to see at once; then calmer, so that charts still show the days before.
+_CALMER: Final = 12
+_CALM: Final = 9
 
 
 @dataclass
@@ -36,9 +39,9 @@ class Traffic:
     url: str
     seed: int = 1
     requests: int = 0
-    visitors: int = 4
+    visitors: int = 3
     #: Seconds that a visitor thinks between two visits.
-    pause: float = 2.0
+    pause: float = 3.0
     seen: Counter[str] = field(default_factory=Counter)
     _left: int = 0
 
@@ -52,8 +55,9 @@ class Traffic:
 
     async def _visit(self, number: int, http: httpx2.AsyncClient) -> None:
         random = Random(f"{self.seed} {number}")
+        visits = 0
         while self._take():
-            person = random.choice(PEOPLE)
+            person = random.choices(PEOPLE, WEIGHTS)[0]
             way = random.choices(list(_WAYS), list(_WAYS.values()))[0]
             try:
                 outcome = await self._go(way, person, random, http)
@@ -62,7 +66,8 @@ class Traffic:
                 _LOG.info("%s: %s", way, error)
                 outcome = "unreachable"
             self.seen[f"{way}: {outcome}"] += 1
-            await asyncio.sleep(random.uniform(0.3, 1.7) * self.pause)
+            visits += 1
+            await asyncio.sleep(random.uniform(0.3, 1.7) * self.pause * (1 + min(visits / _CALMER, _CALM)))
 
     def _take(self) -> bool:
         if self.requests and self._left <= 0:
@@ -79,9 +84,19 @@ class Traffic:
         return await self._ask(token, random, http, gives_up=way == "impatient")
 
     async def _ask(self, token: str, random: Random, http: httpx2.AsyncClient, *, gives_up: bool) -> str:
-        """One question. An impatient visitor closes the connection after a few words."""
-        body = {"message": question(random), "conversation_id": f"web-{random.getrandbits(48):012x}"}
+        """A few questions of one conversation. An impatient visitor closes the connection after a few words."""
+        conversation = f"web-{random.getrandbits(48):012x}"
         headers = {"authorization": f"Bearer {token}", "x-session-id": f"s-{random.getrandbits(48):012x}"}
+        for turn in range(1 if gives_up else random.choice((1, 1, 2, 3))):
+            if turn:
+                await asyncio.sleep(random.uniform(0.2, 0.8) * self.pause)
+            body = {"message": question(random), "conversation_id": conversation}
+            outcome = await self._answer(body, headers, http, gives_up=gives_up)
+        return outcome
+
+    async def _answer(
+        self, body: dict[str, str], headers: dict[str, str], http: httpx2.AsyncClient, *, gives_up: bool
+    ) -> str:
         pieces = 0
         async with http.stream("POST", "/api/v1/ask/stream", json=body, headers=headers) as response:
             if response.status_code != httpx2.codes.OK:
@@ -143,8 +158,8 @@ def main() -> int:
     parser.add_argument("url", help="where the gateway answers, such as http://127.0.0.1:8000")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same questions")
     parser.add_argument("--requests", type=int, default=0, help="stop after this many visits (0: go on until stopped)")
-    parser.add_argument("--visitors", type=int, default=4, help="visitors at the same time")
-    parser.add_argument("--pause", type=float, default=2.0, help="seconds that a visitor thinks between two visits")
+    parser.add_argument("--visitors", type=int, default=3, help="visitors at the same time")
+    parser.add_argument("--pause", type=float, default=3.0, help="seconds that a visitor thinks between two visits")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     traffic = Traffic(chosen.url.rstrip("/"), chosen.seed, chosen.requests, chosen.visitors, chosen.pause)

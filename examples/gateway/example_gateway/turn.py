@@ -18,7 +18,6 @@ from example_gateway.tracing import (
     record_assistant_response,
     record_tool_call,
     record_tool_response,
-    record_user_message,
 )
 
 #: What the person's screen is sent, piece by piece.
@@ -35,7 +34,6 @@ class Assistant:
 
     async def answer(self, person: Person, message: str) -> AsyncGenerator[Piece, None]:
         """The answer to a message that the gates have admitted."""
-        record_user_message(message)
         results: list[str] = []
         try:
             offered = self.gates.offered(person, await self.toolbox.names())

@@ -19,6 +19,33 @@ PACKAGE: Final = "example_gateway"
 _WATCHED: Final = (1, 2, 3)
 _WATCHED_HOURS: Final = 24
 _HISTORY_DAYS: Final = 14
+_CHANNEL: Final[Mapping[str, Any]] = {"name": "On call", "kind": "log"}
+#: Rules of which some fire within the first minutes, and others do not.
+_RULES: Final[tuple[Mapping[str, Any], ...]] = (
+    {
+        "name": "Spans are lost",
+        "condition": {"kind": "losses", "alert": 1, "window_seconds": 900},
+    },
+    {
+        "name": "Many requests fail",
+        "condition": {"kind": "error_rate", "alert": 0.2, "warning": 0.1, "window_seconds": 3600},
+    },
+    {
+        "name": "Many requests are denied",
+        "condition": {"kind": "denial_rate", "alert": 0.5, "warning": 0.08, "window_seconds": 7200},
+    },
+    {
+        "name": "Reports take too long",
+        "condition": {"kind": "longer_than", "alert": 6000, "window_seconds": 600},
+        "filters": {"tool": ["write_report"]},
+    },
+    {
+        "name": "A tool hangs",
+        "condition": {"kind": "still_running", "alert": 8},
+        "filters": {"checkpoint": ["tool_call"]},
+        "resolve_seconds": 0,
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +107,32 @@ class Demo:
 
     def watch_first_user(self, viewer: str, token: str) -> str:
         """Let the viewer watch some of the people, as an operator would; says whom."""
-        body = {"user_ids": list(_WATCHED), "ttl_hours": _WATCHED_HOURS, "reason": "the demo"}
-        request = urllib.request.Request(
-            f"{viewer}/api/v1/monitoring/enable",
-            data=json.dumps(body).encode(),
-            headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                watched: dict[str, Any] = json.load(answer)
-        except (OSError, ValueError) as why:
-            raise Problem(f"the viewer does not let us watch the demo's users: {why}") from None
+        body = {"user_ids": list(_WATCHED), "ttl_hours": _WATCHED_HOURS, "reason": "Trying the demo"}
+        watched = _ask(viewer, token, "monitoring/enable", body)
         return "users " + ", ".join(str(user) for user in watched["user_ids"])
+
+    def make_alerts(self, viewer: str, token: str) -> str:
+        """Rules and a channel, unless there are rules already; says how many there are."""
+        rules: list[Any] = _ask(viewer, token, "alerts")["rules"]
+        if not rules:
+            channel = _ask(viewer, token, "alerts/channels", _CHANNEL)["channel_id"]
+            rules = [_ask(viewer, token, "alerts", {**rule, "channels": [channel]}) for rule in _RULES]
+        return f"{len(rules)} rules"
+
+
+def _ask(viewer: str, token: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """GET without a body, POST with one."""
+    request = urllib.request.Request(
+        f"{viewer}/api/v1/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            answered: dict[str, Any] = json.load(answer)
+    except (OSError, ValueError) as why:
+        raise Problem(f"the viewer does not do for the demo what it was asked to ({path}): {why}") from None
+    return answered
 
 
 def answers(url: str) -> bool:

@@ -161,6 +161,7 @@ class Up:
         past = demo.history(environ)
         history = self._child(past.name, past.command, past.environ)
         self._step(past.name, lambda: self._run_to_its_end(history), past.detail)
+        self._console.note(f"  ✓ alerts      {demo.make_alerts(running.address, running.token)}")
         for part in demo.parts(environ):
             self._start_child(part.name, part.command, part.environ, part.ready, part.detail)
 

@@ -1,0 +1,336 @@
+"""Pictures of the dashboard: every page and state, from the demo's data, in both themes, on a desk and on a phone."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from tests.support.otlp_client import PROTOBUF, request, send
+from tests.support.otlp_client import span as otlp_span
+from tests.support.poll import eventually
+
+DEVICES: Final[Mapping[str, tuple[int, int]]] = {"desktop": (1440, 900), "phone": (390, 844)}
+THEMES: Final = ("light", "dark")
+#: Large trees come over OTLP, as those of another program do.
+_LARGE: Final = 10_000
+_AT_ONCE: Final = 2_000
+_WITHIN: Final = 30_000
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running `spanflow up --demo`, found by its data directory."""
+
+    url: str
+    http: httpx.Client
+    _found: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    @contextmanager
+    def at(cls, data: Path) -> Iterator[Self]:
+        viewer = json.loads((data / "viewer.json").read_text())
+        headers = {"authorization": f"Bearer {viewer['token']}"}
+        with httpx.Client(base_url=viewer["url"], headers=headers, timeout=30) as http:
+            yield cls(viewer["url"].rstrip("/"), http)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        answer = self.http.get(f"/api/v1/{path}", params=parameters)
+        assert answer.is_success, (path, answer.text)
+        return answer.json()
+
+    def code(self) -> str:
+        return str(self.http.post("/api/v1/session/codes", json={}).json()["code"])
+
+    def flow(self, **filters: Any) -> str:
+        """The newest flow that the search finds, the same one for every picture."""
+        key = json.dumps(filters, sort_keys=True)
+        if key not in self._found:
+            flows = eventually(lambda: self.get("flows", limit=1, **filters)["flows"], within=60)
+            self._found[key] = flows[0]["flow_id"]
+        return self._found[key]
+
+    def running(self) -> str:
+        """A flow whose tool hangs right now."""
+        found = eventually(
+            lambda: [
+                flow["flow_id"]
+                for flow in self.get("flows", outcome="running", stepless="hide", limit=50)["flows"]
+                if {"write_report", "read_disk"} & set(flow["tools"])
+            ],
+            within=120,
+        )
+        return str(found[0])
+
+    def conversation(self) -> str:
+        """One with many turns."""
+        if "conversation" not in self._found:
+            listed = self.get("conversations", limit=100)["conversations"]
+            best = max(listed, key=lambda one: (one["total_activities"], one["tool_calls"]))
+            self._found["conversation"] = str(best["conversation_id"])
+        return self._found["conversation"]
+
+    def large(self) -> str:
+        """A flow of ten thousand spans, sent once."""
+        trace = 0x5350414E464C4F57
+        flow_id = f"{trace:032x}"
+        if "large" not in self._found:
+            began = time.time_ns() - 120_000_000_000
+            spans = [otlp_span("POST /batch", trace, 1, ms=60_000, kind=2, user__id="2")]
+            for number in range(2, _LARGE + 1):
+                parent = 1 if number % 100 == 2 else number - number % 100 + 2 - (100 if number % 100 < 2 else 0)
+                name = f"batch {number // 100}" if parent == 1 else f"SELECT row {number}"
+                at = number * 5
+                spans.append(
+                    otlp_span(name, trace, number, parent, at_ms=at, ms=450 if parent == 1 else 3 + number % 7, kind=3)
+                )
+            shift = began - spans[0].start_time_unix_nano
+            for each in spans:
+                each.start_time_unix_nano += shift
+                each.end_time_unix_nano += shift
+            for at in range(0, len(spans), _AT_ONCE):
+                body = request(*spans[at : at + _AT_ONCE], service="nightly-batch").SerializeToString()
+                assert send(self.http, body, PROTOBUF).is_success
+            eventually(lambda: self.http.get(f"/api/v1/flows/{flow_id}").json().get("span_count") == _LARGE, within=60)
+            self._found["large"] = flow_id
+        return flow_id
+
+
+Step = Callable[[Page], None]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture: where it is, what is there when it is ready, and what is done before it is taken."""
+
+    name: str
+    address: Callable[[Demo], str]
+    ready: str
+    step: Step | None = None
+    signed_in: bool = True
+
+
+def scene(name: str, address: str | Callable[[Demo], str], ready: str, step: Step | None = None) -> Scene:
+    return Scene(name, address if callable(address) else lambda _: address, ready, step)
+
+
+def click(test_id: str) -> Step:
+    return lambda page: page.get_by_test_id(test_id).first.click()
+
+
+def tab(name: str) -> Step:
+    return lambda page: page.get_by_role("tab", name=name, exact=True).click()
+
+
+def keys(*pressed: str) -> Step:
+    def press(page: Page) -> None:
+        for key in pressed:
+            page.keyboard.press(key)
+
+    return press
+
+
+def then(*steps: Step) -> Step:
+    def all_of_them(page: Page) -> None:
+        for step in steps:
+            step(page)
+
+    return all_of_them
+
+
+def _answer(status: int, body: Mapping[str, Any]) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(
+        status=status, content_type="application/problem+json", body=json.dumps({"status": status, **body})
+    )
+
+
+def _flows_fail(page: Page) -> None:
+    problem = {"title": "The database does not answer", "code": "unavailable", "detail": "Postgres is not reachable."}
+    page.route(re.compile(r"/api/v1/flows\?"), _answer(503, problem))
+    page.reload()
+    expect(page.get_by_role("alert").first).to_be_visible(timeout=_WITHIN)
+
+
+def _flows_hang(page: Page) -> None:
+    page.route(re.compile(r"/api/v1/flows\?"), lambda route: None)
+    page.reload()
+    expect(page.locator("[role=status] span").first).to_be_visible(timeout=_WITHIN)
+
+
+def _cut_off(page: Page) -> None:
+    page.context.set_offline(True)
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    expect(page.get_by_test_id("connection")).to_contain_text("econnect", timeout=_WITHIN)
+
+
+def _new_rule(page: Page) -> None:
+    page.get_by_test_id("add-rule").click()
+    page.get_by_test_id("rule-name").fill("Reports take too long")
+    page.get_by_test_id("rule-kind").click()
+    page.get_by_role("option", name="A flow took too long").click()
+    page.get_by_test_id("rule-alert").fill("5")
+    page.get_by_test_id("preview-rule").click()
+    expect(page.get_by_test_id("preview")).to_be_visible(timeout=_WITHIN)
+
+
+def _halfway(page: Page) -> None:
+    seek = page.get_by_test_id("seek")
+    seek.evaluate(
+        """input => {
+            const value = Number(input.min) + (Number(input.max) - Number(input.min)) * 0.7;
+            Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(input, value);
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+            input.dispatchEvent(new Event('change', {bubbles: true}));
+        }"""
+    )
+
+
+def _select_step(page: Page) -> None:
+    page.get_by_test_id("node").filter(has_text=re.compile("tool_call")).first.click()
+    expect(page.get_by_test_id("details")).to_be_visible()
+
+
+def _two(demo: Demo) -> str:
+    fast, slow = (
+        demo.flow(tool="list_snapshots", outcome="ok", sort=order, range="all", source="chat")
+        for order in ("fastest", "slowest")
+    )
+    return f"compare?a={fast}&b={slow}"
+
+
+def _flow(view: str = "", **filters: str) -> Callable[[Demo], str]:
+    return lambda demo: f"flow/{demo.flow(**filters)}{'?view=' + view if view else ''}"
+
+
+GOOD: Final = {"tool": "get_job_status", "outcome": "ok", "source": "web", "min_tokens": "700"}
+
+SCENES: Final = (
+    scene("flows", "flows?range=all", "flow-row"),
+    scene("flows-filters", "flows?range=all&outcome=denied&outcome=error", "flow-row", click("more-filters")),
+    scene(
+        "flows-compare",
+        "flows?range=all&outcome=ok",
+        "flow-row",
+        lambda page: [page.get_by_role("checkbox").nth(each).locator("xpath=..").click() for each in (1, 2)][0],
+    ),
+    scene("flows-none", "flows?q=nothing-has-this-word", "empty"),
+    scene("flows-error", "flows", "flow-row", _flows_fail),
+    scene("flows-loading", "flows", "flow-row", _flows_hang),
+    scene("flow", _flow(**GOOD), "node"),
+    scene("flow-details", _flow(**GOOD), "node", _select_step),
+    scene("flow-graph", _flow(**GOOD), "node", tab("Graph")),
+    scene("flow-transcript", _flow(**GOOD), "node", tab("Transcript")),
+    scene("flow-table", _flow(**GOOD), "node", tab("Table")),
+    scene("flow-json", _flow(**GOOD), "node", tab("JSON")),
+    scene("flow-running", lambda demo: f"flow/{demo.running()}", "node"),
+    scene("flow-denied", _flow(outcome="denied", tool="restart_service"), "node"),
+    scene("flow-error", _flow(outcome="error", source="chat"), "node", keys("e")),
+    scene("flow-large", lambda demo: f"flow/{demo.large()}", "node"),
+    scene("flow-missing", "flow/00000000000000000000000000000000", "empty"),
+    scene("live", "live", "panel"),
+    scene("live-compact", "live?density=compact&user=1&user=2&user=3", "panel"),
+    scene("live-none", "live?none=1", "empty"),
+    scene("live-reconnecting", "live?user=1&user=2", "panel", _cut_off),
+    scene("conversations", "conversations", "conversation-row"),
+    scene("conversation", lambda demo: f"conversations/{demo.conversation()}", "turn"),
+    scene(
+        "conversation-graph",
+        lambda demo: f"conversations/{demo.conversation()}",
+        "turn",
+        click("conversation-graph-toggle"),
+    ),
+    scene("statistics", "statistics?range=14d", "gate"),
+    scene(
+        "statistics-steps",
+        "statistics?range=14d",
+        "step-row",
+        lambda page: page.get_by_test_id("steps").evaluate("each => each.scrollIntoView({block: 'start'})"),
+    ),
+    scene(
+        "statistics-usage",
+        "statistics?range=14d",
+        "model-row",
+        lambda page: page.get_by_test_id("by-model").evaluate("each => each.scrollIntoView({block: 'center'})"),
+    ),
+    scene("compare", "compare", "groups-page"),
+    scene("compare-groups", "compare?a.outcome=error&b.outcome=ok&range=all", "difference"),
+    scene("compare-flows", _two, "compared-row"),
+    scene("users", "users", "user-row"),
+    scene("user", "users/1", "user-facts"),
+    scene("alerts", "alerts", "rule"),
+    scene("alerts-rule", "alerts", "rule", _new_rule),
+    scene("alerts-events", "alerts?view=events", "alert-event"),
+    scene("alerts-deliveries", "alerts?view=deliveries", "delivery"),
+    scene("alerts-channels", "alerts?view=channels", "channel"),
+    scene("audit", "audit", "audit-row"),
+    scene("health", "health", "health-parts"),
+    scene("settings", "settings", "settings-page"),
+    scene("playback", lambda demo: f"playback?flow={demo.flow(**GOOD)}", "player", _halfway),
+    scene("embed", lambda demo: f"flow/{demo.flow(**GOOD)}&embed", "node"),
+    scene("palette", "flows", "flow-row", then(keys("Control+k"), keys("a", "n", "n"))),
+    scene("shortcuts", "flows", "flow-row", keys("?")),
+    Scene("sign-in", lambda _: "", "sign-in", signed_in=False),
+)
+
+
+@dataclass
+class Camera:
+    """Takes the pictures; what a page says in its console, or asks for in vain, is remembered."""
+
+    browser: Browser
+    demo: Demo
+    folder: Path
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, wanted: Scene, theme: str, device: str) -> Path:
+        width, height = DEVICES[device]
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if theme == "dark" else "light",
+            reduced_motion="reduce",
+            locale="en-GB",
+            timezone_id="UTC",
+            has_touch=device == "phone",
+        )
+        try:
+            return self._taken(context, wanted, theme, device)
+        finally:
+            context.close()
+
+    def _taken(self, context: BrowserContext, wanted: Scene, theme: str, device: str) -> Path:
+        page = context.new_page()
+        name = f"{wanted.name}-{theme}-{device}"
+        page.on("pageerror", lambda error: self.problems.append(f"{name}: {error}"))
+        if wanted.signed_in:
+            page.goto(f"{self.demo.url}/#code={self.demo.code()}")
+            expect(page.get_by_test_id("sign-out")).to_be_attached(timeout=_WITHIN)
+        address, _, embed = wanted.address(self.demo).partition("&embed")
+        page.goto(f"{self.demo.url}/{'?embed=1' if wanted.name == 'embed' else ''}#/{address}{embed}")
+        expect(page.get_by_test_id(wanted.ready).first).to_be_attached(timeout=_WITHIN)
+        page.wait_for_load_state("networkidle") if wanted.name not in {"live"} else None
+        if wanted.step is not None:
+            wanted.step(page)
+        _settled(page)
+        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        if wide:
+            self.problems.append(f"{name}: the page scrolls sideways")
+        path = self.folder / f"{name}.png"
+        page.screenshot(path=str(path), animations="disabled")
+        return path
+
+
+def _settled(page: Page) -> None:
+    """Wait until the page looks the same for half a second, or for a moment if it never stands still."""
+    before = b""
+    for _ in range(8):
+        page.wait_for_timeout(300)
+        now = page.screenshot(animations="disabled")
+        if now == before:
+            return
+        before = now
