@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -202,6 +203,12 @@ def test_the_demo_shows_live_and_past_flows_and_leaves_no_process_of_its_gateway
         with httpx.Client(base_url=f"{address}api/v1/", headers={"authorization": f"Bearer {TOKEN}"}) as operator:
             watched = operator.get("monitoring/list").json()["monitored_users"]
             assert {user["user_id"] for user in watched} == {1, 2, 3}
+            # Alerts, of which some fire soon, and what flows of two weeks cost.
+            rules = operator.get("alerts").json()["rules"]
+            assert len(rules) == 5 and all(len(rule["channels"]) == 1 for rule in rules)
+            eventually(lambda: operator.get("alerts/events").json()["events"], within=60)
+            day = {"since": (datetime.now(UTC) - timedelta(days=13)).isoformat(), "outcome": "ok", "limit": 1}
+            assert operator.get("flows", params={**day, "sort": "cost"}).json()["flows"][0]["cost"] > 0
             flows = eventually(lambda: operator.get("monitoring/flows/1").json()["flows"], within=30)
         assert {"session_id", "flow_data", "created_at", "completed_at"} <= set(flows[0])
         tools = children_of(pid_of("gateway", data))

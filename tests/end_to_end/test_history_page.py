@@ -67,7 +67,7 @@ def test_connections_without_a_step_are_hidden_until_they_are_asked_for(signed_i
     connection(gateway)
     signed_in.get_by_role("button", name="Read the list again").click()
     expect(signed_in.get_by_test_id("empty")).to_contain_text("are hidden")
-    signed_in.get_by_role("button", name="Show them").click()
+    signed_in.get_by_role("button", name="Show requests without steps").click()
     expect(signed_in.get_by_test_id("flow-row")).to_contain_text("WS /chat")
     assert "connections=show" in signed_in.url
     signed_in.get_by_test_id("hide-connections").click()

@@ -27,7 +27,10 @@ from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.settings import Settings
 
 DAYS: Final = 14
-_CONVERSATIONS_A_DAY: Final = 60
+_CONVERSATIONS_A_DAY: Final = 50
+#: The last days were busier: charts of them stand beside what the demo's visitors do now.
+_BUSY_DAYS: Final = 2
+_BUSIER: Final = 2.5
 _BATCH: Final = 100
 _INSTANCE: Final = "demo-history"
 _MCP: Final = "workshop_mcp"
@@ -40,14 +43,24 @@ _PROCESS: Final = (
 )
 #: Tools by a word of the question, how long they usually take (ms), and what they say.
 _TOOLS: Final = (
-    ("job j", "get_job_status", 190, "It is running at 60%."),
-    ("snapshots", "list_snapshots", 320, "There are 4 snapshots, the newest of last night."),
-    ("everything about", "search_documents", 450, "2 documents mention it."),
-    ("search for", "search_documents", 450, "14 documents mention it; three of them are new."),
-    ("report on", "write_report", 4_000, "The report is ready: 12 pages."),
+    ("job j", "get_job_status", 190, "It is running at {n}%."),
+    ("snapshots", "list_snapshots", 320, "There are {n} snapshots, the newest of last night."),
+    ("everything about", "search_documents", 450, "{n} documents mention it."),
+    ("search for", "search_documents", 450, "{n} documents mention it; three of them are new."),
+    ("report on", "write_report", 4_000, "The report is ready: {n} pages."),
     ("restart", "restart_service", 900, "It is up again."),
     ("broken", "read_record", 120, ""),
     ("frozen", "read_disk", 20_000, ""),
+)
+_ANSWERS: Final = (
+    "There is **nothing unusual** in the last day.",
+    "Most of it is done; what is left should take no more than an hour.",
+    "Three things changed:\n\n- the indexer runs twice a day\n- backups are kept for 30 days\n- two old jobs are gone",
+    "Gladly. I can look up jobs and snapshots, search documents and write reports.",
+)
+_NO_ANSWERS: Final = (
+    "I could not read it: the tool did not answer.",
+    "That did not work. Shall I try again later?",
 )
 
 
@@ -95,22 +108,27 @@ class Turn:
         self._say("user_message", {"message": message})
         for gate in _GATES:
             if (why := self._refusal(gate, message)) is not None:
-                self._step(root, gate, gate, 2, outcome="denied", data={"flow.denied.reason": why})
+                self._step(root, gate, gate, 0.05, outcome="denied", data={"flow.denied.reason": why})
                 return "denied"
-            self._step(root, gate, gate, 1)
-        self._step(root, "tool_filter", "tool_filter", 1)
+            self._step(root, gate, gate, 0.04)
+        self._step(root, "tool_filter", "tool_filter", 0.1)
         if "overload" in message:
             self._think(root, message, "stand-in-large", 0, outcome="error")
             return "error"
-        tools = [tool for tool in _TOOLS if tool[0] in message.lower()]
+        tools = [
+            (word, name, usual_ms, said.format(n=self.random.randint(3, 40)))
+            for word, name, usual_ms, said in _TOOLS
+            if word in message.lower()
+        ]
         self._think(root, message, "stand-in-small" if tools else "stand-in-large", 2)
         for _, name, usual_ms, said in tools:
             self._call(root, name, usual_ms, said)
         if tools:
             self._think(root, message, "stand-in-large", 24)
-        answer = " ".join(said for _, _, _, said in tools if said) or "Here is what I found: **nothing unusual**."
+        found = " ".join(said for _, _, _, said in tools if said)
+        answer = found or self.random.choice(_ANSWERS if not tools else _NO_ANSWERS)
         self._say("assistant_response", {"message": answer, "tokens_used": 380, "model": "stand-in-large"})
-        self._step(root, "llm_complete", "llm_complete", 1)
+        self._step(root, "llm_complete", "llm_complete", 0.2)
         return "ok"
 
     def _refusal(self, gate: str, message: str) -> str | None:
@@ -137,9 +155,9 @@ class Turn:
         given: dict[str, Any] = {"flow.data.mcp": _MCP, "flow.data.tool": name, "gen_ai.tool.name": name}
         if name == "restart_service" and self.person.role != "admin":
             why = {"flow.denied.reason": f"{name} needs the role admin"}
-            self._step(root, "mcp_permission_check", "mcp_permission_check", 1, outcome="denied", data=given | why)
+            self._step(root, "mcp_permission_check", "mcp_permission_check", 0.04, outcome="denied", data=given | why)
             return
-        self._step(root, "mcp_permission_check", "mcp_permission_check", 1, data=given)
+        self._step(root, "mcp_permission_check", "mcp_permission_check", 0.04, data=given)
         call = {"mcp_server": _MCP, "tool_name": name, "tool_call_id": f"{self.random.getrandbits(64):016x}"}
         self._say("mcp_tool_call", call)
         took = self.random.lognormvariate(0, 0.5) * usual_ms * (8 if self.random.random() < 0.02 else 1)
@@ -235,8 +253,8 @@ def past(now: datetime, seed: int = 1) -> Iterator[FlowPart]:
     for day in range(DAYS, -1, -1):
         random = Random(f"{seed} {day}")
         midnight = (now - timedelta(days=day)).replace(hour=0, minute=0, second=0, microsecond=0)
-        busy = _CONVERSATIONS_A_DAY if midnight.weekday() < 5 else _CONVERSATIONS_A_DAY // 2
-        for _ in range(busy):
+        busy = _CONVERSATIONS_A_DAY * (1 if midnight.weekday() < 5 else 0.5) * (_BUSIER if day < _BUSY_DAYS else 1)
+        for _ in range(int(busy)):
             hours = random.gauss(13, 5) % 24
             at_ns = int((midnight + timedelta(hours=hours)).timestamp()) * 1_000_000_000
             person, conversation = random.choices(PEOPLE, WEIGHTS)[0], f"{random.getrandbits(64):016x}"

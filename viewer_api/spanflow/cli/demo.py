@@ -44,6 +44,7 @@ _RULES: Final[tuple[Mapping[str, Any], ...]] = (
         "condition": {"kind": "still_running", "alert": 8},
         "filters": {"checkpoint": ["tool_call"]},
         "resolve_seconds": 0,
+        "flapping_changes": 100,
     },
 )
 
@@ -76,6 +77,11 @@ class Demo:
                 return cls(Path(str(file.locate())).resolve().parent.parent)
         raise Problem("this installation has no example gateway. `spanflow up` runs everything else.")
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the viewer and the gateway must agree on."""
+        return {"SPANFLOW_PRICES": str(self.folder / PACKAGE / "prices.json")}
+
     def history(self, environ: Mapping[str, str]) -> Part:
         """Writes two weeks of past, once, and ends."""
         command = [sys.executable, "-m", f"{PACKAGE}.history"]
@@ -98,7 +104,7 @@ class Demo:
         # Made-up people and texts, so that there is something to look at.
         defaults = {
             "SPANFLOW_CONTENT": "full",
-            "SPANFLOW_PRICES": str(self.folder / PACKAGE / "prices.json"),
+            **self.settings,
             "OTEL_SERVICE_NAME": "example-gateway",
             "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "healthz",
         }

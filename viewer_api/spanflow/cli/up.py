@@ -76,7 +76,8 @@ class Up:
         ownership.publish(servers)
         self._end_orphans()
         token = self._settings.viewer_token or secrets.token_urlsafe(32)
-        environ = {**self._environ, **servers, "SPANFLOW_DATA_DIR": str(self._directory.path)}
+        agreed = {} if demo is None else demo.settings
+        environ = {**agreed, **self._environ, **servers, "SPANFLOW_DATA_DIR": str(self._directory.path)}
         self._migrate(environ)
         with self._viewer_socket() as opened:
             running = Running(self._settings.viewer_host, opened.getsockname()[1], token, servers)

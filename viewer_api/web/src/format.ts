@@ -13,6 +13,13 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
+/** A round duration, such as a threshold or a mark of an axis: `2 s`, `1 min`, `0.5 ms` without zeros that say nothing. */
+export function roundDuration(ms: number): string {
+  return duration(ms)
+    .replace(/\.(\d*?)0+(?= )/, (_, kept: string) => (kept === "" ? "" : `.${kept}`))
+    .replace(/ 00 (s|min)$/, "");
+}
+
 export function durationNs(ns: bigint): string {
   return duration(Number(ns) / NS_PER_MS);
 }
@@ -67,10 +74,11 @@ export function count(value: number): string {
   return `${(value / 1e6).toFixed(1)} M`;
 }
 
-/** An amount of money, in the currency of the price table. */
+/** An amount of money, in the currency of the price table: `0.0012`, `0.31`, `12.40`; small ones with four digits, so that columns align. */
 export function money(value: number): string {
   if (value === 0) return "0";
-  return value < 0.01 ? value.toPrecision(2) : value.toFixed(2);
+  if (value < 0.00005) return "< 0.0001";
+  return value.toFixed(value < 0.1 ? 4 : 2);
 }
 
 export function dateTime(iso: string): string {
@@ -84,5 +92,8 @@ function timeOf(date: Date): string {
 
 /** A value of an attribute as text. */
 export function valueText(value: unknown): string {
-  return typeof value === "string" ? value : (JSON.stringify(value, null, 1) ?? "");
+  if (typeof value === "string") return value;
+  const line = JSON.stringify(value) ?? "";
+  // What is short reads better in one line.
+  return line.length <= 48 ? line : JSON.stringify(value, null, 1);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { apiUrl } from "./api/http";
 import { onlyThemselves, providerUrl, takeCode, takeFailure } from "./api/session";
-import { count, countdown, duration, money, relativeTime, until, valueText } from "./format";
+import { count, countdown, duration, money, relativeTime, roundDuration, until, valueText } from "./format";
 import { changed, formatRoute, parseRoute, to, type Route } from "./navigation/route";
 
 describe("the one-time code", () => {
@@ -132,12 +132,25 @@ describe("texts for people", () => {
   it.each([
     [0, "0"],
     [0.00123, "0.0012"],
+    [0.00002, "< 0.0001"],
+    [0.0023, "0.0023"],
+    [0.31, "0.31"],
     [1.5, "1.50"],
   ])("%d costs %s", (value, text) => expect(money(value)).toBe(text));
 
+  it.each([
+    [2000, "2 s"],
+    [2500, "2.5 s"],
+    [60_000, "1 min"],
+    [90_000, "1 min 30 s"],
+    [500, "500 ms"],
+    [7_200_000, "2 h"],
+  ])("%d ms is the round %s", (ms, text) => expect(roundDuration(ms)).toBe(text));
+
   it("values are shown as they are", () => {
     expect(valueText("<b>")).toBe("<b>");
-    expect(valueText([1, null])).toBe("[\n 1,\n null\n]");
+    expect(valueText([1, null])).toBe("[1,null]");
+    expect(valueText(["a long text, which would not fit beside", "another one"])).toBe('[\n "a long text, which would not fit beside",\n "another one"\n]');
     expect(valueText(undefined)).toBe("");
   });
 });

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { clockTime, durationNs } from "../format";
 import { useFlowTree } from "../hooks/useFlowTree";
 import type { FlowModel } from "../live/liveFlows";
+import type { Tree } from "../reducer/tree";
 import { label } from "../tree/appearance";
 import { UNFOCUSED } from "../tree/rows";
 import { FlowVerdict } from "./FlowVerdict";
@@ -39,6 +40,20 @@ function UsualTime({ elapsedNs, usualNs }: { readonly elapsedNs: bigint; readonl
   );
 }
 
+/** So many spans are looked at for what was asked: it stands in one of the first. */
+const ASKED_WITHIN = 40;
+
+/** What was asked, as far as a step of the model says. */
+function questionOf(tree: Tree): string | null {
+  let looked = 0;
+  for (const { entry } of tree.nodes.values()) {
+    const prompt = entry?.attributes?.["flow.data.prompt"];
+    if (typeof prompt === "string" && prompt.trim() !== "") return prompt;
+    if (++looked >= ASKED_WITHIN) break;
+  }
+  return null;
+}
+
 /** The most rows that a tree shows before it scrolls. */
 const MOST_ROWS = 18;
 const ROW_HEIGHT = 28;
@@ -52,6 +67,7 @@ export function FlowCard({ model, version, followed, atNs = null, unfolded, sele
   const { tree, timeline, nowNs, look, rootLook, verdict } = shown;
   const root = tree.roots[0];
   const expanded = chosen ?? unfolded;
+  const question = questionOf(tree);
   const title = root === undefined ? model.flowId : label(root);
   const Icon = expanded ? ChevronDown : ChevronRight;
   return (
@@ -68,6 +84,11 @@ export function FlowCard({ model, version, followed, atNs = null, unfolded, sele
           </span>
         </button>
       </h3>
+      {question !== null && (
+        <p className={`${styles["question"]} truncate`} title={question}>
+          {question}
+        </p>
+      )}
       {model.open && verdict.outcome === null && <UsualTime elapsedNs={timeline.endNs - timeline.startNs} usualNs={model.usualNs()} />}
       {model.truncated && <p className="quiet">The beginning of this flow is gone from the stream.</p>}
       {model.damaged > 0 && <p className="quiet">{model.damaged} events could not be read.</p>}

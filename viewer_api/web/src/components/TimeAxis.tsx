@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState, type KeyboardEvent, type PointerEvent, type RefObject } from "react";
-import { duration } from "../format";
+import { roundDuration } from "../format";
 import { ticksOf, type Timeline } from "../tree/timeline";
 import treeStyles from "./SpanTree.module.css";
 import styles from "./TimeAxis.module.css";
@@ -30,6 +30,9 @@ export function TimeAxis({ timeline, zeroNs, lane, onLane }: Props) {
     return () => observer.disconnect();
   }, []);
   const most = Math.floor(width / TICK_PX);
+  const ticksShown = ticksOf(timeline, zeroNs, most);
+  // The label of a tick at the end stands before it, and has no room when the one before is near.
+  const lastFrom = 100 - (TICK_PX / Math.max(width, 1)) * 70;
   return (
     <div ref={axis} role="row" className={styles["axis"]} data-testid="time-axis">
       <span role="columnheader" className={styles["step"]}>
@@ -40,9 +43,9 @@ export function TimeAxis({ timeline, zeroNs, lane, onLane }: Props) {
       </span>
       <div ref={ticks} role="columnheader" aria-label="When" className={`${treeStyles["lane"]} ${styles["ticks"]}`}>
         <Divider lane={lane} onLane={onLane} axis={axis} />
-        {ticksOf(timeline, zeroNs, most).map(({ at, ms }) => (
-          <span key={ms} className={styles["tick"]} data-last={at > 100 - (TICK_PX / Math.max(width, 1)) * 100 * 0.7} style={{ left: `${at}%` }}>
-            {ms === 0 ? "0" : duration(ms)}
+        {ticksShown.map(({ at, ms }, index) => (
+          <span key={ms} className={styles["tick"]} data-last={at > lastFrom} style={{ left: `${at}%` }}>
+            {at > lastFrom && ((at - (ticksShown[index - 1]?.at ?? -100)) * width) / 100 < 2 * TICK_PX ? "" : ms === 0 ? "0" : roundDuration(ms)}
           </span>
         ))}
       </div>

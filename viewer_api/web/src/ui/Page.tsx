@@ -59,6 +59,8 @@ export interface Column {
   readonly text: string;
   readonly title?: string;
   readonly number?: true;
+  /** Whether only screen readers are told the text. */
+  readonly hidden?: true;
   readonly sorted?: boolean;
   readonly onSort?: () => void;
 }
@@ -79,7 +81,7 @@ export function Table({ label, head, children, testId }: TableProps) {
       <table className={styles["table"]} data-testid={testId}>
         <thead>
           <tr>
-            {columns.map(({ text, title, number, sorted, onSort }) => (
+            {columns.map(({ text, title, number, hidden, sorted, onSort }) => (
               <th
                 key={text}
                 scope="col"
@@ -88,7 +90,7 @@ export function Table({ label, head, children, testId }: TableProps) {
                 aria-sort={sorted === true ? "descending" : undefined}
               >
                 {onSort === undefined ? (
-                  text
+                  <span className={hidden === true ? "visually-hidden" : undefined}>{text}</span>
                 ) : (
                   <button type="button" className={styles["sort"]} onClick={onSort}>
                     {text}
@@ -103,16 +105,4 @@ export function Table({ label, head, children, testId }: TableProps) {
       </table>
     </div>
   );
-}
-
-export function Chip({ children, title }: { readonly children: ReactNode; readonly title?: string }) {
-  return (
-    <span className={`${styles["chip"]} truncate`} title={title}>
-      {children}
-    </span>
-  );
-}
-
-export function Chips({ children }: { readonly children: ReactNode }) {
-  return <span className={styles["chips"]}>{children}</span>;
 }

@@ -18,7 +18,7 @@ import styles from "./AlertsPage.module.css";
 const REFRESH_MS = 5_000;
 const TABS = [
   { id: "rules", text: "Rules" },
-  { id: "events", text: "What happened" },
+  { id: "events", text: "History" },
   { id: "deliveries", text: "Deliveries" },
   { id: "channels", text: "Channels" },
 ] as const;
@@ -46,7 +46,7 @@ export default function AlertsPage() {
             New rule
           </Button>
           <span role="status" className={firing > 0 ? styles["firing"] : "quiet"} data-testid="alerts-firing">
-            {rules.data !== undefined && (firing === 0 ? "Nothing fires" : `${firing} ${firing === 1 ? "rule fires" : "rules fire"}`)}
+            {rules.data !== undefined && (firing === 0 ? "No rule is firing" : `${firing} ${firing === 1 ? "rule is" : "rules are"} firing`)}
           </span>
         </>
       }

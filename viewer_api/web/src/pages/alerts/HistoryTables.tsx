@@ -2,6 +2,7 @@ import type { AlertEvent, Delivery } from "../../api/alerts";
 import { Ago } from "../../components/Ago";
 import { dateTime } from "../../format";
 import { Link } from "../../navigation/Link";
+import { Chip, type Look } from "../../ui/Chip";
 import { Table } from "../../ui/Page";
 import { flowsAt } from "../flows/filters";
 import { valueWords } from "./words";
@@ -11,7 +12,7 @@ import styles from "./AlertsPage.module.css";
 export function EventTable({ events }: { readonly events: readonly AlertEvent[] }) {
   if (events.length === 0) return <p className="quiet">No rule has fired yet.</p>;
   return (
-    <Table label="What happened" head={["When", "Rule", "What", "Value", "Flows"]}>
+    <Table label="History" head={["When", "Rule", "Event", { text: "Value", number: true }, { text: "Threshold", number: true }, "Flows"]}>
       {events.map((event) => (
         <tr key={event.event_id} data-testid="alert-event" data-kind={event.kind}>
           <td>
@@ -19,25 +20,25 @@ export function EventTable({ events }: { readonly events: readonly AlertEvent[] 
           </td>
           <td className={styles["wide"]}>{event.name}</td>
           <td>
-            {event.kind}
-            {event.level !== null && <span className="quiet"> ({event.level})</span>}
+            <Chip look={event.kind === "firing" || event.kind === "escalated" ? (event.level === "warning" ? "warning" : "error") : "ok"}>{event.kind}</Chip>
+            {event.level === "warning" && <span className="quiet"> {event.level}</span>}
           </td>
-          <td>
-            {valueWords(event.value, event.unit)}
-            {event.threshold !== null && <span className="quiet"> of {valueWords(event.threshold, event.unit)}</span>}
-          </td>
-          <td>{event.flows === null ? <span className="quiet">–</span> : <Link to={flowsAt(event.flows)}>The flows</Link>}</td>
+          <td className="number">{valueWords(event.value, event.unit)}</td>
+          <td className="number">{valueWords(event.threshold, event.unit)}</td>
+          <td>{event.flows === null ? <span className="quiet">–</span> : <Link to={flowsAt(event.flows)}>Show flows</Link>}</td>
         </tr>
       ))}
     </Table>
   );
 }
 
+const LOOKS: Readonly<Record<string, Look>> = { delivered: "ok", failed: "error", retrying: "warning" };
+
 /** What was sent or not, and why not. */
 export function DeliveryTable({ deliveries }: { readonly deliveries: readonly Delivery[] }) {
   if (deliveries.length === 0) return <p className="quiet">Nothing was sent yet.</p>;
   return (
-    <Table label="Deliveries" head={["When", "Channel", "Outcome", "Attempts", "Why"]}>
+    <Table label="Deliveries" head={["When", "Channel", "Outcome", { text: "Attempts", number: true }, "Reason"]}>
       {deliveries.map((delivery) => (
         <tr key={delivery.delivery_id} data-testid="delivery">
           <td>
@@ -46,8 +47,10 @@ export function DeliveryTable({ deliveries }: { readonly deliveries: readonly De
           <td className={styles["wide"]}>
             {delivery.channel} <span className="quiet">{delivery.kind}</span>
           </td>
-          <td data-outcome={delivery.outcome}>{delivery.outcome}</td>
-          <td>{delivery.attempts}</td>
+          <td data-outcome={delivery.outcome}>
+            <Chip {...(LOOKS[delivery.outcome] === undefined ? {} : { look: LOOKS[delivery.outcome] })}>{delivery.outcome}</Chip>
+          </td>
+          <td className="number">{delivery.attempts}</td>
           <td className={styles["wide"]}>
             {delivery.problem ?? <span className="quiet">–</span>}
             {delivery.due_at !== null && <span className="quiet"> again at {dateTime(delivery.due_at)}</span>}

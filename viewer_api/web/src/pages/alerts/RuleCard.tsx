@@ -6,9 +6,9 @@ import { dateTime } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { Button, IconButton } from "../../ui/Button";
+import { Chip, Chips } from "../../ui/Chip";
 import { Notice } from "../../ui/Notice";
 import { Menu } from "../../ui/Overlay";
-import { Chip, Chips } from "../../ui/Page";
 import { tell } from "../../ui/tell";
 import { flowsAt } from "../flows/filters";
 import { sentence, valueWords } from "./words";
@@ -53,7 +53,7 @@ export function RuleCard({ rule, channels, onEdit, onChanged }: Props) {
       <header className={styles["head"]}>
         <span className={styles["state"]} data-testid="rule-state">
           <span aria-hidden="true">{state.sign}</span> {state.text}
-          {rule.level === "warning" && ", a warning"}
+          {rule.level === "warning" && " (warning)"}
         </span>
         <h2>{rule.name}</h2>
         <span className={styles["buttons"]}>
@@ -86,7 +86,7 @@ export function RuleCard({ rule, channels, onEdit, onChanged }: Props) {
         {rule.value !== null && (
           <span>
             now {valueWords(rule.value, rule.unit)}
-            {rule.threshold !== null && ` of ${valueWords(rule.threshold, rule.unit)}`}
+            {rule.threshold !== null && <span>, threshold {valueWords(rule.threshold, rule.unit)}</span>}
           </span>
         )}
         {rule.since !== null && rule.state !== "ok" && (
@@ -97,21 +97,22 @@ export function RuleCard({ rule, channels, onEdit, onChanged }: Props) {
         {rule.snoozed_until !== null && <span>until {dateTime(rule.snoozed_until)}</span>}
         {rule.flow_ids.length > 0 &&
           (rule.flows === null ? (
-            <Link to={to("flow", rule.flow_ids[0] ?? "")}>The flow behind it</Link>
+            <Link to={to("flow", rule.flow_ids[0] ?? "")}>Show the flow</Link>
           ) : (
             <Link to={flowsAt(rule.flows)} testId="rule-flows">
-              {rule.flow_ids.length === 1 ? "The flow behind it" : "The flows behind it"}
+              {rule.flow_ids.length === 1 ? "Show the flow" : "Show the flows"}
             </Link>
           ))}
         {rule.evaluated_at !== null && (
           <span>
-            evaluated <Ago iso={rule.evaluated_at} />
+            checked <Ago iso={rule.evaluated_at} />
           </span>
         )}
         <span>by {rule.created_by}</span>
       </p>
       {rule.channels.length > 0 && (
         <Chips>
+          <span className="quiet">Tells</span>
           {rule.channels.map((id) => (
             <Chip key={id}>{channels.find(({ channel_id }) => channel_id === id)?.name ?? "a channel"}</Chip>
           ))}

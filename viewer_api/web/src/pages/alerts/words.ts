@@ -1,5 +1,5 @@
 import type { Condition, Definition, RuleFilters } from "../../api/alerts";
-import { duration } from "../../format";
+import { duration, roundDuration } from "../../format";
 
 export interface Kind {
   readonly id: string;
@@ -37,7 +37,7 @@ export function valueWords(value: number | null, unit: string): string {
   }
 }
 
-const whole = (seconds: number): string => duration(seconds * 1000).replace(/\.00(?= s)/, "").replace(/ 00 (s|min)$/, "");
+const whole = (seconds: number): string => roundDuration(seconds * 1000);
 
 /** A rule in a sentence: `Alert when a flow with the tool list_jobs is still running after 2 min.` */
 export function sentence({ condition, filters, for_seconds: patience }: Pick<Definition, "condition" | "filters" | "for_seconds">): string {

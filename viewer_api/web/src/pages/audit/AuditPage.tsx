@@ -7,9 +7,10 @@ import { Link } from "../../navigation/Link";
 import { one, to, type Query } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
+import { Chip } from "../../ui/Chip";
 import { Select, TextField } from "../../ui/Field";
 import { Empty, Loading, Notice } from "../../ui/Notice";
-import { Chip, Page, Table } from "../../ui/Page";
+import { Page, Table } from "../../ui/Page";
 import styles from "./AuditPage.module.css";
 
 /** What is typed: the filters by their names in the API. */

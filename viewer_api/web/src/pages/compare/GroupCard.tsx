@@ -1,12 +1,12 @@
-import { Plus, X } from "lucide-react";
+import { Plus } from "lucide-react";
 import { useState, type FormEvent } from "react";
-import { Button as AriaButton } from "react-aria-components";
 import type { Differences } from "../../api/compare";
 import { useName } from "../../hooks/useName";
 import { Link } from "../../navigation/Link";
 import { several } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
+import { FilterChip } from "../../ui/Chip";
 import { Select, TextField } from "../../ui/Field";
 import { filterText } from "../flows/filters";
 import { filtersOf, GROUP_FILTERS, parameter, type GroupName } from "./groups";
@@ -38,17 +38,15 @@ export function GroupCard({ group, title, sample }: Props) {
       <div className={styles["chips"]}>
         {filters.length === 0 && <span className="quiet">{group === "both" ? "Nothing else" : "All flows of the time"}</span>}
         {filters.map(({ name, value }) => (
-          <span key={`${name} ${value}`} className={styles["chip"]} data-testid="group-filter">
-            <span className="quiet">{GROUP_FILTERS[name]}</span>
-            <span className="truncate">{name === "user_id" ? <UserName userId={value} /> : filterText(name, value)}</span>
-            <AriaButton
-              className={styles["remove"] ?? ""}
-              aria-label={`Remove ${GROUP_FILTERS[name]} ${value} from ${title}`}
-              onPress={() => set(name, several(route.query, parameter(group, name)).filter((other) => other !== value))}
-            >
-              <X size={13} aria-hidden="true" />
-            </AriaButton>
-          </span>
+          <FilterChip
+            key={`${name} ${value}`}
+            name={GROUP_FILTERS[name]}
+            remove={`Remove ${GROUP_FILTERS[name]} ${value} from ${title}`}
+            testId="group-filter"
+            onRemove={() => set(name, several(route.query, parameter(group, name)).filter((other) => other !== value))}
+          >
+            {name === "user_id" ? <UserName userId={value} /> : filterText(name, value)}
+          </FilterChip>
         ))}
       </div>
       <AddFilter title={title} onAdd={(name, value) => set(name, [...several(route.query, parameter(group, name)), value])} />

@@ -34,7 +34,7 @@ export function GroupsView() {
           <TimeRange />
           {begun && (
             <Button look="plain" onPress={() => go({ ...route, query: {} })} testId="clear-groups">
-              Begin again
+              Start over
             </Button>
           )}
         </>

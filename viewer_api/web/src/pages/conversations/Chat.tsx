@@ -8,7 +8,7 @@ import { count, duration, money } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { outcomeAppearance } from "../../tree/appearance";
-import { Chip, Chips } from "../../ui/Page";
+import { Chip, Chips } from "../../ui/Chip";
 import { said, type Turn } from "./turns";
 import styles from "./Chat.module.css";
 
@@ -51,8 +51,12 @@ function TurnChips({ flow }: { readonly flow: FlowSummary }) {
   const why = flow.denied_reason ?? flow.error_message;
   return (
     <Chips>
-      {flow.denied_gate !== null && <Chip>denied at {flow.denied_gate}</Chip>}
-      {why !== null && <Chip title={why}>{why}</Chip>}
+      {flow.denied_gate !== null && <Chip look="denied">denied at {flow.denied_gate}</Chip>}
+      {why !== null && (
+        <Chip look={flow.denied_reason === null ? "error" : "denied"} title={why}>
+          {why}
+        </Chip>
+      )}
       {flow.duration_ms !== null && <Chip>{duration(flow.duration_ms)}</Chip>}
       {tokens > 0 && <Chip>{count(tokens)} tokens</Chip>}
       {flow.cost !== null && <Chip>{money(flow.cost)}</Chip>}

@@ -1,5 +1,4 @@
-import dagre from "@dagrejs/dagre";
-import { Background, Controls, ReactFlow, type Edge, type Node } from "@xyflow/react";
+import { Background, Controls, Position, ReactFlow, type Edge, type Node, type ReactFlowInstance } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
 import { useMemo } from "react";
 import { to } from "../../navigation/route";
@@ -9,6 +8,11 @@ import styles from "./ConversationGraph.module.css";
 
 const WIDTH = 220;
 const HEIGHT = 56;
+const GAP_X = 56;
+const GAP_Y = 12;
+const GAP_TURN = 24;
+/** Smaller text cannot be read: a long conversation begins at its top instead. */
+const READABLE = 0.75;
 const MOST_LETTERS = 64;
 
 interface Step {
@@ -27,7 +31,7 @@ export default function ConversationGraph({ turns }: { readonly turns: readonly 
       <ReactFlow
         nodes={nodes}
         edges={edges}
-        fitView
+        onInit={showFromTheTop}
         minZoom={0.1}
         nodesDraggable={false}
         nodesConnectable={false}
@@ -45,32 +49,42 @@ export default function ConversationGraph({ turns }: { readonly turns: readonly 
   );
 }
 
+/** All of it if that can be read, else its beginning. */
+function showFromTheTop(flow: ReactFlowInstance): void {
+  void flow.fitView({ maxZoom: 1 }).then(() => {
+    if (flow.getZoom() < READABLE) void flow.setViewport({ x: 24, y: 24, zoom: READABLE });
+  });
+}
+
+/** Each turn is a line: its question, its tools below each other, its answer. Lines stand below each other, so that many turns stay readable. */
 function laidOut(turns: readonly Turn[]): { nodes: Node[]; edges: Edge[] } {
-  const graph = new dagre.graphlib.Graph().setGraph({ rankdir: "TB", nodesep: 24, ranksep: 36 }).setDefaultEdgeLabel(() => ({}));
-  const steps: Step[] = [];
-  const pairs: [string, string][] = [];
-  let before: readonly string[] = [];
-  const next = (those: readonly Step[]) => {
-    steps.push(...those);
-    for (const from of before) for (const step of those) pairs.push([from, step.id]);
-    before = those.map(({ id }) => id);
-  };
-  for (const turn of turns) for (const layer of layers(turn)) next(layer);
-  for (const { id } of steps) graph.setNode(id, { width: WIDTH, height: HEIGHT });
-  for (const [from, target] of pairs) graph.setEdge(from, target);
-  dagre.layout(graph);
-  return {
-    nodes: steps.map(({ id, text, kind, flowId }) => {
-      const { x, y } = graph.node(id);
-      return {
-        id,
-        position: { x: x - WIDTH / 2, y: y - HEIGHT / 2 },
-        data: { label: text, flowId },
-        className: `${styles["node"]} ${styles[kind]}`,
-      };
-    }),
-    edges: pairs.map(([source, target]) => ({ id: `${source} ${target}`, source, target })),
-  };
+  const nodes: Node[] = [];
+  const edges: Edge[] = [];
+  let top = 0;
+  let last: string | undefined;
+  for (const turn of turns) {
+    const columns = layers(turn);
+    const tallest = Math.max(1, ...columns.map((column) => column.length));
+    let before: readonly string[] = last === undefined ? [] : [last];
+    columns.forEach((column, x) => {
+      column.forEach(({ id, text, kind, flowId }, y) => {
+        const offset = ((tallest - column.length) * (HEIGHT + GAP_Y)) / 2;
+        nodes.push({
+          id,
+          position: { x: x * (WIDTH + GAP_X), y: top + offset + y * (HEIGHT + GAP_Y) },
+          data: { label: text, flowId },
+          className: `${styles["node"]} ${styles[kind]}`,
+          sourcePosition: Position.Right,
+          targetPosition: Position.Left,
+        });
+        for (const from of before) edges.push({ id: `${from} ${id}`, source: from, target: id, ...(x === 0 ? { type: "smoothstep" } : {}) });
+      });
+      before = column.map(({ id }) => id);
+    });
+    last = before[0] ?? last;
+    top += tallest * (HEIGHT + GAP_Y) + GAP_TURN;
+  }
+  return { nodes, edges };
 }
 
 /** What was done after each other; tools between two messages side by side. */

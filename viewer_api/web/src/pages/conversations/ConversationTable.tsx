@@ -3,7 +3,7 @@ import { Ago } from "../../components/Ago";
 import { count, duration, money } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
-import { Table } from "../../ui/Page";
+import { Table, type Column } from "../../ui/Page";
 import styles from "./ConversationTable.module.css";
 
 interface Props {
@@ -11,14 +11,15 @@ interface Props {
   readonly withUser: boolean;
 }
 
-const USER = "User";
+const numeric = (text: string): Column => ({ text, number: true });
+const NONE = <span className="quiet">–</span>;
 
 export function ConversationTable({ conversations, withUser }: Props) {
   if (conversations.length === 0) return <p className="quiet">None yet.</p>;
   return (
     <Table
       label="Conversations"
-      head={["Conversation", ...(withUser ? [USER] : []), "Tool calls", "Tokens", "Cost", "Lasted", "Began"]}
+      head={["Conversation", ...(withUser ? ["User"] : []), numeric("Tool calls"), numeric("Tokens"), numeric("Cost"), numeric("Lasted"), "Began"]}
       testId="conversation-list"
     >
       {conversations.map((conversation) => (
@@ -31,14 +32,14 @@ export function ConversationTable({ conversations, withUser }: Props) {
               {conversation.user_id === null ? (
                 <span className="quiet">no user</span>
               ) : (
-                <Link to={to("users", String(conversation.user_id))}>{conversation.email ?? conversation.full_name ?? `user ${conversation.user_id}`}</Link>
+                <Link to={to("users", String(conversation.user_id))}>{conversation.full_name ?? conversation.email ?? `user ${conversation.user_id}`}</Link>
               )}
             </td>
           )}
-          <td>{conversation.tool_calls}</td>
-          <td>{count(conversation.total_tokens)}</td>
-          <td>{conversation.estimated_cost === null ? "–" : money(conversation.estimated_cost)}</td>
-          <td className={styles["tight"]}>{lasted(conversation)}</td>
+          <td className="number">{conversation.tool_calls === 0 ? NONE : conversation.tool_calls}</td>
+          <td className="number">{conversation.total_tokens === 0 ? NONE : count(conversation.total_tokens)}</td>
+          <td className="number">{conversation.estimated_cost === null ? NONE : money(conversation.estimated_cost)}</td>
+          <td className={`${styles["tight"]} number`}>{lasted(conversation)}</td>
           <td className={styles["tight"]}>{conversation.started_at === null ? "–" : <Ago iso={conversation.started_at} />}</td>
         </tr>
       ))}

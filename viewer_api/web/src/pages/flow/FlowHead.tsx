@@ -1,7 +1,8 @@
+import { useQuery } from "@tanstack/react-query";
 import { CirclePlay, Copy, ExternalLink, GitCompare } from "lucide-react";
 import { useMemo } from "react";
 import { FLOW_FORMATS, flowExport } from "../../api/export";
-import type { Flow } from "../../api/flows";
+import { flowPreviews, type Flow } from "../../api/flows";
 import { Ago } from "../../components/Ago";
 import { ExportMenu } from "../../components/ExportMenu";
 import { FlowVerdict } from "../../components/FlowVerdict";
@@ -63,6 +64,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
           <IconButton icon={Copy} label="Copy" />
         </Menu>
       </div>
+      <Question flowId={model.flowId} open={model.open} />
       <dl className={styles["facts"]}>
         <div>
           <dt>User</dt>
@@ -89,7 +91,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
         <div>
           <dt>Steps</dt>
           <dd data-testid="flow-steps">
-            {steps} <span className="quiet">in {model.size} spans</span>
+            {steps.toLocaleString()} <span className="quiet">in {model.size.toLocaleString()} spans</span>
           </dd>
         </div>
         <div>
@@ -101,6 +103,21 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
       </dl>
       <Gaps model={model} version={version} tree={tree} cutSpans={flow.cut_spans ?? 0} contents={flow.contents} />
     </header>
+  );
+}
+
+/** What was asked, where it was recorded and may be seen. */
+function Question({ flowId, open }: { readonly flowId: string; readonly open: boolean }) {
+  const { data: question } = useQuery({
+    queryKey: ["question", flowId, open],
+    queryFn: async ({ signal }) => (await flowPreviews([flowId], signal))[0]?.question ?? null,
+    staleTime: Infinity,
+  });
+  if (question == null) return null;
+  return (
+    <p className={`${styles["question"]} truncate`} title={question}>
+      {question}
+    </p>
   );
 }
 

@@ -34,7 +34,7 @@ interface StepData extends Record<string, unknown> {
 
 /** More would take too long to lay out and could not be read. */
 const MOST = 400;
-const WIDTH = 210;
+const WIDTH = 248;
 const HEIGHT = 46;
 const NODE_TYPES = { step: Step };
 

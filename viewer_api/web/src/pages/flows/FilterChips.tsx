@@ -1,9 +1,8 @@
-import { X } from "lucide-react";
-import { Button as AriaButton } from "react-aria-components";
 import { useName } from "../../hooks/useName";
 import { several } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
+import { FilterChip } from "../../ui/Chip";
 import { FILTER_LABELS, filterText } from "./filters";
 import styles from "./FilterBar.module.css";
 
@@ -29,35 +28,20 @@ export function FilterChips({ own, without = BUTTONS, onlyChips = false }: Props
   return (
     <div className={styles["line"]}>
       {chips.map(({ name, value }) => (
-        <Chip
+        <FilterChip
           key={`${name} ${value}`}
-          name={name}
-          value={value}
+          name={FILTER_LABELS[name]}
+          remove={`Remove the filter ${FILTER_LABELS[name]} ${value}`}
+          testId="filter-chip"
           onRemove={() => change({ [name]: several(query, name).filter((other) => other !== value) })}
-        />
+        >
+          {name === "user_id" ? <UserName userId={value} /> : filterText(name, value)}
+        </FilterChip>
       ))}
       <Button look="plain" onPress={() => go({ ...route, query: {} })} testId="clear-filters">
         Clear all
       </Button>
     </div>
-  );
-}
-
-interface ChipProps {
-  readonly name: string;
-  readonly value: string;
-  readonly onRemove: () => void;
-}
-
-function Chip({ name, value, onRemove }: ChipProps) {
-  const text = name === "user_id" ? <UserName userId={value} /> : filterText(name, value);
-  return (
-    <span className={styles["chip"]} data-testid="filter-chip">
-      <span className="quiet">{FILTER_LABELS[name]}</span> <span className="truncate">{text}</span>
-      <AriaButton aria-label={`Remove the filter ${FILTER_LABELS[name]} ${value}`} onPress={onRemove} className={styles["remove"] ?? ""}>
-        <X size={13} aria-hidden="true" />
-      </AriaButton>
-    </span>
   );
 }
 

@@ -6,6 +6,7 @@ import { count, duration, money } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { outcomeAppearance, reasonWords } from "../../tree/appearance";
+import { Chip, Chips } from "../../ui/Chip";
 import { Checkbox } from "../../ui/Field";
 import type { Column } from "./columns";
 import styles from "./FlowTable.module.css";
@@ -67,12 +68,12 @@ const CELLS: Readonly<Record<string, Cell>> = {
     flow.user_id === null ? (
       <span className="quiet">no user</span>
     ) : (
-      <Link to={to("users", String(flow.user_id))} className={`${styles["user"]} truncate`} title={`user ${flow.user_id}`}>
-        {flow.email ?? flow.full_name ?? `user ${flow.user_id}`}
+      <Link to={to("users", String(flow.user_id))} className={`${styles["user"]} truncate`} title={`${flow.email ?? "user"} (${flow.user_id})`}>
+        {flow.full_name ?? flow.email ?? `user ${flow.user_id}`}
       </Link>
     ),
   source: (flow) => <Text text={flow.source} />,
-  tools: (flow) => (flow.tools.length === 0 ? NONE : <Chips texts={flow.tools} />),
+  tools: (flow) => (flow.tools.length === 0 ? NONE : <Tools tools={flow.tools} />),
   model: (flow) => <Text text={flow.models.join(", ") || null} />,
   steps: (flow) => flow.checkpoint_count,
   took: (flow, _, longest) => (flow.duration_ms === null ? NONE : <Took ms={flow.duration_ms} longest={longest} />),
@@ -135,18 +136,19 @@ function Request({ flow, preview }: { readonly flow: FlowSummary; readonly previ
   );
 }
 
-const MOST_CHIPS = 3;
+const MOST_CHIPS = 2;
 
-function Chips({ texts }: { readonly texts: readonly string[] }) {
+/** In one line, or in two: a row has no more room. */
+function Tools({ tools }: { readonly tools: readonly string[] }) {
   return (
-    <span className={styles["chips"]} title={texts.join(", ")}>
-      {texts.slice(0, MOST_CHIPS).map((text) => (
-        <span key={text} className={`${styles["chip"]} truncate`}>
-          {text}
-        </span>
+    <Chips title={tools.join(", ")}>
+      {tools.slice(0, MOST_CHIPS).map((tool) => (
+        <Chip key={tool} look="tool">
+          {tool}
+        </Chip>
       ))}
-      {texts.length > MOST_CHIPS && <span className="quiet">+{texts.length - MOST_CHIPS}</span>}
-    </span>
+      {tools.length > MOST_CHIPS && <span className="quiet">+{tools.length - MOST_CHIPS}</span>}
+    </Chips>
   );
 }
 

@@ -9,8 +9,8 @@ export default function NoFlows() {
   const { route, go, change } = useNavigation();
   const hidden = hidesConnections(route.query) && (
     <>
-      <p>Requests without a step that did not fail, such as health checks and open connections, are hidden.</p>
-      <Button onPress={() => change({ connections: "show" })}>Show them</Button>
+      <p>Open connections, health checks and other requests without a step are hidden.</p>
+      <Button onPress={() => change({ connections: "show" })}>Show requests without steps</Button>
     </>
   );
   if (Object.keys(route.query).length > 0) {

@@ -18,11 +18,11 @@ export default function HealthPage() {
       {ready.error !== null && <Notice kind="problem">{ready.error.message}</Notice>}
       {ready.data === undefined ? ready.error === null && <Loading label="The state is loading" /> : <Parts ready={ready.data} />}
       {mayReadMetrics && (
-        <Section title="Lost or refused since the viewer started" testId="losses">
+        <Section title="Losses since the viewer started" testId="losses">
           {numbers.error !== null && <Notice kind="problem">{numbers.error.message}</Notice>}
           {numbers.data !== undefined && <Losses samples={losses(numbers.data)} />}
           <p className="quiet">
-            What a gateway loses it tells through its own metrics, <code>otel.sdk.processor.span.processed</code> with an <code>error.type</code>.
+            Gateways report their own losses as a metric: <code>otel.sdk.processor.span.processed</code> with an <code>error.type</code>.
           </p>
         </Section>
       )}
@@ -47,14 +47,14 @@ function Parts({ ready }: { readonly ready: Readiness }) {
 }
 
 function Losses({ samples }: { readonly samples: readonly Sample[] }) {
-  if (samples.length === 0) return <p data-testid="no-losses">Nothing was.</p>;
+  if (samples.length === 0) return <p data-testid="no-losses">Nothing was lost or refused.</p>;
   return (
-    <Table label="Losses" head={["What", "Of which", "How many"]}>
+    <Table label="Losses" head={["Loss", "Reason", { text: "Count", number: true }]}>
       {samples.map(({ name, labels, value }) => (
         <tr key={`${name} ${labels}`}>
           <td>{name.replace(/^spanflow_viewer_|_total$/g, "").replaceAll("_", " ")}</td>
           <td>{labels === "" ? <span className="quiet">–</span> : labels.replaceAll('"', "")}</td>
-          <td>{value.toLocaleString()}</td>
+          <td className="number">{value.toLocaleString()}</td>
         </tr>
       ))}
     </Table>
@@ -63,13 +63,13 @@ function Losses({ samples }: { readonly samples: readonly Sample[] }) {
 
 function Jobs({ jobs }: { readonly jobs: NonNullable<NonNullable<Readiness["details"]>["jobs"]> }) {
   return (
-    <Section title="Periodic jobs of this viewer">
-      <Table label="Periodic jobs" head={["Job", "Runs", "Failures"]}>
+    <Section title="Background jobs">
+      <Table label="Background jobs" head={["Job", { text: "Runs", number: true }, { text: "Failures", number: true }]}>
         {Object.entries(jobs).map(([name, { runs, failures }]) => (
           <tr key={name}>
-            <td>{name}</td>
-            <td>{runs.toLocaleString()}</td>
-            <td>{failures.toLocaleString()}</td>
+            <td>{name.charAt(0).toUpperCase() + name.slice(1)}</td>
+            <td className="number">{runs.toLocaleString()}</td>
+            <td className="number">{failures.toLocaleString()}</td>
           </tr>
         ))}
       </Table>

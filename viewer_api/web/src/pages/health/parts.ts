@@ -11,11 +11,11 @@ export interface Part {
 }
 
 export const PARTS: readonly Part[] = [
-  { name: "postgres", title: "Postgres", good: ["up"], without: "Without it there is no past: lists, conversations and the audit log cannot be read, and so nothing may be looked at." },
-  { name: "schema", title: "Tables", good: ["current"], without: "Run `spanflow migrate`." },
-  { name: "reads", title: "Reading role", good: ["up"], without: "The past is not served until the role of SPANFLOW_VIEWER_READ_DSN can read." },
+  { name: "postgres", title: "PostgreSQL", good: ["up"], without: "Without it there is no past: lists, conversations and the audit log cannot be read, and so nothing may be looked at." },
+  { name: "schema", title: "Database schema", good: ["current"], without: "Run `spanflow migrate`." },
+  { name: "reads", title: "Read-only role", good: ["up"], without: "The past is not served until the role of SPANFLOW_VIEWER_READ_DSN can read." },
   { name: "redis", title: "Redis", good: ["up"], without: "Without it nothing can be followed live, and what runs right now is missing in lists." },
-  { name: "jobs", title: "Jobs", good: ["ok"], without: "A periodic job fails; the table below and the viewer's log say which." },
+  { name: "jobs", title: "Background jobs", good: ["ok"], without: "A periodic job fails; the table below and the viewer's log say which." },
   { name: "sign_in", title: "Sign-in", good: ["ok", "up"], without: "The file of access tokens cannot be read: what it said before still holds." },
 ];
 

@@ -7,6 +7,7 @@ import { duration } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { outcomeAppearance } from "../../tree/appearance";
+import { usePreviews } from "../flows/usePreviews";
 import styles from "./LastFlows.module.css";
 
 interface Props {
@@ -26,16 +27,17 @@ export function LastFlows({ userId, without, count }: Props) {
     enabled: session.rights.includes("read"),
   });
   const flows = (data?.flows ?? []).filter((flow) => !without.has(flow.flow_id)).slice(0, count);
+  const previewOf = usePreviews(flows);
   if (flows.length === 0) return null;
   return (
     <section className={styles["last"]}>
-      <h3 className={styles["title"]}>Before</h3>
+      <h3 className={styles["title"]}>Last flows</h3>
       <ul className={styles["list"]} aria-label="Last flows" data-testid="last-flows">
         {flows.map((flow) => (
           <li key={flow.flow_id} className={styles["flow"]}>
             <StateSign look={outcomeAppearance(flow.outcome, flow.open)} />
-            <Link to={to("flow", flow.flow_id)} className="truncate">
-              {flow.name ?? flow.flow_id}
+            <Link to={to("flow", flow.flow_id)} className={`${styles["name"]} truncate`} title={flow.name ?? flow.flow_id}>
+              {previewOf(flow)?.question ?? flow.name ?? flow.flow_id}
             </Link>
             <span className={styles["facts"]}>
               {flow.duration_ms === null ? "" : `${duration(flow.duration_ms)} · `}

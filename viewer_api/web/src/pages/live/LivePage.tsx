@@ -62,9 +62,14 @@ export default function LivePage() {
         </aside>
       )}
       <div className={styles["wall"]}>
-        <h1 className="visually-hidden">Live</h1>
-        {shown.length > 0 && (
-          <div className={styles["tools"]}>
+        <div className={styles["tools"]}>
+          <h1>Live</h1>
+          {users !== undefined && users.length > 0 && (
+            <span className="quiet">
+              {users.length} {users.length === 1 ? "user" : "users"} watched
+            </span>
+          )}
+          {shown.length > 0 && (
             <ToggleButton
               on={compact}
               icon={compact ? Rows4 : Rows2}
@@ -73,13 +78,14 @@ export default function LivePage() {
             >
               Compact
             </ToggleButton>
-            {offered.users.map((user) => (
+          )}
+          {shown.length > 0 &&
+            offered.users.map((user) => (
               <Notice key={user.userId} testId="offered" action={<OfferedActions onShow={() => toggle(user.userId)} onDismiss={() => offered.dismiss(user.userId)} />}>
                 <strong>{nameOf(user)}</strong> is watched now
               </Notice>
             ))}
-          </div>
-        )}
+        </div>
         <div ref={panels} className={styles["panels"]} data-compact={compact}>
           {shown.map((userId, index) => (
             <UserPanel

@@ -146,7 +146,9 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
       ))}
       <LastFlows userId={userId} without={live.flows} count={compact ? 2 : 5} />
       <p className={styles["note"]}>
-        <Link to={to("flows", null, { user_id: userId })}>All flows of {name}</Link>
+        <Link to={to("flows", null, { user_id: userId })}>
+          All flows<span className="visually-hidden"> of {name}</span>
+        </Link>
       </p>
     </section>
   );

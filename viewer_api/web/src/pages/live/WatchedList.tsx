@@ -39,13 +39,7 @@ export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
                 </span>
               </Checkbox>
             </div>
-            <span className={styles["facts"]}>
-              {user.expiresAt === null ? "until ended" : `${countdown(user.expiresAt, now)} left`}
-              {user.metadataOnly ? " · without contents" : ""}
-              {user.reason === null ? "" : ` · ${user.reason}`}
-              {user.by === null ? "" : ` · by ${user.by}`}
-              {user.extendedBy === null || user.extendedBy === user.by ? "" : ` · extended by ${user.extendedBy}`}
-            </span>
+            <span className={`${styles["left"]} quiet`}>{user.expiresAt === null ? "until ended" : `${countdown(user.expiresAt, now)} left`}</span>
             <span className={styles["buttons"]}>
               {user.expiresAt !== null && (
                 <Button onPress={() => change.mutate(() => extendWatch(user.userId, 1))} aria-label={`+1 h: watch ${nameOf(user)} one hour longer`}>
@@ -56,9 +50,21 @@ export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
                 Stop
               </Button>
             </span>
+            <span className={styles["facts"]}>{termsOf(user)}</span>
           </li>
         ))}
       </ul>
     </section>
   );
+}
+
+/** Why they are watched, by whom, and how. */
+function termsOf({ metadataOnly, reason, by, extendedBy }: WatchedUser): string {
+  const terms = [
+    reason,
+    by === null ? null : `by ${by}`,
+    extendedBy === null || extendedBy === by ? null : `extended by ${extendedBy}`,
+    metadataOnly ? "without contents" : null,
+  ];
+  return terms.filter((term) => term !== null).join(" · ");
 }

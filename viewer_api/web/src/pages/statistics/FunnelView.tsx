@@ -12,7 +12,7 @@ const PARTS = [
   { id: "abandoned", sign: "◌", text: "given up" },
 ] as const;
 
-/** How far flows came: of each gate how many reached it, and what became of them there. */
+/** How far flows get: of each gate how many reached it, and what became of them there. */
 export function FunnelView({ funnel }: { readonly funnel: Funnel }) {
   const most = Math.max(1, ...funnel.gates.map(({ reached }) => reached.count));
   return (

@@ -56,7 +56,7 @@ export default function StatisticsPage() {
         <>
           <Totals sums={total} />
           <FlowCharts statistics={sums.data} />
-          <Section title="How far flows come">
+          <Section title="How far flows get">
             {gates.error !== null && <Notice kind="problem">{gates.error.message}</Notice>}
             {gates.data === undefined ? gates.error === null && <Loading label="The funnel is loading" /> : <FunnelView funnel={gates.data} />}
           </Section>

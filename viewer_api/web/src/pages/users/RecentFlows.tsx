@@ -14,7 +14,7 @@ export function RecentFlows({ flows }: { readonly flows: readonly FlowSummary[] 
   const previewOf = usePreviews(flows);
   if (flows.length === 0) return <p className="quiet">None yet.</p>;
   return (
-    <Table label="Last flows" head={["Outcome", "Request", "Took", "Began"]} testId="recent-flows">
+    <Table label="Last flows" head={[{ text: "Outcome", hidden: true }, "Request", { text: "Took", number: true }, "Began"]} testId="recent-flows">
       {flows.map((flow) => (
         <tr key={flow.flow_id}>
           <td>
@@ -23,7 +23,7 @@ export function RecentFlows({ flows }: { readonly flows: readonly FlowSummary[] 
           <td className={styles["request"]}>
             <Link to={to("flow", flow.flow_id)}>{previewOf(flow)?.question ?? flow.name ?? flow.flow_id}</Link>
           </td>
-          <td className={styles["tight"]}>{flow.duration_ms === null ? "–" : duration(flow.duration_ms)}</td>
+          <td className={`${styles["tight"]} number`}>{flow.duration_ms === null ? "–" : duration(flow.duration_ms)}</td>
           <td className={styles["tight"]}>{flow.started_at === null ? "–" : <Ago iso={flow.started_at} />}</td>
         </tr>
       ))}

@@ -6,9 +6,10 @@ import { useWatched } from "../../hooks/useWatched";
 import { Link } from "../../navigation/Link";
 import { one, to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
+import { Chip } from "../../ui/Chip";
 import { TextField } from "../../ui/Field";
 import { Empty, Loading, Notice } from "../../ui/Notice";
-import { Chip, Page, Table } from "../../ui/Page";
+import { Page, Table } from "../../ui/Page";
 
 const MOST = 200;
 

@@ -8,9 +8,10 @@ import { Link } from "../../navigation/Link";
 import { one, to, type QueryChange } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Button } from "../../ui/Button";
+import { Chip, Chips } from "../../ui/Chip";
 import { Select } from "../../ui/Field";
 import { Loading, Notice } from "../../ui/Notice";
-import { Chip, Chips, Facts, Page, Section } from "../../ui/Page";
+import { Facts, Page, Section } from "../../ui/Page";
 import { ConversationTable } from "../conversations/ConversationTable";
 import { RecentFlows } from "./RecentFlows";
 import { WatchButton } from "./WatchButton";
@@ -47,11 +48,11 @@ export function UserView({ userId }: { readonly userId: string }) {
   const flows = (more: QueryChange) => to("flows", null, { user_id: userId, range: range.id === "1d" ? "24h" : range.id, ...more });
   return (
     <Page
-      title={user.email ?? user.full_name ?? `User ${userId}`}
+      title={user.full_name ?? user.email ?? `User ${userId}`}
       testId="user-view"
       head={
         <>
-          <span className="quiet">{[user.full_name, `id ${userId}`, user.team].filter((text) => text !== null && text !== user.email).join(" · ")}</span>
+          <span className="quiet">{[user.full_name === null ? null : user.email, `id ${userId}`, user.team].filter((text) => text !== null).join(" · ")}</span>
           <Select
             label="Time"
             hideLabel
@@ -64,8 +65,6 @@ export function UserView({ userId }: { readonly userId: string }) {
           <Button icon={CirclePlay} onPress={() => go(to("playback", null, { user_id: userId }))} testId="play-user">
             Play
           </Button>
-          <Button onPress={() => go(flows({}))}>All flows</Button>
-          <Button onPress={() => go(to("conversations", null, { user_id: userId }))}>All conversations</Button>
         </>
       }
     >
@@ -75,9 +74,11 @@ export function UserView({ userId }: { readonly userId: string }) {
       <div className={styles["columns"]}>
         <Section title="Last flows">
           <RecentFlows flows={user.recent_flows} />
+          <Link to={flows({})}>All flows</Link>
         </Section>
         <Section title="Last conversations">
           <ConversationTable conversations={user.recent_conversations} withUser={false} />
+          <Link to={to("conversations", null, { user_id: userId })}>All conversations</Link>
         </Section>
       </div>
     </Page>
@@ -132,7 +133,7 @@ function Shares({ title, shares, link }: { readonly title: string; readonly shar
     <Section title={title}>
       <Chips>
         {shares.map(({ name, flows }) => (
-          <Chip key={name} title={name}>
+          <Chip key={name} title={name} look="tool">
             <Link to={link(name)}>{name}</Link> {flows.toLocaleString()}
           </Chip>
         ))}
