@@ -81,6 +81,15 @@ def test_every_number_of_flows_leads_to_so_many_flows(statistics: Page) -> None:
     assert wrong == []
 
 
+def test_charts_keep_their_colours_where_motion_is_reduced(statistics: Page) -> None:
+    statistics.emulate_media(reduced_motion="reduce")
+    statistics.reload()
+    expect(statistics.get_by_test_id("chart").first).to_be_visible()
+    swatches = statistics.locator("figcaption [style*=color]")
+    colours = swatches.evaluate_all("all => all.map(each => each.style.color)")
+    assert len(set(colours[:3])) == 3, colours
+
+
 def test_a_step_is_shown_over_time_and_the_address_says_all_of_it(statistics: Page) -> None:
     steps = statistics.get_by_test_id("steps")
     statistics.get_by_test_id("steps-group").click()

@@ -165,9 +165,14 @@ def _flows_fail(page: Page) -> None:
 
 
 def _flows_hang(page: Page) -> None:
-    page.route(re.compile(r"/api/v1/flows\?"), lambda route: None)
-    page.reload()
-    expect(page.locator("[role=status] span").first).to_be_visible(timeout=_WITHIN)
+    page.route(re.compile(r"/api/v1/flows\?"), _hold)
+    page.goto("about:blank")
+    page.go_back()
+    expect(page.get_by_text("Flows are loading")).to_be_attached(timeout=_WITHIN)
+
+
+def _hold(_: Route) -> None:
+    """Leave the request without an answer."""
 
 
 def _cut_off(page: Page) -> None:
@@ -188,6 +193,12 @@ def _cut_off(page: Page) -> None:
     for socket in open_sockets:
         socket.close(code=1012)
     expect(page.get_by_test_id("panel-state").first).to_contain_text("reconnecting", timeout=_WITHIN)
+
+
+def _something_runs(page: Page) -> None:
+    """Until two users have done something, and one of them waits for a tool."""
+    expect(page.locator("[data-testid=panel]:has([data-testid=flow])").nth(1)).to_be_attached(timeout=300_000)
+    expect(page.locator("[data-testid=flow][data-open=true]", has_text="tool").first).to_be_attached(timeout=300_000)
 
 
 def _new_rule(page: Page) -> None:
@@ -252,8 +263,8 @@ SCENES: Final = (
     scene("flow-error", _flow(outcome="error", source="chat"), "node", keys("e")),
     scene("flow-large", lambda demo: f"flow/{demo.large()}", "node"),
     scene("flow-missing", "flow/0000000000000000000000000000000f", "flow-view"),
-    scene("live", "live", "panel"),
-    scene("live-compact", "live?density=compact&user=1&user=2&user=3", "panel"),
+    scene("live", "live", "panel", _something_runs),
+    scene("live-compact", "live?density=compact&user=1&user=2&user=3", "panel", _something_runs),
     scene("live-none", "live?none=1", "empty"),
     scene("live-reconnecting", "live?user=1&user=2", "panel", _cut_off),
     scene("conversations", "conversations", "conversation-row"),
@@ -292,7 +303,12 @@ SCENES: Final = (
     scene("settings", "settings", "settings-page"),
     scene("playback", lambda demo: f"playback?flow_id={demo.rich()}", "player", _halfway),
     scene("embed", lambda demo: f"flow/{demo.rich()}&embed", "node"),
-    scene("palette", "flows", "flow-row", then(keys("Control+k"), keys("a", "n", "n"))),
+    scene(
+        "palette",
+        "flows",
+        "flow-row",
+        then(keys("Control+k"), lambda page: page.get_by_test_id("palette-input").fill("ann")),
+    ),
     scene("shortcuts", "flows", "flow-row", keys("?")),
     Scene("sign-in", lambda _: "", "sign-in", signed_in=False),
 )

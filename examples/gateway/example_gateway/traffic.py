@@ -29,7 +29,7 @@ _WAYS: Final = {"ask": 6, "chat": 3, "mcp": 2, "impatient": 2, "stranger": 1}
 _TIMEOUT: Final = 60.0
 #: Lively at first, so that there is something to see at once; then calmer, so that charts still show the days before.
 _CALMER: Final = 6
-_CALM: Final = 8
+_CALM: Final = 5
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Traffic:
     url: str
     seed: int = 1
     requests: int = 0
-    visitors: int = 3
+    visitors: int = 2
     #: Seconds that a visitor thinks between two visits.
     pause: float = 5.0
     seen: Counter[str] = field(default_factory=Counter)
@@ -158,7 +158,7 @@ def main() -> int:
     parser.add_argument("url", help="where the gateway answers, such as http://127.0.0.1:8000")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same questions")
     parser.add_argument("--requests", type=int, default=0, help="stop after this many visits (0: go on until stopped)")
-    parser.add_argument("--visitors", type=int, default=3, help="visitors at the same time")
+    parser.add_argument("--visitors", type=int, default=2, help="visitors at the same time")
     parser.add_argument("--pause", type=float, default=5.0, help="seconds that a visitor thinks between two visits")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

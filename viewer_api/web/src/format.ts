@@ -78,7 +78,7 @@ export function count(value: number): string {
 export function money(value: number): string {
   if (value === 0) return "0";
   if (value < 0.00005) return "< 0.0001";
-  return value.toFixed(value < 0.1 ? 4 : 2);
+  return value.toFixed(value < 0.01 ? 4 : 2);
 }
 
 export function dateTime(iso: string): string {

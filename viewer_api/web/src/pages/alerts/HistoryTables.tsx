@@ -5,7 +5,7 @@ import { Link } from "../../navigation/Link";
 import { Chip, type Look } from "../../ui/Chip";
 import { Table } from "../../ui/Page";
 import { flowsAt } from "../flows/filters";
-import { valueWords } from "./words";
+import { thresholdText, valueWords } from "./words";
 import styles from "./AlertsPage.module.css";
 
 /** When rules fired, escalated, flapped and were resolved. */
@@ -24,7 +24,7 @@ export function EventTable({ events }: { readonly events: readonly AlertEvent[] 
             {event.level === "warning" && <span className="quiet"> {event.level}</span>}
           </td>
           <td className="number">{valueWords(event.value, event.unit)}</td>
-          <td className="number">{valueWords(event.threshold, event.unit)}</td>
+          <td className="number">{thresholdText(event.threshold, event.unit)}</td>
           <td>{event.flows === null ? <span className="quiet">–</span> : <Link to={flowsAt(event.flows)}>Show flows</Link>}</td>
         </tr>
       ))}

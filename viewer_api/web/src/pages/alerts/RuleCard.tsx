@@ -11,7 +11,7 @@ import { Notice } from "../../ui/Notice";
 import { Menu } from "../../ui/Overlay";
 import { tell } from "../../ui/tell";
 import { flowsAt } from "../flows/filters";
-import { sentence, valueWords } from "./words";
+import { sentence, thresholdText, valueWords } from "./words";
 import styles from "./AlertsPage.module.css";
 
 interface Props {
@@ -86,7 +86,7 @@ export function RuleCard({ rule, channels, onEdit, onChanged }: Props) {
         {rule.value !== null && (
           <span>
             now {valueWords(rule.value, rule.unit)}
-            {rule.threshold !== null && <span>, threshold {valueWords(rule.threshold, rule.unit)}</span>}
+            {rule.threshold !== null && <span>, threshold {thresholdText(rule.threshold, rule.unit)}</span>}
           </span>
         )}
         {rule.since !== null && rule.state !== "ok" && (

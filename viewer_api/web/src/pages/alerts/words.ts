@@ -29,15 +29,20 @@ export function valueWords(value: number | null, unit: string): string {
     case "share":
       return `${(value * 100).toLocaleString(undefined, { maximumFractionDigits: 1 })} %`;
     case "ms":
-      return duration(value);
+      return value === 0 ? "0 s" : duration(value);
     case "s":
-      return duration(value * 1000);
+      return value === 0 ? "0 s" : duration(value * 1000);
     default:
       return value.toLocaleString(undefined, { maximumFractionDigits: 2 });
   }
 }
 
 const whole = (seconds: number): string => roundDuration(seconds * 1000);
+
+/** A threshold of it, which is round. */
+export function thresholdText(value: number | null, unit: string): string {
+  return value !== null && (unit === "ms" || unit === "s") ? roundDuration(unit === "s" ? value * 1000 : value) : valueWords(value, unit);
+}
 
 /** A rule in a sentence: `Alert when a flow with the tool list_jobs is still running after 2 min.` */
 export function sentence({ condition, filters, for_seconds: patience }: Pick<Definition, "condition" | "filters" | "for_seconds">): string {

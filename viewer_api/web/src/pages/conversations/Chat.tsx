@@ -59,7 +59,7 @@ function TurnChips({ flow }: { readonly flow: FlowSummary }) {
       )}
       {flow.duration_ms !== null && <Chip>{duration(flow.duration_ms)}</Chip>}
       {tokens > 0 && <Chip>{count(tokens)} tokens</Chip>}
-      {flow.cost !== null && <Chip>{money(flow.cost)}</Chip>}
+      {flow.cost !== null && <Chip>cost {money(flow.cost)}</Chip>}
       {flow.models.map((model) => (
         <Chip key={model} title={model}>
           {model}

@@ -13,7 +13,7 @@ const GAP_Y = 12;
 const GAP_TURN = 24;
 /** Smaller text cannot be read: a long conversation begins at its top instead. */
 const READABLE = 0.75;
-const MOST_LETTERS = 64;
+const MOST_LETTERS = 54;
 
 interface Step {
   readonly id: string;
@@ -43,7 +43,7 @@ export default function ConversationGraph({ turns }: { readonly turns: readonly 
         }}
       >
         <Background />
-        <Controls showInteractive={false} />
+        <Controls showInteractive={false} position="bottom-right" />
       </ReactFlow>
     </div>
   );

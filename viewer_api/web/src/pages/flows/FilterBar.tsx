@@ -53,8 +53,8 @@ export function FilterBar({ own }: { readonly own: string | null }) {
         >
           Hide connections
         </ToggleButton>
+        <FilterChips own={own} />
       </div>
-      <FilterChips own={own} />
     </div>
   );
 }

@@ -26,7 +26,7 @@ export function FilterChips({ own, without = BUTTONS, onlyChips = false }: Props
     .flatMap((name) => several(query, name).map((value) => ({ name, value })));
   if ((onlyChips ? chips : Object.keys(query)).length === 0) return null;
   return (
-    <div className={styles["line"]}>
+    <div className={styles["chips"]}>
       {chips.map(({ name, value }) => (
         <FilterChip
           key={`${name} ${value}`}

@@ -84,7 +84,7 @@ export default function FlowsPage() {
       )}
       {found.isPending ? (
         <Loading label="Flows are loading" />
-      ) : flows.length === 0 ? (
+      ) : found.error !== null && flows.length === 0 ? null : flows.length === 0 ? (
         <Suspense fallback={<Loading label="Flows are loading" />}>
           <NoFlows />
         </Suspense>

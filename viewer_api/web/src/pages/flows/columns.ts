@@ -13,12 +13,12 @@ export interface Column {
 
 /** Every column of the list, in the order in which they stand. The first two are always there. */
 export const COLUMNS: readonly Column[] = [
-  { id: "outcome", title: "Outcome", track: "minmax(10.5rem, 1.2fr)" },
+  { id: "outcome", title: "Outcome", track: "minmax(12.5rem, 1.2fr)" },
   { id: "request", title: "Request", track: "minmax(10rem, 3fr)" },
   { id: "name", title: "Name", track: "minmax(7rem, 1fr)", optional: true },
   { id: "user", title: "User", track: "minmax(6rem, 1fr)" },
   { id: "source", title: "Source", track: "5rem", optional: true },
-  { id: "tools", title: "Tools", track: "minmax(6rem, 1fr)" },
+  { id: "tools", title: "Tools", track: "minmax(8.75rem, 1fr)" },
   { id: "model", title: "Model", track: "minmax(6rem, 0.8fr)", optional: true },
   { id: "steps", title: "Steps", track: "4rem", number: true, optional: true },
   { id: "took", title: "Took", track: "5rem", number: true },

@@ -1,4 +1,4 @@
-import { GripVertical, History, X } from "lucide-react";
+import { GripVertical, X } from "lucide-react";
 import { useEffect, useId, useRef, type KeyboardEvent } from "react";
 import type { WatchedUser } from "../../api/monitoring";
 import { FlowCard } from "../../components/FlowCard";
@@ -8,7 +8,6 @@ import { useName } from "../../hooks/useName";
 import { useNow } from "../../hooks/useNow";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
-import { useNavigation } from "../../navigation/useNavigation";
 import { IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Notice";
 import type { Chosen } from "./LiveDetails";
@@ -48,7 +47,6 @@ const ENDED: Readonly<Record<string, string>> = {
 /** One user's flows, newest first, growing while they happen. */
 export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, onChanged, chosen, onChoose }: Props) {
   const id = useId();
-  const { go } = useNavigation();
   const name = useName(userId, watched);
   const expiresAt = watched?.expiresAt ?? null;
   const store = useLiveStore();
@@ -104,7 +102,6 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
         </h2>
         <PauseButton time={time} name={name} />
         {watched !== undefined && <WatchTools watched={watched} onChanged={onChanged} />}
-        <IconButton icon={History} label={`Past flows of ${name}`} onPress={() => go(to("flows", null, { user_id: userId }))} />
         {onClose !== null && <IconButton icon={X} label={`Close the panel of ${name}`} onPress={onClose} />}
       </div>
       <div className={styles["facts"]}>

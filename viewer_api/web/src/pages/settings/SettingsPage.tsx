@@ -16,15 +16,15 @@ const THEMES: readonly Option<Theme>[] = [
   { id: "dark", text: "Dark" },
 ];
 const TIMES: readonly Option<Times>[] = [
-  { id: "relative", text: "How long ago" },
-  { id: "local", text: "By the clock of this computer" },
-  { id: "utc", text: "In UTC" },
+  { id: "relative", text: "Relative" },
+  { id: "local", text: "Local time" },
+  { id: "utc", text: "UTC" },
 ];
 const DENSITIES: readonly Option<Density>[] = [
   { id: "comfortable", text: "Two lines for each row" },
   { id: "compact", text: "One line for each row" },
 ];
-const CONTENTS = { off: "are shown, unless a watch leaves them out", default: "are left out, unless a watch asks for them", always: "are always left out" } as const;
+const CONTENTS = { off: "shown, unless a watch leaves them out", default: "left out, unless a watch asks for them", always: "always left out" } as const;
 
 interface Option<T extends string> {
   readonly id: T;
@@ -41,19 +41,19 @@ export default function SettingsPage() {
       <Section title="In this browser">
         <div className={styles["choices"]}>
           <Choice label="Theme" options={THEMES} value={theme} onChange={setTheme} />
-          <Choice label="Moments" options={TIMES} value={times} onChange={(chosen) => setPreferences({ times: chosen })} />
+          <Choice label="Times" options={TIMES} value={times} onChange={(chosen) => setPreferences({ times: chosen })} />
           <Choice label="Lists" options={DENSITIES} value={density} onChange={(chosen) => setPreferences({ density: chosen })} />
         </div>
         <p className="quiet" data-testid="settings-example">
-          A moment looks like this: <Ago iso={EXAMPLE} />
+          A time looks like this: <Ago iso={EXAMPLE} />
         </p>
       </Section>
       <Section title="You">
         <Facts
           facts={[
             { name: "Signed in as", value: session.name },
-            { name: "May", value: session.rights.join(", ") || "nothing" },
-            { name: "Sees", value: session.scope === null ? "all users" : session.scope.length === 0 ? "no user" : session.scope.join(", ") },
+            { name: "Rights", value: session.rights.join(", ") || "nothing" },
+            { name: "Users in sight", value: session.scope === null ? "all users" : session.scope.length === 0 ? "no user" : session.scope.join(", ") },
           ]}
         />
       </Section>
@@ -92,13 +92,13 @@ function WatchPolicy() {
     staleTime: 60_000,
   });
   return (
-    <Section title="Watching, as this viewer allows it" testId="policy">
+    <Section title="Rules for watching" testId="policy">
       {error !== null && <Notice kind="problem">{error.message}</Notice>}
       {policy !== undefined && (
         <Facts
           facts={[
-            { name: "A reason", value: policy.reasonRequired ? "is required" : "is optional", note: policy.reasonLength > 1 ? `at least ${policy.reasonLength} characters` : undefined },
-            { name: "The longest watch", value: `${policy.maxHours} h` },
+            { name: "Reason", value: policy.reasonRequired ? "required" : "optional", note: policy.reasonLength > 1 ? `at least ${policy.reasonLength} characters` : undefined },
+            { name: "Longest watch", value: policy.maxHours >= 48 && policy.maxHours % 24 === 0 ? `${policy.maxHours / 24} days` : `${policy.maxHours} h` },
             { name: "Contents", value: CONTENTS[policy.metadataOnly] },
           ]}
         />

@@ -10,7 +10,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const LENGTHS: Readonly<Record<Interval, number>> = { minute: MINUTE, hour: HOUR, day: 24 * HOUR };
 const MOST_MINUTES_MS = 3 * HOUR;
-const MOST_HOURS_MS = 7 * 24 * HOUR;
+const MOST_HOURS_MS = 4 * 24 * HOUR;
 /** The viewer keeps minutes for three days. */
 const MINUTES_KEPT_MS = 71 * HOUR;
 
