@@ -192,7 +192,7 @@ def test_health_says_what_is_missing_while_redis_is_away(left: Page, viewer: Run
 def test_settings_last_and_moments_are_written_as_chosen(left: Page, viewer: RunningViewer, talk: list[str]) -> None:
     enter(left, viewer, ADMIN, "settings")
     expect(left.get_by_test_id("policy")).to_contain_text("is optional")
-    left.get_by_test_id("moments-utc").click()
+    left.get_by_test_id("times-utc").click()
     expect(left.get_by_test_id("settings-example")).to_contain_text("UTC")
     left.get_by_test_id("theme-dark").click()
     left.get_by_test_id("lists-compact").click()
