@@ -48,6 +48,10 @@ tried: env ## Try all of that and what gateways pin, and write docs/compatibilit
 	@$(BIN)/python -m scripts.try_versions suites --write
 	@$(MAKE) --no-print-directory docs
 
+.PHONY: screenshots
+screenshots: env web chromium ## Take a picture of every page of the demo into .cache/screenshots, and renew those of the docs (20 minutes)
+	@SCREENSHOTS=.cache/screenshots $(BIN)/pytest tests/end_to_end/test_screenshots.py -m long -o faulthandler_timeout=2000 $(ARGS)
+
 # Minutes, once. Without Go, or where it takes too long, the tests that need it are skipped.
 .PHONY: collector
 collector:

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +121,7 @@ class Scene:
     ready: str
     step: Step | None = None
     signed_in: bool = True
+    embedded: bool = False
 
 
 def scene(name: str, address: str | Callable[[Demo], str], ready: str, step: Step | None = None) -> Scene:
@@ -195,6 +196,11 @@ def _cut_off(page: Page) -> None:
     expect(page.get_by_test_id("panel-state").first).to_contain_text("reconnecting", timeout=_WITHIN)
 
 
+def _tick_two(page: Page) -> None:
+    for row in (0, 2):
+        page.get_by_test_id("flow-row").nth(row).locator("label").click()
+
+
 def _something_runs(page: Page) -> None:
     """Until two users have done something, and one of them waits for a tool."""
     expect(page.locator("[data-testid=panel]:has([data-testid=flow])").nth(1)).to_be_attached(timeout=300_000)
@@ -247,7 +253,7 @@ SCENES: Final = (
         "flows-compare",
         "flows?range=all&outcome=ok",
         "flow-row",
-        lambda page: [page.get_by_test_id("flow-row").nth(each).locator("label").click() for each in (0, 2)][0],
+        _tick_two,
     ),
     scene("flows-none", "flows?q=nothing-has-this-word", "empty"),
     scene("flows-error", "flows", "flow-row", _flows_fail),
@@ -302,7 +308,7 @@ SCENES: Final = (
     scene("health", "health", "health-parts"),
     scene("settings", "settings", "settings-page"),
     scene("playback", lambda demo: f"playback?flow_id={demo.rich()}", "player", _halfway),
-    scene("embed", lambda demo: f"flow/{demo.rich()}&embed", "node"),
+    Scene("embed", lambda demo: f"flow/{demo.rich()}", "node", embedded=True),
     scene(
         "palette",
         "flows",
@@ -314,16 +320,39 @@ SCENES: Final = (
 )
 
 
+#: Pages that show how something fails: the browser's console may say so too.
+FAILING: Final = frozenset({"flows-error", "flows-loading", "flow-missing", "live-reconnecting"})
+#: Pictures of the README and of the documentation, which `make screenshots` renews: scene, theme and device.
+DOCUMENTED: Final[Mapping[str, tuple[str, str, str]]] = {
+    f"{name}-{theme}.png": (name, theme, "desktop")
+    for name in ("flow-details", "live", "flows", "statistics", "conversation", "alerts", "compare-flows")
+    for theme in THEMES
+}
+
+
 @dataclass
 class Camera:
-    """Takes the pictures; what a page says in its console, or asks for in vain, is remembered."""
+    """Takes the pictures; what a page says in its console, and a page that is too wide, are remembered."""
 
     browser: Browser
     demo: Demo
     folder: Path
     problems: list[str] = field(default_factory=list)
 
-    def take(self, wanted: Scene, theme: str, device: str) -> Path:
+    def take(self, scenes: Iterable[Scene], theme: str, device: str) -> list[Path]:
+        """Pictures of pages, in one browser that is signed in."""
+        with self._context(theme, device) as signed_in, self._context(theme, device) as stranger:
+            page = signed_in.new_page()
+            page.goto(f"{self.demo.url}/#code={self.demo.code()}")
+            expect(page.get_by_test_id("sign-out")).to_be_attached(timeout=_WITHIN)
+            page.close()
+            return [
+                self._taken(signed_in if scene.signed_in else stranger, scene, f"{scene.name}-{theme}-{device}")
+                for scene in scenes
+            ]
+
+    @contextmanager
+    def _context(self, theme: str, device: str) -> Iterator[BrowserContext]:
         width, height = DEVICES[device]
         context = self.browser.new_context(
             viewport={"width": width, "height": height},
@@ -334,37 +363,36 @@ class Camera:
             has_touch=device == "phone",
         )
         try:
-            return self._taken(context, wanted, theme, device)
+            yield context
         finally:
             context.close()
 
-    def _taken(self, context: BrowserContext, wanted: Scene, theme: str, device: str) -> Path:
+    def _taken(self, context: BrowserContext, scene: Scene, name: str) -> Path:
         page = context.new_page()
-        name = f"{wanted.name}-{theme}-{device}"
         page.on("pageerror", lambda error: self.problems.append(f"{name}: {error}"))
-        if wanted.signed_in:
-            page.goto(f"{self.demo.url}/#code={self.demo.code()}")
-            expect(page.get_by_test_id("sign-out")).to_be_attached(timeout=_WITHIN)
-        address, _, embed = wanted.address(self.demo).partition("&embed")
-        page.goto(f"{self.demo.url}/{'?embed=1' if wanted.name == 'embed' else ''}#/{address}{embed}")
-        expect(page.get_by_test_id(wanted.ready).first).to_be_attached(timeout=_WITHIN)
-        page.wait_for_load_state("networkidle") if wanted.name not in {"live"} else None
-        if wanted.step is not None:
-            wanted.step(page)
+        if scene.name not in FAILING:
+            page.on(
+                "console", lambda said: self.problems.append(f"{name}: {said.text}") if said.type == "error" else None
+            )
+        page.goto(f"{self.demo.url}/{'?embed=1' if scene.embedded else ''}#/{scene.address(self.demo)}")
+        expect(page.get_by_test_id(scene.ready).first).to_be_attached(timeout=_WITHIN)
+        if scene.step is not None:
+            scene.step(page)
         _settled(page)
-        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-        if wide:
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             self.problems.append(f"{name}: the page scrolls sideways")
         path = self.folder / f"{name}.png"
         page.screenshot(path=str(path), animations="disabled")
+        page.unroute_all(behavior="ignoreErrors")
+        page.close()
         return path
 
 
 def _settled(page: Page) -> None:
-    """Wait until the page looks the same for half a second, or for a moment if it never stands still."""
+    """Wait until the page looks the same twice, or for a moment if it never stands still."""
     before = b""
     for _ in range(8):
-        page.wait_for_timeout(300)
+        page.wait_for_timeout(250)
         now = page.screenshot(animations="disabled")
         if now == before:
             return
