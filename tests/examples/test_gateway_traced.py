@@ -14,6 +14,7 @@ from spanflow.span_processors.tree import flow_data
 from tests.examples.conftest import FOLDER, Start
 from tests.support.example_visitor import Visitor
 from tests.support.gateway_process import GatewayProcess
+from tests.support.mirrored import flows_of
 from tests.support.poll import eventually
 from tests.support.postgres_server import PostgresServer
 from tests.support.query import query
@@ -148,7 +149,9 @@ def test_every_denial_is_a_complete_flow_with_its_gate(gateway: GatewayProcess, 
     )
 
 
-def test_chat_turns_are_flows_of_one_conversation(gateway: GatewayProcess, flows: Flows, dsn: str) -> None:
+def test_chat_turns_are_flows_of_one_conversation(
+    gateway: GatewayProcess, flows: Flows, dsn: str, shared_redis: RedisServer
+) -> None:
     Visitor(gateway.url, "demo-cleo", "s-chat").chat("status of job 7", "drop table users", "overload?", "hello")
     rows = flows("s-chat", 5, answered=True)
     assert [(row["name"], row["conversation_id"], row["outcome"], row["error_count"] > 0) for row in rows] == snapshot(
@@ -227,6 +230,12 @@ def test_chat_turns_are_flows_of_one_conversation(gateway: GatewayProcess, flows
             (8, "assistant_response", None),
         ]
     )
+    # The connection's wrapper began each turn under another name: its own is told while it runs, not at its end.
+    told = [
+        {event["phase"] for event in events if event.get("name") == "chat turn"}
+        for events in flows_of(shared_redis.url, "3").values()
+    ]
+    assert ["update" in phases for phases in told if phases] == [True] * 4
 
 
 def test_a_visitor_who_leaves_ends_the_flow_as_cancelled(gateway: GatewayProcess, flows: Flows) -> None:

@@ -68,6 +68,10 @@ class Flow(Checkpoint):
         turn.update_name(self._name or "turn")
         turn.set_attributes({**self._first_attributes(), **self._clean(self._named(self._data))})
         tell_flow(turn, self._identity)
+        pipeline = self._runtime.pipeline
+        if pipeline is not None:
+            # Whoever follows it live saw it begin under another name.
+            pipeline.span_updated(turn)
         return turn
 
 
