@@ -10,6 +10,7 @@ import { Chip } from "../../ui/Chip";
 import { TextField } from "../../ui/Field";
 import { Empty, Loading, Notice } from "../../ui/Notice";
 import { Page, Table } from "../../ui/Page";
+import styles from "./UserList.module.css";
 
 const MOST = 200;
 
@@ -51,7 +52,7 @@ export function UserList() {
               <td>
                 <Link to={to("users", person.userId)}>{nameOf(person)}</Link>
               </td>
-              <td>{person.fullName ?? <span className="quiet">–</span>}</td>
+              <td className={styles["name"]}>{person.fullName ?? <span className="quiet">–</span>}</td>
               <td>{person.userId}</td>
               <td>{watched.some(({ userId }) => userId === person.userId) && <Chip>yes</Chip>}</td>
             </tr>
