@@ -19,6 +19,8 @@ class LendingAttributes(BoundedAttributes):
     """
 
     _lent = False
+    #: Attributes have only been added since they were lent, in the order in which they stand.
+    only_added = True
     #: What other spans say as well. It never changes, nor does it once the span is published.
     shared: Mapping[str, str] = _NOTHING
 
@@ -33,6 +35,7 @@ class LendingAttributes(BoundedAttributes):
             return False
         if self._lent:
             self._take_back()
+            self.only_added = False
         self._dict.update(attributes)
         return True
 
@@ -54,7 +57,7 @@ class LendingAttributes(BoundedAttributes):
                 self._take_back()
             held = self._dict
             if key in held or len(held) >= (self.maxlen or 0):
-                super()._setitem_locked(key, value)
+                self._setitem_locked(key, value)
             else:
                 held[key] = value
 
@@ -86,12 +89,15 @@ class LendingAttributes(BoundedAttributes):
     def _setitem_locked(self, key: str, value: Any) -> None:
         if self._lent:
             self._take_back()
+        if key in self._dict or len(self._dict) >= (self.maxlen or 0):
+            self.only_added = False
         super()._setitem_locked(key, value)
 
     def __delitem__(self, key: str) -> None:
         self._raise_if_immutable()
         if self._lent or self.shared:
             self._dict, self._lent, self.shared = self.copy(), False, _NOTHING
+        self.only_added = False
         super().__delitem__(key)
 
     def _take_back(self) -> None:

@@ -256,10 +256,8 @@ class Encoder:
         shared = shared_attributes_of(span)
         more = said_beside(flow, before) if context[1] == flow.root else shared
         beyond = unsaid(more, attributes)
-        if beyond is None:
+        if beyond is None or (shared and beyond is not more):
             return False
-        if shared and beyond is not shared:
-            before = {**shared, **before}  # `identify` has put some of it on the span as well
         self._redactor.budget = flow.budget
         complete = self._spans.complete(flow.id_bytes, span, attributes, event_type, name, before, beyond)
         if complete is None:

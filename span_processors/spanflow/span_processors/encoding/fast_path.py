@@ -7,6 +7,7 @@ stand last in a start.
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -19,6 +20,7 @@ from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.open_flows import OpenSpan
 from spanflow.span_processors.encoding.shapes import Shape, Shapes
 from spanflow.span_processors.event.told_outcome import told_outcome
+from spanflow.span_processors.span_attributes import LendingAttributes
 
 _START: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x","phase":"start","parent_id":%b,"start_ns":"%d",%b'
 _END: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b}'
@@ -101,7 +103,7 @@ class FastPath:
                 return None
         except AttributeError:
             return None
-        difference = _difference(opened.attributes, attributes)
+        difference = _difference(opened.attributes, attributes, span._attributes)
         if difference is None or (difference and not opened.more.keys().isdisjoint(difference)):
             return None
         shape, span_id, start = opened.shape, opened.span_id, opened.data
@@ -138,7 +140,7 @@ class FastPath:
         _, span_id, _, flags, state, _ = span._context
         if span._name != name or _says_more(span, status) or (state is not DEFAULT_TRACE_STATE and state):
             return None
-        difference = _difference(before, attributes)
+        difference = _difference(before, attributes, span._attributes)
         if difference is None or (difference and self._types.of(name, attributes) != event_type):
             return None
         cleaned = self._cleaned(attributes, more)
@@ -251,10 +253,13 @@ def _says_more(span: Any, status: Any) -> bool:
     )
 
 
-def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The attributes that are new; None when one of them was there before with another value."""
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any], own: object) -> Mapping[str, Any] | None:
+    """The attributes that are new; None when one of them was there before with another value. `own` are the span's as
+    it holds them."""
     if after is before:
         return _NOTHING
+    if type(own) is LendingAttributes and own.only_added:
+        return {key: after[key] for key in islice(after, len(before), None)}
     difference: dict[str, Any] | None = None
     for key, value in after.items():
         old = before.get(key, _ABSENT)

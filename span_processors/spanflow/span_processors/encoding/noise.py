@@ -47,6 +47,8 @@ class _Rules(NamedTuple):
     paths: tuple[re.Pattern[str], ...]
     names: tuple[re.Pattern[str], ...]
     attributes: tuple[tuple[str, re.Pattern[str]], ...]
+    #: The attributes that these are about. Most flows begin with none of them, which one look tells.
+    places: frozenset[str]
 
 
 class Noise:
@@ -66,7 +68,9 @@ class Noise:
         if kind is SpanKind.CLIENT and any(place in attributes for place in _QUERY):
             return True
         rules = self._rules()
-        if any(_matches(attributes, place, pattern) for place, pattern in rules.attributes):
+        if not rules.places.isdisjoint(attributes) and any(
+            _matches(attributes, place, pattern) for place, pattern in rules.attributes
+        ):
             return True
         if any(pattern.match(name) for pattern in rules.names):
             return True
@@ -95,7 +99,7 @@ def _compiled(rules: Iterable[str]) -> _Rules:
             attributes += ((place, _pattern(pattern)) for place in _places(attribute))
         else:
             (paths if rule.startswith("/") else names).append(_pattern(rule))
-    return _Rules(tuple(paths), tuple(names), tuple(attributes))
+    return _Rules(tuple(paths), tuple(names), tuple(attributes), frozenset(place for place, _ in attributes))
 
 
 def _places(attribute: str) -> Iterator[str]:
