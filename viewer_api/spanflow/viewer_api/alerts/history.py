@@ -132,7 +132,7 @@ class History:
     def _lost(self, condition: Losses, now: datetime) -> Observation:
         low = now - timedelta(seconds=condition.window_seconds)
         return Observation(
-            float(sum(loss.number for loss in self._losses if low < loss.at <= now and loss.kind in condition.of))
+            float(sum(loss.number for loss in self._losses if low <= loss.at <= now and loss.kind in condition.of))
         )
 
 

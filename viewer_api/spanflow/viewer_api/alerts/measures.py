@@ -48,9 +48,9 @@ FROM (SELECT took FROM ({{flows}}) AS found WHERE took >= 0 ORDER BY ended DESC 
 """
 _LAST: Final = "SELECT max(ended) AS last FROM ({flows}) AS found"
 _LOST: Final = """
-SELECT kind, sum(number)::bigint AS number FROM {s}.loss_reports WHERE at > $1 AND at <= $2 GROUP BY kind
+SELECT kind, sum(number)::bigint AS number FROM {s}.loss_reports WHERE at >= $1 AND at <= $2 GROUP BY kind
 UNION ALL
-SELECT 'poisoned', count(*) FROM {s}.poison_records WHERE at > $1 AND at <= $2
+SELECT 'poisoned', count(*) FROM {s}.poison_records WHERE at >= $1 AND at <= $2
 """
 _INTERRUPTED: Final = """
 SELECT count(*) FILTER (WHERE outcome = 'interrupted') AS interrupted, coalesce(sum(cut_spans), 0)::bigint AS cut

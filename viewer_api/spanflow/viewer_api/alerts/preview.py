@@ -20,9 +20,9 @@ MAX_FLOWS: Final = 50_000
 _MAX_STEPS: Final = 10_000
 _MAX_EVENTS: Final = 200
 _LOSSES: Final = """
-SELECT at, kind, number FROM {s}.loss_reports WHERE at > $1 AND at <= $2
+SELECT at, kind, number FROM {s}.loss_reports WHERE at >= $1 AND at <= $2
 UNION ALL
-SELECT at, 'poisoned', 1 FROM {s}.poison_records WHERE at > $1 AND at <= $2
+SELECT at, 'poisoned', 1 FROM {s}.poison_records WHERE at >= $1 AND at <= $2
 """
 
 
