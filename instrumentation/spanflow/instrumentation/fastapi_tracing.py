@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from spanflow.instrumentation.asgi import EdgeGuard, Receive, Scope, Send
 from spanflow.instrumentation.fastapi_stack import arrange
+from spanflow.instrumentation.own_instrumentation import OwnInstrumentation
 from spanflow.instrumentation.runtime import logger, say_once
 from spanflow.span_processors.settings import Settings
 
@@ -28,6 +29,7 @@ class FastApiTracing:
         self.guard = EdgeGuard(settings)
         self._settings = settings
         self._original_call: Callable[..., Any] | None = None
+        self._own_instrumentation = OwnInstrumentation(self._options())
         self._instrumented = False
 
     def install(self) -> None:
@@ -51,6 +53,7 @@ class FastApiTracing:
         if self._instrumented:
             from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
+            self._own_instrumentation.remove(FastAPIInstrumentor)
             FastAPIInstrumentor().uninstrument()
             self._instrumented = False
 
@@ -105,6 +108,7 @@ class FastApiTracing:
         if instrumentor.is_instrumented_by_opentelemetry:
             return False
         instrumentor.instrument(**self._options())
+        self._own_instrumentation.install(FastAPIInstrumentor)
         return bool(instrumentor.is_instrumented_by_opentelemetry)
 
     def _options(self) -> dict[str, Any]:
