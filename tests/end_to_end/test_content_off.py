@@ -22,6 +22,7 @@ UNPACKAGED = """
     gen_ai.prompt.0.content gen_ai.completion.0.content enduser.id retrieval.documents.0.document.content
     llm.input_messages.0.message.content llm.prompt_template.variables.city llm.request.functions.0.parameters
     llm.openai.messages llm.openai.system llm.openai.choices llm.openai.stringified_raw_response hidden_params
+    guardrail_response
     litellm.guardrail.response litellm.guardrail.status langfuse.observation.input langfuse.observation.output
     langfuse.trace.input langfuse.trace.output langfuse.trace.name ai.prompt ai.prompt.messages ai.response.text
     ai.toolCall.args ai.toolCall.name pydantic_ai.all_messages all_messages_events tool_arguments tool_response

@@ -14,6 +14,7 @@ UNPACKAGED = """
     gen_ai.completion.0.content gen_ai.content.prompt gen_ai.content.completion gen_ai.event.content
     retrieval.documents.0.document.content llm.input_messages.0.message.content llm.request.functions.0.parameters
     llm.openai.messages llm.anthropic.system llm.azure.choices llm.openai.stringified_raw_response hidden_params
+    guardrail_response
     litellm.guardrail.response langfuse.observation.input langfuse.observation.output langfuse.trace.input
     langfuse.trace.output ai.prompt ai.prompt.messages ai.response.text ai.toolCall.args ai.toolCall.result
     ai.request.headers.x pydantic_ai.all_messages all_messages_events tool_arguments tool_response final_result

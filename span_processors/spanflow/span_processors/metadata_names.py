@@ -220,6 +220,10 @@ _LIBRARIES: Final = frozenset(
         "graph.node.id",
         "graph.node.name",
         "graph.node.parent_id",
+        "guardrail_action",
+        "guardrail_mode",
+        "guardrail_name",
+        "guardrail_status",
         "input.mime_type",
         "langfuse.environment",
         "langfuse.internal.as_root",
@@ -349,9 +353,9 @@ _NAMESPACES: Final = frozenset(
 #: Attributes of theirs that hold content themselves, and so does all that is below them.
 _CONTENT: Final = frozenset(
     """
-    all_messages_events annotations completion document evaluations final_result hidden_params input message metadata
-    model_request_parameters output session.annotations session.evaluations tool_arguments tool_response
-    trace.annotations trace.evaluations
+    all_messages_events annotations completion document evaluations final_result guardrail_response hidden_params input
+    message metadata model_request_parameters output session.annotations session.evaluations tool_arguments
+    tool_response trace.annotations trace.evaluations
     """.split()
 )
 _PREFIXES: Final = _NAMESPACES | _CONTENT

@@ -20,6 +20,7 @@ _REASONS: Final = (
     "gen_ai.guardrail.policy.id",
     "gen_ai.guardrail.component.name",
     "litellm.guardrail.name",
+    "guardrail_name",
     "plugin.name",
 )
 
@@ -59,8 +60,11 @@ def verdict_of(outline: Outline, root: Event | None) -> Verdict:
         return Verdict(outcome, kind, message=message)
     attributes = decisive.get("attributes", {})
     own, *others = [value if isinstance(value := attributes.get(place), str) else None for place in _REASONS]
-    reason = own or message or next(filter(None, others), None)
-    return Verdict(outcome, kind, decisive.get("event_type"), reason, message)
+    # A message that only repeats an attribute, such as a status, says less than the name of what refused.
+    telling = message if message not in attributes.values() else None
+    reason = own or telling or next(filter(None, others), message)
+    gate = decisive.get("event_type") if _refuses(decisive) else None
+    return Verdict(outcome, kind, gate, reason, message)
 
 
 def _own_reason(root: Event) -> str | None:
@@ -72,12 +76,19 @@ def _own_reason(root: Event) -> str | None:
 def _outcome(root: Event, decisive: Event | None, answer: Answer) -> str:
     if decisive is not None:
         word = _word(decisive)
-        refused = word == names.OUTCOME_ERROR and decisive.get("event_type") in names.GATES
-        # A gate that raised some error of its own, and the application made a refusal of that.
-        return names.OUTCOME_DENIED if refused and answer.outcome == names.OUTCOME_DENIED else word
+        if word != names.OUTCOME_ERROR or answer.outcome != names.OUTCOME_DENIED:
+            return word
+        # A gate that raised some error of its own, and the application made a refusal of that. Another step may have
+        # met a limit of its model's provider (429), but whoever is answered 401 or 403 was refused.
+        refused = _refuses(decisive) or answer.reason != names.RATE_LIMITED
+        return names.OUTCOME_DENIED if refused else word
     if answer.outcome is not None:
         return answer.outcome
     return names.OUTCOME_ERROR if root.get("status") == names.STATUS_ERROR else names.OUTCOME_OK
+
+
+def _refuses(entry: Event) -> bool:
+    return entry.get("event_type") in names.GATES or _word(entry) == names.OUTCOME_DENIED
 
 
 def _word(entry: Event) -> str:

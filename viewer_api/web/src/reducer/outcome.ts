@@ -23,6 +23,7 @@ const REFUSED_BY = [
   "gen_ai.guardrail.policy.id",
   "gen_ai.guardrail.component.name",
   "litellm.guardrail.name",
+  "guardrail_name",
   "plugin.name",
 ];
 
@@ -49,17 +50,22 @@ export function verdictOf(tree: Tree): Verdict {
   const outcomeReason = outcome === "denied" || outcome === "error" ? answer.reason : null;
   if (outcome !== "denied" || decisive === undefined) return { outcome, outcomeReason, gate: null, reason: null };
   const attributes = decisive.attributes ?? {};
-  const said = [attributes[REASON], decisive.status_message, ...REFUSED_BY.map((place) => attributes[place])];
+  const message = decisive.status_message;
+  // A message that only repeats an attribute, such as a status, says less than the name of what refused.
+  const telling = Object.values(attributes).includes(message) ? undefined : message;
+  const said = [attributes[REASON], telling, ...REFUSED_BY.map((place) => attributes[place]), message];
   const reason = said.find((value) => typeof value === "string" && value !== "");
-  return { outcome, outcomeReason, gate: decisive.event_type ?? null, reason: typeof reason === "string" ? reason : null };
+  const gate = refuses(decisive) ? (decisive.event_type ?? null) : null;
+  return { outcome, outcomeReason, gate, reason: typeof reason === "string" ? reason : null };
 }
 
 function derived(root: SpanEvent, decisive: SpanEvent | undefined, answer: Answer): string {
   if (decisive !== undefined) {
     const word = wordOf(decisive);
-    const refused = word === "error" && GATES.has(decisive.event_type ?? "");
-    // A gate that raised some error of its own, and the application made a refusal of that.
-    return refused && answer.outcome === "denied" ? "denied" : word;
+    if (word !== "error" || answer.outcome !== "denied") return word;
+    // A gate that raised some error of its own, and the application made a refusal of that. Another step may have met
+    // a limit of its model's provider (429), but whoever is answered 401 or 403 was refused.
+    return refuses(decisive) || answer.reason !== "rate_limited" ? "denied" : word;
   }
   return answer.outcome ?? (root.status === "error" ? "error" : "ok");
 }
@@ -83,6 +89,10 @@ function decisiveCheckpoint(tree: Tree): SpanEvent | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+function refuses(entry: SpanEvent): boolean {
+  return GATES.has(entry.event_type ?? "") || wordOf(entry) === "denied";
 }
 
 function wordOf(entry: SpanEvent): string {
