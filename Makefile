@@ -13,7 +13,7 @@ CHECKED := $(SOURCES) examples benchmarks scripts hatch_build.py tests
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: env web ## Start everything with an example gateway and its traffic, and print one address to open
@@ -122,6 +122,15 @@ bench-million: env ## Ask every question of the history among a million flows, a
 .PHONY: bench-analysis
 bench-analysis: env ## Measure statistics, differences, comparison and export over a million flows, and judge them
 	@$(BIN)/python -m benchmarks.analysis
+
+.PHONY: bench-gateways
+bench-gateways: env ## Measure what a request to a real LiteLLM costs with Spanflow and without (a quarter of an hour)
+	@$(BIN)/python -m benchmarks.gateways $(ARGS)
+
+.PHONY: gateway-pictures
+gateway-pictures: env web chromium ## Follow the gateways' pages and take the pictures on them anew
+	@$(BIN)/pytest -q -m long tests/gateways/test_pages.py
+	@cp .cache/gateways/pictures/*.png docs/images/
 
 .PHONY: lock
 lock: env ## Resolve the contributors' packages anew into requirements/dev.txt

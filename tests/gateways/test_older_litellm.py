@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from tests.gateways.test_litellm import UNDER_US, litellm, settings_of, talk, told, trees
+from tests.support.litellm_talk import UNDER_US, litellm, settings_of, talk, told, trees
 
 pytestmark = pytest.mark.long
 

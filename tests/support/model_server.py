@@ -1,7 +1,8 @@
 """A stand-in for a model provider: an OpenAI-compatible HTTP server, a process of its own.
 
-What the last message says decides what it does: «fail» answers 500, «hang» never answers, «tool» asks for a tool,
-anything else is answered. Standard library only, so that it runs in any environment.
+What the last message says decides what it does: «fail» answers 500, «busy» 429, «hang» never answers, «tool» asks for
+a tool, «trickle» streams with a long pause after each word; anything else is answered. It runs in any environment, with
+the standard library only.
 """
 
 import json
@@ -40,10 +41,12 @@ class Provider(BaseHTTPRequestHandler):
         said = json.dumps((asked.get("messages") or [{}])[-1].get("content") or "")
         if "fail" in said:
             self._answer(500, {"error": {"message": "the model is out of order", "type": "server_error", "code": None}})
+        elif "busy" in said:
+            self._answer(429, {"error": {"message": "too many requests", "type": "rate_limit_error", "code": None}})
         elif "hang" in said:
             threading.Event().wait(600)
         elif asked.get("stream"):
-            self._stream(asked)
+            self._stream(asked, said)
         else:
             wants_tool = "tool" in said
             message: dict[str, Any] = {"role": "assistant", "content": None if wants_tool else ANSWER}
@@ -52,15 +55,23 @@ class Provider(BaseHTTPRequestHandler):
             choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if wants_tool else "stop"}
             self._answer(200, {**_head(asked, "chat.completion"), "choices": [choice], "usage": USAGE})
 
-    def _stream(self, asked: dict[str, Any]) -> None:
+    def _stream(self, asked: dict[str, Any], said: str) -> None:
         head = _head(asked, "chat.completion.chunk")
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
         self.end_headers()
-        for word in ANSWER.split(" "):
-            self._event({**head, "choices": [{"index": 0, "delta": {"role": "assistant", "content": word + " "}}]})
-        self._event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        wants_tool = "tool" in said
+        if wants_tool:
+            deltas: list[dict[str, Any]] = [{"role": "assistant", "tool_calls": [{"index": 0, **TOOL_CALL}]}]
+        else:
+            deltas = [{"role": "assistant", "content": word + " "} for word in ANSWER.split(" ")]
+        for delta in deltas:
+            self._event({**head, "choices": [{"index": 0, "delta": delta}]})
+            if "trickle" in said:
+                threading.Event().wait(20)
+        reason = "tool_calls" if wants_tool else "stop"
+        self._event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         self._event({**head, "choices": [], "usage": USAGE})
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True

@@ -5,7 +5,10 @@ from typing import Any
 
 from tests.support.query import query
 
-_COLUMNS = "name, user_id, session_id, outcome, outcome_reason, gate, reason, models, tools, tokens_in, tokens_out"
+_COLUMNS = (
+    "name, user_id, session_id, conversation_id, outcome, outcome_reason, gate, reason, models, tools, "
+    "tokens_in, tokens_out"
+)
 
 
 def stored_trees(dsn: str, *, without: str = "GET /health%") -> list[list[str]]:

@@ -1,0 +1,34 @@
+"""`make bench-gateways` measures what it says, with few requests; the figures themselves need a quiet machine."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.checkout import ROOT
+from tests.support.real_gateways import programs_of
+
+pytestmark = pytest.mark.long
+
+
+def test_it_compares_the_same_proxy_with_and_without_us() -> None:
+    programs_of("litellm")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gateways",
+        "--rounds",
+        "1",
+        "--requests",
+        "40",
+        "--only",
+        "openinference",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    (row,) = re.findall(r"^\| openinference \| (.*) \|$", done.stdout, re.MULTILINE)
+    ratios, (bare_ms, traced_ms), grown = row.split(" | ")[:4], row.split(" | ")[4].split(", "), row.split(" | ")[5]
+    assert all(0.05 < float(ratio) < 20 for ratio in ratios)
+    assert 0 < float(bare_ms) < 20_000 and 0 < float(traced_ms) < 20_000
+    assert len(grown.split(", ")) == 2
