@@ -13,12 +13,13 @@ import hypothesis
 import pytest
 import redis
 from opentelemetry import trace
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.support import child
-from tests.support.browser import new_page, running_browser
+from tests.support.browser import new_context, running_browser
 from tests.support.leaks import Held, wait_until_gone
 from tests.support.otel_globals import reset_otel_globals
+from tests.support.page_problems import PageProblems
 from tests.support.postgres_server import PostgresServer
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
@@ -216,7 +217,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page; problems it reports in its console fail the test."""
-    with new_page(browser) as opened:
+def _opened(browser: Browser) -> Iterator[tuple[BrowserContext, PageProblems]]:
+    with new_context(browser) as opened:
         yield opened
+
+
+@pytest.fixture
+def page(_opened: tuple[BrowserContext, PageProblems]) -> Page:
+    """A fresh page. An error in its console, a request that fails or one to another host fails the test."""
+    return _opened[0].new_page()
+
+
+@pytest.fixture
+def problems(_opened: tuple[BrowserContext, PageProblems]) -> PageProblems:
+    """What the page has done wrong, to say what is expected of it."""
+    return _opened[1]

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.support.checkout import ROOT
 from tests.support.identity_provider import IdentityProvider, identity_provider
+from tests.support.page_problems import PageProblems
 from tests.support.viewer_server import TOKEN, RunningViewer, running_viewer
 
 pytestmark = pytest.mark.browser
@@ -29,11 +30,11 @@ def viewer(postgres_dsn: str, redis_url: str, tmp_path: Path, idp: IdentityProvi
 
 
 @pytest.fixture
-def stranger(browser: Browser, viewer: RunningViewer) -> Iterator[Page]:
-    """A page of somebody who is not signed in. The browser's console tells of each 401, so it is not looked at."""
-    context = browser.new_context()
-    yield context.new_page()
-    context.close()
+def stranger(page: Page, problems: PageProblems, viewer: RunningViewer) -> Iterator[Page]:
+    """A page of somebody who is not signed in, so that what it asks first is answered with 401."""
+    problems.expect("401")
+    yield page
+    page.close()  # the viewer goes first, and a page that misses it would say so
 
 
 def outside(viewer: RunningViewer) -> str:

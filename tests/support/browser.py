@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.support.checkout import ROOT
+from tests.support.page_problems import PageProblems
 
 _FOUND = ROOT / ".cache" / "chromium"
 
@@ -40,15 +41,12 @@ def running_browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def new_page(browser: Browser) -> Iterator[Page]:
-    """A page with nothing remembered. An error in its console or an uncaught exception fails the test."""
-    problems: list[str] = []
+def new_context(browser: Browser) -> Iterator[tuple[BrowserContext, PageProblems]]:
+    """A browser with nothing remembered. What its pages do wrong fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
+    problems = PageProblems(context)
     try:
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-        yield page
+        yield context, problems
     finally:
         context.close()
-    assert not problems, f"the page reported: {problems}"
+    assert not problems.unexpected, f"the page reported: {problems.unexpected}"
