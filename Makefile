@@ -132,6 +132,10 @@ gateway-pictures: env web chromium ## Follow the gateways' pages and take the pi
 	@$(BIN)/pytest -q -m long tests/gateways/test_pages.py
 	@cp .cache/gateways/pictures/*.png docs/images/
 
+.PHONY: bench-dashboard
+bench-dashboard: env web chromium ## Measure the dashboard in a browser: frames, long tasks, memory (4 minutes)
+	@$(BIN)/python -m benchmarks.dashboard
+
 .PHONY: lock
 lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra viewer --extra embedded --group test --group check --group docs --group build \
