@@ -2,10 +2,11 @@
 
 Eight users followed at once at 200 events a second each (frames per second, longest task), a flow of 10,000 spans
 opened, and the page's memory over an hour of traffic in a minute and a half. Redis, PostgreSQL, a viewer, the writer
-and the browser share the machine. Prints each number beside what is wanted.
+and the browser share the machine; root's browser goes first. Prints each number beside what is wanted.
 """
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 import httpx
 import orjson
+import psutil  # type: ignore[import-untyped]
 from playwright.sync_api import CDPSession, Page, expect
 
 from benchmarks.live_viewer import BEARER, Viewer, running_viewer
@@ -58,12 +60,14 @@ _RESULT: Final = """() => {
     const { record } = window;
     cancelAnimationFrame(record.request);
     record.observer.disconnect();
-    return { seconds: (record.last - record.begun) / 1000, frames: record.frames, gaps: record.gaps, tasks: record.tasks };
+    const seconds = (record.last - record.begun) / 1000;
+    return { seconds, frames: record.frames, gaps: record.gaps, tasks: record.tasks };
 }"""
 _OPEN: Final = """(address) => new Promise((done) => {
     const begun = performance.now();
+    const shown = (name) => document.querySelectorAll(`[data-testid=${name}]`).length;
     const look = () => {
-        if (document.querySelector("[data-testid=flow-steps]") && document.querySelectorAll("[data-testid=node]").length > 10) {
+        if (shown("flow-steps") > 0 && shown("node") > 10) {
             // The frame after the one in which it stands in the page has been painted.
             requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begun)));
         } else requestAnimationFrame(look);
@@ -123,8 +127,19 @@ def _page(viewer: Viewer) -> Iterator[tuple[Page, Metrics]]:
         code = httpx.post(f"{origin}/api/v1/session/codes", headers=BEARER).raise_for_status().json()["code"]
         page.goto(f"{origin}/#code={code}")
         expect(page.get_by_test_id("sign-out")).to_be_attached()
+        _prefer_browser()
         yield page, Metrics(context.new_cdp_session(page))
         page.close()
+
+
+def _prefer_browser() -> None:
+    """Before whatever else the machine does, where that is allowed: what is measured is the page, not its neighbours."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(OSError, psutil.Error):
+            Path(f"/proc/{process.pid}/autogroup").write_text("-15")
+        for thread in Path(f"/proc/{process.pid}/task").glob("*"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), -15)
 
 
 def _open_wall(page: Page) -> None:
@@ -144,7 +159,7 @@ def _traffic(servers: Servers, **job: Any) -> Iterator["subprocess.Popen[bytes]"
             process.kill()
 
 
-def _told(page: Page, process: "subprocess.Popen[bytes]", busy: Any = None) -> dict[str, float]:
+def _told(page: Page, process: "subprocess.Popen[bytes]") -> dict[str, float]:
     """What was written, when it has been. The page's own events are handled meanwhile."""
     while process.poll() is None:
         page.wait_for_timeout(200)
@@ -158,19 +173,33 @@ def _wall(page: Page, metrics: Metrics, servers: Servers, seconds: float, found:
     with _traffic(servers, events_per_s=200, seconds=seconds + 5, spans=_FLOW_SPANS) as process:
         # What is compiled once, and the growing of the first flows, is not what goes on for hours.
         page.wait_for_timeout(4000)
-        busy, begun = metrics["TaskDuration"], time.perf_counter()
+        busy, begun = _renderer_cpu_seconds(), time.perf_counter()
         page.evaluate(_RECORD)
         page.wait_for_timeout(seconds * 1000)
         record: dict[str, Any] = page.evaluate(_RESULT)
-        busy = (metrics["TaskDuration"] - busy) / (time.perf_counter() - begun)
+        busy = (_renderer_cpu_seconds() - busy) / (time.perf_counter() - begun)
         told = _told(page, process)
     _shows_everything(page)
     gaps = sorted(record["gaps"])
     found.at_least("8 users × 200 events/s: frames per second", record["frames"] / record["seconds"], 30)
     found.at_most("... the longest task, ms", max(record["tasks"], default=0.0), 200)
     found.at_most("... 99 of 100 frames came within, ms", gaps[len(gaps) * 99 // 100], 100)
-    found.at_most("... the page's thread was busy, %", busy * 100, 80)
+    # What it takes of a machine that may be busy with something else, too.
+    found.at_most("... CPU of the page's process, %", busy * 100, 60)
     found.at_most("... the writer was behind, s", told["behind_s"], 1)
+
+
+def _renderer_cpu_seconds() -> float:
+    """Of the process that runs the page: the busiest of those that Chromium has for pages."""
+    found = [0.0]
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "--type=renderer" in process.cmdline():
+                times = process.cpu_times()
+                found.append(times.user + times.system)
+        except psutil.Error:
+            continue
+    return max(found)
 
 
 def _shows_everything(page: Page) -> None:
@@ -179,7 +208,7 @@ def _shows_everything(page: Page) -> None:
         "() => [...document.querySelectorAll('[data-testid=panel]')].map((panel) => { const flow = "
         "panel.querySelector('[data-testid=flow]'); return [flow?.dataset.open, flow?.dataset.look].join(' ') })"
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (shown := page.evaluate(newest)) != ["false ok"] * len(_USERS):
         assert time.monotonic() < deadline, shown
         page.wait_for_timeout(100)
@@ -207,7 +236,7 @@ def _store(servers: Servers, folder: Path) -> list[str]:
         begun = time.time_ns() - number * 120_000 * MS
         spans = [span(0, start_ns=begun, end_ns=begun + 10_000 * MS, name="POST /ask")]
         for step in range(1, _SPANS):
-            tool = {"event_type": "tool_call", "attributes": {"flow.data.tool": f"tool-{step % 900}"}}
+            tool: dict[str, Any] = {"event_type": "tool_call", "attributes": {"flow.data.tool": f"tool-{step % 900}"}}
             spans.append(span(step, (step - 1) // 10, start_ns=begun + step * MS, **tool))
         store_flows(servers.postgres_dsn, folder / str(number), part(number, spans))
         ids.append(f"{number:032x}")

@@ -1,5 +1,5 @@
-"""Events of several users at a steady pace, as their gateways' mirrors write them: `python -m benchmarks.dashboard_traffic
-<job>`. Prints how many events and flows it has written."""
+"""Events of several users at a steady pace, as their gateways' mirrors write them:
+`python -m benchmarks.dashboard_traffic <job>`. Prints how many events and flows it has written."""
 
 import os
 import sys

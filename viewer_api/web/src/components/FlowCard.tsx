@@ -1,11 +1,12 @@
 import { ChevronDown, ChevronRight } from "lucide-react";
-import { useState } from "react";
+import { memo, useState } from "react";
 import { clockTime, durationNs } from "../format";
 import { useFlowTree } from "../hooks/useFlowTree";
 import type { FlowModel } from "../live/liveFlows";
 import type { Tree } from "../reducer/tree";
 import { label } from "../tree/appearance";
 import { UNFOCUSED } from "../tree/rows";
+import { withRoom } from "../tree/timeline";
 import { FlowVerdict } from "./FlowVerdict";
 import { StateSign } from "./StateSign";
 import { SpanTree } from "./SpanTree";
@@ -22,7 +23,8 @@ interface Props {
   /** Whether the tree is shown until a person decides for this flow. */
   readonly unfolded: boolean;
   readonly selected: string | null;
-  readonly onSelect: (nodeId: string | null) => void;
+  /** The same function every time: otherwise every flow of a panel is drawn when one has changed. */
+  readonly onSelect: (flowId: string, nodeId: string | null) => void;
 }
 
 /** How long a flow runs already, against how long its like usually take at most. */
@@ -59,7 +61,7 @@ const MOST_ROWS = 18;
 const ROW_HEIGHT = 28;
 
 /** One flow in a panel: a line that says how it is, and its tree. */
-export function FlowCard({ model, version, followed, atNs = null, unfolded, selected, onSelect }: Props) {
+export const FlowCard = memo(function FlowCard({ model, version, followed, atNs = null, unfolded, selected, onSelect }: Props) {
   const [chosen, choose] = useState<boolean | null>(null);
   const [focus, setFocus] = useState(UNFOCUSED);
   const shown = useFlowTree(model, version, followed, atNs);
@@ -102,13 +104,13 @@ export function FlowCard({ model, version, followed, atNs = null, unfolded, sele
         >
           <SpanTree
             tree={tree}
-            timeline={timeline}
+            timeline={model.open ? withRoom(timeline) : timeline}
             nowNs={nowNs}
             label={title}
             focus={focus}
             onFocus={setFocus}
             selected={selected}
-            onSelect={onSelect}
+            onSelect={(nodeId) => onSelect(model.flowId, nodeId)}
             follow={model.open}
             rootLook={rootLook}
           />
@@ -116,4 +118,4 @@ export function FlowCard({ model, version, followed, atNs = null, unfolded, sele
       )}
     </article>
   );
-}
+});

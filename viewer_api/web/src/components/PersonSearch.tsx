@@ -1,77 +1,27 @@
-import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
-import { ComboBox, Input, Label, ListBox, ListBoxItem, Popover } from "react-aria-components";
-import { nameOf, searchPeople, type Person } from "../api/monitoring";
-import { useDelayed } from "../hooks/useDelayed";
-import { isId } from "../reducer/ids";
-import { Notice } from "../ui/Notice";
+import { lazy, Suspense } from "react";
+import type { Person } from "../api/monitoring";
 import fields from "../ui/Field.module.css";
-import styles from "./PersonSearch.module.css";
 
-interface Props {
+export interface PersonSearchProps {
   readonly label: string;
   readonly hideLabel?: boolean;
   readonly onChoose: (person: Person) => void;
 }
 
-const PAUSE_MS = 150;
+const PersonCombo = lazy(() => import("./PersonCombo"));
 
-/** A user whom no gateway has seen yet can be chosen by id. */
-function withTheId(people: readonly Person[], text: string): readonly Person[] {
-  if (!isId(text) || people.some((person) => person.userId === text)) return people;
-  return [...people, { userId: text, email: null, fullName: null }];
-}
-
-/** Finds people by any part of their e-mail address, name or id. */
-export function PersonSearch({ label, hideLabel = false, onChoose }: Props) {
-  const [text, setText] = useState("");
-  const wanted = useDelayed(text.trim(), PAUSE_MS);
-  const { data, error } = useQuery({
-    queryKey: ["people", wanted],
-    queryFn: ({ signal }) => searchPeople(wanted, signal),
-    enabled: wanted !== "",
-    placeholderData: (before) => before,
-  });
-  const people = wanted === "" || text.trim() === "" ? [] : withTheId(data ?? [], wanted);
+/** Finds people by any part of their e-mail address, name or id. What it needs is loaded after the page around it. */
+export function PersonSearch(props: PersonSearchProps) {
   return (
-    <div className={fields["field"]}>
-      <ComboBox
-        className={fields["field"] ?? ""}
-        items={people}
-        inputValue={text}
-        onInputChange={setText}
-        value={null}
-        onChange={(key) => {
-          const person = people.find(({ userId }) => userId === key);
-          if (person === undefined) return;
-          setText("");
-          onChoose(person);
-        }}
-        // It opens with the typing; people come when the viewer has found them.
-        allowsEmptyCollection
-        menuTrigger="input"
-      >
-        <Label className={hideLabel ? "visually-hidden" : (fields["label"] ?? "")}>{label}</Label>
-        <Input className={fields["input"] ?? ""} placeholder="e-mail, name or id" data-testid="user-search" />
-        <Popover className={fields["popover"] ?? ""} offset={4}>
-          <ListBox
-            className={fields["list"] ?? ""}
-            data-testid="people-found"
-            renderEmptyState={() => <p className={`${styles["none"]} quiet`}>{data === undefined ? "Searching…" : "No user is called that."}</p>}
-          >
-            {(person: Person) => (
-              <ListBoxItem id={person.userId} textValue={nameOf(person)} className={`${fields["item"]} ${styles["person"]}`}>
-                <span className="truncate">{data?.includes(person) === true ? nameOf(person) : `User ${person.userId}`}</span>
-                <span className="quiet truncate">
-                  {person.fullName === null || person.email === null ? "" : `${person.fullName} · `}
-                  {data?.includes(person) === true ? `id ${person.userId}` : "not seen yet"}
-                </span>
-              </ListBoxItem>
-            )}
-          </ListBox>
-        </Popover>
-      </ComboBox>
-      {error !== null && <Notice kind="problem">{error.message}</Notice>}
-    </div>
+    <Suspense
+      fallback={
+        <div className={fields["field"]} aria-hidden="true">
+          {props.hideLabel !== true && <span className={fields["label"]}>{props.label}</span>}
+          <input className={fields["input"]} disabled placeholder="e-mail, name or id" />
+        </div>
+      }
+    >
+      <PersonCombo {...props} />
+    </Suspense>
   );
 }

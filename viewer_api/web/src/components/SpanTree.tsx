@@ -1,7 +1,8 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useId, useLayoutEffect, useMemo, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useVirtualizer, type Virtualizer } from "@tanstack/react-virtual";
+import { useCallback, useEffect, useId, useMemo, useRef, type KeyboardEvent, type ReactNode, type RefObject } from "react";
 import type { Tree, TreeNode } from "../reducer/tree";
 import { appearance, worst, type Appearance } from "../tree/appearance";
+import { rowFacts } from "../tree/rowFacts";
 import { afterKey, rowsOf, toggled, type Focus, type Row } from "../tree/rows";
 import { sumsOf, total } from "../tree/sums";
 import type { Timeline } from "../tree/timeline";
@@ -38,8 +39,49 @@ interface Props {
 const ROW_HEIGHT = 28;
 const HEADER_HEIGHT = 28;
 /** Beyond so many rows only those in view are in the page. */
-const ALL_UP_TO = 100;
+const ALL_UP_TO = 30;
+const OVERSCAN = 6;
 const NO_PINS: readonly string[] = [];
+
+/** Until it is known how large a tree is. */
+const SUPPOSED_SIZE = { width: 400, height: 18 * ROW_HEIGHT };
+
+/** Tells the virtual list its size when the browser knows it anyway: asking at once would have to lay out the page. */
+function observeSize(instance: Virtualizer<HTMLDivElement, Element>, told: (size: { width: number; height: number }) => void) {
+  const element = instance.scrollElement;
+  if (element === null) return undefined;
+  const observer = new ResizeObserver(([entry]) => {
+    if (entry !== undefined) told({ width: Math.round(entry.contentRect.width), height: Math.round(entry.contentRect.height) });
+  });
+  observer.observe(element);
+  return () => observer.disconnect();
+}
+
+/** Scrolls to the end when rows come, as long as a person has not scrolled away from it; gives what must hear of scrolling. */
+function useFollowing(scroller: RefObject<HTMLDivElement | null>, follow: boolean, rows: number): () => void {
+  const atEnd = useRef(true);
+  const scrolledTo = useRef(-1);
+  useEffect(() => {
+    if (!follow || !atEnd.current) return undefined;
+    // In the next frame, with all other trees: each would have to be laid out by itself.
+    const frame = requestAnimationFrame(() => {
+      const element = scroller.current;
+      if (element === null) return;
+      element.scrollTop = element.scrollHeight;
+      scrolledTo.current = element.scrollTop;
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [scroller, follow, rows]);
+  return () => {
+    const element = scroller.current;
+    // What has been scrolled here says nothing of the person, even if more rows have come since.
+    if (element === null || element.scrollTop === scrolledTo.current) return;
+    atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < ROW_HEIGHT;
+  };
+}
+
+/** A span as a row outside of its tree. */
+const alone = (node: TreeNode): Row => ({ key: node.nodeId, node, run: null, depth: 0, parent: -1, expandable: false, folded: false });
 
 /** A tree beside its waterfall, as an accessible grid: arrow keys walk and fold, Enter shows a span's details. */
 export function SpanTree(props: Props) {
@@ -58,23 +100,19 @@ export function SpanTree(props: Props) {
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_HEIGHT,
-    overscan: rows.length <= ALL_UP_TO ? ALL_UP_TO : 16,
+    overscan: rows.length <= ALL_UP_TO ? ALL_UP_TO : OVERSCAN,
     scrollPaddingEnd: above,
+    // Drawing at once would lay out the page once for each of the trees that follow a live flow.
+    useFlushSync: false,
+    observeElementRect: observeSize,
+    initialRect: SUPPOSED_SIZE,
     getItemKey: (index) => rows[index]?.key ?? index,
   });
   useEffect(() => {
     if (focus.at !== "") virtual.scrollToIndex(focusedIndex, { align: "auto" });
     // Only when the focus moves: rows that come must not make the tree jump.
   }, [focus.at]);
-  const atBottom = useRef(true);
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    if (follow && element !== null && atBottom.current) element.scrollTop = element.scrollHeight;
-  }, [follow, rows.length]);
-  const onScroll = () => {
-    const element = scroller.current;
-    if (element !== null) atBottom.current = element.scrollHeight - element.scrollTop - element.clientHeight < ROW_HEIGHT;
-  };
+  const onScroll = useFollowing(scroller, follow, rows.length);
   const open = (row: Row) => {
     if (row.run !== null) return onFocus(toggled(focus, row));
     onFocus({ ...focus, at: row.key });
@@ -95,7 +133,18 @@ export function SpanTree(props: Props) {
   };
   const look = ({ node, run }: Pick<Row, "node" | "run">) =>
     run !== null ? worst(run) : node.nodeId === rootLook?.nodeId ? rootLook.look : appearance(node);
-  const shared = { timeline, nowNs };
+  const latest = useRef({ rows, places, selected, open, toggle: (row: Row) => onFocus(toggled(focus, row)), select: onSelect });
+  latest.current = { rows, places, selected, open, toggle: (row) => onFocus(toggled(focus, row)), select: onSelect };
+  const rowAt = (key: string) => latest.current.rows[latest.current.places.get(key) ?? -1];
+  const onOpen = useCallback((key: string) => {
+    const row = rowAt(key);
+    if (row !== undefined) latest.current.open(row);
+  }, []);
+  const onToggle = useCallback((key: string) => {
+    const row = rowAt(key);
+    if (row !== undefined) latest.current.toggle(row);
+  }, []);
+  const onPinned = useCallback((key: string) => latest.current.select(latest.current.selected === key ? null : key), []);
   return (
     <div
       ref={scroller}
@@ -115,13 +164,11 @@ export function SpanTree(props: Props) {
           {pins.map((node) => (
             <SpanRow
               key={node.nodeId}
-              {...shared}
-              row={{ key: node.nodeId, node, run: null, depth: 0, parent: -1, expandable: false, folded: false }}
-              look={look({ node, run: null })}
+              {...rowFacts(alone(node), look(alone(node)), timeline, nowNs, undefined)}
               pinned
               selected={node.nodeId === selected}
               critical={critical?.has(node.nodeId) === true}
-              onOpen={() => onSelect(selected === node.nodeId ? null : node.nodeId)}
+              onOpen={onPinned}
             />
           ))}
         </div>
@@ -134,20 +181,17 @@ export function SpanTree(props: Props) {
           return (
             <SpanRow
               key={row.key}
-              {...shared}
+              {...rowFacts(row, look(row), timeline, nowNs, row.folded ? total(nodes, sums) : undefined)}
               id={`${id}-${row.key}`}
-              row={row}
-              look={look(row)}
               top={start}
               rowIndex={index + 1}
               percentile={row.run === null ? percentiles?.get(row.node.nodeId) : undefined}
-              below={row.folded ? total(nodes, sums) : undefined}
               focused={row === focused}
               selected={row.key === selected}
               found={found !== undefined && nodes.some(({ nodeId }) => found.has(nodeId))}
               critical={critical !== undefined && nodes.some(({ nodeId }) => critical.has(nodeId))}
-              onToggle={() => onFocus(toggled(focus, row))}
-              onOpen={() => open(row)}
+              onToggle={onToggle}
+              onOpen={onOpen}
             />
           );
         })}

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 import { flow as readFlow, type Flow } from "../api/flows";
 import { FlowModel } from "../live/liveFlows";
 import { flowTopic } from "../live/topic";
-import { useLiveSnapshot, useLiveStore } from "./useLive";
+import { useLiveSnapshot, useLiveStore, useTopic } from "./useLive";
 
 /** What the viewer answers to who must say why they look. */
 const WANTS_REASON: ReadonlySet<string> = new Set(["reason_required", "reason_too_short"]);
@@ -51,17 +51,19 @@ export function useFlow(flowId: string, mayFollow: (userId: string | number | nu
     setPast(model);
     return undefined;
   }, [flow, flowId, live, store, topic]);
-  const followed = live ? store.flowsOf(topic) : undefined;
+  const flows = useTopic(topic);
+  const followed = live ? flows : undefined;
   const ended = followed?.ended;
   useEffect(() => {
     // Its end may not have come any more before the following ended: what the viewer knows now is the truth.
     if (ended !== undefined && !WANTS_REASON.has(ended)) void refetch();
   }, [ended, refetch]);
   const wanted = flow?.open === true && (ended === undefined ? !live : WANTS_REASON.has(ended));
+  const model = followed === undefined ? past : (followed.flows.get(flowId) ?? past);
   return {
     flow,
-    model: followed === undefined ? past : (followed.flows.get(flowId) ?? past),
-    version: followed?.version ?? 0,
+    model,
+    version: model?.version ?? 0,
     problem: error?.message ?? null,
     reasonWanted: wanted ? { problem: ended === undefined || reason === null ? null : refused } : undefined,
     giveReason: setReason,

@@ -1,11 +1,10 @@
-import { useMemo } from "react";
+import { useEffect, useMemo, useReducer } from "react";
 import type { FlowModel } from "../live/liveFlows";
 import { mainRoot, verdictOf, type Verdict } from "../reducer/outcome";
 import type { Tree } from "../reducer/tree";
 import { appearance, outcomeAppearance, type Appearance } from "../tree/appearance";
 import { timelineOf, type Timeline } from "../tree/timeline";
 import { useLiveStore } from "./useLive";
-import { useNow } from "./useNow";
 
 export interface FlowTree {
   readonly tree: Tree;
@@ -22,6 +21,16 @@ const TICK_MS = 250;
 const LARGE = 1000;
 const LARGE_TICK_MS = 1000;
 
+/** Draws anew every so often, unless there were news meanwhile; never while `everyMs` is null. */
+function useTicks(everyMs: number | null, version: number): void {
+  const [, tick] = useReducer((before: number) => before + 1, 0);
+  useEffect(() => {
+    if (everyMs === null) return undefined;
+    const timer = setInterval(tick, everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs, version]);
+}
+
 /**
  * The tree of a flow as it is now. Its clock runs while news of it can come (`followed`): of a flow that is not followed
  * any more, only the last known moment is told. `atNs` is the moment that a panel was stopped at.
@@ -29,10 +38,12 @@ const LARGE_TICK_MS = 1000;
 export function useFlowTree(model: FlowModel, version: number, followed: boolean, atNs: bigint | null = null): FlowTree | undefined {
   const store = useLiveStore();
   const running = model.open && followed && atNs === null;
-  const now = useNow(store.nowMs, running ? (model.size > LARGE ? LARGE_TICK_MS : TICK_MS) : null);
+  const tickMs = model.size > LARGE ? LARGE_TICK_MS : TICK_MS;
+  useTicks(running ? tickMs : null, version);
+  const now = Math.floor(store.nowMs() / tickMs) * tickMs;
   // The newest event may be a moment ahead of the last tick, and of this computer's idea of the viewer's clock.
   const newest = useMemo(() => model.newestNs(), [model, version]);
-  const ticked = BigInt(Math.round(now)) * 1_000_000n;
+  const ticked = BigInt(now) * 1_000_000n;
   const nowNs = atNs !== null && model.open ? atNs : running && ticked > newest ? ticked : newest;
   const tree = useMemo(() => model.tree(nowNs), [model, version, nowNs, model.open]);
   return useMemo(() => {

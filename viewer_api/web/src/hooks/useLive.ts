@@ -1,8 +1,8 @@
-import { createContext, useContext, useEffect, useMemo, useSyncExternalStore } from "react";
+import { createContext, useCallback, useContext, useEffect, useMemo, useSyncExternalStore } from "react";
 import { apiUrl } from "../api/http";
 import type { LiveFlows } from "../live/liveFlows";
 import { LiveStore, type LiveSnapshot } from "../live/liveStore";
-import { userTopic } from "../live/topic";
+import { userTopic, type Topic } from "../live/topic";
 
 /** The live store of this browser tab. */
 export function browserStore(): LiveStore {
@@ -18,9 +18,25 @@ export function browserStore(): LiveStore {
     },
     random: Math.random,
     now: Date.now,
-    // Not an animation frame: those stand still in a hidden tab, and the memory of what came must not grow there.
-    soon: (callback) => void setTimeout(callback, 50),
+    // Not an animation frame: those stand still in a hidden tab.
+    soon: (callback, ms) => void setTimeout(callback, ms),
+    elapsedMs: () => performance.now(),
+    drawn: afterFrame,
   });
+}
+
+/** So long a frame is waited for at most: in a hidden tab none comes. */
+const LONGEST_FRAME_MS = 500;
+
+/** Calls back when the browser has laid out and painted what has changed. */
+function afterFrame(callback: () => void): void {
+  let called = false;
+  const once = () => {
+    if (!called) callback();
+    called = true;
+  };
+  requestAnimationFrame(() => setTimeout(once));
+  setTimeout(once, LONGEST_FRAME_MS);
 }
 
 export const LiveContext = createContext<LiveStore | null>(null);
@@ -36,11 +52,18 @@ export function useLiveSnapshot(): LiveSnapshot {
   return useSyncExternalStore(store.subscribe, store.getSnapshot);
 }
 
+/** The flows of a topic, drawn anew whenever there is news of them. */
+export function useTopic(topic: Topic): LiveFlows {
+  const store = useLiveStore();
+  const subscribe = useCallback((listener: () => void) => store.subscribeTo(topic, listener), [store, topic]);
+  useSyncExternalStore(subscribe, () => store.flowsOf(topic).version);
+  return store.flowsOf(topic);
+}
+
 /** Follow a user while the component is shown. */
 export function useFollowed(userId: string): LiveFlows {
   const store = useLiveStore();
-  useLiveSnapshot();
   const topic = useMemo(() => userTopic(userId), [userId]);
   useEffect(() => store.follow(topic), [store, topic]);
-  return store.flowsOf(topic);
+  return useTopic(topic);
 }

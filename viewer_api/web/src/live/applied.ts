@@ -25,7 +25,7 @@ export function applied(flows: LiveFlows, message: ServerMessage, nowMs: () => n
       flows.flow(message.flow_id).setProcess(message.process, message.alive);
       return true;
     case "usual":
-      for (const [step, p95Ns] of Object.entries(message.p95_ns)) flows.usualP95Ns.set(step, p95Ns);
+      flows.setUsual(message.p95_ns);
       return true;
     default:
       return false;

@@ -10,10 +10,11 @@ const KEPT_FLOWS = 20;
 export class FlowModel {
   private readonly reducer = new FlowReducer();
   private readonly lost = new Set<string>();
-  open = true;
-  truncated = false;
-  /** Events that could not be read. */
-  damaged = 0;
+  private isOpen = true;
+  private isTruncated = false;
+  private unreadable = 0;
+  private changes = 0;
+  private times: { readonly version: number; readonly newestNs: bigint; readonly startNs: bigint | undefined } | undefined;
 
   /** `usualP95Ns`: how long each kind of step usually takes, in nanoseconds, as far as the viewer has said. */
   constructor(
@@ -21,24 +22,59 @@ export class FlowModel {
     private readonly usualP95Ns: ReadonlyMap<string, number> = new Map(),
   ) {}
 
+  /** Another one whenever anything about the flow has changed. */
+  get version(): number {
+    return this.changes;
+  }
+
   get size(): number {
     return this.reducer.size;
+  }
+
+  get open(): boolean {
+    return this.isOpen;
+  }
+
+  set open(open: boolean) {
+    if (open !== this.isOpen) this.changed();
+    this.isOpen = open;
+  }
+
+  /** Whether its beginning is gone. */
+  get truncated(): boolean {
+    return this.isTruncated;
+  }
+
+  set truncated(truncated: boolean) {
+    if (truncated !== this.isTruncated) this.changed();
+    this.isTruncated = truncated;
+  }
+
+  /** Events that could not be read. */
+  get damaged(): number {
+    return this.unreadable;
   }
 
   addAll(events: readonly unknown[]): void {
     for (const event of events) {
       try {
-        this.reducer.add(event);
+        if (this.reducer.add(event)) this.changed();
       } catch (error) {
         if (!(error instanceof EventError)) throw error;
-        this.damaged++;
+        this.unreadable++;
+        this.changed();
       }
     }
   }
 
   setProcess(process: string, alive: boolean): void {
-    if (alive) this.lost.delete(process);
-    else this.lost.add(process);
+    if (alive ? this.lost.delete(process) : !this.lost.has(process)) this.changed();
+    if (!alive) this.lost.add(process);
+  }
+
+  /** Something that it is judged by has changed, such as what is usual. */
+  changed(): void {
+    this.changes++;
   }
 
   tree(nowNs: bigint): Tree {
@@ -52,14 +88,7 @@ export class FlowModel {
 
   /** The newest moment that any event tells of. */
   newestNs(): bigint {
-    let newest = 0n;
-    for (const entry of this.reducer.entries()) {
-      for (const text of [entry.start_ns, entry.updated_ns, entry.end_ns]) {
-        const time = text === undefined ? 0n : BigInt(text);
-        if (time > newest) newest = time;
-      }
-    }
-    return newest;
+    return this.timesNow().newestNs;
   }
 
   /** One merged entry per span, in start order. */
@@ -83,15 +112,33 @@ export class FlowModel {
   }
 
   startNs(): bigint | undefined {
-    return startedAt(this.reducer.entries());
+    return this.timesNow().startNs;
   }
+
+  private timesNow() {
+    if (this.times?.version !== this.changes) {
+      const entries = this.reducer.entries();
+      this.times = { version: this.changes, newestNs: newestOf(entries), startNs: startedAt(entries) };
+    }
+    return this.times;
+  }
+}
+
+function newestOf(entries: readonly SpanEvent[]): bigint {
+  let newest = 0n;
+  for (const entry of entries) {
+    for (const text of [entry.start_ns, entry.updated_ns, entry.end_ns]) {
+      const time = text === undefined ? 0n : BigInt(text);
+      if (time > newest) newest = time;
+    }
+  }
+  return newest;
 }
 
 /** The flows of one topic that is followed. `version` changes with every change. */
 export class LiveFlows {
   readonly flows = new Map<string, FlowModel>();
-  /** By step, from the viewer's history: what takes longer is slow. */
-  readonly usualP95Ns = new Map<string, number>();
+  private readonly usualP95Ns = new Map<string, number>();
   version = 0;
   /** Why the server stopped following, e.g. `expired`; undefined while it follows. */
   ended: string | undefined;
@@ -106,6 +153,12 @@ export class LiveFlows {
   heard(events: number, atMs: number | null): void {
     this.received += events;
     if (atMs !== null) this.lastEventMs = atMs;
+  }
+
+  /** How long steps usually take at most, from the viewer's history: what takes longer is slow. */
+  setUsual(p95Ns: Readonly<Record<string, number>>): void {
+    for (const [step, ns] of Object.entries(p95Ns)) this.usualP95Ns.set(step, ns);
+    for (const model of this.flows.values()) model.changed();
   }
 
   flow(flowId: string): FlowModel {

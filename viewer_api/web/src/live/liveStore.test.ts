@@ -27,9 +27,11 @@ beforeEach(() => {
     later: () => () => {},
     random: () => 1,
     now: () => 1000,
-    soon: (callback) => soon.push(callback),
+    soon: (callback) => void soon.push(callback),
+    elapsedMs: () => 0,
+    drawn: (callback) => callback(),
   });
-  store.subscribe(() => drawn++);
+  store.subscribeTo(userTopic("7"), () => drawn++);
   store.follow(userTopic("7"));
   says(HELLO);
   drawn = 0;

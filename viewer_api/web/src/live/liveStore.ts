@@ -2,12 +2,12 @@ import { applied } from "./applied";
 import { LiveConnection, type Surroundings } from "./connection";
 import { LiveFlows } from "./liveFlows";
 import type { ConnectionState, ServerMessage } from "./messages";
+import { Redraws, type RedrawSurroundings } from "./redraws";
 import { keyIn, keyOf, userTopic, type Topic } from "./topic";
 
-/** What a component sees; a new object whenever something changed. */
+/** How the connection is doing; a new object whenever that has changed. */
 export interface LiveSnapshot {
   readonly state: ConnectionState;
-  readonly version: number;
   /** What the server refused last, in its words. */
   readonly problem: string | null;
   /** While it reconnects: when it tries next, by this computer's clock. */
@@ -20,15 +20,17 @@ export class LiveStore {
   private readonly topics = new Map<string, LiveFlows>();
   private readonly followers = new Map<string, number>();
   private readonly listeners = new Set<() => void>();
-  private snapshot: LiveSnapshot = { state: "idle", version: 0, problem: null, retryAtMs: null };
+  private snapshot: LiveSnapshot = { state: "idle", problem: null, retryAtMs: null };
   /** How far the viewer's clock is ahead of this computer's. */
   private clockOffsetMs = 0;
-  private announced = false;
+  private readonly topicListeners = new Map<string, Set<() => void>>();
+  private readonly redraws: Redraws;
   private readonly watchListeners = new Set<() => void>();
 
   constructor(
-    private readonly surroundings: Surroundings & { now(): number; soon(callback: () => void): void },
+    private readonly surroundings: Surroundings & RedrawSurroundings & { now(): number },
   ) {
+    this.redraws = new Redraws(surroundings);
     this.connection = new LiveConnection(surroundings, {
       onMessage: (message) => this.take(message),
       onState: (state) => this.change(state === "reconnecting" ? { state } : { state, retryAtMs: null }),
@@ -40,6 +42,19 @@ export class LiveStore {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
+
+  /** `listener` hears when the flows of a topic are to be drawn anew; gives the function that stops it. */
+  subscribeTo(topic: Topic, listener: () => void): () => void {
+    const key = keyOf(topic);
+    const listeners = this.topicListeners.get(key) ?? new Set();
+    this.topicListeners.set(key, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size > 0) return;
+      this.topicListeners.delete(key);
+      this.redraws.forget(key);
+    };
+  }
 
   /** `listener` hears when a watch begins, is extended or ends; gives the function that stops it. */
   onWatchChange(listener: () => void): () => void {
@@ -147,12 +162,8 @@ export class LiveStore {
   private changed(key: string): void {
     if (!this.followers.has(key)) return;
     this.flowsAt(key).version++;
-    if (this.announced) return;
-    this.announced = true;
-    // Many events come within one frame of the screen: the page is drawn once for all of them.
-    this.surroundings.soon(() => {
-      this.announced = false;
-      this.change({ version: this.snapshot.version + 1 });
+    this.redraws.ask(key, () => {
+      for (const listener of this.topicListeners.get(key) ?? []) listener();
     });
   }
 

@@ -20,15 +20,20 @@ export class FlowReducer {
     return this.records.size;
   }
 
-  /** Take in an event, a merged entry, or an event of an older gateway; `EventError` for anything else. */
-  add(value: unknown): void {
+  /**
+   * Take in an event, a merged entry, or an event of an older gateway; `EventError` for anything else. Whether that
+   * changed anything.
+   */
+  add(value: unknown): boolean {
     const event = checked(value);
     let record = this.records.get(event.node_id);
     if (record === undefined) {
       record = new SpanRecord(event.node_id);
       this.records.set(event.node_id, record);
     }
-    if (record.add(event)) this.sorted = undefined;
+    const changed = record.add(event);
+    if (changed) this.sorted = undefined;
+    return changed;
   }
 
   /** One merged entry per span, in start order; each is itself a valid input. */

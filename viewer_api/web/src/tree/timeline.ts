@@ -34,6 +34,18 @@ export function endOf(node: TreeNode, nowNs: bigint): bigint | undefined {
   return node.state === "ended" ? undefined : nowNs;
 }
 
+/** Parts of a power of ten, a quarter apart. */
+const STEPS = [1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 10];
+const LEAST_ROOM_MS = 10;
+
+/** The same with room to grow: its end moves in steps, and what has ended keeps its place in between. */
+export function withRoom({ startNs, endNs }: Timeline): Timeline {
+  const ms = Math.max(Number(endNs - startNs) / 1e6, LEAST_ROOM_MS);
+  const power = 10 ** Math.floor(Math.log10(ms));
+  const step = STEPS.find((each) => each * power >= ms) ?? 10;
+  return { startNs, endNs: startNs + BigInt(Math.round(step * power * 1e6)) };
+}
+
 export function elapsedNs(node: TreeNode, nowNs: bigint): bigint | undefined {
   const end = endOf(node, nowNs);
   if (node.startNs === undefined || end === undefined) return undefined;

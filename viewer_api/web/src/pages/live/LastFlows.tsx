@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { memo } from "react";
 import { searchFlows } from "../../api/flows";
 import { useSignedIn } from "../../app/session";
 import { Ago } from "../../components/Ago";
@@ -12,13 +13,13 @@ import styles from "./LastFlows.module.css";
 
 interface Props {
   readonly userId: string;
-  /** Flows that the panel shows already. */
-  readonly without: ReadonlyMap<string, unknown>;
+  /** The ids of flows that the panel shows already, separated by spaces. */
+  readonly without: string;
   readonly count: number;
 }
 
 /** What a user did before: a panel is not empty as long as there is something to show. */
-export function LastFlows({ userId, without, count }: Props) {
+export const LastFlows = memo(function LastFlows({ userId, without, count }: Props) {
   const session = useSignedIn();
   const { data } = useQuery({
     queryKey: ["last flows", userId],
@@ -26,7 +27,7 @@ export function LastFlows({ userId, without, count }: Props) {
     staleTime: Infinity,
     enabled: session.rights.includes("read"),
   });
-  const flows = (data?.flows ?? []).filter((flow) => !without.has(flow.flow_id)).slice(0, count);
+  const flows = (data?.flows ?? []).filter((flow) => !without.includes(flow.flow_id)).slice(0, count);
   const previewOf = usePreviews(flows);
   if (flows.length === 0) return null;
   return (
@@ -48,4 +49,4 @@ export function LastFlows({ userId, without, count }: Props) {
       </ul>
     </section>
   );
-}
+});

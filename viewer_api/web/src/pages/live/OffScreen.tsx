@@ -1,7 +1,7 @@
 import { ArrowDown, ArrowUp } from "lucide-react";
-import { useEffect, useState, type RefObject } from "react";
+import { useEffect, useMemo, useState, type RefObject } from "react";
 import type { WatchedUser } from "../../api/monitoring";
-import { useLiveSnapshot, useLiveStore } from "../../hooks/useLive";
+import { useTopic } from "../../hooks/useLive";
 import { useName } from "../../hooks/useName";
 import { userTopic } from "../../live/topic";
 import { Button } from "../../ui/Button";
@@ -64,8 +64,7 @@ interface MarkProps {
 }
 
 function Mark({ userId, side, watched, onShow }: MarkProps) {
-  useLiveSnapshot();
-  const flows = [...useLiveStore().flowsOf(userTopic(userId)).flows.values()];
+  const flows = [...useTopic(useMemo(() => userTopic(userId), [userId])).flows.values()];
   const running = flows.filter((model) => model.open).length;
   const name = useName(userId, watched);
   return (

@@ -37,14 +37,13 @@ export function again(user: WatchedUser): Promise<unknown> {
   return watch(user.userId, hours, user.reason ?? "", user.metadataOnly);
 }
 
-export function PauseButton({ time, name }: { readonly time: PanelTime; readonly name: string }) {
-  const paused = time.stoppedNs !== null;
+export function PauseButton({ paused, onPause, name }: { readonly paused: boolean; readonly onPause: () => void; readonly name: string }) {
   return (
     <IconButton
       icon={paused ? Play : Pause}
       label={paused ? `Go on with ${name}` : `Pause ${name}`}
       aria-pressed={paused}
-      onPress={() => (paused ? time.goOn() : time.stop())}
+      onPress={onPause}
       testId="panel-pause"
     />
   );
@@ -76,7 +75,7 @@ export function Rewind({ time, oldestNs, nowNs, name }: RewindProps) {
         onChange={(event) => time.stop(oldestNs + BigInt(event.target.value) * 1_000_000n)}
         data-testid="panel-rewind"
       />
-      <Button look="main" icon={Play} onPress={time.goOn} testId="panel-live">
+      <Button look="main" icon={Play} onPress={time.toggle} testId="panel-live">
         {time.news === 0 ? "Back to live" : `${time.news} new`}
       </Button>
     </div>

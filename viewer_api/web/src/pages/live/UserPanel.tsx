@@ -1,5 +1,4 @@
-import { GripVertical, X } from "lucide-react";
-import { useEffect, useId, useRef, type KeyboardEvent } from "react";
+import { useCallback, useEffect, useId, useRef, type DragEvent } from "react";
 import type { WatchedUser } from "../../api/monitoring";
 import { FlowCard } from "../../components/FlowCard";
 import { countdown } from "../../format";
@@ -8,12 +7,12 @@ import { useName } from "../../hooks/useName";
 import { useNow } from "../../hooks/useNow";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
-import { IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Notice";
 import type { Chosen } from "./LiveDetails";
 import { LastFlows } from "./LastFlows";
 import { PanelState } from "./PanelState";
-import { PauseButton, Rewind, WatchTools } from "./PanelTools";
+import { PanelHead } from "./PanelHead";
+import { Rewind } from "./PanelTools";
 import { usePanelTime } from "./usePanelTime";
 import styles from "./UserPanel.module.css";
 
@@ -61,15 +60,20 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
     if (isWatched && !followed) store.renew(userId);
   }, [isWatched, store, userId]);
   const { flows } = time;
+  const onSelect = useCallback(
+    (flowId: string, nodeId: string | null) => onChoose(nodeId === null ? null : { userId, flowId, nodeId }),
+    [userId, onChoose],
+  );
   const starts = live.newestFirst().map((model) => model.startNs());
   const oldestNs = starts.findLast((start) => start !== undefined) ?? nowNs;
   const panel = useRef<HTMLElement>(null);
-  const onGrip = (event: KeyboardEvent) => {
-    const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-    if (by === undefined || onMove === null) return;
-    event.preventDefault();
-    onMove(by);
-  };
+  const onDragStart = useCallback(
+    (event: DragEvent) => {
+      event.dataTransfer.setData(DRAGGED, userId);
+      if (panel.current !== null) event.dataTransfer.setDragImage(panel.current, 20, 20);
+    },
+    [userId],
+  );
   return (
     <section
       ref={panel}
@@ -80,30 +84,18 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
       onDragOver={(event) => event.dataTransfer.types.includes(DRAGGED) && event.preventDefault()}
       onDrop={(event) => onDrop(event.dataTransfer.getData(DRAGGED))}
     >
-      <div className={styles["head"]}>
-        {onMove !== null && (
-          <button
-            type="button"
-            className={styles["grip"]}
-            draggable
-            aria-label={`Move the panel of ${name}: drag, or use the arrow keys`}
-            onKeyDown={onGrip}
-            onDragStart={(event) => {
-              event.dataTransfer.setData(DRAGGED, userId);
-              if (panel.current !== null) event.dataTransfer.setDragImage(panel.current, 20, 20);
-            }}
-            data-testid="panel-grip"
-          >
-            <GripVertical size={15} aria-hidden="true" />
-          </button>
-        )}
-        <h2 id={id} className="truncate" title={`user ${userId}`}>
-          {watched?.fullName ?? name}
-        </h2>
-        <PauseButton time={time} name={name} />
-        {watched !== undefined && <WatchTools watched={watched} onChanged={onChanged} />}
-        {onClose !== null && <IconButton icon={X} label={`Close the panel of ${name}`} onPress={onClose} />}
-      </div>
+      <PanelHead
+        id={id}
+        userId={userId}
+        name={name}
+        watched={watched}
+        paused={time.stoppedNs !== null}
+        onPause={time.toggle}
+        onClose={onClose}
+        onMove={onMove}
+        onDragStart={onDragStart}
+        onChanged={onChanged}
+      />
       <div className={styles["facts"]}>
         <span className="truncate">{watched?.fullName != null ? (watched.email ?? "") : `user ${userId}`}</span>
         <span className={styles["left"]} data-testid="panel-left">
@@ -133,15 +125,15 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
         <FlowCard
           key={model.flowId}
           model={model}
-          version={time.stoppedNs === null ? live.version : 0}
+          version={model.version}
           followed={followed}
           atNs={time.stoppedNs}
           unfolded={!compact && (index < UNFOLDED || model.open)}
           selected={chosen?.flowId === model.flowId ? chosen.nodeId : null}
-          onSelect={(nodeId) => onChoose(nodeId === null ? null : { userId, flowId: model.flowId, nodeId })}
+          onSelect={onSelect}
         />
       ))}
-      <LastFlows userId={userId} without={live.flows} count={compact ? 2 : 5} />
+      <LastFlows userId={userId} without={[...live.flows.keys()].join(" ")} count={compact ? 2 : 5} />
       <p className={styles["note"]}>
         <Link to={to("flows", null, { user_id: userId })}>
           All flows<span className="visually-hidden"> of {name}</span>

@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import type { FlowModel, LiveFlows } from "../../live/liveFlows";
 import { useLiveStore } from "../../hooks/useLive";
 
@@ -9,9 +9,10 @@ export interface PanelTime {
   /** Events that have come since. */
   readonly news: number;
   readonly flows: readonly FlowModel[];
-  /** Stop at this moment; the present one when left out. */
-  readonly stop: (ns?: bigint) => void;
-  readonly goOn: () => void;
+  /** Stop at this moment. */
+  readonly stop: (ns: bigint) => void;
+  /** Stop at the present moment, or go on. */
+  readonly toggle: () => void;
 }
 
 /** A stopped panel stands still whatever comes, and can be rewound; nothing that comes meanwhile is missed. */
@@ -27,12 +28,19 @@ export function usePanelTime(live: LiveFlows): PanelTime {
     });
     // What comes while it stands still does not change it.
   }, [live, stopped]);
-  const nowNs = () => BigInt(Math.round(store.nowMs())) * 1_000_000n;
+  const stop = useCallback(
+    (ns: bigint) => setStopped((before) => ({ ns, received: before?.received ?? live.received })),
+    [live],
+  );
+  const toggle = useCallback(
+    () => setStopped((before) => (before === null ? { ns: BigInt(Math.round(store.nowMs())) * 1_000_000n, received: live.received } : null)),
+    [live, store],
+  );
   return {
     stoppedNs: stopped?.ns ?? null,
     news: stopped === null ? 0 : live.received - stopped.received,
     flows: then ?? newest,
-    stop: (ns) => setStopped({ ns: ns ?? nowNs(), received: stopped?.received ?? live.received }),
-    goOn: () => setStopped(null),
+    stop,
+    toggle,
   };
 }

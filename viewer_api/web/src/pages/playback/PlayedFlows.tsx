@@ -1,4 +1,4 @@
-import { useMemo, useState, type CSSProperties } from "react";
+import { useCallback, useMemo, useState, type CSSProperties } from "react";
 import { addressOf } from "../../components/clipboard";
 import { FlowCard } from "../../components/FlowCard";
 import { FlowVerdict } from "../../components/FlowVerdict";
@@ -37,14 +37,12 @@ export function PlayedFlows({ recording, single }: Props) {
   const at = one(route.query, "at");
   const player = usePlayer(recording, speed, skipIdle, at === null ? null : Number(at));
   const [chosen, choose] = useState<Chosen | null>(null);
+  const onSelect = useCallback((flowId: string, nodeId: string | null) => choose(nodeId === null ? null : { flowId, nodeId }), []);
   const live = recording.at(player.atMs);
   const nowNs = recording.startedNs + BigInt(Math.round(player.atMs * 1e6));
   const flows = live.newestFirst().filter((model) => model.size > 0);
   const node = chosen === null ? undefined : live.flows.get(chosen.flowId)?.tree(nowNs).nodes.get(chosen.nodeId);
-  const of = (flowId: string) => ({
-    selected: chosen?.flowId === flowId ? chosen.nodeId : null,
-    onSelect: (nodeId: string | null) => choose(nodeId === null ? null : { flowId, nodeId }),
-  });
+  const of = (flowId: string) => ({ selected: chosen?.flowId === flowId ? chosen.nodeId : null, onSelect });
   const alone = single === null ? undefined : live.flows.get(single);
   return (
     <>
@@ -59,9 +57,9 @@ export function PlayedFlows({ recording, single }: Props) {
       <div className={styles["stage"]} data-details={node !== undefined}>
         <div className={styles["flows"]} data-single={single !== null}>
           {single !== null
-            ? alone !== undefined && <OneFlow model={alone} version={live.version} recording={recording} nowNs={nowNs} {...of(single)} />
+            ? alone !== undefined && <OneFlow model={alone} version={alone.version} recording={recording} nowNs={nowNs} {...of(single)} />
             : flows.map((model, index) => (
-                <FlowCard key={model.flowId} model={model} version={live.version} followed atNs={nowNs} unfolded={index === 0 || model.open} {...of(model.flowId)} />
+                <FlowCard key={model.flowId} model={model} version={model.version} followed atNs={nowNs} unfolded={index === 0 || model.open} {...of(model.flowId)} />
               ))}
         </div>
         {chosen !== null && node !== undefined && (
@@ -86,7 +84,7 @@ interface OneProps {
   readonly recording: Recording;
   readonly nowNs: bigint;
   readonly selected: string | null;
-  readonly onSelect: (nodeId: string | null) => void;
+  readonly onSelect: (flowId: string, nodeId: string | null) => void;
 }
 
 /** One flow by itself: its bars grow over the time of all of it. */
@@ -117,7 +115,7 @@ function OneFlow({ model, version, recording, nowNs, selected, onSelect }: OnePr
           focus={focus}
           onFocus={setFocus}
           selected={selected}
-          onSelect={onSelect}
+          onSelect={(nodeId) => onSelect(model.flowId, nodeId)}
           rootLook={shown.rootLook}
           follow={model.open}
           header={<TimeAxis timeline={whole} zeroNs={whole.startNs} lane={lane} onLane={setLane} />}
