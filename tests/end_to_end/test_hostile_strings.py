@@ -109,7 +109,7 @@ def test_nothing_of_it_runs_asks_for_anything_or_widens_a_page(
         parts[1] = replace(parts[1], identity=Identity(user_id="7", email="ada@example.com"))
     store_flows(postgres_dsn, tmp_path / "archive", *parts)
     viewer.post("/api/v1/monitoring/enable", {"user_ids": [user], "reason": text[:400]})
-    make_rule(viewer, {"kind": "duration", "alert": 1000}, name=text[:100])
+    make_rule(viewer, {"kind": "longer_than", "alert": 1000, "window_seconds": 60}, name=text[:100])
     flow_id, other = f"{1:032x}", f"{2:032x}"
     pages = {
         "flows?range=all": "flow-row",

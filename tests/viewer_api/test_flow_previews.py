@@ -91,9 +91,21 @@ def test_flows_without_a_step_are_left_out_of_a_list_unless_they_failed(
         part(1, [span(1, name="GET /healthz")]),
         part(2, [span(2, name="GET /healthz", status="error", outcome="error")]),
         part(3, [span(3), span(4, 3, event_type="auth_check")]),
+        # A WebSocket that somebody signed in to: what is said on it are flows of their own.
+        part(4, [span(5, name="WS /chat"), span(6, 5, event_type="auth_check")]),
+        part(5, [span(7, name="WS /chat"), span(8, 7, event_type="auth_check", outcome="denied")]),
+        part(
+            6,
+            [
+                span(9, name="WS /chat message"),
+                span(10, 9, event_type="auth_check"),
+                span(11, 9, event_type="tool_call"),
+            ],
+        ),
     )
     connection, request = make_flow("7"), make_flow("7")
-    connection.start("root", name="/api/v1/chat")
+    connection.start("root", name="WS /api/v1/chat")
+    connection.step("gate", "root", "auth_check")
     request.start("root", name="POST /ask")
     request.start("step", "root", "auth_check")
 
@@ -101,9 +113,9 @@ def test_flows_without_a_step_are_left_out_of_a_list_unless_they_failed(
         return {flow["flow_id"].lstrip("0") for flow in viewer.get(f"/api/v1/flows{query}")["flows"]}
 
     running = {connection.flow_id.lstrip("0"), request.flow_id.lstrip("0")}
-    assert listed("") == listed("?stepless=show") == {"1", "2", "3"} | running
-    assert listed("?stepless=hide") == {"2", "3", request.flow_id.lstrip("0")}
-    assert viewer.get("/api/v1/flows?stepless=hide&count=exact")["count"] == {"value": 2, "kind": "exact"}
+    assert listed("") == listed("?stepless=show") == {"1", "2", "3", "4", "5", "6"} | running
+    assert listed("?stepless=hide") == {"2", "3", "5", "6", request.flow_id.lstrip("0")}
+    assert viewer.get("/api/v1/flows?stepless=hide&count=exact")["count"] == {"value": 4, "kind": "exact"}
 
 
 #: The attributes of a span, and what it says.

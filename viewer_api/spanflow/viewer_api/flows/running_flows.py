@@ -10,7 +10,7 @@ from spanflow.span_processors.archive.search_terms import found_in, index_terms,
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.viewer_api.flows.documents import Flow
 from spanflow.viewer_api.flows.summaries import shown_live
-from spanflow.viewer_api.store.flow_filters import RUNNING, Filters
+from spanflow.viewer_api.store.flow_filters import RUNNING, Filters, has_steps
 from spanflow.viewer_api.store.gates import furthest_gate
 
 
@@ -53,11 +53,12 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
     )
     ended = now if flow.open else flow.completed_at or now
     started = flow.created_at or ended
+    asked = has_steps(summary.checkpoint_count, summary.name, summary.event_types)
     return (
         (filters.id_prefix is None or flow.flow_id.startswith(filters.id_prefix))
         and all(choice is None or value in choice for value, choice in one_of)
         and all(choice is None or not set(choice).isdisjoint(values) for values, choice in any_of)
-        and (filters.stepless or summary.checkpoint_count > 0 or outcome not in (RUNNING, names.OUTCOME_OK))
+        and (filters.stepless or asked or outcome not in (RUNNING, names.OUTCOME_OK))
         and filters.duration_ms.hold((ended - started).total_seconds() * 1000)
         and filters.tokens.hold(summary.tokens_in + summary.tokens_out)
         and filters.cost.hold(summary.cost)

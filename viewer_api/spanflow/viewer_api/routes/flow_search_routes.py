@@ -75,7 +75,7 @@ async def flows(
         str | None,
         Query(
             description="show (as if left out), or hide: without open connections, health checks and other flows that "
-            "have no checkpoint and did not fail."
+            "have no checkpoint, or of a WebSocket only an auth_check, and did not fail."
         ),
     ] = None,
     since: Text = None,

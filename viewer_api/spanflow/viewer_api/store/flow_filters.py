@@ -18,6 +18,11 @@ TOKENS: Final = "(tokens_in + tokens_out)"
 DURATION: Final = "coalesce(duration_ms, -1)"
 COST: Final = "coalesce(cost, -1)"
 
+#: How the flow of a connection is called; each message on it is a flow of its own.
+_WEBSOCKET: Final = "WS "
+#: What a connection comes to before anything is said on it.
+_NO_STEP: Final = ("auth_check", "span")
+
 Choice: TypeAlias = tuple[str, ...]
 
 
@@ -78,7 +83,7 @@ class Filters:
     text: str | None = None
     #: Users whose flows are excluded from text search; None: all users.
     silent: frozenset[str] | None = frozenset()
-    #: Whether flows without a checkpoint are among them that went well, or still run: open connections, health checks.
+    #: Whether flows without a step are among them that went well, or still run: open connections, health checks.
     stepless: bool = True
     #: Whose flows may be seen at all; None: all users', and flows without a user.
     visible: frozenset[str] | None = None
@@ -112,6 +117,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.timestamp()
     return sorted(value) if isinstance(value, Collection) and not isinstance(value, str) else value
+
+
+def has_steps(checkpoints: int, name: str | None, event_types: Iterable[str]) -> bool:
+    """Whether somebody asked for something, as `Filters.stepless` means it."""
+    return checkpoints > 0 and not ((name or "").startswith(_WEBSOCKET) and set(event_types) <= set(_NO_STEP))
 
 
 class Conditions:
@@ -218,7 +228,8 @@ def _add_unindexed(conditions: Conditions, filters: Filters) -> None:
         if wanted is not None:
             conditions.add(f"{column} && {conditions.value(list(wanted), 'text[]')}")
     if not filters.stepless:
-        conditions.add("(checkpoint_count > 0 OR outcome IS DISTINCT FROM 'ok')")
+        connection = f"coalesce(name, '') LIKE '{_WEBSOCKET}%' AND event_types <@ '{{{','.join(_NO_STEP)}}}'"
+        conditions.add(f"(outcome IS DISTINCT FROM 'ok' OR checkpoint_count > 0 AND NOT ({connection}))")
     conditions.beginning("flow_id", filters.id_prefix)
     conditions.within(DURATION, filters.duration_ms, "double precision")
     conditions.within(TOKENS, filters.tokens.whole(), "bigint")

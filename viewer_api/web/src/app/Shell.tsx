@@ -8,6 +8,7 @@ import { Button, IconButton } from "../ui/Button";
 import { Empty, Loading } from "../ui/Notice";
 import { Menu } from "../ui/Overlay";
 import { EMBEDDED } from "./embed";
+import { PageBoundary } from "./PageBoundary";
 import { menuOf, pageOf, routeTo } from "./pages";
 import { useSignedIn } from "./session";
 import { keyNames } from "./keyNames";
@@ -107,16 +108,20 @@ export function Shell({ onLeave }: { readonly onLeave: () => void }) {
             </p>
           </Empty>
         ) : (
-          <Suspense fallback={<Loading label="The page is loading" />}>
-            <View />
-          </Suspense>
+          <PageBoundary>
+            <Suspense fallback={<Loading label="The page is loading" />}>
+              <View />
+            </Suspense>
+          </PageBoundary>
         )}
       </main>
-      <Suspense fallback={null}>
-        {palette && <CommandPalette open onClose={() => setPalette(false)} />}
-        {sheet && <ShortcutSheet open onClose={() => setSheet(false)} />}
-        <Toasts />
-      </Suspense>
+      <PageBoundary instead={null}>
+        <Suspense fallback={null}>
+          {palette && <CommandPalette open onClose={() => setPalette(false)} />}
+          {sheet && <ShortcutSheet open onClose={() => setSheet(false)} />}
+          <Toasts />
+        </Suspense>
+      </PageBoundary>
     </div>
   );
 }
