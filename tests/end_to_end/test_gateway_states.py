@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -124,6 +125,12 @@ def test_a_tool_that_hangs_is_slow_and_then_stalled(
                 page.set_viewport_size({"width": width, "height": 800})
                 box = time_cell.bounding_box()
                 assert box is not None and box["width"] > 40
+            # What has ended, and took longer than usual, says so while the flow runs on.
+            quick: dict[str, Any] = {"name": "tools/call list", "attributes": {"flow.data.tool": "list"}}
+            writer.end("usual", "root", "tool_call", **quick)
+            writer.end("long", "root", "tool_call", end_ns=str(time.time_ns()), **quick)
+            expect(page.get_by_test_id("node")).to_have_count(4)
+            expect(page.get_by_test_id("percentile")).to_have_count(1)
         page.close()
 
 

@@ -31,6 +31,11 @@ HOSTILE: Final = {
     + "c" * 900
     + " | d |",
 }
+#: Beside the one of the library that draws graphs to its own site.
+_FOREIGN_LINKS: Final = """() =>
+    [...document.querySelectorAll("a:not([href^='https://reactflow.dev'])")]
+        .map((each) => each.href).filter((href) => !href.startsWith(origin))
+"""
 #: As much of a string as an id can be.
 MOST_OF_AN_ID: Final = 100
 
@@ -109,7 +114,9 @@ def test_nothing_of_it_runs_asks_for_anything_or_widens_a_page(
         parts[1] = replace(parts[1], identity=Identity(user_id="7", email="ada@example.com"))
     store_flows(postgres_dsn, tmp_path / "archive", *parts)
     viewer.post("/api/v1/monitoring/enable", {"user_ids": [user], "reason": text[:400]})
-    make_rule(viewer, {"kind": "longer_than", "alert": 1000, "window_seconds": 60}, name=text[:100])
+    # Names of rules must be printable.
+    name = "".join(letter for letter in text if letter.isprintable())[:100]
+    make_rule(viewer, {"kind": "longer_than", "alert": 1000, "window_seconds": 60}, name=name)
     flow_id, other = f"{1:032x}", f"{2:032x}"
     pages = {
         "flows?range=all": "flow-row",
@@ -141,5 +148,5 @@ def test_nothing_of_it_runs_asks_for_anything_or_widens_a_page(
             wrong += [f"{view}: {each}" for each in too_wide(signed_in)]
             assert signed_in.title() == "Spanflow", view
             assert signed_in.locator("main img, main script, main iframe, main object").count() == 0, view
-            assert signed_in.locator("main a[href^='javascript:'], main a[href*='evil.invalid']").count() == 0, view
+            assert signed_in.evaluate(_FOREIGN_LINKS) == [], view
     assert wrong == []

@@ -72,7 +72,7 @@ class FlowWriter:
 
     def end(self, node: str, parent: str | None = None, event_type: str = "span", **fields: Any) -> None:
         event = self._event("end", node, parent, event_type, fields)
-        event["end_ns"] = str(int(event["start_ns"]) + NS_PER_MS)
+        event.setdefault("end_ns", str(int(event["start_ns"]) + NS_PER_MS))
         event.setdefault("outcome", "ok")
         self.write(event)
 

@@ -1,5 +1,5 @@
 import { ChevronDown, ChevronRight } from "lucide-react";
-import { memo, useState } from "react";
+import { memo, useMemo, useState } from "react";
 import { clockTime, durationNs } from "../format";
 import { useFlowTree } from "../hooks/useFlowTree";
 import type { FlowModel } from "../live/liveFlows";
@@ -7,6 +7,7 @@ import type { Tree } from "../reducer/tree";
 import { label } from "../tree/appearance";
 import { UNFOCUSED } from "../tree/rows";
 import { withRoom } from "../tree/timeline";
+import { unusualSteps } from "../tree/unusual";
 import { FlowVerdict } from "./FlowVerdict";
 import { StateSign } from "./StateSign";
 import { SpanTree } from "./SpanTree";
@@ -65,7 +66,8 @@ export const FlowCard = memo(function FlowCard({ model, version, followed, atNs 
   const [chosen, choose] = useState<boolean | null>(null);
   const [focus, setFocus] = useState(UNFOCUSED);
   const shown = useFlowTree(model, version, followed, atNs);
-  if (shown === undefined) return null;
+  const unusual = useMemo(() => (shown === undefined ? undefined : unusualSteps(shown.tree, model.usualP95Ns)), [shown, model]);
+  if (shown === undefined || unusual === undefined) return null;
   const { tree, timeline, nowNs, look, rootLook, verdict } = shown;
   const root = tree.roots[0];
   const expanded = chosen ?? unfolded;
@@ -113,6 +115,7 @@ export const FlowCard = memo(function FlowCard({ model, version, followed, atNs 
             onSelect={(nodeId) => onSelect(model.flowId, nodeId)}
             follow={model.open}
             rootLook={rootLook}
+            percentiles={unusual}
           />
         </div>
       )}

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { flow as readFlow, type Flow } from "../api/flows";
 import { FlowModel } from "../live/liveFlows";
 import { flowTopic } from "../live/topic";
@@ -58,6 +58,12 @@ export function useFlow(flowId: string, mayFollow: (userId: string | number | nu
     // Its end may not have come any more before the following ended: what the viewer knows now is the truth.
     if (ended !== undefined && !WANTS_REASON.has(ended)) void refetch();
   }, [ended, refetch]);
+  const wasLive = useRef(false);
+  useEffect(() => {
+    // The watch ended: what came live stays, with what the viewer knows beyond it.
+    if (wasLive.current && !live) void refetch();
+    wasLive.current = live;
+  }, [live, refetch]);
   const wanted = flow?.open === true && (ended === undefined ? !live : WANTS_REASON.has(ended));
   const model = followed === undefined ? past : (followed.flows.get(flowId) ?? past);
   return {

@@ -19,7 +19,7 @@ export class FlowModel {
   /** `usualP95Ns`: how long each kind of step usually takes, in nanoseconds, as far as the viewer has said. */
   constructor(
     readonly flowId: string,
-    private readonly usualP95Ns: ReadonlyMap<string, number> = new Map(),
+    readonly usualP95Ns: ReadonlyMap<string, number> = new Map(),
   ) {}
 
   /** Another one whenever anything about the flow has changed. */

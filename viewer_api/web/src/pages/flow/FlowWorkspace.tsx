@@ -45,7 +45,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
   const [focus, setFocus] = useState<Focus>(() => (selected === null ? UNFOCUSED : revealed(UNFOCUSED, tree, selected)));
   const found = useMemo(() => matches(tree, search), [tree, search]);
   const failed = useMemo(() => failures(tree), [tree]);
-  const flat = useFlat(model, view.critical, selected !== null);
+  const flat = useFlat(model, tree, view.critical, selected !== null);
   const root = view.root === null ? undefined : tree.nodes.get(view.root);
   const node = selected === null ? undefined : tree.nodes.get(selected);
   const atNode = tree.nodes.get(focus.at);

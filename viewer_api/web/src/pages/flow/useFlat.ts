@@ -2,6 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { flatFlow } from "../../api/flows";
 import type { FlowModel } from "../../live/liveFlows";
+import type { Tree } from "../../reducer/tree";
+import { unusualSteps } from "../../tree/unusual";
 
 export interface Flat {
   /** Whether there can be one: of a running flow it is not decided yet. */
@@ -18,7 +20,7 @@ const MOST_UNASKED = 2000;
 const NONE: ReadonlyMap<string, number> = new Map();
 
 /** What the viewer computes of a flow: its critical path, and how unusual each step was. */
-export function useFlat(model: FlowModel, path: boolean, chosen: boolean): Flat {
+export function useFlat(model: FlowModel, tree: Tree, path: boolean, chosen: boolean): Flat {
   const known = !model.open;
   const { data, error } = useQuery({
     queryKey: ["flat", model.flowId],
@@ -27,9 +29,10 @@ export function useFlat(model: FlowModel, path: boolean, chosen: boolean): Flat 
     staleTime: Infinity,
   });
   const critical = useMemo(() => (path && data !== undefined ? new Set(data.critical_path) : undefined), [path, data]);
+  const running = useMemo(() => (known ? NONE : unusualSteps(tree, model.usualP95Ns)), [known, tree, model]);
   const percentiles = useMemo(
-    () => (data === undefined ? NONE : new Map(data.spans.flatMap(({ node_id: id, percentile }) => (percentile == null ? [] : [[id, percentile] as const])))),
-    [data],
+    () => (data === undefined ? running : new Map(data.spans.flatMap(({ node_id: id, percentile }) => (percentile == null ? [] : [[id, percentile] as const])))),
+    [data, running],
   );
   return { known, critical, percentiles, problem: path ? (error?.message ?? null) : null };
 }

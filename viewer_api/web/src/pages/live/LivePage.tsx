@@ -7,6 +7,7 @@ import { nameOf, type WatchedUser } from "../../api/monitoring";
 import { useWatched } from "../../hooks/useWatched";
 import { one, several } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
+import { isId } from "../../reducer/ids";
 import { Button } from "../../ui/Button";
 import { Empty, Notice } from "../../ui/Notice";
 import { ToggleButton } from "../../ui/ToggleButton";
@@ -87,7 +88,12 @@ export default function LivePage() {
             ))}
         </div>
         <div ref={panels} className={styles["panels"]} data-compact={compact}>
-          {shown.map((userId, index) => (
+          {shown.filter((userId) => !isId(userId)).map((userId) => (
+            <Notice key={userId} kind="problem" action={<Button onPress={() => toggle(userId)}>Close</Button>}>
+              No user has such an id: at most 128 characters, none of them a brace, a slash or a control character.
+            </Notice>
+          ))}
+          {shown.filter(isId).map((userId, index) => (
             <UserPanel
               key={userId}
               userId={userId}
