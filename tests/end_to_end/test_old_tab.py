@@ -14,7 +14,8 @@ from tests.support.viewer_server import RunningViewer
 
 pytestmark = pytest.mark.browser
 
-FLOWS, SPANS = 240, 20
+#: About five thousand events of one user.
+FLOWS, SPANS, PARTS = 80, 30, 4
 TWO_HOURS_MS = 2 * 3600 * 1000
 
 
@@ -35,30 +36,29 @@ def heap_of(page: Page) -> float:
 
 
 def live_through(page: Page, client: Any, user: User, flows: int) -> None:
-    """So many flows, as fast as they can be written; each is waited for now and then."""
-    for number in range(flows):
-        while True:
-            write(client, [user], 1)
-            if user.between_flows:
-                break
-        if number % 40 == 39:
-            newest = page.locator(f"[data-testid=flow][data-flow-id='{user.flow_id}']")
-            expect(newest).to_have_attribute("data-open", "false", timeout=60_000)
+    """So many flows, each seen while it runs and when it has ended."""
+    for _ in range(flows):
+        write(client, [user], SPANS)
+        shown = page.locator(f"[data-testid=flow][data-flow-id='{user.flow_id}']")
+        expect(shown).to_have_attribute("data-open", "true")
+        write(client, [user], SPANS)
+        expect(shown).to_have_attribute("data-open", "false")
 
 
 def test_after_thousands_of_events_it_is_right_and_its_memory_has_not_grown(
     signed_in: Page, viewer: RunningViewer, client: Any
 ) -> None:
-    signed_in.clock.install()
     viewer.post("/api/v1/monitoring/enable", {"user_ids": [7], "reason": "ticket", "ttl_hours": 24})
     signed_in.goto(f"{viewer.origin}/#/live?user=7")
     state = signed_in.get_by_test_id("panel-state")
     expect(state).to_have_attribute("data-state", "live")
     user = User("7", SPANS)
-    live_through(signed_in, client, user, FLOWS // 2)
-    half = heap_of(signed_in)
-    live_through(signed_in, client, user, FLOWS // 2)
-    assert heap_of(signed_in) < half * 1.15
+    heaps = []
+    for _ in range(PARTS):
+        live_through(signed_in, client, user, FLOWS // PARTS)
+        heaps.append(heap_of(signed_in))
+    # After the first part, in which the browser learns its code.
+    assert heaps[-1] < heaps[1] * 1.1, heaps
     # What is old has gone from the page, and what is new is whole.
     expect(signed_in.get_by_test_id("flow")).to_have_count(20)
     newest = signed_in.get_by_test_id("flow").first
@@ -69,6 +69,7 @@ def test_after_thousands_of_events_it_is_right_and_its_memory_has_not_grown(
     # The computer sleeps for two hours: the clocks of the page have not ticked, and its line is dead.
     before = signed_in.get_by_test_id("panel-left").inner_text()
     assert before == "23 h 59 min left"
+    signed_in.clock.install()
     signed_in.clock.fast_forward(TWO_HOURS_MS)
     expect(state).to_have_attribute("data-state", "live", timeout=30_000)
     with FlowWriter(viewer.settings.redis_url, "7") as writer:
