@@ -14,8 +14,8 @@ from tests.support.viewer_server import RunningViewer
 
 pytestmark = pytest.mark.browser
 
-#: About five thousand events of one user.
-FLOWS, SPANS, PARTS = 80, 30, 4
+#: Eight thousand events of one user.
+FLOWS, SPANS, PARTS = 40, 100, 4
 TWO_HOURS_MS = 2 * 3600 * 1000
 
 
@@ -67,8 +67,6 @@ def test_after_thousands_of_events_it_is_right_and_its_memory_has_not_grown(
     stored = viewer.get(f"/api/v1/flows/{user.flow_id}/flat")["spans"]
     assert len(stored) == SPANS
     # The computer sleeps for two hours: the clocks of the page have not ticked, and its line is dead.
-    before = signed_in.get_by_test_id("panel-left").inner_text()
-    assert before == "23 h 59 min left"
     signed_in.clock.install()
     signed_in.clock.fast_forward(TWO_HOURS_MS)
     expect(state).to_have_attribute("data-state", "live", timeout=30_000)
