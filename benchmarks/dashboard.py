@@ -184,8 +184,7 @@ def _wall(page: Page, metrics: Metrics, servers: Servers, seconds: float, found:
     found.at_least("8 users × 200 events/s: frames per second", record["frames"] / record["seconds"], 30)
     found.at_most("... the longest task, ms", max(record["tasks"], default=0.0), 200)
     found.at_most("... 99 of 100 frames came within, ms", gaps[len(gaps) * 99 // 100], 100)
-    sys.stdout.write(f"The page took {busy * 100:.0f} % of a core.
-")
+    sys.stdout.write(f"The page took {busy * 100:.0f} % of a core.\n")
     found.at_most("... the writer was behind, s", told["behind_s"], 1)
 
 

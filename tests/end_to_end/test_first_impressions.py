@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -82,7 +83,11 @@ def test_microseconds_are_told_as_in_the_terminal(
 def test_the_root_of_a_flow_looks_as_what_became_of_it(
     signed_in: Page, viewer: RunningViewer, postgres_dsn: str, tmp_path: Path, outcome: str, status: str
 ) -> None:
-    gate = {"event_type": "block_check" if outcome == "denied" else "tool_call", "outcome": outcome, "status": status}
+    gate: dict[str, Any] = {
+        "event_type": "block_check" if outcome == "denied" else "tool_call",
+        "outcome": outcome,
+        "status": status,
+    }
     store_flows(postgres_dsn, tmp_path / "archive", part(1, [span(1, name="POST /ask"), span(2, 1, **gate)]))
     signed_in.goto(f"{viewer.origin}/#/flow/{1:032x}")
     expect(signed_in.get_by_test_id("node")).to_have_count(2)

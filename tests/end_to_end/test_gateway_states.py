@@ -127,9 +127,9 @@ def test_a_tool_that_hangs_is_slow_and_then_stalled(
                 assert box is not None and box["width"] > 40
             # What has ended, and took longer than usual, says so while the flow runs on.
             quick: dict[str, Any] = {"name": "tools/call list", "attributes": {"flow.data.tool": "list"}}
-            now = time.time_ns()
-            writer.end("usual", "root", "tool_call", start_ns=str(now - MS // 2), end_ns=str(now), **quick)
-            writer.end("long", "root", "tool_call", start_ns=str(now - 500 * MS), end_ns=str(now), **quick)
+            at = time.time_ns()
+            writer.end("usual", "root", "tool_call", start_ns=str(at - MS // 2), end_ns=str(at), **quick)
+            writer.end("long", "root", "tool_call", start_ns=str(at - 500 * MS), end_ns=str(at), **quick)
             expect(page.get_by_test_id("node")).to_have_count(4)
             expect(page.get_by_test_id("percentile")).to_have_count(1)
         page.close()

@@ -88,7 +88,7 @@ def hostile_flow(number: int, text: str, begun: int) -> FlowPart:
         ),
         span(4, 1, start_ns=begun + 30 * MS, event_type=text[:100], name="a kind of step"),
     ]
-    said = [
+    said: list[tuple[str, dict[str, Any]]] = [
         ("user_message", {"message": text}),
         ("mcp_tool_call", {"mcp_server": text, "tool_name": text, "parameters": {text[:100]: text}}),
         ("mcp_tool_response", {"mcp_server": text, "tool_name": text, "status": "error", "result": {"r": text}}),
