@@ -96,7 +96,7 @@ def test_a_tool_that_hangs_is_slow_and_then_stalled(
 ) -> None:
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     began = int(now.timestamp()) * 1_000_000_000 - 1800 * 1000 * MS
-    call = {"event_type": "tool_call", "name": "tools/call list"}
+    call: dict[str, Any] = {"event_type": "tool_call", "name": "tools/call list"}
     flows = [
         part(number, [span(1, start_ns=began, end_ns=began + 900 * MS), span(2, 1, start_ns=began, **call)])
         for number in range(1, 60)
