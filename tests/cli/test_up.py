@@ -207,7 +207,11 @@ def test_the_demo_shows_live_and_past_flows_and_leaves_no_process_of_its_gateway
             rules = operator.get("alerts").json()["rules"]
             assert len(rules) == 5 and all(len(rule["channels"]) == 1 for rule in rules)
             eventually(lambda: operator.get("alerts/events").json()["events"], within=60)
-            day = {"since": (datetime.now(UTC) - timedelta(days=13)).isoformat(), "outcome": "ok", "limit": 1}
+            day: dict[str, str | int] = {
+                "since": (datetime.now(UTC) - timedelta(days=13)).isoformat(),
+                "outcome": "ok",
+                "limit": 1,
+            }
             assert operator.get("flows", params={**day, "sort": "cost"}).json()["flows"][0]["cost"] > 0
             flows = eventually(lambda: operator.get("monitoring/flows/1").json()["flows"], within=30)
         assert {"session_id", "flow_data", "created_at", "completed_at"} <= set(flows[0])
