@@ -5,6 +5,7 @@ import json
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +17,10 @@ from websockets.asyncio.client import connect
 
 from spanflow.span_processors.flow_part import REAPED
 from spanflow.viewer_api.alerts.losses import LossReporter
+from spanflow.viewer_api.alerts.observation import Level
+from spanflow.viewer_api.alerts.rule import Definition, Rule
+from spanflow.viewer_api.alerts.rule_store import RuleStore
+from spanflow.viewer_api.alerts.state_machine import EventKind, Memory, Transition
 from spanflow.viewer_api.store.database import Database
 from tests.support.alerts import (
     ALERTS,
@@ -329,6 +334,35 @@ def test_a_viewer_that_is_killed_while_it_evaluates_hands_over(
         assert eventually(lambda: kinds(other) == ["firing"], within=20)
         assert eventually(lambda: len(receiver.messages) == 1, within=10)
     assert kinds(other) == ["firing"]
+
+
+@pytest.mark.anyio
+async def test_a_rule_that_is_deleted_while_it_is_evaluated_breaks_no_round(postgres_dsn: str) -> None:
+    """What was found about it is left out, also when the deletion is committed only then."""
+    definition = Definition.model_validate({"name": "x", "condition": {"kind": "longer_than", "alert": 1}})
+    now = datetime.now(UTC)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    async with asyncpg.create_pool(postgres_dsn, min_size=2) as pool:
+        database = Database(pool, "omni2", 5)
+        rules = RuleStore(database)
+        for found in ("state", "event"):
+            async with database.transaction() as connection:
+                rule_id = await rules.add(connection, definition, True, "admin", now)
+            rule = Rule(rule_id, definition, True, None, 1, now, "admin", now, "admin")
+
+            async def evaluated(rule: Rule = rule, found: str = found) -> int | None:
+                async with database.transaction() as connection:
+                    if found == "state":
+                        await rules.keep_state(connection, rule, Memory.fresh(now), (), now)
+                        return None
+                    fired = Transition(EventKind.FIRING, Level.ALERT)
+                    return await rules.add_event(connection, rule, fired, Memory.fresh(now), now, now, ())
+
+            async with database.transaction() as deleting:
+                await rules.delete(deleting, rule_id)
+                evaluation = asyncio.create_task(evaluated())
+                assert await asyncio.to_thread(eventually, lambda: value(postgres_dsn, waiting) > 0, within=10)
+            assert await evaluation is None, found
 
 
 def test_several_viewers_do_no_more_rounds_than_one(make_viewer: MakeViewer, clock: Clock) -> None:

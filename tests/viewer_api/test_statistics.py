@@ -101,19 +101,35 @@ PATHS = (
 )
 
 
-@pytest.mark.parametrize("filters", FILTERS)
-def test_every_number_of_flows_is_the_count_of_the_list_behind_it(counted: RunningViewer, filters: str) -> None:
+def followed_links(viewer: RunningViewer, filters: str) -> int:
+    """How many links were followed, each to a list as long as its number says."""
     followed = 0
     for path in PATHS:
-        answer = counted.get(f"/api/v1/statistics/{path}&{filters}")
+        answer = viewer.get(f"/api/v1/statistics/{path}&{filters}")
         for count, link in set(numbers(answer)):
             if link is not None:
-                assert counted.get(f"{link}&count=exact")["count"] == {"value": count, "kind": "exact"}, (link, answer)
+                assert viewer.get(f"{link}&count=exact")["count"] == {"value": count, "kind": "exact"}, (link, answer)
                 followed += 1
             else:
                 # A search for one tool as well as another is a search for either.
                 assert count == 0 or filters.startswith(("tool=", "mcp_server=")), (path, answer)
-    assert followed > 10
+    return followed
+
+
+@pytest.mark.parametrize("filters", FILTERS)
+def test_every_number_of_flows_is_the_count_of_the_list_behind_it(counted: RunningViewer, filters: str) -> None:
+    assert followed_links(counted, filters) > 10
+
+
+@pytest.mark.parametrize("filters", ["", "source=chat&source=mcp"])
+def test_the_same_holds_when_a_person_was_erased(counted: RunningViewer, postgres_dsn: str, filters: str) -> None:
+    before = counted.get(f"/api/v1/statistics/flows?{filters}")["groups"][0]["flows"]["count"]
+    gone = counted.http.delete("/api/v1/users/8/data", headers={"X-Spanflow-Reason": "request 1"})
+    assert gone.status_code == 200, gone.text
+    count_all(postgres_dsn, NOW)
+    assert followed_links(counted, filters) > 10
+    after = counted.get(f"/api/v1/statistics/flows?{filters}")["groups"][0]["flows"]["count"]
+    assert (before, after) == (6, 3)
 
 
 def by_value(answer: Any) -> dict[Any, Any]:

@@ -39,15 +39,17 @@ WHERE rule_id = $1 AND ($7::integer IS NULL OR version = $7)
 """
 _SNOOZE: Final = "UPDATE {s}.alert_rules SET snoozed_until = $2 WHERE rule_id = $1"
 _DELETE: Final = "DELETE FROM {s}.alert_rules WHERE rule_id = $1"
-_KEEP_STATE: Final = """
-INSERT INTO {s}.alert_states (rule_id, version, memory, flow_ids, checked_at)
-SELECT $1, $2, $3::jsonb, $4::text[], $5 WHERE EXISTS (SELECT FROM {s}.alert_rules WHERE rule_id = $1)
+#: Waits for whoever is deleting the rule, and is empty then: the reference to it would fail otherwise.
+_STILL_THERE: Final = "(SELECT FROM {s}.alert_rules WHERE rule_id = $1 FOR KEY SHARE) AS rule"
+_KEEP_STATE: Final = f"""
+INSERT INTO {{s}}.alert_states (rule_id, version, memory, flow_ids, checked_at)
+SELECT $1, $2, $3::jsonb, $4::text[], $5 FROM {_STILL_THERE}
 ON CONFLICT (rule_id) DO UPDATE
 SET version = excluded.version, memory = excluded.memory, flow_ids = excluded.flow_ids, checked_at = excluded.checked_at
 """
-_ADD_EVENT: Final = """
-INSERT INTO {s}.alert_events (rule_id, at, kind, level, value, threshold, since, until, flow_ids)
-SELECT $1, $2, $3, $4, $5, $6, $7, $2, $8::text[] WHERE EXISTS (SELECT FROM {s}.alert_rules WHERE rule_id = $1)
+_ADD_EVENT: Final = f"""
+INSERT INTO {{s}}.alert_events (rule_id, at, kind, level, value, threshold, since, until, flow_ids)
+SELECT $1, $2, $3, $4, $5, $6, $7, $2, $8::text[] FROM {_STILL_THERE}
 RETURNING event_id
 """
 _EVENT_COLUMNS: Final = """
