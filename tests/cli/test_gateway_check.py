@@ -58,7 +58,7 @@ def test_clients_of_models_are_named_together(installed: Path) -> None:
     install(installed, "openai", "3.57.0")
     install(installed, "anthropic", "2.1.0")
     assert findings()[-1].repair == (
-        f"pip install spanflow=={OURS} opentelemetry-instrumentation-openai-v2 opentelemetry-instrumentation-anthropic"
+        f"pip install spanflow=={OURS} openinference-instrumentation-openai openinference-instrumentation-anthropic"
     )
 
 

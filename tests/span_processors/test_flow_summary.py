@@ -147,6 +147,18 @@ def test_tokens_that_a_span_beneath_repeats_count_once() -> None:
     assert usage(server(), ours, contrib, call("second", "root", 5, 1, **model)) == (15, 3, 5.25)
 
 
+def test_two_spans_side_by_side_of_the_same_answer_count_once() -> None:
+    """A client that makes spans itself and is instrumented as well; a stand-in may call all of its answers the same."""
+    answer = {"gen_ai.response.model": "stand-in-1", "gen_ai.response.id": "msg_1"}
+    instrumented, own = call("a", "root", 10, 2, **answer), call("b", "root", 10, 2, **answer)
+    own["start_ns"] = str(int(instrumented["start_ns"]) + 1)
+    after = call("c", "root", 5, 1, **answer)
+    after["start_ns"], after["end_ns"] = instrumented["end_ns"], str(int(instrumented["end_ns"]) + 5)
+    other = call("d", "root", 5, 1, **{**answer, "gen_ai.response.id": "msg_2"})
+    assert usage(server(), instrumented, own) == (10, 2, 3.5)
+    assert usage(server(), instrumented, own, after, other)[:2] == (20, 4)
+
+
 def test_a_cost_that_is_not_wholly_known_is_not_given() -> None:
     known = call("a", "root", 10, 2, **{"gen_ai.response.model": "stand-in-1"})
     assert usage(server(), known, call("b", "root", 1, 1, **{"gen_ai.request.model": "unknown"})) == (11, 3, None)

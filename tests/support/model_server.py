@@ -1,4 +1,4 @@
-"""A stand-in for a model provider: an OpenAI-compatible HTTP server, a process of its own.
+"""A stand-in for model providers: an HTTP server like OpenAI's and Anthropic's, a process of its own.
 
 What the last message says decides what it does: «fail» answers 500, «busy» 429, «hang» never answers, «tool» asks for
 a tool, «trickle» streams with a long pause after each word; anything else is answered. It runs in any environment, with
@@ -22,7 +22,7 @@ TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weath
 
 
 class Provider(BaseHTTPRequestHandler):
-    """`POST …/chat/completions` and `…/embeddings`; `GET` lists one model."""
+    """`POST …/chat/completions`, `…/embeddings` and `…/messages` (Anthropic); `GET` lists one model."""
 
     protocol_version = "HTTP/1.1"
 
@@ -37,6 +37,12 @@ class Provider(BaseHTTPRequestHandler):
         if self.path.endswith("/embeddings"):
             data = [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2, 0.3]}]
             self._answer(200, {"object": "list", "model": asked.get("model"), "data": data, "usage": USAGE})
+            return
+        if self.path.endswith("/messages"):
+            content = [{"type": "text", "text": ANSWER}]
+            usage = {"input_tokens": 11, "output_tokens": 7}
+            head = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked.get("model")}
+            self._answer(200, {**head, "content": content, "stop_reason": "end_turn", "usage": usage})
             return
         said = json.dumps((asked.get("messages") or [{}])[-1].get("content") or "")
         if "fail" in said:

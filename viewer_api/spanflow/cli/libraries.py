@@ -21,8 +21,8 @@ _LITELLM: Final = Library("litellm", "litellm", "openinference-instrumentation-l
 _GATEWAYS: Final = (_LITELLM, Library("mcp-contextforge-gateway"), Library("fastmcp"))
 #: LiteLLM calls models by openai's client itself, so these matter only without it.
 _CLIENTS: Final = (
-    Library("openai", "openai", "opentelemetry-instrumentation-openai-v2"),
-    Library("anthropic", "anthropic", "opentelemetry-instrumentation-anthropic"),
+    Library("openai", "openai", "openinference-instrumentation-openai"),
+    Library("anthropic", "anthropic", "openinference-instrumentation-anthropic"),
 )
 #: Everything that `doctor` may name in a command.
 ALL: Final = (*_GATEWAYS, *_CLIENTS)

@@ -38,6 +38,8 @@ _CACHE_WRITE: Final = (
     "llm.token_count.prompt_details.cache_write",
 )
 _COUNTED: Final = frozenset({*_INPUT, *_OUTPUT})
+#: Which answer of a provider it was.
+_ANSWER: Final = "gen_ai.response.id"
 #: Reads a response that was made and counted before.
 _FETCHES: Final = "fetch_response"
 
@@ -109,7 +111,24 @@ class _Nesting:
                 counts_below[place] = True
             if counts_below[place] and self._parents[place] >= 0:
                 counts_below[self._parents[place]] = True
-        return {place: self._counts[place] for place in sorted(calls)}
+        return {place: self._counts[place] for place in sorted(calls) if not self._repeats(place, calls)}
+
+    def _repeats(self, place: int, calls: set[int]) -> bool:
+        """Whether another span beside it, which began before, tells of the same answer: a client that makes spans
+        itself is instrumented as well."""
+        answer, start = self._answer(place), time_of(self._entries[place], "start_ns")
+        if answer is None or start is None:
+            return False
+        return any(
+            self._answer(other) == answer and _runs_at(self._entries[other], start)
+            for other in calls
+            if other < place and self._parents[other] == self._parents[place]
+        )
+
+    def _answer(self, place: int) -> str | None:
+        entry = self._entries[place]
+        answer = None if entry is None else (entry.get("attributes") or {}).get(_ANSWER)
+        return answer if isinstance(answer, str) and answer else None
 
     def _innermost_calls(self) -> set[int]:
         """Requests to a model that no further one below repeats. One below a tool's call was made by the tool."""
@@ -143,6 +162,11 @@ class _Nesting:
             if parent >= 0 and (parent in calls or within[parent]):
                 within[place] = not self._begins_anew(place, parent)
         return within
+
+
+def _runs_at(entry: Event | None, moment_ns: int) -> bool:
+    start, end = time_of(entry, "start_ns"), time_of(entry, "end_ns")
+    return start is not None and start <= moment_ns and (end is None or end > moment_ns)
 
 
 def _is_inference(entry: Event | None) -> bool:
