@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.axe import violations
 from tests.support.checkout import ROOT
 from tests.support.identity_provider import IdentityProvider, identity_provider
+from tests.support.page_layout import too_wide
 from tests.support.page_problems import PageProblems
 from tests.support.viewer_server import TOKEN, RunningViewer, running_viewer
 
@@ -71,3 +73,14 @@ def test_a_token_signs_in_and_stays_nowhere(stranger: Page, viewer: RunningViewe
     assert TOKEN not in stranger.url
     kept = "JSON.stringify([localStorage, sessionStorage, document.cookie, document.documentElement.outerHTML])"
     assert TOKEN not in stranger.evaluate(kept)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_accessible_and_fits_a_phone(stranger: Page, viewer: RunningViewer, theme: str) -> None:
+    stranger.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    stranger.goto(viewer.origin)
+    stranger.get_by_label("Or with an access token").fill("wrong")
+    stranger.get_by_role("button", name="Sign in").click()
+    expect(stranger.get_by_role("alert")).to_be_visible()
+    assert violations(stranger) == []
+    assert too_wide(stranger) == []
