@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from tests.support.spanflow_command import running
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
-def test_every_page_of_the_demo_fits_both_devices_in_both_themes(browser: Browser, tmp_path: Path) -> None:
+def test_every_page_of_the_demo_fits_both_devices_in_both_themes(
+    browser: Browser, new_server_directory: Callable[[], Path], tmp_path: Path
+) -> None:
     kept = os.environ.get("SCREENSHOTS")
     folder = Path(kept) if kept else tmp_path / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    data = tmp_path / "data"
+    data = new_server_directory() / "data"
     settings = {
         "SPANFLOW_DATA_DIR": str(data),
         "SPANFLOW_VIEWER_PORT": str(free_port()),
