@@ -17,6 +17,7 @@ from spanflow.span_processors.settings import Settings
         ("litellm", "auth /v1/chat/completions", "auth_check"),
         ("litellm", "execute_guardrail presidio", "security_check"),
         ("litellm", "litellm_request", "llm_thinking"),
+        ("litellm", "chat gpt-4o", "llm_thinking"),
         ("litellm", "raw_gen_ai_request", "span"),
         ("contextforge", "tool.invoke", "tool_call"),
         ("contextforge", "plugin.execute", "security_check"),

@@ -46,6 +46,9 @@ PRESETS: Final = (
             "auth": names.AUTH_CHECK,
             "auth /*": names.AUTH_CHECK,
             "litellm_request": names.LLM_THINKING,
+            # Its newer callback starts them without attributes, and sets these when the answer is there.
+            "chat *": names.LLM_THINKING,
+            "text_completion *": names.LLM_THINKING,
             "guardrail": names.SECURITY_CHECK,
             "execute_guardrail*": names.SECURITY_CHECK,
         },
