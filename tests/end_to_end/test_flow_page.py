@@ -303,7 +303,7 @@ def test_ten_thousand_spans_scroll_and_are_searched(
         spans.append(span(number, 0, start_ns=begun + number * MS, **tool))
     store_flows(postgres_dsn, tmp_path / "archive", part(1, spans))
     signed_in.goto(f"{viewer.origin}/#/flow/{1:032x}")
-    expect(signed_in.get_by_test_id("flow-steps")).to_contain_text("9999", timeout=20_000)
+    expect(signed_in.get_by_test_id("flow-steps")).to_contain_text("9,999", timeout=20_000)
     assert 0 < signed_in.get_by_test_id("node").count() < 100
     tree = signed_in.get_by_test_id("tree")
     tree.press("End")
