@@ -389,6 +389,22 @@ def test_configure_after_the_application_was_made_and_twice(
     assert caplog.records == []
 
 
+def test_a_request_of_an_included_router_is_named_by_its_route(started: Start) -> None:
+    recorded = started()
+    app, router = fastapi.FastAPI(), fastapi.APIRouter()
+
+    @router.get("/items/{item}")
+    async def item(item: str) -> str:
+        return item
+
+    app.include_router(router, prefix="/v1")
+    with serving(app) as address:
+        assert httpx.get(f"http://{address}/v1/items/7").text == '"7"'
+        assert httpx.post(f"http://{address}/v1/items/7").status_code == 405
+        assert httpx.get(f"http://{address}/nowhere").status_code == 404
+    assert recorded.outline() == snapshot(["GET /v1/items/{item}", "POST /v1/items/{item}", "GET /nowhere"])
+
+
 def test_an_application_of_a_module_that_took_the_name_before(started: Start) -> None:
     from fastapi.applications import FastAPI as TakenBefore
 

@@ -51,6 +51,7 @@ def _is_instrumentation(middleware: Any) -> bool:
 
 
 def _around(stack: Any, added: list[Any]) -> Any:
+    from opentelemetry.instrumentation import fastapi as instrumentation
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from starlette.middleware.errors import ServerErrorMiddleware
 
@@ -64,7 +65,36 @@ def _around(stack: Any, added: list[Any]) -> Any:
         errors: Any = stack.app
         if type(errors.app).__name__ != "ExceptionHandlerMiddleware":  # that of the instrumentation itself
             errors.app = _RecordsExceptions(errors.app)
+        if not hasattr(instrumentation, "_flatten_routes"):
+            stack.default_span_details = _details
     return stack
+
+
+def _details(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """A server span's name and first attributes. Before 0.64b0 the instrumentation knows no included routers, which
+    FastAPI has since 0.137: it raises, or takes the path for the route."""
+    method = scope.get("method") or ""
+    route = None
+    try:
+        for candidate in _routes(scope["app"].routes):
+            match = candidate.matches(scope)[0].name
+            if match != "NONE":
+                route = getattr(candidate, "path", None)
+            if match == "FULL":
+                break
+    except Exception:
+        say_once("route", "The route of a request is not known", exc_info=True)
+    if route is None:
+        return method or "HTTP", {}
+    return f"{method} {route}".strip(), {"http.route": route}
+
+
+def _routes(routes: Any) -> Any:
+    try:
+        from fastapi.routing import iter_route_contexts
+    except ImportError:  # before 0.137.2
+        return routes
+    return iter_route_contexts(routes)
 
 
 class _RecordsExceptions:
