@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,27 @@ def test_a_spool_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
     )
     (tmp_path / "spool").write_text("a file stands where the folder should be")
     assert look()[1].endswith(f"{tmp_path / 'spool'} is not a directory")
+
+
+def test_packages_of_opentelemetry_that_do_not_fit_are_named_with_what_mends_them(tmp_path: Path) -> None:
+    """As after another install moved the SDK: what is installed is read from the packages' own metadata."""
+    for name, wants in (("opentelemetry-instrumentation-vendor", "opentelemetry-sdk==1.2.3"), ("gateway-vendor", "")):
+        metadata = tmp_path / f"{name.replace('-', '_')}-4.5.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        needs = "".join(f"Requires-Dist: {line}\n" for line in (wants, "opentelemetry-api<1") if line)
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 4.5\n{needs}")
+    code, found = doctor(PYTHONPATH=str(tmp_path))
+    assert code == 1
+    [(level, message, repair)] = found["OpenTelemetry packages"]
+    there = version("opentelemetry-sdk")
+    assert (level, message.split("; ")) == (
+        "problem",
+        [
+            f"gateway-vendor 4.5 needs opentelemetry-api<1, and {there} is installed",
+            f"opentelemetry-instrumentation-vendor 4.5 needs opentelemetry-api<1, and {there} is installed",
+            f"opentelemetry-instrumentation-vendor 4.5 needs opentelemetry-sdk==1.2.3, and {there} is installed",
+        ],
+    )
+    words = (repair or "").split()
+    assert words[:2] == ["pip", "install"] and words[2:] == sorted(words[2:])
+    assert {"spanflow", "gateway-vendor==4.5", "opentelemetry-sdk", "opentelemetry-instrumentation-vendor"} < set(words)
