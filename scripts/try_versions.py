@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("what", choices=("suites", "beside"))
     parser.add_argument("--write", action="store_true", help="keep the results, also those of this environment")
     parser.add_argument("names", nargs="*", help="only these, such as 1.28 and newest")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     if options.what == "beside":
         rows = list(resolved())
     else:
