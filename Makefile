@@ -36,7 +36,6 @@ chaos: env ## Faults × loads against a real gateway, with exact accounting (15 
 .PHONY: test-long
 test-long: env web chromium ## Run what takes minutes or needs unusual servers; says what this machine cannot run
 	@$(BIN)/pytest -m long -o faulthandler_timeout=2000 $(ARGS)
-	@$(MAKE) --no-print-directory test-otel-versions ARGS=
 
 .PHONY: test-otel-versions
 test-otel-versions: env ## Run the suites that OpenTelemetry matters to with older releases of it (minutes each; ARGS=1.28)

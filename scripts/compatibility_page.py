@@ -16,7 +16,8 @@ asks for stays.
 
 ## OpenTelemetry
 
-The tests of instrumentation and span processors, run with these:
+The tests of instrumentation and span processors are run with 1.28.0, 1.35.0, 1.44.0 (`make test-otel-versions`) and the
+newest (`make test`).
 
 """
 
@@ -52,12 +53,19 @@ others. `spanflow doctor` names those that do not fit, and a command that lets p
 
 def compatibility_page() -> str:
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    rows = results["suites"]
     return (
-        _HEAD + _table(_suites(results["suites"])) + _DIFFERENCES + _BESIDE + _table(_beside(results["beside"])) + _TAIL
+        _HEAD
+        + (_table(_suites(rows)) if rows else "")
+        + _DIFFERENCES
+        + _BESIDE
+        + _table(_beside(results["beside"]))
+        + _TAIL
     )
 
 
 def _suites(rows: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """The results of the last `make tried`."""
     yield ("Python", *SHOWN, "passed", "failed", "does not apply")
     for row in rows:
         yield tuple(str(row[name]) for name in ("python", *SHOWN, "passed", "failed", "skipped"))

@@ -90,9 +90,10 @@ def litellm_proxy(
     command: tuple[str, ...] = UNDER_US,
     arguments: tuple[str, ...] = (),
     provider: str | None = None,
+    release: str = "litellm",
 ) -> Iterator[GatewayProcess]:
-    """`arguments` are of its own command; without a `provider` it has one for itself."""
-    programs = programs_of("litellm")
+    """`arguments` are of its own command; without a `provider` it has one for itself; `release` is in requirements/."""
+    programs = programs_of(release)
     folder.mkdir()
     (folder / "custom_auth.py").write_text(_CUSTOM_AUTH)
     config = folder / "config.yaml"
