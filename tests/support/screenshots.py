@@ -324,8 +324,8 @@ SCENES: Final = (
 )
 
 
-#: Pages that show how something fails: the browser's console may say so too.
-FAILING: Final = frozenset({"flows-error", "flows-loading", "flow-missing", "live-reconnecting"})
+#: Pages of which a request fails, as it should: the console says so too.
+FAILING: Final = frozenset({"flows-error", "flows-loading", "flow-missing", "live-reconnecting", "sign-in"})
 #: Pictures of the README and of the documentation, which `make screenshots` renews: scene, theme and device.
 DOCUMENTED: Final[Mapping[str, tuple[str, str, str]]] = {
     f"{name}-{theme}.png": (name, theme, "desktop")
