@@ -33,7 +33,7 @@ from tests.support.alerts import (
     make_rule,
     state_of,
 )
-from tests.support.flow_parts import MS, part, span
+from tests.support.flow_parts import part, span
 from tests.support.people import flow_id
 from tests.support.poll import eventually
 from tests.support.ports import free_port
@@ -222,7 +222,7 @@ def test_our_own_losses(watched: tuple[RunningViewer, Moments], store: Store, po
         f"INSERT INTO omni2.poison_records (at, kind, error, payload) VALUES ({now}, 'flow', 'why', ''); "
         f"INSERT INTO omni2.loss_reports VALUES ({now}, 'p', 'spooled', 3)",
     )
-    dead = part(2, [span(20, ended=False, start_ns=time.time_ns() - 1000 * MS)], reason=REAPED, root_ended=False)
+    dead = part(2, [span(20, ended=False, start_ns=moments.started(1))], reason=REAPED, root_ended=False)
     store(replace(moments.flow(1, 1), cut_spans=7), dead)
     moments.after(0.5)
     found = state_of(viewer, rule)
