@@ -67,4 +67,4 @@ async def claude(text: Text) -> str:
     answer = await anthropic.messages.create(
         model="claude-sonnet-5", max_tokens=50, messages=[{"role": "user", "content": text}]
     )
-    return answer.content[0].text
+    return str(answer.content[0].text)
