@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import redis.asyncio as redis
 from fastapi import FastAPI, Request
-from openai import AsyncOpenAI  # type: ignore[import-not-found]
+from openai import AsyncOpenAI
 
 app = FastAPI()
 
