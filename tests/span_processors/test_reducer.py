@@ -3,7 +3,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
@@ -26,6 +26,8 @@ def event(**fields: Any) -> Event:
 
 
 some_events = st.lists(events(), max_size=8)
+#: It says nothing about its span.
+EMPTY_UPDATE = event(phase="update", node_id="a")
 
 
 @given(some_events, st.randoms())
@@ -38,6 +40,10 @@ def test_the_same_set_of_events_gives_the_same_tree_in_any_order_and_with_repeti
 
 
 @given(some_events, some_events)
+@example(
+    one=[event(phase="update", node_id="a", logs=[{"name": "r", "time_ns": "0", "record": True}]), EMPTY_UPDATE],
+    other=[event(phase="update", node_id="a", parent_id=None)],
+)
 def test_merged_entries_are_as_good_as_the_events_they_were_made_of(one: list[Event], other: list[Event]) -> None:
     whole = reduced([*one, *other])
     entries = FlowReducer(one).entries()

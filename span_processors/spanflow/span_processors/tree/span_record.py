@@ -70,7 +70,11 @@ def _later(one: Part, other: Part) -> bool:
     if a != b:
         return a > b
     a, b = _time(one), _time(other)
-    return a > b if a != b else _greater(one, other)
+    if a != b:
+        return a > b
+    if other == _EMPTY_UPDATE:  # the least of all: entries that stand for log records alone do not keep it
+        return one != _EMPTY_UPDATE
+    return one != _EMPTY_UPDATE and _greater(one, other)
 
 
 def _time(last: Part) -> int:

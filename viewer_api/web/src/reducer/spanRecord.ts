@@ -63,7 +63,10 @@ function later(one: Part, other: Part): boolean {
   if (rank !== 0) return rank > 0;
   const a = timeOf(one);
   const b = timeOf(other);
-  return a === b ? greater(one, other) : a > b;
+  if (a !== b) return a > b;
+  // The least of all: entries that stand for log records alone do not keep it.
+  if (isEmptyUpdate(other)) return !isEmptyUpdate(one);
+  return !isEmptyUpdate(one) && greater(one, other);
 }
 
 function timeOf(last: Part): bigint {
