@@ -30,7 +30,9 @@ from spanflow.span_processors.span_attributes import (
     shared_attributes_of,
 )
 from spanflow.span_processors.tree.reducer import FlowReducer
+from tests.support.quick_spans import needs_quick_spans
 
+pytestmark = needs_quick_spans
 REDACTOR = Redactor(RedactionPolicy())
 PROCESS = ProcessInfo(REDACTOR)
 USER = {"user.id": "7", "flow.session_id": "s-1", "flow.source": "chat"}

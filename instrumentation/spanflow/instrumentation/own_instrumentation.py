@@ -10,6 +10,8 @@ from functools import wraps
 from typing import Any, Final
 from weakref import WeakSet
 
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
 from spanflow.instrumentation.runtime import say_once
 
 _METHOD: Final = "instrument_app"
@@ -51,12 +53,15 @@ class OwnInstrumentation:
     def _may_replace(self, app: Any) -> bool:
         try:
             automatic = getattr(app, _INSTRUMENTED, False) and app not in self._own
-            return bool(automatic and app.middleware_stack is None and _ORIGINAL in vars(app))
+            return bool(automatic and app.middleware_stack is None)
         except Exception:
             say_once("own instrumentation", "An application's own instrumentation is ignored", exc_info=True)
             return False
 
     def _take_back(self, app: Any) -> None:
-        app.build_middleware_stack = vars(app).pop(_ORIGINAL)
+        if _ORIGINAL in vars(app):
+            app.build_middleware_stack = vars(app).pop(_ORIGINAL)
+        else:  # older releases add a middleware
+            app.user_middleware[:] = [each for each in app.user_middleware if each.cls is not OpenTelemetryMiddleware]
         setattr(app, _INSTRUMENTED, False)
         self._own.add(app)

@@ -35,6 +35,6 @@ def _rename(span: Span, mount: str, route: str) -> None:
     name = getattr(span, "name", "")
     method, _, path = name.partition(" ")
     if path in (mount, mount + _REST, route) or (path and mount.startswith(path + "/")):
-        whole = mount + route
+        whole = mount if route == "/" else mount + route
         span.update_name(f"{method} {whole}")
         span.set_attribute(_ROUTE, whole)

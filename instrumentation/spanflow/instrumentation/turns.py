@@ -169,10 +169,10 @@ def _denial(reason: str) -> dict[str, str]:
 
 
 def name_connection(edge: Edge) -> None:
-    """OpenTelemetry's FastAPI instrumentation names a WebSocket `HTTP /chat`."""
+    """OpenTelemetry's FastAPI instrumentation names a WebSocket `HTTP /chat`, before 0.50b0 `/chat`."""
     span = edge.server_span
     name = getattr(span, "name", "")
-    if span is None or not name.startswith(_HTTP):
+    if span is None or not name.startswith((_HTTP, "/")):
         return
     span.update_name("WS " + name.removeprefix(_HTTP))
     pipeline = runtime().pipeline
