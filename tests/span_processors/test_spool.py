@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spanflow.span_processors.spool.spool import ASIDE, Disk, Spool
+from spanflow.span_processors.spool.spool_folder import SpoolFolder
 from spanflow.span_processors.spool.spool_segment import Record, read_segment
 from tests.support.poll import eventually
 
@@ -98,6 +99,32 @@ def test_a_read_only_disk_is_told_of_before_anything_is_written(tmp_path: Path) 
     assert spool.problem() == f"{tmp_path} is on a read-only file system"
     assert spool_in(tmp_path / "none").problem() == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_being_written_is_not_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be removed afterwards, with whatever comes meanwhile."""
+    spool = spool_in(tmp_path)
+    spool.append([b"a"])
+    assert drain(spool) == [b"a"]
+    listed = SpoolFolder.segments
+    others: list[threading.Thread] = []
+
+    def segments_while_another_appends(folder: SpoolFolder) -> list[Path]:
+        others.append(threading.Thread(target=lambda: spool.append([b"b"])))
+        others[-1].start()
+        others[-1].join(0.1)  # unless it has to wait for us
+        return listed(folder)
+
+    monkeypatch.setattr(SpoolFolder, "segments", segments_while_another_appends)
+    segment = spool.next_segment()
+    monkeypatch.undo()
+    for other in others:
+        other.join()
+    spool.append([b"c"])
+    if segment is not None:
+        spool.replayed(segment)
+    assert drain(spool) == [b"b", b"c"]
+    spool.close()
 
 
 def test_several_threads_may_append_while_one_replays(tmp_path: Path) -> None:

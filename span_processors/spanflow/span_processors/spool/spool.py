@@ -184,9 +184,8 @@ class Spool:
                 self._taken_over.remove(folder)
         with self._lock:
             self._close_writer()
-        if self._folder is None:
-            return None
-        own = self._segments(self._folder, skip) or ()
+            # Listed before another thread can open the next one: what is being written is not replayed.
+            own = (self._segments(self._folder, skip) or ()) if self._folder is not None else ()
         return next((segment for segment in own if segment not in skip), None)
 
     def _segments(self, folder: SpoolFolder, skip: Container[Path]) -> list[Path] | None:
