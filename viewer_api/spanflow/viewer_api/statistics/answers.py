@@ -71,7 +71,7 @@ async def steps_answer(source: Source, links: Links, question: Question) -> dict
     """Steps by what they are grouped by, each with the flows that have such steps."""
     groups = _grouped(await source.steps(question.group_by, question.interval))
     parameter = _PARAMETERS.get(question.group_by)
-    flows = {} if parameter is None else _grouped(await source.flows(question.group_by, None))
+    flows = {} if parameter is None else _grouped(await source.flows(question.group_by, None, durations=False))
     first_tokens = _grouped(await source.flows(FIRST_TOKEN, None)) if question.group_by == MODEL else {}
     shown = []
     for group in _first(groups.values(), question):

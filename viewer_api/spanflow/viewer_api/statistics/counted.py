@@ -22,6 +22,7 @@ class Source(Protocol):
     async def steps(self, group_by: str, interval: int | None) -> list[Counted]:
         """By what they are grouped by; plain spans only where that is the step itself."""
 
-    async def flows(self, dimension: str, interval: int | None) -> list[Counted]: ...
+    async def flows(self, dimension: str, interval: int | None, *, durations: bool = True) -> list[Counted]:
+        """Without `durations` histograms may be left empty."""
 
     async def waiting(self) -> int: ...

@@ -45,8 +45,8 @@ class StoredStatistics:
             return await self.flows(STEP_DIMENSIONS[group_by], interval)
         return await self._grouped("step_statistics", _STEP, interval)
 
-    async def flows(self, dimension: str, interval: int | None) -> list[Counted]:
-        return await self._grouped("flow_statistics", "value", interval, dimension)
+    async def flows(self, dimension: str, interval: int | None, *, durations: bool = True) -> list[Counted]:
+        return await self._grouped("flow_statistics", "value", interval, dimension, durations=durations)
 
     async def waiting(self) -> int:
         """Periods of the range that are still to be counted, or counted again."""
@@ -54,11 +54,16 @@ class StoredStatistics:
         waiting: int = rows[0]["waiting"]
         return waiting
 
-    async def _grouped(self, table: str, value: str, interval: int | None, *dimension: str) -> list[Counted]:
+    async def _grouped(
+        self, table: str, value: str, interval: int | None, *dimension: str, durations: bool = True
+    ) -> list[Counted]:
         start = "NULL::timestamptz" if interval is None else f"date_bin('{int(interval)} seconds', start, 'epoch')"
         within, values = within_parts(parts_of(self._low, self._high, interval or DAY), *dimension)
         text = _GROUPED.format(value=value, start=start, summed=SUMMED, table=table, within=within)
-        rows = await self._database.fetch(text.replace("AS buckets", "::text AS buckets"), *values)
+        buckets = "sum(buckets) AS buckets"
+        assert buckets in text
+        text = text.replace(buckets, "sum(buckets)::text AS buckets" if durations else "'0' AS buckets")
+        rows = await self._database.fetch(text, *values)
         return [_counted(row) for row in rows if row["value"] != ""]
 
 
