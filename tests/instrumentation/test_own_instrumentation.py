@@ -62,3 +62,19 @@ def test_afterwards_instrumenting_is_what_it_was(started: Start) -> None:
     assert FastAPIInstrumentor.__dict__["instrument_app"] is not before
     shutdown()
     assert FastAPIInstrumentor.__dict__["instrument_app"] is before
+
+
+def test_an_application_that_is_built_differently_starts_as_without_us(started: Start) -> None:
+    started()
+
+    class Frozen(FastAPI):
+        """Whatever cannot be taken back stays as it is."""
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "_is_instrumented_by_opentelemetry" and value is False:
+                raise AttributeError("frozen")
+            super().__setattr__(name, value)
+
+    app = Frozen()
+    app.__dict__["_is_instrumented_by_opentelemetry"] = True
+    FastAPIInstrumentor.instrument_app(app)

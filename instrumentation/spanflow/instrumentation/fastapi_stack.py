@@ -107,8 +107,15 @@ class _RecordsExceptions:
         try:
             await self.app(scope, receive, send)
         except Exception as error:
-            span = get_current_span()
-            if span.is_recording():
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            _record(error)
             raise
+
+
+def _record(error: Exception) -> None:
+    try:
+        span = get_current_span()
+        if span.is_recording():
+            span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+    except Exception:  # an exception that cannot say what it is, say
+        say_once("exception", "The exception of a request could not be recorded", exc_info=True)

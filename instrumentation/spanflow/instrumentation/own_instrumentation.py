@@ -43,17 +43,19 @@ class OwnInstrumentation:
     def _replacing(self, original: Callable[..., None]) -> Callable[..., None]:
         @wraps(original)
         def instrument_app(app: Any, *hooks: Any, **own: Any) -> None:
-            if self._may_replace(app):
-                self._take_back(app)
+            if self._replaced(app):
                 own = {**self._options, **own}
             original(app, *hooks, **own)
 
         return instrument_app
 
-    def _may_replace(self, app: Any) -> bool:
+    def _replaced(self, app: Any) -> bool:
+        """Whether the automatic instrumentation was taken back, so that the application's own takes its place."""
         try:
-            automatic = getattr(app, _INSTRUMENTED, False) and app not in self._own
-            return bool(automatic and app.middleware_stack is None)
+            if not getattr(app, _INSTRUMENTED, False) or app in self._own or app.middleware_stack is not None:
+                return False
+            self._take_back(app)
+            return True
         except Exception:
             say_once("own instrumentation", "An application's own instrumentation is ignored", exc_info=True)
             return False
