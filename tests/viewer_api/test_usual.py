@@ -15,6 +15,7 @@ from spanflow.viewer_api.analysis.steps import steps_of
 from spanflow.viewer_api.analysis.usual_shape import usual_shape
 from spanflow.viewer_api.flows.flow_tree import FlowTree
 from spanflow.viewer_api.statistics.histogram import bucket_of
+from tests.support.archives import archives_in, deliver
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.people import ADMIN, VIEWER_7, VIEWER_8, ask, write_tokens
 from tests.support.query import query
@@ -103,7 +104,9 @@ def test_each_step_is_told_beside_what_is_usual_at_its_place() -> None:
             "  waiting: same (10..10) 10",
         ]
     )
-    assert found["counts"] == snapshot({"same": 1, "slower": 2, "faster": 1, "changed": 1, "added": 3, "missing": 1})
+    assert found["counts"] == snapshot(
+        {"same": 1, "slower": 2, "faster": 1, "changed": 1, "added": 3, "missing": 1, "unknown": 0}
+    )
     assert found["a"] == snapshot(
         {
             "name": "POST /ask",
@@ -177,9 +180,43 @@ def test_of_few_flows_nothing_is_usual_but_times_of_a_kind_are_known() -> None:
     found = usual_beside(flow, USUAL[:4], kinds)
     assert (found["a"]["enough"], found["a"]["flows"], found["a"]["p50_ms"]) == (False, 4, None)
     (first, second, *_) = found["rows"]
-    assert (first["status"], first["a"]) == ("same", None)
+    assert (first["status"], first["a"]) == ("unknown", None)
     assert (second["status"], second["a"]["of"], second["percentile"]) == ("slower", "kind", 100.0)
     assert second["a"]["p50_ms"] == pytest.approx(10, rel=0.03)
+
+
+def test_where_nothing_usual_is_known_there_is_no_difference() -> None:
+    flow = tree(
+        step(1, None, 0, 800, name="POST /ask"),
+        tool(2, 1, 0, 40, "list"),
+        tool(3, 1, 45, 800, "export"),
+        *(tool(10 + n, 3, 50 + n * 10, 58 + n * 10, "poll") for n in range(6)),
+    )
+    kinds = {"tool_call:tools/call list": {bucket_of(number * MS): 1 for number in range(1, 21)}}
+    found = usual_beside(flow, [], kinds)
+    assert (found["delta_ms"], found["delta_percent"]) == (None, None)
+    known = {row.get("subject") or row["kind"]: (row["status"], row["delta_ms"] is None) for row in found["rows"]}
+    assert known == snapshot(
+        {
+            "POST /ask": ("unknown", True),
+            "list": ("slower", False),
+            "waiting": ("unknown", True),
+            "export": ("unknown", True),
+            "poll": ("unknown", True),
+        }
+    )
+    assert all("pace" not in row for row in found["rows"] if row["status"] == "unknown")
+    assert found["counts"]["unknown"] == 3
+    # What nothing is known of explains nothing.
+    assert [found["rows"][place]["subject"] for place in found["biggest"]] == ["list"]
+
+
+def test_a_place_that_few_of_the_flows_have_has_no_usual_time() -> None:
+    """Three of twenty: too few to say how long it takes, too many to be unusual."""
+    others = [tree(step(1, None, 0, 100), *([tool(2, 1, 0, 20, "list")] if n < 3 else [])) for n in range(20)]
+    found = usual_beside(tree(step(1, None, 0, 100), tool(2, 1, 0, 90, "list")), others)
+    (row,) = [row for row in found["rows"] if row.get("subject") == "list"]
+    assert (row["status"], row["a"]["flows"], row["delta_ms"], row.get("pace")) == ("unknown", 3, None, None)
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -252,6 +289,20 @@ def test_a_past_flow_beside_those_before_it(viewer: RunningViewer, store: Store,
     )
     (row,) = query(postgres_dsn, "SELECT target_user, target FROM omni2.audit_log WHERE action = 'flow_compared'")
     assert (row["target_user"], row["target"]) == ("8", f"{1:032x}")
+
+
+def test_old_flows_are_compared_with_those_before_them_wherever_they_are_stored(
+    viewer: RunningViewer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """What began before the oldest partition shares one key there, whatever the order of its times."""
+    late = part(1, [step(1, None, 60_000, 60_900, name="POST /ask")], **of("s2", "8"))
+    after = [part(700 + n, [step(1, None, 70_000, 70_005, name="POST /ask")], **of("s")) for n in range(9)]
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        deliver(archives.make(), *(asked(100 + n) for n in range(20)), late, *after)
+    keys = query(postgres_dsn, "SELECT DISTINCT start_key FROM omni2.interaction_flows")
+    assert len(keys) == 1 and keys[0]["start_key"] > datetime.fromtimestamp(NOON / 1e9 + 3600, UTC)
+    usual = viewer.get(f"/api/v1/flows/{1:032x}/usual")["a"]
+    assert (usual["flows"], usual["enough"], usual.get("p50_ms")) == (20, True, 109.0)
 
 
 def test_times_of_a_kind_are_those_of_the_day_before_the_flow(

@@ -142,7 +142,7 @@ class Questions:
 
     def against_usual(self, flow_id: str) -> Answer:
         result = self.ask(f"/api/v1/flows/{quote(flow_id, safe='')}/usual", {})
-        rows = [row for row in result["rows"] if row["status"] != "same" and row["kind"] != "waiting"]
+        rows = [row for row in result["rows"] if row["status"] not in ("same", "unknown") and row["kind"] != "waiting"]
         rows += [row for row in result["rows"] if row["status"] == "slower" and row["kind"] == "waiting"]
         head = {
             "usual": result["a"],

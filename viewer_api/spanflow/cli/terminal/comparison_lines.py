@@ -17,6 +17,7 @@ _MARKS: Final = {
     "added": ("+", "blue"),
     "removed": ("-", "blue"),
     "missing": ("-", "blue"),
+    "unknown": ("?", "dim"),
 }
 #: A deeper step stands where this one would.
 _DEEPEST: Final = 20
@@ -58,7 +59,9 @@ def _took(side: Row | None) -> str:
     return "" if took is None else duration(round(took * NS_PER_MS))
 
 
-def _signed(ms: float) -> str:
+def _signed(ms: float | None) -> str:
+    if ms is None:
+        return ""
     sign = "+" if ms > 0 else "-" if ms < 0 else ""
     return sign + duration(round(abs(ms) * NS_PER_MS))
 

@@ -22,6 +22,7 @@ from spanflow.viewer_api.analysis.rows import (
     MISSING,
     SAME,
     SLOWER,
+    UNKNOWN,
     Row,
     biggest,
     delta,
@@ -37,7 +38,7 @@ from spanflow.viewer_api.flows.flow_tree import FlowTree, tree_of
 from spanflow.viewer_api.http.responses import encode
 from spanflow.viewer_api.statistics.histogram import Buckets, percentiles, share_below
 
-STATUSES: Final = (SAME, SLOWER, FASTER, CHANGED, ADDED, MISSING)
+STATUSES: Final = (SAME, SLOWER, FASTER, CHANGED, ADDED, MISSING, UNKNOWN)
 #: Fewer flows, or fewer steps at one place, say nothing about what is usual.
 LEAST_FLOWS: Final = 5
 #: Of the flows that have its parent: what fewer have is unusual, what as many have is missing where it is not.
@@ -187,16 +188,27 @@ class _Comparison:
             "subject": key[1] or None,
             "a": self._usual_side(usual, times),
             "b": None if step is None else step_side(step, self.start_ns),
-            **delta(None if times is None else round(times.p50), took),
-            "share": (0 if step is None else step.self_ns) - _middle_of_self(usual),
+            "share": self._share(step, usual, times),
         }
         if step is not None:
             is_open = step.facts is not None and step.facts.open
-            row["pace"] = SAME if times is None else times.pace(step.duration_ns, is_open=is_open)
-            row["status"] = self._status(step, usual, row["pace"])
-            if times is not None and not is_open:
-                row["percentile"] = times.percentile(step.duration_ns)
-        return row
+            pace = UNKNOWN if times is None else times.pace(step.duration_ns, is_open=is_open)
+            row["status"] = self._status(step, usual, pace)
+            if times is not None:
+                row["pace"] = pace
+                if not is_open:
+                    row["percentile"] = times.percentile(step.duration_ns)
+        return row | _difference(row["status"], times, took)
+
+    def _share(self, step: Step | None, usual: UsualStep | None, times: _Usual | None) -> int:
+        """How much of the flow's difference is this step's own."""
+        own = 0 if step is None else step.self_ns
+        if self.enough:
+            return own - _middle_of_self(usual)
+        if step is None or times is None:
+            return 0
+        # How much of the time of its kind is its own is not known: no more than it has is.
+        return min(own, step.duration_ns - round(times.p50))
 
     def _status(self, step: Step, usual: UsualStep | None, pace: str) -> str:
         if not self.enough:
@@ -225,7 +237,7 @@ class _Comparison:
         if times is not None:
             side = (side or {"flows": 0, "share": 0.0}) | times.row()
         took = median_low(step.duration_ns for step in steps) if steps else None
-        pace = SAME if times is None or took is None else times.pace(took)
+        pace = UNKNOWN if times is None or took is None else times.pace(took)
         status = pace
         if self.enough:
             if not steps:
@@ -234,7 +246,11 @@ class _Comparison:
                 status = ADDED
             elif len(steps) > at_share(run.counts, 0.95) or len(steps) < at_share(run.counts, 0.05):
                 status = CHANGED
-        total = sum(step.duration_ns for step in steps)
+        share = sum(step.duration_ns for step in steps)
+        if self.enough:
+            share -= 0 if run is None else median_low(run.totals)
+        else:
+            share -= share if times is None else len(steps) * round(times.p50)
         row: Row = {
             "kind": "run",
             "depth": depth,
@@ -244,10 +260,10 @@ class _Comparison:
             "subject": key[1] or None,
             "a": side,
             "b": distribution(Run(key, list(steps))) if steps else None,
-            **delta(None if times is None else round(times.p50), took),
-            "share": total - (median_low(run.totals) if run is not None and self.enough else 0),
+            **_difference(status, times, took),
+            "share": share,
         }
-        if steps:
+        if pace != UNKNOWN:
             row["pace"] = pace
         return row
 
@@ -255,18 +271,20 @@ class _Comparison:
         times = _usual_of(usual) if usual is not None and self.enough else None
         if max(waited, 0 if times is None else times.p50) < LEAST_MS * NS_PER_MS:
             return None
-        pace = SAME if times is None else times.pace(waited)
-        return {
+        status = times.pace(waited) if times is not None else ADDED if self.enough else UNKNOWN
+        row: Row = {
             "kind": "waiting",
             "depth": depth,
-            "status": ADDED if times is None and self.enough else pace,
-            "pace": pace,
+            "status": status,
             "a": None if times is None else times.row(),
             "b": {"duration_ms": waited / NS_PER_MS},
-            **delta(None if times is None else round(times.p50), waited),
+            **_difference(status, times, waited),
             # It is part of the parent's own time, which the parent's row has already.
             "share": 0,
         }
+        if times is not None:
+            row["pace"] = status
+        return row
 
     def _times(self, event_type: str, name: str | None, durations: Sequence[int]) -> _Usual | None:
         buckets = self.durations.get(step_key({"event_type": event_type, "name": name or ""}))
@@ -309,7 +327,7 @@ def against_usual(
         "a": {**kind, "flows": shape.flows, "enough": enough}
         | ({"p50_ms": None, "p95_ms": None} if times is None else times.row()),
         "b": tree.head,
-        **delta(None if times is None else round(times.p50), took),
+        **_difference(None, times, took),
         "counts": {status: counts[status] for status in STATUSES},
         "biggest": biggest(comparison.shares),
         "rows": comparison.rows,
@@ -327,6 +345,13 @@ def _usual_of(durations: Sequence[int]) -> _Usual | None:
         return None
     p5, p50, p95 = (at_share(durations, share) for share in _SHARES)
     return _Usual(p5, p50, p95, len(durations), "flows", values=durations)
+
+
+def _difference(status: str | None, usual: _Usual | None, took: int | None) -> Row:
+    """What is unusual adds all of its time; otherwise there is no difference from what is not known."""
+    if usual is None:
+        return delta(None, took) if status == ADDED else {"delta_ms": None, "delta_percent": None}
+    return delta(round(usual.p50), took)
 
 
 def _offset_of(usual: UsualStep | None, step: Step, start: int) -> float:

@@ -17,6 +17,8 @@ CHANGED: Final = "changed"
 ADDED: Final = "added"
 REMOVED: Final = "removed"
 MISSING: Final = "missing"
+#: Nothing is known to compare it with.
+UNKNOWN: Final = "unknown"
 #: Less is noise: both must be passed before a step counts as slower or faster.
 LEAST_MS: Final = 1.0
 LEAST_SHARE: Final = 0.1

@@ -121,12 +121,11 @@ class SearchPlan:
 
     def every(self, columns: str) -> Statement:
         """All flows that match, in no order."""
-        placed = self._conditions()
-        parts = []
-        for window in self.windows:
-            conditions = [*self.split.all, *_added(placed, window)]
-            parts.append(f"SELECT {columns} FROM {_TABLE} WHERE {_all(conditions)}")
-        return " UNION ALL ".join(parts), placed.values
+        return self._united(columns, "")
+
+    def newest(self, columns: str, most: int) -> Statement:
+        """So many of each window, in no order."""
+        return self._united(columns, f"ORDER BY start_key DESC, flow_id DESC LIMIT {int(most)}")
 
     def counted(self, window: TimeWindow, most: int) -> Statement:
         """How many flows of one window match, up to `most`."""
@@ -159,6 +158,14 @@ class SearchPlan:
             f"ORDER BY start_key DESC, flow_id DESC LIMIT {int(each)}) AS flow"
         )
         return text, placed.values
+
+    def _united(self, columns: str, ending: str) -> Statement:
+        placed = self._conditions()
+        parts = []
+        for window in self.windows:
+            conditions = [*self.split.all, *_added(placed, window)]
+            parts.append(f"(SELECT {columns} FROM {_TABLE} WHERE {_all(conditions)} {ending})")
+        return " UNION ALL ".join(parts), placed.values
 
     def _conditions(self) -> Conditions:
         """For what a statement adds; its values come behind those of the filters."""

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from spanflow.span_processors import names
-from spanflow.viewer_api.store.database import Database, Row, as_array
+from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.flow_filters import Filters
+from spanflow.viewer_api.store.search_plan import SearchPlan
 
 #: How far back they may lie, how many flows are looked through, and how many are taken.
 WITHIN: Final = timedelta(days=7)
@@ -15,14 +17,12 @@ MAX_FLOWS: Final = 100
 #: Flows with more spans would be most of the work.
 _MAX_SPANS: Final = 5_000
 _KIND: Final = "SELECT name, source, coalesce(started_at, start_key) AS began FROM {s}.flow_by_id($1)"
+_COLUMNS: Final = "flow_id, start_key, started_at, user_id, name, source, outcome, span_count"
 _PLACES: Final = f"""
-SELECT flow_id, start_key, user_id FROM (
-    SELECT flow_id, start_key, user_id, name, source, outcome, span_count FROM {{s}}.interaction_flows
-    WHERE start_key < $3 AND start_key >= $4 AND flow_id <> $5 AND {{visible}}
-    ORDER BY start_key DESC, flow_id DESC LIMIT {_LOOKED_THROUGH}
-) AS before
-WHERE name = $1 AND source IS NOT DISTINCT FROM $2 AND outcome = '{names.OUTCOME_OK}' AND span_count <= {_MAX_SPANS}
-ORDER BY start_key DESC, flow_id DESC LIMIT {MAX_FLOWS}
+SELECT flow_id, start_key, user_id FROM ({{before}}) AS before
+WHERE name = ${{name}} AND source IS NOT DISTINCT FROM ${{source}} AND flow_id <> ${{flow_id}}
+  AND outcome = '{names.OUTCOME_OK}' AND span_count <= {_MAX_SPANS}
+ORDER BY started_at DESC, flow_id DESC LIMIT {MAX_FLOWS}
 """
 
 
@@ -49,8 +49,12 @@ class UsualFlows:
         """Their keys, ids and users; of users in `visible` only, None for all. A flow without a name has no kind."""
         if kind.name is None:
             return []
-        values = [kind.name, kind.source, kind.began, kind.began - WITHIN, flow_id]
-        if visible is None:
-            return await self._database.fetch(_PLACES.replace("{visible}", "true"), *values)
-        text = _PLACES.replace("{visible}", "user_id = ANY($6::text[])")
-        return await self._database.fetch(text, *values, as_array(visible))
+        filters = Filters(
+            started_since=kind.began - WITHIN,
+            started_until=kind.began,
+            visible=None if visible is None else frozenset(visible),
+        )
+        before, values = SearchPlan.of(filters).newest(_COLUMNS, _LOOKED_THROUGH)
+        place = len(values)
+        text = _PLACES.format(before=before, name=place + 1, source=place + 2, flow_id=place + 3)
+        return await self._database.fetch(text, *values, kind.name, kind.source, flow_id)

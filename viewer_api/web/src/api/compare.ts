@@ -2,7 +2,7 @@ import type { Query } from "../navigation/route";
 import type { FlowSummary } from "./flows";
 import { call } from "./http";
 
-export type Status = "same" | "slower" | "faster" | "changed" | "added" | "removed" | "missing";
+export type Status = "same" | "slower" | "faster" | "changed" | "added" | "removed" | "missing" | "unknown";
 
 /** What one flow says of a row; which fields there are follows from the row's kind. */
 export interface Side {

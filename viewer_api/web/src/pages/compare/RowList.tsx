@@ -40,7 +40,7 @@ export function RowList({ rows, usual, chosen, onChoose }: Props) {
   useEffect(() => {
     if (at >= 0) virtual.scrollToIndex(at, { align: "auto" });
   }, [at]);
-  const scale = useMemo(() => Math.max(1e-6, ...rows.map(({ row }) => Math.abs(row.delta_ms ?? took(row.b) ?? took(row.a) ?? 0))), [rows]);
+  const scale = useMemo(() => Math.max(1e-6, ...rows.map(({ row }) => Math.abs(lengthOf(row)))), [rows]);
   const onKey = (event: KeyboardEvent) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const by = STEPS[event.key];
@@ -159,7 +159,7 @@ function Row({ id, row, index, top, scale, usual, chosen, onChoose }: RowProps) 
         <Delta row={row} scale={scale} />
       </span>
       <span role="gridcell" className="number" data-testid="row-delta">
-        {row.delta_ms === null ? text : signed(row.delta_ms)}
+        {row.delta_ms === null && row.status !== "unknown" ? text : signed(row.delta_ms)}
         <span className="quiet"> {row.delta_ms === null ? "" : percent(row.delta_percent)}</span>
       </span>
     </div>
@@ -175,14 +175,22 @@ function Took({ side, letter }: { readonly side: ComparedRow["a"]; readonly lett
   );
 }
 
+/** How long the bar of a row is: what is in one flow only counts as a whole, and nothing where nothing is known. */
+function lengthOf(row: ComparedRow): number {
+  if (row.status === "unknown") return 0;
+  return row.delta_ms ?? (row.b !== null ? (took(row.b) ?? 0) : -(took(row.a) ?? 0));
+}
+
 /** To the right where B took longer, to the left where it was faster; what is in one flow only is hatched. */
 function Delta({ row, scale }: { readonly row: ComparedRow; readonly scale: number }) {
-  const ms = row.delta_ms ?? (row.b !== null ? (took(row.b) ?? 0) : -(took(row.a) ?? 0));
+  const ms = lengthOf(row);
   const width = (Math.abs(ms) / scale) * 50;
   const position = ms < 0 ? { right: "50%", width: `${width}%` } : { left: "50%", width: `${width}%` };
   return (
     <span className={styles["lane"]} aria-hidden="true">
-      <span className={styles["bar"]} data-status={row.status} data-direction={ms < 0 ? "less" : "more"} style={position} />
+      {row.status !== "unknown" && (
+        <span className={styles["bar"]} data-testid="row-bar" data-status={row.status} data-direction={ms < 0 ? "less" : "more"} style={position} />
+      )}
     </span>
   );
 }

@@ -53,7 +53,7 @@ export function SteppedComparison({ steps, a, b, children }: Props) {
                   {SIGNS[row.status].sign}
                 </span>
                 <span className="truncate">{titleOf(row)}</span>
-                <span className="quiet">{signed(row.delta_ms)}</span>
+                <span className="quiet">{row.delta_ms === null ? "" : signed(row.delta_ms)}</span>
               </Button>
             );
           })}
@@ -83,5 +83,5 @@ export function SteppedComparison({ steps, a, b, children }: Props) {
 /** Time in which nothing ran is not counted as a step, so it is not listed as one. */
 function shows(only: string | null, { status, kind }: ComparedRow): boolean {
   if (only === null) return true;
-  return only === "different" ? status !== "same" : status === only && kind !== "waiting";
+  return only === "different" ? status !== "same" && status !== "unknown" : status === only && kind !== "waiting";
 }

@@ -15,6 +15,7 @@ export const SIGNS: Readonly<Record<Status, Sign>> = {
   removed: { sign: "−", text: "only in A" },
   missing: { sign: "−", text: "missing" },
   same: { sign: "=", text: "the same" },
+  unknown: { sign: "?", text: "not known" },
 };
 
 /** What a row's status means: beside the usual flow, a step that only this one has is an unusual one. */
