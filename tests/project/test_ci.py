@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 MAKEFILE = """
 test:
@@ -40,6 +42,10 @@ BROKEN = """
 def test_broken():
     raise AssertionError("always")
 """
+STEADY = """
+def test_steady():
+    pass
+"""
 LONG = """
 from pathlib import Path
 
@@ -48,6 +54,24 @@ def test_long_and_flaky():
     tried_before = Path("long-mark").exists()
     Path("long-mark").touch()
     assert tried_before
+"""
+HANGS = """
+import time
+
+
+def test_hangs():
+    time.sleep(600)
+"""
+# As in this suite's own conftest.py.
+ENDS_IN_ORDER = """
+import signal
+
+
+def pytest_configure(config):
+    def interrupted(number, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
 """
 TITLE = "== flaky: failed, and passed when tried once more"
 
@@ -72,12 +96,23 @@ def test_it_is_listed_as_well_when_something_else_fails_twice(tmp_path: Path) ->
 
 
 def test_nothing_flaky_is_said_as_well(tmp_path: Path) -> None:
-    steady = "def test_steady():\n    pass\n"
-    assert _run(tmp_path, {"tests/test_it.py": steady, "long/test_it.py": steady}) == (0, ["none"])
+    assert _run(tmp_path, {"tests/test_it.py": STEADY, "long/test_it.py": STEADY}) == (0, ["none"])
 
 
-def _run(folder: Path, files: dict[str, str]) -> tuple[int, list[str]]:
-    """The exit code, and what stands below the last title."""
+def test_long_tests_that_do_not_fit_are_stopped_and_what_failed_before_is_tried_once_more(tmp_path: Path) -> None:
+    files = {"tests/test_it.py": STEADY, "long/test_1.py": LONG, "long/test_2.py": HANGS, "conftest.py": ENDS_IN_ORDER}
+    assert _run(tmp_path, files, budget_s=15) == (0, ["make test-long: long/test_1.py::test_long_and_flaky"])
+
+
+@pytest.mark.long
+def test_long_tests_that_do_not_even_end_when_told_to_do_not_fail_the_run(tmp_path: Path) -> None:
+    deaf = "import signal\n\n\ndef pytest_configure(config):\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    files = {"tests/test_it.py": STEADY, "long/test_1.py": STEADY, "long/test_2.py": HANGS, "conftest.py": deaf}
+    assert _run(tmp_path, files, budget_s=10) == (0, ["none"])
+
+
+def _run(folder: Path, files: dict[str, str], budget_s: int = 600) -> tuple[int, list[str]]:
+    """The exit code, and what stands below the last title; run as in a shell's background, where SIGINT is ignored."""
     (folder / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", folder / ".ci" / "run")
     (folder / "Makefile").write_text(MAKEFILE.format(python=sys.executable))
@@ -87,8 +122,14 @@ def _run(folder: Path, files: dict[str, str]) -> tuple[int, list[str]]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "MAKE"))}
+    environment["CI_BUDGET_S"] = str(budget_s)
     done = subprocess.run(
-        ["bash", ".ci/run"], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["env", "--ignore-signal=INT", "bash", ".ci/run"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     before, title, after = done.stdout.rpartition(TITLE)
     assert title, done.stdout
