@@ -82,11 +82,12 @@ class TracingTools:
             config = directory / "jaeger.yaml"
             ports = {"host": LOOPBACK, "query": query, "query_grpc": free_port(), "otlp": otlp}
             config.write_text(_JAEGER_CONFIG.format(traces=_JAEGER_TRACES, **ports), encoding="utf-8")
-            address = f"http://{LOOPBACK}:{query}"
+            jaeger_address = f"http://{LOOPBACK}:{query}"
             # It would trace itself, and send that to whatever listens on OTLP's usual port.
             quiet = {**environ, "OTEL_TRACES_SAMPLER": "always_off"}
             command = [str(self.jaeger), "--config", str(config)]
-            parts.append(Part("jaeger", command, quiet, lambda: answers(f"{address}/api/services"), address))
+            services = f"{jaeger_address}/api/services"
+            parts.append(Part("jaeger", command, quiet, lambda: answers(services), jaeger_address))
             sends = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{otlp}"}
             upstream = ("to-jaeger.yaml", {"JAEGER_OTLP_URL": sends["OTEL_EXPORTER_OTLP_ENDPOINT"]})
         if self.collector is not None:
@@ -102,9 +103,10 @@ class TracingTools:
             folder = _config_folder()
             command = [str(self.collector), *(f"--config={folder / name}" for name in (_AGENT, overlay))]
             ready = f"http://{LOOPBACK}:{health}/"
-            address = f"http://{LOOPBACK}:{http}"
-            parts.append(Part("collector", command, {**environ, **variables, **where}, lambda: answers(ready), address))
-            sends = {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
+            receives = f"http://{LOOPBACK}:{http}"
+            settings = {**environ, **variables, **where}
+            parts.append(Part("collector", command, settings, lambda: answers(ready), receives))
+            sends = {"OTEL_EXPORTER_OTLP_ENDPOINT": receives}
         return Plan(parts, {**sends, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"})
 
 
