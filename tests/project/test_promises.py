@@ -9,7 +9,7 @@ import pytest
 from tests.support.checkout import ROOT
 
 #: Pages, or chapters of pages.
-PAGES = ("tests/promises.md", "tests/traps.md", "docs/threat-model.md#What was attacked, and holds")
+PAGES = ("tests/promises.md", "tests/traps.md", "docs/threat-model.md#Tested attacks")
 REFERENCE = re.compile(r"(?P<path>[\w./-]+\.(?:py|ts|tsx))(?:::(?P<name>[^`|<,]+))?")
 
 
@@ -45,13 +45,13 @@ def test_every_promise_names_a_test_that_exists(page: str) -> None:
     for promise, proof in rows(page):
         references = list(REFERENCE.finditer(proof))
         if not references:
-            wrong.append(f"«{promise}» names no test")
+            wrong.append(f"{promise!r} names no test")
         for reference in references:
             path, name = ROOT / reference["path"], (reference["name"] or "").strip().split("[")[0]
             if not path.is_file():
-                wrong.append(f"«{promise}»: there is no {reference['path']}")
+                wrong.append(f"{promise!r}: there is no {reference['path']}")
             elif path.suffix == ".py" and name and name not in names_in(path):
-                wrong.append(f"«{promise}»: {reference['path']} has no {name}")
+                wrong.append(f"{promise!r}: {reference['path']} has no {name}")
             elif path.suffix != ".py" and name and name not in path.read_text(encoding="utf-8"):
-                wrong.append(f"«{promise}»: {reference['path']} has no test «{name}»")
+                wrong.append(f"{promise!r}: {reference['path']} has no test {name!r}")
     assert wrong == []
