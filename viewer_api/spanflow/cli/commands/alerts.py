@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 _PATH = "/api/v1/alerts"
 _COLOURS = {"alert": "red", "warning": "yellow"}
 _ACTIONS = {
-    "list": "the rules and their states",
-    "events": "when rules fired, resolved and so on",
-    "deliveries": "what was sent, and the outcome",
-    "channels": "where alerts are sent",
-    "add": "make a rule",
-    "preview": "say how often a rule would have fired",
-    "snooze": "send nothing of a rule for --seconds; 0 ends it",
-    "enable": "evaluate a rule again",
-    "disable": "do not evaluate a rule",
-    "delete": "remove a rule",
-    "add-channel": "make a channel",
-    "test": "send a test by a channel",
-    "delete-channel": "remove a channel",
+    "list": "rules and their states",
+    "events": "when rules fired and resolved",
+    "deliveries": "notifications sent, and their outcome",
+    "channels": "where notifications go",
+    "add": "create a rule",
+    "preview": "how often a rule would have fired",
+    "snooze": "mute a rule for --seconds; 0 unmutes it",
+    "enable": "resume evaluating a rule",
+    "disable": "stop evaluating a rule",
+    "delete": "delete a rule",
+    "add-channel": "create a channel",
+    "test": "send a test notification",
+    "delete-channel": "delete a channel",
 }
 
 
@@ -43,10 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="list", choices=list(_ACTIONS), metavar="ACTION", help=told)
     parser.add_argument("what", nargs="?", metavar="NAME", help="name or id of the rule or channel")
     add_rule_options(parser)
-    parser.add_argument("--days", type=float, default=1, help="preview: the last so many days, 7 at most (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=3600, help="snooze: for so long (%(default)s)")
-    parser.add_argument("--limit", type=int, default=50, help="events, deliveries: so many (%(default)s)")
-    parser.add_argument("--kind", choices=("webhook", "log", "apprise"), default="webhook", help="of a new channel")
+    parser.add_argument("--days", type=float, default=1, help="preview: number of past days, at most 7 (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3600, help="snooze: duration (%(default)s)")
+    parser.add_argument("--limit", type=int, default=50, help="events, deliveries: maximum number (%(default)s)")
+    parser.add_argument(
+        "--kind", choices=("webhook", "log", "apprise"), default="webhook", help="type of a new channel"
+    )
     parser.add_argument("--webhook", metavar="URL", help="add-channel: where messages are posted")
     parser.add_argument("--tag", help="add-channel --kind apprise: a tag of the viewer's Apprise file")
     where.add_arguments(parser)
@@ -307,9 +309,8 @@ def _table(head: tuple[str, ...], rows: list[list[str]], console: Console) -> No
 
 COMMAND = Command(
     name="alerts",
-    help="what must not happen, whether it does, and who is told",
-    description="List alert rules and what they have found, make, try, snooze and remove them, and manage the channels "
-    "by which they are told.",
+    help="manage alert rules and notification channels",
+    description="List, create, preview, snooze and delete alert rules, and manage notification channels.",
     run=run,
     add_arguments=add_arguments,
 )

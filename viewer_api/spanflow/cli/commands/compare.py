@@ -20,10 +20,10 @@ _PIPE_COLUMNS = 120
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("first", help="id of the flow that the other one is measured against")
+    parser.add_argument("first", help="id of the baseline flow")
     parser.add_argument("second", nargs="?", help="id of the other flow")
     parser.add_argument(
-        "--usual", action="store_true", help="compare the flow with the usual one of its kind instead of another flow"
+        "--usual", action="store_true", help="compare with what is usual for its kind instead of another flow"
     )
     where.add_arguments(parser)
 
@@ -71,9 +71,9 @@ def _flow_id(text: str) -> str:
 
 COMMAND = Command(
     name="compare",
-    help="show two flows beside each other, or one beside the usual: what is slower, changed, new or gone",
-    description="Show two flows, running or past, beside each other, step by step: what is slower, faster, changed, "
-    "new or gone, and how long nothing ran in between. With --usual, show one beside the usual one of its kind.",
+    help="compare two flows, or one with what is usual for its kind",
+    description="Compare two flows, running or past, step by step: what is slower, faster, changed, added or removed, "
+    "and the waiting time in between. With --usual, compare one flow with what is usual for its kind.",
     run=run,
     add_arguments=add_arguments,
 )

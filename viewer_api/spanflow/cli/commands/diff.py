@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
     for option, text in (
-        ("--a", "a filter of the flows that are asked about, such as outcome=denied; may be given several times"),
-        ("--b", "a filter of those that they are measured against"),
-        ("--both", "a filter of both, such as since=2026-03-01"),
+        ("--a", "filter of the group in question, such as outcome=denied; repeatable"),
+        ("--b", "filter of the baseline group"),
+        ("--both", "filter of both groups, such as since=2026-03-01"),
     ):
         parser.add_argument(option, action="append", default=[], metavar="FILTER=VALUE", help=text)
     where.add_arguments(parser)
@@ -63,9 +63,9 @@ def _pairs(given: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 COMMAND = Command(
     name="diff",
-    help="show what is different about some flows: slow ones and the rest, this week's and the last",
-    description="Show what is different about two groups of flows: how often each value occurs in both, the greatest "
-    "difference first. The filters are those of the API's list of flows.",
+    help="show what differs between two groups of flows, such as slow ones and the rest",
+    description="Show what differs between two groups of flows: how often each attribute value occurs in each, largest "
+    "difference first. Filters are those of the API's list of flows.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--app",
         metavar="MODULE",
         default="",
-        help="import the gateway's module as well (app:app), and name the tracer providers that are not seen",
+        help="also import the gateway's module (app:app) and list tracer providers that are not traced",
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="send a flow through the real servers and watch it arrive"
+        "--selftest", action="store_true", help="send a flow through the real servers and wait for it to arrive"
     )
 
 
@@ -77,9 +77,9 @@ def _count(number: int, word: str) -> str:
 
 COMMAND = Command(
     name="doctor",
-    help="check this installation and say how to repair it",
-    description="Check versions, both servers, the schema, the clocks and what OpenTelemetry does in a process that is "
-    "started from here. The exit code is 1 when something does not work.",
+    help="diagnose this installation and suggest repairs",
+    description="Check versions, both servers, the schema, the clocks, and what OpenTelemetry does in a process "
+    "started from here. Exits with 1 if something does not work.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
     parser.add_argument("user", help="the user's id")
-    parser.add_argument("--reason", help="why, for the audit log")
-    parser.add_argument("--yes", action="store_true", help="go ahead; without it, only say how much there is")
+    parser.add_argument("--reason", help="reason for the audit log")
+    parser.add_argument("--yes", action="store_true", help="confirm; without it, only report how much there is")
     where.add_arguments(parser)
 
 
@@ -85,10 +85,10 @@ def _tell(receipt: dict[str, Any], console: Console) -> None:
 
 COMMAND = Command(
     name="erase",
-    help="erase all that a person did, and say what stays",
-    description="Erase all that a person did until now: flows, activities, conversations, their entry in the user "
-    "directory, the watch on them, and what is running. Prints a receipt that names what stays and why. One that was "
-    "cut off goes on when the command is run again.",
+    help="erase everything a person did, and report what is kept",
+    description="Erase everything a person did until now: flows, activities, conversations, their entry in the user "
+    "directory, the watch on them, and running flows. Prints a receipt that says what is kept and why. Run "
+    "it again to resume an interrupted erasure.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -27,25 +27,25 @@ _LAST = 64 * 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("--flow", help="id of the one flow; without it, all stored flows that match")
-    parser.add_argument("--user", help="all stored flows of one user, like --filter user_id=…")
+    parser.add_argument("--flow", help="id of one flow; otherwise all stored flows that match")
+    parser.add_argument("--user", help="all stored flows of one user, same as --filter user_id=…")
     parser.add_argument(
         "--everything",
         action="store_true",
-        help="with --user: all that is known of them, not only flows; for admins, with --reason",
+        help="with --user: everything known about them, not only flows; admins only, needs --reason",
     )
-    parser.add_argument("--reason", help="of --everything: why, for the audit log")
+    parser.add_argument("--reason", help="with --everything: reason for the audit log")
     parser.add_argument(
         "--filter",
         action="append",
         default=[],
         metavar="FILTER=VALUE",
-        help="a filter of the API's list of flows, such as user_id=7; may be given several times",
+        help="filter of the API's list of flows, such as user_id=7; repeatable",
     )
     parser.add_argument("--format", choices=_FORMATS, default="jsonl", help="(%(default)s)")
-    parser.add_argument("--tokens", type=int, help="of markdown: tokens of a model that one flow may take, roughly")
-    parser.add_argument("-o", "--output", help="the file; without it, the output. Of parquet: the folder")
-    parser.add_argument("--resume", action="store_true", help="go on with a jsonl file that broke off")
+    parser.add_argument("--tokens", type=int, help="markdown: approximate token budget per flow")
+    parser.add_argument("-o", "--output", help="output file (default: standard output); for parquet, a folder")
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted jsonl export")
     where.add_arguments(parser)
 
 
@@ -192,9 +192,9 @@ def _last_flow(output: Path) -> str | None:
 
 COMMAND = Command(
     name="export",
-    help="write flows into a file: JSON, CSV, OTLP, Jaeger, trace events, Markdown, a page, Parquet",
-    description="Write one flow, all stored flows that match, or all that is known of a person into a file. How far it "
-    "is stands on stderr.",
+    help="write flows to a file: JSON, CSV, OTLP, Jaeger, trace events, Markdown, HTML, Parquet",
+    description="Write one flow, all stored flows that match, or everything known about a person to a file. Progress "
+    "is shown on stderr.",
     run=run,
     add_arguments=add_arguments,
 )

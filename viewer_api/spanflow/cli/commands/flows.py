@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal.flow_filters import add_filters
 
     add_filters(parser)
-    parser.add_argument("--sort", help="newest (as if left out), duration, tokens or cost")
-    parser.add_argument("--limit", type=int, default=20, help="how many at most (%(default)s)")
+    parser.add_argument("--sort", help="newest (default), duration, tokens or cost")
+    parser.add_argument("--limit", type=int, default=20, help="maximum number (%(default)s)")
     where.add_arguments(parser)
 
 
@@ -93,8 +93,8 @@ def _row(flow: dict[str, Any], now: datetime) -> list[str]:
 
 COMMAND = Command(
     name="flows",
-    help="list flows that match, running and past",
-    description="List running and past flows, the newest first.",
+    help="list running and past flows",
+    description="List running and past flows, newest first.",
     run=run,
     add_arguments=add_arguments,
 )

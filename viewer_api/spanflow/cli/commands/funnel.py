@@ -46,9 +46,9 @@ def run(arguments: Arguments, console: Console) -> int:
 
 COMMAND = Command(
     name="funnel",
-    help="show how far flows come through the gates, and where they end",
-    description="Show how many flows that have ended came to each gate, and what became of them there: passed, ended "
-    "well, denied, failed, or abandoned.",
+    help="show how many flows pass each gate, and where they end",
+    description="Show how many finished flows reached each gate, and what happened there: passed, completed, denied, "
+    "failed or abandoned.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -21,7 +21,7 @@ _MOST = 16 * 1024 * 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("file", help="an export (json, jsonl) or OTLP/JSON; - is the input")
+    parser.add_argument("file", help="an export (json, jsonl) or OTLP/JSON; - for standard input")
     where.add_arguments(parser)
 
 
@@ -70,9 +70,9 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 COMMAND = Command(
     name="import",
-    help="take in flows from a file: an export (json, jsonl) or OTLP/JSON",
-    description="Send the flows of a file to a viewer, which redacts and stores them. Flows that are there already are "
-    "merged. Needs a token with the role ingest or admin. How far it is stands on stderr.",
+    help="import flows from a file: an export (json, jsonl) or OTLP/JSON",
+    description="Send the flows of a file to a viewer, which redacts and stores them. Flows that already exist are "
+    "merged. Needs a token with the role ingest or admin. Progress is shown on stderr.",
     run=run,
     add_arguments=add_arguments,
 )

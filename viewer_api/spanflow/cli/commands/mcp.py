@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on with --http (%(default)s)")
     parser.add_argument("--port", type=int, default=8601, help="port to listen on with --http (%(default)s)")
     parser.add_argument(
-        "--budget", type=int, default=DEFAULT_BUDGET, help="characters that an answer may have (%(default)s)"
+        "--budget", type=int, default=DEFAULT_BUDGET, help="maximum characters per answer (%(default)s)"
     )
     where.add_arguments(parser, json=False)
 
@@ -54,10 +54,10 @@ def as_caller(viewer: ViewerClient, headers: Mapping[str, str] | None) -> Viewer
 
 COMMAND = Command(
     name="mcp",
-    help="let agents ask about flows, over MCP",
-    description="Serve the Model Context Protocol on standard input and output, or over HTTP: an agent can ask what a "
-    "user is waiting for, find flows, and look at their steps. It sees what the access token may see; over HTTP each "
-    "caller sends a token of their own. Every call is in the audit log.",
+    help="let agents ask about flows over MCP",
+    description="Serve the Model Context Protocol on standard input and output, or over HTTP: agents can ask what a "
+    "user is waiting for, find flows and inspect their steps. They see what the access token allows; over "
+    "HTTP each caller sends its own token. Every call is audited.",
     run=run,
     add_arguments=add_arguments,
     extra=MCP,

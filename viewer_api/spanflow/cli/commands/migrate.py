@@ -22,20 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="base",
         metavar="REVISION",
-        help="go back to a revision, without one to before the first; what was stored since then is deleted",
+        help="downgrade to a revision (default: remove everything); data stored since then is deleted",
     )
     either.add_argument(
         "--check",
         action="store_true",
-        help="say what would happen to the tables that are there and change nothing; fails if the migration would stop",
+        help="dry run: report what would happen to existing tables; fails if the migration would",
     )
     parser.add_argument(
         "--adopt",
         action="store_true",
-        help="convert an application's interaction_flows and user_activities that are in our own schema; statements of "
-        "its that bind numbers or UUIDs fail from then on",
+        help="convert an application's interaction_flows and user_activities that are in our own schema; its "
+        "statements that bind numbers or UUIDs fail from then on",
     )
-    parser.add_argument("--yes", action="store_true", help="go ahead with --down")
+    parser.add_argument("--yes", action="store_true", help="confirm --down")
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -90,10 +90,10 @@ async def _check(settings: SharedSettings, console: Console, adopt: bool) -> int
 
 COMMAND = Command(
     name="migrate",
-    help="bring the database's schema up to date",
-    description="Bring the database's schema to the newest revision. Any number of processes may do so at once, and a "
-    "schema that is up to date stays as it is. Tables of an application that traced itself before stay as they are and "
-    "are kept in step with ours; --check says beforehand what will happen to them.",
+    help="upgrade the database schema",
+    description="Upgrade the database schema to the newest revision. Safe to run from any number of processes at once; "
+    "no-op if up to date. Existing tables of an application that traced itself before are left as they are "
+    "and kept in sync; --check shows beforehand what will happen to them.",
     run=run,
     add_arguments=add_arguments,
     extra=VIEWER,

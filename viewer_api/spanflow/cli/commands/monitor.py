@@ -19,13 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     actions = ["enable", "extend", "disable", "list"]
     parser.add_argument("action", choices=actions, help="enable, extend, disable or list")
-    parser.add_argument("user", nargs="*", help="ids of users to watch, to watch longer, or not to watch any more")
+    parser.add_argument("user", nargs="*", help="user ids")
+    parser.add_argument("--hours", type=float, help="hours until the watch ends; with extend: hours to add")
+    parser.add_argument("--reason", help="reason for the audit log")
     parser.add_argument(
-        "--hours", type=float, help="hours after which the watch ends by itself; to extend: so many more than until now"
-    )
-    parser.add_argument("--reason", help="why, for the audit log")
-    parser.add_argument(
-        "--metadata-only", action="store_true", help="show watchers what happens, but not what is said (enable)"
+        "--metadata-only", action="store_true", help="enable: show watchers what happens without contents"
     )
     where.add_arguments(parser)
 
@@ -123,9 +121,9 @@ def _list(answer: dict[str, Any], as_json: bool, console: Console) -> None:
 
 COMMAND = Command(
     name="monitor",
-    help="watch users, for longer or not any more, list who is watched",
-    description="Watch users, for longer or not any more, or list who is watched, by whom and until when. Gateways "
-    "publish what watched users do as it happens.",
+    help="watch users, extend or end a watch, list who is watched",
+    description="Watch users, extend or end a watch, or list who is watched, by whom and until when. Gateways publish "
+    "what watched users do as it happens.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -11,7 +11,9 @@ from spanflow.cli.console import Console
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("--print", action="store_true", dest="only_print", help="print the link, and open no browser")
+    parser.add_argument(
+        "--print", action="store_true", dest="only_print", help="print the link instead of opening a browser"
+    )
     where.add_arguments(parser, json=False)
 
 
@@ -30,7 +32,7 @@ def run(arguments: Arguments, console: Console) -> int:
 COMMAND = Command(
     name="open",
     help="open the dashboard of a running viewer, signed in",
-    description="Make a fresh link to the dashboard of a running viewer, such as that of `spanflow up`, and open it in "
+    description="Create a new link to the dashboard of a running viewer, such as that of `spanflow up`, and open it in "
     "the browser. A link signs one browser in, once, within ten minutes.",
     run=run,
     add_arguments=add_arguments,

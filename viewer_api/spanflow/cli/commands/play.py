@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spanflow.cli.terminal.client import Params, ViewerClient
 
 _SLOWEST, _FASTEST = 0.25, 16.0
-#: Longer silence is skipped to so many seconds.
+#: Longer idle time is shortened to this many seconds.
 _IDLE = 2.0
 
 
@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--flow", help="a flow to play")
     parser.add_argument("--conversation", help="a conversation to play")
-    parser.add_argument("--user", help="play all that a user did, with --since and --until")
-    parser.add_argument("--since", help="from this time on: 2026-03-01, 2h, yesterday")
+    parser.add_argument("--user", help="user to play, with --since and --until")
+    parser.add_argument("--since", help="from this time: 2026-03-01, 2h, yesterday")
     parser.add_argument("--until", help="up to this time")
-    parser.add_argument("--speed", type=float, default=1.0, help="0.25 to 16 times as fast (%(default)s)")
-    parser.add_argument("--no-skip", action="store_true", help=f"do not shorten silence to {_IDLE:g} s")
-    parser.add_argument("--from", type=float, default=0.0, dest="from_", metavar="SECONDS", help="begin so far into it")
+    parser.add_argument("--speed", type=float, default=1.0, help="playback speed, 0.25 to 16 (%(default)s)")
+    parser.add_argument("--no-skip", action="store_true", help=f"do not shorten idle time to {_IDLE:g} s")
+    parser.add_argument("--from", type=float, default=0.0, dest="from_", metavar="SECONDS", help="start at this offset")
     where.add_arguments(parser)
 
 
@@ -102,10 +102,10 @@ def _timed(
 
 COMMAND = Command(
     name="play",
-    help="play a past flow, conversation or user's time range as it happened",
-    description="Play a flow, a conversation, or all that a user did in a time range as it happened: in a terminal as "
-    "trees that grow, elsewhere a line per step, with --json as the messages of the live socket. Silence is shortened. "
-    "Ctrl-C ends it.",
+    help="play back a flow, a conversation or a user's time range",
+    description="Play back a flow, a conversation, or everything a user did in a time range: as growing trees in a "
+    "terminal, one line per step otherwise, as messages of the live socket with --json. Idle time is "
+    "shortened. Ctrl-C ends it.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -11,7 +11,7 @@ from spanflow.cli.running_stack import with_running_stack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("--dry-run", action="store_true", help="only report what would be deleted")
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -60,10 +60,10 @@ def run(arguments: Arguments, console: Console) -> int:
 
 COMMAND = Command(
     name="retention",
-    help="delete what is older than it should get",
-    description="Delete flows and activities that are older than SPANFLOW_FLOW_RETENTION_DAYS and "
-    "SPANFLOW_ACTIVITY_RETENTION_DAYS, and make the partitions of the weeks to come. Viewers do this by themselves; "
-    "any process may, at any time.",
+    help="delete data older than the retention period",
+    description="Delete flows and activities older than SPANFLOW_FLOW_RETENTION_DAYS and "
+    "SPANFLOW_ACTIVITY_RETENTION_DAYS, and create the partitions of the coming weeks. Viewers do this "
+    "automatically; it is safe to run at any time.",
     run=run,
     add_arguments=add_arguments,
     extra=VIEWER,

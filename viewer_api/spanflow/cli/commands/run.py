@@ -1,4 +1,4 @@
-"""`spanflow run`: start a gateway with tracing switched on, without a change to its code."""
+"""`spanflow run`: start a gateway with tracing enabled, without a change to its code."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from spanflow.span_processors.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quiet", action="store_true", help="say nothing unless the gateway cannot be traced")
+    parser.add_argument("--quiet", action="store_true", help="only report a gateway that cannot be traced")
     parser.add_argument(
         "command_line",
         nargs=argparse.REMAINDER,
@@ -79,9 +79,9 @@ def _announce(program: str, python: PythonProgram, settings: Settings, console: 
 
 COMMAND = Command(
     name="run",
-    help="start a gateway with tracing switched on",
-    description="Start a command under opentelemetry-instrument with SPANFLOW_ENABLED=true. Without settings of its "
-    "own it uses the servers of a running `spanflow up`.",
+    help="start a gateway with tracing enabled",
+    description="Start a command under opentelemetry-instrument with SPANFLOW_ENABLED=true. Without settings it uses "
+    "the servers of a running `spanflow up`.",
     run=run,
     add_arguments=add_arguments,
 )

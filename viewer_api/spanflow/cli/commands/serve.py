@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (SPANFLOW_VIEWER_HOST)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SPANFLOW_VIEWER_PORT)")
-    parser.add_argument("--fd", type=int, help="serve a socket that is open already and listens, by its number")
-    parser.add_argument("--no-link", action="store_true", help="do not print a link that signs in")
+    parser.add_argument("--fd", type=int, help="serve on an inherited listening socket, by file descriptor number")
+    parser.add_argument("--no-link", action="store_true", help="do not print a sign-in link")
 
 
 def link(address: str, token: str, secret: str = "") -> str:
@@ -99,8 +99,8 @@ COMMAND = Command(
     name="serve",
     aliases=("viewer",),
     help="serve the API and the dashboard",
-    description="Serve the API and the dashboard. It refuses to listen where other machines can reach it unless "
-    "the settings say who may sign in: tokens, JWT, OIDC or a forward-auth proxy.",
+    description="Serve the API and the dashboard. It refuses to listen on an address that other machines can reach "
+    "unless a sign-in method is configured: tokens, JWT, OIDC or a forward-auth proxy.",
     run=run,
     add_arguments=add_arguments,
     extra=VIEWER,

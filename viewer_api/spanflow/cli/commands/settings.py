@@ -11,7 +11,9 @@ from spanflow.cli.problem import Problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", nargs="*", metavar="WORD", help="only settings whose name or text has all these words")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only settings whose name or description contains all these words"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     parser.add_argument("--markdown", action="store_true", help="print the documentation page, docs/settings.md")
 
@@ -31,8 +33,8 @@ def run(arguments: Arguments, console: Console) -> int:
 
 COMMAND = Command(
     name="settings",
-    help="list every setting, its default and its present value",
-    description="List every setting: environment variable, present value or default, and what it does.",
+    help="list all settings with default and current value",
+    description="List all settings: environment variable, current value or default, and description.",
     run=run,
     add_arguments=add_arguments,
 )

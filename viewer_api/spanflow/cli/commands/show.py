@@ -35,8 +35,8 @@ _CONTENTS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("flow_id", nargs="?", help="the flow's id, or its first 6 or more digits")
-    parser.add_argument("--file", help="show the flows of this exported or OTLP/JSON file, without a viewer")
+    parser.add_argument("flow_id", nargs="?", help="flow id, or a prefix of at least 6 digits")
+    parser.add_argument("--file", help="show the flows of an exported or OTLP/JSON file, without a viewer")
     where.add_arguments(parser)
 
 
@@ -126,9 +126,9 @@ def _tokens(flow: dict[str, Any]) -> str:
 
 COMMAND = Command(
     name="show",
-    help="show one flow as a tree, with durations and what they are made of",
-    description="Show one flow, running or past, as a tree: durations, outcomes and the critical path, the steps that "
-    "the flow's duration is made of.",
+    help="show one flow as a tree, with durations and critical path",
+    description="Show one flow, running or past, as a tree: durations, outcomes and the critical path (the steps that "
+    "determine the flow's duration).",
     run=run,
     add_arguments=add_arguments,
 )

@@ -29,15 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
     from spanflow.cli.terminal.flow_filters import add_filters
 
-    parser.add_argument("--by", choices=sorted(_GROUPS), default="checkpoint", help="one line for each (%(default)s)")
+    parser.add_argument("--by", choices=sorted(_GROUPS), default="checkpoint", help="group by (%(default)s)")
     parser.add_argument(
         "--sort",
         choices=("count", "total_ms", "self_ms", "p95_ms", "tokens", "cost"),
         default="count",
-        help="what comes first (%(default)s); self_ms: where the time goes",
+        help="sort by (%(default)s); self_ms shows where the time goes",
     )
-    parser.add_argument("--interval", choices=("minute", "hour", "day"), help="with --json: a series as well")
-    parser.add_argument("--limit", type=int, default=20, help="how many lines at most (%(default)s)")
+    parser.add_argument("--interval", choices=("minute", "hour", "day"), help="with --json: include a time series")
+    parser.add_argument("--limit", type=int, default=20, help="maximum number of lines (%(default)s)")
     add_filters(parser)
     where.add_arguments(parser)
 
@@ -114,9 +114,9 @@ def took(milliseconds: float | None) -> str:
 
 COMMAND = Command(
     name="stats",
-    help="count flows and steps: how many, how long, what goes wrong, what it costs",
-    description="Count flows that have ended and their steps: how many, how long they take, what goes wrong, what they "
-    "cost; by type of checkpoint, step, tool, MCP server, model, source or user.",
+    help="counts, durations, errors, tokens and cost of flows and steps",
+    description="Statistics of finished flows and their steps: counts, durations, errors, tokens and cost, grouped by "
+    "type of checkpoint, step, tool, MCP server, model, source or user.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -15,10 +15,10 @@ from spanflow.span_processors.ids import IdError, as_id
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    parser.add_argument("--user", action="append", default=[], help="whom to follow; may be given several times")
-    parser.add_argument("--flow", action="append", default=[], help="a flow to follow; may be given several times")
-    parser.add_argument("--conversation", action="append", default=[], help="a conversation to follow")
-    parser.add_argument("--reason", help="why you look; needed for users who are not watched")
+    parser.add_argument("--user", action="append", default=[], help="user to follow; repeatable")
+    parser.add_argument("--flow", action="append", default=[], help="flow to follow; repeatable")
+    parser.add_argument("--conversation", action="append", default=[], help="conversation to follow")
+    parser.add_argument("--reason", help="reason for the audit log; required for users who are not watched")
     where.add_arguments(parser)
 
 
@@ -69,10 +69,10 @@ def _ids(option: str, values: list[str]) -> list[str]:
 
 COMMAND = Command(
     name="tail",
-    help="follow what users' requests do right now, as trees that grow",
-    description="Follow users, flows or conversations live: in a terminal as trees that grow, elsewhere a line per "
-    "step. It goes on by itself when the line breaks or the viewer restarts; nothing is missed or shown twice. Ctrl-C "
-    "ends it.",
+    help="follow users' requests live, as growing trees",
+    description="Follow users, flows or conversations live: as growing trees in a terminal, one line per step "
+    "otherwise. It reconnects when the connection breaks or the viewer restarts, without missing or "
+    "repeating anything. Ctrl-C ends it.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -14,17 +14,17 @@ _MOST_DAYS = 36_500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["new"], help="new: make a token")
-    parser.add_argument("--name", required=True, help="whose it is; the audit log shows it")
+    parser.add_argument("action", choices=["new"], help="new: create a token")
+    parser.add_argument("--name", required=True, help="owner, as shown in the audit log")
     parser.add_argument(
         "--role",
         required=True,
         choices=["viewer", "monitor", "admin", "ingest"],
-        help="viewer, monitor, admin or ingest (sends spans, reads nothing): what it may do",
+        help="viewer, monitor, admin, or ingest (sends spans, reads nothing)",
     )
-    parser.add_argument("--user-id", help="a viewer's own user id: they see the flows of this user")
-    parser.add_argument("--users", help="user ids that a monitor may see, comma-separated; without it all users")
-    parser.add_argument("--days", type=int, help="days until it ends; without it never")
+    parser.add_argument("--user-id", help="role viewer: the user whose flows it may see")
+    parser.add_argument("--users", help="role monitor: user ids it may see, comma-separated (default: all)")
+    parser.add_argument("--days", type=int, help="days until it expires (default: never)")
     parser.add_argument("--json", action="store_true", help="print token and entry as JSON")
 
 
@@ -62,10 +62,10 @@ def run(arguments: Arguments, console: Console) -> int:
 
 COMMAND = Command(
     name="token",
-    help="make an access token for a program or a person",
-    description="Make an access token. The token itself is shown once, on stderr; its entry for the file of "
-    "SPANFLOW_VIEWER_TOKENS_FILE goes to stdout, so `spanflow token new … >> tokens.toml` adds it. Running viewers "
-    "read the file again by themselves.",
+    help="create an access token for a program or a person",
+    description="Create an access token. The token is printed once, to stderr; its entry for "
+    "SPANFLOW_VIEWER_TOKENS_FILE goes to stdout: `spanflow token new … >> tokens.toml`. Running viewers "
+    "reload the file.",
     run=run,
     add_arguments=add_arguments,
 )

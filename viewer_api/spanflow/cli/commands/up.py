@@ -22,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--collector", action="store_true", help="also run an OpenTelemetry Collector that gateways export to"
     )
-    parser.add_argument(
-        "--jaeger", action="store_true", help="also run a Jaeger that keeps the exported spans in memory"
-    )
+    parser.add_argument("--jaeger", action="store_true", help="also run a Jaeger that keeps exported spans in memory")
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -94,8 +92,8 @@ COMMAND = Command(
     name="up",
     help="run Redis, PostgreSQL and the viewer on this machine",
     description="Run everything on this machine: embedded Redis and PostgreSQL (unless SPANFLOW_REDIS_URL and "
-    "SPANFLOW_POSTGRES_DSN name servers), the schema, the viewer. Data stays in SPANFLOW_DATA_DIR. "
-    "Ctrl-C stops all of it.",
+    "SPANFLOW_POSTGRES_DSN name servers), the schema, the viewer. Data is kept in SPANFLOW_DATA_DIR. Ctrl-C "
+    "stops all of it.",
     run=run,
     add_arguments=add_arguments,
 )

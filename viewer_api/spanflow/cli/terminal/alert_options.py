@@ -8,13 +8,13 @@ from spanflow.cli.problem import WrongUse
 
 #: Options that state a condition: its kind, and what the number is.
 CONDITIONS: Final = {
-    "longer-than": ("longer_than", "MS", "a flow took so many milliseconds or longer"),
-    "slower-than-usual": ("slower_than_usual", "TIMES", "a flow took so many times the usual p95 of its like"),
-    "error-rate": ("error_rate", "SHARE", "this share of flows failed, such as 0.1"),
-    "denial-rate": ("denial_rate", "SHARE", "this share of flows was denied"),
-    "still-running": ("still_running", "SECONDS", "a flow still runs so long after it began"),
-    "no-activity": ("no_activity", "SECONDS", "no flow has begun, run or ended for so long"),
-    "losses": ("losses", "NUMBER", "so many spans or flows were lost"),
+    "longer-than": ("longer_than", "MS", "a flow took at least this many milliseconds"),
+    "slower-than-usual": ("slower_than_usual", "TIMES", "a flow took this many times the usual p95 of its kind"),
+    "error-rate": ("error_rate", "SHARE", "at least this share of flows failed, such as 0.1"),
+    "denial-rate": ("denial_rate", "SHARE", "at least this share of flows was denied"),
+    "still-running": ("still_running", "SECONDS", "a flow is still running this long after its start"),
+    "no-activity": ("no_activity", "SECONDS", "no flow started, ran or ended for this long"),
+    "losses": ("losses", "NUMBER", "at least this many spans or flows were lost"),
 }
 _FILTERS: Final = ("user", "source", "checkpoint", "tool", "mcp-server", "model")
 _RULE: Final = ("for", "resolve", "cooldown")
@@ -24,14 +24,22 @@ def add_rule_options(parser: argparse.ArgumentParser) -> None:
     for name, (_, metavar, help) in CONDITIONS.items():
         parser.add_argument(f"--{name}", type=float, metavar=metavar, help=f"condition: {help}")
     parser.add_argument("--warning", type=float, metavar="NUMBER", help="a lower threshold, for warnings")
-    parser.add_argument("--window", type=float, metavar="SECONDS", help="count flows that ended in so long (300)")
-    parser.add_argument("--min-samples", type=int, metavar="N", help="rates and slower-than-usual: so many at least")
+    parser.add_argument("--window", type=float, metavar="SECONDS", help="evaluation window (300)")
+    parser.add_argument(
+        "--min-samples", type=int, metavar="N", help="minimum number of samples, for rates and slower-than-usual"
+    )
     for name in _FILTERS:
         parser.add_argument(f"--{name}", action="append", metavar="VALUE", help=f"only flows with this {name}")
-    parser.add_argument("--for", type=float, dest="for_", metavar="SECONDS", help="fire when it has held so long (0)")
-    parser.add_argument("--resolve", type=float, metavar="SECONDS", help="resolve when it has not held so long (60)")
-    parser.add_argument("--cooldown", type=float, metavar="SECONDS", help="between two notifications of firing (300)")
-    parser.add_argument("--no-data", choices=("keep", "ok", "alert"), help="what too few samples mean (keep)")
+    parser.add_argument(
+        "--for", type=float, dest="for_", metavar="SECONDS", help="fire after the condition has held this long (0)"
+    )
+    parser.add_argument("--resolve", type=float, metavar="SECONDS", help="resolve after it has not held this long (60)")
+    parser.add_argument(
+        "--cooldown", type=float, metavar="SECONDS", help="minimum time between two notifications of firing (300)"
+    )
+    parser.add_argument(
+        "--no-data", choices=("keep", "ok", "alert"), help="state when there are too few samples (keep)"
+    )
     parser.add_argument("--channel", action="append", metavar="NAME", help="notify this channel, by name or id")
 
 

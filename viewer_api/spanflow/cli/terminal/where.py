@@ -17,7 +17,7 @@ _LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 
 def add_arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
     parser.add_argument("--url", help="the viewer's address (SPANFLOW_URL); without it the one of `spanflow up`")
-    parser.add_argument("--token-file", help="file that holds the access token (SPANFLOW_TOKEN_FILE)")
+    parser.add_argument("--token-file", help="file with the access token (SPANFLOW_TOKEN_FILE)")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 
