@@ -24,6 +24,9 @@ _NOTHING: Final = b"null"
 #: Attributes as JSON, the same as a mapping, how many values were hidden, and whether they say whose flow it is.
 Clean: TypeAlias = tuple[bytes, Mapping[str, Any], int, bool]
 
+#: Those attributes that say whose flow it is, with their values.
+Who: TypeAlias = tuple[tuple[str, Any], ...]
+
 #: Attributes that say whose flow it is; one of these is among them whenever it is said at all.
 _WHO: Final = frozenset({names.ATTR_USER_ID, names.ATTR_FLOW_SESSION_ID, names.ATTR_CONVERSATION_ID}) | ALIASES
 
@@ -105,3 +108,8 @@ class CleanAttributes:
 def says_who(attributes: Mapping[str, Any]) -> bool:
     """Whether attributes say whose flow it is."""
     return not _WHO.isdisjoint(attributes)
+
+
+def who_of(attributes: Mapping[str, Any]) -> Who:
+    """What attributes say of whose flow it is."""
+    return tuple((key, value) for key, value in attributes.items() if key in _WHO)

@@ -418,7 +418,9 @@ class Encoder:
 
     def _store(self, flow: OpenFlow, whole: bytes) -> None:
         """An entry is remembered for the archive."""
-        self._written(flow)
+        flow.written += 1
+        if flow.written >= flow.renew_at:
+            self.events += renewed(flow)
         weight = len(whole)
         if len(flow.entries) < self._max_spans and flow.bytes + weight <= self._max_bytes:
             flow.entries.append(whole)

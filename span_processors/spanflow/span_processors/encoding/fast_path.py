@@ -15,7 +15,7 @@ from opentelemetry.trace import StatusCode
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from spanflow.span_processors import names
-from spanflow.span_processors.encoding.clean_attributes import CleanAttributes
+from spanflow.span_processors.encoding.clean_attributes import CleanAttributes, Who, who_of
 from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.open_flows import OpenSpan
 from spanflow.span_processors.encoding.shapes import Shape, Shapes
@@ -29,6 +29,11 @@ _MERGED: Final = b'{"node_id":"%016x",%b%b,%b,"late":%b}'
 _ONCE: Final = (
     b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b%b%b,'
     b'"phase":"end","end_ns":"%d","status":%b,"late":%b}'
+)
+#: The same, with what stands between the times and after them put together already.
+_RECEIVED: Final = (
+    b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b,'
+    b'"phase":"end","end_ns":"%d","status":%b}'
 )
 _ATTRIBUTES: Final = b',"attributes":'
 #: What comes before `node_id` in a span told once: the fields that all entries of a flow share.
@@ -57,6 +62,8 @@ Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
 Ended: TypeAlias = tuple[bytes, bytes, bool, int]
 #: Start and end in one entry as it goes into the stream, the shape, and whether it says whose flow it is.
 CompleteSpan: TypeAlias = tuple[bytes, Shape, bool]
+#: The same of a received span, with what its attributes say of whose flow it is.
+ReceivedSpanEntry: TypeAlias = tuple[bytes, Shape, Who | None]
 
 
 class FastPath:
@@ -67,8 +74,8 @@ class FastPath:
         self._types = types
         self._shapes = shapes
         self._late: dict[tuple[str, ...], bytes] = {}
-        #: Of spans that were received: their shape, attributes as JSON, and what their end says.
-        self._seen: dict[tuple[Any, ...], tuple[Shape, bytes, bytes, bytes]] = {}
+        #: Of spans that were received.
+        self._seen: dict[tuple[Any, ...], tuple[Shape, bytes, bytes, Who | None]] = {}
 
     def after_fork(self) -> None:
         """The process has another name now, and that stands in every shape."""
@@ -182,35 +189,46 @@ class FastPath:
             written = beside[0]
         return written, hidden + beside[2], says_who
 
-    def received(self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any]) -> CompleteSpan | None:
-        """A span that another program has sent when it had ended, in one entry.
+    def received(self, flow_id: bytes, span: Any) -> ReceivedSpanEntry | None:
+        """A span that another program has sent when it had ended (`Received`), in one entry.
 
         What its name, attributes, scope and status say together is found once for all spans that have the same.
         """
-        status, parent = span._status, span._parent
-        _, span_id, _, flags, state, _ = span._context
-        if _says_more(span, status) or (state is not DEFAULT_TRACE_STATE and state):
+        if not span.is_plain:
             return None
-        cleaned = self._clean(attributes)
-        if cleaned is None or cleaned[2]:
+        attributes, name, kind, scope = span.given, span._name, span._kind, span._instrumentation_scope
+        code = span._status._status_code
+        try:
+            written = orjson.dumps(attributes)
+        except (TypeError, ValueError):
             return None
-        written, code, kind, scope = cleaned[0], status._status_code, span._kind, span._instrumentation_scope
         # By identity, as in `Shapes`, which keeps scopes alive.
-        key = (name, written, id(kind), id(scope), flags, id(code))
+        key = (written, name, id(kind), id(scope), span.flags, id(code))
         said = self._seen.get(key)
         if said is None:
-            shape = self._shapes.of(name, self._types.of(name, attributes), kind, scope, flags, span._resource)
-            told, late = self._said_at_end(code, _NOTHING, attributes, shape)
-            said = (shape, _ATTRIBUTES + written if attributes else b"", told, late)
+            said = self._read_once(span, attributes)
+            if said is None:
+                return None
             if len(written) <= _SEEN_LENGTH:
                 if len(self._seen) >= _REMEMBERED:
                     self._seen.clear()
                 self._seen[key] = said
-        shape, shown, told, late = said
-        parent_id = b"null" if parent is None else b'"%016x"' % parent[1]
-        start, end = span._start_time, span._end_time
-        data = _ONCE % (flow_id, span_id, parent_id, start, shape.middle, shown, b"", end, told, late)
-        return data, shape, cleaned[3]
+        shape, body, tail, who = said
+        parent_id = span.parent_id
+        parent = b'"%016x"' % parent_id if parent_id else b"null"
+        return _RECEIVED % (flow_id, span.span_id, parent, span._start_time, body, span._end_time, tail), shape, who
+
+    def _read_once(self, span: Any, attributes: Mapping[str, Any]) -> tuple[Shape, bytes, bytes, Who | None] | None:
+        """The shape of a received span, what stands between its times, what stands after them, and whose it is."""
+        cleaned = self._clean(attributes)
+        if cleaned is None or cleaned[2]:
+            return None
+        name, code = span._name, span._status._status_code
+        event_type = self._types.of(name, attributes)
+        shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, span.flags, span._resource)
+        said, late = self._said_at_end(code, _NOTHING, attributes, shape)
+        body = b"%b%b%b" % (shape.middle, _ATTRIBUTES, cleaned[0]) if attributes else shape.middle
+        return shape, body, b'%b,"late":%b' % (said, late), who_of(attributes) if cleaned[3] else None
 
     def _said_at_end(
         self, code: StatusCode, difference: Mapping[str, Any], attributes: Mapping[str, Any], shape: Shape

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 
+from spanflow.span_processors.encoding.clean_attributes import Who
 from spanflow.span_processors.encoding.process_info import Scope
 from spanflow.span_processors.encoding.shapes import Shape
 from spanflow.span_processors.encoding.span_events import identity_beyond
@@ -118,6 +119,7 @@ class OpenFlow:
         "last_identity",
         "last_said",
         "last_shared",
+        "last_who",
         "left_out",
         "moments",
         "open",
@@ -155,6 +157,7 @@ class OpenFlow:
         self.last_identity: Identity = NOBODY
         self.last_said: tuple[Any, Any, Any] = (None, None, None)
         self.last_shared: Mapping[str, Any] | None = None
+        self.last_who: Who | None = None
         self.entries: list[bytes] = []
         # Most flows have no activities and no early ends; an empty container per flow would only feed the collector.
         self.activities: list[bytes] | None = None

@@ -8,15 +8,29 @@ from opentelemetry.sdk.trace import ReadableSpan
 from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.fast_path import SHARED
+from spanflow.span_processors.encoding.open_flows import OpenFlow
 from spanflow.span_processors.event.event import Event, decode, encode
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redis.mirror import END, UPDATE, StreamEntry
-from spanflow.span_processors.span_attributes import attributes_in_place
-from spanflow.span_processors.span_name import name_of
 from spanflow.span_processors.tree.span_record import SpanRecord
 
 #: Makes a named tuple without the detour over its constructor.
 _entry: Final = tuple.__new__
+
+
+class Received(ReadableSpan):
+    """A span as its receiver has read it: what most spans have, in fields of their own."""
+
+    trace_id: int
+    span_id: int
+    #: 0 where there is none.
+    parent_id: int
+    flags: int
+    is_root: bool
+    #: Whether it has no events, no links, no status text and no trace state, and nothing was cut from it.
+    is_plain: bool
+    #: Its attributes.
+    given: Mapping[str, Any]
 
 
 class ReceivingEncoder(Encoder):
@@ -25,44 +39,63 @@ class ReceivingEncoder(Encoder):
     #: There may be hundreds of these.
     REMEMBERED_FLOWS = 1000
 
-    def received(self, span: ReadableSpan, now: float) -> None:
+    def after_fork(self) -> None:
+        super().after_fork()
+        #: Flows that have got spans since `complete` was called last.
+        self._touched: dict[int, OpenFlow] = {}
+
+    def received(self, span: Received, now: float) -> None:
         """A span has come after it had ended. All that it says counts as known at its start."""
-        context = span.context
-        if context is None:
-            return
-        trace_id, span_id = context[0], context[1]
+        trace_id, span_id = span.trace_id, span.span_id
         flow = self._flows.get(trace_id) or self._open(trace_id, now)
-        name, attributes, parent = name_of(span.name), attributes_in_place(span), span.parent
-        is_root = parent is None or parent.is_remote
+        is_root = span.is_root
         if is_root and flow.root is None:
             flow.root = span_id
-            flow.joined = parent is not None
-            flow.begins(span.start_time or 0, True)
+            flow.joined = span.parent_id != 0
+            flow.begins(span._start_time or 0, True)
         self._redactor.budget = flow.budget
-        complete = self._spans.received(flow.id_bytes, span, name, attributes)
+        complete = self._spans.received(flow.id_bytes, span)
         if complete is None:
-            self.ended(span, attributes, now)
+            flow.last_who = None
+            self.ended(span, span.given, now)
             return
-        data, shape, tells_who = complete
-        if tells_who:
-            self._learn(flow, NOBODY, attributes)
+        data, shape, who = complete
+        if who is not None and who != flow.last_who:
+            flow.last_who = who
+            self._learn(flow, NOBODY, span.given)
         flow.touched_at = now
         if shape.scope not in flow.scopes:
             flow.use_scope(shape.scope)
         if shape.hidden:
             flow.redacted += shape.hidden
         if not flow.started_ns:
-            flow.begins(span.start_time or 0, False)
+            flow.begins(span._start_time or 0, False)
         self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, b"")))
+        whole = b"{" + data[SHARED:]
+        self._store(flow, whole)
         # Of its start dashboards hear when it has ended, as of all others.
-        self._keep(flow, b"{" + data[SHARED:], shape.is_checkpoint)
-        end_ns = span.end_time or 0
+        if shape.is_checkpoint and len(flow.moments) < self._max_spans:
+            flow.moments.append(whole)
+        if self._notifying:
+            self._tell(flow, whole)
+        end_ns = span._end_time or 0
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns
         if is_root:
             flow.root_ended = True
-        if not flow.open:
-            self._completion.touched(flow, now)
+        self._touched[trace_id] = flow
+
+    def complete(self, now: float) -> None:
+        """Flows are looked at once for all their spans that have come together."""
+        touched, self._touched = self._touched, {}
+        for flow in touched.values():
+            if not flow.open:
+                self._completion.touched(flow, now)
+        super().complete(now)
+
+    def _hand_over(self, flow: OpenFlow, reason: str) -> None:
+        self._touched.pop(flow.trace_id, None)
+        super()._hand_over(flow, reason)
 
     def logged(
         self, place: tuple[int, int], name: str, time_ns: int, attributes: Mapping[str, Any], now: float

@@ -162,21 +162,24 @@ class FlowReader:
 
     async def settled(self, flow_id: str) -> PackedFlow | None:
         """A flow that is stored completely and is not open in Redis: nothing is read from there or parsed."""
+        if await self.open_in_redis([flow_id]):
+            return None
         row = await self._store.one(flow_id, self._visible)
         if row is None or not self._is_settled(row):
             return None
-        try:
-            running = await self._redis.open_among([flow_id])
-        except REDIS_ERRORS:
-            running = set()
-        return None if running or not self._sees(row["user_id"]) else PackedFlow.of_row(row)
+        return PackedFlow.of_row(row) if self._sees(row["user_id"]) else None
 
-    async def packed_rows(self, rows: Sequence[Row]) -> list[PackedFlow]:
-        """The flows of these whole rows, in their order, each taken apart only where it still runs."""
+    async def open_in_redis(self, flow_ids: Sequence[str]) -> set[str]:
+        """Those of these flows of which something may not be stored yet. To be asked before their rows are read: a flow
+        is not open any more once all of it is stored."""
         try:
-            running = await self._redis.open_among([row["flow_id"] for row in rows])
+            return set(await self._redis.open_among(list(flow_ids)))
         except REDIS_ERRORS:
-            running = set()
+            return set()
+
+    async def packed_rows(self, rows: Sequence[Row], running: Collection[str]) -> list[PackedFlow]:
+        """The flows of these whole rows, in their order, each taken apart only where it still runs: `running` are those
+        that were open before the rows were read."""
         flows = []
         for row in rows:
             if self._is_settled(row) and row["flow_id"] not in running:

@@ -237,16 +237,17 @@ class Ingest:
         try:
             for group in batch.groups:
                 source = self._source(group)
+                encoder = source.encoder
+                received = encoder.received
                 for scope_spans in group.scope_spans:
                     scope = source.scope(scope_spans)
                     for message in scope_spans.spans:
                         done += 1
                         try:
                             span = ReceivedSpan(message, source.resource, scope)
-                            source.encoder.received(span, now)
-                            if (response := span.attributes.get(RESPONSE_ID)) is not None:
-                                context = span.context
-                                self._responses.learn(response, (context.trace_id, context.span_id))
+                            received(span, now)
+                            if RESPONSE_ID in span.given:
+                                self._responses.learn(span.given[RESPONSE_ID], (span.trace_id, span.span_id))
                         except Exception:
                             faults += 1
                             self._complain()
@@ -254,8 +255,8 @@ class Ingest:
                             # Otherwise the event loop would wait until the interpreter takes turns by itself.
                             time.sleep(0)
                             now = self._clock.monotonic()
-                        if len(source.encoder.events) >= _HANDFUL:
-                            self._hand_on(source)
+                            if len(encoder.events) >= _HANDFUL:
+                                self._hand_on(source)
         finally:
             self._queue.settle(batch)
             with self._lock:

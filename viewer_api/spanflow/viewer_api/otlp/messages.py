@@ -31,8 +31,8 @@ _REFUSED: Final = {
     "other_event": "are no events of models, tools or guardrails",
     "no_span": "name neither a span nor a response",
 }
-_TRACE_ID_LENGTH: Final = 16
-_SPAN_ID_LENGTH: Final = 8
+_NO_TRACE: Final = bytes(16)
+_NO_SPAN: Final = bytes(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,11 @@ def read_traces(body: bytes, content_type: str) -> TraceRequest:
     spans = invalid = 0
     for group in message.resource_spans:
         for scope in group.scope_spans:
-            wrong = [index for index, span in enumerate(scope.spans) if not _has_ids(span.trace_id, span.span_id)]
+            wrong = [
+                index
+                for index, span in enumerate(scope.spans)
+                if not (_is_id(span.trace_id, _NO_TRACE) and _is_id(span.span_id, _NO_SPAN))
+            ]
             for index in reversed(wrong):
                 del scope.spans[index]
             invalid += len(wrong)
@@ -116,8 +120,8 @@ def trace_answer(invalid: int, content_type: str) -> bytes:
     return written
 
 
-def _has_ids(trace_id: bytes, span_id: bytes) -> bool:
-    return len(trace_id) == _TRACE_ID_LENGTH and len(span_id) == _SPAN_ID_LENGTH and any(trace_id) and any(span_id)
+def _is_id(value: bytes, none: bytes) -> bool:
+    return len(value) == len(none) and value != none
 
 
 def _read(body: bytes, content_type: str, kind: type[Any], lists: tuple[tuple[str, str], ...]) -> Any:
@@ -170,6 +174,6 @@ def _convert_ids(holder: Any) -> None:
 def _id_bytes(text: str) -> bytes:
     """An id that is no hexadecimal number is refused with its span, not with the whole request."""
     try:
-        return bytes.fromhex(text) if len(text) <= 2 * _TRACE_ID_LENGTH and text.isalnum() else b""
+        return bytes.fromhex(text) if len(text) <= 2 * len(_NO_TRACE) and text.isalnum() else b""
     except ValueError:
         return b""

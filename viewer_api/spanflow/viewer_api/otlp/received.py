@@ -1,18 +1,19 @@
 """Spans from elsewhere as the encoder reads the SDK's own: the same fields, filled from OTLP messages."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as StatusMessage
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE as _NO_STATE
 
+from spanflow.span_processors.encoding.receiving_encoder import Received
 from spanflow.span_processors.encoding.span_events import UNSPECIFIED
 
 #: By OTLP's number.
@@ -26,10 +27,9 @@ _KINDS: Final = (
 )
 _CODES: Final = (StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR)
 _UNSET: Final = Status()
-#: By their number: those that a span usually has.
-_FLAGS: Final = tuple(map(TraceFlags, range(0x400)))
 #: What is cut from most spans: attributes, events, links.
 _WHOLE: Final = (0, 0, 0)
+_number: Final = int.from_bytes
 #: Makes a named tuple without the detour over its constructor.
 _made: Final = tuple.__new__
 #: https://www.w3.org/TR/trace-context/#tracestate-header-field-values, as strictly as the SDK has it.
@@ -41,19 +41,8 @@ _MOST_MEMBERS: Final = 32
 #: Flags of a span or link: whether it is known where the parent was, and whether it was in another process.
 _KNOWS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
-#: Of clients that do not say: spans that another process has usually called.
-_CALLED: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
-
-
-class ReceivedAttributes:
-    """Attributes in the form of the SDK's, of which the encoder reads these two fields."""
-
-    __slots__ = ("_dict", "dropped")
-
-    def __init__(self, attributes: dict[str, Any], dropped: bool) -> None:
-        self._dict = attributes
-        #: Whether limits have cut anything from the span: the encoder's fast path asks nothing else.
-        self.dropped = dropped
+#: By OTLP's number of their kind, of clients that do not say: spans that another process has usually called.
+_CALLED: Final = frozenset({2, 5})
 
 
 class ReceivedResource(Resource):
@@ -80,44 +69,60 @@ class ReceivedStatus(Status):
         self._description = description or None
 
 
-class ReceivedSpan(ReadableSpan):
-    """One ended span. It has the fields by which the encoder reads the SDK's spans quickly.
+class ReceivedSpan(Received):
+    """One ended span. The encoder's fast path reads plain fields; the SDK's objects are made for the thorough one only.
 
     Thousands are made in a second: what most spans do not have is not looked for in them.
     """
 
     def __init__(self, message: Message, resource: ReceivedResource, scope: ReceivedScope) -> None:
-        kind = _KINDS[message.kind] if 0 <= message.kind < len(_KINDS) else UNSPECIFIED
-        trace_id = int.from_bytes(message.trace_id, "big")
-        flags = message.flags
-        state = message.trace_state
+        number = message.kind
+        self._kind = _KINDS[number] if 0 <= number < len(_KINDS) else UNSPECIFIED
+        self.flags = flags = message.flags
+        self.trace_id = _number(message.trace_id, "big")
+        self.span_id = _number(message.span_id, "big")
+        #: 0 where there is none.
+        self.parent_id = parent_id = _number(message.parent_span_id, "big")
+        self.from_elsewhere = bool(flags & _IS_REMOTE) if flags & _KNOWS_REMOTE else number in _CALLED
+        self.is_root = not parent_id or self.from_elsewhere
         self._name = message.name
-        self._context = _context(trace_id, message.span_id, flags, _trace_state(state) if state else _NO_STATE)
-        self._kind = kind
+        self._resource = resource
         self._instrumentation_scope = scope
-        self._parent = None
-        if (parent := message.parent_span_id) and any(parent):
-            remote = bool(flags & _IS_REMOTE) if flags & _KNOWS_REMOTE else kind in _CALLED
-            self._parent = _context(trace_id, parent, flags & 0xFF, _NO_STATE, remote)
         self._start_time = message.start_time_unix_nano
         self._end_time = message.end_time_unix_nano
-        self._cut = cut = (
-            message.dropped_attributes_count,
-            message.dropped_events_count,
-            message.dropped_links_count,
-        )
-        attributes = attributes_of(message.attributes)
-        self._attributes = ReceivedAttributes(attributes, cut != _WHOLE)  # type: ignore[assignment]
+        self.given = attributes_of(message.attributes)
+        self._events: Sequence[Event] = ()
+        self._links: Sequence[Link] = ()
+        self._status = _UNSET
+        self._cut = _WHOLE
+        self._state = _NO_STATE
+        #: Whether there is no more to it than these fields.
+        self.is_plain = True
+        if message.HasField("status"):
+            self._status = status = _status(message.status)
+            self.is_plain = status is _UNSET or not status.description
         events, links = message.events, message.links
-        self._events = tuple(map(_event, events)) if events else ()
-        self._links = tuple(map(_link, links)) if links else ()
-        self._resource = resource
-        self._status = _status(message.status) if message.HasField("status") else _UNSET
+        cut = message.dropped_attributes_count, message.dropped_events_count, message.dropped_links_count
+        if events or links or cut != _WHOLE or message.trace_state:
+            self.is_plain = False
+            self._events = tuple(map(_event, events))
+            self._links = tuple(map(_link, links))
+            self._cut = cut
+            self._state = _trace_state(message.trace_state) if message.trace_state else _NO_STATE
+
+    @property
+    def _context(self) -> SpanContext:  # type: ignore[override]
+        return _context(self.trace_id, self.span_id, False, self.flags, self._state)
+
+    @property
+    def _parent(self) -> SpanContext | None:  # type: ignore[override]
+        if not self.parent_id:
+            return None
+        return _context(self.trace_id, self.parent_id, self.from_elsewhere, self.flags & 0xFF, _NO_STATE)
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        held: ReceivedAttributes = self._attributes  # type: ignore[assignment]
-        return held._dict
+        return self.given
 
     @property
     def dropped_attributes(self) -> int:
@@ -132,10 +137,9 @@ class ReceivedSpan(ReadableSpan):
         return self._cut[2]
 
 
-def _context(trace_id: int, span_id: bytes, flags: int, state: TraceState, remote: bool = False) -> SpanContext:
-    """As the SDK makes it, without asking whether the ids are any: those of spans have been looked at."""
-    shown = _FLAGS[flags] if flags < len(_FLAGS) else TraceFlags(flags)
-    return _made(SpanContext, (trace_id, int.from_bytes(span_id, "big"), remote, shown, state, True))
+def _context(trace_id: int, span_id: int, remote: bool, flags: int, state: TraceState) -> SpanContext:
+    """Without asking whether the ids are any: those of spans have been looked at."""
+    return _made(SpanContext, (trace_id, span_id, remote, TraceFlags(flags), state, True))
 
 
 def _event(event: Message.Event) -> Event:
