@@ -1,5 +1,6 @@
 """From a real Collector into a real viewer."""
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,28 @@ def test_a_collector_that_is_killed_under_load_loses_nothing(
         stored = names(viewer)
     assert 100 < len(accepted) < 2100
     assert len(stored) == len(set(stored))
+
+
+_PIPELINE = """
+service:
+  pipelines:
+    traces:
+      exporters: [otlp_grpc/viewer]
+"""
+
+
+def test_a_collector_sends_by_grpc_as_it_is_documented(program: Path, make_viewer: MakeViewer, tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs" / "receiving-spans.md").read_text(encoding="utf-8")
+    [exporter] = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "otlp_grpc" in block]
+    (tmp_path / "by-grpc.yaml").write_text(exporter + _PIPELINE)
+    port = free_port()
+    viewer = make_viewer(viewer_otlp_grpc_port=port)
+    settings = {**to(viewer), "VIEWER_GRPC": f"127.0.0.1:{port}"}
+    with (
+        running_collector(program, ("agent", str(tmp_path / "by-grpc")), tmp_path / "a", **settings) as agent,
+        httpx.Client(base_url=agent.url) as client,
+    ):
+        root = span("POST /chat", TRACE, 1, kind=2, ms=50, user__id="7", db__password="hunter2")
+        assert send(client, request(root).SerializeToString()).status_code == 200
+        eventually(lambda: names(viewer) == ["POST /chat"], within=60)
+    assert "hunter2" not in viewer.http.get(f"/api/v1/flows/{FLOW}").text

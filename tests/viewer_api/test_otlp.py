@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.flow_parts import span as own_span
 from tests.support.live_client import following
 from tests.support.otlp_client import MS, PACK, PROTOBUF, START_NS, as_json, request, send, span
 from tests.support.poll import eventually
-from tests.support.viewer_server import RunningViewer
+from tests.support.viewer_server import TOKEN, RunningViewer
 from tests.viewer_api.conftest import MakeViewer, Store
 from tests.viewer_api.test_operations import number, numbers
 
@@ -266,3 +267,17 @@ def test_a_setting_of_gateways_that_cannot_be_used_stops_the_ingest_and_not_the_
 def test_it_can_be_switched_off(make_viewer: MakeViewer) -> None:
     viewer = make_viewer(viewer_otlp=False)
     assert send(viewer.http, request(*turn()).SerializeToString()).status_code == 404
+
+
+def test_a_client_that_goes_away_while_it_sends_is_no_mistake_of_the_viewer(
+    viewer: RunningViewer, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = viewer.address.rpartition(":")
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: {viewer.address}\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head += f"Content-Type: {PROTOBUF}\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(head.encode() + b"\n\x07half")
+        eventually(lambda: number(viewer, "requests_running") == 2, within=10)
+    counted = {"method": "POST", "route": "/v1/traces", "status": "499"}
+    eventually(lambda: number(viewer, "requests_total", **counted) == 1, within=10)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

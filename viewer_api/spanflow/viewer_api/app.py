@@ -26,7 +26,7 @@ from spanflow.viewer_api.auth.route_access import Public, RouteAccess
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.http import problems
 from spanflow.viewer_api.legacy.prefix import LegacyPrefix
-from spanflow.viewer_api.lifespan import started
+from spanflow.viewer_api.lifespan import check_libraries, receiving_by_grpc, started
 from spanflow.viewer_api.operations.metrics import Metrics
 from spanflow.viewer_api.routes import (
     activity_routes,
@@ -106,13 +106,15 @@ def create_app(
     It works for as long as its lifespan runs; `app.state.settings` are the settings with the access token that holds.
     """
     settings = settled(settings or ViewerSettings.from_environ())
+    check_libraries(settings)
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with started(settings, metrics, clock) as viewer:
             app.state.viewer = viewer
-            yield
+            async with receiving_by_grpc(app, settings):
+                yield
 
     app = Application(
         title="Spanflow viewer",

@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from fastapi import FastAPI
+
 from spanflow.span_processors.archive.postgres import make_pool
 from spanflow.span_processors.encoding.process_info import new_instance_id
 from spanflow.span_processors.event.metadata import Metadata
@@ -38,6 +40,7 @@ from spanflow.viewer_api.monitoring.policy import MonitoringPolicy
 from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.operations.collector import ViewerCollector
 from spanflow.viewer_api.operations.metrics import Metrics
+from spanflow.viewer_api.otlp.grpc_server import check_installed, serving_grpc
 from spanflow.viewer_api.otlp.ingest import Ingest, ingest_settings
 from spanflow.viewer_api.otlp.receiver import Receiver
 from spanflow.viewer_api.otlp.unplaced_logs import ResponseFinder
@@ -200,6 +203,21 @@ async def _receiving(settings: ViewerSettings) -> AsyncIterator[Receiver | None]
     finally:
         receiver.close()
         await asyncio.to_thread(ingest.shutdown, settings.viewer_stop_seconds)
+
+
+def check_libraries(settings: ViewerSettings) -> None:
+    """`SettingsError` when a setting needs an extra that is not installed."""
+    if settings.viewer_otlp and settings.viewer_otlp_grpc_port:
+        check_installed()
+
+
+@asynccontextmanager
+async def receiving_by_grpc(app: FastAPI, settings: ViewerSettings) -> AsyncIterator[None]:
+    """Around the time that the application works: what comes by gRPC becomes requests to it."""
+    async with AsyncExitStack() as stack:
+        if settings.viewer_otlp and (port := settings.viewer_otlp_grpc_port):
+            await stack.enter_async_context(serving_grpc(app, settings.viewer_host, port))
+        yield
 
 
 def _losses(receiver: Receiver | None, reaping: Reaping) -> dict[str, int]:

@@ -6,6 +6,7 @@ careful, could not be read by dashboards of other origins, and would be counted 
 
 import logging
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spanflow.viewer_api.asgi.access_log import MAX_LOGGED_PATH
@@ -33,6 +34,8 @@ class Mistakes:
 
         try:
             await self._app(scope, receive, noted)
+        except ClientDisconnect:
+            log.debug("a client has gone before its request was read")
         except Exception:
             # What has begun cannot become another answer: the server cuts it off, so that it is not taken for whole.
             if begun:

@@ -74,11 +74,11 @@ class TraceFinder:
             rows = await self._reader.past(page.rows)
             places = [(row["start_key"], row["flow_id"]) for row in rows]
             while places:
-                running = await self._reader.open_in_redis([flow_id for _, flow_id in places])
+                still_open = await self._reader.open_in_redis([flow_id for _, flow_id in places])
                 whole = await self._viewer.flows.whole(places, _MOST_BYTES)
                 if not whole:
                     break  # removed since the search
-                yield await self._reader.packed_rows(whole, running)
+                yield await self._reader.packed_rows(whole, still_open)
                 places = places[places.index((whole[-1]["start_key"], whole[-1]["flow_id"])) + 1 :]
             after = page.end
             if after is None:

@@ -10,6 +10,10 @@ _RAW: Final = -zlib.MAX_WBITS
 _STEP: Final = 1024 * 1024
 
 ENCODINGS: Final = ("gzip", "deflate", "identity")
+#: Packed or not, as a message of gRPC comes: the library tells by which of these only inside the message's own bytes.
+BY_GRPC: Final = "grpc"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_ZLIB_MAGIC: Final = b"x"
 
 
 class UnreadableBody(ValueError):
@@ -21,7 +25,9 @@ class BodyTooLarge(ValueError):
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its content encoding, which is one of `ENCODINGS`."""
+    """The body without its content encoding, which is one of `ENCODINGS`, or `BY_GRPC`."""
+    if encoding == BY_GRPC:
+        encoding = _encoding_in(body)
     if encoding == "identity":
         if len(body) > limit:
             raise BodyTooLarge
@@ -32,6 +38,14 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
         return _inflated(body, _ZLIB, limit)
     except UnreadableBody:
         return _inflated(body, _RAW, limit)
+
+
+def _encoding_in(body: bytes) -> str:
+    """No request of OTLP begins as packed ones do: its first field has another number."""
+    if body.startswith(_GZIP_MAGIC):
+        return "gzip"
+    zlib_head = body.startswith(_ZLIB_MAGIC) and len(body) > 1 and not int.from_bytes(body[:2], "big") % 31
+    return "deflate" if zlib_head else "identity"
 
 
 def _inflated(body: bytes, window: int, limit: int) -> bytes:

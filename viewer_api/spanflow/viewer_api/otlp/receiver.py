@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from spanflow.viewer_api.http.problems import Problem, ingest_full, unreadable_body, unsupported_body
 from spanflow.viewer_api.otlp import messages
-from spanflow.viewer_api.otlp.body import ENCODINGS, BodyTooLarge, UnreadableBody, unpacked
+from spanflow.viewer_api.otlp.body import BY_GRPC, ENCODINGS, BodyTooLarge, UnreadableBody, unpacked
 from spanflow.viewer_api.otlp.budget import ByteBudget, Share, share_of
 from spanflow.viewer_api.otlp.imported import Imported, read_import
 from spanflow.viewer_api.otlp.ingest import Ingest
@@ -19,6 +19,8 @@ from spanflow.viewer_api.otlp.span_queue import Batch
 T = TypeVar("T")
 #: Bytes that a request may have as it is sent. The Collector's own batches are far below.
 MAX_SENT: Final = 16 * 1024 * 1024
+#: The ASGI extension that marks what came by gRPC.
+GRPC: Final = "spanflow.grpc"
 #: Requests that are unpacked and decoded at once.
 _AT_ONCE: Final = 2
 _FULL: Final = "queue_full"
@@ -110,7 +112,7 @@ def _described(request: Request) -> tuple[str, str]:
 
 def _encoding_of(request: Request) -> str:
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
-    if encoding not in ENCODINGS:
+    if encoding not in ENCODINGS and not (encoding == BY_GRPC and GRPC in request.scope.get("extensions", {})):
         raise unsupported_body(f"Content-Encoding: send {', '.join(ENCODINGS)}.")
     return encoding
 

@@ -179,6 +179,13 @@ class ViewerSettings(SignInSettings):
         "on) holds for these spans too: set it for viewers as well.",
         parse=flag,
     )
+    viewer_otlp_grpc_port: int = setting(
+        "SPANFLOW_VIEWER_OTLP_GRPC_PORT",
+        0,
+        "Port at which the viewer takes in the same by OTLP/gRPC, usually 4317, at SPANFLOW_VIEWER_HOST and "
+        "unencrypted; 0 takes in none. Needs spanflow[grpc].",
+        parse=whole(0, 65535),
+    )
     viewer_otlp_unpacked_bytes: int = setting(
         "SPANFLOW_VIEWER_OTLP_UNPACKED_BYTES",
         32 * MIB,
