@@ -72,13 +72,15 @@ OPENINFERENCE = (
 OPENLLMETRY = ("openai.chat", "openai.embeddings", "anthropic.chat", "  llm_thinking anthropic.messages.create [ok]")
 
 
-def expected(chat: str, embed: str, claude: str, claudes_own: str, in_error: str, embedded: str) -> list[list[str]]:
+def expected(
+    chat: str, embed: str, claude: str, claudes_own: str, in_error: str, embedded: str, asker: str = ""
+) -> list[list[str]]:
     used = "models=gpt-4o tokens_in=11 tokens_out=7"
     return [
-        [f"POST /ask outcome=ok {used}", f"  llm_thinking {chat} [ok]"],
+        [f"POST /ask{asker} outcome=ok {used}", f"  llm_thinking {chat} [ok]"],
         [f"POST /stream outcome=ok {used}", f"  llm_thinking {chat} [ok]"],
-        [f"POST /ask outcome=ok {used}", f"  llm_thinking {chat} [ok]"],
-        [f"POST /ask outcome=error outcome_reason=server_error{in_error}", f"  llm_thinking {chat} [error]"],
+        [f"POST /ask{asker} outcome=ok {used}", f"  llm_thinking {chat} [ok]"],
+        [f"POST /ask{asker} outcome=error outcome_reason=server_error{in_error}", f"  llm_thinking {chat} [error]"],
         [f"POST /embed outcome=ok models=text-embedding-3-small {embedded}", f"  embedding {embed} [ok]"],
         [
             "POST /claude outcome=ok models=claude-sonnet-5 tokens_in=11 tokens_out=7",
@@ -100,7 +102,7 @@ def test_under_openllmetry_too_and_an_answer_of_which_two_spans_tell_counts_once
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     found = trees(tmp_path, "openllmetry", redis_url, postgres_dsn)
-    assert found == expected(*OPENLLMETRY, " models=gpt-4o", "tokens_in=11 tokens_out=7")
+    assert found == expected(*OPENLLMETRY, " models=gpt-4o", "tokens_in=11 tokens_out=7", " user_id=ann")
     assert stored_with(postgres_dsn, SECRET) == 0
 
 

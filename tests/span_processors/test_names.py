@@ -82,11 +82,13 @@ def test_constants_are_frozen() -> None:
             "USER_ID_ALIASES": (
                 "enduser.id",
                 "langfuse.user.id",
+                "traceloop.association.properties.user_id",
                 "litellm.metadata.user_api_key_user_id",
                 "metadata.user_api_key_user_id",
                 "litellm.end_user.id",
                 "litellm.metadata.user_api_key_end_user_id",
                 "metadata.user_api_key_end_user_id",
+                "gen_ai.user",
                 "llm.user",
             ),
             "USER_EMAIL_ALIASES": (
@@ -95,6 +97,7 @@ def test_constants_are_frozen() -> None:
             ),
             "SESSION_ID_ALIASES": (
                 "langfuse.session.id",
+                "traceloop.association.properties.session_id",
                 "litellm.session.id",
                 "litellm.metadata.session_id",
                 "metadata.session_id",

@@ -157,7 +157,6 @@ _GEN_AI: Final = frozenset(
         "gen_ai.tool.name",
         "gen_ai.tool.type",
         "gen_ai.usage.token_type",
-        "gen_ai.user",
         "gen_ai.workflow.name",
         "mcp.method.name",
         "mcp.protocol.version",

@@ -102,11 +102,13 @@ ATTR_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 USER_ID_ALIASES: Final = (
     "enduser.id",
     "langfuse.user.id",
+    "traceloop.association.properties.user_id",
     "litellm.metadata.user_api_key_user_id",
     "metadata.user_api_key_user_id",
     "litellm.end_user.id",
     "litellm.metadata.user_api_key_end_user_id",
     "metadata.user_api_key_end_user_id",
+    "gen_ai.user",
     "llm.user",
 )
 USER_EMAIL_ALIASES: Final = (
@@ -115,6 +117,7 @@ USER_EMAIL_ALIASES: Final = (
 )
 SESSION_ID_ALIASES: Final = (
     "langfuse.session.id",
+    "traceloop.association.properties.session_id",
     "litellm.session.id",
     "litellm.metadata.session_id",
     "metadata.session_id",
