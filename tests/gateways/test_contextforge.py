@@ -148,6 +148,6 @@ def test_a_real_client_that_leaves_and_a_socket_that_is_refused_are_seen(
                 "POST /rpc user_id=admin@example.com outcome=cancelled tools=tools-take-long",
                 "  tool_call tool.invoke [error]",
             ],
-            ["WS /ws outcome=denied outcome_reason=forbidden"],
+            ["WS /ws outcome=denied outcome_reason=forbidden reason=Authentication required"],
         ]
     )

@@ -113,9 +113,13 @@ def litellm_proxy(
             yield gateway
 
 
-def chat(gateway: GatewayProcess, text: str, key: str | None = ANN, **more: Any) -> httpx.Response:
+def chat(
+    gateway: GatewayProcess, text: str, key: str | None = ANN, *, patience: float = 60, **more: Any
+) -> httpx.Response:
+    """`more` is of the request's body."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.post(f"{gateway.url}/v1/chat/completions", json=asking(text, **more), headers=headers, timeout=60)
+    asked = asking(text, **more)
+    return httpx.post(f"{gateway.url}/v1/chat/completions", json=asked, headers=headers, timeout=patience)
 
 
 def asking(text: str, **more: Any) -> dict[str, Any]:

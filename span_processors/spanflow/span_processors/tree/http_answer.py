@@ -29,6 +29,8 @@ _DENIED: Final = {
 }
 _CALLER_ERROR: Final = Answer(names.OUTCOME_ERROR, names.CALLER_ERROR)
 _SERVER_ERROR: Final = Answer(names.OUTCOME_ERROR, names.SERVER_ERROR)
+#: Gateways answer this when the model or tool took too long; a caller that is too slow rarely gets as far as a span.
+_REQUEST_TIMEOUT: Final = 408
 
 
 def answer_of(entry: Event) -> Answer:
@@ -39,7 +41,7 @@ def answer_of(entry: Event) -> Answer:
     code = next((code for name in _STATUS_CODES if isinstance(code := attributes.get(name), int)), 0)
     if code < 400 or code > 599:
         return _NO_ANSWER
-    return _SERVER_ERROR if code >= 500 else _DENIED.get(code, _CALLER_ERROR)
+    return _SERVER_ERROR if code >= 500 or code == _REQUEST_TIMEOUT else _DENIED.get(code, _CALLER_ERROR)
 
 
 def outcome_of(entry: Event) -> Answer:
