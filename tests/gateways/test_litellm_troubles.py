@@ -51,6 +51,7 @@ def test_several_workers_lose_and_duplicate_nothing(
     with litellm_proxy(
         tmp_path / "proxy", SECOND_CALLBACK, settings, arguments=("--num_workers", "2", *server)
     ) as gateway:
+        eventually(lambda: gateway.said.count("Application startup complete") == 2, within=60)
         with ThreadPoolExecutor(8) as threads:
             answers = [*threads.map(lambda number: chat(gateway, f"hello {number}").status_code, range(count))]
         assert answers == [200] * count
