@@ -114,10 +114,10 @@ def test_a_viewer_archives(dsn: str) -> None:
 #: What the viewer counts from flows, and counts again when they change.
 COUNTED_AGAIN = {"step_statistics", "flow_statistics", "changed_periods"}
 #: What people make, and remove again, by its API.
-MADE_BY_PEOPLE = {"alert_rules", "alert_channels"}
+MADE_BY_PEOPLE = {"alert_rules", "alert_channels", "flow_notes", "saved_filters"}
 
 
-def test_a_viewer_deletes_only_statistics_and_alerts(dsn: str) -> None:
+def test_a_viewer_deletes_only_statistics_and_what_people_make(dsn: str) -> None:
     tables = query(dsn, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'omni2'")
     assert len(tables) > 10
     for table in tables:
@@ -176,7 +176,7 @@ def test_migrating_narrows_the_rights_that_a_viewer_was_given_before(empty_postg
         script(as_role(dsn, "viewer"), "DELETE FROM omni2.interaction_flows")
         upgrade(dsn)
         test_a_viewer_archives(dsn)
-        test_a_viewer_deletes_only_statistics_and_alerts(dsn)
+        test_a_viewer_deletes_only_statistics_and_what_people_make(dsn)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             script(as_role(dsn, "viewer"), "INSERT INTO omni2.audit_log (actor, action, at) VALUES ('a', 'b', now())")
         assert value(as_role(dsn, "viewer"), "SELECT omni2.expire_spent_tokens()") == 0

@@ -83,6 +83,9 @@ def test_all_of_a_person_goes_and_the_receipt_says_what_stays(
                 "watches": 1,
                 "records": 0,
                 "alerts": 0,
+                "share_links": 0,
+                "notes": 0,
+                "saved_filters": 0,
                 "flows_in_redis": 1,
             },
         }
@@ -103,6 +106,9 @@ def test_all_of_a_person_goes_and_the_receipt_says_what_stays(
                 "watches": 1,
                 "records": 0,
                 "alerts": 0,
+                "share_links": 0,
+                "notes": 0,
+                "saved_filters": 0,
             },
             "running_flows": 1,
             "stays": [

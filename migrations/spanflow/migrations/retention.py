@@ -40,6 +40,7 @@ class Report:
     audit_entries: int = 0
     statistics: int = 0
     alerts: int = 0
+    annotations: int = 0
     #: Why weeks that should have gone are still there; they go with the next run.
     postponed: str | None = None
 
@@ -73,7 +74,7 @@ async def run_retention(
             else 0
         )
         keys = sum(week.estimated_rows for week in weeks)
-        statistics = alerts = 0
+        statistics = alerts = annotations = 0
     else:
         keys = await _until_none(connection, f"SELECT {prefix}.expire_flow_keys($1)", BATCH)
         activities = await _until_none(connection, f"SELECT {prefix}.expire_activities($2, $1)", BATCH, activity_days)
@@ -81,6 +82,7 @@ async def run_retention(
         audit = await _until_none(connection, expire_audit, BATCH, audit_days) if audit_days else 0
         statistics = await _until_none(connection, f"SELECT {prefix}.expire_statistics($1)", BATCH)
         alerts = await _until_none(connection, f"SELECT {prefix}.expire_alerts($2, $1)", BATCH, flow_days)
+        annotations = await _until_none(connection, f"SELECT {prefix}.expire_annotations($1)", BATCH)
     return Report(
         dry_run=dry_run,
         partitions_made=made,
@@ -91,6 +93,7 @@ async def run_retention(
         audit_entries=audit,
         statistics=statistics,
         alerts=alerts,
+        annotations=annotations,
         postponed=postponed,
     )
 

@@ -14,7 +14,7 @@ GRANT EXECUTE ON FUNCTION
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
     {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer),
-    {schema}.expire_alerts(integer, integer) TO {role};
+    {schema}.expire_alerts(integer, integer), {schema}.expire_annotations(integer) TO {role};
 """
 
 _VIEWER = """\
@@ -32,6 +32,8 @@ GRANT INSERT, UPDATE, DELETE ON {schema}.alert_rules, {schema}.alert_channels TO
 GRANT INSERT, UPDATE ON {schema}.alert_states, {schema}.alert_deliveries TO {role};
 GRANT INSERT ON {schema}.alert_events, {schema}.loss_reports TO {role};
 GRANT UPDATE ON {schema}.alert_rounds TO {role};
+GRANT INSERT, UPDATE (revoked_at, revoked_by, opened_at, opened) ON {schema}.share_links TO {role};
+GRANT INSERT, UPDATE, DELETE ON {schema}.flow_notes, {schema}.saved_filters TO {role};
 GRANT INSERT (actor, actor_role, action, target_user, target, reason, remote, outcome, detail)
     ON {schema}.audit_log TO {role};
 GRANT EXECUTE ON FUNCTION
@@ -39,7 +41,7 @@ GRANT EXECUTE ON FUNCTION
     {schema}.ensure_flow_partitions(integer), {schema}.drop_flow_partitions(integer, boolean),
     {schema}.expire_flow_keys(integer), {schema}.expire_activities(integer, integer, boolean),
     {schema}.expire_poison_records(integer, boolean), {schema}.expire_statistics(integer),
-    {schema}.expire_alerts(integer, integer) TO {role};
+    {schema}.expire_alerts(integer, integer), {schema}.expire_annotations(integer) TO {role};
 """
 
 _READER = """\
@@ -48,7 +50,7 @@ GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON
     {schema}.interaction_flows, {schema}.flow_keys, {schema}.user_activities, {schema}.conversations,
     {schema}.conversation_titles, {schema}.user_directory, {schema}.omni2_config,
-    {schema}.step_statistics, {schema}.flow_statistics, {schema}.changed_periods,
+    {schema}.step_statistics, {schema}.flow_statistics, {schema}.changed_periods, {schema}.flow_notes,
     {schema}.spanflow_schema_version TO {role};
 """
 
@@ -57,7 +59,8 @@ _ERASER = """\
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT EXECUTE ON FUNCTION
     {schema}.begin_erasure(text), {schema}.flows_to_erase(text, integer), {schema}.erase_flows(text, text[], boolean),
-    {schema}.erase_alerts(text), {schema}.erase_rest(text, integer), {schema}.finish_erasure(text) TO {role};
+    {schema}.erase_alerts(text), {schema}.erase_annotations(text), {schema}.erase_rest(text, integer),
+    {schema}.finish_erasure(text) TO {role};
 """
 
 

@@ -60,6 +60,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "0008": (("erasure/tables.sql", "erasure/erase.sql"), ("erasure/down.sql", "foundation/retention.sql")),
     "0009": (("alerts/tables.sql",), ("alerts/down.sql",)),
     "0010": (("statistics/step_dimensions.sql",), ("statistics/step_dimensions_down.sql",)),
+    "0011": (("annotations/tables.sql",), ("annotations/down.sql",)),
 }
 
 #: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.

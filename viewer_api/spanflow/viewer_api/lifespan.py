@@ -52,6 +52,7 @@ from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.own_users import own_users
 from spanflow.viewer_api.store.redis_flows import RedisFlows
+from spanflow.viewer_api.store.share_links import ShareLinks
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 from spanflow.viewer_api.store.users import UserStore
 from spanflow.viewer_api.store.watches import WatchStore
@@ -139,6 +140,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             hub=hub,
             eraser=eraser,
             alerts=alerts,
+            share_links=ShareLinks(primary),
             readiness=Readiness(
                 primary, database, redis_flows, hub, registry, lambda: sign_in.authenticator.problem, reaping.details
             ),

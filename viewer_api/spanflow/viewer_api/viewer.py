@@ -37,6 +37,7 @@ from spanflow.viewer_api.store.audit_log import MAX_REASON, SAME_LOOK_SECONDS, A
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.redis_flows import RedisFlows
+from spanflow.viewer_api.store.share_links import ShareLinks
 from spanflow.viewer_api.store.users import UserStore
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Viewer:
     hub: Hub
     eraser: Eraser
     alerts: Alerts
+    share_links: ShareLinks
     #: How long steps usually take.
     usual: UsualTimes
     readiness: Readiness

@@ -20,6 +20,10 @@ _KINDS = {
     "directory": "entries of the user directory",
     "watches": "watches",
     "records": "records that could not be stored",
+    "alerts": "alerts",
+    "share_links": "share links",
+    "notes": "notes on flows",
+    "saved_filters": "saved filters",
     "flows_in_redis": "flows in Redis",
 }
 

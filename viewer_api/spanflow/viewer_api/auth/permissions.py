@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import quote
 
 
 class Right(StrEnum):
@@ -19,6 +20,8 @@ class Right(StrEnum):
     AUDIT = "audit"
     #: Export or erase everything a user did.
     ERASE = "erase"
+    #: Show others what one sees: one flow by a link without a sign-in.
+    SHARE = "share"
     #: Send spans by OTLP, of any user.
     INGEST = "ingest"
 
@@ -37,7 +40,7 @@ class Role(StrEnum):
 RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
     {
         Role.VIEWER: frozenset({Right.READ, Right.LIVE}),
-        Role.MONITOR: frozenset({Right.READ, Right.LIVE, Right.MONITOR}),
+        Role.MONITOR: frozenset({Right.READ, Right.LIVE, Right.MONITOR, Right.SHARE}),
         Role.ADMIN: frozenset(Right),
         Role.INGEST: frozenset({Right.INGEST}),
     }
@@ -55,6 +58,8 @@ class Via(StrEnum):
     JWT = "jwt"
     #: A JSON Web Token of the identity provider.
     OIDC = "oidc"
+    #: The token of a link to one flow.
+    SHARE = "share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,13 @@ class Principal:
         if self.role is Role.MONITOR:
             return None if self.scope is None else self.scope | own
         return own
+
+    @property
+    def owner_key(self) -> str:
+        """Who may change what this principal makes. A name alone may be that of several people; a token that was
+        exchanged for another one is not a part of it."""
+        kind = "other" if self.origin is None else "token"
+        return "/".join((kind, quote(self.name, safe=""), quote(self.user_id or "", safe="")))
 
     def sees(self, user_id: str | None) -> bool:
         """Whether what `user_id` did may be shown; None stands for a flow without a user."""

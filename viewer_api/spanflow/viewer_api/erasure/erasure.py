@@ -44,7 +44,10 @@ SELECT (SELECT count(*) FROM {s}.interaction_flows WHERE user_id = $1) AS flows,
        (SELECT count(*) FROM {s}.user_directory WHERE user_id = $1) AS directory,
        (SELECT count(*) FROM {s}.omni2_config WHERE config_key = 'monitor_user_' || $1) AS watches,
        (SELECT count(*) FROM {s}.poison_records WHERE user_id = $1) AS records,
-       (SELECT count(*) FROM {s}.alert_rules WHERE $1 = ANY (user_ids)) AS alerts
+       (SELECT count(*) FROM {s}.alert_rules WHERE $1 = ANY (user_ids)) AS alerts,
+       (SELECT count(*) FROM {s}.share_links WHERE $1 IN (user_id, owner_user_id)) AS share_links,
+       (SELECT count(*) FROM {s}.flow_notes WHERE $1 IN (user_id, owner_user_id)) AS notes,
+       (SELECT count(*) FROM {s}.saved_filters WHERE $1 = ANY (user_ids) OR $1 = owner_user_id) AS saved_filters
 """
 _RUNNING = """
 SELECT flow_id FROM {s}.erased_flows
@@ -79,6 +82,7 @@ class Eraser:
             running = await self._erase_running(user_id)
             await self._erase_stored(user_id)
             await self._call("SELECT {s}.erase_alerts($1)", user_id)
+            await self._call("SELECT {s}.erase_annotations($1)", user_id)
             while await self._call("SELECT {s}.erase_rest($1, $2)", user_id, _ROWS_AT_ONCE):
                 pass
             return await self._receipt(user_id, running, finished)

@@ -8,7 +8,18 @@ from typing import Any, Final
 from spanflow.span_processors.ids import shown_id
 
 #: Every kind that an erasure counts, in the order of the receipt.
-KINDS: Final = ("flows", "activities", "conversations", "directory", "watches", "records", "alerts")
+KINDS: Final = (
+    "flows",
+    "activities",
+    "conversations",
+    "directory",
+    "watches",
+    "records",
+    "alerts",
+    "share_links",
+    "notes",
+    "saved_filters",
+)
 
 
 @dataclass(frozen=True, slots=True)

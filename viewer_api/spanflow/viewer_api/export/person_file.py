@@ -33,6 +33,9 @@ KINDS: Final = (
     "record",
     "alert_rule",
     "alert",
+    "share_link",
+    "note",
+    "saved_filter",
     "audit",
 )
 
@@ -75,6 +78,9 @@ class PersonFile:
         yield self._lines("alert_rule", await data.rules(), _rule)
         async for rows in data.alerts():
             yield self._lines("alert", rows)
+        yield self._lines("share_link", await data.share_links())
+        yield self._lines("note", await data.notes())
+        yield self._lines("saved_filter", await data.saved_filters(), _saved_filter)
         async for rows in data.reads():
             yield self._lines("audit", rows)
         counts = {kind: self._counts[kind] for kind in KINDS}
@@ -115,6 +121,10 @@ def _activity(row: Row) -> dict[str, Any]:
 
 def _watch(row: Row) -> dict[str, Any]:
     return {**dict(row), "watch": orjson.loads(row["watch"])}
+
+
+def _saved_filter(row: Row) -> dict[str, Any]:
+    return {**dict(row), "filter": orjson.loads(row["filter"])}
 
 
 def _rule(row: Row) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Flows of users who are watched without contents: pages show of them what live sockets show, and no more."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -9,6 +9,7 @@ import orjson
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.documents import Flow
+from spanflow.viewer_api.flows.shared_flow import without_contents
 from spanflow.viewer_api.flows.summaries import stored_summary
 from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.store.database import Row
@@ -36,11 +37,11 @@ class Withheld:
 
     def running(self, flow: Flow) -> Flow:
         """A flow that is not over yet, as it may be seen."""
-        return self._without_contents(flow) if self.of(flow.user_id) else flow
+        return without_contents(flow, self.metadata) if self.of(flow.user_id) else flow
 
     def stored(self, flow: Flow) -> Flow:
         """A flow that is over, as it may be seen."""
-        return self._without_contents(flow) if self.of_past(flow.user_id) else flow
+        return without_contents(flow, self.metadata) if self.of_past(flow.user_id) else flow
 
     def summary(self, row: Row) -> dict[str, Any]:
         """A stored flow in a list."""
@@ -67,12 +68,6 @@ class Withheld:
 
     def _own(self, user_id: str | None) -> bool:
         return user_id is not None and user_id == self.principal.user_id
-
-    def _without_contents(self, flow: Flow) -> Flow:
-        events = [self.metadata.event(entry) for entry in flow.entries]
-        # With its id, a document of an older gateway is read as one of ours from here on.
-        document = {**flow.document, "flow_id": flow.flow_id, "events": events}
-        return replace(flow, document=document, withheld=True)
 
     def applies_to_any(self) -> bool:
         """Whether there may be such users at all."""

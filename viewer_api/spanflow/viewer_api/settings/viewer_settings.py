@@ -148,6 +148,20 @@ class ViewerSettings(SignInSettings):
         parse=one_of("off", "default", "always"),
     )
 
+    # -- sharing -------------------------------------------------------------------------------------------------------
+    share_days: float = setting(
+        "SPANFLOW_SHARE_DAYS",
+        7.0,
+        "How many days a link to one flow works by default.",
+        parse=decimal(0.01, 3660),
+    )
+    share_max_days: float = setting(
+        "SPANFLOW_SHARE_MAX_DAYS",
+        30.0,
+        "The most days that a link to one flow may work; 0 lets nobody make one, and ends those that there are.",
+        parse=decimal(0, 3660),
+    )
+
     # -- alerts --------------------------------------------------------------------------------------------------------
     alert_seconds: float = setting(
         "SPANFLOW_ALERT_SECONDS",

@@ -46,6 +46,19 @@ _RECORDS: Final = """
 SELECT id, at, kind, flow_id, error, payload FROM {s}.poison_records WHERE user_id = $1 AND id < $2
 ORDER BY id DESC LIMIT $3
 """
+_SHARE_LINKS: Final = """
+SELECT link_id, flow_id, user_id, contents, created_at, created_by, expires_at, revoked_at, revoked_by, opened,
+       opened_at
+FROM {s}.share_links WHERE $1 IN (user_id, owner_user_id) ORDER BY created_at DESC, link_id DESC
+"""
+_NOTES: Final = """
+SELECT note_id, flow_id, user_id, verdict, note, created_at, created_by, changed_at
+FROM {s}.flow_notes WHERE $1 IN (user_id, owner_user_id) ORDER BY created_at DESC, note_id DESC
+"""
+_SAVED_FILTERS: Final = """
+SELECT filter_id, name, filter::text AS filter, shared, created_at, created_by
+FROM {s}.saved_filters WHERE $1 = ANY (user_ids) OR $1 = owner_user_id ORDER BY created_at DESC, filter_id
+"""
 _READS: Final = """
 SELECT id, at, actor, actor_role, action, target, reason, outcome FROM {s}.audit_log
 WHERE target_user = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3)) ORDER BY at DESC, id DESC LIMIT $4
@@ -73,6 +86,18 @@ class PersonData:
     async def rules(self) -> Sequence[Row]:
         """Alert rules about them."""
         return await self._fetch(_RULES, self._user_id)
+
+    async def share_links(self) -> Sequence[Row]:
+        """Links that show their flows, and those that they made."""
+        return await self._fetch(_SHARE_LINKS, self._user_id)
+
+    async def notes(self) -> Sequence[Row]:
+        """What operators say of their flows, and what they say of others'."""
+        return await self._fetch(_NOTES, self._user_id)
+
+    async def saved_filters(self) -> Sequence[Row]:
+        """Searches that name them, and those that they saved."""
+        return await self._fetch(_SAVED_FILTERS, self._user_id)
 
     async def activities(self) -> AsyncIterator[Sequence[Row]]:
         store, after = ActivityStore(self._database), None

@@ -1,0 +1,23 @@
+"""Adds share links, notes on flows and saved filters.
+
+Revision ID: 0011
+"""
+
+from alembic import context
+
+from spanflow.migrations.scripts import down, up
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for script in up(revision, context.config.attributes["schema"]):
+        context.config.attributes["execute"](script)
+
+
+def downgrade() -> None:
+    for script in down(revision, context.config.attributes["schema"]):
+        context.config.attributes["execute"](script)
