@@ -25,7 +25,10 @@ PAGE = _DOCS / "api.md"
 PAGES = (
     *(
         _DOCS / f"api-{name}.md"
-        for name in ("users", "flows", "conversations", "statistics", "alerts", "live", "existing-dashboards")
+        for name in (
+            *("users", "flows", "conversations", "statistics", "alerts", "sharing", "live"),
+            "existing-dashboards",
+        )
     ),
     PAGE,
 )
@@ -105,6 +108,11 @@ def fill(postgres_dsn: str, data_dir: Path) -> None:
             (delivery_id, event_id, channel_id, created_at, attempts, attempted_at, outcome)
         SELECT 'msg_5f0c7a1e9b3d24685f0c7a1e9b3d2468', event_id, '9a1b2c3d4e5f6071', '2026-03-01 11:50Z', 1,
                '2026-03-01 11:50Z', 'delivered' FROM fired;
+        INSERT INTO omni2.share_links (link_id, token_hash, flow_id, user_id, expires_at, owner, created_by, owner_role)
+        SELECT link, sha256(token), '0af7651916cd43dd8448eb211c80319c', '7', now() + interval '3 days', 'other/neo/',
+               'neo', 'admin'
+        FROM (VALUES ('5f0c7a1e9b3d2468', 'Xq1LNWWsG7mNz0ID1M1k5v0aateh0VDSPfuKHgw0aZc'::bytea),
+                     ('5f0c7a1e9b3d2469', 'another'::bytea)) AS links (link, token);
         """,
     )
     tool = {"flow.data.mcp": "qa_mcp", "flow.data.tool": "list_snapshots"}

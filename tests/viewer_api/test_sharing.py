@@ -71,7 +71,7 @@ def test_a_link_shows_one_flow_without_contents_and_is_written_down(
 ) -> None:
     viewer = make_viewer()
     link = made(viewer)
-    assert link["link"] == f"{viewer.origin}/#/shared/{link['token']}"
+    assert link["url"] == f"{viewer.origin}/#/shared/{link['token']}"
     answer = opened(viewer, link["token"])
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"

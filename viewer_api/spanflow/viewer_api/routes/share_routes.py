@@ -59,7 +59,7 @@ async def create(request: Request, principal: MayShare, flow_id: str, body: NewS
             raise Problem(409, "too_many_links", f"{MAX_LINKS} of your links work: revoke some of them.")
         await viewer.audit.write_in(connection, [_entry(request, viewer, "share_created", row)])
     base = viewer.authenticator.address.base(request)
-    return json_response({**_shown(row, principal, now), "token": token, "link": f"{base}/#/shared/{token}"})
+    return json_response({**_shown(row, principal, now), "token": token, "url": f"{base}/#/shared/{token}"})
 
 
 @router.get("/shares")
