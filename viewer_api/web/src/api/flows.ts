@@ -39,7 +39,7 @@ export interface FlowPage {
   readonly count?: { readonly value: number; readonly kind: string };
 }
 
-export type Contents = "full" | "hash" | "off" | "mixed" | "withheld";
+export type Contents = "full" | "hash" | "off" | "mixed" | "withheld" | "not_shared";
 
 export interface Flow {
   readonly flow_id: string;

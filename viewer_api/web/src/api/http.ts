@@ -21,11 +21,12 @@ export interface Call {
   readonly body?: unknown;
   /** A list becomes one parameter for each of its values; what is empty is left out. */
   readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
 /** Call the API; the answer's JSON, or a `Problem`. */
-export async function call<T>(path: string, { method = "GET", body, query = {}, signal }: Call = {}): Promise<T> {
+export async function call<T>(path: string, { method = "GET", body, query = {}, headers = {}, signal }: Call = {}): Promise<T> {
   const url = apiUrl(path);
   for (const [name, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) {
@@ -38,7 +39,7 @@ export async function call<T>(path: string, { method = "GET", body, query = {}, 
       method,
       credentials: "same-origin",
       cache: "no-store",
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      ...(body === undefined ? { headers } : { body: JSON.stringify(body), headers: { ...headers, "Content-Type": "application/json" } }),
       ...(signal === undefined ? {} : { signal }),
     });
   } catch (error) {

@@ -15,6 +15,7 @@ export function onlyThemselves(session: Session): string | null {
   return own !== null && scope?.length === 1 && scope[0] === own ? String(own) : null;
 }
 
+export const mayShare = (session: Session) => session.rights.includes("share");
 export const mayWatch = (session: Session) => session.rights.includes("monitor");
 
 interface Place {

@@ -4,13 +4,37 @@ import { Problem } from "../api/http";
 import { browserStore, LiveContext, useLiveSnapshot } from "../hooks/useLive";
 import { useSession } from "../hooks/useSession";
 import type { LiveStore } from "../live/liveStore";
+import { sharedToken } from "../navigation/route";
 import { NavigationProvider } from "../navigation/useNavigation";
 import { SessionContext } from "./session";
 import { Shell } from "./Shell";
 
+const SharedPage = lazy(() => import("../pages/shared/SharedPage"));
 const SignIn = lazy(() => import("../components/SignIn"));
 
 export function App() {
+  const token = useSharedToken();
+  return token === null ? (
+    <Operator />
+  ) : (
+    <Suspense fallback={null}>
+      <SharedPage key={token} token={token} />
+    </Suspense>
+  );
+}
+
+/** The token of a link to one flow, while the address is one. */
+function useSharedToken(): string | null {
+  const [token, setToken] = useState(() => sharedToken(location.hash));
+  useEffect(() => {
+    const onHash = () => setToken(sharedToken(location.hash));
+    addEventListener("hashchange", onHash);
+    return () => removeEventListener("hashchange", onHash);
+  }, []);
+  return token;
+}
+
+function Operator() {
   const [state, { entered, leave, lost }] = useSession();
   switch (state.kind) {
     case "asking":

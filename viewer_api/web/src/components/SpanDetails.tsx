@@ -31,6 +31,8 @@ interface Props {
   readonly link: string;
   /** What there is of contents in its flow. */
   readonly contents?: Contents | null | undefined;
+  /** Whether nothing but its flow can be reached. */
+  readonly alone?: boolean;
   readonly onClose: () => void;
   /** Left out where there is no view of one flow around it. */
   readonly actions?: SpanActions;
@@ -45,7 +47,7 @@ export interface SpanActions {
 }
 
 /** Everything that is recorded of one span. It stands beside the tree, whatever goes on there. */
-export function SpanDetails({ flowId, node, nowNs, look = appearance(node), percentile, link, contents, onClose, actions }: Props) {
+export function SpanDetails({ flowId, node, nowNs, look = appearance(node), percentile, link, contents, alone = false, onClose, actions }: Props) {
   const { entry } = node;
   const elapsed = elapsedNs(node, nowNs);
   const redacted = entry === undefined ? 0 : redactions(entry);
@@ -90,7 +92,7 @@ export function SpanDetails({ flowId, node, nowNs, look = appearance(node), perc
             { id: "link", text: "Link to this span", onAction: () => copyText("Link", link) },
             { id: "id", text: "Span id", onAction: () => copyText("Span id", node.nodeId) },
             { id: "json", text: "JSON", onAction: () => copyText("JSON", JSON.stringify(rowOf(node), null, 2)) },
-            { id: "curl", text: "cURL", hint: "of its flow", onAction: () => copyText("cURL", curlOf(flowId)) },
+            ...(alone ? [] : [{ id: "curl", text: "cURL", hint: "of its flow", onAction: () => copyText("cURL", curlOf(flowId)) }]),
             { id: "markdown", text: "Markdown", onAction: () => copyText("Markdown", spanMarkdown(node, nowNs, link)) },
           ]}
         >
@@ -109,7 +111,7 @@ export function SpanDetails({ flowId, node, nowNs, look = appearance(node), perc
         {(entry?.logs ?? []).map((log, index) => (
           <Recorded key={index} title={log.name} attributes={log.attributes} aside={sinceStart(log.time_ns, node.startNs)} always />
         ))}
-        <Links links={entry?.links ?? []} />
+        <Links links={entry?.links ?? []} alone={alone} />
       </div>
     </section>
   );
@@ -163,7 +165,7 @@ function Recorded({ title, attributes = {}, aside, always = false }: RecordedPro
 }
 
 /** Spans that this one refers to, in this or another flow. */
-function Links({ links }: { readonly links: readonly Record<string, unknown>[] }) {
+function Links({ links, alone }: { readonly links: readonly Record<string, unknown>[]; readonly alone: boolean }) {
   if (links.length === 0) return null;
   return (
     <section data-testid="span-links">
@@ -172,11 +174,14 @@ function Links({ links }: { readonly links: readonly Record<string, unknown>[] }
         {links.map((each, index) => {
           const flowId = String(each["trace_id"] ?? "");
           const spanId = String(each["span_id"] ?? "");
+          const words = (
+            <>
+              <code>{flowId.slice(0, 8)}…</code> span <code>{spanId}</code>
+            </>
+          );
           return (
             <li key={index}>
-              <Link to={to("flow", flowId, { span: spanId })}>
-                <code>{flowId.slice(0, 8)}…</code> span <code>{spanId}</code>
-              </Link>
+              {alone ? words : <Link to={to("flow", flowId, { span: spanId })}>{words}</Link>}
               <Facts facts={Object.entries((each["attributes"] ?? {}) as Attributes).map(([name, value]) => [name, valueText(value)] as const)} />
             </li>
           );

@@ -26,6 +26,12 @@ export function parseRoute(hash: string): Route {
   return { page: page === "" ? HOME : page, id: id === "" ? null : decoded(id), query };
 }
 
+/** The token in `#/shared/<token>`: a link that shows one flow without a sign-in. */
+export function sharedToken(hash: string): string | null {
+  const { page, id } = parseRoute(hash);
+  return page === "shared" ? (id ?? "") : null;
+}
+
 export function formatRoute({ page, id, query }: Route): string {
   const path = id === null ? page : `${page}/${encodeURIComponent(id)}`;
   const search = formatQuery(query);

@@ -11,6 +11,7 @@ const MISSING: Readonly<Record<Exclude<Contents, "full">, MissingContents>> = {
   hash: { short: "contents as fingerprints", why: "Of prompts, answers, tool arguments and results only fingerprints are recorded here, by policy (SPANFLOW_CONTENT=hash)." },
   mixed: { short: "contents recorded in part", why: "Not all processes of this flow record prompts, answers, tool arguments and results (SPANFLOW_CONTENT)." },
   withheld: { short: "contents not shown", why: "This user is watched without contents: prompts, answers, tool arguments and results are not shown." },
+  not_shared: { short: "contents not shared", why: "Prompts, answers, tool arguments and results are not part of this link." },
 };
 
 export function missingContents(contents: Contents | null | undefined): MissingContents | undefined {

@@ -1,8 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
-import { CirclePlay, Copy, ExternalLink, GitCompare } from "lucide-react";
-import { useMemo } from "react";
+import { CirclePlay, Copy, ExternalLink, GitCompare, Share2 } from "lucide-react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import { FLOW_FORMATS, flowExport } from "../../api/export";
 import { flowPreviews, type Flow } from "../../api/flows";
+import { mayShare } from "../../api/session";
+import { useSignedIn } from "../../app/session";
 import { Ago } from "../../components/Ago";
 import { ExportMenu } from "../../components/ExportMenu";
 import { FlowVerdict } from "../../components/FlowVerdict";
@@ -23,6 +25,8 @@ import { flowMarkdown } from "../../tree/markdown";
 import { Gaps } from "./Gaps";
 import styles from "./FlowHead.module.css";
 
+const ShareDialog = lazy(() => import("./ShareDialog"));
+
 interface Props {
   readonly flow: Flow;
   readonly model: FlowModel;
@@ -35,6 +39,8 @@ interface Props {
 export function FlowHead({ flow, model, version, shown, followed }: Props) {
   const { tree, timeline, look, verdict } = shown;
   const { go } = useNavigation();
+  const session = useSignedIn();
+  const [sharing, setSharing] = useState(false);
   const root = tree.roots[0];
   const steps = useMemo(() => stepCount(tree), [tree]);
   return (
@@ -50,6 +56,8 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
             Trace <ExternalLink size={14} aria-label="opens in another tab" />
           </a>
         )}
+        {mayShare(session) && <IconButton icon={Share2} label="Share this flow" onPress={() => setSharing(true)} testId="share-flow" />}
+        <Suspense fallback={null}>{sharing && <ShareDialog flowId={model.flowId} onClose={() => setSharing(false)} />}</Suspense>
         <ExportMenu label="Save this flow as a file" formats={FLOW_FORMATS} urlOf={(format) => flowExport(model.flowId, format)} />
         <Menu
           label="Copy"

@@ -5,7 +5,9 @@ import { useFlow } from "../../hooks/useFlow";
 import { useWatched } from "../../hooks/useWatched";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Loading, Notice } from "../../ui/Notice";
+import { FlowHead } from "./FlowHead";
 import { FlowWorkspace } from "./FlowWorkspace";
+import { VIEWS } from "./useFlowView";
 import styles from "./FlowPage.module.css";
 
 /** One flow, running or past: `#/flow/<id>?span=<id>`. */
@@ -19,6 +21,7 @@ function OneFlow({ flowId }: { readonly flowId: string }) {
   const { users } = useWatched();
   const mayFollow = (userId: string | number | null) => own !== null || users?.some((user) => user.userId === String(userId)) === true;
   const { flow, model, version, problem, reasonWanted, giveReason, stopped } = useFlow(flowId, mayFollow);
+  const followed = reasonWanted === undefined && stopped === null;
   return (
     <div className={styles["page"]} data-testid="flow-view">
       {problem !== null && <Notice kind="problem">{problem}</Notice>}
@@ -29,7 +32,14 @@ function OneFlow({ flowId }: { readonly flowId: string }) {
       {model === null || flow === undefined ? (
         problem === null && <Loading label="The flow is loading" />
       ) : (
-        <FlowWorkspace flow={flow} model={model} version={version} followed={reasonWanted === undefined && stopped === null} />
+        <FlowWorkspace
+          flow={flow}
+          model={model}
+          version={version}
+          followed={followed}
+          views={VIEWS}
+          head={(shown) => <FlowHead flow={flow} model={model} version={version} shown={shown} followed={followed} />}
+        />
       )}
     </div>
   );

@@ -13,11 +13,10 @@ import { timelineBelow } from "../../tree/timeline";
 import { Button } from "../../ui/Button";
 import { Loading, Notice } from "../../ui/Notice";
 import { Tabs } from "../../ui/Tabs";
-import { FlowHead } from "./FlowHead";
 import { FlowToolbar } from "./FlowToolbar";
 import { TreeView } from "./TreeView";
 import { useFlat } from "./useFlat";
-import { useFlowView, VIEWS, type FlowView } from "./useFlowView";
+import { useFlowView, type FlowView, type View } from "./useFlowView";
 import styles from "./FlowWorkspace.module.css";
 
 const GraphView = lazy(() => import("./GraphView"));
@@ -30,22 +29,27 @@ interface Props {
   readonly model: FlowModel;
   readonly version: number;
   readonly followed: boolean;
+  readonly views: readonly View[];
+  /** What stands above the views. */
+  readonly head: (shown: FlowTree) => ReactNode;
+  /** Whether nothing but this flow can be reached: it is shown by a link. */
+  readonly alone?: boolean;
 }
 
 /** One flow in several views, with the details of the chosen span beside each of them. */
-export function FlowWorkspace({ flow, model, version, followed }: Props) {
-  const shown = useFlowTree(model, version, followed);
-  return shown === undefined ? null : <Shown flow={flow} model={model} version={version} followed={followed} shown={shown} />;
+export function FlowWorkspace(props: Props) {
+  const shown = useFlowTree(props.model, props.version, props.followed);
+  return shown === undefined ? null : <Shown {...props} shown={shown} />;
 }
 
-function Shown({ flow, model, version, followed, shown }: Props & { readonly shown: FlowTree }) {
+function Shown({ flow, model, version, shown, views, head, alone = false }: Props & { readonly shown: FlowTree }) {
   const { tree, nowNs } = shown;
-  const view = useFlowView();
+  const view = useFlowView(views);
   const { selected, search } = view;
   const [focus, setFocus] = useState<Focus>(() => (selected === null ? UNFOCUSED : revealed(UNFOCUSED, tree, selected)));
   const found = useMemo(() => matches(tree, search), [tree, search]);
   const failed = useMemo(() => failures(tree), [tree]);
-  const flat = useFlat(model, tree, view.critical, selected !== null);
+  const flat = useFlat(model, tree, view.critical, selected !== null, alone);
   const root = view.root === null ? undefined : tree.nodes.get(view.root);
   const node = selected === null ? undefined : tree.nodes.get(selected);
   const atNode = tree.nodes.get(focus.at);
@@ -94,10 +98,10 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
   );
   return (
     <>
-      <FlowHead flow={flow} model={model} version={version} shown={shown} followed={followed} />
+      {head(shown)}
       <div className={styles["workspace"]} data-details={node !== undefined} data-open={model.open} data-testid="flow" data-look={shown.look.look}>
         <div className={styles["views"]}>
-          <Tabs label="Views of the flow" tabs={VIEWS} selected={view.view} onSelect={view.show} beside={toolbar}>
+          <Tabs label="Views of the flow" tabs={views} selected={view.view} onSelect={view.show} beside={toolbar}>
             <Suspense fallback={<Loading label="The view is loading" />}>
               {viewOf(view, {
                 tree: () => (
@@ -140,6 +144,7 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
               look={node.nodeId === shown.rootLook?.nodeId ? shown.rootLook.look : appearance(node)}
               link={view.linkTo(node.nodeId)}
               contents={flow.contents}
+              alone={alone}
               onClose={() => view.select(null)}
               actions={{
                 pinned: view.pinned.includes(node.nodeId),
@@ -157,6 +162,6 @@ function Shown({ flow, model, version, followed, shown }: Props & { readonly sho
 
 const nameOf = (node: TreeNode | undefined, model: FlowModel) => (node === undefined ? model.flowId : label(node));
 
-function viewOf(view: FlowView, views: Readonly<Record<(typeof VIEWS)[number]["id"], () => ReactNode>>): ReactNode {
+function viewOf(view: FlowView, views: Readonly<Record<View["id"], () => ReactNode>>): ReactNode {
   return views[view.view as keyof typeof views]();
 }

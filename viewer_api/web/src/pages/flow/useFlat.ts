@@ -19,9 +19,9 @@ export interface Flat {
 const MOST_UNASKED = 2000;
 const NONE: ReadonlyMap<string, number> = new Map();
 
-/** What the viewer computes of a flow: its critical path, and how unusual each step was. */
-export function useFlat(model: FlowModel, tree: Tree, path: boolean, chosen: boolean): Flat {
-  const known = !model.open;
+/** What the viewer computes of a flow: its critical path, and how unusual each step was. Nothing is asked of it while `alone`. */
+export function useFlat(model: FlowModel, tree: Tree, path: boolean, chosen: boolean, alone: boolean): Flat {
+  const known = !model.open && !alone;
   const { data, error } = useQuery({
     queryKey: ["flat", model.flowId],
     queryFn: ({ signal }) => flatFlow(model.flowId, signal),

@@ -33,7 +33,12 @@ export const VIEWS = [
   { id: "json", text: "JSON" },
 ] as const;
 
-export function useFlowView(): FlowView {
+export type View = (typeof VIEWS)[number];
+
+/** Without a sign-in: what was said is no part of a flow's document. */
+export const SHARED_VIEWS: readonly View[] = VIEWS.filter(({ id }) => id !== "transcript");
+
+export function useFlowView(views: readonly View[]): FlowView {
   const { route, change } = useNavigation();
   return useMemo(() => {
     const { query } = route;
@@ -41,7 +46,7 @@ export function useFlowView(): FlowView {
     const pinned = several(query, "pin");
     const set = (what: Parameters<typeof change>[0]) => change(what, "replace");
     return {
-      view: VIEWS.find(({ id }) => id === wanted)?.id ?? "tree",
+      view: views.find(({ id }) => id === wanted)?.id ?? "tree",
       selected: one(query, "span"),
       search: one(query, "find") ?? "",
       root: one(query, "root"),
@@ -57,7 +62,7 @@ export function useFlowView(): FlowView {
       setRange: (range, zeroNs) => set({ range: range === null ? null : `${sinceMs(range.startNs, zeroNs)}-${sinceMs(range.endNs, zeroNs)}` }),
       linkTo: (nodeId) => addressOf({ ...route, query: changed({}, { span: nodeId }) }),
     };
-  }, [route, change]);
+  }, [route, change, views]);
 }
 
 const sinceMs = (ns: bigint, zeroNs: bigint): number => Number((Number(ns - zeroNs) / 1e6).toFixed(6));

@@ -1,11 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { Radio, RadioGroup } from "react-aria-components";
 import { monitoringPolicy } from "../../api/monitoring";
-import { mayWatch } from "../../api/session";
+import { mayShare, mayWatch } from "../../api/session";
 import { setPreferences, usePreferences, type Density, type Times } from "../../app/preferences";
 import { useSignedIn } from "../../app/session";
 import { useTheme, type Theme } from "../../app/theme";
 import { Ago } from "../../components/Ago";
+import { ShareList } from "../../components/ShareList";
 import { Notice } from "../../ui/Notice";
 import { Facts, Page, Section } from "../../ui/Page";
 import styles from "./SettingsPage.module.css";
@@ -58,6 +59,11 @@ export default function SettingsPage() {
         />
       </Section>
       {mayWatch(session) && <WatchPolicy />}
+      {mayShare(session) && (
+        <Section title="Links to flows" testId="share-links">
+          <ShareList flowId={null} />
+        </Section>
+      )}
     </Page>
   );
 }
