@@ -271,6 +271,9 @@ def test_one_that_was_killed_in_the_middle_goes_on_and_its_receipt_is_of_all_of_
         "watches": 0,
         "records": 0,
         "alerts": 0,
+        "share_links": 0,
+        "notes": 0,
+        "saved_filters": 0,
     }
     assert "of 7" not in traces_of(postgres_dsn, redis_url)
     # Once more: nothing is left, and a new receipt says so.

@@ -95,6 +95,8 @@ BY_ID = {
     "/api/v1/activities/conversation/{conversation_id}": "/api/v1/activities/conversation/c-{user}",
     "/api/v1/activities/{activity_id}/details": "/api/v1/activities/{activity}/details",
 }
+#: What operators add to flows has owners as well.
+SHARING = ("/api/v1/shares", "/api/v1/flows/{flow_id}/shares")
 #: What shows nothing but what somebody may see, whoever asks.
 LISTS = {
     "/api/v1/monitoring/users",
@@ -145,13 +147,14 @@ def test_every_route_that_shows_data_is_tried() -> None:
     shown = {path for (method, path), right in RIGHTS.items() if isinstance(right, Right) and method == "GET"}
     # Only admins may count and erase, see test_erasure.py.
     shown -= {path for (_, path), right in RIGHTS.items() if right is Right.ERASE}
-    # Rules may be about everybody or about named users, see test_alert_roles.py.
-    shown = {path for path in shown if not path.startswith("/api/v1/alerts")}
+    # Rules may be about everybody or about named users, see test_alert_roles.py; links are their makers', see
+    # test_sharing.py.
+    shown = {path for path in shown if not path.startswith(("/api/v1/alerts", *SHARING))}
     assert shown == BY_USER.keys() | BY_ID.keys() | LISTS | {"/api/v1/live"}
     changed = {path for (method, path), right in RIGHTS.items() if isinstance(right, Right) and method == "POST"}
     # Taking spans in shows nothing, see test_otlp.py.
     changed -= {path for (_, path), right in RIGHTS.items() if right is Right.INGEST}
-    changed = {path for path in changed if not path.startswith("/api/v1/alerts")}
+    changed = {path for path in changed if not path.startswith(("/api/v1/alerts", *SHARING))}
     assert {path.removesuffix("/{user_id}") for path in changed} == set(CHANGES)
     assert {path for method, path in RIGHTS if method == SOCKET} == {
         "/api/v1/live",
