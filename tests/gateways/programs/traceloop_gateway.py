@@ -16,12 +16,12 @@ app = FastAPI()
 Text = Annotated[str, Body(embed=True)]
 
 
-@tool(name="look_up")
+@tool(name="look_up")  # type: ignore[untyped-decorator]
 async def look_up(text: str) -> str:
     return text.upper()
 
 
-@workflow(name="answer")
+@workflow(name="answer")  # type: ignore[untyped-decorator]
 async def answer(text: str) -> str:
     Traceloop.set_association_properties({"user_id": "ann", "session_id": "s-1", "plan": "free"})
     messages = [{"role": "user", "content": await look_up(text)}]
@@ -31,7 +31,7 @@ async def answer(text: str) -> str:
 
 @app.post("/ask")
 async def ask(text: Text) -> str:
-    return await answer(text)
+    return str(await answer(text))
 
 
 @app.post("/direct")
