@@ -50,6 +50,7 @@ def test_an_empty_database_gets_every_table(any_postgres_dsn: str) -> None:
             "loss_reports",
             "omni2_config",
             "poison_records",
+            "process_losses",
             "saved_filters",
             "share_links",
             "spanflow_schema_version",

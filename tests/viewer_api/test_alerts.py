@@ -16,7 +16,7 @@ from inline_snapshot import snapshot
 from websockets.asyncio.client import connect
 
 from spanflow.span_processors.flow_part import REAPED
-from spanflow.viewer_api.alerts.losses import LossReporter
+from spanflow.viewer_api.alerts.loss_reporter import LossReporter
 from spanflow.viewer_api.alerts.observation import Level
 from spanflow.viewer_api.alerts.rule import Definition, Rule
 from spanflow.viewer_api.alerts.rule_store import RuleStore
@@ -81,6 +81,7 @@ def test_a_slow_flow_fires_is_delivered_signed_and_resolves(
                 "until": IsStr(),
                 "flow_ids": ["00000000000000000000000000000001"],
                 "flows": IsStr(regex="/api/v1/flows.min_duration_ms=500&since=.*&until=.*"),
+                "losses": [],
                 "link": IsStr(regex="https://flows.example.com/tools/#/alerts/[0-9a-f]{16}"),
             },
         }
@@ -235,12 +236,12 @@ def test_our_own_losses(watched: tuple[RunningViewer, Moments], store: Store, po
 
 @pytest.mark.anyio
 async def test_what_a_viewer_loses_is_reported_once(postgres_dsn: str) -> None:
-    lost = {"dropped": 3, "waiting": 0}
+    lost = {"intake.queue_full": 3, "reaper.waiting": 0}
     async with asyncpg.create_pool(postgres_dsn, min_size=0) as pool:
         reporter = LossReporter(Database(pool, "omni2", 5), "p", lambda: lost, time.time)
         await reporter.run()
         await reporter.run()
-        lost["dropped"] = 5
+        lost["intake.queue_full"] = 5
         await reporter.run()
     rows = await asyncio.to_thread(query, postgres_dsn, "SELECT kind, number FROM omni2.loss_reports ORDER BY at")
     assert rows == [{"kind": "dropped", "number": 3}, {"kind": "dropped", "number": 2}]

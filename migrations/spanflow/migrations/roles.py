@@ -29,7 +29,7 @@ GRANT INSERT ON {schema}.poison_records, {schema}.spent_tokens TO {role};
 GRANT INSERT, DELETE ON {schema}.step_statistics, {schema}.flow_statistics TO {role};
 GRANT DELETE ON {schema}.changed_periods TO {role};
 GRANT INSERT, UPDATE, DELETE ON {schema}.alert_rules, {schema}.alert_channels TO {role};
-GRANT INSERT, UPDATE ON {schema}.alert_states, {schema}.alert_deliveries TO {role};
+GRANT INSERT, UPDATE ON {schema}.alert_states, {schema}.alert_deliveries, {schema}.process_losses TO {role};
 GRANT INSERT ON {schema}.alert_events, {schema}.loss_reports TO {role};
 GRANT UPDATE ON {schema}.alert_rounds TO {role};
 GRANT INSERT, UPDATE (revoked_at, revoked_by, opened_at, opened) ON {schema}.share_links TO {role};

@@ -1,6 +1,6 @@
 """The one place where the pipeline's parts are put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from spanflow.span_processors.archive.archive import (
     BATCH,
@@ -54,7 +54,9 @@ def build_pipeline(
     mirror = None
     watched = None
     if settings.mirror_enabled:
-        mirror = mirror_runner(settings, process_id, process.description, on_emptied, clock)
+        mirror = mirror_runner(
+            settings, process_id, process.description, on_emptied, clock, lambda: pipeline.counters.losses
+        )
         watched = watched_users(settings, intake.wake, clock)
     archive: SinkRunner[FlowPart] | None = None
     sink: ArchiveSink | None = None
@@ -123,6 +125,7 @@ def mirror_runner(
     process: Callable[[], bytes],
     on_emptied: Callable[[], None],
     clock: Clock,
+    losses: Callable[[], Mapping[str, int]] = dict,
 ) -> SinkRunner[MirrorItem]:
     """The mirror's queue and thread."""
     sink = Mirror(
@@ -131,6 +134,7 @@ def mirror_runner(
         instance_id=instance_id,
         process=process,
         on_emptied=on_emptied,
+        losses=losses,
         clock=clock,
     )
     limits = SinkLimits(

@@ -142,6 +142,8 @@ ATTR_DATA_PREFIX: Final = "flow.data."
 #: The one field of a stream entry; its value is the event as JSON.
 STREAM_FIELD: Final = "e"
 OPEN_FLOWS: Final = "flows:open"
+#: Sorted set: processes that have lost something, by when they told it last.
+PROCESSES_WITH_LOSSES: Final = "flows:losses"
 MONITORED_USERS: Final = "monitored_users"
 MONITORED_UNTIL: Final = "monitored_until"
 #: Set: those of them of whom watchers see what happened, but not what was said.
@@ -205,6 +207,11 @@ def process_heartbeat(instance_id: str) -> str:
 def process_description(instance_id: str) -> str:
     """Key with what a process is (its resource and scopes, as in `flow_data.processes`); it outlives the process."""
     return f"flows:process:{instance_id}:about"
+
+
+def process_losses(instance_id: str) -> str:
+    """Key with what a process has lost since it began, once that is something; it outlives the process."""
+    return f"flows:process:{instance_id}:losses"
 
 
 def flow_bell(user_id: str) -> str:

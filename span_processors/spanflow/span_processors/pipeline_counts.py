@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from spanflow.span_processors.archive.archive import ArchiveState
-from spanflow.span_processors.stages.counters import StageCounts
+from spanflow.span_processors.stages.counters import StageCounts, losses_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,11 @@ class PipelineCounts:
     shortened_texts: int = 0
     #: Flows that were noise.
     left_out: int = 0
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """What was lost since the process began, by cause."""
+        return losses_of({"intake": self.intake, **self.sinks}, 0 if self.archive is None else self.archive.spooled)
 
     @property
     def spool_bytes(self) -> int:

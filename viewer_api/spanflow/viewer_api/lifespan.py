@@ -13,7 +13,8 @@ from spanflow.span_processors.encoding.process_info import new_instance_id
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.setting_table import SettingsError
-from spanflow.viewer_api.alerts.losses import LossReporter
+from spanflow.span_processors.stages.counters import losses_of
+from spanflow.viewer_api.alerts.loss_reporter import LossReporter
 from spanflow.viewer_api.alerts.open_flows import OpenFlowIndex
 from spanflow.viewer_api.alerts.service import alerts_of
 from spanflow.viewer_api.auth.assembly import signing_in
@@ -123,7 +124,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             Outside(settings.trace_copies, ".".join(settings.users_view)),
         )
         matching = MatchingFlows(flows, redis_flows, Withheld(watching, metadata, SYSTEM))
-        alerts = alerts_of(settings, primary, database, OpenFlowIndex(redis_flows, matching), clock)
+        alerts = alerts_of(settings, primary, database, OpenFlowIndex(redis_flows, matching), redis_flows, clock)
         stack.push_async_callback(alerts.webhook.close)
         viewer = Viewer(
             settings=settings,
@@ -224,11 +225,10 @@ async def receiving_by_grpc(app: FastAPI, settings: ViewerSettings) -> AsyncIter
 
 def _losses(receiver: Receiver | None, reaping: Reaping) -> dict[str, int]:
     """What this process has lost of received spans, and what its reaper could not store."""
-    losses = {"waiting": reaping.waiting + reaping.counts.refused}
+    losses = {"reaper.waiting": reaping.waiting + reaping.counts.refused}
     if receiver is not None:
         counts = receiver.ingest.counts()
-        losses["dropped"] = counts.spans.lost + sum(sink.lost for sink in counts.sinks.values())
-        losses["spooled"] = receiver.ingest.spooled
+        losses |= losses_of({"intake": counts.spans, **counts.sinks}, receiver.ingest.spooled)
     return losses
 
 

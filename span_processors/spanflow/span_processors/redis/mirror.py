@@ -5,8 +5,10 @@ One pipelined round trip per batch. The stream comes first and the bell after it
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
+
+import orjson
 
 from spanflow.span_processors import names
 from spanflow.span_processors.clock import Clock, SystemClock
@@ -86,6 +88,7 @@ class Archived(NamedTuple):
 MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | LongFlow | OtherProcess | Archived
 
 _OPEN_FLOWS: Final = names.OPEN_FLOWS.encode()
+_LOSERS: Final = names.PROCESSES_WITH_LOSSES.encode()
 _ENTRY_WEIGHT: Final = 160
 _REFRESH_AFTER: Final = 10.0
 _TRIM_AFTER: Final = 60.0
@@ -99,6 +102,10 @@ _INDEXES: Final = (names.user_flows, names.session_flows, names.conversation_flo
 _MAX_OUTDATED: Final = 8
 #: Activities that are kept of a flow that is not archived yet.
 _MAX_SAID: Final = b"1000"
+#: Processes that have lost something, of which the index knows.
+MAX_LOSERS: Final = 1000
+#: Viewers remember for longer what they have counted.
+_LOSSES_TTL: Final = b"86400"
 HEARTBEAT_EVERY: Final = 5.0
 HEARTBEAT_TTL: Final = 20
 
@@ -155,9 +162,11 @@ class Mirror:
         instance_id: Callable[[], str],
         process: Callable[[], bytes],
         on_emptied: Callable[[], None] = lambda: None,
+        losses: Callable[[], Mapping[str, int]] = dict,
         clock: Clock | None = None,
     ) -> None:
-        """`on_emptied` is called on this sink's thread when Redis has lost what this process had written."""
+        """`on_emptied` is called on this sink's thread when Redis has lost what this process had written. `losses` is
+        what the process has lost since it began, by cause."""
         self._link = link
         self._on_emptied = on_emptied
         self._ttl = b"%d" % int(settings.stream_ttl)
@@ -166,6 +175,7 @@ class Mirror:
         self._slide_after = min(3600.0, settings.stream_ttl / 10)
         self._instance_id = instance_id
         self._process = process
+        self._losses = losses
         self._clock = clock or SystemClock()
         self._trimmed: dict[bytes, float] = {}
         self._beaten_at = -HEARTBEAT_EVERY
@@ -271,6 +281,7 @@ class Mirror:
             commands = self._link.commands()
             # A clean exit is announced, so that open flows are taken over at once.
             commands.add(b"DEL", names.process_heartbeat(self._instance_id()).encode())
+            self._tell_losses(commands)
             try:
                 self._link.execute(commands, min(deadline, time.monotonic() + 0.5))
             except Unavailable:
@@ -384,7 +395,21 @@ class Mirror:
             # It outlives the process, because a flow of a dead process is archived by another one.
             commands.add(b"SET", about, self._describing, b"EX", self._ttl)
             owners.append(None)
+        owners += [None] * self._tell_losses(commands)
         return True
+
+    def _tell_losses(self, commands: Commands) -> int:
+        """The number of commands: none while nothing is lost. Totals, so that telling them twice counts nothing twice;
+        and each time anew, so that they are there again after Redis was emptied."""
+        losses = self._losses()
+        if not losses:
+            return 0
+        instance_id, now = self._instance_id(), b"%d" % (self._clock.time_ns() // 1_000_000_000)
+        commands.add(b"SET", names.process_losses(instance_id).encode(), orjson.dumps(losses), b"EX", _LOSSES_TTL)
+        commands.add(b"ZADD", _LOSERS, now, instance_id.encode())
+        commands.add(b"ZREMRANGEBYRANK", _LOSERS, b"0", b"%d" % (-MAX_LOSERS - 1))
+        commands.add(b"EXPIRE", _LOSERS, _LOSSES_TTL)
+        return 4
 
     def _has_beaten(self, now: float, replies: Sequence[Any]) -> None:
         """A heartbeat was answered. When the description that we wrote with the last one is gone, so is the rest: Redis

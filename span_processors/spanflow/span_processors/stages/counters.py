@@ -5,6 +5,7 @@ What a stage refuses at its door counts as accepted and dropped.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # Why something was lost. The words appear in metrics, so they are few and stable.
@@ -36,6 +37,16 @@ class StageCounts:
     @property
     def balanced(self) -> bool:
         return self.accepted == self.delivered + self.lost + self.waiting
+
+
+#: The cause of what is lost only if the disk is lost as well.
+SPOOLED = "spool.written"
+
+
+def losses_of(stages: Mapping[str, StageCounts], spooled: int) -> dict[str, int]:
+    """By cause: the stage and the reason. Only what is more than none."""
+    causes = {f"{name}.{why}": number for name, stage in stages.items() for why, number in stage.dropped.items()}
+    return {cause: number for cause, number in {**causes, SPOOLED: spooled}.items() if number}
 
 
 class Tally:

@@ -22,6 +22,7 @@ _ACTIONS = {
     "list": "rules and their states",
     "events": "when rules fired and resolved",
     "deliveries": "notifications sent, and their outcome",
+    "losses": "what each gateway and viewer lost in the past --days",
     "channels": "where notifications go",
     "add": "create a rule",
     "preview": "how often a rule would have fired",
@@ -43,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="list", choices=list(_ACTIONS), metavar="ACTION", help=told)
     parser.add_argument("what", nargs="?", metavar="NAME", help="name or id of the rule or channel")
     add_rule_options(parser)
-    parser.add_argument("--days", type=float, default=1, help="preview: number of past days, at most 7 (%(default)s)")
+    parser.add_argument(
+        "--days", type=float, default=1, help="preview (at most 7), losses: number of past days (%(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=3600, help="snooze: duration (%(default)s)")
     parser.add_argument("--limit", type=int, default=50, help="events, deliveries: maximum number (%(default)s)")
     parser.add_argument(
@@ -74,6 +77,11 @@ def _events(viewer: "ViewerClient", arguments: Arguments) -> Any:
 def _deliveries(viewer: "ViewerClient", arguments: Arguments) -> Any:
     rule = _rule_id(viewer, arguments.what) if arguments.what else None
     return viewer.get(f"{_PATH}/deliveries", {"limit": max(1, arguments.limit), "rule_id": rule})
+
+
+def _losses(viewer: "ViewerClient", arguments: Arguments) -> Any:
+    since = datetime.now(UTC) - timedelta(days=arguments.days)
+    return viewer.get(f"{_PATH}/losses", {"since": since.isoformat()})
 
 
 def _stated(viewer: "ViewerClient", arguments: Arguments) -> dict[str, Any]:
@@ -137,6 +145,7 @@ _DO: dict[str, Callable[["ViewerClient", Arguments], Any]] = {
     "list": lambda viewer, arguments: viewer.get(_PATH),
     "events": _events,
     "deliveries": _deliveries,
+    "losses": _losses,
     "channels": lambda viewer, arguments: viewer.get(f"{_PATH}/channels"),
     "add": lambda viewer, arguments: viewer.post(_PATH, _stated(viewer, arguments)),
     "preview": _preview,
@@ -222,6 +231,26 @@ def _tell_deliveries(answer: dict[str, Any], console: Console) -> None:
     _table(("WHEN", "CHANNEL", "OUTCOME", "ATTEMPTS", "STATUS", "PROBLEM"), rows, console)
 
 
+def _tell_losses(answer: dict[str, Any], console: Console) -> None:
+    from spanflow.cli.terminal.wording import clean, moment
+
+    rows = [
+        [
+            moment(line["last_at"]),
+            clean(line["service"] or ""),
+            clean(line["process"] or ""),
+            line["kind"],
+            clean(line["cause"] or ""),
+            str(line["number"]),
+        ]
+        for line in answer["losses"]
+    ]
+    if not rows:
+        console.note("Nothing was lost.")
+        return
+    _table(("LAST", "SERVICE", "PROCESS", "KIND", "CAUSE", "NUMBER"), rows, console)
+
+
 def _tell_channels(answer: dict[str, Any], console: Console) -> None:
     from spanflow.cli.terminal.wording import clean
 
@@ -279,6 +308,7 @@ _TELL = {
     "list": _tell_rules,
     "events": _tell_events,
     "deliveries": _tell_deliveries,
+    "losses": _tell_losses,
     "channels": _tell_channels,
     "add": _tell_rule,
     "preview": _tell_preview,

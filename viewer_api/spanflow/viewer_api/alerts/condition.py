@@ -114,21 +114,23 @@ class NoActivity(Condition):
 
 
 class Losses(Condition):
-    """Spans or flows were lost: dropped by a full queue, refused by Postgres, left by a process that died."""
+    """Spans or flows were lost, by gateways or viewers: dropped by a full queue, refused by Postgres, left by a process
+    that died."""
 
     kind: Literal["losses"]
     alert: Annotated[int, Field(ge=1, description="So many losses in the window.")] = 1
     warning: Annotated[int, Field(ge=1)] | None = None
     window_seconds: Window = 300
     of: Annotated[
-        tuple[Literal["dropped", "poisoned", "interrupted", "cut", "spooled", "waiting"], ...],
+        tuple[Literal["dropped", "not_live", "poisoned", "interrupted", "cut", "spooled", "waiting"], ...],
         Field(
             min_length=1,
-            description="dropped: refused by a full queue or a bound; poisoned: refused by Postgres; interrupted: "
-            "flows whose process died; cut: spans missing in stored flows; spooled: flows that wait on disk; waiting: "
-            "flows that the reaper cannot store.",
+            description="dropped: refused by a full queue or a bound, or no room on disk; not_live: not in Redis, so "
+            "that live views lack it; poisoned: refused by Postgres; interrupted: flows whose process died; cut: "
+            "spans missing in stored flows; spooled: flows that wait on disk; waiting: flows that the reaper "
+            "cannot store.",
         ),
-    ] = ("dropped", "poisoned", "interrupted", "cut", "spooled", "waiting")
+    ] = ("dropped", "not_live", "poisoned", "interrupted", "cut", "spooled", "waiting")
 
 
 AnyCondition = Annotated[

@@ -13,6 +13,7 @@ import asyncpg
 
 from spanflow.viewer_api.alerts.condition import window_of
 from spanflow.viewer_api.alerts.delivery_log import DeliveryLog
+from spanflow.viewer_api.alerts.gateway_losses import GatewayLosses
 from spanflow.viewer_api.alerts.measures import Measures
 from spanflow.viewer_api.alerts.rule_store import RuleState, RuleStore
 from spanflow.viewer_api.alerts.state_machine import Memory, Transition, ended, step
@@ -31,11 +32,18 @@ _EARLY: Final = 0.8
 
 class Evaluator:
     def __init__(
-        self, rules: RuleStore, deliveries: DeliveryLog, measures: Measures, clock: Clock, seconds: float
+        self,
+        rules: RuleStore,
+        deliveries: DeliveryLog,
+        measures: Measures,
+        gateways: GatewayLosses,
+        clock: Clock,
+        seconds: float,
     ) -> None:
         self._rules = rules
         self._deliveries = deliveries
         self._measures = measures
+        self._gateways = gateways
         self._clock = clock
         self._seconds = seconds
         #: Rounds that this viewer has done.
@@ -50,6 +58,7 @@ class Evaluator:
     async def round(self) -> bool:
         """Evaluate every rule once; False when it is another viewer's turn, or too early."""
         now = datetime.fromtimestamp(self._clock(), UTC)
+        await self._gateways.count(now)
         database = self._rules.database
         async with database.transaction() as connection:
             if not await connection.fetchval(database.sql(_TURN), database.sql("alerts of {s}")):

@@ -1,5 +1,6 @@
 """The notification of an event, for channels and live sockets alike: ids, numbers and links, never contents."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ def event_document(event: Event) -> dict[str, Any]:
         "until": event.until,
         "flow_ids": list(event.flow_ids),
         "flows": rule.link(event.since, event.until) if event.flow_ids else None,
+        "losses": list(event.losses),
     }
 
 
@@ -59,10 +61,15 @@ def text_of(event: Event | None, public_url: str) -> str:
         lines.append(f"{event.value:g} {event.rule.unit}, threshold {event.threshold or 0:g} {event.rule.unit}")
     if event.flow_ids:
         lines.append("Flows: " + ", ".join(event.flow_ids))
+    lines += [_loss(line) for line in event.losses]
     page = _page(event, public_url)
     if page is not None:
         lines.append(page)
     return "\n".join(lines) or event.kind
+
+
+def _loss(line: Mapping[str, Any]) -> str:
+    return f"{line['service'] or 'a gateway'} ({line['process']}): {line['number']} {line['kind']} ({line['cause']})"
 
 
 def _page(event: Event, public_url: str) -> str | None:

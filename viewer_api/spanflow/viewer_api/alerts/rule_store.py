@@ -54,9 +54,16 @@ RETURNING event_id
 """
 _EVENT_COLUMNS: Final = """
 SELECT event.event_id, event.rule_id, event.at, event.kind, event.level, event.value, event.threshold, event.since,
-       event.until, event.flow_ids, rule.definition, rule.enabled, rule.snoozed_until, rule.version, rule.created_at,
-       rule.created_by, rule.changed_at, rule.changed_by
+       event.until, event.flow_ids, lost.losses, rule.definition, rule.enabled, rule.snoozed_until, rule.version,
+       rule.created_at, rule.created_by, rule.changed_at, rule.changed_by
 FROM {s}.alert_events AS event JOIN {s}.alert_rules AS rule USING (rule_id)
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(line) AS losses FROM (
+        SELECT service, process, kind, cause, sum(number) AS number FROM {s}.loss_reports
+        WHERE at >= event.since AND at <= event.until AND (rule.definition #> '{condition,of}') ? kind
+        GROUP BY service, process, kind, cause ORDER BY number DESC, process, cause LIMIT 20
+    ) AS line
+) AS lost ON rule.definition #>> '{condition,kind}' = 'losses'
 """
 _EVENT: Final = f"{_EVENT_COLUMNS} WHERE event.event_id = $1"
 _EVENTS: Final = f"""{_EVENT_COLUMNS}
@@ -97,6 +104,8 @@ class Event:
     since: datetime
     until: datetime
     flow_ids: tuple[str, ...]
+    #: Of a rule about losses: who lost what in the window, the most first.
+    losses: tuple[dict[str, Any], ...] = ()
 
 
 class RuleStore:
@@ -227,6 +236,7 @@ def event_of(row: Row) -> Event:
         row["since"],
         row["until"],
         tuple(row["flow_ids"]),
+        tuple(orjson.loads(row["losses"] or "[]")),
     )
 
 

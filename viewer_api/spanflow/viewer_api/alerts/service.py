@@ -8,7 +8,9 @@ from spanflow.viewer_api.alerts.delivery import Deliveries
 from spanflow.viewer_api.alerts.delivery_log import DeliveryLog
 from spanflow.viewer_api.alerts.evaluator import Evaluator
 from spanflow.viewer_api.alerts.event_feed import EventFeed
+from spanflow.viewer_api.alerts.gateway_losses import GatewayLosses
 from spanflow.viewer_api.alerts.guarded_network import networks
+from spanflow.viewer_api.alerts.loss_log import LossLog
 from spanflow.viewer_api.alerts.measures import Measures, OpenFlows
 from spanflow.viewer_api.alerts.preview import Previewer
 from spanflow.viewer_api.alerts.rule_store import RuleStore
@@ -16,11 +18,13 @@ from spanflow.viewer_api.alerts.webhook import WebhookSender
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.database import Database
+from spanflow.viewer_api.store.redis_flows import RedisFlows
 
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
     rules: RuleStore
+    losses: LossLog
     channels: ChannelStore
     delivery_log: DeliveryLog
     deliveries: Deliveries
@@ -32,7 +36,12 @@ class Alerts:
 
 
 def alerts_of(
-    settings: ViewerSettings, primary: Database, reads: Database, open_flows: OpenFlows, clock: Clock
+    settings: ViewerSettings,
+    primary: Database,
+    reads: Database,
+    open_flows: OpenFlows,
+    redis_flows: RedisFlows,
+    clock: Clock,
 ) -> Alerts:
     """`primary` is written to. Rules are evaluated by what `reads` knows."""
     rules, channels, delivery_log = RuleStore(primary), ChannelStore(primary), DeliveryLog(primary)
@@ -41,10 +50,18 @@ def alerts_of(
     seconds = settings.alert_seconds
     return Alerts(
         rules,
+        LossLog(primary),
         channels,
         delivery_log,
         Deliveries(rules, channels, delivery_log, webhook, apprise, clock, settings.viewer_public_url),
-        Evaluator(rules, delivery_log, Measures(reads, primary, open_flows), clock, seconds),
+        Evaluator(
+            rules,
+            delivery_log,
+            Measures(reads, primary, open_flows),
+            GatewayLosses(primary, redis_flows),
+            clock,
+            seconds,
+        ),
         Previewer(reads, primary, seconds),
         EventFeed(rules),
         webhook,

@@ -29,6 +29,7 @@ _SAME_LIST_SECONDS: Final = 3600.0
 _MOST: Final = 200
 _PREVIEWED: Final = timedelta(days=1)
 _LONGEST_PREVIEW: Final = 7
+_LONGEST_LOSSES: Final = 90
 
 
 class NewRule(Definition):
@@ -118,6 +119,24 @@ async def deliveries(
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else query.cursor(last["created_at"].isoformat(), last["delivery_id"])
     return json_response({"deliveries": shown, "next": more})
+
+
+@router.get("/losses")
+async def losses(
+    request: Request,
+    principal: MayMonitor,
+    since: Annotated[str | None, Query(description="From this moment on; a day before `until` if left out.")] = None,
+    until: Annotated[str | None, Query(description="Up to this moment; now if left out.")] = None,
+) -> Response:
+    """Which process lost what, and why: gateways as they tell it, and viewers. The most losses first."""
+    viewer = viewer_of(request)
+    _must_see_everybody(principal)
+    query = ListQuery(request.query_params, ("since", "until"), principal.visible)
+    high = query.time("until", end=True) or _now(viewer)
+    low = query.time("since") or high - _PREVIEWED
+    check_range(low, high, _LONGEST_LOSSES)
+    await viewer.record_access(request, "alerts_read", once_in=_SAME_LIST_SECONDS)
+    return json_response({"since": low, "until": high, "losses": await viewer.alerts.losses.within(low, high)})
 
 
 @router.post("/preview")
@@ -254,7 +273,7 @@ async def _must_see(request: Request, viewer: Viewer, principal: Principal, user
 
 def _must_see_everybody(principal: Principal) -> None:
     if principal.visible is not None:
-        raise forbidden("Only users who may see everyone may see the channels.")
+        raise forbidden("Only users who may see everyone may see this.")
 
 
 async def _known(viewer: Viewer, connection: Connection, principal: Principal, rule_id: str) -> RuleState:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, EventError, decode
 from spanflow.span_processors.ids import is_id
+from spanflow.span_processors.redis.mirror import MAX_LOSERS
 from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.span_processors.redis.redis_text import is_about_one_key, text_of
 from spanflow.span_processors.tree.reducer import FlowReducer
@@ -260,6 +261,18 @@ class RedisFlows:
         answers = await self._answers(pipe) if wanted else []
         descriptions = {process: _described(answer) for process, answer in zip(wanted, answers, strict=True) if answer}
         return {process: about for process, about in descriptions.items() if about is not None}
+
+    async def losses(self) -> dict[str, bytes]:
+        """What gateway processes have lost since they began, of those that lost something; as they wrote it."""
+        members = await self._client.zrevrange(names.PROCESSES_WITH_LOSSES, 0, MAX_LOSERS - 1)
+        processes = [process for process in map(text_of, members) if is_id(process)]
+        if not processes:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for process in processes:
+            pipe.get(names.process_losses(process))
+        answers = await self._answers(pipe)
+        return {process: answer for process, answer in zip(processes, answers, strict=True) if answer}
 
     async def now_ms(self) -> int:
         """The server's own clock, which also makes the ids of entries."""

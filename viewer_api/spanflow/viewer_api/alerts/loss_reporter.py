@@ -4,17 +4,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from spanflow.viewer_api.alerts.loss_log import Loss, add_losses
 from spanflow.viewer_api.clock import Clock
 from spanflow.viewer_api.http.problems import Problem
 from spanflow.viewer_api.store.database import Database
 
-_REPORT: Final = """
-INSERT INTO {s}.loss_reports (at, process, kind, number) SELECT $1, $2, * FROM unnest($3::text[], $4::bigint[])
-"""
+_SERVICE: Final = "spanflow viewer"
 
 
 class LossReporter:
-    """`read` gives what was lost since the process began, by kind. What cannot be reported now is reported later."""
+    """`read` gives what was lost since the process began, by cause. What cannot be reported now is reported later."""
 
     def __init__(self, database: Database, process: str, read: Callable[[], Mapping[str, int]], clock: Clock) -> None:
         self._database = database
@@ -25,12 +24,13 @@ class LossReporter:
 
     async def run(self) -> None:
         counts = dict(self._read())
-        added = {kind: number - self._reported.get(kind, 0) for kind, number in counts.items()}
-        added = {kind: number for kind, number in added.items() if number > 0}
-        if added:
+        added = {cause: number - self._reported.get(cause, 0) for cause, number in counts.items()}
+        losses = [Loss(self._process, _SERVICE, cause, number) for cause, number in added.items() if number > 0]
+        if losses:
             now = datetime.fromtimestamp(self._clock(), UTC)
             try:
-                await self._database.execute(_REPORT, now, self._process, list(added), list(added.values()))
+                async with self._database.transaction() as connection:
+                    await add_losses(self._database, connection, losses, now)
             except Problem:
                 return
         self._reported = counts

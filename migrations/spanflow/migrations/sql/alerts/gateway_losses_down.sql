@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS {{schema}}.process_losses;
+ALTER TABLE {{schema}}.loss_reports DROP COLUMN IF EXISTS service, DROP COLUMN IF EXISTS cause;
