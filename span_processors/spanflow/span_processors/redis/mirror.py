@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import orjson
-
 from spanflow.span_processors import names
 from spanflow.span_processors.clock import Clock, SystemClock
+from spanflow.span_processors.redis.loss_totals import write_losses
 from spanflow.span_processors.redis.redis_link import Commands, RedisLink
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.shared_settings import SharedSettings
@@ -88,7 +87,6 @@ class Archived(NamedTuple):
 MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | LongFlow | OtherProcess | Archived
 
 _OPEN_FLOWS: Final = names.OPEN_FLOWS.encode()
-_LOSERS: Final = names.PROCESSES_WITH_LOSSES.encode()
 _ENTRY_WEIGHT: Final = 160
 _REFRESH_AFTER: Final = 10.0
 _TRIM_AFTER: Final = 60.0
@@ -102,10 +100,6 @@ _INDEXES: Final = (names.user_flows, names.session_flows, names.conversation_flo
 _MAX_OUTDATED: Final = 8
 #: Activities that are kept of a flow that is not archived yet.
 _MAX_SAID: Final = b"1000"
-#: Processes that have lost something, of which the index knows.
-MAX_LOSERS: Final = 1000
-#: Viewers remember for longer what they have counted.
-_LOSSES_TTL: Final = b"86400"
 HEARTBEAT_EVERY: Final = 5.0
 HEARTBEAT_TTL: Final = 20
 
@@ -281,7 +275,7 @@ class Mirror:
             commands = self._link.commands()
             # A clean exit is announced, so that open flows are taken over at once.
             commands.add(b"DEL", names.process_heartbeat(self._instance_id()).encode())
-            self._tell_losses(commands)
+            self._write_losses(commands)
             try:
                 self._link.execute(commands, min(deadline, time.monotonic() + 0.5))
             except Unavailable:
@@ -395,21 +389,11 @@ class Mirror:
             # It outlives the process, because a flow of a dead process is archived by another one.
             commands.add(b"SET", about, self._describing, b"EX", self._ttl)
             owners.append(None)
-        owners += [None] * self._tell_losses(commands)
+        owners += [None] * self._write_losses(commands)
         return True
 
-    def _tell_losses(self, commands: Commands) -> int:
-        """The number of commands: none while nothing is lost. Totals, so that telling them twice counts nothing twice;
-        and each time anew, so that they are there again after Redis was emptied."""
-        losses = self._losses()
-        if not losses:
-            return 0
-        instance_id, now = self._instance_id(), b"%d" % (self._clock.time_ns() // 1_000_000_000)
-        commands.add(b"SET", names.process_losses(instance_id).encode(), orjson.dumps(losses), b"EX", _LOSSES_TTL)
-        commands.add(b"ZADD", _LOSERS, now, instance_id.encode())
-        commands.add(b"ZREMRANGEBYRANK", _LOSERS, b"0", b"%d" % (-MAX_LOSERS - 1))
-        commands.add(b"EXPIRE", _LOSERS, _LOSSES_TTL)
-        return 4
+    def _write_losses(self, commands: Commands) -> int:
+        return write_losses(commands, self._instance_id(), self._losses(), self._clock.time_ns() // 1_000_000_000)
 
     def _has_beaten(self, now: float, replies: Sequence[Any]) -> None:
         """A heartbeat was answered. When the description that we wrote with the last one is gone, so is the rest: Redis

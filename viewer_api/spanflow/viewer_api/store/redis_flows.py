@@ -12,7 +12,7 @@ from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event, EventError, decode
 from spanflow.span_processors.ids import is_id
-from spanflow.span_processors.redis.mirror import MAX_LOSERS
+from spanflow.span_processors.redis.loss_totals import MAX_PROCESSES
 from spanflow.span_processors.redis.redis_client import AsyncClient
 from spanflow.span_processors.redis.redis_text import is_about_one_key, text_of
 from spanflow.span_processors.tree.reducer import FlowReducer
@@ -264,7 +264,7 @@ class RedisFlows:
 
     async def losses(self) -> dict[str, bytes]:
         """What gateway processes have lost since they began, of those that lost something; as they wrote it."""
-        members = await self._client.zrevrange(names.PROCESSES_WITH_LOSSES, 0, MAX_LOSERS - 1)
+        members = await self._client.zrevrange(names.PROCESSES_WITH_LOSSES, 0, MAX_PROCESSES - 1)
         processes = [process for process in map(text_of, members) if is_id(process)]
         if not processes:
             return {}
