@@ -55,6 +55,7 @@ from spanflow.viewer_api.routes import (
     session_routes,
     share_routes,
     statistics_routes,
+    tempo_routes,
     user_routes,
     usual_routes,
 )
@@ -95,6 +96,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     jaeger_routes.below_prefix,
     jaeger_service_routes.router,
     jaeger_service_routes.below_prefix,
+    tempo_routes.router,
     health_routes.router,
     reference_page.router,
 )

@@ -34,6 +34,10 @@ class ServiceCatalog:
     async def services(self) -> list[str]:
         return sorted({operation.service for operation in await self._operations()})
 
+    async def span_names(self) -> list[str]:
+        """Those of all services."""
+        return sorted({operation.name for operation in await self._operations()})
+
     async def operations(self, service: str, kind: str | None) -> list[Operation]:
         """By name; of one span kind only, where one is given."""
         matching = {each for each in await self._operations() if each.service == service and kind in (None, each.kind)}

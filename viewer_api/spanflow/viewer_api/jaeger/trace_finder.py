@@ -1,16 +1,15 @@
-"""Finds traces for Jaeger's clients: newest first, of users whom the client may see."""
+"""Finds traces for clients of Jaeger and Tempo: newest first, of users whom the client may see."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
 from spanflow.viewer_api.auth.permissions import Principal
 from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_reader import flow_reader
-from spanflow.viewer_api.jaeger.span_query import SpanQuery
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
 from spanflow.viewer_api.viewer import Viewer
@@ -33,6 +32,19 @@ _LAST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _NS_PER_S: Final = 1_000_000_000
 
 
+class Wanted(Protocol):
+    """Flows of which time are looked at, and how many are wanted."""
+
+    @property
+    def start_ns(self) -> int: ...
+
+    @property
+    def end_ns(self) -> int: ...
+
+    @property
+    def limit(self) -> int: ...
+
+
 class TraceFinder:
     """For one request."""
 
@@ -42,7 +54,7 @@ class TraceFinder:
         self._visible = principal.visible
         self._match = match
 
-    async def search(self, query: SpanQuery, now_ns: int) -> list[PackedFlow]:
+    async def search(self, query: Wanted, now_ns: int) -> list[PackedFlow]:
         """As many as were asked for, or as there was time to look at."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PATIENCE
@@ -85,7 +97,7 @@ class TraceFinder:
                 return
 
 
-def _filters(query: SpanQuery, visible: frozenset[str] | None) -> Filters:
+def _filters(query: Wanted, visible: frozenset[str] | None) -> Filters:
     """What summaries can tell already."""
     return Filters(
         since=max(_moment(query.start_ns), _EPOCH + _BESIDE) - _BESIDE,
