@@ -140,6 +140,26 @@ def test_the_first_flow_is_said_once_with_its_link(redis_url: str, postgres_dsn:
     assert not list(tmp_path.glob("spanflow-run-*"))
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_gateway_that_stores_no_flow_leaves_no_file_behind(workers: str, tmp_path: Path) -> None:
+    settings = {"SPANFLOW_DATA_DIR": str(tmp_path / "data"), "TMPDIR": str(tmp_path)}
+    words = ["spanflow", "run", "--", "uvicorn", APP, "--workers", workers, "--port", "{port}"]
+    with gateway_process(words, tmp_path / "log", settings):
+        assert list(tmp_path.glob("spanflow-run-*"))
+    assert not list(tmp_path.glob("spanflow-run-*"))
+
+
+def test_a_program_that_ends_by_itself_leaves_none_either_and_its_children_leave_it_alone(tmp_path: Path) -> None:
+    child = "subprocess.run([sys.executable, '-c', ''])"
+    program = f"import glob, subprocess, sys; {child}; print(len(glob.glob(sys.argv[1])))"
+    there = str(tmp_path / "spanflow-run-*")
+    done = spanflow(
+        "run", "--", sys.executable, "-c", program, there, SPANFLOW_DATA_DIR=str(tmp_path), TMPDIR=str(tmp_path)
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert not list(tmp_path.glob("spanflow-run-*"))
+
+
 @pytest.mark.parametrize("value", ["", "{", "[]", '{"mark": "/nowhere"}'])
 def test_a_mark_that_cannot_be_read_is_none(value: str) -> None:
     assert FirstFlow.from_environ({FIRST_FLOW: value}) is None

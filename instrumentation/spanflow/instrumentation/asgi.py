@@ -19,6 +19,7 @@ from spanflow.instrumentation.collecting import Freezer
 from spanflow.instrumentation.edge import Edge, edge_of, with_edge
 from spanflow.instrumentation.exporting import flush_exporters
 from spanflow.instrumentation.extractors import Extractors, HeaderExtractor, NamedExtractor
+from spanflow.instrumentation.first_flow import remove_mark
 from spanflow.instrumentation.jwt_claims import JwtClaims
 from spanflow.instrumentation.propagation import guard_propagator
 from spanflow.instrumentation.route_names import name_mounted
@@ -126,6 +127,7 @@ class EdgeGuard:
         """One budget for all: where the process goes on to its exit, the pipeline has there what is left of it."""
         deadline = time.monotonic() + self._flush_timeout
         pipeline.prepare_to_end(self._flush_timeout)
+        remove_mark()
         flush_exporters(max(0.0, deadline - time.monotonic()) * _FOR_EXPORTERS)
 
     def _prepare(self, pipeline: PipelinePort | None) -> None:

@@ -6,8 +6,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-#: Set by `spanflow run`: a file that the first process to store a flow removes, and the viewer's address.
+#: Set by `spanflow run`: a file that the first process to store a flow removes, the viewer's address, and the process
+#: that becomes the gateway.
 FIRST_FLOW: Final = "_SPANFLOW_FIRST_FLOW"
+
+
+def remove_mark(environ: Mapping[str, str] = os.environ) -> None:
+    """The gateway ends, maybe without a flow. No-op in its workers and other children, which come and go."""
+    try:
+        said = json.loads(environ[FIRST_FLOW])
+        if said["process"] == os.getpid():
+            os.unlink(said["mark"])
+    except (KeyError, ValueError, TypeError, OSError):
+        return  # not started by `spanflow run`, or a flow was stored
 
 
 class FirstFlow:

@@ -4,6 +4,7 @@ Nothing in here opens a socket or starts a thread: it also runs in supervisors, 
 masters that fork. Nothing in here may keep the application from starting either.
 """
 
+import atexit
 import logging
 import os
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.collecting import Threshold
 from spanflow.instrumentation.fastapi_tracing import FastApiTracing
-from spanflow.instrumentation.first_flow import FirstFlow
+from spanflow.instrumentation.first_flow import FirstFlow, remove_mark
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.mcp_propagation import McpPropagation
 from spanflow.instrumentation.private_providers import PrivateProviders
@@ -126,6 +127,7 @@ def start(settings: Settings) -> Started | None:
     from spanflow.span_processors.processor import FlowSpanProcessor
     from spanflow.span_processors.self_metrics import observe
 
+    atexit.register(remove_mark)  # before the pipeline's own: it runs after the last flow was stored
     pipeline = build_pipeline(settings, on_stored=FirstFlow.from_environ())
     observe(pipeline, metrics.get_meter(SCOPE))
     guard_propagator(settings.join_caller)

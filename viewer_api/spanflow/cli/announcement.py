@@ -39,13 +39,16 @@ def viewer_address(environ: Mapping[str, str], settings: Settings) -> str:
 
 
 def first_flow_mark(viewer: str) -> dict[str, str]:
-    """What tells the gateway's processes to say the first flow; the one that removes the file says it."""
+    """What tells the gateway's processes to say the first flow; the one that removes the file says it.
+
+    This process becomes the gateway. At its end it removes what is left.
+    """
     try:
         descriptor, mark = tempfile.mkstemp(prefix="spanflow-run-")
         os.close(descriptor)
     except OSError:
         return {}
-    return {FIRST_FLOW: json.dumps({"mark": mark, "viewer": viewer})}
+    return {FIRST_FLOW: json.dumps({"mark": mark, "viewer": viewer, "process": os.getpid()})}
 
 
 def _what(program: str, python: PythonProgram) -> str:
