@@ -1,7 +1,7 @@
-"""`make bench-gateways`: what a request to a real LiteLLM proxy costs with Spanflow and without, and how memory grows.
+"""`make bench-gateways`: what a request to a real LiteLLM proxy costs with and without Spanflow, and what memory.
 
 Both run the same proxy before the same stand-in for a model, in turn; eight clients ask as fast as they are answered.
-Every figure that counts is a ratio within a round.
+Every figure that counts is a ratio within a round. Whatever was asked must have been stored, once.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -37,13 +38,27 @@ from tests.support.model_server import model_server
 from tests.support.poll import eventually
 from tests.support.query import value
 
+
+@dataclass(frozen=True)
+class Way:
+    """How LiteLLM makes its spans, how it is started, and whether its clients leave in the middle of their answers."""
+
+    callback: Callback
+    arguments: tuple[str, ...] = ()
+    clients_leave: bool = False
+
+
 WAYS = {
-    "as installed": AS_INSTALLED,
-    "openinference": OPENINFERENCE,
-    "first callback": FIRST_CALLBACK,
-    "second callback": SECOND_CALLBACK,
+    "as installed": Way(AS_INSTALLED),
+    "openinference": Way(OPENINFERENCE),
+    "first callback": Way(FIRST_CALLBACK),
+    "second callback": Way(SECOND_CALLBACK),
+    "second callback, two workers": Way(SECOND_CALLBACK, ("--run_gunicorn", "--num_workers", "2")),
+    "second callback, clients leave": Way(SECOND_CALLBACK, clients_leave=True),
 }
 _CLIENTS = 8
+#: The first callback leaves a span of each request open. Its flow is complete a minute after the answer.
+_STORED_WITHIN = 180
 _WARM_UP = 100
 _MEGABYTE = 1 << 20
 
@@ -69,8 +84,9 @@ class Measured:
 class Load:
     """A number of requests, spread over clients that each keep one connection."""
 
-    def __init__(self, gateway: GatewayProcess, count: int) -> None:
+    def __init__(self, gateway: GatewayProcess, count: int, clients_leave: bool) -> None:
         self._address = urlsplit(gateway.url).netloc
+        self._clients_leave = clients_leave
         self._left = count
         self._lock = threading.Lock()
         self._failed: list[BaseException] = []
@@ -90,17 +106,20 @@ class Load:
 
     def _client(self) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=60)
-        body = orjson.dumps(asking("hello"))
+        body = orjson.dumps(asking("hello", stream=True) if self._clients_leave else asking("hello"))
         headers = {"authorization": f"Bearer {ANN}", "content-type": "application/json"}
         try:
             while self._one_more():
                 begun = time.perf_counter()
                 connection.request("POST", "/v1/chat/completions", body, headers)
                 answer = connection.getresponse()
-                said = answer.read()
+                said = answer.read(1 if self._clients_leave else None)
                 self.times.append(time.perf_counter() - begun)
                 if answer.status != 200:
                     raise RuntimeError(f"{answer.status}: {said[:200]!r}")
+                if self._clients_leave:
+                    answer.close()
+                    connection.close()
         except BaseException as why:
             self._failed.append(why)
         finally:
@@ -112,10 +131,10 @@ class Load:
             return self._left >= 0
 
 
-def measure(gateway: GatewayProcess, requests: int) -> Measured:
-    Load(gateway, _WARM_UP).run()
+def measure(gateway: GatewayProcess, requests: int, clients_leave: bool) -> Measured:
+    Load(gateway, _WARM_UP, clients_leave).run()
     before, cpu = _memory(gateway), _cpu(gateway)
-    load = Load(gateway, requests)
+    load = Load(gateway, requests, clients_leave)
     seconds = load.run()
     times = sorted(load.times)
     return Measured(
@@ -143,15 +162,18 @@ def _cpu(gateway: GatewayProcess) -> float:
 
 
 def compare(
-    folder: Path, provider: str, servers: Mapping[str, str], callback: Callback, requests: int
+    folder: Path, provider: str, servers: Mapping[str, str], way: Way, requests: int
 ) -> tuple[Measured, Measured]:
-    """Without, then with Spanflow. Everything that was answered must have been stored."""
-    with litellm_proxy(folder / "bare", callback, provider=provider, command=()) as gateway:
-        bare = measure(gateway, requests)
-    stored = _stored(servers)
-    with litellm_proxy(folder / "traced", callback, servers, provider=provider) as gateway:
-        traced = measure(gateway, requests)
-        eventually(lambda: _stored(servers) - stored >= requests + _WARM_UP, within=60)
+    """Without, then with Spanflow."""
+    same: dict[str, Any] = {"provider": provider, "arguments": way.arguments}
+    with litellm_proxy(folder / "bare", way.callback, command=(), **same) as gateway:
+        bare = measure(gateway, requests, way.clients_leave)
+    asked = _stored(servers) + requests + _WARM_UP
+    with litellm_proxy(folder / "traced", way.callback, servers, **same) as gateway:
+        traced = measure(gateway, requests, way.clients_leave)
+        eventually(lambda: _stored(servers) >= asked, within=_STORED_WITHIN)
+    if _stored(servers) != asked:
+        raise RuntimeError(f"{_stored(servers) - asked} flows too many are stored")
     return bare, traced
 
 
@@ -163,8 +185,8 @@ def _stored(servers: Mapping[str, str]) -> int:
 def table(results: Mapping[str, list[tuple[Measured, Measured]]], requests: int) -> str:
     lines = [
         "| LiteLLM's spans | requests/s | p50 | p99 | CPU | p50 without, with ms "
-        f"| grown in {requests} requests, without, with MB |",
-        "|---|---|---|---|---|---|---|",
+        f"| memory after {requests} requests, without, with MB | grown meanwhile, without, with MB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for way, rounds in results.items():
 
@@ -176,7 +198,7 @@ def table(results: Mapping[str, list[tuple[Measured, Measured]]], requests: int)
             return f"{bare:.1f}, {traced:.1f}"
 
         ratios = " | ".join(ratio(name) for name in ("per_s", "p50_ms", "p99_ms", "cpu_ms"))
-        lines.append(f"| {way} | {ratios} | {both('p50_ms')} | {both('grown_mb')} |")
+        lines.append(f"| {way} | {ratios} | {both('p50_ms')} | {both('end_mb')} | {both('grown_mb')} |")
     return "\n".join(lines) + "\n"
 
 
@@ -198,6 +220,7 @@ def main() -> None:
                     own.mkdir()
                     pair = compare(own, provider, servers, WAYS[way], options.requests)
                     results.setdefault(way, []).append(pair)
+                    sys.stderr.write(f"  without {pair[0]}\n  with    {pair[1]}\n")
     except pytest.skip.Exception as why:
         sys.exit(f"LiteLLM cannot be measured here: {why}")
     finally:

@@ -115,7 +115,11 @@ def test_a_real_client_that_leaves_and_a_socket_that_is_refused_are_seen(
             ("tools/call", "tools-refuse", {}),
         )
         assert client.told() == snapshot(
-            [["tools-add", "tools-book", "tools-refuse", "tools-take-long"], ["3", False], ["not today", True]]
+            [
+                ["tools-add", "tools-book", "tools-refuse", "tools-reset", "tools-take-long"],
+                ["3", False],
+                ["not today", True],
+            ]
         )
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(

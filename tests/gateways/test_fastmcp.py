@@ -21,10 +21,11 @@ ANN = {"X-User-Id": "ann", "X-Session-Id": "s-1"}
 CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("tools/call", "add", {"a": 1, "b": 2}),
     ("tools/call", "refuse", {}),
+    ("tools/call", "reset", {}),
     ("prompts/get", "greet", {"name": "Ben"}),
     ("resources/read", "data://rates", {}),
 )
-TOLD = [["3", False], ["not today", True], "Greet Ben", "1"]
+TOLD = [["3", False], ["not today", True], ["only administrators reset", True], "Greet Ben", "1"]
 
 
 def with_steps(postgres_dsn: str, count: int) -> list[list[str]]:
@@ -50,6 +51,11 @@ def test_users_tools_prompts_resources_and_refusals_need_no_code(
                 [
                     "tools/call refuse user_id=ann session_id=s-1 outcome=error tools=refuse",
                     "  tool_call tools/call refuse [error]",
+                ],
+                [
+                    "tools/call reset user_id=ann session_id=s-1 outcome=denied gate=tool_call "
+                    "reason=only administrators reset tools=reset",
+                    "  tool_call tools/call reset [denied]",
                 ],
                 ["prompts/get greet user_id=ann session_id=s-1 outcome=ok", "  prompt_get prompts/get greet [ok]"],
                 ["resources/read user_id=ann session_id=s-1 outcome=ok", "  resource_read resources/read [ok]"],
@@ -85,7 +91,7 @@ def test_it_answers_the_same_as_without_us(redis_url: str, postgres_dsn: str, tm
         bare = told_byte_for_byte(server)
     with fastmcp_server(tmp_path, settings_of(tmp_path, redis_url, postgres_dsn), UNDER_US) as server:
         assert told_byte_for_byte(server) == bare
-    assert [status for status, *_ in bare] == snapshot([200, 202, 200, 200, 200, 200, 200, 400, 404, 200, 404])
+    assert [status for status, *_ in bare] == snapshot([200, 202, 200, 200, 200, 200, 200, 200, 400, 404, 200, 404])
 
 
 def told_byte_for_byte(server: GatewayProcess) -> list[tuple[int, list[tuple[bytes, bytes]], bytes]]:
@@ -105,6 +111,7 @@ def told_byte_for_byte(server: GatewayProcess) -> list[tuple[int, list[tuple[byt
             client.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"}),
             rpc(2, "tools/call", name="add", arguments={"a": 1, "b": 2}),
             rpc(3, "tools/call", name="refuse", arguments={}),
+            rpc(8, "tools/call", name="reset", arguments={}),
             rpc(4, "tools/call", name="no such tool", arguments={}),
             rpc(5, "no/such/method"),
             rpc(6, "prompts/get", name="greet", arguments={"name": "Ben"}),

@@ -148,16 +148,17 @@ def test_the_page_of_litellm(data: Path, tmp_path: Path, page: Page) -> None:
 
 def test_the_page_of_fastmcp(data: Path, tmp_path: Path, page: Page) -> None:
     with followed("fastmcp", tmp_path, data, {"Terminal 2": (8000, "")}, page) as shown:
-        flows = shown.flows(4)
+        flows = shown.flows(5)
         assert [seen(flow) for flow in flows] == snapshot(
             [
-                "tools/call convert user_id=ann outcome=ok tools=convert",
+                "tools/call compare user_id=ann outcome=ok tools=compare,convert",
                 "tools/call convert user_id=ann outcome=error tools=convert",
+                "tools/call set_rate user_id=ann outcome=denied tools=set_rate",
                 "prompts/get explain user_id=ann outcome=ok",
                 "resources/read user_id=ann outcome=ok",
             ]
         )
-        shown.take_picture(flows[1], "convert", "gateway-fastmcp")
+        shown.take_picture(flows[0], "error", "gateway-fastmcp")
 
 
 def test_the_page_of_contextforge(data: Path, tmp_path: Path, page: Page) -> None:

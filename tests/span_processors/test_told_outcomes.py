@@ -14,6 +14,8 @@ CASES = [
     (TOOL, {"tool.name": "add", "success": True}, "ok"),
     (TOOL, {"success": False}, "ok"),
     (TOOL, {"error.type": "tool_error"}, "error"),
+    (TOOL, {"error.type": "AuthorizationError"}, "denied"),
+    (TOOL, {"error.type": "InsufficientScopeError"}, "denied"),
     (TOOL, {"tool.name": "refuse", "success": False, "flow.outcome": "cancelled"}, "cancelled"),
     (GUARDRAIL, {"litellm.guardrail.status": "guardrail_intervened"}, "denied"),
     (GUARDRAIL, {"litellm.guardrail.status": "guardrail_failed_to_respond"}, "error"),

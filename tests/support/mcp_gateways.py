@@ -17,9 +17,16 @@ _SECRET = "0123456789abcdef0123456789abcdef01"
 _TOOLS = """
 import asyncio
 from fastmcp import Context, FastMCP
-from fastmcp.exceptions import ToolError
+from fastmcp.exceptions import AuthorizationError, ToolError
+from fastmcp.server.middleware import Middleware
 
-mcp = FastMCP("tools")
+class OnlyAdministrators(Middleware):
+    async def on_call_tool(self, context, call_next):
+        if context.message.name == "reset":
+            raise AuthorizationError("only administrators reset")
+        return await call_next(context)
+
+mcp = FastMCP("tools", middleware=[OnlyAdministrators()])
 
 @mcp.tool
 def add(a: int, b: int) -> int:
@@ -28,6 +35,10 @@ def add(a: int, b: int) -> int:
 @mcp.tool
 def refuse() -> str:
     raise ToolError("not today")
+
+@mcp.tool
+def reset() -> str:
+    return "done"
 
 @mcp.tool
 async def take_long() -> str:

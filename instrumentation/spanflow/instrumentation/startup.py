@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from spanflow.instrumentation import runtime as runtimes
 from spanflow.instrumentation.collecting import Threshold
 from spanflow.instrumentation.fastapi_tracing import FastApiTracing
+from spanflow.instrumentation.fastmcp_refusals import FastMcpRefusals
 from spanflow.instrumentation.first_flow import FirstFlow, remove_mark
 from spanflow.instrumentation.identity_processor import IdentitySpanProcessor
 from spanflow.instrumentation.mcp_propagation import McpPropagation
@@ -138,6 +139,7 @@ def start(settings: Settings) -> Started | None:
         StarletteEdge(fastapi.guard),
         ReplacedTrackers(settings),
         McpPropagation(settings.mcp_baggage),
+        FastMcpRefusals(),
         PrivateProviders(FlowSpanProcessor(pipeline), settings.private_providers),
         Threshold(settings),
     )

@@ -22,7 +22,12 @@ _WORDS: Final[Mapping[str, Mapping[Any, str]]] = {
     "gen_ai.guardrail.result.type": dict.fromkeys(("deny", "denied", "block", "blocked"), names.OUTCOME_DENIED),
     "plugin.stopped_chain": {True: names.OUTCOME_DENIED},
     "plugin.had_violation": {True: names.OUTCOME_DENIED},
-    "error.type": {"tool_error": names.OUTCOME_ERROR},
+    "error.type": {
+        "tool_error": names.OUTCOME_ERROR,
+        # FastMCP, where its authorization or a middleware of the server's own refuses.
+        "AuthorizationError": names.OUTCOME_DENIED,
+        "InsufficientScopeError": names.OUTCOME_DENIED,
+    },
 }
 #: ContextForge's word for an MCP result with `isError`; a word like this counts only on a span that names its tool.
 _SUCCESS: Final = "success"
