@@ -57,7 +57,15 @@ LEGACY = (
     "legacy/api/v1/flows/session/s-1",
 )
 TRACES = (f"api/traces/{FLOW}", f"api/traces?service=gateway&{JAEGER}")
-EVERYWHERE = (*(f"api/v1/{path}" for path in READ), *LEGACY, *TRACES)
+_NOON_S = NOON // 1_000_000_000
+_TEMPO = f"start={_NOON_S - 60}&end={_NOON_S + 60}"
+TEMPO = (
+    f"tempo/api/traces/{FLOW}",
+    f"tempo/api/v2/traces/{FLOW}",
+    f"tempo/api/search?q=%7Bspan.flow.data.note!=nil%7D&limit=50&spss=50&{_TEMPO}",
+    f"tempo/api/v2/search/tag/span.flow.data.note/values?{_TEMPO}",
+)
+EVERYWHERE = (*(f"api/v1/{path}" for path in READ), *LEGACY, *TRACES, *TEMPO)
 
 
 @pytest.fixture
