@@ -61,7 +61,7 @@ interop-tools: ## Build a Collector and a Jaeger with Go, once, for `spanflow up
 	@$(PYTHON) -m scripts.interop_tools
 
 .PHONY: check
-check: env web lint types floors docs-check web-check wheel-check ## Everything else that CI judges: style, types, docs, dashboard, wheel
+check: env web lint types floors docs-check native-check web-check wheel-check ## Everything else that CI judges: style, types, docs, native core, dashboard, wheel
 
 .PHONY: lint
 lint: env
@@ -93,6 +93,10 @@ docs-serve: env ## Serve the documentation as a site, on this machine
 docs-check: env
 	@$(BIN)/python -m scripts.generate_docs --check
 	@$(BIN)/pytest -q tests/project -m "not long"
+
+.PHONY: native-check
+native-check: env
+	@$(BIN)/python scripts/native_core.py check
 
 .PHONY: web
 web: env ## Build the dashboard, if its sources changed
@@ -161,6 +165,7 @@ lock-otel-versions: env ## Resolve anew what the tests of other releases of Open
 env:
 	@test -n '$(PYTHON)' || (echo "Spanflow needs Python 3.11 to 3.14 on PATH (Debian, Ubuntu: apt install python3)."; exit 1)
 	@$(PYTHON) scripts/bootstrap.py
+	@$(PYTHON) scripts/native_core.py
 
 .PHONY: chromium
 chromium: env

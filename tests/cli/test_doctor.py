@@ -21,6 +21,7 @@ from spanflow.span_processors.redis.redis_client import async_client
 from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support import redis_server
+from tests.support.native_core import core, needs_core
 from tests.support.ports import free_port
 from tests.support.situations import situation
 from tests.support.spanflow_command import spanflow
@@ -80,6 +81,31 @@ def test_what_does_not_work_comes_with_its_repair_and_an_exit_code(tmp_path: Pat
     assert found["entry points"][0][:2] == ("warning", "OTEL_PYTHON_DISTRO=somebody-elses chooses another distro")
     assert levels(found["selftest"]) == ["problem"]
     assert "hunter2" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("off", ("ok", "Python is used; the native core is not installed (SPANFLOW_NATIVE=off)")),
+        ("auto", ("note", "Python is used: spanflow_core is not installed (SPANFLOW_NATIVE=auto)")),
+        ("require", ("problem", "is required, and spanflow_core is not installed: gateways from here are not traced")),
+    ],
+)
+def test_where_there_is_no_native_core_it_says_what_is_used(
+    mode: str, expected: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "spanflow_core.py").write_text("raise ModuleNotFoundError('No module named spanflow_core')\n")
+    _, found = doctor(SPANFLOW_NATIVE=mode, PYTHONPATH=str(tmp_path))
+    [(level, message, repair)] = found["native core"]
+    assert (level, message) == expected
+    assert (repair is None) == (mode == "off")
+
+
+@needs_core
+@pytest.mark.parametrize("mode", ["auto", "require"])
+def test_a_native_core_that_is_used_is_named(mode: str) -> None:
+    _, found = doctor(SPANFLOW_NATIVE=mode)
+    assert found["native core"] == [("ok", f"{core().version} is used (SPANFLOW_NATIVE={mode})", None)]
 
 
 def test_an_exporter_that_nobody_listens_to_is_named() -> None:

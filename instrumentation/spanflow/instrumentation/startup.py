@@ -27,6 +27,7 @@ from spanflow.instrumentation.replaced_trackers import ReplacedTrackers
 from spanflow.instrumentation.runtime import SCOPE, GlobalTracer, Runtime, logger
 from spanflow.instrumentation.sampler import record_everything
 from spanflow.instrumentation.starlette_edge import StarletteEdge
+from spanflow.span_processors import native
 from spanflow.span_processors.opentelemetry_versions import keep_children_instrumented
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.setting_table import SettingsError
@@ -106,6 +107,8 @@ def enabled_settings(explicit: bool = False) -> Settings | None:
         environ.setdefault(ENABLED, "true")
     try:
         settings = Settings.from_environ(environ)
+        if settings.enabled:
+            native.chosen(settings.native)
     except SettingsError as mistakes:
         runtimes.say_once("settings", "Spanflow is off, these settings cannot be used:\n%s", mistakes, level=_ERROR)
         return None

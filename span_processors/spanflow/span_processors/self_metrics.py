@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from spanflow.span_processors import native
 from spanflow.span_processors.archive.archive import ArchiveState
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.pipeline_counts import PipelineCounts
@@ -160,6 +161,13 @@ METRICS: Final = (
         "{text}",
         "Texts shortened because their flow had used up `SPANFLOW_MAX_FLOW_TEXT`.",
         _one(lambda counts: counts.shortened_texts),
+    ),
+    SelfMetric(
+        "spanflow.native.faults",
+        "counter",
+        "{fault}",
+        "Faults of the native core. After the first one Python does its work, until the process ends.",
+        _one(lambda counts: native.faults()),
     ),
     SelfMetric(
         "spanflow.spool.size",

@@ -279,6 +279,13 @@ class Settings(SharedSettings):
         "Make the SDK's spans in a cheaper way of our own where `opentelemetry-instrument` or `configure` started us.",
         parse=flag,
     )
+    native: str = setting(
+        "SPANFLOW_NATIVE",
+        "off",
+        "Whether the native core (the package spanflow-core, experimental) does what it can do quicker: auto uses it "
+        "where it is installed, require refuses to trace without it, off uses Python. Events are the same.",
+        parse=one_of("auto", "off", "require"),
+    )
     gc_freeze: bool = setting(
         "SPANFLOW_GC_FREEZE",
         False,

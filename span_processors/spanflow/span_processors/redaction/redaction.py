@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spanflow.span_processors import names
+from spanflow.span_processors import names, native
 from spanflow.span_processors.metadata_names import COUNTS, METADATA, in_model_namespace, is_metadata, is_said
 from spanflow.span_processors.redaction.assignments import HIDDEN
 from spanflow.span_processors.redaction.embedded_json import replace_json
@@ -61,6 +61,8 @@ class RedactionPolicy:
     max_items: int = 4096
     #: Characters of one flow that are searched, over all its spans.
     max_flow_text: int = 4_000_000
+    #: Whether the native core may tell which texts need not be searched.
+    native: str = "off"
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "RedactionPolicy":
@@ -73,6 +75,7 @@ class RedactionPolicy:
             metadata_keys=settings.metadata_keys,
             max_length=settings.max_value_length,
             max_flow_text=settings.max_flow_text,
+            native=settings.native,
         )
 
 
@@ -93,6 +96,8 @@ class Redactor:
         self._nested_verdicts: dict[str, Verdict] = {}
         #: Short texts that hold no secret.
         self._unchanged: set[str] = set()
+        core = native.chosen(self._policy.native)
+        self._is_clean = None if core is None else core.is_clean
         #: What may be searched for the flow that is being recorded, and how many texts were shortened because of it.
         self.budget: TextBudget | None = None
         self.over_budget = 0
@@ -208,6 +213,8 @@ class Redactor:
         return clean, hidden
 
     def _without_secrets(self, value: str) -> tuple[str, int]:
+        if self._is_clean is not None and self._is_clean(value):
+            return value, 0
         in_json = 0
         if ("{" in value or "[" in value) and ("\\" in value or may_name_secrets(lower(value))):
             # What only the structure tells; the patterns have the rest.

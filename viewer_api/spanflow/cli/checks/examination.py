@@ -24,6 +24,7 @@ T = TypeVar("T", bound=SettingTable)
 CHECKS: tuple[Check, ...] = (
     installation.Versions(),
     installation.OpenTelemetrySet(),
+    installation.NativeCore(),
     installation.Extras(),
     installation.Dashboard(),
     SettingValues(),

@@ -12,8 +12,10 @@ from packaging.utils import canonicalize_name
 
 from spanflow.cli.checks.finding import Finding, Situation, note, ok, problem, warning
 from spanflow.cli.extras import EMBEDDED, VIEWER, installed
+from spanflow.span_processors import native
 
 _FAMILY: Final = "opentelemetry-"
+_NATIVE_REPAIR: Final = "In a checkout: make env, with cargo on PATH. Or set SPANFLOW_NATIVE=off."
 
 
 class Versions:
@@ -75,6 +77,25 @@ def _unmet(distribution: Distribution) -> Iterator[tuple[Requirement, str]]:
             there = "none"
         if there == "none" or not wanted.specifier.contains(there, prereleases=True):
             yield wanted, there
+
+
+class NativeCore:
+    """Whether the native core is used here, and why not."""
+
+    title = "native core"
+
+    async def run(self, situation: Situation) -> AsyncIterator[Finding]:
+        mode = "off" if situation.gateway is None else situation.gateway.native
+        core, missing = native.load()
+        if mode == "off":
+            there = "is not installed" if core is None else f"{core.version} is installed"
+            yield ok(f"Python is used; the native core {there} (SPANFLOW_NATIVE=off)")
+        elif core is not None:
+            yield ok(f"{core.version} is used (SPANFLOW_NATIVE={mode})")
+        elif mode == "require":
+            yield problem(f"is required, and {missing}: gateways from here are not traced", _NATIVE_REPAIR)
+        else:
+            yield note(f"Python is used: {missing} (SPANFLOW_NATIVE={mode})", _NATIVE_REPAIR)
 
 
 class Extras:

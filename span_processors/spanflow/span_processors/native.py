@@ -1,0 +1,97 @@
+"""The native core (`native/`, the package `spanflow-core`): whether it is used is decided here and nowhere else.
+
+Python does the same work, and stays the reference: what the core computes is equal to it, byte for byte, or is an
+answer that Python may ignore. The core has no state and no threads, so that a fork needs nothing. It refuses to load
+in a sub-interpreter; there Python is used.
+"""
+
+import functools
+import importlib
+import logging
+from typing import Any, Final, NamedTuple
+
+from spanflow.span_processors.setting_table import SettingsError
+
+_log = logging.getLogger(__name__)
+
+_MODULE: Final = "spanflow_core"
+#: What this module calls. A core with another interface is not used.
+_INTERFACE: Final = 1
+
+
+class NativeUnavailableError(SettingsError):
+    """`SPANFLOW_NATIVE=require`, and there is no usable core."""
+
+
+class NativeCore:
+    """The core's functions. No fault in them gets to a caller: after the first one Python serves, until the process
+    ends."""
+
+    def __init__(self, module: Any) -> None:
+        self.version: str = module.VERSION
+        #: Faults of the core: calls that raised or panicked.
+        self.faults = 0
+        self._broken = False
+        self._is_clean = module.is_clean
+
+    def is_clean(self, text: str) -> bool:
+        """Whether a text certainly holds no secret. False says nothing: then Python's redactor decides."""
+        if self._broken:
+            return False
+        try:
+            return self._is_clean(text) is True
+        except Exception:
+            self._break()
+            return False
+
+    def _break(self) -> None:
+        self.faults += 1
+        self._broken = True
+        _log.exception("the native core failed and is not used any more in this process; Python is used instead")
+
+
+class Loaded(NamedTuple):
+    """The core of this installation, or why there is none."""
+
+    core: NativeCore | None
+    problem: str = ""
+
+
+@functools.cache
+def load() -> Loaded:
+    """Load the core, once per process."""
+    try:
+        module = importlib.import_module(_MODULE)
+        interface = module.INTERFACE
+        core = NativeCore(module)
+    except ModuleNotFoundError:
+        return Loaded(None, f"{_MODULE} is not installed")
+    except Exception as why:  # of another platform, in a sub-interpreter, half installed
+        return Loaded(None, f"{_MODULE} cannot be loaded ({type(why).__name__}: {why})")
+    if interface != _INTERFACE:
+        return Loaded(None, f"{_MODULE} {core.version} has interface {interface}, and this Spanflow needs {_INTERFACE}")
+    return Loaded(core)
+
+
+@functools.cache
+def chosen(mode: str) -> NativeCore | None:
+    """The core if the setting `native` allows it; None where Python is used. Logs once which it is.
+
+    Raises `NativeUnavailableError` where it is required and cannot be used.
+    """
+    if mode == "off":
+        return None
+    core, problem = load()
+    if core is not None:
+        _log.info("native core %s is used (SPANFLOW_NATIVE=%s)", core.version, mode)
+    elif mode == "require":
+        raise NativeUnavailableError(f"SPANFLOW_NATIVE: 'require' cannot be used; {problem} (auto would use Python).")
+    else:
+        _log.info("Python is used instead of the native core: %s (SPANFLOW_NATIVE=%s)", problem, mode)
+    return core
+
+
+def faults() -> int:
+    """Faults of the core in this process."""
+    core = load.cache_info().currsize and load().core
+    return core.faults if core else 0
