@@ -50,6 +50,7 @@ from spanflow.viewer_api.statistics.job import StatisticsJob, prices_of
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import AuditLog
 from spanflow.viewer_api.store.database import Database
+from spanflow.viewer_api.store.flow_notes import FlowNotes
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.own_users import own_users
 from spanflow.viewer_api.store.redis_flows import RedisFlows
@@ -142,6 +143,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             eraser=eraser,
             alerts=alerts,
             share_links=ShareLinks(primary),
+            notes=FlowNotes(primary),
             readiness=Readiness(
                 primary, database, redis_flows, hub, registry, lambda: sign_in.authenticator.problem, reaping.details
             ),

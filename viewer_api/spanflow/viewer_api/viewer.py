@@ -35,6 +35,7 @@ from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from spanflow.viewer_api.store.activities import ActivityStore
 from spanflow.viewer_api.store.audit_log import MAX_REASON, SAME_LOOK_SECONDS, AuditLog, Entry
 from spanflow.viewer_api.store.database import Database
+from spanflow.viewer_api.store.flow_notes import FlowNotes
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.redis_flows import RedisFlows
 from spanflow.viewer_api.store.share_links import ShareLinks
@@ -72,6 +73,7 @@ class Viewer:
     eraser: Eraser
     alerts: Alerts
     share_links: ShareLinks
+    notes: FlowNotes
     #: How long steps usually take.
     usual: UsualTimes
     readiness: Readiness

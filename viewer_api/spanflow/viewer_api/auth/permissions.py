@@ -20,6 +20,8 @@ class Right(StrEnum):
     AUDIT = "audit"
     #: Export or erase everything a user did.
     ERASE = "erase"
+    #: Write notes and verdicts on flows, and read those of others.
+    ANNOTATE = "annotate"
     #: Show others what one sees: one flow by a link without a sign-in.
     SHARE = "share"
     #: Send spans by OTLP, of any user.
@@ -40,7 +42,7 @@ class Role(StrEnum):
 RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
     {
         Role.VIEWER: frozenset({Right.READ, Right.LIVE}),
-        Role.MONITOR: frozenset({Right.READ, Right.LIVE, Right.MONITOR, Right.SHARE}),
+        Role.MONITOR: frozenset({Right.READ, Right.LIVE, Right.MONITOR, Right.ANNOTATE, Right.SHARE}),
         Role.ADMIN: frozenset(Right),
         Role.INGEST: frozenset({Right.INGEST}),
     }

@@ -7,9 +7,11 @@ from starlette.datastructures import QueryParams
 
 from spanflow.span_processors import names
 from spanflow.span_processors.archive.search_terms import tsquery
+from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.http.list_query import MAX_TEXT, ListQuery
-from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.problems import forbidden, invalid_request
 from spanflow.viewer_api.store.flow_filters import RUNNING, Bounds, Choice, Filters
+from spanflow.viewer_api.store.flow_notes import VERDICTS
 from spanflow.viewer_api.store.gates import FUNNEL
 from spanflow.viewer_api.store.search_plan import Order
 
@@ -22,7 +24,7 @@ _RANGES: Final = ("duration_ms", "tokens", "cost")
 #: Whatever else stands in the query string is a mistake.
 KNOWN: Final = frozenset(
     (*_IDS, *_NAMES, *(f"{edge}_{name}" for edge in ("min", "max") for name in _RANGES))
-    + ("stopped_at", "started_since", "started_until")
+    + ("stopped_at", "verdict", "started_since", "started_until")
     + ("id", "user", "team", "q", "stepless", "since", "until", "sort", "count", "cursor", "limit")
 )
 _OUTCOMES: Final = (*names.OUTCOMES, RUNNING)
@@ -44,9 +46,13 @@ class FlowQuery:
     listing: ListQuery
 
 
-def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery:
+def flow_query(params: QueryParams, principal: Principal) -> FlowQuery:
     """The query string; a problem that says which parameter is wrong, and why."""
+    visible = principal.visible
     query = ListQuery(params, KNOWN, visible)
+    verdicts = query.words("verdict", VERDICTS)
+    if verdicts is not None and not allowed(principal, Right.ANNOTATE):
+        raise forbidden(f"verdict: you need the right '{Right.ANNOTATE}' for this.")
     since, until = query.times()
     started_since, started_until = query.times("started_since", "started_until")
     outcomes, gates = query.words("outcome", _OUTCOMES), query.words("gate")
@@ -73,6 +79,7 @@ def flow_query(params: QueryParams, visible: frozenset[str] | None) -> FlowQuery
         started_since=started_since,
         started_until=started_until,
         stopped_at=query.words("stopped_at", FUNNEL),
+        verdicts=verdicts,
         text=_text(query),
         stepless=query.one_of("stepless", [_SHOW, _HIDE], _SHOW) == _SHOW,
         visible=visible,

@@ -123,6 +123,9 @@ class FlowReader:
         """Flows that are not stored yet and match, newest first, as far as they are among the newest of all."""
         live = await self._live(lambda: self._candidates(filters), _MAX_SEARCHED)
         live = await without_complete(self._store, live)
+        if filters.verdicts is not None:
+            verdicts = await self._store.verdicts.of([flow.flow_id for flow in live])
+            live = [flow for flow in live if verdicts.get(flow.flow_id) in filters.verdicts]
 
         def matching() -> list[RunningFlow]:
             # Before they are searched: what may not be seen may not be found either.
@@ -176,6 +179,19 @@ class FlowReader:
             return set(await self._redis.open_among(list(flow_ids)))
         except REDIS_ERRORS:
             return set()
+
+    async def user_of(self, flow_id: str) -> tuple[bool, str | None]:
+        """Whether a flow may be seen, and whose it is. One that is stored and does not run is not read for that."""
+        stored = (await self._store.states([flow_id], self._visible)).get(flow_id)
+        if stored is not None:
+            try:
+                running = await self._redis.open_among([flow_id])
+            except REDIS_ERRORS:
+                running = set()
+            if not running and self._sees(stored["user_id"]):
+                return True, stored["user_id"]
+        flow = await self.one(flow_id)
+        return (False, None) if flow is None else (True, flow.user_id)
 
     async def packed_rows(self, rows: Sequence[Row], running: Collection[str]) -> list[PackedFlow]:
         """The flows of these whole rows, in their order, each taken apart only where it still runs: `running` are those

@@ -53,7 +53,7 @@ async def flow_differences(request: Request, principal: MayRead) -> Response:
     both. Up to 5,000 flows of each group are looked at. Each answer has the filter that finds such flows.
     """
     viewer = viewer_of(request)
-    one, other = (_group(request.query_params, name, principal.visible) for name in ("a", "b"))
+    one, other = (_group(request.query_params, name, principal) for name in ("a", "b"))
     await record_search(request, "flows_compared", (one.query, other.query))
     sampler, reader = FlowSampler(viewer.database), flow_reader(viewer, principal)
 
@@ -72,7 +72,7 @@ class _Asked:
     own: frozenset[str]
 
 
-def _group(params: QueryParams, group: str, visible: frozenset[str] | None) -> _Asked:
+def _group(params: QueryParams, group: str, principal: Principal) -> _Asked:
     """The filters of one group. How those of the other one are called, `flow_query` says of the other."""
     prefix, foreign = f"{group}.", "b." if group == "a" else "a."
     pairs = [(name, value) for name, value in params.multi_items() if not name.startswith(foreign)]
@@ -80,6 +80,6 @@ def _group(params: QueryParams, group: str, visible: frozenset[str] | None) -> _
     for name in ("cursor", "limit", "sort", "count"):
         if any(each.removeprefix(prefix) == name for each, _ in pairs):
             raise invalid_request(f"{name}: this is for lists.")
-    query = flow_query(QueryParams([(name.removeprefix(prefix), value) for name, value in pairs]), visible)
+    query = flow_query(QueryParams([(name.removeprefix(prefix), value) for name, value in pairs]), principal)
     searched = {prefix + name if name in own else name: value for name, value in query.searched.items()}
     return _Asked(replace(query, searched=searched), own)

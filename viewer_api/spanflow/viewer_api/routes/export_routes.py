@@ -77,7 +77,7 @@ async def exported_flows(
         if any(each == name for each, _ in params):
             raise invalid_request(f"{name}: this is for lists.")
     own = ("format", "tokens", "after")
-    query = flow_query(QueryParams([(name, value) for name, value in params if name not in own]), principal.visible)
+    query = flow_query(QueryParams([(name, value) for name, value in params if name not in own]), principal)
     filters = await selected(request, "flows_exported", query)
     viewer = viewer_of(request)
     start = None if after is None else await _behind(request, principal, checked_id(after))

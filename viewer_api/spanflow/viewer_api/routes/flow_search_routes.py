@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from spanflow.viewer_api.auth.permissions import Principal, Right
+from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.flows.flow_query import FlowQuery, flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.running_flows import RunningFlow
@@ -78,6 +78,9 @@ async def flows(
             "have no checkpoint, or of a WebSocket only an auth_check, and did not fail."
         ),
     ] = None,
+    verdict: Annotated[
+        list[str] | None, Query(description="good, bad or needs_look: what operators say of the flow in their notes.")
+    ] = None,
     since: Text = None,
     until: Text = None,
     started_since: Annotated[str | None, Query(description="Only flows that began at this time or later.")] = None,
@@ -97,7 +100,7 @@ async def flows(
     a search ran out of time, and that the next page goes on from there.
     """
     viewer = viewer_of(request)
-    query = flow_query(request.query_params, principal.visible)
+    query = flow_query(request.query_params, principal)
     after, shown_before = _read(cursor, query)
     limit = min(limit, MAX_FLOWS)
     filters = await selected(request, "flows_listed", query)
@@ -116,6 +119,10 @@ async def flows(
         if row["flow_id"] not in running_ids and _word(row["flow_id"]) not in shown_before
     ]
     await _add_names(viewer, shown)
+    if allowed(principal, Right.ANNOTATE):
+        verdicts = await viewer.flows.verdicts.of([flow["flow_id"] for flow in shown])
+        for flow in shown:
+            flow["verdict"] = verdicts.get(flow["flow_id"])
     answer: dict[str, Any] = {
         "flows": shown,
         "next": _written(page, query, shown_before | {_word(id) for id in running_ids}),

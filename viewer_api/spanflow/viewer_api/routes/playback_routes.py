@@ -69,7 +69,7 @@ async def playback(
 
 async def _flows(request: Request, principal: Principal, asked: QueryParams) -> list[PackedFlow]:
     viewer = viewer_of(request)
-    filters = await selected(request, "playback_read", flow_query(asked, principal.visible))
+    filters = await selected(request, "playback_read", flow_query(asked, principal))
     page = await viewer.flows.search.page(SearchPlan.of(filters), None, MAX_FLOWS + 1)
     if len(page.rows) > MAX_FLOWS or page.searched_until is not None:
         raise invalid_request(f"since, until: there are more than {MAX_FLOWS} flows; ask for a shorter time.")

@@ -129,7 +129,7 @@ async def _asked(
             raise invalid_request(f"{name}: there is no such parameter here. since and until say when flows began.")
     pairs = tuple((name, value) for name, value in given if name not in _OWN and value)
     times = [(f"started_{name}", value) for name, value in given if name in ("since", "until") and value]
-    query = flow_query(QueryParams([*pairs, *times]), principal.visible)
+    query = flow_query(QueryParams([*pairs, *times]), principal)
     now = datetime.fromtimestamp(viewer.clock(), UTC)
     until = query.filters.started_until or now
     since = query.filters.started_since or until - timedelta(days=1)

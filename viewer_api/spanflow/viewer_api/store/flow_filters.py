@@ -18,6 +18,12 @@ TOKENS: Final = "(tokens_in + tokens_out)"
 DURATION: Final = "coalesce(duration_ms, -1)"
 COST: Final = "coalesce(cost, -1)"
 
+#: Notes are few: the flows are found by them, each by its key.
+_SAID: Final = """(start_key, flow_id) IN (
+    SELECT place.start_key, place.flow_id FROM {s}.flow_notes AS said JOIN {s}.flow_keys AS place USING (flow_id)
+    WHERE said.verdict = ANY ({n}) AND NOT EXISTS (
+        SELECT FROM {s}.flow_notes AS newer WHERE newer.flow_id = said.flow_id AND newer.verdict IS NOT NULL
+        AND (newer.created_at, newer.note_id) > (said.created_at, said.note_id)))"""
 #: How the flow of a connection is called; each message on it is a flow of its own.
 _WEBSOCKET: Final = "WS "
 #: What a connection comes to before anything is said on it.
@@ -79,6 +85,8 @@ class Filters:
     started_until: datetime | None = None
     #: The furthest gate that a flow came to.
     stopped_at: Choice | None = None
+    #: What operators say of the flow.
+    verdicts: Choice | None = None
     #: Words that must all be in the flow, the last one at least as a beginning.
     text: str | None = None
     #: Users whose flows are excluded from text search; None: all users.
@@ -237,6 +245,8 @@ def _add_unindexed(conditions: Conditions, filters: Filters) -> None:
     if filters.text is not None and (words := tsquery(filters.text)) is not None:
         conditions.add(f"search @@ {conditions.value(words, 'tsquery')}")
         conditions.add(unless_silent(conditions, filters.silent))
+    if filters.verdicts is not None:
+        conditions.add(_SAID.replace("{n}", conditions.value(list(filters.verdicts), "text[]")))
     if filters.stopped_at is not None:
         conditions.add(_stopped_at(conditions, filters.stopped_at))
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from spanflow.viewer_api.store.database import Database, Row, as_array
+from spanflow.viewer_api.store.flow_notes import Verdicts
 from spanflow.viewer_api.store.flow_search import FlowSearch
 
 #: So much `flow_data` one answer may carry.
@@ -51,7 +52,7 @@ SELECT flow.* FROM unnest($1::timestamptz[], $2::text[]) WITH ORDINALITY AS plac
 ) AS flow ORDER BY place.number
 """
 _STATES: Final = """
-SELECT flow_id, complete, outcome, completed_at, span_count
+SELECT flow_id, user_id, complete, outcome, completed_at, span_count
 FROM unnest($1::text[]) AS wanted (id) CROSS JOIN LATERAL {s}.flow_by_id(wanted.id)
 WHERE $2::text[] IS NULL OR user_id = ANY($2)
 """
@@ -63,6 +64,7 @@ class FlowStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.search = FlowSearch(database)
+        self.verdicts = Verdicts(database)
 
     async def of_user(self, user_id: str, source: str | None, limit: int, *, legacy: bool = False) -> list[Row]:
         """Whole flows of one user, newest first, as many as fit into one answer."""
