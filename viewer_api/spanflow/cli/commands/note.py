@@ -1,0 +1,97 @@
+"""`spanflow note`: notes and verdicts on a flow."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from spanflow.cli.command import Arguments, Command
+from spanflow.cli.console import Console
+from spanflow.cli.problem import WrongUse
+
+if TYPE_CHECKING:
+    from spanflow.cli.terminal.client import ViewerClient
+
+_VERDICTS = {"good": "good", "bad": "bad", "needs-look": "needs_look"}
+_ACTIONS = {
+    "list": "what operators say of a flow",
+    "add": "add a note, a verdict, or both",
+    "change": "replace a note of your own (--note)",
+    "delete": "remove a note (--note)",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from spanflow.cli.terminal import where
+
+    told = "; ".join(f"{name}: {what}" for name, what in _ACTIONS.items())
+    parser.add_argument("action", choices=list(_ACTIONS), metavar="ACTION", help=told)
+    parser.add_argument("flow", metavar="FLOW", help="id of the flow")
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="add, change: what to say")
+    parser.add_argument("--verdict", choices=list(_VERDICTS), help="add, change: what you think of the flow")
+    parser.add_argument("--note", metavar="ID", help="change, delete: which note")
+    where.add_arguments(parser)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.where import client
+
+    path = f"/api/v1/flows/{quote(arguments.flow, safe='')}/notes"
+    done = _DO[arguments.action](client(arguments, os.environ, console), path, arguments)
+    if arguments.json:
+        console.result(json.dumps(done, ensure_ascii=False))
+    elif arguments.action == "list":
+        _tell(done, console)
+    else:
+        console.result(f"The note {done['note_id']} is {'removed' if arguments.action == 'delete' else 'kept'}.")
+    return 0
+
+
+def _tell(listed: dict[str, Any], console: Console) -> None:
+    from spanflow.cli.terminal.wording import ago, clean
+
+    if not listed["notes"]:
+        console.note("Nothing was said of this flow.")
+    for note in listed["notes"]:
+        verdict = "" if note["verdict"] is None else f", {clean(_words(note['verdict']))}"
+        when = ago(note["created_at"], datetime.now(UTC))
+        console.result(f"{clean(note['note_id'])}  {clean(note['created_by'])}, {when}{verdict}")
+        for line in (note["note"] or "").splitlines():
+            console.result(f"  {clean(line)}")
+
+
+def _words(verdict: str) -> str:
+    return "needs a look" if verdict == "needs_look" else verdict
+
+
+def _body(arguments: Arguments) -> dict[str, str]:
+    if not arguments.text and not arguments.verdict:
+        raise WrongUse('say something: spanflow note add FLOW "The tool was asked twice." --verdict bad')
+    verdict = {"verdict": _VERDICTS[arguments.verdict]} if arguments.verdict else {}
+    return verdict | ({"note": arguments.text} if arguments.text else {})
+
+
+def _one(path: str, arguments: Arguments) -> str:
+    if not arguments.note:
+        raise WrongUse("say which note, with --note and its id.")
+    return f"{path}/{quote(arguments.note, safe='')}"
+
+
+_DO: dict[str, Callable[["ViewerClient", str, Arguments], Any]] = {
+    "list": lambda viewer, path, arguments: viewer.get(path),
+    "add": lambda viewer, path, arguments: viewer.post(path, _body(arguments)),
+    "change": lambda viewer, path, arguments: viewer.put(_one(path, arguments), _body(arguments)),
+    "delete": lambda viewer, path, arguments: viewer.delete(_one(path, arguments)),
+}
+
+COMMAND = Command(
+    name="note",
+    help="say something of a flow: notes and verdicts",
+    description="List, add, change and remove what operators say of a flow: a text, a verdict (good, bad, needs-look), "
+    "or both. `spanflow flows --verdict bad` finds flows by their verdict, that of the newest note that has one.",
+    run=run,
+    add_arguments=add_arguments,
+)
