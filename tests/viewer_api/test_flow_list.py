@@ -76,6 +76,7 @@ def test_the_list_pages_by_keys_and_filters(viewer: RunningViewer, store: Store)
             "error_message": None,
             "email": None,
             "full_name": None,
+            "verdict": None,
         }
     )
 

@@ -66,6 +66,7 @@ describe("the view in the address", () => {
 describe("who may see only their own flows", () => {
   const session = (user_id: number | string | null, scope: readonly (number | string)[] | null) => ({
     name: "ada",
+    role: "viewer",
     rights: [],
     user_id,
     scope,

@@ -29,6 +29,8 @@ export interface FlowSummary {
   readonly denied_gate: string | null;
   readonly denied_reason: string | null;
   readonly error_message: string | null;
+  /** What operators think of it, for those who may know. */
+  readonly verdict?: string | null;
 }
 
 export interface FlowPage {

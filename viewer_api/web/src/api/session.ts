@@ -2,6 +2,7 @@ import { apiUrl, call } from "./http";
 
 export interface Session {
   readonly name: string;
+  readonly role: string;
   readonly rights: readonly string[];
   /** Whose own flows they may see; null for who is no recorded user. */
   readonly user_id: number | string | null;
@@ -15,6 +16,7 @@ export function onlyThemselves(session: Session): string | null {
   return own !== null && scope?.length === 1 && scope[0] === own ? String(own) : null;
 }
 
+export const mayAnnotate = (session: Session) => session.rights.includes("annotate");
 export const mayShare = (session: Session) => session.rights.includes("share");
 export const mayWatch = (session: Session) => session.rights.includes("monitor");
 

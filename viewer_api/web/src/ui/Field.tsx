@@ -11,6 +11,7 @@ import {
   SelectValue,
   Button as AriaButton,
   Text,
+  TextArea as AriaTextArea,
   TextField as AriaTextField,
   type TextFieldProps,
 } from "react-aria-components";
@@ -45,6 +46,23 @@ export function TextField({ label, hideLabel = false, placeholder, hint, testId,
           {hint}
         </Text>
       )}
+      <FieldError className={styles["error"] ?? ""} />
+    </AriaTextField>
+  );
+}
+
+interface AreaProps extends Omit<TextFieldProps, "className" | "children" | "style"> {
+  readonly label: string;
+  readonly rows: number;
+  readonly testId?: string;
+}
+
+/** A text of several lines. */
+export function TextArea({ label, rows, testId, ...props }: AreaProps) {
+  return (
+    <AriaTextField {...props} className={styles["field"] ?? ""}>
+      <Label className={styles["label"] ?? ""}>{label}</Label>
+      <AriaTextArea className={`${styles["input"]} ${styles["area"]}`} rows={rows} data-testid={testId} />
       <FieldError className={styles["error"] ?? ""} />
     </AriaTextField>
   );

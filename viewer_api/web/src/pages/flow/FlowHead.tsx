@@ -3,7 +3,7 @@ import { CirclePlay, Copy, ExternalLink, GitCompare, Share2 } from "lucide-react
 import { lazy, Suspense, useMemo, useState } from "react";
 import { FLOW_FORMATS, flowExport } from "../../api/export";
 import { flowPreviews, type Flow } from "../../api/flows";
-import { mayShare } from "../../api/session";
+import { mayAnnotate, mayShare } from "../../api/session";
 import { useSignedIn } from "../../app/session";
 import { Ago } from "../../components/Ago";
 import { ExportMenu } from "../../components/ExportMenu";
@@ -23,6 +23,7 @@ import { IconButton } from "../../ui/Button";
 import { Menu } from "../../ui/Overlay";
 import { flowMarkdown } from "../../tree/markdown";
 import { Gaps } from "./Gaps";
+import { NotesMenu } from "./NotesMenu";
 import styles from "./FlowHead.module.css";
 
 const ShareDialog = lazy(() => import("./ShareDialog"));
@@ -49,6 +50,7 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
         <StateSign look={look} />
         <h1 className="truncate">{root === undefined ? model.flowId : label(root)}</h1>
         <FlowVerdict look={look} verdict={verdict} />
+        {mayAnnotate(session) && <NotesMenu flowId={model.flowId} admin={session.role === "admin"} />}
         <IconButton icon={CirclePlay} label="Play it again" onPress={() => go(to("playback", null, { flow_id: model.flowId }))} testId="play-flow" />
         <IconButton icon={GitCompare} label="Compare it with the usual one of its kind" onPress={() => go(to("compare", model.flowId))} testId="against-usual" />
         {flow.trace_url !== undefined && (

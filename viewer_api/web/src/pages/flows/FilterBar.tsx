@@ -1,4 +1,7 @@
 import { ToggleButton, ToggleButtonGroup } from "react-aria-components";
+import { verdictWords, VERDICTS } from "../../api/notes";
+import { mayAnnotate } from "../../api/session";
+import { useSignedIn } from "../../app/session";
 import { PersonSearch } from "../../components/PersonSearch";
 import { one, several } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
@@ -11,10 +14,13 @@ import { MoreFilters } from "./MoreFilters";
 import { TimeRange } from "./TimeRange";
 import styles from "./FilterBar.module.css";
 
+const VERDICT_CHOICES = [{ id: "", text: "Any verdict" }, ...VERDICTS.map((id) => ({ id, text: verdictWords(id) }))];
+
 /** What narrows the list: outcome, time, person, and everything else as chips that can be taken away. */
 export function FilterBar({ own }: { readonly own: string | null }) {
   const { route, change } = useNavigation();
   const { query } = route;
+  const session = useSignedIn();
   const outcomes = several(query, "outcome");
   return (
     <div className={styles["bar"]}>
@@ -43,6 +49,16 @@ export function FilterBar({ own }: { readonly own: string | null }) {
         />
         {own === null && (
           <PersonSearch label="Person" hideLabel onChoose={(person) => change({ user_id: [...several(query, "user_id"), person.userId] })} />
+        )}
+        {mayAnnotate(session) && (
+          <Select
+            label="Verdict"
+            hideLabel
+            choices={VERDICT_CHOICES}
+            value={one(query, "verdict") ?? ""}
+            onChange={(verdict) => change({ verdict: verdict === "" ? null : verdict })}
+            testId="verdict-filter"
+          />
         )}
         <MoreFilters />
         <ToggleButton

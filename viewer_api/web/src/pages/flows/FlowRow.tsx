@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import type { FlowPreview, FlowSummary } from "../../api/flows";
 import { Ago } from "../../components/Ago";
+import { VerdictChip } from "../../components/VerdictChip";
 import { StateSign } from "../../components/StateSign";
 import { count, duration, money } from "../../format";
 import { Link } from "../../navigation/Link";
@@ -101,7 +102,7 @@ function Outcome({ flow }: { readonly flow: FlowSummary }) {
       <span className={styles["stack"]}>
         <span className="truncate">
           {look.words}
-          {flow.denied_gate !== null && <span className="quiet"> at {flow.denied_gate}</span>}
+          {flow.denied_gate !== null && <span className="quiet"> at {flow.denied_gate}</span>} {flow.verdict != null && <VerdictChip verdict={flow.verdict} />}
         </span>
         {why !== null && (
           <span className={`${styles["small"]} truncate`} title={why}>

@@ -1,3 +1,4 @@
+import { verdictWords } from "../../api/notes";
 import type { Query } from "../../navigation/route";
 import { dateTime } from "../../format";
 import { one, parseRoute, type Route } from "../../navigation/route";
@@ -31,6 +32,7 @@ export const FILTERS: Readonly<Record<string, string>> = {
   source: "Source",
   outcome: "Outcome",
   outcome_reason: "Kind of denial or error",
+  verdict: "Verdict",
   gate: "Gate",
   checkpoint: "Step",
   tool: "Tool",
@@ -51,8 +53,9 @@ export const FILTERS: Readonly<Record<string, string>> = {
 /** How filters are called on every page; conversations have one more. */
 export const FILTER_LABELS: Readonly<Record<string, string>> = { ...FILTERS, min_tool_calls: "Tool calls from" };
 
-/** What is shown of a filter's value: moments as this computer writes them. */
-export const filterText = (name: string, value: string): string => (name.startsWith("started_") ? dateTime(value) : value);
+/** What is shown of a filter's value: moments as this computer writes them, and verdicts in words. */
+export const filterText = (name: string, value: string): string =>
+  name.startsWith("started_") ? dateTime(value) : name === "verdict" ? verdictWords(value) : value;
 
 /** Whether open connections, health checks and the like stay out of the list: requests without a step that did not fail. */
 export const hidesConnections = (query: Query) => one(query, "connections") !== "show";
