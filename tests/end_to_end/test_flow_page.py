@@ -145,6 +145,52 @@ def test_a_part_of_the_time_is_zoomed_to_and_stands_in_the_address(flow_page: Pa
     expect(flow_page.get_by_test_id("whole-time")).to_be_visible()
 
 
+def test_the_tree_stays_where_it_is_when_the_question_comes_late(
+    signed_in: Page, viewer: RunningViewer, rich: str
+) -> None:
+    eventually(lambda: viewer.get(f"/api/v1/flows/{rich}")["open"] is False, within=10)
+    signed_in.add_init_script(
+        """
+        const before = window.fetch;
+        window.fetch = async (...asked) => {
+            if (String(asked[0]?.url ?? asked[0]).includes('previews')) await new Promise((go) => setTimeout(go, 700));
+            return before(...asked);
+        };
+        window.tops = new Set();
+        (function look() {
+            const strip = document.querySelector('[data-testid=minimap]');
+            if (strip !== null) window.tops.add(Math.round(strip.getBoundingClientRect().top));
+            requestAnimationFrame(look);
+        })();
+        """
+    )
+    signed_in.goto("about:blank")
+    signed_in.goto(f"{viewer.origin}/#/flow/{rich}")
+    expect(signed_in.get_by_text("What does <b>every</b> table hold?")).to_be_visible()
+    expect(signed_in.get_by_test_id("minimap")).to_be_visible()
+    assert signed_in.evaluate("window.tops.size") == 1
+
+
+def test_a_drag_that_ends_before_the_page_is_drawn_again_zooms_too(flow_page: Page) -> None:
+    strip = flow_page.get_by_test_id("minimap")
+    box = strip.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2
+    flow_page.mouse.move(x, y)
+    flow_page.mouse.down()
+    # As the events of a busy page come: nothing is drawn between the movement and the release.
+    strip.evaluate(
+        """(strip, [clientX, clientY]) => {
+            for (const type of ['pointermove', 'pointerup']) {
+                strip.dispatchEvent(new PointerEvent(type, {bubbles: true, pointerId: 1, button: 0, clientX, clientY}));
+            }
+        }""",
+        [box["x"] + box["width"] * 0.6, y],
+    )
+    expect(flow_page.get_by_test_id("whole-time")).to_be_visible()
+    flow_page.mouse.up()
+
+
 def test_a_span_becomes_the_root_and_another_stays_at_the_top(flow_page: Page) -> None:
     flow_page.get_by_role("row", name="auth_check").click()
     flow_page.keyboard.press("p")

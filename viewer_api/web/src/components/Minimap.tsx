@@ -23,6 +23,8 @@ const STEP_PERCENT = 2;
 /** The whole flow in a strip: drag over it to see that time only, double-click to see all of it again. */
 export function Minimap({ rows, whole, shown, nowNs, zeroNs, onRange }: Props) {
   const strip = useRef<HTMLDivElement>(null);
+  // What a drag comes to is read from here: the state may be one event behind on a busy page.
+  const from = useRef<number | null>(null);
   const [drag, setDrag] = useState<{ readonly from: number; readonly to: number } | null>(null);
   const { left, width } = place(shown.startNs, shown.endNs, whole) ?? { left: 0, width: 100 };
   const part = width < 99.9;
@@ -30,9 +32,14 @@ export function Minimap({ rows, whole, shown, nowNs, zeroNs, onRange }: Props) {
     const box = strip.current?.getBoundingClientRect();
     return box === undefined || box.width === 0 ? 0 : Math.min(Math.max(((event.clientX - box.left) / box.width) * 100, 0), 100);
   };
-  const finish = () => {
-    if (drag !== null && Math.abs(drag.to - drag.from) > LEAST_DRAG_PERCENT) onRange(zoomed(whole, whole, drag.from, drag.to));
+  const stop = () => {
+    from.current = null;
     setDrag(null);
+  };
+  const finish = (event: PointerEvent) => {
+    const to = percent(event);
+    if (from.current !== null && Math.abs(to - from.current) > LEAST_DRAG_PERCENT) onRange(zoomed(whole, whole, from.current, to));
+    stop();
   };
   const edge = (which: "start" | "end") => {
     const at = which === "start" ? left : left + width;
@@ -70,11 +77,11 @@ export function Minimap({ rows, whole, shown, nowNs, zeroNs, onRange }: Props) {
       onPointerDown={(event) => {
         if (event.button !== 0) return;
         event.currentTarget.setPointerCapture(event.pointerId);
-        setDrag({ from: percent(event), to: percent(event) });
+        from.current = percent(event);
       }}
-      onPointerMove={(event) => drag !== null && setDrag({ from: drag.from, to: percent(event) })}
+      onPointerMove={(event) => from.current !== null && setDrag({ from: from.current, to: percent(event) })}
       onPointerUp={finish}
-      onPointerCancel={() => setDrag(null)}
+      onPointerCancel={stop}
       onDoubleClick={() => onRange(null)}
     >
       <Picture rows={rows} whole={whole} nowNs={nowNs} />

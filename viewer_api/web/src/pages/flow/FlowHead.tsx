@@ -1,8 +1,7 @@
-import { useQuery } from "@tanstack/react-query";
 import { CirclePlay, Copy, ExternalLink, GitCompare, Share2 } from "lucide-react";
 import { lazy, Suspense, useMemo, useState } from "react";
 import { FLOW_FORMATS, flowExport } from "../../api/export";
-import { flowPreviews, type Flow } from "../../api/flows";
+import type { Flow } from "../../api/flows";
 import { mayAnnotate, mayShare } from "../../api/session";
 import { useSignedIn } from "../../app/session";
 import { Ago } from "../../components/Ago";
@@ -34,10 +33,12 @@ interface Props {
   readonly version: number;
   readonly shown: FlowTree;
   readonly followed: boolean;
+  /** What was asked, where it was recorded and may be seen. */
+  readonly question: string | null;
 }
 
 /** Whose flow it is, what became of it, and how long it took. */
-export function FlowHead({ flow, model, version, shown, followed }: Props) {
+export function FlowHead({ flow, model, version, shown, followed, question }: Props) {
   const { tree, timeline, look, verdict } = shown;
   const { go } = useNavigation();
   const session = useSignedIn();
@@ -74,7 +75,11 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
           <IconButton icon={Copy} label="Copy" />
         </Menu>
       </div>
-      <Question flowId={model.flowId} open={model.open} />
+      {question !== null && (
+        <p className={`${styles["question"]} truncate`} title={question} data-testid="flow-question">
+          {question}
+        </p>
+      )}
       <dl className={styles["facts"]}>
         <div>
           <dt>User</dt>
@@ -113,21 +118,6 @@ export function FlowHead({ flow, model, version, shown, followed }: Props) {
       </dl>
       <Gaps model={model} version={version} tree={tree} cutSpans={flow.cut_spans ?? 0} contents={flow.contents} />
     </header>
-  );
-}
-
-/** What was asked, where it was recorded and may be seen. */
-function Question({ flowId, open }: { readonly flowId: string; readonly open: boolean }) {
-  const { data: question } = useQuery({
-    queryKey: ["question", flowId, open],
-    queryFn: async ({ signal }) => (await flowPreviews([flowId], signal))[0]?.question ?? null,
-    staleTime: Infinity,
-  });
-  if (question == null) return null;
-  return (
-    <p className={`${styles["question"]} truncate`} title={question}>
-      {question}
-    </p>
   );
 }
 

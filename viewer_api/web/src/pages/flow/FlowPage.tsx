@@ -2,6 +2,7 @@ import { useSignedIn } from "../../app/session";
 import { onlyThemselves } from "../../api/session";
 import { ReasonForm } from "../../components/ReasonForm";
 import { useFlow } from "../../hooks/useFlow";
+import { useQuestion } from "../../hooks/useQuestion";
 import { useWatched } from "../../hooks/useWatched";
 import { useNavigation } from "../../navigation/useNavigation";
 import { Loading, Notice } from "../../ui/Notice";
@@ -22,6 +23,7 @@ function OneFlow({ flowId }: { readonly flowId: string }) {
   const mayFollow = (userId: string | number | null) => own !== null || users?.some((user) => user.userId === String(userId)) === true;
   const { flow, model, version, problem, reasonWanted, giveReason, stopped } = useFlow(flowId, mayFollow);
   const followed = reasonWanted === undefined && stopped === null;
+  const question = useQuestion(flowId, model?.open ?? false);
   return (
     <div className={styles["page"]} data-testid="flow-view">
       {problem !== null && <Notice kind="problem">{problem}</Notice>}
@@ -29,7 +31,8 @@ function OneFlow({ flowId }: { readonly flowId: string }) {
       {stopped !== null && (
         <Notice kind="problem">This flow is no longer followed ({stopped}). What stands here is the last that was known.</Notice>
       )}
-      {model === null || flow === undefined ? (
+      {/* Without the question the tree would stand a line higher, and jump while a pointer is on it. */}
+      {model === null || flow === undefined || question === undefined ? (
         problem === null && <Loading label="The flow is loading" />
       ) : (
         <FlowWorkspace
@@ -38,7 +41,7 @@ function OneFlow({ flowId }: { readonly flowId: string }) {
           version={version}
           followed={followed}
           views={VIEWS}
-          head={(shown) => <FlowHead flow={flow} model={model} version={version} shown={shown} followed={followed} />}
+          head={(shown) => <FlowHead flow={flow} model={model} version={version} shown={shown} followed={followed} question={question} />}
         />
       )}
     </div>
