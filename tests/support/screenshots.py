@@ -4,14 +4,17 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect
 
+from tests.support.example_visitor import Piece, Visitor
 from tests.support.otlp_client import PROTOBUF, request, send
 from tests.support.otlp_client import span as otlp_span
 from tests.support.poll import eventually
@@ -26,19 +29,29 @@ _WITHIN: Final = 20_000
 
 @dataclass(frozen=True)
 class Demo:
-    """A running `spanflow up --demo`, found by its data directory."""
+    """A running `spanflow up --demo`. What its own visitors do is left to chance; what a picture needs is asked here."""
 
     url: str
+    gateway: str
     http: httpx.Client
+    _asking: ThreadPoolExecutor
     _found: dict[str, str] = field(default_factory=dict)
+    _hung: Iterator[int] = field(default_factory=count)
 
     @classmethod
     @contextmanager
-    def at(cls, data: Path) -> Iterator[Self]:
+    def at(cls, data: Path, gateway: str) -> Iterator[Self]:
         viewer = json.loads((data / "viewer.json").read_text())
         headers = {"authorization": f"Bearer {viewer['token']}"}
-        with httpx.Client(base_url=viewer["url"], headers=headers, timeout=30) as http:
-            yield cls(viewer["url"].rstrip("/"), http)
+        with (
+            httpx.Client(base_url=viewer["url"], headers=headers, timeout=30) as http,
+            ThreadPoolExecutor(8) as asking,
+        ):
+            yield cls(viewer["url"].rstrip("/"), gateway, http, asking)
+
+    def ask(self, token: str, message: str, conversation: str) -> "Future[tuple[int, list[Piece]]]":
+        """Ask the gateway something, without waiting for the answer."""
+        return self._asking.submit(Visitor(self.gateway, token).ask, message, conversation)
 
     def get(self, path: str, **parameters: Any) -> Any:
         answer = self.http.get(f"/api/v1/{path}", params=parameters)
@@ -57,23 +70,32 @@ class Demo:
         return self._found[key]
 
     def rich(self) -> str:
-        """The newest flow that went well and called more than one tool."""
+        """A flow that went well and called more than one tool."""
         if "rich" not in self._found:
-            found = self.get("flows", outcome="ok", source="web", tool="list_snapshots", limit=100, since="2000-01-01")
-            self._found["rich"] = next(flow["flow_id"] for flow in found["flows"] if len(flow["tools"]) > 1)
+            message = "What is the status of job j58, and which are the snapshots of gemini?"
+            self.ask("demo-hana", message, "web-status-of-gemini").result()
+            self._found["rich"] = self.flow(conversation_id="web-status-of-gemini", outcome="ok")
         return self._found["rich"]
 
     def running(self) -> str:
         """A flow whose tool hangs right now."""
+        conversation = f"web-disk-{next(self._hung)}"
+        self.ask("demo-ann", "Read the frozen d1.", conversation)
         found = eventually(
             lambda: [
                 flow["flow_id"]
-                for flow in self.get("flows", outcome="running", stepless="hide", limit=50)["flows"]
+                for flow in self.get("flows", outcome="running", conversation_id=conversation)["flows"]
                 if "read_disk" in flow["tools"]
             ],
-            within=300,
+            within=15,
         )
         return str(found[0])
+
+    def busy(self) -> None:
+        """Three of the watched users do something, and one of them waits for a tool."""
+        self.running()
+        self.ask("demo-ben", "Please find everything about latency.", "web-latency")
+        self.ask("demo-cleo", "Has job j27 finished? The finance team is waiting for it.", "web-job-27")
 
     def conversation(self) -> str:
         """One with many turns."""
@@ -120,12 +142,20 @@ class Scene:
     address: Callable[[Demo], str]
     ready: str
     step: Step | None = None
+    #: What goes on at the gateway meanwhile.
+    before: Callable[[Demo], None] | None = None
     signed_in: bool = True
     embedded: bool = False
 
 
-def scene(name: str, address: str | Callable[[Demo], str], ready: str, step: Step | None = None) -> Scene:
-    return Scene(name, address if callable(address) else lambda _: address, ready, step)
+def scene(
+    name: str,
+    address: str | Callable[[Demo], str],
+    ready: str,
+    step: Step | None = None,
+    before: Callable[[Demo], None] | None = None,
+) -> Scene:
+    return Scene(name, address if callable(address) else lambda _: address, ready, step, before)
 
 
 def click(test_id: str) -> Step:
@@ -201,14 +231,10 @@ def _tick_two(page: Page) -> None:
         page.get_by_test_id("flow-row").nth(row).locator("label").click()
 
 
-#: Tools that take their time.
-_SLOW: Final = re.compile("read_disk|write_report")
-
-
 def _something_runs(page: Page) -> None:
-    """Until two users have done something, and one of them waits for a tool."""
-    expect(page.locator("[data-testid=panel]:has([data-testid=flow])").nth(1)).to_be_attached(timeout=300_000)
-    expect(page.locator("[data-testid=flow][data-open=true]", has_text=_SLOW).first).to_be_attached(timeout=300_000)
+    """Until three users have done something, and one of them waits for a tool."""
+    expect(page.locator("[data-testid=panel]:has([data-testid=flow])").nth(2)).to_be_attached(timeout=_WITHIN)
+    expect(page.locator("[data-testid=flow][data-open=true]", has_text="frozen").first).to_be_attached(timeout=_WITHIN)
 
 
 def _new_rule(page: Page) -> None:
@@ -269,12 +295,12 @@ SCENES: Final = (
     scene("flow-table", lambda demo: f"flow/{demo.rich()}", "node", tab("Table")),
     scene("flow-json", lambda demo: f"flow/{demo.rich()}", "node", tab("JSON")),
     scene("flow-running", lambda demo: f"flow/{demo.running()}", "node"),
-    scene("flow-denied", _flow(outcome="denied", tool="restart_service"), "node"),
+    scene("flow-denied", _flow(outcome="denied", gate="usage_check"), "node"),
     scene("flow-error", _flow(outcome="error", source="chat"), "node", keys("e")),
     scene("flow-large", lambda demo: f"flow/{demo.large()}", "node"),
     scene("flow-missing", "flow/0000000000000000000000000000000f", "flow-view"),
-    scene("live", "live", "panel", _something_runs),
-    scene("live-compact", "live?density=compact&user=1&user=2&user=3", "panel", _something_runs),
+    scene("live", "live", "panel", _something_runs, Demo.busy),
+    scene("live-compact", "live?density=compact&user=1&user=2&user=3", "panel", _something_runs, Demo.busy),
     scene("live-none", "live?none=1", "empty"),
     scene("live-reconnecting", "live?user=1&user=2", "panel", _cut_off),
     scene("conversations", "conversations", "conversation-row"),
@@ -386,6 +412,8 @@ class Camera:
             page.on(
                 "console", lambda said: self.problems.append(f"{name}: {said.text}") if said.type == "error" else None
             )
+        if scene.before is not None:
+            scene.before(self.demo)
         page.goto(f"{self.demo.url}/{'?embed=1' if scene.embedded else ''}#/{scene.address(self.demo)}")
         expect(page.get_by_test_id(scene.ready).first).to_be_attached(timeout=_WITHIN)
         if scene.step is not None:
