@@ -1,5 +1,6 @@
 """Two people chat and are followed in a browser, whose line to the viewer is cut and restored."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -120,3 +121,27 @@ def test_two_people_chat_while_the_line_is_cut_and_nothing_is_missing_or_mixed_u
         expect(panel).not_to_contain_text(f"of_{other}")
     failed = panel_of(wall, 7).locator(f"[data-flow-id='{halved.flow_id}']")
     assert failed.get_attribute("data-look") != "running"
+
+
+def test_a_line_that_neither_closes_nor_answers_is_given_up_and_nothing_is_missing(
+    wall: Page, gateway: Pipeline, viewer: RunningViewer, line: TcpProxy, problems: PageProblems
+) -> None:
+    before = turn(7, 1)
+    gateway.force_flush(10)
+    panel = panel_of(wall, 7)
+    state = panel.get_by_test_id("panel-state")
+    expect(panel.locator(f"[data-flow-id='{before}']")).to_be_visible()
+    problems.expect("WebSocket|ERR_CONNECTION|ERR_EMPTY_RESPONSE")
+    line.half_open()
+    missed = turn(7, 2)
+    gateway.force_flush(10)
+    # The line still counts as one, and the panel says how long nothing has come.
+    expect(state).to_contain_text(re.compile(r"live · last event \d+ s ago"))
+    expect(state).to_contain_text(re.compile(r"reconnecting in \d+ s · last event \d+ s ago"), timeout=30_000)
+    expect(panel.locator(f"[data-flow-id='{missed}']")).to_have_count(0)
+    line.restore()
+    expect(state).to_have_attribute("data-state", "live", timeout=30_000)
+    after = turn(7, 3)
+    for flow_id, number in ((missed, 2), (after, 3)):
+        assert labels(panel, flow_id) == [f"turn {number}", "auth_check", f"tool_call · tool_{number}_of_7"]
+    expect(panel.get_by_test_id("flow")).to_have_count(3)

@@ -179,6 +179,15 @@ def test_letters_lead_anywhere(signed_in: Page, gateway: Pipeline, viewer: Runni
     palette.fill(flow_id)
     signed_in.get_by_role("option", name=flow_id).click()
     expect(signed_in.get_by_test_id("flow-view")).to_be_visible()
+    # Flows are found by their words as well, and by the beginning of their id.
+    for wanted in ("/ask", flow_id[:10]):
+        signed_in.keyboard.press("g")
+        signed_in.keyboard.press("l")
+        signed_in.keyboard.press("Control+k")
+        palette.fill(wanted)
+        signed_in.get_by_role("option", name="POST /ask").click()
+        expect(signed_in.get_by_test_id("flow-view")).to_be_visible()
+        assert flow_id in signed_in.url
 
 
 def test_a_panel_of_a_user_with_nothing_running_shows_their_last_flows(

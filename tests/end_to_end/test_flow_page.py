@@ -85,7 +85,7 @@ def test_the_root_of_a_refused_flow_is_never_green_and_steps_are_those_of_the_li
 
 
 def test_what_went_wrong_is_one_key_away_and_shows_through_folded_parents(flow_page: Page) -> None:
-    expect(flow_page.get_by_test_id("next-failure")).to_contain_text("2 failed")
+    expect(flow_page.get_by_test_id("next-failure")).to_contain_text("2 failed or denied")
     flow_page.keyboard.press("[")
     agent = flow_page.get_by_test_id("node").filter(has_text="agent")
     expect(agent.get_by_test_id("errors-below")).to_contain_text("1")

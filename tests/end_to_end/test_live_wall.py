@@ -194,6 +194,77 @@ def test_details_stay_where_they_are_under_traffic(
     expect(signed_in.get_by_role("row", name="tool 29")).to_be_in_viewport()
 
 
+def test_the_wall_has_no_holes_however_much_happens_in_each_panel(
+    signed_in: Page, viewer: RunningViewer, writers: Callable[..., FlowWriter]
+) -> None:
+    signed_in.set_viewport_size({"width": 1440, "height": 900})
+    open_wall(signed_in, viewer, "7", "8", "9")
+    writer = writers("7")
+    writer.start("root", name="chat")
+    for number in range(12):
+        writer.start(f"n{number}", "root", "tool_call", name=f"tool {number}")
+    expect(panel_of(signed_in, "7").get_by_test_id("node")).to_have_count(13)
+
+    def boxes() -> list[tuple[float, ...]]:
+        return [
+            tuple(round(box[side]) for side in ("x", "y", "width", "height"))
+            for box in (panel.bounding_box() for panel in signed_in.get_by_test_id("panel").all())
+            if box is not None
+        ]
+
+    (x, y, width, height), beside, below = boxes()
+    assert beside[1:] == (y, width, height)
+    assert (below[0], below[2]) == (x, beside[0] + width - x)
+    # A wider wall has room for all of them side by side.
+    signed_in.set_viewport_size({"width": 1900, "height": 900})
+    (_, y, width, height), *others = boxes()
+    assert [other[1:] for other in others] == [(y, width, height)] * 2
+
+
+def test_a_phone_shows_the_panels_first_and_the_watch_form_behind_a_button(
+    signed_in: Page, viewer: RunningViewer
+) -> None:
+    signed_in.set_viewport_size({"width": 390, "height": 844})
+    open_wall(signed_in, viewer, "7")
+    expect(panel_of(signed_in, "7").get_by_role("heading", level=2)).to_be_in_viewport()
+    search = signed_in.get_by_test_id("user-search")
+    expect(search).to_be_hidden()
+    button = signed_in.get_by_test_id("fold-people")
+    button.click()
+    expect(search).to_be_visible()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    assert violations(signed_in) == []
+    # Without a panel, whom to watch is all that there is to ask.
+    panel_of(signed_in, "7").get_by_role("button", name="Close the panel").click()
+    button.click()
+    signed_in.reload()
+    expect(signed_in.get_by_test_id("empty")).to_be_visible()
+    expect(search).to_be_visible()
+
+
+def test_a_connection_is_a_line_of_its_panel_and_no_flow_unless_it_fails(
+    signed_in: Page, viewer: RunningViewer, writers: Callable[..., FlowWriter]
+) -> None:
+    open_wall(signed_in, viewer, "7")
+    panel = panel_of(signed_in, "7")
+    connection = writers("7")
+    connection.start("root", name="WS /api/v1/chat")
+    connection.end("gate", "root", "auth_check")
+    expect(panel.get_by_test_id("panel-connections")).to_have_text("Connected to /api/v1/chat")
+    turn = writers("7")
+    turn.start("root", name="chat turn")
+    expect(panel.get_by_test_id("flow")).to_have_count(1)
+    expect(panel.get_by_test_id("flow")).to_contain_text("chat turn")
+    refused = writers("7")
+    refused.start("root", name="WS /api/v1/chat")
+    refused.end("gate", "root", "auth_check", outcome="denied")
+    expect(panel.get_by_test_id("flow")).to_have_count(2)
+    connection.end("root", name="WS /api/v1/chat")
+    connection.close()
+    expect(panel.get_by_test_id("panel-connections")).to_have_count(0)
+    expect(panel.get_by_test_id("flow")).to_have_count(2)
+
+
 @pytest.mark.parametrize("policy", ["off", "full"])
 def test_where_contents_are_looked_for_the_wall_says_that_they_are_not_recorded(
     signed_in: Page, viewer: RunningViewer, writers: Callable[..., FlowWriter], policy: str

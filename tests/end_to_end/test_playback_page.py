@@ -1,5 +1,6 @@
 """Playback in a browser: the past as the live view showed it, at any speed, and in the end what is stored."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.support.viewer_server import RunningViewer
 pytestmark = pytest.mark.browser
 
 A = f"{1:032x}"
+#: How users 7, 8 and 9 are called; the last one is unknown.
+PLAYED = ("ada@example.com", "grace@example.com", "user 9")
 WHO = Identity(user_id="7", email="ada@example.com", session_id="s-1", conversation_id="c-1", source="web")
 
 
@@ -153,6 +156,50 @@ def test_a_conversation_and_what_a_user_did_are_played(
         expect(signed_in.get_by_test_id("flow").first).to_have_attribute("data-look", "denied")
     signed_in.goto(f"{viewer.origin}/#/playback?user_id=8")
     expect(signed_in.get_by_test_id("empty")).to_contain_text("Nothing happened")
+
+
+def test_several_users_are_played_side_by_side_on_one_clock(
+    signed_in: Page, viewer: RunningViewer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    other = replace(WHO, user_id="8", email="grace@example.com", conversation_id="c-2")
+    store_flows(postgres_dsn, tmp_path / "archive", eventful(1), replace(eventful(2, at_ms=40_000), identity=other))
+    window = "since=2026-01-05T11:00:00Z&until=2026-01-05T13:00:00Z"
+    signed_in.goto(f"{viewer.origin}/#/playback?user_id=7&user_id=8&user_id=9&{window}&at=0")
+    parts = signed_in.get_by_test_id("played-part")
+    expect(parts).to_have_count(3)
+    seven, eight, nine = (parts.filter(has=signed_in.get_by_role("heading", name=name)) for name in PLAYED)
+    expect(seven.get_by_test_id("flow")).to_have_attribute("data-open", "true")
+    expect(eight).to_contain_text("Nothing had begun by then.")
+    expect(nine).to_contain_text("Nothing happened in this time.")
+    # The end of the one is in the middle of the other.
+    signed_in.get_by_test_id("seek").fill("40200")
+    expect(signed_in.get_by_test_id("played-time")).to_contain_text("40.20 s of 1 min 11 s")
+    expect(seven.get_by_test_id("flow")).to_have_attribute("data-look", "denied")
+    expect(eight.get_by_test_id("flow")).to_have_attribute("data-look", "running")
+    expect(eight.get_by_test_id("run")).to_contain_text("× 6")
+    # What went wrong is found in every one of them, in the order of time.
+    signed_in.keyboard.press("Home")
+    for moment in ("400 ms of", "30.60 s of", "40.40 s of"):
+        signed_in.keyboard.press("e")
+        expect(signed_in.get_by_test_id("played-time")).to_contain_text(moment)
+    signed_in.keyboard.press("End")
+    expect(eight.get_by_test_id("flow")).to_have_attribute("data-look", "denied")
+    eight.get_by_test_id("node").filter(has_text="auth_check").click()
+    expect(signed_in.get_by_test_id("details")).to_contain_text("auth_check")
+    assert violations(signed_in) == []
+
+
+def test_another_user_is_added_to_what_is_played(
+    signed_in: Page, viewer: RunningViewer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    other = replace(WHO, user_id="8", email="grace@example.com", conversation_id="c-2")
+    store_flows(postgres_dsn, tmp_path / "archive", eventful(1), replace(eventful(2), identity=other))
+    window = "since=2026-01-05T11:00:00Z&until=2026-01-05T13:00:00Z"
+    signed_in.goto(f"{viewer.origin}/#/playback?user_id=7&{window}&at=0")
+    signed_in.get_by_test_id("user-search").fill("grace")
+    signed_in.get_by_role("option", name="grace@example.com").click()
+    expect(signed_in.get_by_test_id("played-part")).to_have_count(2)
+    assert "user_id=7&user_id=8" in signed_in.url
 
 
 def test_pages_lead_to_it(signed_in: Page, viewer: RunningViewer, postgres_dsn: str, tmp_path: Path) -> None:

@@ -101,6 +101,14 @@ def test_a_monitor_finds_and_watches_whom_they_may_see(left: Page, viewer: Runni
     assert refused == []
 
 
+def test_only_who_may_erase_is_offered_it(left: Page, viewer: RunningViewer) -> None:
+    enter(left, viewer, WATCHES_7, "#/users/7")
+    expect(left.get_by_test_id("user-facts")).to_be_visible()
+    expect(left.get_by_test_id("erase-user")).to_have_count(0)
+    enter(left, viewer, ADMIN, "#/users/7")
+    expect(left.get_by_test_id("erase-user")).to_be_visible()
+
+
 def test_the_page_starts_anew_when_rights_change(left: Page, viewer: RunningViewer, tokens: Path) -> None:
     enter(left, viewer, WATCHES_7, "#/live?user=7")
     expect(left.get_by_test_id("connection")).to_have_attribute("data-state", "live")

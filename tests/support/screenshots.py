@@ -29,14 +29,14 @@ _WITHIN: Final = 20_000
 
 @dataclass(frozen=True)
 class Demo:
-    """A running `spanflow up --demo`. What its own visitors do is left to chance; what a picture needs is asked here."""
+    """A running `spanflow up --demo`. What its visitors do is left to chance; what a picture needs is asked here."""
 
     url: str
     gateway: str
     http: httpx.Client
     _asking: ThreadPoolExecutor
     _found: dict[str, str] = field(default_factory=dict)
-    _hung: Iterator[int] = field(default_factory=count)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     @classmethod
     @contextmanager
@@ -79,7 +79,7 @@ class Demo:
 
     def running(self) -> str:
         """A flow whose tool hangs right now."""
-        conversation = f"web-disk-{next(self._hung)}"
+        conversation = f"web-disk-{next(self._numbers)}"
         self.ask("demo-ann", "Read the frozen d1.", conversation)
         found = eventually(
             lambda: [
@@ -94,8 +94,11 @@ class Demo:
     def busy(self) -> None:
         """Three of the watched users do something, and one of them waits for a tool."""
         self.running()
-        self.ask("demo-ben", "Please find everything about latency.", "web-latency")
-        self.ask("demo-cleo", "Has job j27 finished? The finance team is waiting for it.", "web-job-27")
+        for token, message in (
+            ("demo-ben", "Please find everything about latency."),
+            ("demo-cleo", "Has job j27 finished? The finance team is waiting for it."),
+        ):
+            self.ask(token, message, f"web-{token}-{next(self._numbers)}")
 
     def conversation(self) -> str:
         """One with many turns."""
@@ -264,6 +267,12 @@ def _select_step(page: Page) -> None:
     expect(page.get_by_test_id("details")).to_be_visible()
 
 
+def _ask_to_erase(page: Page) -> None:
+    page.get_by_test_id("erase-user").click()
+    expect(page.get_by_test_id("erase-stored")).to_be_visible(timeout=_WITHIN)
+    page.get_by_test_id("erase-reason").fill("Dan has left and asked for it")
+
+
 def _two(demo: Demo) -> str:
     fast, slow = (
         demo.flow(tool="list_snapshots", outcome="ok", sort=order, source="chat", since="2000-01-01")
@@ -329,6 +338,7 @@ SCENES: Final = (
     scene("compare-flows", _two, "compared-row"),
     scene("users", "users", "user-row"),
     scene("user", "users/1", "user-facts"),
+    scene("user-erase", "users/4", "user-facts", _ask_to_erase),
     scene("alerts", "alerts", "rule"),
     scene("alerts-rule", "alerts", "rule", _new_rule),
     scene("alerts-events", "alerts?view=events", "alert-event"),
@@ -366,6 +376,11 @@ DOCUMENTED: Final[Mapping[str, tuple[str, str, str]]] = {
     }.items()
     for theme in themes
 }
+
+
+_SIDEWAYS: Final = """
+    [document.documentElement, ...document.querySelectorAll('main')].some((each) => each.scrollWidth > each.clientWidth)
+"""
 
 
 @dataclass
@@ -419,8 +434,10 @@ class Camera:
         if scene.step is not None:
             scene.step(page)
         _settled(page)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        if page.evaluate(_SIDEWAYS):
             self.problems.append(f"{name}: the page scrolls sideways")
+        if page.evaluate("document.documentElement.scrollHeight > innerHeight"):
+            self.problems.append(f"{name}: the document is higher than the window")
         path = self.folder / f"{name}.png"
         page.screenshot(path=str(path), animations="disabled")
         page.unroute_all(behavior="ignoreErrors")

@@ -99,5 +99,6 @@ class Assistant:
                 status = "error"
                 result = f"({use.name} failed: {error})"
                 step.fail(error)
-        record_tool_response(mcp, use.name, status=status, duration_ms=round((time.monotonic() - began) * 1000, 1))
+        took = round((time.monotonic() - began) * 1000, 1)
+        record_tool_response(mcp, use.name, status=status, duration_ms=took, result=result)
         return result

@@ -98,3 +98,22 @@ export function valueText(value: unknown): string {
   // What is short reads better in one line.
   return line.length <= 48 ? line : JSON.stringify(value, null, 1);
 }
+
+/** The message of an exception without the module of its type: `ToolFailed: no answer` of `gateway.tools.ToolFailed: no answer`. */
+export const withoutModule = (message: string): string => message.replace(/^(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*(?::|$))/, "");
+
+/** Model text in one line, without the signs of its markup. */
+export const plainLine = (text: string): string =>
+  text
+    .replace(/```\w*|[`*]{1,3}(?=\S)|(?<=\S)[`*]{1,3}/g, "")
+    .replace(/^\s*(?:#{1,6}|[-*+>])\s+/gm, "")
+    .replace(/\s+/g, " ")
+    .trim();
+
+/** A share of a whole: `12 %`, `3.4 %`; only all of it is 100 %, and only none of it 0 %. */
+export function percent(share: number): string {
+  const value = share * 100;
+  if (value > 0 && value < 0.05) return "< 0.1 %";
+  const digits = (value > 0 && value < 10) || (value > 99 && value < 100) ? 1 : 0;
+  return `${Math.min(Number(value.toFixed(digits)), value < 100 ? 99.9 : 100).toFixed(digits)} %`;
+}

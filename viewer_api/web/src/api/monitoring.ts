@@ -86,5 +86,5 @@ export function unwatch(userId: string): Promise<unknown> {
 
 /** How a person is called on the page. */
 export function nameOf(person: Person): string {
-  return person.email ?? person.fullName ?? `user ${person.userId}`;
+  return person.fullName ?? person.email ?? `user ${person.userId}`;
 }

@@ -1,7 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Autocomplete, Header, Input, ListBox, ListBoxItem, ListBoxSection, TextField } from "react-aria-components";
+import { flowPreviews, searchFlows } from "../api/flows";
 import { nameOf, searchPeople } from "../api/monitoring";
+import { relativeTime } from "../format";
 import { useDelayed } from "../hooks/useDelayed";
 import { to, type Route } from "../navigation/route";
 import { useNavigation } from "../navigation/useNavigation";
@@ -25,6 +27,10 @@ interface Section {
 }
 
 const LETTERS_OF_A_NAME = 2;
+const LETTERS_OF_A_FLOW = 3;
+const MOST_FLOWS = 5;
+const WHOLE_ID = /^[0-9a-f]{32}$/;
+const START_OF_ID = /^[0-9a-f]{8,}$/;
 
 /** Goes anywhere by a few letters: pages, people, a flow by its id, what can be done here. */
 export default function CommandPalette({ open, onClose }: { readonly open: boolean; readonly onClose: () => void }) {
@@ -67,6 +73,18 @@ function Offers({ onDone }: { readonly onDone: () => void }) {
   );
 }
 
+/** The newest flows with these words, or whose id begins so. */
+async function flowsFound(wanted: string, signal: AbortSignal): Promise<readonly { readonly flowId: string; readonly text: string; readonly hint: string }[]> {
+  const filters = { ...(START_OF_ID.test(wanted) ? { id: [wanted] } : { q: [wanted] }), stepless: ["hide"] };
+  const flows = (await searchFlows(filters, undefined, signal)).flows.slice(0, MOST_FLOWS);
+  const previews = flows.length === 0 ? [] : await flowPreviews(flows.map(({ flow_id }) => flow_id), signal);
+  return flows.map(({ flow_id: flowId, name, full_name, email, started_at }) => ({
+    flowId,
+    text: previews.find(({ flow_id }) => flow_id === flowId)?.question ?? name ?? flowId,
+    hint: [full_name ?? email, started_at === null ? null : relativeTime(started_at, Date.now())].filter((text) => text !== null).join(" · "),
+  }));
+}
+
 function useSections(wanted: string, onDone: () => void): readonly Section[] {
   const session = useSignedIn();
   const { go } = useNavigation();
@@ -81,24 +99,35 @@ function useSections(wanted: string, onDone: () => void): readonly Section[] {
     go(route);
   };
   const matching = (text: string) => wanted === "" || text.toLowerCase().includes(wanted.toLowerCase());
-  const flow: Offer[] = /^[0-9a-f]{32}$/.test(wanted)
+  const flows = useQuery({
+    queryKey: ["flows of the palette", asked],
+    queryFn: ({ signal }) => flowsFound(asked, signal),
+    enabled: asked.length >= LETTERS_OF_A_FLOW && session.rights.includes("read") && !WHOLE_ID.test(asked),
+    staleTime: 10_000,
+  });
+  const flow: Offer[] = WHOLE_ID.test(wanted)
     ? [{ id: `flow ${wanted}`, text: wanted, hint: "open this flow", run: lead(to("flow", wanted)) }]
-    : [];
+    : (wanted.length < LETTERS_OF_A_FLOW ? [] : (flows.data ?? [])).map(({ flowId, text, hint }) => ({
+        id: `flow ${flowId}`,
+        text,
+        hint,
+        run: lead(to("flow", flowId)),
+      }));
   const pages = menuOf(session).filter(({ title }) => matching(title));
   const actions = presentShortcuts().filter(({ group, text }) => group === "Actions" && matching(text));
   const found = wanted.length < LETTERS_OF_A_NAME || !isId(wanted) ? [] : (people.data ?? []);
   return [
-    { title: "Flow", offers: flow },
     { title: "Pages", offers: pages.map((page) => ({ id: `page ${page.name}`, text: page.title, run: lead(routeTo(page)) })) },
     {
       title: "People",
       offers: found.map((person) => ({
         id: `person ${person.userId}`,
         text: nameOf(person),
-        hint: `flows of ${person.userId}`,
+        hint: person.fullName === null || person.email === null ? `user ${person.userId}` : person.email,
         run: lead(to("flows", null, { user_id: person.userId })),
       })),
     },
+    { title: "Flows", offers: flow },
     {
       title: "Actions",
       offers: actions.map(({ keys, text, run }) => ({

@@ -33,7 +33,7 @@ export function useShortcutKeys(): void {
   useEffect(() => {
     let first: { key: string; at: number } | null = null;
     const onKey = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || isTyping(event.target)) return;
+      if (event.defaultPrevented || isTyping(event.target, event.key)) return;
       const key = keyOf(event);
       if (key === null) return;
       const pair = first !== null && event.timeStamp - first.at < SECOND_KEY_WITHIN_MS ? `${first.key} ${key}` : null;
@@ -55,7 +55,12 @@ function keyOf(event: KeyboardEvent): string | null {
   return event.key;
 }
 
-function isTyping(target: EventTarget | null): boolean {
+/** Controls that take no letters, and the keys that they do take. */
+const NO_LETTERS: ReadonlySet<string> = new Set(["range", "checkbox", "radio"]);
+const THEIR_KEYS = /^(Arrow.*|Home|End|Page.*|Enter| )$/;
+
+function isTyping(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement && NO_LETTERS.has(target.type)) return THEIR_KEYS.test(key);
   return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.closest("[role=dialog]") !== null;
 }

@@ -32,7 +32,7 @@ export function Ago({ iso }: { readonly iso: string }) {
   const now = useSyncExternalStore(subscribe, () => nowMs);
   const text = times === "relative" ? relativeTime(iso, now) : times === "utc" ? utcTime(iso) : dateTime(iso);
   return (
-    <time dateTime={iso} title={`${dateTime(iso)}\n${utcTime(iso)}`}>
+    <time className="nowrap" dateTime={iso} title={`${dateTime(iso)}\n${utcTime(iso)}`}>
       {text}
     </time>
   );

@@ -1,3 +1,4 @@
+import { withoutModule } from "../format";
 import type { Verdict } from "../reducer/outcome";
 import { reasonWords, type Appearance } from "../tree/appearance";
 import styles from "./FlowVerdict.module.css";
@@ -6,11 +7,10 @@ import styles from "./FlowVerdict.module.css";
 export function FlowVerdict({ look, verdict }: { readonly look: Appearance; readonly verdict: Verdict }) {
   const why = verdict.reason ?? reasonWords(verdict.outcomeReason);
   if (look.look === "ok" || look.look === "running") return null;
+  const words = `${look.words}${verdict.gate === null ? "" : ` at ${verdict.gate}`}${why === null ? "" : `: ${withoutModule(why)}`}`;
   return (
-    <span className={styles["verdict"]} data-look={look.look} data-testid="flow-verdict">
-      {look.words}
-      {verdict.gate === null ? "" : ` at ${verdict.gate}`}
-      {why === null ? "" : `: ${why}`}
+    <span className={`${styles["verdict"]} truncate`} data-look={look.look} title={words} data-testid="flow-verdict">
+      {words}
     </span>
   );
 }

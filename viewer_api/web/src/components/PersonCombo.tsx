@@ -6,7 +6,7 @@ import { useDelayed } from "../hooks/useDelayed";
 import { isId } from "../reducer/ids";
 import { Notice } from "../ui/Notice";
 import fields from "../ui/Field.module.css";
-import type { PersonSearchProps } from "./PersonSearch";
+import { PERSON_PLACEHOLDER, type PersonSearchProps } from "./PersonSearch";
 import styles from "./PersonSearch.module.css";
 
 const PAUSE_MS = 150;
@@ -17,7 +17,7 @@ function withTheId(people: readonly Person[], text: string): readonly Person[] {
   return [...people, { userId: text, email: null, fullName: null }];
 }
 
-export default function PersonCombo({ label, hideLabel = false, onChoose }: PersonSearchProps) {
+export default function PersonCombo({ label, hideLabel = false, placeholder = PERSON_PLACEHOLDER, onChoose }: PersonSearchProps) {
   const [text, setText] = useState("");
   const wanted = useDelayed(text.trim(), PAUSE_MS);
   const { data, error } = useQuery({
@@ -46,7 +46,7 @@ export default function PersonCombo({ label, hideLabel = false, onChoose }: Pers
         menuTrigger="input"
       >
         <Label className={hideLabel ? "visually-hidden" : (fields["label"] ?? "")}>{label}</Label>
-        <Input className={fields["input"] ?? ""} placeholder="e-mail, name or id" data-testid="user-search" />
+        <Input className={fields["input"] ?? ""} placeholder={placeholder} data-testid="user-search" />
         <Popover className={fields["popover"] ?? ""} offset={4}>
           <ListBox
             className={fields["list"] ?? ""}
@@ -57,7 +57,7 @@ export default function PersonCombo({ label, hideLabel = false, onChoose }: Pers
               <ListBoxItem id={person.userId} textValue={nameOf(person)} className={`${fields["item"]} ${styles["person"]}`}>
                 <span className="truncate">{data?.includes(person) === true ? nameOf(person) : `User ${person.userId}`}</span>
                 <span className="quiet truncate">
-                  {person.fullName === null || person.email === null ? "" : `${person.fullName} · `}
+                  {person.fullName === null || person.email === null ? "" : `${person.email} · `}
                   {data?.includes(person) === true ? `id ${person.userId}` : "not seen yet"}
                 </span>
               </ListBoxItem>

@@ -5,8 +5,11 @@ import fields from "../ui/Field.module.css";
 export interface PersonSearchProps {
   readonly label: string;
   readonly hideLabel?: boolean;
+  readonly placeholder?: string;
   readonly onChoose: (person: Person) => void;
 }
+
+export const PERSON_PLACEHOLDER = "e-mail, name or id";
 
 const PersonCombo = lazy(() => import("./PersonCombo"));
 
@@ -17,7 +20,7 @@ export function PersonSearch(props: PersonSearchProps) {
       fallback={
         <div className={fields["field"]} aria-hidden="true">
           {props.hideLabel !== true && <span className={fields["label"]}>{props.label}</span>}
-          <input className={fields["input"]} disabled placeholder="e-mail, name or id" />
+          <input className={fields["input"]} disabled placeholder={props.placeholder ?? PERSON_PLACEHOLDER} />
         </div>
       }
     >

@@ -1,5 +1,6 @@
 import { ChevronDown, ChevronRight, Pin } from "lucide-react";
 import { memo } from "react";
+import { withoutModule } from "../format";
 import type { RowFacts } from "../tree/rowFacts";
 import { PercentileBadge } from "./PercentileBadge";
 import { StateSign } from "./StateSign";
@@ -82,8 +83,14 @@ export const SpanRow = memo(function SpanRow(props: Props) {
         {props.outside && <span className={styles["count"]} title="Its clock was wrong: it says that it lies outside of the flow">⚠</span>}
       </div>
       <div role="gridcell" className={`${styles["state"]} truncate`} data-look={look.look}>
-        {look.look === "ok" ? <span className="visually-hidden">ok</span> : look.words}
-        {why !== null && <span title={why}>: {why}</span>}
+        {/* Why it went wrong says more than that it did, which the sign says too. */}
+        <span className={look.look === "ok" || why !== null ? "visually-hidden" : undefined}>{look.words}</span>
+        {why !== null && (
+          <span title={why}>
+            <span className="visually-hidden">: </span>
+            {withoutModule(why)}
+          </span>
+        )}
         {percentile !== undefined && percentile >= UNUSUAL && <PercentileBadge percentile={percentile} />}
       </div>
       <div role="gridcell" className={`${styles["time"]} number`} data-testid={pinned ? undefined : "node-duration"}>

@@ -65,7 +65,7 @@ export default function TimeChart({ label, kind, slots, lines, format, axis = fo
           y: { range: (_self, _least, most) => [0, most > 0 ? most * 1.08 : 1] },
         },
         axes: [
-          { ...drawn, grid: { show: false }, space: 64, size: 22, gap: 2, values: (_self, splits, _axis, _space, step) => splits.map((at) => moment(at, step, utc)) },
+          { ...drawn, grid: { show: false }, space: 64, size: 26, gap: 8, values: (_self, splits, _axis, _space, step) => splits.map((at) => moment(at, step, utc)) },
           { ...drawn, size: (_self, values) => 14 + 7 * Math.max(0, ...(values ?? []).map((text) => text.length)), space: 36, values: (_self, splits) => splits.map((value) => latest.current.axis(value)) },
         ],
         series: [

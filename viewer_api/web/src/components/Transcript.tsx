@@ -84,7 +84,7 @@ function Tool({ activity, time }: { readonly activity: Activity; readonly time: 
         {answer === null ? (activity.activity_type === "mcp_tool_call" ? "no response yet" : "") : failed ? `failed${took === null ? "" : ` after ${duration(took)}`}` : `answered${took === null ? "" : ` in ${duration(took)}`}`}
       </p>
       <Value title="Arguments" value={data["parameters"]} />
-      <Value title={failed ? "Error" : "Result"} value={answer?.["result"] ?? answer?.["error"] ?? answer?.["error_message"]} />
+      <Value title={failed ? "Error" : "Result"} value={answer?.["result"] ?? answer?.["result_summary"] ?? answer?.["error"] ?? answer?.["error_message"]} />
     </article>
   );
 }

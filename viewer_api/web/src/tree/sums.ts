@@ -50,6 +50,16 @@ export function failures(tree: Tree): string[] {
   return found.reverse();
 }
 
+/** What went wrong at these steps: `3 failed or denied`. */
+export function failureWords(tree: Tree, nodeIds: readonly string[]): string {
+  const denied = nodeIds.filter((nodeId) => {
+    const node = tree.nodes.get(nodeId);
+    return node !== undefined && appearance(node).look === "denied";
+  }).length;
+  const failed = nodeIds.length - denied;
+  return `${nodeIds.length} ${[failed > 0 && "failed", denied > 0 && "denied"].filter(Boolean).join(" or ")}`;
+}
+
 /** How many steps a flow has, each counted once however many spans tell of it: as the list of flows counts them. */
 export function stepCount(tree: Tree): number {
   const entries = [...tree.nodes.values()].filter((node) => node.entry !== undefined);

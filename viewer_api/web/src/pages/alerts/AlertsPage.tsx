@@ -73,7 +73,7 @@ export default function AlertsPage() {
             </>
           )}
           {tab === "events" && <Events />}
-          {tab === "deliveries" && <Deliveries />}
+          {tab === "deliveries" && <Deliveries rules={rules.data ?? []} />}
           {tab === "channels" && channels.data !== undefined && <ChannelList channels={channels.data} onChanged={renew} />}
           {channels.error !== null && <Notice kind="problem">{channels.error.message}</Notice>}
         </div>
@@ -99,8 +99,8 @@ function Events() {
   return data === undefined ? <Loading label="What happened is loading" /> : <EventTable events={data} />;
 }
 
-function Deliveries() {
+function Deliveries({ rules }: { readonly rules: readonly Rule[] }) {
   const { data, error } = useQuery({ queryKey: ["alerts", "deliveries"], queryFn: ({ signal }) => listDeliveries(signal), refetchInterval: REFRESH_MS });
   if (error !== null) return <Notice kind="problem">{error.message}</Notice>;
-  return data === undefined ? <Loading label="The deliveries are loading" /> : <DeliveryTable deliveries={data} />;
+  return data === undefined ? <Loading label="The deliveries are loading" /> : <DeliveryTable deliveries={data} rules={rules} />;
 }

@@ -1,4 +1,4 @@
-import type { AlertEvent, Delivery } from "../../api/alerts";
+import type { AlertEvent, Delivery, Rule } from "../../api/alerts";
 import { Ago } from "../../components/Ago";
 import { dateTime } from "../../format";
 import { Link } from "../../navigation/Link";
@@ -25,7 +25,7 @@ export function EventTable({ events }: { readonly events: readonly AlertEvent[] 
           </td>
           <td className="number">{valueWords(event.value, event.unit)}</td>
           <td className="number">{thresholdText(event.threshold, event.unit)}</td>
-          <td>{event.flows === null ? <span className="quiet">–</span> : <Link to={flowsAt(event.flows)}>Show flows</Link>}</td>
+          <td>{event.flows === null ? <span className="quiet">–</span> : <Link to={flowsAt(event.flows)}>Show the flows</Link>}</td>
         </tr>
       ))}
     </Table>
@@ -34,16 +34,24 @@ export function EventTable({ events }: { readonly events: readonly AlertEvent[] 
 
 const LOOKS: Readonly<Record<string, Look>> = { delivered: "ok", failed: "error", retrying: "warning" };
 
+/** Why nothing was sent, though something happened. */
+const KEPT_BACK: Readonly<Record<string, string>> = {
+  cooldown: "told a short while ago",
+  snoozed: "the rule is snoozed",
+  not_announced: "its beginning was not told either",
+};
+
 /** What was sent or not, and why not. */
-export function DeliveryTable({ deliveries }: { readonly deliveries: readonly Delivery[] }) {
+export function DeliveryTable({ deliveries, rules }: { readonly deliveries: readonly Delivery[]; readonly rules: readonly Rule[] }) {
   if (deliveries.length === 0) return <p className="quiet">Nothing was sent yet.</p>;
   return (
-    <Table label="Deliveries" head={["When", "Channel", "Outcome", { text: "Attempts", number: true }, "Reason"]}>
+    <Table label="Deliveries" head={["When", "Rule", "Channel", "Outcome", { text: "Attempts", number: true }, "Reason"]}>
       {deliveries.map((delivery) => (
         <tr key={delivery.delivery_id} data-testid="delivery">
           <td>
             <Ago iso={delivery.created_at} />
           </td>
+          <td className={styles["wide"]}>{rules.find(({ rule_id }) => rule_id === delivery.rule_id)?.name ?? <span className="quiet">–</span>}</td>
           <td className={styles["wide"]}>
             {delivery.channel} <span className="quiet">{delivery.kind}</span>
           </td>
@@ -52,7 +60,7 @@ export function DeliveryTable({ deliveries }: { readonly deliveries: readonly De
           </td>
           <td className="number">{delivery.attempts}</td>
           <td className={styles["wide"]}>
-            {delivery.problem ?? <span className="quiet">–</span>}
+            {delivery.problem === null ? <span className="quiet">–</span> : (KEPT_BACK[delivery.problem] ?? delivery.problem)}
             {delivery.due_at !== null && <span className="quiet"> again at {dateTime(delivery.due_at)}</span>}
           </td>
         </tr>

@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import type { Difference, Differences, Share } from "../../api/compare";
+import { percent } from "../../format";
 import { useName } from "../../hooks/useName";
 import { Link } from "../../navigation/Link";
 import type { Query } from "../../navigation/route";
@@ -74,7 +75,7 @@ function Row({ difference, query }: { readonly difference: Difference; readonly 
   );
 }
 
-const shareText = ({ share, flows }: Share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} % (${flows.toLocaleString()})`;
+const shareText = ({ share, flows }: Share) => `${percent(share)} (${flows.toLocaleString()})`;
 
 function ShareBar({ share, group, children }: { readonly share: Share; readonly group: "a" | "b"; readonly children: ReactNode }) {
   return (

@@ -103,7 +103,7 @@ function ToolCall({ call }: { readonly call: Activity }) {
   const status = response == null ? "no answer" : (said(response, "status") ?? "answered");
   const failed = status !== "success" && status !== "ok";
   const given = said(call, "parameters") ?? said(call, "arguments");
-  const result = response == null ? null : (said(response, "result") ?? said(response, "error") ?? said(response, "message"));
+  const result = response == null ? null : (said(response, "result") ?? said(response, "result_summary") ?? said(response, "error") ?? said(response, "message"));
   const server = said(call, "mcp_server");
   return (
     <details className={styles["tool"]} data-failed={failed} data-testid="tool-call">

@@ -1,6 +1,7 @@
 import { Background, Controls, Position, ReactFlow, type Edge, type Node, type ReactFlowInstance } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
 import { useMemo } from "react";
+import { plainLine } from "../../format";
 import { to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { said, type Turn } from "./turns";
@@ -10,7 +11,7 @@ const WIDTH = 220;
 const HEIGHT = 56;
 const GAP_X = 56;
 const GAP_Y = 12;
-const GAP_TURN = 24;
+const GAP_TURN = 44;
 /** Smaller text cannot be read: a long conversation begins at its top instead. */
 const READABLE = 0.75;
 const MOST_LETTERS = 54;
@@ -113,6 +114,7 @@ function layers({ activities, flow, flowId }: Turn): readonly (readonly Step[])[
   return found;
 }
 
-function shortened(text: string): string {
+function shortened(said: string): string {
+  const text = plainLine(said);
   return text.length > MOST_LETTERS ? `${text.slice(0, MOST_LETTERS - 1)}…` : text;
 }

@@ -56,7 +56,7 @@ export function ConversationList() {
         </>
       }
     >
-      <FilterChips own={own} onlyChips />
+      <FilterChips own={own} />
       {found.error !== null && <Notice kind="problem">{found.error.message}</Notice>}
       {found.isPending ? (
         <Loading label="Conversations are loading" />

@@ -16,10 +16,11 @@ const NONE = <span className="quiet">–</span>;
 
 export function ConversationTable({ conversations, withUser }: Props) {
   if (conversations.length === 0) return <p className="quiet">None yet.</p>;
+  const withCost = conversations.some(({ estimated_cost: cost }) => cost !== null);
   return (
     <Table
       label="Conversations"
-      head={["Conversation", ...(withUser ? ["User"] : []), numeric("Tool calls"), numeric("Tokens"), numeric("Cost"), numeric("Lasted"), "Began"]}
+      head={["Conversation", ...(withUser ? ["User"] : []), numeric("Tool calls"), numeric("Tokens"), ...(withCost ? [numeric("Cost")] : []), numeric("Lasted"), "Began"]}
       testId="conversation-list"
     >
       {conversations.map((conversation) => (
@@ -38,7 +39,7 @@ export function ConversationTable({ conversations, withUser }: Props) {
           )}
           <td className="number">{conversation.tool_calls === 0 ? NONE : conversation.tool_calls}</td>
           <td className="number">{conversation.total_tokens === 0 ? NONE : count(conversation.total_tokens)}</td>
-          <td className="number">{conversation.estimated_cost === null ? NONE : money(conversation.estimated_cost)}</td>
+          {withCost && <td className="number">{conversation.estimated_cost === null ? NONE : money(conversation.estimated_cost)}</td>}
           <td className={`${styles["tight"]} number`}>{lasted(conversation)}</td>
           <td className={styles["tight"]}>{conversation.started_at === null ? "–" : <Ago iso={conversation.started_at} />}</td>
         </tr>

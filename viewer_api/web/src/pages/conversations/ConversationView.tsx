@@ -51,7 +51,7 @@ export function ConversationView({ id }: { readonly id: string }) {
       testId="conversation-view"
       head={
         <>
-          {head.user_id !== null && <Link to={to("users", String(head.user_id))}>{head.email ?? head.full_name ?? `user ${head.user_id}`}</Link>}
+          {head.user_id !== null && <Link to={to("users", String(head.user_id))}>{head.full_name ?? head.email ?? `user ${head.user_id}`}</Link>}
           <Button icon={CirclePlay} onPress={() => go(to("playback", null, { conversation_id: id }))} testId="play-conversation">
             Play
           </Button>

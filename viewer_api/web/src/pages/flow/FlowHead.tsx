@@ -89,7 +89,7 @@ export function FlowHead({ flow, model, version, shown, followed, question }: Pr
           <div>
             <dt>Conversation</dt>
             <dd>
-              <Link to={to("flows", null, { conversation_id: String(flow.conversation_id) })}>{String(flow.conversation_id)}</Link>
+              <Link to={to("conversations", String(flow.conversation_id))}>{String(flow.conversation_id)}</Link>
             </dd>
           </div>
         )}
@@ -104,9 +104,9 @@ export function FlowHead({ flow, model, version, shown, followed, question }: Pr
           <dd data-testid="flow-duration">{durationNs(timeline.endNs - timeline.startNs)}</dd>
         </div>
         <div>
-          <dt>Steps</dt>
+          <dt>{steps === 0 ? "Spans" : "Steps"}</dt>
           <dd data-testid="flow-steps">
-            {steps.toLocaleString()} <span className="quiet">in {model.size.toLocaleString()} spans</span>
+            {(steps === 0 ? model.size : steps).toLocaleString()} {steps > 0 && <span className="quiet">in {model.size.toLocaleString()} spans</span>}
           </dd>
         </div>
         <div>
@@ -122,5 +122,5 @@ export function FlowHead({ flow, model, version, shown, followed, question }: Pr
 }
 
 function User({ userId }: { readonly userId: string }) {
-  return <Link to={to("flows", null, { user_id: userId })}>{useName(userId, undefined)}</Link>;
+  return <Link to={to("users", userId)}>{useName(userId, undefined)}</Link>;
 }

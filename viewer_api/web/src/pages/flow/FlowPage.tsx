@@ -4,8 +4,10 @@ import { ReasonForm } from "../../components/ReasonForm";
 import { useFlow } from "../../hooks/useFlow";
 import { useQuestion } from "../../hooks/useQuestion";
 import { useWatched } from "../../hooks/useWatched";
+import { Link } from "../../navigation/Link";
+import { to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
-import { Loading, Notice } from "../../ui/Notice";
+import { Empty, Loading, Notice } from "../../ui/Notice";
 import { FlowHead } from "./FlowHead";
 import { FlowWorkspace } from "./FlowWorkspace";
 import { VIEWS } from "./useFlowView";
@@ -26,7 +28,14 @@ function OneFlow({ flowId }: { readonly flowId: string }) {
   const question = useQuestion(flowId, model?.open ?? false);
   return (
     <div className={styles["page"]} data-testid="flow-view">
-      {problem !== null && <Notice kind="problem">{problem}</Notice>}
+      {problem !== null && flow === undefined ? (
+        <Empty title={problem} testId="no-flow">
+          <p>It may have been removed after its retention, or its id was not copied whole.</p>
+          <Link to={to("flows")}>Go to the flows</Link>
+        </Empty>
+      ) : (
+        problem !== null && <Notice kind="problem">{problem}</Notice>
+      )}
       {reasonWanted !== undefined && <ReasonForm problem={reasonWanted.problem} onReason={giveReason} />}
       {stopped !== null && (
         <Notice kind="problem">This flow is no longer followed ({stopped}). What stands here is the last that was known.</Notice>

@@ -9,6 +9,8 @@ interface Props {
   readonly view: FlowView;
   readonly found: readonly string[];
   readonly failed: readonly string[];
+  /** What went wrong there. */
+  readonly failedWords: string;
   /** Where the keyboard is. */
   readonly at: string;
   readonly hasCritical: boolean;
@@ -19,15 +21,16 @@ interface Props {
 }
 
 /** The search, and what changes how the tree is drawn. */
-export function FlowToolbar({ view, found, failed, at, hasCritical, onGo, onFailure, onFold, onUnfold }: Props) {
+export function FlowToolbar({ view, found, failed, failedWords, at, hasCritical, onGo, onFailure, onFold, onUnfold }: Props) {
   const position = failed.indexOf(at);
   const inTree = view.view === "tree" || view.view === "graph";
   return (
     <div className={styles["toolbar"]} role="toolbar" aria-label="Flow">
       <SearchInFlow text={view.search} found={found} at={found.indexOf(at)} onText={view.find} onGo={onGo} />
       {failed.length > 0 && (
-        <Button icon={TriangleAlert} look="danger" onPress={onFailure} testId="next-failure">
-          {position < 0 ? failed.length : `${position + 1}/${failed.length}`} failed <kbd>e</kbd>
+        <Button icon={TriangleAlert} look={failedWords.includes("failed") ? "danger" : "usual"} onPress={onFailure} testId="next-failure">
+          {position >= 0 && failed.length > 1 ? `${position + 1} of ` : ""}
+          {failedWords} <kbd>e</kbd>
           <span className="visually-hidden">next step that went wrong</span>
         </Button>
       )}

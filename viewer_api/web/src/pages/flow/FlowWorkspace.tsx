@@ -8,7 +8,7 @@ import type { TreeNode } from "../../reducer/tree";
 import { appearance, label } from "../../tree/appearance";
 import { foldedAll, revealed, unfoldedAll, UNFOCUSED, type Focus } from "../../tree/rows";
 import { matches } from "../../tree/search";
-import { failures } from "../../tree/sums";
+import { failures, failureWords } from "../../tree/sums";
 import { timelineBelow } from "../../tree/timeline";
 import { Button } from "../../ui/Button";
 import { Loading, Notice } from "../../ui/Notice";
@@ -88,6 +88,7 @@ function Shown({ flow, model, version, shown, views, head, alone = false }: Prop
       view={view}
       found={found}
       failed={failed}
+      failedWords={failureWords(tree, failed)}
       at={focus.at}
       hasCritical={flat.known}
       onGo={go}

@@ -1,5 +1,5 @@
 import dagre from "@dagrejs/dagre";
-import { Background, Controls, Handle, Position, ReactFlow, type Edge, type Node, type NodeProps } from "@xyflow/react";
+import { Background, Controls, Handle, Position, ReactFlow, type Edge, type Node, type NodeProps, type ReactFlowInstance } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
 import { useMemo } from "react";
 import { StateSign } from "../../components/StateSign";
@@ -34,7 +34,9 @@ interface StepData extends Record<string, unknown> {
 
 /** More would take too long to lay out and could not be read. */
 const MOST = 400;
-const WIDTH = 248;
+const WIDTH = 320;
+/** Smaller text cannot be read. */
+const READABLE = 0.6;
 const HEIGHT = 46;
 const NODE_TYPES = { step: Step };
 
@@ -91,8 +93,7 @@ export default function GraphView({ shown, root, focus, onFocus, selected, onSel
           nodesDraggable={false}
           nodesConnectable={false}
           edgesFocusable={false}
-          fitView
-          fitViewOptions={{ maxZoom: 1, padding: 0.1 }}
+          onInit={showReadably}
           minZoom={0.1}
           onlyRenderVisibleElements
           proOptions={{ hideAttribution: false }}
@@ -104,6 +105,16 @@ export default function GraphView({ shown, root, focus, onFocus, selected, onSel
       </div>
     </div>
   );
+}
+
+/** All of it if that can be read, else where it begins. */
+function showReadably(flow: ReactFlowInstance<Node<StepData>>): void {
+  void flow.fitView({ maxZoom: 1, padding: 0.1 }).then(() => {
+    const root = flow.getNodes()[0];
+    if (root === undefined || flow.getZoom() >= READABLE) return;
+    // The root stands beside the middle of its children.
+    void flow.setCenter(root.position.x + WIDTH, root.position.y + HEIGHT / 2, { zoom: READABLE });
+  });
 }
 
 function laidOut(rows: readonly Row[]): ReadonlyMap<string, { x: number; y: number }> {

@@ -3,6 +3,7 @@ import { Copy, Download } from "lucide-react";
 import { useMemo, useRef } from "react";
 import type { Flow } from "../../api/flows";
 import { copyText } from "../../components/clipboard";
+import { saveText } from "../../components/saveText";
 import type { FlowModel } from "../../live/liveFlows";
 import { Button } from "../../ui/Button";
 import styles from "./JsonView.module.css";
@@ -24,20 +25,13 @@ export default function JsonView({ flow, model, version }: Props) {
   );
   const lines = useMemo(() => text.split("\n"), [text]);
   const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => LINE_HEIGHT, overscan: 30 });
-  const save = () => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = `flow-${model.flowId}.json`;
-    link.click();
-    URL.revokeObjectURL(link.href);
-  };
   return (
     <div className={styles["json"]}>
       <div className={styles["buttons"]}>
         <Button icon={Copy} onPress={() => copyText("JSON", text)}>
           Copy
         </Button>
-        <Button icon={Download} onPress={save} testId="save-json">
+        <Button icon={Download} onPress={() => saveText(`flow-${model.flowId}.json`, text)} testId="save-json">
           Save
         </Button>
       </div>

@@ -69,7 +69,7 @@ export function FilterBar({ own }: { readonly own: string | null }) {
         >
           Hide connections
         </ToggleButton>
-        <FilterChips own={own} />
+        <FilterChips own={own} clearedElsewhere />
       </div>
     </div>
   );

@@ -11,20 +11,20 @@ interface Props {
   readonly own: string | null;
   /** Filters that stand elsewhere on the page. */
   readonly without?: readonly string[];
-  /** Nothing stands here while there are no chips. */
-  readonly onlyChips?: boolean;
+  /** Whether a button that takes all of them away stands elsewhere. */
+  readonly clearedElsewhere?: boolean;
 }
 
 const BUTTONS = ["outcome"];
 
 /** What narrows the page, one chip for each value, to be taken away. */
-export function FilterChips({ own, without = BUTTONS, onlyChips = false }: Props) {
-  const { route, change, go } = useNavigation();
+export function FilterChips({ own, without = BUTTONS, clearedElsewhere = false }: Props) {
+  const { route, change } = useNavigation();
   const { query } = route;
   const chips = Object.keys(FILTER_LABELS)
     .filter((name) => !without.includes(name) && !(own !== null && name === "user_id"))
     .flatMap((name) => several(query, name).map((value) => ({ name, value })));
-  if ((onlyChips ? chips : Object.keys(query)).length === 0) return null;
+  if (chips.length === 0) return null;
   return (
     <div className={styles["chips"]}>
       {chips.map(({ name, value }) => (
@@ -38,10 +38,19 @@ export function FilterChips({ own, without = BUTTONS, onlyChips = false }: Props
           {name === "user_id" ? <UserName userId={value} /> : filterText(name, value)}
         </FilterChip>
       ))}
-      <Button look="plain" onPress={() => go({ ...route, query: {} })} testId="clear-filters">
-        Clear all
-      </Button>
+      {!clearedElsewhere && <ClearFilters />}
     </div>
+  );
+}
+
+/** Takes away everything that narrows the page; nothing while nothing does. */
+export function ClearFilters() {
+  const { route, go } = useNavigation();
+  if (Object.keys(route.query).length === 0) return null;
+  return (
+    <Button look="plain" onPress={() => go({ ...route, query: {} })} testId="clear-filters">
+      Clear all
+    </Button>
   );
 }
 

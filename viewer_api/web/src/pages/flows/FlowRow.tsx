@@ -3,11 +3,11 @@ import type { FlowPreview, FlowSummary } from "../../api/flows";
 import { Ago } from "../../components/Ago";
 import { VerdictChip } from "../../components/VerdictChip";
 import { StateSign } from "../../components/StateSign";
-import { count, duration, money } from "../../format";
+import { count, duration, money, plainLine, withoutModule } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { outcomeAppearance, reasonWords } from "../../tree/appearance";
-import { Chip, Chips } from "../../ui/Chip";
+import { Chip } from "../../ui/Chip";
 import { Checkbox } from "../../ui/Field";
 import type { Column } from "./columns";
 import styles from "./FlowTable.module.css";
@@ -95,7 +95,7 @@ function Text({ text }: { readonly text: string | null }) {
 
 function Outcome({ flow }: { readonly flow: FlowSummary }) {
   const look = outcomeAppearance(flow.outcome, flow.open);
-  const why = flow.denied_reason ?? flow.error_message ?? reasonWords(flow.outcome_reason);
+  const why = flow.denied_reason ?? (flow.error_message === null ? reasonWords(flow.outcome_reason) : withoutModule(flow.error_message));
   return (
     <span className={styles["outcome"]}>
       <StateSign look={look} silent />
@@ -120,6 +120,7 @@ function Request({ flow, preview }: { readonly flow: FlowSummary; readonly previ
   const steps = `${flow.checkpoint_count} ${flow.checkpoint_count === 1 ? "step" : "steps"}`;
   const failed = flow.error_count > 0 ? ` · ${flow.error_count} failed` : "";
   const question = preview?.question ?? null;
+  const answer = preview?.answer == null ? null : plainLine(preview.answer);
   return (
     <span className={styles["stack"]}>
       <Link
@@ -131,25 +132,19 @@ function Request({ flow, preview }: { readonly flow: FlowSummary; readonly previ
         {question ?? name}
       </Link>
       <span className={`${styles["small"]} truncate`} data-testid="flow-line">
-        {preview?.answer ?? `${question === null ? "" : `${name} · `}${steps}${failed}`}
+        {answer ?? `${question === null ? "" : `${name} · `}${steps}${failed}`}
       </span>
     </span>
   );
 }
 
-const MOST_CHIPS = 2;
-
-/** In one line, or in two: a row has no more room. */
-function Tools({ tools }: { readonly tools: readonly string[] }) {
+/** In one line: a row has no more room. */
+function Tools({ tools: [first, ...others] }: { readonly tools: readonly string[] }) {
   return (
-    <Chips title={tools.join(", ")}>
-      {tools.slice(0, MOST_CHIPS).map((tool) => (
-        <Chip key={tool} look="tool">
-          {tool}
-        </Chip>
-      ))}
-      {tools.length > MOST_CHIPS && <span className="quiet">+{tools.length - MOST_CHIPS}</span>}
-    </Chips>
+    <span className={styles["tools"]} title={[first, ...others].join(", ")}>
+      <Chip look="tool">{first}</Chip>
+      {others.length > 0 && <Chip look="tool">+{others.length}</Chip>}
+    </span>
   );
 }
 

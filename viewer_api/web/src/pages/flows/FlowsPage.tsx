@@ -16,6 +16,7 @@ import { Loading, Notice } from "../../ui/Notice";
 import { againstTheRest, isNarrowed } from "../compare/groups";
 import { asked } from "./filters";
 import { FilterBar } from "./FilterBar";
+import { ClearFilters } from "./FilterChips";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { useColumns } from "./columns";
 import { FlowTable } from "./FlowTable";
@@ -66,6 +67,7 @@ export default function FlowsPage() {
         <span className="quiet" role="status" data-testid="flow-count">
           {flows.length > 0 && howMany(flows.length, found.hasNextPage, first?.count)}
         </span>
+        <ClearFilters />
         <span className={styles["end"]}>
           {isNarrowed(query) && (
             <Button icon={GitCompare} onPress={() => go(againstTheRest(query))} testId="what-is-different">
@@ -78,7 +80,11 @@ export default function FlowsPage() {
         </span>
       </div>
       <FilterBar own={own} />
-      {found.error !== null && <Notice kind="problem">{found.error.message}</Notice>}
+      {found.error !== null && (
+        <Notice kind="problem" action={<Button onPress={() => void found.refetch()}>Try again</Button>}>
+          {found.error.message}
+        </Notice>
+      )}
       {first?.without_running === true && (
         <Notice kind="problem">The viewer has no connection to Redis: flows that run right now are missing in this list.</Notice>
       )}

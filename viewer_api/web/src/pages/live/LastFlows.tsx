@@ -23,7 +23,7 @@ export const LastFlows = memo(function LastFlows({ userId, without, count }: Pro
   const session = useSignedIn();
   const { data } = useQuery({
     queryKey: ["last flows", userId],
-    queryFn: ({ signal }) => searchFlows({ user_id: [userId] }, undefined, signal),
+    queryFn: ({ signal }) => searchFlows({ user_id: [userId], stepless: ["hide"] }, undefined, signal),
     staleTime: Infinity,
     enabled: session.rights.includes("read"),
   });

@@ -1,11 +1,11 @@
-import { Rows2, Rows4 } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { CirclePlay, Rows2, Rows4, Users } from "lucide-react";
+import { useEffect, useId, useRef, useState } from "react";
 import { useSignedIn } from "../../app/session";
 import { EMBEDDED } from "../../app/embed";
 import { mayWatch, onlyThemselves } from "../../api/session";
 import { nameOf, type WatchedUser } from "../../api/monitoring";
 import { useWatched } from "../../hooks/useWatched";
-import { one, several } from "../../navigation/route";
+import { one, several, to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { isId } from "../../reducer/ids";
 import { Button } from "../../ui/Button";
@@ -24,7 +24,7 @@ const FIRST_PANELS = 3;
 
 /** The wall: who is watched, and beside it a panel for each chosen user, growing while things happen. */
 export default function LivePage() {
-  const { route, change } = useNavigation();
+  const { route, change, go } = useNavigation();
   const session = useSignedIn();
   const own = onlyThemselves(session);
   const watches = mayWatch(session);
@@ -47,11 +47,15 @@ export default function LivePage() {
     change({ user: [...others.slice(0, place), userId, ...others.slice(place)] }, "replace");
   };
   const offered = useOffered(users, shown);
+  const peopleId = useId();
+  const [fold, setFold] = useState<boolean | null>(null);
+  // Without a panel there is nothing else to do here.
+  const unfolded = fold ?? (users?.length === 0 || (shown.length === 0 && !unnamed));
   const alone = !watches || EMBEDDED;
   return (
     <div className={styles["page"]} data-alone={alone} data-details={chosen !== null}>
       {!alone && (
-        <aside className={styles["people"]} aria-label="Watched users">
+        <aside id={peopleId} className={styles["people"]} aria-label="Watched users" data-open={unfolded} data-testid="people">
           <WatchForm
             onWatched={(userId) => {
               refresh();
@@ -70,16 +74,30 @@ export default function LivePage() {
               {users.length} {users.length === 1 ? "user" : "users"} watched
             </span>
           )}
-          {shown.length > 0 && (
-            <ToggleButton
-              on={compact}
-              icon={compact ? Rows4 : Rows2}
-              onChange={(on) => change({ density: on ? "compact" : null }, "replace")}
-              testId="density"
-            >
-              Compact
-            </ToggleButton>
-          )}
+          <span className={styles["end"]}>
+            {shown.length > 0 && session.rights.includes("read") && (
+              <Button icon={CirclePlay} onPress={() => go(to("playback", null, { user_id: shown }))} testId="play-wall">
+                Play back
+              </Button>
+            )}
+            {!alone && (
+              <span className={styles["fold"]}>
+                <Button icon={Users} aria-expanded={unfolded} aria-controls={peopleId} onPress={() => setFold(!unfolded)} testId="fold-people">
+                  Users
+                </Button>
+              </span>
+            )}
+            {shown.length > 0 && (
+              <ToggleButton
+                on={compact}
+                icon={compact ? Rows4 : Rows2}
+                onChange={(on) => change({ density: on ? "compact" : null }, "replace")}
+                testId="density"
+              >
+                Compact
+              </ToggleButton>
+            )}
+          </span>
           {shown.length > 0 &&
             offered.users.map((user) => (
               <Notice key={user.userId} testId="offered" action={<OfferedActions onShow={() => toggle(user.userId)} onDismiss={() => offered.dismiss(user.userId)} />}>

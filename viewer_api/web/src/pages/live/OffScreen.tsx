@@ -4,6 +4,7 @@ import type { WatchedUser } from "../../api/monitoring";
 import { useTopic } from "../../hooks/useLive";
 import { useName } from "../../hooks/useName";
 import { userTopic } from "../../live/topic";
+import { connectionOf } from "../../tree/connection";
 import { Button } from "../../ui/Button";
 import styles from "./LivePage.module.css";
 
@@ -65,7 +66,7 @@ interface MarkProps {
 
 function Mark({ userId, side, watched, onShow }: MarkProps) {
   const flows = [...useTopic(useMemo(() => userTopic(userId), [userId])).flows.values()];
-  const running = flows.filter((model) => model.open).length;
+  const running = flows.filter((model) => model.open && connectionOf(model) === null).length;
   const name = useName(userId, watched);
   return (
     <Button icon={side === "above" ? ArrowUp : ArrowDown} onPress={onShow} testId="off-screen">

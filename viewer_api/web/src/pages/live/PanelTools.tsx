@@ -2,6 +2,7 @@ import { useMutation } from "@tanstack/react-query";
 import { CircleStop, Pause, Play } from "lucide-react";
 import { extendWatch, nameOf, unwatch, watch, type WatchedUser } from "../../api/monitoring";
 import { clockTime } from "../../format";
+import { useLiveStore } from "../../hooks/useLive";
 import { Button, IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Notice";
 import { tell } from "../../ui/tell";
@@ -13,10 +14,11 @@ const HOUR_MS = 3_600_000;
 /** What ends or lengthens the watch of the panel's user. */
 export function WatchTools({ watched, onChanged }: { readonly watched: WatchedUser; readonly onChanged: () => void }) {
   const change = useMutation({ mutationFn: (ask: () => Promise<unknown>) => ask(), onSuccess: onChanged });
+  const store = useLiveStore();
   const name = nameOf(watched);
   const stop = () =>
     change.mutate(() => unwatch(watched.userId), {
-      onSuccess: () => tell(`${name} is no longer watched`, () => change.mutate(() => again(watched))),
+      onSuccess: () => tell(`${name} is no longer watched`, () => change.mutate(() => again(watched).then(() => store.renew(watched.userId)))),
     });
   return (
     <>

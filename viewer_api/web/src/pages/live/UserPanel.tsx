@@ -7,6 +7,7 @@ import { useName } from "../../hooks/useName";
 import { useNow } from "../../hooks/useNow";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
+import { connectionOf } from "../../tree/connection";
 import { Notice } from "../../ui/Notice";
 import type { Chosen } from "./LiveDetails";
 import { LastFlows } from "./LastFlows";
@@ -59,7 +60,8 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
     // The panel may have been opened before the watch began.
     if (isWatched && !followed) store.renew(userId);
   }, [isWatched, store, userId]);
-  const { flows } = time;
+  const flows = time.flows.filter((model) => connectionOf(model) === null);
+  const connections = time.flows.flatMap((model) => (model.open ? (connectionOf(model) ?? []) : []));
   const onSelect = useCallback(
     (flowId: string, nodeId: string | null) => onChoose(nodeId === null ? null : { userId, flowId, nodeId }),
     [userId, onChoose],
@@ -116,6 +118,11 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
           </Notice>
         </div>
       )}
+      {connections.length > 0 && (
+        <p className={`${styles["note"]} quiet truncate`} title={connections.join(", ")} data-testid="panel-connections">
+          Connected to {[...new Set(connections)].join(", ")}
+        </p>
+      )}
       {flows.length === 0 && followed && (
         <p className={`${styles["note"]} quiet`} data-testid="panel-empty">
           {time.stoppedNs === null ? "No request is running. The next one appears here as it happens." : "Nothing had begun by then."}
@@ -134,7 +141,7 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
         />
       ))}
       <LastFlows userId={userId} without={[...live.flows.keys()].join(" ")} count={compact ? 2 : 5} />
-      <p className={styles["note"]}>
+      <p className={styles["all"]}>
         <Link to={to("flows", null, { user_id: userId })}>
           All flows<span className="visually-hidden"> of {name}</span>
         </Link>

@@ -1,6 +1,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { extendWatch, nameOf, unwatch, type WatchedUser } from "../../api/monitoring";
 import { countdown } from "../../format";
+import { useLiveStore } from "../../hooks/useLive";
 import { useNow } from "../../hooks/useNow";
 import { Button } from "../../ui/Button";
 import { Checkbox } from "../../ui/Field";
@@ -18,11 +19,12 @@ interface Props {
 
 /** All users watched now: a tick shows or hides the panel, buttons extend and end the watch. */
 export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
+  const store = useLiveStore();
   const now = useNow(Date.now, 1000);
   const change = useMutation({ mutationFn: (ask: () => Promise<unknown>) => ask(), onSuccess: onChanged });
   const stop = (user: WatchedUser) =>
     change.mutate(() => unwatch(user.userId), {
-      onSuccess: () => tell(`${nameOf(user)} is no longer watched`, () => change.mutate(() => again(user))),
+      onSuccess: () => tell(`${nameOf(user)} is no longer watched`, () => change.mutate(() => again(user).then(() => store.renew(user.userId)))),
     });
   return (
     <section aria-labelledby="watched-title">
@@ -34,7 +36,7 @@ export function WatchedList({ users, shown, onToggle, onChanged }: Props) {
           <li key={user.userId} data-testid="watched-user" data-user-id={user.userId}>
             <div className={styles["who"]}>
               <Checkbox checked={shown.includes(user.userId)} onChange={() => onToggle(user.userId)} label={`Show ${nameOf(user)}`}>
-                <span className="truncate name" title={nameOf(user)}>
+                <span className="truncate name" title={user.email ?? nameOf(user)}>
                   {nameOf(user)}
                 </span>
               </Checkbox>

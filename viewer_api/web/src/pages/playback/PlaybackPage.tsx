@@ -1,24 +1,27 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { readPlayback, type Played, type TimedMessage } from "../../api/playback";
+import { PersonSearch } from "../../components/PersonSearch";
 import { Link } from "../../navigation/Link";
-import { one, to, type Query } from "../../navigation/route";
+import { one, several, to, type Query } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
 import { useName } from "../../hooks/useName";
 import { Empty, Loading, Notice } from "../../ui/Notice";
 import { RANGES } from "../flows/filters";
 import { TimeRange } from "../flows/TimeRange";
-import { PlayedFlows } from "./PlayedFlows";
-import { Recording } from "./recording";
+import { PlayedFlows, type PlayedPart } from "./PlayedFlows";
+import { Recording, together } from "./recording";
 import styles from "./PlaybackPage.module.css";
 
 const USUAL = "15m";
+/** More panels would be too narrow to read. */
+const MOST_USERS = 6;
 /** Of a longer time there is too much to be played. */
 const PLAYED_RANGES = [{ id: "5m", text: "Last 5 minutes", ms: 300_000 }, ...RANGES.filter(({ ms }) => ms !== null && ms <= 86_400_000)];
 
-/** The past, played again: `#/playback?flow_id=…`, `?conversation_id=…`, `?user_id=…&range=1h`. */
+/** The past, played again: `#/playback?flow_id=…`, `?conversation_id=…`, `?user_id=…&user_id=…&range=1h`. */
 export default function PlaybackPage() {
-  const { route } = useNavigation();
+  const { route, change } = useNavigation();
   const wanted = JSON.stringify(whatOf(route.query));
   const what = useMemo(() => JSON.parse(wanted) as What | null, [wanted]);
   return (
@@ -26,7 +29,14 @@ export default function PlaybackPage() {
       <div className={styles["head"]}>
         <h1>Playback</h1>
         {what !== null && <Subject what={what} />}
-        {what?.kind === "user_id" && <TimeRange usual={USUAL} ranges={PLAYED_RANGES} title="What this user did between" />}
+        {what?.kind === "user_id" && (
+          <>
+            <TimeRange usual={USUAL} ranges={PLAYED_RANGES} title="What was done between" />
+            {what.ids.length < MOST_USERS && (
+              <PersonSearch label="Play another user beside" hideLabel placeholder="Add another user" onChoose={({ userId }) => change({ user_id: [...new Set([...what.ids, userId])] })} />
+            )}
+          </>
+        )}
       </div>
       {what === null ? (
         <Empty title="There is nothing to play">
@@ -42,9 +52,15 @@ export default function PlaybackPage() {
   );
 }
 
+interface PlayedTogether {
+  readonly all: Recording;
+  readonly parts: readonly PlayedPart[];
+}
+
 interface What {
   readonly kind: "flow_id" | "conversation_id" | "user_id";
-  readonly id: string;
+  /** Of users there may be several, played side by side. */
+  readonly ids: readonly string[];
   readonly range: string;
   readonly since: string | null;
   readonly until: string | null;
@@ -53,11 +69,11 @@ interface What {
 function whatOf(query: Query): What | null {
   const kind = (["flow_id", "conversation_id", "user_id"] as const).find((name) => one(query, name) !== null);
   if (kind === undefined) return null;
-  const id = one(query, kind) ?? "";
-  return { kind, id, range: one(query, "range") ?? USUAL, since: one(query, "since"), until: one(query, "until") };
+  const ids = kind === "user_id" ? several(query, kind).slice(0, MOST_USERS) : several(query, kind).slice(0, 1);
+  return { kind, ids, range: one(query, "range") ?? USUAL, since: one(query, "since"), until: one(query, "until") };
 }
 
-function playedOf({ kind, id, range, since, until }: What, nowMs: number): Played {
+function playedOf({ kind, range, since, until }: What, id: string, nowMs: number): Played {
   if (kind === "flow_id") return { flow_id: id };
   if (kind === "conversation_id") return { conversation_id: id };
   const ms = PLAYED_RANGES.find((each) => each.id === range)?.ms ?? 900_000;
@@ -65,8 +81,7 @@ function playedOf({ kind, id, range, since, until }: What, nowMs: number): Playe
   return { user_id: id, ...(begin === null ? {} : { since: begin }), ...(until === null ? {} : { until }) };
 }
 
-async function whole(what: What, signal: AbortSignal): Promise<Recording | null> {
-  const played = playedOf(what, Date.now());
+async function whole(played: Played, signal: AbortSignal): Promise<Recording | null> {
   const messages: TimedMessage[] = [];
   for (let first: number | null = 0; ; ) {
     const page = await readPlayback(played, first, signal);
@@ -77,10 +92,21 @@ async function whole(what: What, signal: AbortSignal): Promise<Recording | null>
   }
 }
 
+/** What is played, on one clock; null where nothing happened. */
+async function recorded(what: What, signal: AbortSignal): Promise<PlayedTogether | null> {
+  const nowMs = Date.now();
+  const found = await Promise.all(what.ids.map((id) => whole(playedOf(what, id, nowMs), signal)));
+  const clock = together(found.filter((each) => each !== null));
+  if (clock === null) return null;
+  const left = [...clock.each];
+  // Who did nothing in this time has a panel that says so.
+  return { all: clock.all, parts: what.ids.map((id, index) => ({ id, recording: found[index] === null ? null : (left.shift() ?? null) })) };
+}
+
 function Loaded({ what }: { readonly what: What }) {
   const { data, error } = useQuery({
     queryKey: ["playback", what],
-    queryFn: ({ signal }) => whole(what, signal),
+    queryFn: ({ signal }) => recorded(what, signal),
     staleTime: Infinity,
     gcTime: 0,
     // A recording is no plain data: it is never merged with the one before.
@@ -95,17 +121,18 @@ function Loaded({ what }: { readonly what: What }) {
       </Empty>
     );
   }
-  return <PlayedFlows recording={data} single={what.kind === "flow_id" ? what.id : null} />;
+  return <PlayedFlows recording={data.all} parts={data.parts} kind={what.kind} />;
 }
 
-function Subject({ what: { kind, id } }: { readonly what: What }) {
+function Subject({ what: { kind, ids } }: { readonly what: What }) {
+  const [id = ""] = ids;
   switch (kind) {
     case "flow_id":
       return <Link to={to("flow", id)}>Flow {id.slice(0, 8)}…</Link>;
     case "conversation_id":
       return <Link to={to("conversations", id)}>Conversation {id}</Link>;
     case "user_id":
-      return <UserLink userId={id} />;
+      return ids.map((userId) => <UserLink key={userId} userId={userId} />);
   }
 }
 

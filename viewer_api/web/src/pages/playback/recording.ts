@@ -25,6 +25,12 @@ export class Recording {
     this.moments = [...new Set(messages.map(({ at_ms }) => at_ms))];
   }
 
+  /** The same on another clock, that of recordings which are played side by side. */
+  on(startedNs: bigint, durationMs: number): Recording {
+    const laterMs = Number(this.startedNs - startedNs) / 1e6;
+    return new Recording(startedNs, durationMs, this.messages.map(({ at_ms, message }) => ({ at_ms: at_ms + laterMs, message })));
+  }
+
   /** The flows at a moment. The same object as long as time goes on; going back starts over. */
   at(ms: number): LiveFlows {
     if (this.reached > 0 && (this.messages[this.reached - 1]?.at_ms ?? 0) > ms) {
@@ -68,6 +74,19 @@ export class Recording {
     const idle = next - last > IDLE_MS && to > last + EDGE_MS && to < next - EDGE_MS;
     return idle ? next - EDGE_MS : to;
   }
+}
+
+/** Recordings on one clock: each by itself, and all of them as one. */
+export function together(recordings: readonly Recording[]): { readonly all: Recording; readonly each: readonly Recording[] } | null {
+  const [first, ...others] = recordings;
+  if (first === undefined) return null;
+  if (others.length === 0) return { all: first, each: recordings };
+  const startedNs = others.reduce((least, { startedNs: other }) => (other < least ? other : least), first.startedNs);
+  const ends = recordings.map((each) => Number(each.startedNs - startedNs) / 1e6 + each.durationMs);
+  const durationMs = Math.max(...ends);
+  const each = recordings.map((one) => one.on(startedNs, durationMs));
+  const messages = each.flatMap((one) => one.messages).sort((a, b) => a.at_ms - b.at_ms);
+  return { all: new Recording(startedNs, durationMs, messages), each };
 }
 
 function wentWrong(event: unknown): boolean {

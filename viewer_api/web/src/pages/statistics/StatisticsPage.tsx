@@ -42,7 +42,7 @@ export default function StatisticsPage() {
         </>
       }
     >
-      <FilterChips own={own} without={[]} onlyChips />
+      <FilterChips own={own} without={[]} />
       {sums.error !== null && <Notice kind="problem">{sums.error.message}</Notice>}
       {sums.data?.shortened === true && <Notice>With these filters there is too much to count while you wait: only flows since {dateTime(sums.data.since)} are counted.</Notice>}
       {sums.data === undefined ? (

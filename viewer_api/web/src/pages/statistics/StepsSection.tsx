@@ -29,6 +29,8 @@ const MOST = 30;
 const USUAL_GROUP = "step";
 const USUAL_SORT = "self_ms";
 
+/** Only for groups that the flows behind are known of. */
+const FLOWS = "Flows";
 const COLUMNS: readonly (Column & { readonly sort?: string })[] = [
   { text: "Step" },
   { text: "Count", number: true, sort: "count" },
@@ -40,7 +42,7 @@ const COLUMNS: readonly (Column & { readonly sort?: string })[] = [
   { text: "Own time", title: "The time in which no step below it ran, of all of them together", number: true, sort: "self_ms" },
   { text: "Tokens", number: true, sort: "tokens" },
   { text: "Cost", number: true, sort: "cost" },
-  { text: "Flows", number: true },
+  { text: FLOWS, number: true },
   { text: "Over time" },
 ];
 
@@ -52,6 +54,7 @@ export function StepsSection() {
   const chosen = one(route.query, "step");
   const grouping = { group_by: group, sort, limit: MOST };
   const { data, error } = useSteps(grouping);
+  const withFlows = data?.groups.some(({ flows }) => flows !== null) === true;
   const most = Math.max(1, ...(data?.groups ?? []).map(({ self_ms }) => self_ms));
   return (
     <Section title="Steps" testId="steps">
@@ -68,7 +71,7 @@ export function StepsSection() {
         <Table
           label="Steps"
           testId="steps-table"
-          head={COLUMNS.map(({ sort: by, ...column }) =>
+          head={COLUMNS.filter(({ text }) => withFlows || text !== FLOWS).map(({ sort: by, ...column }) =>
             by === undefined ? column : { ...column, sorted: by === sort, onSort: () => change({ by: by === USUAL_SORT ? null : by }, "replace") },
           )}
         >
@@ -78,6 +81,7 @@ export function StepsSection() {
               step={step}
               group={group}
               most={most}
+              withFlows={withFlows}
               chosen={keyOf(step) === chosen}
               onChoose={() => change({ step: keyOf(step) === chosen ? null : keyOf(step) }, "replace")}
             />
@@ -95,11 +99,12 @@ interface RowProps {
   readonly step: Group<StepSums>;
   readonly group: string;
   readonly most: number;
+  readonly withFlows: boolean;
   readonly chosen: boolean;
   readonly onChoose: () => void;
 }
 
-function StepRow({ step, group, most, chosen, onChoose }: RowProps) {
+function StepRow({ step, group, most, withFlows, chosen, onChoose }: RowProps) {
   const ms = (value: number | null) => (value === null ? "–" : duration(value));
   const name = keyOf(step);
   return (
@@ -125,11 +130,13 @@ function StepRow({ step, group, most, chosen, onChoose }: RowProps) {
       </td>
       <td className="number">{step.tokens_input + step.tokens_output === 0 ? "–" : count(step.tokens_input + step.tokens_output)}</td>
       <td className="number">{step.cost === null ? "–" : money(step.cost)}</td>
-      <td className="number">
-        <CountLink counted={step.flows} label={`flows with ${name}`} />
-        <Gone look="denied" sign="⊘" counted={step.flows_denied} label={`flows with ${name} that were denied`} />
-        <Gone look="error" sign="✕" counted={step.flows_failed} label={`flows with ${name} that failed`} />
-      </td>
+      {withFlows && (
+        <td className="number">
+          <CountLink counted={step.flows} label={`flows with ${name}`} />
+          <Gone look="denied" sign="⊘" counted={step.flows_denied} label={`flows with ${name} that were denied`} />
+          <Gone look="error" sign="✕" counted={step.flows_failed} label={`flows with ${name} that failed`} />
+        </td>
+      )}
       <td>
         <IconButton icon={LineChart} label={`${name} over time`} aria-pressed={chosen} onPress={onChoose} testId="step-series" />
       </td>

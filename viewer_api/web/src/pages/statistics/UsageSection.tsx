@@ -53,7 +53,7 @@ export function UsageSection({ withUsers }: { readonly withUsers: boolean }) {
                     {user.value == null ? (
                       <span className="quiet">no user</span>
                     ) : (
-                      <Link to={to("users", String(user.value))}>{user.email ?? user.full_name ?? `user ${user.value}`}</Link>
+                      <Link to={to("users", String(user.value))}>{user.full_name ?? user.email ?? `user ${user.value}`}</Link>
                     )}
                   </td>
                   <td className="number">

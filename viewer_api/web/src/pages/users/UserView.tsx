@@ -1,7 +1,8 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { CirclePlay } from "lucide-react";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { readUser, type Share, type UserDocument, type UserTotals } from "../../api/users";
+import { useSignedIn } from "../../app/session";
 import { Ago } from "../../components/Ago";
 import { count, duration, money } from "../../format";
 import { Link } from "../../navigation/Link";
@@ -14,6 +15,7 @@ import { Loading, Notice } from "../../ui/Notice";
 import { Facts, Page, Section } from "../../ui/Page";
 import { ConversationTable } from "../conversations/ConversationTable";
 import { RecentFlows } from "./RecentFlows";
+import { EraseButton } from "./EraseButton";
 import { WatchButton } from "./WatchButton";
 import styles from "./UserView.module.css";
 
@@ -27,6 +29,8 @@ const USUAL = "30d";
 /** One user: how much, how fast, what went wrong, and what was last. */
 export function UserView({ userId }: { readonly userId: string }) {
   const { route, change, go } = useNavigation();
+  const session = useSignedIn();
+  const [erased, setErased] = useState(false);
   const range = RANGES.find(({ id }) => id === one(route.query, "range")) ?? RANGES[2];
   // To the minute, so that the query stays the same.
   const since = useMemo(() => new Date(Math.floor(Date.now() / 60_000) * 60_000 - range.days * 86_400_000).toISOString(), [range]);
@@ -35,6 +39,8 @@ export function UserView({ userId }: { readonly userId: string }) {
     queryFn: ({ signal }) => readUser(userId, since, signal),
     placeholderData: keepPreviousData,
     refetchInterval: 15_000,
+    // Then there is no such user any more.
+    enabled: !erased,
   });
   if (user === undefined) {
     return error === null ? (
@@ -65,6 +71,9 @@ export function UserView({ userId }: { readonly userId: string }) {
           <Button icon={CirclePlay} onPress={() => go(to("playback", null, { user_id: userId }))} testId="play-user">
             Play
           </Button>
+          {session.rights.includes("erase") && (
+            <EraseButton person={{ userId, email: user.email, fullName: user.full_name }} onErased={() => setErased(true)} onDone={() => go(to("users"))} />
+          )}
         </>
       }
     >

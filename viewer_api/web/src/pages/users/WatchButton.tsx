@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Eye, EyeOff } from "lucide-react";
 import { useState } from "react";
-import { monitoringPolicy, unwatch, type Person } from "../../api/monitoring";
+import { monitoringPolicy, nameOf, unwatch, type Person } from "../../api/monitoring";
 import type { UserDocument } from "../../api/users";
 import { WatchTerms } from "../../components/WatchTerms";
 import { to } from "../../navigation/route";
@@ -19,7 +19,7 @@ export function WatchButton({ user, onChanged }: { readonly user: UserDocument; 
   const stop = useMutation({
     mutationFn: () => unwatch(person.userId),
     onSuccess: () => {
-      tell(`${user.email ?? person.userId} is no longer watched.`);
+      tell(`${nameOf(person)} is no longer watched.`);
       onChanged();
     },
   });
@@ -41,7 +41,7 @@ export function WatchButton({ user, onChanged }: { readonly user: UserDocument; 
           Open live
         </Button>
         <Button icon={EyeOff} onPress={() => stop.mutate()} isDisabled={stop.isPending}>
-          Stop
+          Stop watching
         </Button>
       </>
     );
