@@ -111,7 +111,7 @@ def test_they_equal_a_count_by_hand_of_random_flows_with_late_parts(
         if late:
             assert deliver(archive, *late).delivered == len(late)
         count_all(postgres_dsn)
-    for seconds in (60, 3600, 86400):
+    for seconds in (60, 3600, 21600, 86400, 604800):
         assert steps_of(postgres_dsn, seconds) == expected
         by_tool: Counter[str] = Counter()
         for (tool, _), count in flows_of(postgres_dsn, seconds, "tool").items():
@@ -151,7 +151,7 @@ def test_counting_again_changes_nothing(postgres_dsn: str, tmp_path: Path) -> No
     stored(postgres_dsn, tmp_path, 5, 6, 60 * 24 * 5)
     assert count_all(postgres_dsn) > 0
     before = everything(postgres_dsn)
-    assert {row["seconds"] for row in before} == {60, 3600, 86400}
+    assert {row["seconds"] for row in before} == {60, 3600, 21600, 86400, 604800}
     assert count_all(postgres_dsn) == 0
     script(
         postgres_dsn,
@@ -239,7 +239,7 @@ def test_names_beyond_the_limit_are_counted_together(postgres_dsn: str, tmp_path
         "(sum(count) FILTER (WHERE name = '(other)'))::bigint AS other FROM omni2.step_statistics "
         "WHERE event_type = 'span' GROUP BY 1 ORDER BY 1",
     )
-    assert [(row["kinds"], row["steps"], row["other"]) for row in rows] == [(500, 601, 102)] * 3
+    assert [(row["kinds"], row["steps"], row["other"]) for row in rows] == [(500, 601, 102)] * 5
 
 
 def test_what_an_older_version_has_counted_is_grouped_by_the_migration(postgres_dsn: str, tmp_path: Path) -> None:

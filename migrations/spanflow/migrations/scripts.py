@@ -62,6 +62,7 @@ REVISIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "0010": (("statistics/step_dimensions.sql",), ("statistics/step_dimensions_down.sql",)),
     "0011": (("annotations/tables.sql",), ("annotations/down.sql",)),
     "0012": (("alerts/gateway_losses.sql",), ("alerts/gateway_losses_down.sql", "alerts/tables.sql")),
+    "0013": (("statistics/longer_periods.sql",), ("statistics/longer_periods_down.sql",)),
 }
 
 #: Alembic's table under a name of our own: an application's `alembic_version` in the same schema is not ours.

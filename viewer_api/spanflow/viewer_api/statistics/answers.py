@@ -1,5 +1,6 @@
 """Statistics as the API tells them."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -69,24 +70,28 @@ class Question:
 
 async def steps_answer(source: Source, links: Links, question: Question) -> dict[str, Any]:
     """Steps by what they are grouped by, each with the flows that have such steps."""
-    groups = _grouped(await source.steps(question.group_by, question.interval))
     parameter = _PARAMETERS.get(question.group_by)
-    flows = {} if parameter is None else _grouped(await source.flows(question.group_by, None, durations=False))
+    steps = source.steps(question.group_by, question.interval)
+    having = _none() if parameter is None else source.flows(question.group_by, None, only_counts=True)
+    groups, flows = map(_grouped, await asyncio.gather(steps, having))
     first_tokens = _grouped(await source.flows(FIRST_TOKEN, None)) if question.group_by == MODEL else {}
     shown = []
     for group in _first(groups.values(), question):
         row = _named(group.value) | _steps(group)
-        having = flows.get(group.value)
         if parameter is None or group.value == OTHER:
             row |= {"flows": None, "flows_denied": None, "flows_failed": None}
         else:
-            row |= _flows(having or _Group(group.value), links, ((parameter, group.value),))
+            row |= _flows(flows.get(group.value) or _Group(group.value), links, ((parameter, group.value),))
         if question.group_by == MODEL:
             row["first_token"] = _first_token(first_tokens.get(group.value))
         if question.interval is not None:
             row["series"] = [{"start": start, **_steps(inner)} for start, inner in sorted(group.intervals.items())]
         shown.append(row)
     return {"groups": shown, "more": len(groups) > len(shown)}
+
+
+async def _none() -> list[Counted]:
+    return []
 
 
 def _first_token(waited: _Group | None) -> dict[str, Any] | None:

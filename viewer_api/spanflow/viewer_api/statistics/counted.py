@@ -22,7 +22,7 @@ class Source(Protocol):
     async def steps(self, group_by: str, interval: int | None) -> list[Counted]:
         """By what they are grouped by; plain spans only where that is the step itself."""
 
-    async def flows(self, dimension: str, interval: int | None, *, durations: bool = True) -> list[Counted]:
-        """Without `durations` histograms may be left empty."""
+    async def flows(self, dimension: str, interval: int | None, *, only_counts: bool = False) -> list[Counted]:
+        """With `only_counts` all other sums may be left out."""
 
     async def waiting(self) -> int: ...

@@ -8,13 +8,14 @@ that come late or change correct their period. Of several viewers one counts at 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.viewer_api.statistics import counting_sql as sql
 from spanflow.viewer_api.statistics.histogram import packed
-from spanflow.viewer_api.statistics.periods import DAY, HOUR, MINUTE, floored, oldest_minute
+from spanflow.viewer_api.statistics.periods import HOUR, LENGTHS, MINUTE, floored, oldest_minute
 from spanflow.viewer_api.statistics.tally import COLUMNS, Sums, Tally, add_all
 from spanflow.viewer_api.store.database import Connection, Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
@@ -73,7 +74,8 @@ class Counting:
                 for minute in sorted(minutes):
                     await self._count_flows(connection, minute, MINUTE)
                 await self._roll_up(connection, hour, MINUTE, HOUR)
-            await self._roll_up(connection, floored(hour, DAY), HOUR, DAY)
+            for shorter, longer in pairwise(LENGTHS[1:]):
+                await self._roll_up(connection, floored(hour, longer), shorter, longer)
         return True
 
     async def _count_flows(self, connection: Connection, start: datetime, seconds: int) -> None:

@@ -38,6 +38,8 @@ _AS_TEXT: Final = frozenset(name for name, kind in _SUMS if kind == "numeric")
 SUMMED: Final = ", ".join(
     f"sum({name})::{kind} AS {name}" if kind == "bigint" else f"sum({name}) AS {name}" for name, kind in _SUMS
 )
+#: The same with histograms as clients read them.
+SUMMED_AS_TEXT: Final = SUMMED.replace("sum(buckets) AS", "sum(buckets)::text AS")
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class DirectStatistics:
                     sums_by_step.setdefault((value, kind.outcome, start), Sums()).add(sums)
         return [Counted(*key, sums) for key, sums in sums_by_step.items()]
 
-    async def flows(self, dimension: str, interval: int | None, *, durations: bool = True) -> list[Counted]:
+    async def flows(self, dimension: str, interval: int | None, *, only_counts: bool = False) -> list[Counted]:
         tallies = await self._counted(interval, steps=dimension in (FIRST_TOKEN, OPERATION, SERVICE_CALL))
         return [
             Counted(kind.value, kind.outcome, start, sums)

@@ -5,13 +5,19 @@ A histogram is stored as one decimal number with twelve digits for each bucket: 
 takes exactly whatever their length, is the histogram of all of them.
 """
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, log2
 from typing import Final
 
 _SCALE: Final = 16
 _DIGITS: Final = 12
+_NONE: Final = "0" * _DIGITS
+_ROW_OF_NONE: Final = 16 * _NONE
+_BUCKET: Final = re.compile(f".{{{_DIGITS}}}")
 #: 2^64 ns are 584 years.
 _LAST: Final = 64 * _SCALE
 Buckets = dict[int, int]
@@ -40,15 +46,16 @@ def packed(buckets: Mapping[int, int]) -> str:
 
 def unpacked(number: str) -> Buckets:
     """From the text of a number."""
-    length = -(-len(number) // _DIGITS)
-    digits = number.zfill(length * _DIGITS)
-    # Hardly anything takes nanoseconds: the first hundreds of buckets are empty.
-    filled = -(-len(digits.rstrip("0")) // _DIGITS)
+    last = -(-len(number) // _DIGITS) - 1
+    number = "0" * (-len(number) % _DIGITS) + number
     buckets: Buckets = {}
-    for place in range(filled):
-        count = int(digits[place * _DIGITS : (place + 1) * _DIGITS])
-        if count:
-            buckets[length - 1 - place] = count
+    # Hundreds of buckets are empty, many in a row.
+    for start in range(0, len(number), len(_ROW_OF_NONE)):
+        row = number[start : start + len(_ROW_OF_NONE)]
+        if row != _ROW_OF_NONE:
+            for place, count in enumerate(_BUCKET.findall(row), start // _DIGITS):
+                if count != _NONE:
+                    buckets[last - place] = int(count)
     return buckets
 
 
@@ -57,7 +64,9 @@ def percentiles(buckets: Mapping[int, int], shares: Sequence[float]) -> list[flo
     total = sum(buckets.values())
     if not total:
         return [None] * len(shares)
-    return [_at_rank(buckets, max(1, ceil(share * total - 1e-9))) for share in shares]
+    order = sorted(buckets)
+    reached = list(accumulate(map(buckets.__getitem__, order)))
+    return [value_of(order[bisect_left(reached, max(1, ceil(share * total - 1e-9)))]) for share in shares]
 
 
 def share_below(buckets: Mapping[int, int], duration_ns: int) -> float | None:
@@ -90,12 +99,3 @@ def added(histograms: Iterable[Mapping[int, int]]) -> Buckets:
         for bucket, count in histogram.items():
             total[bucket] = total.get(bucket, 0) + count
     return total
-
-
-def _at_rank(buckets: Mapping[int, int], rank: int) -> float:
-    passed = 0
-    for bucket in sorted(buckets):
-        passed += buckets[bucket]
-        if passed >= rank:
-            return value_of(bucket)
-    raise AssertionError("a rank beyond the total")

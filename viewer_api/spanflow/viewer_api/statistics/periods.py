@@ -1,10 +1,12 @@
-"""Minutes, hours and days: what is counted together, and which of them cover a range of time."""
+"""Minutes, hours, days and so on: what is counted together, and which of them cover a range of time."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+MINUTE, HOUR, SIX_HOURS, DAY, WEEK = 60, 3600, 21_600, 86_400, 604_800
+#: Each of these is rolled up into the next.
+LENGTHS: Final = (MINUTE, HOUR, SIX_HOURS, DAY, WEEK)
 #: Minutes are kept for so long; before that, hours are the finest.
 MINUTES_KEPT: Final = timedelta(days=3)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,10 +46,10 @@ def aligned(since: datetime, until: datetime, now: datetime, interval: int = MIN
     return low, max(high, low + timedelta(seconds=MINUTE if low >= oldest else HOUR))
 
 
-def parts_of(low: datetime, high: datetime, longest: int = DAY) -> list[Part]:
+def parts_of(low: datetime, high: datetime, longest: int = WEEK) -> list[Part]:
     """The fewest periods that cover an aligned range exactly, none longer than `longest`."""
     parts: list[Part] = []
-    _cover(low, high, [seconds for seconds in (DAY, HOUR, MINUTE) if seconds <= longest], parts)
+    _cover(low, high, [seconds for seconds in reversed(LENGTHS) if seconds <= longest], parts)
     return sorted(parts, key=lambda part: part.low)
 
 

@@ -6,18 +6,19 @@ from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.viewer_api.statistics.counted import Counted
-from spanflow.viewer_api.statistics.counting_sql import OTHER, SUMMED
+from spanflow.viewer_api.statistics.counting_sql import OTHER, SUMMED_AS_TEXT
 from spanflow.viewer_api.statistics.histogram import Buckets, unpacked
-from spanflow.viewer_api.statistics.periods import DAY, Part, parts_of
+from spanflow.viewer_api.statistics.periods import WEEK, Part, parts_of
 from spanflow.viewer_api.statistics.tally import STEP, STEP_DIMENSIONS, Sums
 from spanflow.viewer_api.store.database import Database, Row
 
 #: What steps can be grouped by.
 STEP_GROUPS: Final = (STEP, *STEP_DIMENSIONS)
 #: All of them, for sorting by anything; a value that is the tail of others is one of them.
-_GROUPED: Final = """
+_SUMS: Final = """
 SELECT {value} AS value, outcome, {start} AS start, {summed} FROM {{s}}.{table} WHERE {within} GROUP BY 1, 2, 3
 """
+_COUNT: Final = "sum(count)::bigint AS count"
 _WAITING: Final = """
 SELECT count(*) AS waiting FROM (
     SELECT DISTINCT start FROM {s}.changed_periods
@@ -45,8 +46,8 @@ class StoredStatistics:
             return await self.flows(STEP_DIMENSIONS[group_by], interval)
         return await self._grouped("step_statistics", _STEP, interval)
 
-    async def flows(self, dimension: str, interval: int | None, *, durations: bool = True) -> list[Counted]:
-        return await self._grouped("flow_statistics", "value", interval, dimension, durations=durations)
+    async def flows(self, dimension: str, interval: int | None, *, only_counts: bool = False) -> list[Counted]:
+        return await self._grouped("flow_statistics", "value", interval, dimension, only_counts=only_counts)
 
     async def waiting(self) -> int:
         """Periods of the range that are still to be counted, or counted again."""
@@ -55,16 +56,15 @@ class StoredStatistics:
         return waiting
 
     async def _grouped(
-        self, table: str, value: str, interval: int | None, *dimension: str, durations: bool = True
+        self, table: str, value: str, interval: int | None, *dimension: str, only_counts: bool = False
     ) -> list[Counted]:
         start = "NULL::timestamptz" if interval is None else f"date_bin('{int(interval)} seconds', start, 'epoch')"
-        within, values = within_parts(parts_of(self._low, self._high, interval or DAY), *dimension)
-        text = _GROUPED.format(value=value, start=start, summed=SUMMED, table=table, within=within)
-        buckets = "sum(buckets) AS buckets"
-        assert buckets in text
-        text = text.replace(buckets, "sum(buckets)::text AS buckets" if durations else "'0' AS buckets")
+        within, values = within_parts(parts_of(self._low, self._high, interval or WEEK), *dimension)
+        summed = _COUNT if only_counts else SUMMED_AS_TEXT
+        text = _SUMS.format(value=value, start=start, summed=summed, table=table, within=within)
         rows = await self._database.fetch(text, *values)
-        return [_counted(row) for row in rows if row["value"] != ""]
+        sums_of = _count if only_counts else _sums
+        return [Counted(row["value"], row["outcome"], row["start"], sums_of(row)) for row in rows if row["value"] != ""]
 
 
 async def typical_durations(database: Database, parts: Sequence[Part], least: int, most: int) -> dict[str, Buckets]:
@@ -75,7 +75,7 @@ async def typical_durations(database: Database, parts: Sequence[Part], least: in
 
 
 def within_parts(parts: Sequence[Part], *dimension: str, first: int = 1) -> tuple[str, list[Any]]:
-    """A condition with its values, `$first` and so on. Each part, of which there are five at most, is a range of an
+    """A condition with its values, `$first` and so on. Each part, of which there are nine at most, is a range of an
     index; joined with them, the table would be read from beginning to end."""
     values: list[Any] = [*dimension]
     of = f"dimension = ${first} AND " if dimension else ""
@@ -87,8 +87,12 @@ def within_parts(parts: Sequence[Part], *dimension: str, first: int = 1) -> tupl
     return " OR ".join(f"({each})" for each in ranges) or "false", values
 
 
-def _counted(row: Row) -> Counted:
-    sums = Sums(
+def _count(row: Row) -> Sums:
+    return Sums(count=row["count"])
+
+
+def _sums(row: Row) -> Sums:
+    return Sums(
         count=row["count"],
         timed=row["timed"],
         total_ns=int(row["total_ns"]),
@@ -98,4 +102,3 @@ def _counted(row: Row) -> Counted:
         cost=row["cost"],
         buckets=unpacked(row["buckets"]),
     )
-    return Counted(row["value"], row["outcome"], row["start"], sums)

@@ -100,6 +100,9 @@ class Sums:
         self.total_ns += other.total_ns
         self.self_ns += other.self_ns
         self.add_usage(other.tokens_in, other.tokens_out, other.cost)
+        if not self.buckets:
+            self.buckets = dict(other.buckets)
+            return
         for bucket, count in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
