@@ -45,14 +45,17 @@ class Checkout:
         runs = self.folder / "runs"
         return len(runs.read_text().splitlines()) if runs.exists() else 0
 
-    def build(self) -> str:
-        done = subprocess.run(
-            [sys.executable, str(self.folder / "scripts" / "native_core.py")],
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(self.folder / "scripts" / "native_core.py"), *arguments],
             env={"PATH": str(self.bin)},
             capture_output=True,
             text=True,
             timeout=60,
         )
+
+    def build(self) -> str:
+        done = self.run()
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
@@ -131,3 +134,15 @@ def test_the_oldest_cargo_is_the_one_that_the_sources_name() -> None:
 
     version = ".".join(map(str, OLDEST_CARGO))
     assert f'rust-version = "{version}"' in (ROOT / "native" / "Cargo.toml").read_text()
+
+
+def test_sources_are_not_judged_where_what_they_are_made_of_cannot_be_fetched(checkout: Checkout) -> None:
+    checkout.cargo('[ "$1" = fetch ] && exit 101; exit 1')
+    for tool in ("rustfmt", "cargo-clippy"):
+        (checkout.bin / tool).symlink_to("/bin/true")
+    said = checkout.run("check")
+    assert (said.returncode, said.stderr) == (1, "")
+    checkout.cargo('[ "$1" = fmt ] && exit 0; exit 101')
+    said = checkout.run("check")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == "The native core's crates cannot be fetched here: lints and tests of it are left out.\n"
