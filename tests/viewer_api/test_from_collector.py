@@ -162,6 +162,7 @@ def test_a_collector_that_is_killed_under_load_loses_nothing(
     """Everything that a client was told is accepted is in the viewer, once."""
     where = {**to(viewer), "COLLECTOR_HTTP_PORT": str(free_port())}
     accepted: list[int] = []
+    enough = threading.Event()
 
     def send_some(numbers: range, url: str) -> None:
         with httpx.Client(base_url=url, timeout=20) as client:
@@ -170,20 +171,28 @@ def test_a_collector_that_is_killed_under_load_loses_nothing(
                 try:
                     if send(client, body.SerializeToString()).status_code == 200:
                         accepted.append(number)
+                        if len(accepted) > 100:
+                            enough.set()
                 except httpx.TransportError:
                     return
 
     with running_collector(program, ("agent", "to-viewer"), tmp_path, **where) as first:
-        killer = threading.Timer(0.3, first.process.kill)
+        # While it goes on accepting.
+        def kill() -> None:
+            enough.wait(60)
+            first.process.kill()
+
+        killer = threading.Thread(target=kill)
         killer.start()
         send_some(range(2000), first.url)
+        killer.join()
         first.process.wait()
     with running_collector(program, ("agent", "to-viewer"), tmp_path, **where) as second:
         send_some(range(2000, 2100), second.url)
         expected = {f"step {number}" for number in accepted} | {"root"}
         eventually(lambda: expected <= set(names(viewer)), within=120)
         stored = names(viewer)
-    assert 100 < len(accepted) < 2100
+    assert 200 < len(accepted) < 2100
     assert len(stored) == len(set(stored))
 
 
