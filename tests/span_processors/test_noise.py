@@ -48,12 +48,14 @@ def test_a_gateways_own_jobs_are_known_where_it_runs(monkeypatch: pytest.MonkeyP
     jobs: list[tuple[SpanKind, str, dict[str, Any]]] = [
         (INTERNAL, "reset_budget_job", {}),
         (INTERNAL, "redis_daily_spend_update_queue", {}),
+        (INTERNAL, "auth /health/readiness", {}),
         (CLIENT, "POST", {"http.url": "http://localhost:40321/"}),
     ]
-    assert [noise(*job) for job in jobs] == [False] * 3
+    assert [noise(*job) for job in jobs] == [False] * 4
     monkeypatch.setitem(sys.modules, "litellm", ModuleType("litellm"))
-    assert [noise(*job) for job in jobs] == [True] * 3
+    assert [noise(*job) for job in jobs] == [True] * 4
     assert not noise(INTERNAL, "litellm_request", {})
+    assert not noise(INTERNAL, "auth /v1/chat/completions", {})
     assert Noise("contextforge")(INTERNAL, "gateway.health_check", {})
 
 
@@ -132,6 +134,19 @@ def test_a_health_check_that_asks_models_is_a_flow(redis_url: str, redis_client:
                 pass
         assert gateway.pipeline.force_flush(5)
         assert len(stream_of(redis_client, flow_id_of(root))) == 4
+
+
+@pytest.mark.parametrize(("outcome", "told"), [(None, 0), ("denied", 4), ("error", 4)])
+def test_a_probe_that_signs_in_is_left_out_too_unless_it_is_refused(
+    outcome: str | None, told: int, redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    said = {} if outcome is None else {"flow.outcome": outcome}
+    with TracedGateway(redis_url) as gateway:
+        with gateway.span("GET /health", kind=SERVER, attributes=PROBE) as root:
+            with gateway.span("auth_check", root, attributes=said):
+                pass
+        assert gateway.pipeline.force_flush(5)
+        assert len(stream_of(redis_client, flow_id_of(root))) == told
 
 
 def test_a_probe_that_hangs_is_seen_while_it_does(redis_url: str, redis_client: "redis.Redis") -> None:

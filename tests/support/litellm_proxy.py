@@ -91,8 +91,12 @@ def litellm_proxy(
     arguments: tuple[str, ...] = (),
     provider: str | None = None,
     release: str = "litellm",
+    general_settings: str = "",
 ) -> Iterator[GatewayProcess]:
-    """`arguments` are of its own command; without a `provider` it has one for itself; `release` is in requirements/."""
+    """`arguments` are of its own command; without a `provider` it has one for itself; `release` is in requirements/.
+
+    `general_settings` are more lines of that part of its configuration.
+    """
     programs = programs_of(release)
     folder.mkdir()
     (folder / "custom_auth.py").write_text(_CUSTOM_AUTH)
@@ -107,7 +111,8 @@ def litellm_proxy(
         **environment,
     }
     with nullcontext(provider) if provider is not None else model_server() as address:
-        config.write_text(_CONFIGURATION.format(provider=address, line=callback.line, master_key=_MASTER_KEY))
+        text = _CONFIGURATION.format(provider=address, line=callback.line, master_key=_MASTER_KEY)
+        config.write_text(text + general_settings)
         with gateway_process(words, folder / "log", settings, programs=programs, within=150) as gateway:
             eventually(lambda: answers(f"{gateway.url}/health/liveliness"), within=100)
             yield gateway

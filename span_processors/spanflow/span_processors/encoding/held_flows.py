@@ -20,6 +20,8 @@ HELD_FOR: Final = 5.0
 _MOST_ITEMS: Final = 64
 _MOST_FLOWS: Final = 1000
 _WELL: Final = (None, names.OUTCOME_OK)
+#: What a probe may consist of. It may have to sign in; any other checkpoint is a step of a request.
+_OF_PROBES: Final = frozenset({names.PLAIN_SPAN, names.AUTH_CHECK})
 
 
 class HeldFlows:
@@ -81,16 +83,15 @@ class HeldFlows:
         return [*self.release(flow), *items]
 
     def _is_noise(self, flow: OpenFlow) -> bool:
-        return (
-            flow.flow_id in self._held and flow.finished and not flow.activities and all(map(_is_plain, flow.entries))
-        )
+        held = flow.flow_id in self._held and flow.finished and not flow.activities
+        return held and all(map(_is_of_probe, flow.entries))
 
 
-def _is_plain(data: bytes) -> bool:
-    """A plain span that ended well."""
+def _is_of_probe(data: bytes) -> bool:
+    """A span that ended well and is no step of a request."""
     entry = decode(data)
     return (
-        entry.get("event_type") == names.PLAIN_SPAN
+        entry.get("event_type") in _OF_PROBES
         and entry.get("status") != names.STATUS_ERROR
         and outcome_of(entry).outcome in _WELL
     )
