@@ -96,7 +96,7 @@ BY_ID = {
     "/api/v1/activities/{activity_id}/details": "/api/v1/activities/{activity}/details",
 }
 #: What operators add to flows has owners as well.
-SHARING = ("/api/v1/shares", "/api/v1/flows/{flow_id}/shares", "/api/v1/flows/{flow_id}/notes")
+SHARING = ("/api/v1/filters", "/api/v1/shares", "/api/v1/flows/{flow_id}/shares", "/api/v1/flows/{flow_id}/notes")
 #: What shows nothing but what somebody may see, whoever asks.
 LISTS = {
     "/api/v1/monitoring/users",
@@ -148,7 +148,7 @@ def test_every_route_that_shows_data_is_tried() -> None:
     # Only admins may count and erase, see test_erasure.py.
     shown -= {path for (_, path), right in RIGHTS.items() if right is Right.ERASE}
     # Rules may be about everybody or about named users, see test_alert_roles.py; links are their makers', see
-    # test_sharing.py and test_notes.py.
+    # test_sharing.py, test_notes.py and test_saved_filters.py.
     shown = {path for path in shown if not path.startswith(("/api/v1/alerts", *SHARING))}
     assert shown == BY_USER.keys() | BY_ID.keys() | LISTS | {"/api/v1/live"}
     changed = {path for (method, path), right in RIGHTS.items() if isinstance(right, Right) and method == "POST"}

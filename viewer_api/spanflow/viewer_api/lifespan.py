@@ -54,6 +54,7 @@ from spanflow.viewer_api.store.flow_notes import FlowNotes
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.own_users import own_users
 from spanflow.viewer_api.store.redis_flows import RedisFlows
+from spanflow.viewer_api.store.saved_filters import SavedFilters
 from spanflow.viewer_api.store.share_links import ShareLinks
 from spanflow.viewer_api.store.spent_tokens import SpentTokens
 from spanflow.viewer_api.store.users import UserStore
@@ -144,6 +145,7 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             alerts=alerts,
             share_links=ShareLinks(primary),
             notes=FlowNotes(primary),
+            saved_filters=SavedFilters(primary),
             readiness=Readiness(
                 primary, database, redis_flows, hub, registry, lambda: sign_in.authenticator.problem, reaping.details
             ),

@@ -65,6 +65,7 @@ _PARAMETERS: Final = {
     "activity_id": "Id of the activity.",
     "rule_id": "Id of the alert rule.",
     "channel_id": "Id of the channel.",
+    "filter_id": "Id of the saved filter.",
     "note_id": "Id of the note.",
     "link_id": "Id of the link, which is not its token.",
     "limit": "How many at most; a larger number than the route allows counts as the largest allowed.",

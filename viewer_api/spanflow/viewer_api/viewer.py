@@ -38,6 +38,7 @@ from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_notes import FlowNotes
 from spanflow.viewer_api.store.flows import FlowStore
 from spanflow.viewer_api.store.redis_flows import RedisFlows
+from spanflow.viewer_api.store.saved_filters import SavedFilters
 from spanflow.viewer_api.store.share_links import ShareLinks
 from spanflow.viewer_api.store.users import UserStore
 
@@ -74,6 +75,7 @@ class Viewer:
     alerts: Alerts
     share_links: ShareLinks
     notes: FlowNotes
+    saved_filters: SavedFilters
     #: How long steps usually take.
     usual: UsualTimes
     readiness: Readiness

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
+from spanflow.cli.problem import WrongUse
 
 if TYPE_CHECKING:
     from spanflow.cli.terminal.client import ViewerClient
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_filters(parser)
     parser.add_argument("--sort", help="newest (default), duration, tokens or cost")
     parser.add_argument("--limit", type=int, default=20, help="maximum number (%(default)s)")
+    parser.add_argument("--saved", metavar="NAME", help="a saved filter: yours of this name, or one that is shared")
     where.add_arguments(parser)
 
 
@@ -37,8 +40,12 @@ def run(arguments: Arguments, console: Console) -> int:
 
     limit = max(1, arguments.limit)
     now = datetime.now(UTC)
-    filters = {**stated_filters(arguments, now), "sort": arguments.sort}
-    flows = _found(client(arguments, os.environ, console), filters, limit, console)
+    viewer = client(arguments, os.environ, console)
+    stated = {**stated_filters(arguments, now), "sort": arguments.sort}
+    # What is stated takes the place of what is saved.
+    saved = _saved(viewer, arguments.saved) if arguments.saved else {}
+    filters = saved | {name: value for name, value in stated.items() if value is not None}
+    flows = _found(viewer, filters, limit, console)
     shown = [flow for flow, _ in zip(flows, range(limit), strict=False)]
     if arguments.json:
         for flow in shown:
@@ -57,9 +64,19 @@ def run(arguments: Arguments, console: Console) -> int:
     return 0
 
 
-def _found(
-    viewer: "ViewerClient", filters: dict[str, str | None], limit: int, console: Console
-) -> Iterator[dict[str, Any]]:
+def _saved(viewer: "ViewerClient", name: str) -> dict[str, Any]:
+    """The parameters of a saved filter; of several that are shared under one name none is chosen."""
+    known = viewer.get("/api/v1/filters")["filters"]
+    named = [each for each in known if each["name"] == name]
+    chosen = [each for each in named if each["mine"]] or named
+    if len(chosen) != 1:
+        many = f"several share one called {json.dumps(name, ensure_ascii=False)}; save one under a name of your own."
+        names = ", ".join(json.dumps(each["name"], ensure_ascii=False) for each in known) or "none"
+        raise WrongUse(many if chosen else f"there is no saved filter of this name. There are: {names}.")
+    return parse_qs(chosen[0]["query"])
+
+
+def _found(viewer: "ViewerClient", filters: dict[str, Any], limit: int, console: Console) -> Iterator[dict[str, Any]]:
     """Page by page, the newest first."""
     cursor: str | None = None
     while True:
