@@ -28,6 +28,7 @@ _SHOWN_LINK_CODE = "aw1LNWW_G7-Nz0ID1M1k5_0--teh0VDSPfuKHg"
 _MADE_ANEW = {
     "rule_id": "5f0c7a1e9b3d2468",
     "channel_id": "9a1b2c3d4e5f6071",
+    "filter_id": "3e4f5a6b7c8d9e0f",
     "note_id": "7c1d2e3f4a5b6c7d",
     "link_id": "5f0c7a1e9b3d2468",
     "token": "Xq1LNWWsG7mNz0ID1M1k5v0aateh0VDSPfuKHgw0aZc",

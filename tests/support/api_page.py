@@ -115,6 +115,9 @@ def fill(postgres_dsn: str, data_dir: Path) -> None:
                      ('5f0c7a1e9b3d2469', 'another'::bytea)) AS links (link, token);
         INSERT INTO omni2.flow_notes (note_id, flow_id, user_id, verdict, owner, created_by)
         VALUES ('7c1d2e3f4a5b6c7d', '0af7651916cd43dd8448eb211c80319c', '7', 'good', 'token/operator/', 'operator');
+        INSERT INTO omni2.saved_filters (filter_id, name, filter, owner, created_by)
+        VALUES ('3e4f5a6b7c8d9e0f', 'Denied', '{"outcome": ["denied"], "range": ["all"]}', 'token/operator/',
+                'operator');
         """,
     )
     tool = {"flow.data.mcp": "qa_mcp", "flow.data.tool": "list_snapshots"}

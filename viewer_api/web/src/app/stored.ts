@@ -8,6 +8,10 @@ export function readStored(key: string): unknown {
   });
 }
 
+export function forget(key: string): void {
+  stored(() => localStorage.removeItem(key));
+}
+
 export function store(key: string, value: unknown): void {
   stored(() => localStorage.setItem(key, JSON.stringify(value)));
 }
