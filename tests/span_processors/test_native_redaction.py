@@ -20,7 +20,7 @@ from tests.support.secret_shapes import SECRET_NAMES, SHAPES
 
 pytestmark = needs_core
 PYTHON = Redactor()
-EXAMPLES = fuzzing.examples(300, 10_000)
+EXAMPLES = fuzzing.examples(300, 3000)
 PATTERNS = all_patterns((assignments, secret_names, secret_patterns))
 SPACES = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
 #: Characters of other alphabets that are ASCII letters in lower case.
@@ -98,6 +98,41 @@ def test_nothing_that_the_pieces_of_secrets_add_up_to_is_clean(examples: int) ->
     fuzzing.fuzz(examples, {"pieces": pieces}, lambda pieces: check("".join(pieces)))
 
 
+WORDS = (
+    "api access private signing encryption secret account auth ssh master csrf id personal refresh "
+    "security session xsrf db my smtp user pass password passwd passphrase passcode pwd credential "
+    "authorization cookie key keys token tokens card number numbers connection string amz goog signature "
+    "cvv cvc bearer jwt jwts otp totp max input author passage keyboard x s 1 2"
+).split()
+#: Names as they are made of such words, in all ways of writing them.
+words = st.sampled_from(WORDS).flatmap(lambda word: st.sampled_from([word, word.upper(), word.title()]))
+secret_names_or_not = st.lists(words | st.sampled_from(["_", "-", ".", " ", ""]), min_size=1, max_size=12).map("".join)
+
+
+@EXAMPLES
+def test_names_mean_the_same_to_both(examples: int) -> None:
+    def attack(name: str, before: str, sign: str) -> None:
+        for text in (f"{before}{name}{sign}hunter2x", f"<{name}>hunter2x</{name}>", f"--{name} hunter2x"):
+            check(text)
+
+    signs = st.sampled_from(["=", ": ", '": "', "%3D", " => ", " ", "']=", " 5", "=5"])
+    befores = st.sampled_from(["", " ", "-", "a ", "a-b ", "x" * 31, "x" * 32, "y" * 33, "q ", ",", "é"])
+    fuzzing.fuzz(examples, {"name": secret_names_or_not, "before": befores, "sign": signs}, attack)
+
+
+def test_every_two_words_mean_the_same_to_both() -> None:
+    for first in WORDS:
+        for second in WORDS:
+            for name in (f"{first}_{second}", f"{first}{second.title()}", f"{first.upper()} {second}", first + second):
+                check(f"{name}=hunter2x")
+
+
+def test_a_long_name_that_python_sees_the_end_of_only_is_not_clean() -> None:
+    for blanks in range(20, 40):
+        check(f"myapi{'_' * blanks}key=hunter2x")
+        check(f"{'x' * blanks}-password hunter2x")
+
+
 def test_names_behind_any_white_space_or_in_disguise_are_not_clean() -> None:
     assert DISGUISED
     for name in SECRET_NAMES:
@@ -136,6 +171,7 @@ def test_both_redactors_give_the_same(examples: int, content: Any) -> None:
         "The basic information about the token economy, in English. Key points follow; the author passes.",
         "a task-force of many at http://example.org/a?b=c, 2026-11-30 12:00, trace 4bf92f3577b34da6a3ce929d0e0e4736",
         '{"query": "shoes", "size": 42, "tags": ["a", "b"]}',
+        "Key: a; author=b, max_tokens: 100; well-known key points <keyword>a</keyword>",
         "Überall Größe: 5 — 日本語のテキスト，価格：100",
     ],
 )

@@ -4,6 +4,7 @@
 //! says "clean" only where none of that is there. Every test in here may be broader than its pattern, never narrower;
 //! tests on the Python side hold the two together.
 
+use crate::secret_names::may_be_secret;
 use crate::words::{Words, pair};
 
 /// Without one of these no name names a secret; `secret_names.STEMS`.
@@ -72,6 +73,9 @@ static SCHEMES: Words<4> = Words::in_any_case([b"basic", b"bearer", b"digest", b
 /// Characters that become ASCII ones in lower case: Python finds names in the lowered text.
 const KELVIN: &[u8] = "\u{212a}".as_bytes();
 const DOTTED_I: &[u8] = "\u{130}".as_bytes();
+
+/// Characters of a name in front of its telling word that Python looks at.
+const LOOKED_BACK: usize = 32;
 
 const SHORTEST_CARD: usize = 13;
 const LONGEST_CARD: usize = 19;
@@ -157,11 +161,9 @@ pub fn is_clean(text: &str) -> bool {
                     seen.stem = true;
                     if at >= seen.name_end {
                         seen.name_end = run_end(bytes, at + stem.len(), is_name);
-                        if is_assigned(bytes, seen.name_end) {
-                            return false;
-                        }
+                        seen.is_assigned = is_assigned(bytes, seen.name_end);
                     }
-                    if is_spaced(bytes, at, stem.len(), seen.name_end) {
+                    if is_secret_name(bytes, at, stem.len(), &seen) {
                         return false;
                     }
                 }
@@ -185,6 +187,8 @@ struct Seen {
     /// Where the last name ended that has a telling word in it: the others in it are not followed by anything else, and
     /// reading it again for each of them would take time square to its length.
     name_end: usize,
+    /// Whether something that assigns a value stands there.
+    is_assigned: bool,
 }
 
 fn run_end(bytes: &[u8], from: usize, belongs: impl Fn(u8) -> bool) -> usize {
@@ -214,25 +218,43 @@ fn is_assigned(bytes: &[u8], end: usize) -> bool {
     matches!(bytes.get(next), Some(b':' | b'=' | b'%'))
 }
 
-/// Behind a name that ends here is a blank, which means something in `--pwd …`, `card number: …` and the like.
-fn is_spaced(bytes: &[u8], at: usize, length: usize, end: usize) -> bool {
-    if bytes.get(end) != Some(&b' ') {
+/// Whether the name around a telling word is one of a secret, and has a value behind it: behind a sign, or as the option
+/// of a command (`--pwd …`).
+fn is_secret_name(bytes: &[u8], at: usize, length: usize, seen: &Seen) -> bool {
+    let end = seen.name_end;
+    let is_spaced = bytes.get(end) == Some(&b' ');
+    if !seen.is_assigned && !is_spaced {
         return false;
     }
-    if is_option(bytes, at) {
+    if is_spaced
+        && end == at + length
+        && FIRST_WORDS.at(bytes, at).is_some()
+        && SECOND_WORDS.at(bytes, end + 1).is_some()
+    {
         return true;
     }
-    end == at + length && FIRST_WORDS.at(bytes, at).is_some() && SECOND_WORDS.at(bytes, end + 1).is_some()
+    let Some(start) = name_start(bytes, at) else {
+        return true;
+    };
+    (seen.is_assigned || bytes[start] == b'-') && may_be_secret(&bytes[start..end])
 }
 
-/// The name that a telling word stands in begins with a dash; Python looks at most 33 characters back.
-fn is_option(bytes: &[u8], at: usize) -> bool {
-    bytes[..at]
-        .iter()
-        .rev()
-        .take_while(|&&byte| is_name(byte) || byte == b' ')
-        .take(40)
-        .any(|&byte| byte == b'-')
+/// Where the name begins that a telling word stands in; also `API key` is one. None where it is longer than Python looks.
+fn name_start(bytes: &[u8], at: usize) -> Option<usize> {
+    let back = |from: usize| {
+        bytes[..from]
+            .iter()
+            .rev()
+            .take(LOOKED_BACK + 1)
+            .take_while(|&&byte| is_name(byte))
+            .count()
+    };
+    let before = back(at);
+    if before == 0 && at > 0 && bytes[at - 1] == b' ' {
+        let word = back(at - 1);
+        return (word < LOOKED_BACK).then(|| at - 1 - word);
+    }
+    (before <= LOOKED_BACK).then(|| at - before)
 }
 
 /// A beginning of a credential, and behind it what may be one.
@@ -289,10 +311,10 @@ fn is_scheme(bytes: &[u8], at: usize) -> bool {
     !(first.is_ascii_alphabetic() && others.iter().all(u8::is_ascii_lowercase))
 }
 
-/// `<password>…`: an element whose name has a telling word.
+/// `<password>…`: an element whose name is one of a secret.
 fn is_telling_element(bytes: &[u8], at: usize) -> bool {
     let end = run_end(bytes, at + 1, |byte| is_name(byte) || byte == b':');
-    (at + 1..end).any(|from| STEMS.at(&bytes[..end], from).is_some())
+    may_be_secret(&bytes[at + 1..end])
 }
 
 /// `://user:password@…`.
@@ -366,6 +388,9 @@ mod tests {
             "{\"size\": 3}",
             "order 1234567890123456789012",
             "<td>42</td>",
+            "Key: a; author=b; max_tokens: 100, \"completion_tokens\" : 7",
+            "well-known key points",
+            "<keyword>a</keyword>",
         ] {
             assert!(is_clean(text), "{text}");
         }

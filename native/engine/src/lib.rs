@@ -2,4 +2,5 @@
 
 pub mod caught;
 pub mod cleanliness;
+pub mod secret_names;
 pub mod words;
