@@ -11,11 +11,8 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.app import create_app
@@ -100,24 +97,6 @@ def test_what_comes_by_grpc_is_stored_as_what_comes_by_http(
 
 def _without_ids(shown: dict[str, Any], flow_id: str) -> str:
     return str(shown).replace(flow_id, "the flow")
-
-
-@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip], ids=str)
-def test_an_sdk_exports_by_grpc(viewer: RunningViewer, port: int, compression: grpc.Compression) -> None:
-    exporter = OTLPSpanExporter(
-        endpoint=f"http://127.0.0.1:{port}",
-        insecure=True,
-        headers={"authorization": f"Bearer {TOKEN}"},
-        compression=compression,
-        timeout=10,
-    )
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    with provider.get_tracer("test").start_as_current_span("a call") as made:
-        made.set_attribute("gen_ai.operation.name", "chat")
-    provider.shutdown()
-    assert [one["name"] for one in flat(viewer, f"{made.get_span_context().trace_id:032x}")["spans"]] == ["a call"]
-    assert number(viewer, "otlp_spans_accepted_total") == 1
 
 
 def test_spans_without_ids_are_told_in_partial_success(viewer: RunningViewer, channel: grpc.Channel) -> None:
