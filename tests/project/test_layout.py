@@ -47,7 +47,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "otlp": {"http", "store"},
     "background": {"http", "store", "live"},
     "erasure": {"http", "store"},
-    "alerts": {"http", "store"},
+    "alerts": {"http", "store", "statistics"},
     "viewer": {"http", "store", "auth", "monitoring", "live", "background", "erasure", "otlp", "alerts"},
     "flows": {"http", "store", "auth", "monitoring", "viewer"},
     "jaeger": {"auth", "store", "flows", "statistics", "viewer"},

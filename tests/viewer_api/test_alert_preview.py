@@ -136,7 +136,7 @@ def test_a_preview_tells_what_the_evaluator_would_have_told(
 
     async def both(database: Database) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         previewer = Previewer(database, database, EVERY)
-        return await previewer.preview(definition, SINCE, UNTIL), await told(database, definition)
+        return await previewer.preview(definition, SINCE, UNTIL, UNTIL), await told(database, definition)
 
     preview, events = run_with(postgres_dsn, both)
     found = [{**event, "flow_ids": sorted(event["flow_ids"])} for event in preview["events"]]

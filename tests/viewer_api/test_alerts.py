@@ -419,6 +419,14 @@ def test_from_the_terminal(make_viewer: MakeViewer, store: Store, receiver: Webh
     assert ": disabled" in run("disable", "Slow")
     assert "disabled" in run()
     assert run("delete", "Slow").strip() == "Deleted."
+    steps = ("add", "Search", "--step-slower-than-usual", "3")
+    assert "Search" in run(*steps, "--tool", "search", "--slowest")
+    (rule,) = json.loads(run("--json"))["rules"]
+    condition = {name: rule["condition"][name] for name in ("kind", "by", "name", "of", "alert")}
+    assert condition == {"kind": "step_slower_than_usual", "by": "tool", "name": "search", "of": "slowest", "alert": 3}
+    for wrong in ((), ("--tool", "a", "--model", "b"), ("--user", "7")):
+        assert "name the steps" in run(*steps, *wrong, code=2)
+    run("delete", "Search")
     assert "Nothing has happened" in run("events")
     assert "delivered" in run("deliveries")
     assert run("delete-channel", "hook").strip() == "Deleted."

@@ -10,6 +10,11 @@ from spanflow.cli.problem import WrongUse
 CONDITIONS: Final = {
     "longer-than": ("longer_than", "MS", "a flow took at least this many milliseconds"),
     "slower-than-usual": ("slower_than_usual", "TIMES", "a flow took this many times the usual p95 of its kind"),
+    "step-slower-than-usual": (
+        "step_slower_than_usual",
+        "TIMES",
+        "p95 of the steps of a --tool, --mcp-server, --model, --checkpoint or --step is this many times the usual one",
+    ),
     "error-rate": ("error_rate", "SHARE", "at least this share of flows failed, such as 0.1"),
     "denial-rate": ("denial_rate", "SHARE", "at least this share of flows was denied"),
     "still-running": ("still_running", "SECONDS", "a flow is still running this long after its start"),
@@ -27,6 +32,10 @@ def add_rule_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", type=float, metavar="SECONDS", help="evaluation window (300)")
     parser.add_argument(
         "--min-samples", type=int, metavar="N", help="minimum number of samples, for rates and slower-than-usual"
+    )
+    parser.add_argument("--step", metavar="TYPE:NAME", help="step-slower-than-usual: steps of this type and name")
+    parser.add_argument(
+        "--slowest", action="store_true", help="step-slower-than-usual: the slowest step instead of the p95"
     )
     for name in _FILTERS:
         parser.add_argument(f"--{name}", action="append", metavar="VALUE", help=f"only flows with this {name}")
@@ -63,6 +72,9 @@ def stated_rule(arguments: argparse.Namespace, channels: list[dict[str, Any]]) -
         "user_id" if name == "user" else name.replace("-", "_"): getattr(arguments, name.replace("-", "_"))
         for name in _FILTERS
     }
+    if name == "step-slower-than-usual":
+        condition |= _step(arguments, filters)
+        filters = {}
     rule = {
         "name": arguments.what,
         "condition": _said(condition),
@@ -74,6 +86,16 @@ def stated_rule(arguments: argparse.Namespace, channels: list[dict[str, Any]]) -
         "channels": [_channel_id(word, channels) for word in arguments.channel or ()] or None,
     }
     return _said(rule)
+
+
+def _step(arguments: argparse.Namespace, filters: dict[str, Any]) -> dict[str, Any]:
+    """Which steps a condition is about: they are named as flows are chosen elsewhere."""
+    stated = {**filters, "step": [arguments.step] if arguments.step else None}
+    named = [(by, value) for by, values in stated.items() for value in values or ()]
+    if len(named) != 1 or named[0][0] in ("user_id", "source"):
+        raise WrongUse("name the steps by one of --tool, --mcp-server, --model, --checkpoint and --step.")
+    ((by, value),) = named
+    return {"by": by, "name": value, "of": "slowest" if arguments.slowest else None}
 
 
 def _channel_id(word: str, channels: list[dict[str, Any]]) -> str:

@@ -77,6 +77,29 @@ class SlowerThanUsual(Condition):
     min_samples: Annotated[int, Field(ge=5, le=100_000, description="Flows before that are needed at least.")] = 20
 
 
+class StepSlowerThanUsual(Condition):
+    """Steps of one kind took longer than so many times their usual 95th percentile."""
+
+    kind: Literal["step_slower_than_usual"]
+    by: Annotated[
+        Literal["tool", "mcp_server", "model", "checkpoint", "step"],
+        Field(description="What the steps have in common; `step` is their type and name, like `tool_call:search`."),
+    ]
+    name: Annotated[str, Field(min_length=1, max_length=400, description="Which tool, server and so on.")]
+    alert: Annotated[Number, Field(gt=1, le=1000)]
+    warning: Annotated[Number, Field(gt=1, le=1000)] | None = None
+    of: Annotated[
+        Literal["p95", "slowest"], Field(description="Their own 95th percentile in the window, or the slowest of them.")
+    ] = "p95"
+    window_seconds: Window = 300
+    baseline_seconds: Annotated[
+        Number, Field(ge=_HOUR, le=2 * _DAY, description="Compared with steps of so long before the window.")
+    ] = _DAY
+    min_samples: Annotated[
+        int, Field(ge=5, le=100_000, description="Steps before that are needed at least; of a p95, in the window too.")
+    ] = 20
+
+
 class ErrorRate(Condition):
     """The share of flows that failed."""
 
@@ -134,7 +157,7 @@ class Losses(Condition):
 
 
 AnyCondition = Annotated[
-    LongerThan | SlowerThanUsual | ErrorRate | DenialRate | StillRunning | NoActivity | Losses,
+    LongerThan | SlowerThanUsual | StepSlowerThanUsual | ErrorRate | DenialRate | StillRunning | NoActivity | Losses,
     Field(discriminator="kind"),
 ]
 #: The outcome whose share a rate is.
@@ -142,6 +165,7 @@ RATED: Final = {"error_rate": names.OUTCOME_ERROR, "denial_rate": names.OUTCOME_
 UNITS: Final = {
     "longer_than": "ms",
     "slower_than_usual": "times usual",
+    "step_slower_than_usual": "times usual",
     "error_rate": "share",
     "denial_rate": "share",
     "still_running": "s",

@@ -17,9 +17,11 @@ from spanflow.viewer_api.alerts.condition import (
     Losses,
     NoActivity,
     SlowerThanUsual,
+    StepSlowerThanUsual,
     StillRunning,
 )
 from spanflow.viewer_api.alerts.observation import MAX_FLOWS, Observation
+from spanflow.viewer_api.alerts.step_times import StepMinutes
 
 _BASELINE_KEPT: Final = timedelta(minutes=5)
 _MAX_BASELINE: Final = 20_000
@@ -44,7 +46,14 @@ class Loss:
 class History:
     """`flows` ended, by when they did."""
 
-    def __init__(self, flows: Sequence[PastFlow], losses: Sequence[Loss], since: datetime) -> None:
+    def __init__(
+        self,
+        flows: Sequence[PastFlow],
+        losses: Sequence[Loss],
+        since: datetime,
+        steps: StepMinutes | None = None,
+    ) -> None:
+        self._steps = steps
         self._flows = sorted(flows)
         self._ended = [flow.ended for flow in self._flows]
         self._started = sorted(flow.started for flow in self._flows)
@@ -60,6 +69,9 @@ class History:
                 return self._longest(condition, now)
             case SlowerThanUsual():
                 return self._slower(condition, now)
+            case StepSlowerThanUsual():
+                assert self._steps is not None
+                return self._steps.observe(condition, now)
             case ErrorRate() | DenialRate():
                 return self._rate(condition, now)
             case StillRunning():

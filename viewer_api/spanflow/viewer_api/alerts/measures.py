@@ -15,11 +15,13 @@ from spanflow.viewer_api.alerts.condition import (
     Losses,
     NoActivity,
     SlowerThanUsual,
+    StepSlowerThanUsual,
     StillRunning,
     window_of,
 )
 from spanflow.viewer_api.alerts.observation import MAX_FLOWS, Observation
 from spanflow.viewer_api.alerts.rule import Rule
+from spanflow.viewer_api.alerts.step_times import observed, step_flows
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import DURATION, ENDED, Bounds, Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
@@ -95,6 +97,8 @@ class Measures:
                 return self._longest
             case SlowerThanUsual():
                 return self._slower
+            case StepSlowerThanUsual():
+                return self._step
             case ErrorRate() | DenialRate():
                 return self._rate
             case StillRunning():
@@ -143,6 +147,15 @@ class Measures:
             self._baselines.clear()
         self._baselines[key] = (now, observation)
         return observation
+
+    async def _step(self, rule: Rule, condition: StepSlowerThanUsual, now: datetime) -> Observation:
+        observation = await observed(self.database, condition, now)
+        filters = step_flows(condition, now)
+        low = condition.alert if condition.warning is None else condition.warning
+        if observation.value is None or observation.value < low or filters is None:
+            return observation
+        rows = await self._fetch(_LONGEST, filters, f"flow_id, {DURATION} AS took", now)
+        return replace(observation, flow_ids=tuple(row["flow_id"] for row in rows))
 
     async def _rate(self, rule: Rule, condition: ErrorRate | DenialRate, now: datetime) -> Observation:
         filters = replace(_ended(rule, condition, now), outcomes=names.OUTCOMES)

@@ -6,10 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from spanflow.span_processors import names
-from spanflow.viewer_api.alerts.condition import Condition, Losses, NoActivity, SlowerThanUsual, StillRunning, window_of
+from spanflow.viewer_api.alerts.condition import (
+    Condition,
+    Losses,
+    NoActivity,
+    SlowerThanUsual,
+    StepSlowerThanUsual,
+    StillRunning,
+    window_of,
+)
 from spanflow.viewer_api.alerts.history import History, Loss, PastFlow
 from spanflow.viewer_api.alerts.rule import Definition
 from spanflow.viewer_api.alerts.state_machine import EventKind, Memory, Phase, step
+from spanflow.viewer_api.alerts.step_times import StepMinutes, first_previewed
 from spanflow.viewer_api.store.database import Database
 from spanflow.viewer_api.store.flow_filters import DURATION, ENDED, Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
@@ -35,15 +44,21 @@ class Previewer:
     primary: Database
     seconds: float
 
-    async def preview(self, definition: Definition, since: datetime, until: datetime) -> dict[str, Any]:
+    async def preview(self, definition: Definition, since: datetime, until: datetime, now: datetime) -> dict[str, Any]:
         low = since - _needed_before(definition.condition)
         filters = replace(definition.filters.filters(), since=low, until=until, outcomes=names.OUTCOMES)
-        flows, shortened = await self._flows(filters, until)
+        of_steps = isinstance(definition.condition, StepSlowerThanUsual)
+        flows, shortened = ([], False) if of_steps else await self._flows(filters, until)
         if shortened and flows:
             since = max(since, min(flow.ended for flow in flows) + _needed_before(definition.condition))
             since = min(since, until)
         losses = await self._losses(low, until) if isinstance(definition.condition, Losses) else []
-        history = History(flows, losses, low)
+        steps = None
+        if isinstance(definition.condition, StepSlowerThanUsual):
+            first = min(first_previewed(definition.condition, now), until)
+            since, shortened = max(since, first), shortened or since < first
+            steps = await StepMinutes.read(self.database, definition.condition, since, until)
+        history = History(flows, losses, low, steps)
         told = await asyncio.to_thread(_simulated, definition, history, since, until, self.seconds)
         return {"since": since, "until": until, "shortened": shortened, "flows": len(flows), **told}
 

@@ -8,7 +8,15 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from spanflow.span_processors.ids import IdError, as_id
-from spanflow.viewer_api.alerts.condition import UNITS, AnyCondition, Losses, NoActivity, StillRunning
+from spanflow.viewer_api.alerts.condition import (
+    UNITS,
+    AnyCondition,
+    Losses,
+    NoActivity,
+    StepSlowerThanUsual,
+    StillRunning,
+)
+from spanflow.viewer_api.alerts.step_times import StepWindow
 from spanflow.viewer_api.store.flow_filters import Filters
 
 MAX_NAME: Final = 200
@@ -96,6 +104,8 @@ class Definition(BaseModel):
     def _losses_are_of_all(self) -> "Definition":
         if isinstance(self.condition, Losses) and self.filters.pairs():
             raise ValueError("losses are counted over all flows: leave out the filters")
+        if isinstance(self.condition, StepSlowerThanUsual) and self.filters.pairs():
+            raise ValueError("steps are those of all flows, by their name: leave out the filters")
         return self
 
     @property
@@ -127,6 +137,11 @@ class Rule:
         if isinstance(condition, Losses):
             return None
         pairs = self.definition.filters.pairs()
+        if isinstance(condition, StepSlowerThanUsual):
+            window = StepWindow.at(condition, until)
+            pairs += [(condition.by, condition.name), ("started_since", _text(window.low))]
+            pairs += [("started_until", _text(window.high)), ("sort", "duration")]
+            return f"/api/v1/flows?{urlencode(pairs)}"
         match condition.kind:
             case "longer_than":
                 low = condition.alert if condition.warning is None else condition.warning

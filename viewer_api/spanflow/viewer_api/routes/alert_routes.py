@@ -150,7 +150,7 @@ async def preview(request: Request, principal: MayMonitor, body: Preview) -> Res
     since = parsed_time(body.since, "since") or until - _PREVIEWED
     check_range(since, until, _LONGEST_PREVIEW)
     await viewer.record_access(request, "alert_previewed", user_ids=definition.user_ids or ())
-    return json_response(await viewer.alerts.previewer.preview(definition, since, until))
+    return json_response(await viewer.alerts.previewer.preview(definition, since, until, _now(viewer)))
 
 
 @router.get("/{rule_id}")

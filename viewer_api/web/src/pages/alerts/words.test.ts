@@ -10,6 +10,10 @@ describe("a rule in plain words", () => {
     [{ kind: "slower_than_usual", alert: 3, window_seconds: 300 }, "Alert when a flow that ended within 5 min took 3 × its usual time (p95) or longer."],
     [{ kind: "error_rate", alert: 0.2, window_seconds: 300, min_samples: 20 }, "Alert when 20 % or more of flows within 5 min fail (of at least 20)."],
     [{ kind: "no_activity", alert: 900 }, "Alert when no flow has begun, run or ended for 15 min."],
+    [
+      { kind: "step_slower_than_usual", by: "tool", name: "search", alert: 3, window_seconds: 300 },
+      "Alert when the p95 of steps with the tool search within 5 min is 3 × the usual p95 or more.",
+    ],
     [{ kind: "losses", alert: 1, window_seconds: 3600 }, "Alert when 1 or more spans or flows were lost within 1 h."],
   ])("%j", (condition, words) => expect(rule(condition)).toBe(words));
 

@@ -56,7 +56,7 @@ export function sentence({ condition, filters, for_seconds: patience }: Pick<Def
   return `Alert when ${said}${held}.${warned}`;
 }
 
-function conditionWords({ kind, alert, min_samples: least }: Condition, flow: string, flows: string, window: string): string {
+function conditionWords({ kind, alert, min_samples: least, by, name, of: of_ }: Condition, flow: string, flows: string, window: string): string {
   const of = typeof least === "number" ? ` (of at least ${least})` : "";
   const threshold = thresholdWords(kind, alert);
   switch (kind) {
@@ -66,6 +66,8 @@ function conditionWords({ kind, alert, min_samples: least }: Condition, flow: st
       return `${flow} that ended${window} took ${threshold} or longer`;
     case "slower_than_usual":
       return `${flow} that ended${window} took ${threshold} its usual time (p95) or longer`;
+    case "step_slower_than_usual":
+      return `${of_ === "slowest" ? "the slowest step" : "the p95 of steps"} with the ${WORDS[String(by)] ?? String(by)} ${String(name)}${window} is ${threshold} the usual p95 or more`;
     case "error_rate":
       return `${threshold} or more of ${flows}${window} fail${of}`;
     case "denial_rate":
@@ -87,6 +89,7 @@ function thresholdWords(kind: string, value: number): string {
     case "longer_than":
       return whole(value / 1000);
     case "slower_than_usual":
+    case "step_slower_than_usual":
       return `${value} ×`;
     case "error_rate":
     case "denial_rate":
@@ -95,6 +98,8 @@ function thresholdWords(kind: string, value: number): string {
       return value.toLocaleString();
   }
 }
+
+const WORDS: Readonly<Record<string, string>> = { mcp_server: "MCP server", checkpoint: "type", step: "type and name" };
 
 const NAMES: Readonly<Record<string, string>> = {
   user_id: "of user",
