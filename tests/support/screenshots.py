@@ -439,7 +439,8 @@ class Camera:
         if page.evaluate("document.documentElement.scrollHeight > innerHeight"):
             self.problems.append(f"{name}: the document is higher than the window")
         path = self.folder / f"{name}.png"
-        page.screenshot(path=str(path), animations="disabled")
+        # Not by Playwright, which leaves threads behind that write files.
+        path.write_bytes(page.screenshot(animations="disabled"))
         page.unroute_all(behavior="ignoreErrors")
         page.close()
         return path
