@@ -7,6 +7,7 @@ then pip itself is fetched from the index. What pip is configured to use (PIP_IN
 import hashlib
 import html
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -145,6 +146,30 @@ def install() -> None:
     pip("--require-hashes", "--requirement", str(LOCK))
     say("Installing this checkout")
     pip("--no-deps", "--no-build-isolation", "--no-index", "--editable", str(ROOT))
+    remove_others()
+
+
+def remove_others() -> None:
+    """What an earlier lock had: OpenTelemetry, for one, acts upon what is installed."""
+    command = [str(environment_python()), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return
+    others = not_locked([each["name"] for each in json.loads(done.stdout)], LOCK.read_text())
+    if others:
+        say(f"Removing {', '.join(others)}")
+        run([environment_python(), "-m", "pip", "uninstall", "--quiet", "--yes", *others])
+
+
+def not_locked(installed: list[str], lock: str) -> list[str]:
+    """Distributions that are neither in the lock, nor ours, nor what installs them."""
+    locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?==", lock, re.MULTILINE)}
+    kept = locked | {"pip", "setuptools", "wheel"}
+    return sorted(name for name in installed if normal(name) not in kept and not normal(name).startswith("spanflow"))
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def pip(*words: str) -> None:
