@@ -146,6 +146,19 @@ def test_the_page_of_litellm(data: Path, tmp_path: Path, page: Page) -> None:
             shown.take_picture(flows[0], "chat gpt-4o", "gateway-litellm")
 
 
+def test_the_page_of_litellm_with_openinference_instead(data: Path, tmp_path: Path, page: Page) -> None:
+    with model_server() as provider:
+        own = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": provider, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        servers = {"Instead of terminal 2": (4000, "/health/liveliness")}
+        with followed("litellm", tmp_path, data, servers, page, **own) as shown:
+            assert [seen(flow) for flow in shown.flows(2)] == snapshot(
+                [
+                    "POST /v1/chat/completions outcome=ok models=openai/gpt-4o tokens_input=11 tokens_output=7",
+                    "POST /v1/chat/completions outcome=error outcome_reason=caller_error",
+                ]
+            )
+
+
 def test_the_page_of_fastmcp(data: Path, tmp_path: Path, page: Page) -> None:
     with followed("fastmcp", tmp_path, data, {"Terminal 2": (8000, "")}, page) as shown:
         flows = shown.flows(5)

@@ -2,6 +2,7 @@
 
 A fence says in its title where it belongs: ```` ```sh title="Terminal 2: the gateway" ```` is run by a shell of that
 terminal, ```` ```yaml title="config.yaml" ```` is a file beside it. Ports are replaced by free ones; nothing else is.
+"Instead of terminal 2" is run in the place of that terminal, where it is wanted.
 """
 
 import os
@@ -17,6 +18,7 @@ from tests.support.poll import eventually
 from tests.support.ports import free_port
 
 _FENCE = re.compile(r'^```(?P<language>\w+) title="(?P<title>[^"]+)"\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
+_INSTEAD = "Instead of "
 _ANY_SHELL = re.compile(r"^```(?:sh|bash|console)\b(?P<rest>.*)$", re.MULTILINE)
 
 
@@ -56,9 +58,11 @@ class WalkedPage:
                 (self.folder / found["title"]).write_text(self._with_our_ports(found["text"]))
         said: list[Path] = []
         with ExitStack() as stack:
-            for title, text in self.commands():
-                name = title.partition(":")[0]
-                if name in terminals:
+            blocks = [(title.partition(":")[0], text) for title, text in self.commands()]
+            instead = {name: (name, text) for name, text in blocks if name.startswith(_INSTEAD) and name in terminals}
+            for block in blocks:
+                name, text = instead.get(f"{_INSTEAD}{block[0].lower()}", block)
+                if name in terminals and block[0] not in instead:
                     said.append(self._run(stack, terminals[name], self._with_our_ports(text)))
             yield said
 
