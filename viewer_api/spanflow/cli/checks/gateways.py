@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Final
 
-from spanflow.cli.checks.finding import Finding, Situation, note, ok
+from spanflow.cli.checks.finding import Finding, Situation, note, ok, warning
 from spanflow.cli.libraries import (
     Library,
     install_command,
@@ -13,8 +13,12 @@ from spanflow.cli.libraries import (
     not_instrumented,
     version_of,
 )
-from spanflow.span_processors.encoding.gateway_presets import AUTO, PRESETS
+from spanflow.span_processors.encoding.gateway_presets import AUTO, OFF, PRESETS
 
+_FITTING_RELEASES: Final = (
+    "Install releases that fit together; opentelemetry-instrumentation-openai-v2 2.4b0 needs "
+    "'opentelemetry-util-genai<1'."
+)
 _PACKAGES: Final = {"litellm": "litellm", "mcp-contextforge-gateway": "contextforge"}
 
 
@@ -26,12 +30,20 @@ class Gateway:
     async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         wanted = AUTO if situation.gateway is None else situation.gateway.gateway
         gateways = installed_gateways()
-        if not gateways:
+        presets = [_PACKAGES.get(library.distribution, library.distribution) for library in gateways]
+        if wanted not in (AUTO, OFF, *presets):
+            yield ok(f"the preset {wanted} is on (SPANFLOW_GATEWAY), whichever gateway this is")
+        elif not gateways:
             yield ok("no gateway is installed here that has names of its own for spans")
         for library in gateways:
             yield ok(f"{library.distribution} {version_of(library)}{_preset(library, wanted)}")
+        broken = {} if situation.startup is None else situation.startup.unloadable
         for library in models_asked():
-            if is_instrumented(library):
+            if library.entry_point in broken:
+                yield warning(
+                    f"calls of {library.distribution} are not seen: {broken[library.entry_point]}", _FITTING_RELEASES
+                )
+            elif is_instrumented(library):
                 yield ok(f"calls of {library.distribution} are instrumented")
         if missing := not_instrumented():
             yield note(

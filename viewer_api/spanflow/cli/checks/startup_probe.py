@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,21 @@ def unseen_providers(provider: object) -> list[dict[str, Any]]:
     ]
 
 
+def unloadable() -> dict[str, str]:
+    """Instrumentations that cannot be imported, by what they instrument. OpenTelemetry skips most without a word."""
+    off = {word.strip() for word in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
+    problems: dict[str, str] = {}
+    for point in () if "*" in off else entry_points(group="opentelemetry_instrumentor"):
+        if point.name in off:
+            continue
+        try:
+            point.load()
+        except Exception as why:
+            who = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
+            problems[point.name] = f"{who} cannot be imported: {why}".partition("\n")[0]
+    return problems
+
+
 def main() -> None:
     failed = import_error(sys.argv[2]) if len(sys.argv) > 2 else ""
     provider: Any = trace.get_tracer_provider()
@@ -88,6 +104,7 @@ def main() -> None:
         "propagation_works": propagator.extract({}) is not None,
         "processors": [describe(processor) for processor in processors_of(provider)],
         "unseen": unseen_providers(provider),
+        "unloadable": unloadable(),
         "import_error": failed,
         "service": str(resource.attributes.get("service.name", "")) if resource is not None else "",
     }

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -51,6 +51,8 @@ class StartupReport:
     import_error: str
     #: What the start wrote to its standard error.
     log: str
+    #: Instrumentations that cannot be imported and why, by the name of what they instrument.
+    unloadable: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def ask(cls, environ: Mapping[str, str], module: str = "") -> Self:
@@ -86,4 +88,5 @@ class StartupReport:
             ),
             import_error=report["import_error"],
             log=done.stderr.strip(),
+            unloadable=report["unloadable"],
         )
