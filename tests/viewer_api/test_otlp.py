@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from spanflow.span_processors import native
 from spanflow.viewer_api.auth.token_file import digest
 from tests.support.flow_parts import part
 from tests.support.flow_parts import span as own_span
@@ -262,6 +264,23 @@ def test_a_setting_of_gateways_that_cannot_be_used_stops_the_ingest_and_not_the_
     answer = send(viewer.http, request(*turn()).SerializeToString())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
     assert viewer.get("/api/v1/flows")["flows"] == []
+
+
+def test_a_native_core_that_is_required_and_missing_stops_the_ingest_and_not_the_viewer(
+    make_viewer: MakeViewer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "spanflow_core.py").write_text("raise ModuleNotFoundError('No module named spanflow_core')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "spanflow_core", raising=False)
+    native.load.cache_clear()
+    monkeypatch.setenv("SPANFLOW_NATIVE", "require")
+    try:
+        viewer = make_viewer()
+        assert send(viewer.http, request(*turn()).SerializeToString()).status_code == 503
+        assert viewer.get("/api/v1/flows")["flows"] == []
+    finally:
+        native.load.cache_clear()
+        native.chosen.cache_clear()
 
 
 def test_it_can_be_switched_off(make_viewer: MakeViewer) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from spanflow.span_processors import native
 from spanflow.span_processors.assembly import archive_runner, mirror_runner, watched_users
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.process_info import new_instance_id
@@ -45,9 +46,12 @@ _MAX_SPANS: Final = 200_000
 
 
 def ingest_settings(shared: SharedSettings, environ: Mapping[str, str] | None = None) -> Settings:
-    """What gateways read (content, redaction, rules, limits), with the servers of this viewer."""
+    """What gateways read (content, redaction, rules, limits), with the servers of this viewer. `SettingsError` also
+    where they require a native core that is not here."""
     servers = {row.name: getattr(shared, row.name) for row in SharedSettings.rows()}
-    return replace(Settings.from_environ(environ), **servers, mirror_enabled=True, archive_enabled=True)
+    settings = Settings.from_environ(environ)
+    native.chosen(settings.native)
+    return replace(settings, **servers, mirror_enabled=True, archive_enabled=True)
 
 
 @dataclass(frozen=True, slots=True)
