@@ -57,7 +57,7 @@ VIEWER_ROOMS: dict[str, set[str]] = {
     "statistics": {"http", "store"},
     "export": {"http", "store", "flows", "jaeger"},
     "sockets": {"http", "store", "auth", "monitoring", "live", "alerts", "viewer"},
-    "operations": {"http", "auth", "background", "otlp", "viewer"},
+    "operations": {"http", "store", "auth", "background", "statistics", "otlp", "viewer"},
     "asgi": {"http", "auth", "operations"},
     "routes": {
         "http",

@@ -41,6 +41,7 @@ from spanflow.viewer_api.monitoring.policy import MonitoringPolicy
 from spanflow.viewer_api.monitoring.watching import Watching
 from spanflow.viewer_api.operations.collector import ViewerCollector
 from spanflow.viewer_api.operations.metrics import Metrics
+from spanflow.viewer_api.operations.step_histograms import StepHistograms
 from spanflow.viewer_api.otlp.grpc_server import check_installed, serving_grpc
 from spanflow.viewer_api.otlp.ingest import Ingest, ingest_settings
 from spanflow.viewer_api.otlp.receiver import Receiver
@@ -68,6 +69,7 @@ _MINUTE = 60.0
 _COUNT_SECONDS = 10.0
 _DELIVER_SECONDS = 1.0
 _FIND_SECONDS = 2.0
+_HISTOGRAM_SECONDS = 30.0
 #: The first requests after a start come before the tables' housekeeping.
 _KEEP_AFTER = 20.0
 
@@ -186,6 +188,9 @@ async def started(settings: ViewerSettings, metrics: Metrics, clock: Clock = tim
             find = every(_FIND_SECONDS, finder.run, first_after=_FIND_SECONDS)
             await stack.enter_async_context(running("log records", find, registry))
         stack.enter_context(metrics.also(ViewerCollector(viewer, pools, registry, reaping)))
+        histograms = StepHistograms(database, clock)
+        await stack.enter_async_context(running("step histograms", every(_HISTOGRAM_SECONDS, histograms.run), registry))
+        stack.enter_context(metrics.also(histograms))
         yield viewer
 
 

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from spanflow.viewer_api.operations import protobuf_exposition
+
 PREFIX: Final = "spanflow_viewer"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -65,5 +67,7 @@ class Metrics:
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Everything in a format that the reader takes, and its media type."""
+        if protobuf_exposition.is_preferred(accept):
+            return protobuf_exposition.encode(self._registry.collect()), protobuf_exposition.MEDIA_TYPE
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type
