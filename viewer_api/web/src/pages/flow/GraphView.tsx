@@ -37,6 +37,8 @@ const MOST = 400;
 const WIDTH = 320;
 /** Smaller text cannot be read. */
 const READABLE = 0.6;
+/** What stands in the middle of the view then: on a phone, the root is at its edge. */
+const BESIDE_ROOT = 270;
 const HEIGHT = 46;
 const NODE_TYPES = { step: Step };
 
@@ -113,7 +115,7 @@ function showReadably(flow: ReactFlowInstance<Node<StepData>>): void {
     const root = flow.getNodes()[0];
     if (root === undefined || flow.getZoom() >= READABLE) return;
     // The root stands beside the middle of its children.
-    void flow.setCenter(root.position.x + WIDTH, root.position.y + HEIGHT / 2, { zoom: READABLE });
+    void flow.setCenter(root.position.x + BESIDE_ROOT, root.position.y + HEIGHT / 2, { zoom: READABLE });
   });
 }
 
