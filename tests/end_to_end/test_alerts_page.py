@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from playwright.sync_api import Page, expect
 
-from tests.support.alerts import LOCAL, ended_flow
+from spanflow.span_processors import names
+from tests.support.alerts import ALERTS, LOCAL, ended_flow
 from tests.support.axe import violations
 from tests.support.dashboard import DASHBOARD, sign_in, store_flows
 from tests.support.flow_writer import FlowWriter
@@ -50,6 +52,15 @@ def make_rule(page: Page, name: str, kind: str, threshold: str, tool: str = "") 
     if tool:
         page.get_by_text("Only some flows").click()
         page.get_by_test_id("rule-tool").fill(tool)
+
+
+def test_the_history_says_which_gateway_lost_what(alerts: Page, viewer: RunningViewer, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(names.process_losses("edge-1"), '{"intake.queue_full": 7}')
+        client.zadd(names.PROCESSES_WITH_LOSSES, {"edge-1": 1})
+    viewer.post(ALERTS, {"name": "lost", "condition": {"kind": "losses", "alert": 1}})
+    alerts.goto(f"{viewer.origin}/#/alerts?view=events")
+    expect(alerts.get_by_test_id("alert-loss")).to_have_text("edge-1: 7 intake.queue_full", timeout=20_000)
 
 
 def test_a_rule_says_what_it_means_and_how_often_it_would_have_fired(

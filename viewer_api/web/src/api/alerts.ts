@@ -52,6 +52,8 @@ export interface AlertEvent {
   readonly threshold: number | null;
   readonly unit: string;
   readonly flows: string | null;
+  /** Of a rule about losses: who lost how much, and why, the most first. */
+  readonly losses: readonly { readonly service: string | null; readonly process: string; readonly kind: string; readonly cause: string; readonly number: number }[];
 }
 
 export interface Preview {

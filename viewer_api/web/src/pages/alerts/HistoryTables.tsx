@@ -8,6 +8,8 @@ import { flowsAt } from "../flows/filters";
 import { thresholdText, valueWords } from "./words";
 import styles from "./AlertsPage.module.css";
 
+const MOST_LOSSES = 3;
+
 /** When rules fired, escalated, flapped and were resolved. */
 export function EventTable({ events }: { readonly events: readonly AlertEvent[] }) {
   if (events.length === 0) return <p className="quiet">No rule has fired yet.</p>;
@@ -25,7 +27,15 @@ export function EventTable({ events }: { readonly events: readonly AlertEvent[] 
           </td>
           <td className="number">{valueWords(event.value, event.unit)}</td>
           <td className="number">{thresholdText(event.threshold, event.unit)}</td>
-          <td>{event.flows === null ? <span className="quiet">–</span> : <Link to={flowsAt(event.flows)}>Show the flows</Link>}</td>
+          <td className={styles["wide"]}>
+            {event.flows !== null && <Link to={flowsAt(event.flows)}>Show the flows</Link>}
+            {event.losses.slice(0, MOST_LOSSES).map(({ service, process, cause, number }) => (
+              <div key={`${process} ${cause}`} title={process} data-testid="alert-loss">
+                {service ?? process}: {number.toLocaleString()} <span className="quiet">{cause}</span>
+              </div>
+            ))}
+            {event.flows === null && event.losses.length === 0 && <span className="quiet">–</span>}
+          </td>
         </tr>
       ))}
     </Table>

@@ -22,7 +22,7 @@ export default function HealthPage() {
           {numbers.error !== null && <Notice kind="problem">{numbers.error.message}</Notice>}
           {numbers.data !== undefined && <Losses samples={losses(numbers.data)} />}
           <p className="quiet">
-            Gateways report their own losses as a metric: <code>otel.sdk.processor.span.processed</code> with an <code>error.type</code>.
+            Gateways report their own losses as a metric: <code>otel.sdk.processor.span.processed</code> with an <code>error.type</code>, and to alert rules about losses: <code>spanflow alerts losses</code> lists them.
           </p>
         </Section>
       )}
