@@ -20,7 +20,7 @@ def a_rule(*users: str) -> dict[str, Any]:
 def test_viewers_may_do_nothing_with_alerts(make_viewer: MakeViewer, tmp_path: Path) -> None:
     viewer = make_viewer(viewer_tokens_file=str(write_tokens(tmp_path / "tokens.toml", *PEOPLE)))
     routes = [key for key in RIGHTS if key[1].startswith(ALERTS)]
-    assert len(routes) == 14
+    assert len(routes) == 15
     for method, path in routes:
         assert ask(viewer, VIEWER_7, method, path, json={}).status_code == 403, (method, path)
 

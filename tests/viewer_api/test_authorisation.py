@@ -91,6 +91,7 @@ RIGHTS: dict[tuple[str, str], object] = {
     ("POST", "/api/v1/alerts"): Right.MONITOR,
     ("GET", "/api/v1/alerts/events"): Right.MONITOR,
     ("GET", "/api/v1/alerts/deliveries"): Right.MONITOR,
+    ("GET", "/api/v1/alerts/losses"): Right.MONITOR,
     ("POST", "/api/v1/alerts/preview"): Right.MONITOR,
     ("GET", "/api/v1/alerts/{rule_id}"): Right.MONITOR,
     ("PUT", "/api/v1/alerts/{rule_id}"): Right.MONITOR,
