@@ -131,15 +131,20 @@ def test_slower_than_so_many_times_the_own_p95(watched: tuple[RunningViewer, Mom
     moments.after(0.5)
     assert state_of(viewer, rule)["state"] == "no_data"
     store(*(moments.flow(number, 600, took=1.0) for number in range(5, 9)), moments.flow(10, 5, took=2.5))
+    # A flow as fast as usual, which the links do not lead to.
+    store(moments.flow(12, 5, took=1.0))
     moments.after(301 - 300)  # what was usual is remembered for five minutes
     assert state_of(viewer, rule)["state"] == "no_data"
     other = make_rule(viewer, rule["condition"], filters=rule["filters"], name="another")
     moments.after(0.5)
     found = state_of(viewer, other)
     assert (found["level"], found["value"], found["flow_ids"]) == ("warning", 2.5, [flow_id(10)])
+    assert [flow["flow_id"] for flow in viewer.get(found["flows"])["flows"]] == [flow_id(10)]
     store(moments.flow(11, 2, took=4.0))
     moments.after(0.5)
     assert (state_of(viewer, other)["level"], state_of(viewer, other)["value"]) == ("alert", 4.0)
+    newest = viewer.get("/api/v1/alerts/events")["events"][0]
+    assert [flow["flow_id"] for flow in viewer.get(newest["flows"])["flows"]] == [flow_id(11), flow_id(10)]
 
 
 def test_a_flow_that_hangs_fires_while_it_hangs(watched: tuple[RunningViewer, Moments], make_flow: MakeFlow) -> None:

@@ -39,13 +39,20 @@ class Condition(BaseModel):
         elif warning is not None and observation.value >= warning:
             level = Level.WARNING
         threshold = alert if level is Level.ALERT or warning is None else warning
-        return Verdict(level, False, observation.value, threshold, observation.flow_ids if level else ())
+        ids = observation.flow_ids if level else ()
+        return Verdict(level, False, observation.value, threshold, ids, observation.baseline)
 
     def thresholds(self, observation: Observation) -> tuple[float, float | None]:
         """For alerts and for warnings, in the unit of the observed value."""
         alert: float = getattr(self, "alert")  # noqa: B009
         warning: float | None = getattr(self, "warning")  # noqa: B009
         return alert, warning
+
+    @property
+    def lowest(self) -> float:
+        """What is found from there on: the warning, where there is one."""
+        alert, warning = getattr(self, "alert"), getattr(self, "warning")  # noqa: B009
+        return float(alert if warning is None else warning)
 
     @model_validator(mode="after")
     def _warning_comes_first(self) -> "Condition":

@@ -86,7 +86,7 @@ class History:
         return self._flows[bisect_left(self._ended, low) : bisect_right(self._ended, high)]
 
     def _longest(self, condition: LongerThan, now: datetime) -> Observation:
-        low = condition.alert if condition.warning is None else condition.warning
+        low = condition.lowest
         window = self._within(now - timedelta(seconds=condition.window_seconds), now)
         return _worst([flow for flow in window if flow.took >= low], 1.0)
 
@@ -94,7 +94,7 @@ class History:
         samples, p95 = self._usual(condition, now)
         if samples < condition.min_samples or not p95:
             return Observation(None, samples)
-        factor = condition.alert if condition.warning is None else condition.warning
+        factor = condition.lowest
         window = self._within(now - timedelta(seconds=condition.window_seconds), now)
         return _worst([flow for flow in window if flow.took >= factor * p95], p95)
 
@@ -118,7 +118,7 @@ class History:
         return Observation(len(bad) / len(window), len(window), tuple(bad[::-1][:MAX_FLOWS]))
 
     def _oldest_running(self, condition: StillRunning, now: datetime) -> Observation:
-        low = condition.alert if condition.warning is None else condition.warning
+        low = condition.lowest
         began = now - timedelta(seconds=low)
         running = [flow for flow in self._long(low) if flow.started <= began and flow.ended > now]
         if not running:

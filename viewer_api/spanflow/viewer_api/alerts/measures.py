@@ -110,8 +110,7 @@ class Measures:
         raise AssertionError(condition)
 
     async def _longest(self, rule: Rule, condition: LongerThan, now: datetime) -> Observation:
-        low = condition.alert if condition.warning is None else condition.warning
-        filters = replace(_ended(rule, condition, now), duration_ms=Bounds(low=low))
+        filters = replace(_ended(rule, condition, now), duration_ms=Bounds(low=condition.lowest))
         rows = await self._fetch(_LONGEST, filters, f"flow_id, {DURATION} AS took", now)
         if not rows:
             return Observation(0.0)
@@ -121,8 +120,8 @@ class Measures:
         usual = await self._usual(rule, condition, now)
         if usual.samples < condition.min_samples or not usual.baseline:
             return Observation(None, usual.samples)
-        factor = condition.alert if condition.warning is None else condition.warning
-        filters = replace(_ended(rule, condition, now), duration_ms=Bounds(low=factor * usual.baseline))
+        slow = Bounds(low=condition.lowest * usual.baseline)
+        filters = replace(_ended(rule, condition, now), duration_ms=slow)
         rows = await self._fetch(_LONGEST, filters, f"flow_id, {DURATION} AS took", now)
         if not rows:
             return Observation(0.0, usual.samples, (), usual.baseline)
@@ -151,8 +150,7 @@ class Measures:
     async def _step(self, rule: Rule, condition: StepSlowerThanUsual, now: datetime) -> Observation:
         observation = await observed(self.database, condition, now)
         filters = step_flows(condition, now)
-        low = condition.alert if condition.warning is None else condition.warning
-        if observation.value is None or observation.value < low or filters is None:
+        if observation.value is None or observation.value < condition.lowest or filters is None:
             return observation
         rows = await self._fetch(_LONGEST, filters, f"flow_id, {DURATION} AS took", now)
         return replace(observation, flow_ids=tuple(row["flow_id"] for row in rows))
@@ -166,7 +164,7 @@ class Measures:
         return Observation(row["matching"] / row["total"], row["total"], tuple(row["ids"]))
 
     async def _oldest_running(self, rule: Rule, condition: StillRunning, now: datetime) -> Observation:
-        seconds = condition.alert if condition.warning is None else condition.warning
+        seconds = condition.lowest
         flows = await self.running.older_than(seconds, rule.definition.filters.filters(), now)
         if not flows:
             return Observation(0.0)
@@ -177,7 +175,7 @@ class Measures:
         filters = rule.definition.filters.filters()
         if await self.running.any(filters, now):
             return Observation(0.0, 1)
-        least = timedelta(seconds=condition.alert if condition.warning is None else condition.warning)
+        least = timedelta(seconds=condition.lowest)
         # Nearly always there was some lately: only then it is looked for far back.
         for back in (least, _OLDEST_ACTIVITY):
             asked = replace(filters, since=now - back, until=now)

@@ -28,7 +28,7 @@ def event_document(event: Event) -> dict[str, Any]:
         "since": event.since,
         "until": event.until,
         "flow_ids": list(event.flow_ids),
-        "flows": rule.link(event.since, event.until) if event.flow_ids else None,
+        "flows": rule.link(event.since, event.until, event.baseline) if event.flow_ids else None,
         "losses": list(event.losses),
     }
 

@@ -37,3 +37,4 @@ class Verdict:
     #: The threshold that was reached, or the one that would be reached first.
     threshold: float | None = None
     flow_ids: tuple[str, ...] = ()
+    baseline: float | None = None

@@ -131,8 +131,11 @@ class Rule:
     def is_snoozed(self, now: datetime) -> bool:
         return self.snoozed_until is not None and now < self.snoozed_until
 
-    def link(self, since: datetime, until: datetime) -> str | None:
-        """A search for the flows behind what the rule has found between two moments; None: there are none."""
+    def link(self, since: datetime, until: datetime, baseline: float | None = None) -> str | None:
+        """A search for the flows behind what the rule has found between two moments; None: there are none.
+
+        `baseline` is what was usual then, in milliseconds, for a condition that compares with it.
+        """
         condition = self.definition.condition
         if isinstance(condition, Losses):
             return None
@@ -144,13 +147,14 @@ class Rule:
             return f"/api/v1/flows?{urlencode(pairs)}"
         match condition.kind:
             case "longer_than":
-                low = condition.alert if condition.warning is None else condition.warning
-                pairs.append(("min_duration_ms", f"{low:g}"))
+                pairs.append(("min_duration_ms", _number(condition.lowest)))
             case "error_rate":
                 pairs.append(("outcome", "error"))
             case "denial_rate":
                 pairs.append(("outcome", "denied"))
             case "slower_than_usual":
+                if baseline is not None:
+                    pairs.append(("min_duration_ms", _number(condition.lowest * baseline)))
                 pairs.append(("sort", "duration"))
         if isinstance(condition, StillRunning):
             # They may be stored by the time that someone opens them.
@@ -163,6 +167,11 @@ class Rule:
     @property
     def unit(self) -> str:
         return UNITS[self.definition.condition.kind]
+
+
+def _number(value: float) -> str:
+    """All of its digits: a search must not find less, or more, than the rule."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _text(moment: datetime) -> str:

@@ -48,14 +48,14 @@ ON CONFLICT (rule_id) DO UPDATE
 SET version = excluded.version, memory = excluded.memory, flow_ids = excluded.flow_ids, checked_at = excluded.checked_at
 """
 _ADD_EVENT: Final = f"""
-INSERT INTO {{s}}.alert_events (rule_id, at, kind, level, value, threshold, since, until, flow_ids)
-SELECT $1, $2, $3, $4, $5, $6, $7, $2, $8::text[] FROM {_STILL_THERE}
+INSERT INTO {{s}}.alert_events (rule_id, at, kind, level, value, threshold, baseline, since, until, flow_ids)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $2, $9::text[] FROM {_STILL_THERE}
 RETURNING event_id
 """
 _EVENT_COLUMNS: Final = """
-SELECT event.event_id, event.rule_id, event.at, event.kind, event.level, event.value, event.threshold, event.since,
-       event.until, event.flow_ids, lost.losses, rule.definition, rule.enabled, rule.snoozed_until, rule.version,
-       rule.created_at, rule.created_by, rule.changed_at, rule.changed_by
+SELECT event.event_id, event.rule_id, event.at, event.kind, event.level, event.value, event.threshold, event.baseline,
+       event.since, event.until, event.flow_ids, lost.losses, rule.definition, rule.enabled, rule.snoozed_until,
+       rule.version, rule.created_at, rule.created_by, rule.changed_at, rule.changed_by
 FROM {s}.alert_events AS event JOIN {s}.alert_rules AS rule USING (rule_id)
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(line) AS losses FROM (
@@ -100,6 +100,7 @@ class Event:
     level: Level | None
     value: float | None
     threshold: float | None
+    baseline: float | None
     #: The window that was looked at.
     since: datetime
     until: datetime
@@ -185,6 +186,7 @@ class RuleStore:
             transition.level.value if transition.level else None,
             memory.value,
             memory.threshold,
+            memory.baseline,
             since,
             list(flow_ids),
         )
@@ -233,6 +235,7 @@ def event_of(row: Row) -> Event:
         Level(row["level"]) if row["level"] else None,
         row["value"],
         row["threshold"],
+        row["baseline"],
         row["since"],
         row["until"],
         tuple(row["flow_ids"]),

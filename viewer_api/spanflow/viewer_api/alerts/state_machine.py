@@ -53,6 +53,8 @@ class Memory:
     changes: tuple[datetime, ...] = field(default=())
     value: float | None = None
     threshold: float | None = None
+    #: What was usual, where the condition compares with it.
+    baseline: float | None = None
     #: Why it could not be evaluated, as the code of a problem.
     problem: str | None = None
 
@@ -75,6 +77,7 @@ class Memory:
             "changes": [moment.isoformat() for moment in self.changes],
             "value": self.value,
             "threshold": self.threshold,
+            "baseline": self.baseline,
             "problem": self.problem,
         }
 
@@ -89,6 +92,8 @@ class Memory:
             tuple(map(datetime.fromisoformat, stored["changes"])),
             stored["value"],
             stored["threshold"],
+            # Viewers of the release before did not write it.
+            stored.get("baseline"),
             stored["problem"],
         )
 
@@ -103,7 +108,8 @@ def step(
     elif verdict.no_data and definition.no_data == "keep" and memory.active:
         return replace(memory, value=None, problem=None), []
     recent = tuple(at for at in memory.changes if now - at < timedelta(seconds=definition.flapping_seconds))
-    memory = replace(memory, changes=recent, value=verdict.value, threshold=verdict.threshold, problem=None)
+    memory = replace(memory, changes=recent, problem=None)
+    memory = replace(memory, value=verdict.value, threshold=verdict.threshold, baseline=verdict.baseline)
     machine = _Machine(memory, definition, now, snoozed)
     machine.take(level)
     quiet = Phase.NO_DATA if verdict.no_data else Phase.OK

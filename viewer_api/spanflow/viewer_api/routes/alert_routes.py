@@ -214,7 +214,8 @@ def _shown(state: RuleState, now: datetime) -> dict[str, Any]:
     active = memory if memory is not None and current else None
     flows = None
     if active is not None and state.checked_at is not None and state.flow_ids:
-        flows = rule.link(state.checked_at - timedelta(seconds=window_of(rule.definition.condition)), state.checked_at)
+        since = state.checked_at - timedelta(seconds=window_of(rule.definition.condition))
+        flows = rule.link(since, state.checked_at, active.baseline)
     return {
         "rule_id": rule.rule_id,
         **rule.definition.model_dump(mode="json"),

@@ -2,6 +2,9 @@
 
 ALTER TABLE {{schema}}.loss_reports ADD COLUMN IF NOT EXISTS service text, ADD COLUMN IF NOT EXISTS cause text;
 
+-- What was usual at an event of a rule that compares with it, in milliseconds: its link finds exactly the flows that were slower.
+ALTER TABLE {{schema}}.alert_events ADD COLUMN IF NOT EXISTS baseline double precision;
+
 -- The totals of gateway processes that are in loss_reports already. Written by the evaluator alone.
 CREATE TABLE IF NOT EXISTS {{schema}}.process_losses (
     process text        NOT NULL,
