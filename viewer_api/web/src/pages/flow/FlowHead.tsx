@@ -8,6 +8,7 @@ import { Ago } from "../../components/Ago";
 import { ExportMenu } from "../../components/ExportMenu";
 import { FlowVerdict } from "../../components/FlowVerdict";
 import { StateSign } from "../../components/StateSign";
+import { StepCount } from "../../components/StepCount";
 import { durationNs } from "../../format";
 import type { FlowTree } from "../../hooks/useFlowTree";
 import { useName } from "../../hooks/useName";
@@ -103,12 +104,7 @@ export function FlowHead({ flow, model, version, shown, followed, question }: Pr
           <dt>{model.open ? (followed ? "Running for" : "Last known after") : "Took"}</dt>
           <dd data-testid="flow-duration">{durationNs(timeline.endNs - timeline.startNs)}</dd>
         </div>
-        <div>
-          <dt>{steps === 0 ? "Spans" : "Steps"}</dt>
-          <dd data-testid="flow-steps">
-            {(steps === 0 ? model.size : steps).toLocaleString()} {steps > 0 && <span className="quiet">in {model.size.toLocaleString()} spans</span>}
-          </dd>
-        </div>
+        <StepCount steps={steps} spans={model.size} />
         <div>
           <dt>Flow</dt>
           <dd>

@@ -2,6 +2,7 @@ import { useMemo } from "react";
 import type { Flow } from "../../api/flows";
 import { FlowVerdict } from "../../components/FlowVerdict";
 import { StateSign } from "../../components/StateSign";
+import { StepCount } from "../../components/StepCount";
 import { dateTime, durationNs } from "../../format";
 import type { FlowTree } from "../../hooks/useFlowTree";
 import type { FlowModel } from "../../live/liveFlows";
@@ -41,12 +42,7 @@ export function SharedHead({ flow, model, version, shown, expiresAt }: Props) {
           <dt>{model.open ? "Running for" : "Took"}</dt>
           <dd data-testid="flow-duration">{durationNs(timeline.endNs - timeline.startNs)}</dd>
         </div>
-        <div>
-          <dt>Steps</dt>
-          <dd data-testid="flow-steps">
-            {steps.toLocaleString()} <span className="quiet">in {model.size.toLocaleString()} spans</span>
-          </dd>
-        </div>
+        <StepCount steps={steps} spans={model.size} />
         <div>
           <dt>Flow</dt>
           <dd>
