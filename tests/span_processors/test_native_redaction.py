@@ -146,6 +146,13 @@ def test_names_behind_any_white_space_or_in_disguise_are_not_clean() -> None:
         assert not core().is_clean(f"all of this is prose {letter}")
 
 
+def test_texts_with_a_name_that_was_added_to_the_secret_ones_are_left_to_python() -> None:
+    text = '{"tenant": "a"}'
+    assert core().is_clean(text)
+    native = Redactor(RedactionPolicy(secret_keys=("tenant",), native="require"))
+    assert native.text(text) == ('{"tenant":"[redacted]"}', 1)
+
+
 @EXAMPLES
 @pytest.mark.parametrize("content", ["off", "full"])
 def test_both_redactors_give_the_same(examples: int, content: Any) -> None:

@@ -192,6 +192,15 @@ def test_settings_add_names_keep_names_and_hide_addresses() -> None:
     )
 
 
+def test_a_name_that_was_added_hides_its_values_in_texts_that_are_json_too() -> None:
+    redactor = Redactor(RedactionPolicy(secret_keys=("tenant", "badge number")))
+    assert redactor.text('{"tenant": "a", "rest": [{"Badge Number": 7}]}') == (
+        '{"tenant":"[redacted]","rest":[{"Badge Number":"[redacted]"}]}',
+        2,
+    )
+    assert redactor.text('{"tenants": "a"}') == ('{"tenants": "a"}', 0)
+
+
 @pytest.mark.parametrize("between", [" ", "\n", "  \n "])
 @pytest.mark.parametrize("first", ["password:", "Bearer=", "passwords: token="])
 def test_a_name_behind_a_name_does_not_save_its_value(first: str, between: str) -> None:

@@ -213,16 +213,24 @@ class Redactor:
         return clean, hidden
 
     def _without_secrets(self, value: str) -> tuple[str, int]:
-        if self._is_clean is not None and self._is_clean(value):
+        named_here = self._names_secrets_of_ours(value)
+        if self._is_clean is not None and not named_here and self._is_clean(value):
             return value, 0
         in_json = 0
-        if ("{" in value or "[" in value) and ("\\" in value or may_name_secrets(lower(value))):
+        if ("{" in value or "[" in value) and ("\\" in value or named_here or may_name_secrets(lower(value))):
             # What only the structure tells; the patterns have the rest.
             cleaner = ValueCleaner(self, characters=len(value), items=self._policy.max_items, content=False)
             value = replace_json(value, lambda parsed: _if_hidden(cleaner, parsed))
             in_json = cleaner.hidden
         clean, hidden = hide_secrets(value)
         return clean, hidden + in_json
+
+    def _names_secrets_of_ours(self, value: str) -> bool:
+        """Whether a text has one of the names that this deployment calls secret."""
+        if not self._secret_keys:
+            return False
+        lowered = value.lower()
+        return any(key in lowered for key in self._secret_keys)
 
     def _judge(self, key: str, nested: bool) -> Verdict:
         lower = key.lower()
