@@ -66,6 +66,7 @@ def test_what_is_accepted_delivered_lost_and_waiting_is_told(redis_url: str, tmp
             "spanflow.spool.usable": {"": 1},
             "spanflow.spool.unreadable": {"": 0},
             "spanflow.archive.poisoned": {"": 0},
+            "spanflow.native.faults": {"": 0},
         }
     )
     assert set(points(reader)) == {metric.name for metric in METRICS}
