@@ -117,7 +117,7 @@ def test_a_drag_over_a_chart_narrows_the_range_and_a_click_lists_what_is_there(s
     over = charts.nth(1).locator(".u-over")
     box = over.bounding_box()
     assert box is not None
-    # The flows began just now: in the last of fifteen minutes, or by now in the one before. One without any leads nowhere.
+    # The flows began just now: in the last of fifteen minutes, or by now in the one before. An empty one leads nowhere.
     width = box["width"]
     for back in range(4):
         over.click(position={"x": width - 4 - back * width / 15, "y": 20})

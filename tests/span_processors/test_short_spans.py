@@ -126,7 +126,7 @@ def test_a_root_that_learns_whose_it_is_after_its_start_is_one_event_as_well() -
 
 def test_under_load_short_checkpoints_are_one_event_each(redis_url: str, redis_client: "redis.Redis") -> None:
     # All of it is made while the encoder still waits for more: one batch.
-    with TracedGateway(redis_url, batch_interval=0.5) as gateway:
+    with TracedGateway(redis_url, batch_interval=2.0) as gateway:
         flows = []
         for _ in range(12):
             with gateway.span("POST /ask", attributes={"user.id": "7"}) as root:
@@ -230,7 +230,7 @@ def test_few_events_are_told_one_by_one(redis_url: str, redis_client: "redis.Red
 
 
 def test_flows_whose_spans_have_the_same_ids_stay_apart(redis_url: str, redis_client: "redis.Redis") -> None:
-    with TracedGateway(redis_url, batch_interval=0.5) as gateway:
+    with TracedGateway(redis_url, batch_interval=2.0) as gateway:
         contexts = {user: with_identity(Identity(user_id=user), Context()) for user in ("7", "8")}
         roots = {user: gateway.start("POST /ask", context=context) for user, context in contexts.items()}
         ids: Any = gateway.provider.id_generator
