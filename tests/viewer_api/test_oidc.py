@@ -97,7 +97,7 @@ def test_a_browser_signs_in_at_the_provider(viewer: RunningViewer, idp: Identity
         "role": "monitor",
         "user_id": 7,
         "scope": None,
-        "rights": ["live", "monitor", "read"],
+        "rights": ["annotate", "live", "monitor", "read", "share"],
         "expires_at": IsStr,
     }
     rows = query(postgres_dsn, "SELECT actor, action, remote, detail->>'by' AS by FROM omni2.audit_log")

@@ -83,7 +83,7 @@ def test_a_code_signs_a_browser_in_once(viewer: RunningViewer) -> None:
         "role": "admin",
         "user_id": None,
         "scope": None,
-        "rights": ["audit", "erase", "ingest", "live", "monitor", "read"],
+        "rights": ["annotate", "audit", "erase", "ingest", "live", "monitor", "read", "share"],
         "expires_at": ISO,
     }
     cookie = first.headers["set-cookie"]

@@ -55,7 +55,7 @@ async def exported_flow(
     return Response(body, headers=_headers(made, flow_id), media_type=made.media_type)
 
 
-@router.get("/export", responses=_FILES)
+@router.get("/export", responses={**_FILES, 404: {"description": "The flow of `after` is not there."}})
 async def exported_flows(
     request: Request,
     principal: MayRead,

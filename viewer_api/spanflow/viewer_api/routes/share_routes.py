@@ -98,7 +98,12 @@ async def revoke(request: Request, principal: MayShare, link_id: str) -> Respons
     return json_response(_shown(row, principal, _now(viewer)))
 
 
-@router.get("/shared/flow", dependencies=[Depends(Public())], openapi_extra={"security": []})
+@router.get(
+    "/shared/flow",
+    dependencies=[Depends(Public())],
+    openapi_extra={"security": []},
+    responses={404: {"description": "The token is no link's, or its link has ended."}},
+)
 async def shared_flow(
     request: Request,
     x_spanflow_share: Annotated[str | None, Header(description="The token of a share link.")] = None,
