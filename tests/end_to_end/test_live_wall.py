@@ -160,6 +160,23 @@ def test_a_lost_connection_counts_down_and_the_panel_misses_nothing(
     assert len(sockets) == 2
 
 
+def test_a_panel_without_a_connection_does_not_say_that_nothing_runs(signed_in: Page, viewer: RunningViewer) -> None:
+    cut = [True]
+
+    def connect(socket: WebSocketRoute) -> None:
+        if cut:
+            socket.close(code=1012)
+        else:
+            socket.connect_to_server()
+
+    signed_in.route_web_socket("**/api/v1/live", connect)
+    viewer.post("/api/v1/monitoring/enable/7")
+    signed_in.goto(f"{viewer.origin}/#/live?user=7")
+    expect(signed_in.get_by_test_id("panel-empty")).to_have_text("Not connected: what is running is not known.")
+    cut.clear()
+    expect(signed_in.get_by_test_id("panel-empty")).to_contain_text("No request is running.", timeout=20_000)
+
+
 def test_a_panel_out_of_view_is_marked_and_found_again(
     signed_in: Page, viewer: RunningViewer, writers: Callable[..., FlowWriter]
 ) -> None:

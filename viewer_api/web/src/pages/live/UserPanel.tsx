@@ -2,7 +2,7 @@ import { useCallback, useEffect, useId, useRef, type DragEvent } from "react";
 import type { WatchedUser } from "../../api/monitoring";
 import { FlowCard } from "../../components/FlowCard";
 import { countdown } from "../../format";
-import { useFollowed, useLiveStore } from "../../hooks/useLive";
+import { useFollowed, useLiveSnapshot, useLiveStore } from "../../hooks/useLive";
 import { useName } from "../../hooks/useName";
 import { useNow } from "../../hooks/useNow";
 import { Link } from "../../navigation/Link";
@@ -51,6 +51,7 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
   const expiresAt = watched?.expiresAt ?? null;
   const store = useLiveStore();
   const live = useFollowed(userId);
+  const { state } = useLiveSnapshot();
   const time = usePanelTime(live);
   const now = useNow(store.nowMs, 1000);
   const nowNs = BigInt(Math.round(now)) * 1_000_000n;
@@ -125,7 +126,11 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
       )}
       {flows.length === 0 && followed && (
         <p className={`${styles["note"]} quiet`} data-testid="panel-empty">
-          {time.stoppedNs === null ? "No request is running. The next one appears here as it happens." : "Nothing had begun by then."}
+          {time.stoppedNs !== null
+            ? "Nothing had begun by then."
+            : state === "live"
+              ? "No request is running. The next one appears here as it happens."
+              : "Not connected: what is running is not known."}
         </p>
       )}
       {flows.map((model, index) => (
