@@ -2,7 +2,7 @@ import { useCallback, useEffect, useId, useRef, type DragEvent } from "react";
 import type { WatchedUser } from "../../api/monitoring";
 import { FlowCard } from "../../components/FlowCard";
 import { countdown } from "../../format";
-import { useFollowed, useLiveSnapshot, useLiveStore } from "../../hooks/useLive";
+import { useFollowed, useLiveStore } from "../../hooks/useLive";
 import { useName } from "../../hooks/useName";
 import { useNow } from "../../hooks/useNow";
 import { Link } from "../../navigation/Link";
@@ -11,6 +11,7 @@ import { connectionOf } from "../../tree/connection";
 import { Notice } from "../../ui/Notice";
 import type { Chosen } from "./LiveDetails";
 import { LastFlows } from "./LastFlows";
+import { PanelEmpty } from "./PanelEmpty";
 import { PanelState } from "./PanelState";
 import { PanelHead } from "./PanelHead";
 import { Rewind } from "./PanelTools";
@@ -51,7 +52,6 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
   const expiresAt = watched?.expiresAt ?? null;
   const store = useLiveStore();
   const live = useFollowed(userId);
-  const { state } = useLiveSnapshot();
   const time = usePanelTime(live);
   const now = useNow(store.nowMs, 1000);
   const nowNs = BigInt(Math.round(now)) * 1_000_000n;
@@ -125,13 +125,7 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
         </p>
       )}
       {flows.length === 0 && followed && (
-        <p className={`${styles["note"]} quiet`} data-testid="panel-empty">
-          {time.stoppedNs !== null
-            ? "Nothing had begun by then."
-            : state === "live"
-              ? "No request is running. The next one appears here as it happens."
-              : "Not connected: what is running is not known."}
-        </p>
+        <PanelEmpty stopped={time.stoppedNs !== null} />
       )}
       {flows.map((model, index) => (
         <FlowCard
