@@ -115,6 +115,18 @@ def test_a_gate_that_raises_a_refusal_has_denied(recorded: Recorded) -> None:
     )
 
 
+@pytest.mark.parametrize("before", [1000, 1010, 1020, 1023])
+def test_no_part_of_a_secret_is_left_where_a_message_is_cut(recorded: Recorded, before: int) -> None:
+    secret = "ghp_" + "aB3" * 12
+    with pytest.raises(ValueError), checkpoint("tool_call", tool="login"):
+        raise ValueError(f"{'x' * (before - 1)} {secret} and more")
+    with checkpoint("tool_call", tool="login") as step:
+        step.fail(f"{'x' * (before - 1)} {secret} and more")
+    for span in recorded.tree():
+        assert "aB3" not in repr(span)
+        assert "ghp_" not in repr(span)
+
+
 def test_the_applications_exception_passes_through_unchanged_and_is_recorded_without_secrets(
     recorded: Recorded,
 ) -> None:

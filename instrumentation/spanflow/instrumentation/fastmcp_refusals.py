@@ -74,6 +74,6 @@ def _note(span: trace.Span, error: BaseException, context: Any) -> None:
             span.set_attribute(_TOOL, name)
             span.update_name(f"{_TOOLS_CALL} {name}")
         span.set_attribute(ERROR_TYPE, type(error).__qualname__)
-        span.set_status(Status(StatusCode.ERROR, runtime().clean_text(str(error)[:1024])))
+        span.set_status(Status(StatusCode.ERROR, runtime().clean_text(str(error), 1024)))
     except Exception:
         say_once("fastmcp refusal", "A refusal of FastMCP's middleware could not be recorded", exc_info=True)

@@ -180,7 +180,7 @@ def _note_error(span: trace.Span, error: BaseException) -> None:
     try:
         if not is_cancellation(error):
             span.set_attribute(ERROR_TYPE, type(error).__qualname__)
-            span.set_status(Status(StatusCode.ERROR, runtime().clean_text(str(error)[:1024])))
+            span.set_status(Status(StatusCode.ERROR, runtime().clean_text(str(error), 1024)))
     except Exception:
         say_once("mcp error", "The error of an MCP request could not be recorded", exc_info=True)
 

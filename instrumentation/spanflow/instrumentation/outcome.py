@@ -48,10 +48,10 @@ def record_error(span: Span, error: BaseException | str, runtime: Runtime) -> No
     """Mark the span as failed."""
     if isinstance(error, str):
         span.set_attribute(ERROR_TYPE, "error")
-        span.set_status(Status(StatusCode.ERROR, runtime.clean_text(text_value(error, _MAX_MESSAGE))))
+        span.set_status(Status(StatusCode.ERROR, runtime.clean_text(text_value(error), _MAX_MESSAGE)))
         return
     kind = error_type(error)
-    message = runtime.clean_text(short_text(error, _MAX_MESSAGE))
+    message = runtime.clean_text(short_text(error), _MAX_MESSAGE)
     span.set_attribute(ERROR_TYPE, kind)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {message}" if message else kind))
     event: dict[str, Any] = {"exception.type": kind, "exception.message": message}

@@ -47,6 +47,10 @@ class GlobalTracer:
         return made[1]
 
 
+#: A secret may straddle the cut, so this much more of a text is searched.
+_OVERLAP: Final = 512
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """Everything that a checkpoint needs. Without `configure` it works with any provider, or none."""
@@ -61,8 +65,9 @@ class Runtime:
     only_uuid_conversations: bool = False
     clock: Callable[[], float] = time.perf_counter
 
-    def clean_text(self, text: str) -> str:
-        return self.redactor.text(text)[0]
+    def clean_text(self, text: str, limit: int) -> str:
+        """At most so many characters of a text, without secrets: also without the half of one that the cut leaves."""
+        return self.redactor.text(text[: limit + _OVERLAP])[0][:limit]
 
 
 def unconfigured() -> Runtime:

@@ -152,7 +152,7 @@ class Handshake:
             name_mounted(self._edge, self._scope)
         if kind == _CLOSE and message.get("code", _NORMAL) in _REFUSING:
             reason = runtime().clean_text(
-                text_value(message.get("reason") or f"closed with code {message['code']}", 256)
+                text_value(message.get("reason") or f"closed with code {message['code']}"), 256
             )
             self._edge.refused = reason
             if not undecided:
