@@ -10,7 +10,7 @@ __all__ = ["here"]
 
 def test_notes_are_added_listed_changed_and_removed(here: dict[str, str]) -> None:
     assert "Nothing was said" in spanflow("note", "list", FLOW, **here).stderr
-    added = spanflow("note", "add", FLOW, "Asked twice.\n\x1b[2Jthen hung", "--verdict", "needs-look", **here)
+    added = spanflow("note", "add", FLOW, "Asked twice.\n\x1b[2Jthen hung", "--verdict", "needs_look", **here)
     assert added.returncode == 0, added.stderr
     listed = spanflow("note", "list", FLOW, **here).stdout.splitlines()
     assert listed[0].endswith(", needs a look") and "operator" in listed[0]

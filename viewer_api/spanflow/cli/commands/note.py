@@ -15,7 +15,7 @@ from spanflow.cli.problem import WrongUse
 if TYPE_CHECKING:
     from spanflow.cli.terminal.client import ViewerClient
 
-_VERDICTS = {"good": "good", "bad": "bad", "needs-look": "needs_look"}
+_VERDICTS = ("good", "bad", "needs_look")
 _ACTIONS = {
     "list": "what operators say of a flow",
     "add": "add a note, a verdict, or both",
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=list(_ACTIONS), metavar="ACTION", help=told)
     parser.add_argument("flow", metavar="FLOW", help="id of the flow")
     parser.add_argument("text", nargs="?", metavar="TEXT", help="add, change: what to say")
-    parser.add_argument("--verdict", choices=list(_VERDICTS), help="add, change: what you think of the flow")
+    parser.add_argument("--verdict", choices=_VERDICTS, help="add, change: what you think of the flow")
     parser.add_argument("--note", metavar="ID", help="change, delete: which note")
     where.add_arguments(parser)
 
@@ -70,7 +70,7 @@ def _words(verdict: str) -> str:
 def _body(arguments: Arguments) -> dict[str, str]:
     if not arguments.text and not arguments.verdict:
         raise WrongUse('say something: spanflow note add FLOW "The tool was asked twice." --verdict bad')
-    verdict = {"verdict": _VERDICTS[arguments.verdict]} if arguments.verdict else {}
+    verdict = {"verdict": arguments.verdict} if arguments.verdict else {}
     return verdict | ({"note": arguments.text} if arguments.text else {})
 
 
@@ -90,7 +90,7 @@ _DO: dict[str, Callable[["ViewerClient", str, Arguments], Any]] = {
 COMMAND = Command(
     name="note",
     help="say something of a flow: notes and verdicts",
-    description="List, add, change and remove what operators say of a flow: a text, a verdict (good, bad, needs-look), "
+    description="List, add, change and remove what operators say of a flow: a text, a verdict (good, bad, needs_look), "
     "or both. `spanflow flows --verdict bad` finds flows by their verdict, that of the newest note that has one.",
     run=run,
     add_arguments=add_arguments,

@@ -25,7 +25,7 @@ FILTERS: Final = {
     "mcp_server": ("--mcp-server", "only flows that called this MCP server"),
     "model": ("--model", "only flows that called this model"),
     "min_duration_ms": ("--min-ms", "only flows that took at least this many milliseconds"),
-    "verdict": ("--verdict", "only flows that operators find so: good, bad or needs_look"),
+    "verdict": ("--verdict", "only flows with this verdict: good, bad or needs_look"),
     "q": ("--search", "words in names, messages and recorded attributes"),
     "since": ("--since", "from this time: yesterday, today, 2h, 3d, a date or ISO 8601"),
     "until": ("--until", "up to this time, or to the end of this date; same formats"),
