@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from dirty_equals import IsFloat, IsStr
+from fastapi import HTTPException
 from inline_snapshot import snapshot
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -122,9 +123,40 @@ def test_no_part_of_a_secret_is_left_where_a_message_is_cut(recorded: Recorded, 
         raise ValueError(f"{'x' * (before - 1)} {secret} and more")
     with checkpoint("tool_call", tool="login") as step:
         step.fail(f"{'x' * (before - 1)} {secret} and more")
-    for span in recorded.tree():
-        assert "aB3" not in repr(span)
-        assert "ghp_" not in repr(span)
+    assert "aB3" not in repr(recorded.tree())
+    assert "ghp_" not in repr(recorded.tree())
+
+
+@pytest.mark.parametrize("limit", [1024, 8192])
+@pytest.mark.parametrize("left", [4, 10, 30])
+def test_no_part_of_a_secret_is_left_where_a_reason_or_a_value_is_cut(
+    recorded: Recorded, limit: int, left: int
+) -> None:
+    secret = "ghp_" + "aB3" * 12
+    text = f"{'x' * (limit - left - 1)} {secret} and more"
+    with checkpoint("security_check") as step:
+        step.deny(text, note=text, rules={"matched": [text, text.encode()]})
+    with pytest.raises(HTTPException), checkpoint("block_check"):
+        raise HTTPException(403, text)
+    assert "aB3" not in repr(recorded.tree())
+    assert "ghp_" not in repr(recorded.tree())
+
+
+def test_what_is_cut_off_a_value_is_counted_in_it(recorded: Recorded) -> None:
+    with checkpoint("security_check") as step:
+        step.set(note="é" * 10_000, rules=["\ud800" + "é" * 9_999])
+        step.deny("x" * 2_000)
+    (span,) = recorded.spans
+    assert span.attributes is not None
+    assert {key: f"{str(value)[:4]} {str(value)[-28:]}" for key, value in span.attributes.items()} == snapshot(
+        {
+            "flow.checkpoint.type": "secu security_check",
+            "flow.data.note": "éééé éééé… [1808 more characters]",
+            "flow.data.rules": "('?é é… [1808 more characters]',)",
+            "flow.denied.reason": "xxxx xxxxx… [976 more characters]",
+            "flow.outcome": "deni denied",
+        }
+    )
 
 
 def test_the_applications_exception_passes_through_unchanged_and_is_recorded_without_secrets(

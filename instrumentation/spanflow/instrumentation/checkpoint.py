@@ -33,6 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Values that an attribute holds as they are.
 _AS_GIVEN: Final = frozenset({bool, float})
+_MAX_REASON: Final = 1024
 _CURRENT: Final = create_key("spanflow-checkpoint")
 _NOWHERE: Final = Context()
 #: Under which key the current span stands in a context; OpenTelemetry has no public name for it.
@@ -92,7 +93,7 @@ class Checkpoint:
     def deny(self, reason: str, **data: Any) -> Self:
         """This gate refuses the request. The flow is complete and its outcome is `denied`."""
         self._outcome = names.OUTCOME_DENIED
-        return self.set(**data)._write({names.ATTR_DENIED_REASON: short_text(reason, 1024)})._tell_pipeline()
+        return self.set(**data)._write_reason(reason)._tell_pipeline()
 
     def fail(self, error: BaseException | str, **data: Any) -> Self:
         """This step failed, also when the application handles the error itself."""
@@ -294,6 +295,18 @@ class Checkpoint:
                 self._span.set_attributes(self._clean(attributes))
         except Exception:
             say_once("write", "A checkpoint's attributes could not be recorded", exc_info=True)
+        return self
+
+    def _write_reason(self, reason: str) -> Self:
+        try:
+            if self._span.is_recording():
+                # Searched before it is shortened: half of a secret would not be found.
+                shown, hidden = self._runtime.redactor.text(short_text(reason), _MAX_REASON)
+                self._hidden += hidden
+                counted = {names.ATTR_REDACTED: self._hidden} if hidden else {}
+                self._span.set_attributes({names.ATTR_DENIED_REASON: shown, **counted})
+        except Exception:
+            say_once("reason", "The reason of a denial could not be recorded", exc_info=True)
         return self
 
 

@@ -41,7 +41,7 @@ def refusal(event_type: str, error: BaseException) -> str | None:
     if event_type not in names.GATES or getattr(error, "status_code", None) not in _REFUSALS:
         return None
     detail = getattr(error, "detail", None)
-    return short_text(detail if detail else error, _MAX_MESSAGE)
+    return short_text(detail if detail else error)
 
 
 def record_error(span: Span, error: BaseException | str, runtime: Runtime) -> None:

@@ -12,6 +12,7 @@ from opentelemetry import trace
 from spanflow.span_processors.activity import Activity
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.redaction.redaction import Redactor
+from spanflow.span_processors.redaction.value_cleaner import OVERLAP
 
 logger = logging.getLogger("spanflow")
 
@@ -47,10 +48,6 @@ class GlobalTracer:
         return made[1]
 
 
-#: A secret may straddle the cut, so this much more of a text is searched.
-_OVERLAP: Final = 512
-
-
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """Everything that a checkpoint needs. Without `configure` it works with any provider, or none."""
@@ -67,7 +64,7 @@ class Runtime:
 
     def clean_text(self, text: str, limit: int) -> str:
         """At most so many characters of a text, without secrets: also without the half of one that the cut leaves."""
-        return self.redactor.text(text[: limit + _OVERLAP])[0][:limit]
+        return self.redactor.text(text[: limit + OVERLAP])[0][:limit]
 
 
 def unconfigured() -> Runtime:

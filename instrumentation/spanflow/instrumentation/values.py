@@ -3,12 +3,15 @@
 A lone surrogate or an integer beyond 64 bits makes an OTLP exporter lose its whole batch, so both are repaired here.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import islice
 from typing import Any, Final
 
 from opentelemetry.util.types import AnyValue
+
+from spanflow.span_processors.redaction.value_cleaner import OVERLAP
 
 MAX_TEXT: Final = 8192
 MAX_ITEMS: Final = 256
@@ -27,12 +30,13 @@ _INT64: Final = 2**63
 def attribute_value(
     value: object, max_text: int = MAX_TEXT, depth: int = 0, nodes: Iterator[int] | None = None
 ) -> AnyValue:
-    """`value` as an attribute may hold it: cut, copied, and as text where OpenTelemetry has no type for it.
+    """`value` as an attribute may hold it: bounded, copied, and as text where OpenTelemetry has no type for it.
 
-    `nodes` gives a number for each item that may still be copied.
+    Texts are not shortened: a redactor does that with at most `max_text` characters of each, and must see more, since
+    half of a secret would not be found. `nodes` gives a number for each item that may still be copied.
     """
     if type(value) is str:  # nearly all of them
-        return value if len(value) <= max_text and value.isascii() else text_value(value, max_text)
+        return value if value.isascii() else _uncut(value, max_text)
     if type(value) is int and -_INT64 <= value < _INT64:
         return value
     if value is None or isinstance(value, bool | float):
@@ -40,11 +44,11 @@ def attribute_value(
     if isinstance(value, Enum):
         return attribute_value(value.value, max_text, depth, nodes)
     if isinstance(value, str):
-        return text_value(value, max_text)
+        return _uncut(str.__str__(value), max_text)
     if isinstance(value, int):
         return int(value) if -_INT64 <= value < _INT64 else short_text(value, max_text)
     if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value[:max_text])
+        return bytes(value[: max_text + OVERLAP])
     if depth >= MAX_DEPTH:
         return _TOO_DEEP
     nodes = iter(range(MAX_NODES)) if nodes is None else nodes
@@ -56,7 +60,13 @@ def attribute_value(
             return [attribute_value(item, max_text, depth + 1, nodes) for _, item in zip(nodes, items, strict=False)]
     except Exception:  # a container of the application's own may raise when it is read
         return f"[unreadable {type(value).__name__}]"
-    return short_text(value, max_text)
+    return _uncut(short_text(value, sys.maxsize), max_text)
+
+
+def _uncut(value: str, max_text: int) -> str:
+    """The whole text, without lone surrogates as far as it will be read."""
+    head = text_value(value, max_text + OVERLAP)
+    return value if value.startswith(head) else head + value[len(head) :]
 
 
 def _mapping(value: Mapping[Any, Any], max_text: int, depth: int, nodes: Iterator[int]) -> dict[str, AnyValue]:

@@ -17,13 +17,11 @@ from spanflow.span_processors.redaction.embedded_json import replace_json
 from spanflow.span_processors.redaction.secret_names import secrecy
 from spanflow.span_processors.redaction.secret_patterns import EMAIL, hide_secrets, lower, may_name_secrets
 from spanflow.span_processors.redaction.text_budget import TextBudget
-from spanflow.span_processors.redaction.value_cleaner import SHORT, ContentPolicy, ValueCleaner, Verdict
+from spanflow.span_processors.redaction.value_cleaner import OVERLAP, SHORT, ContentPolicy, ValueCleaner, Verdict
 from spanflow.span_processors.settings import Settings
 
 REDACTED: Final = HIDDEN
 _CUT_MARK: Final = "… [{} more characters]"
-#: A secret may straddle the cut, so this much more is searched before a long text is shortened.
-_OVERLAP: Final = 512
 _REMEMBERED: Final = 4096
 _NUMBERS: Final = frozenset({int, float, bool})
 _SCALARS: Final = _NUMBERS | {type(None)}
@@ -204,7 +202,7 @@ class Redactor:
                 limit, marked = SHORT, False
                 self.over_budget += 1
             budget.left -= min(len(value), limit)
-        clean, hidden = self._without_secrets(value if len(value) <= limit else value[: limit + _OVERLAP])
+        clean, hidden = self._without_secrets(value if len(value) <= limit else value[: limit + OVERLAP])
         if self._policy.hide_emails and "@" in clean:
             clean, emails = EMAIL.subn(REDACTED, clean)
             hidden += emails

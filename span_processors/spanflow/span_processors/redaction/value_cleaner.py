@@ -16,6 +16,8 @@ Verdict = Literal["kept", "plain", "count", "content", "token", "secret", "renam
 
 #: A text up to this length costs next to nothing, so that it is searched whatever the budget.
 SHORT: Final = 256
+#: A secret may straddle the cut, so this much more is searched before a long text is shortened.
+OVERLAP: Final = 512
 _TOO_DEEP: Final = "[nested too deep]"
 _FINGERPRINT: Final = re.compile(r"sha256:[0-9a-f]{16} \(\d{1,12} characters\)")
 
@@ -142,12 +144,12 @@ class ValueCleaner:
     def _bytes(self, value: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview | str:
         """Bytes that are a text with a secret become that text without it; others are only shortened."""
         limit = self._spend(len(value))
-        head = bytes(value[:limit])
-        clean, hidden = self._rules.text(head.decode("utf-8", "replace"), limit)
+        read = bytes(value[: limit + OVERLAP])
+        clean, hidden = self._rules.text(read.decode("utf-8", "replace"), limit)
         self.hidden += hidden
         if hidden:
             return clean
-        return value if len(head) == len(value) else head
+        return value if len(value) <= limit else read[:limit]
 
 
 def _is_option(value: Any) -> bool:
