@@ -18,10 +18,11 @@ import redis
 from spanflow.cli import launcher
 from spanflow.cli.account import PrivateFolder
 from spanflow.cli.data_directory import DataDirectoryInUse
-from spanflow.cli.embedded_stack import EmbeddedStack
+from tests.support.embedded_stack import EmbeddedStack
 from tests.support.poll import eventually
 
-OWN_STACK = Path(__file__).parent / "programs" / "own_stack.py"
+ROOT = Path(__file__).parents[2]
+OWN_STACK = [sys.executable, "-m", "tests.cli.programs.own_stack"]
 NewDirectory = Callable[[], Path]
 
 
@@ -56,7 +57,7 @@ def remembered(stack: EmbeddedStack) -> tuple[object, list[bytes]]:
 @contextmanager
 def another_owner(data: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A process that owns the stack, and the numbers of its servers."""
-    process = subprocess.Popen([sys.executable, OWN_STACK, data], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*OWN_STACK, data], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield process, [int(word) for word in process.stdout.readline().split()]
@@ -80,8 +81,9 @@ def test_data_survives_a_restart(data: Path) -> None:
 def test_servers_that_crash_recover_with_the_next_start(data: Path) -> None:
     with EmbeddedStack(data) as stack:
         remember(stack, "one")
-        stack.postgres.crash()
-        stack.redis.crash()
+        for child in (stack.postgres.child, stack.redis.child):
+            assert child.pid is not None
+            os.killpg(child.pid, signal.SIGKILL)
     with EmbeddedStack(data) as stack:
         assert remembered(stack) == (["one"], [b"one"])
 

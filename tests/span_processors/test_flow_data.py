@@ -120,12 +120,3 @@ def test_a_late_identify_counts_over_what_the_early_spans_said() -> None:
     root = cast(Event, {**END, "attributes": {"user.id": "neo", "user.email": "neo@matrix.com"}})
     early = cast(Event, {"phase": "end", "node_id": "b", "parent_id": "a", "attributes": {"user.id": "guest"}})
     assert flow_data.build("f", FlowReducer([START, root, early]).entries())["user_id"] == "neo"
-
-
-def test_the_flows_of_a_session_become_one_document() -> None:
-    second = [cast(Event, {**e, "start_ns": "2"} if "start_ns" in e else e) for e in (START, END)]
-    one = flow_data.build("f", FlowReducer([START, END]).entries(), identity=Identity(session_id="s"))
-    other = flow_data.build("g", FlowReducer(second).entries())
-    merged = flow_data.merge_session([one, other])
-    assert [(e["flow_id"], e["node_id"], e["start_ns"]) for e in merged["events"]] == [("g", "a", "2"), ("f", "a", "5")]
-    assert (merged["session_id"], merged["user_id"], merged["flow_ids"]) == ("s", 7, ["f", "g"])

@@ -1,10 +1,10 @@
-"""Own an embedded stack until a signal or a kill comes: `own_stack.py <data directory>`."""
+"""Own an embedded stack until a signal or a kill comes: `python -m tests.cli.programs.own_stack <data directory>`."""
 
 import signal
 import sys
 from pathlib import Path
 
-from spanflow.cli.embedded_stack import EmbeddedStack
+from tests.support.embedded_stack import EmbeddedStack
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 with EmbeddedStack(Path(sys.argv[1]), purpose="own_stack") as stack:

@@ -126,13 +126,6 @@ class Child:
         self._process = None
         return by_itself
 
-    def kill(self) -> None:
-        """End it without a goodbye, as a power cut would; its record stays, as it would then."""
-        if self._process is not None:
-            _signal_group(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
     def end_orphan(self, within: float = 20.0) -> bool:
         """End the process of an earlier owner, if the record proves that it is ours; True when there was one."""
         return end_recorded(self._record, self._directory, (self._stop_signal, self._kill_signal), within)

@@ -88,11 +88,6 @@ class EmbeddedPostgres:
         child, self._child = self._child, None
         return child.stop(within, hurried)
 
-    def crash(self) -> None:
-        """End it without a goodbye, as a power cut would. For drills and tests of what survives."""
-        self.child.kill()
-        self._child = None
-
     def _make_cluster(self, program: ServerProgram, path: Path) -> None:
         """Make the cluster beside its place and then move it there: one that was left half made is made again."""
         if (self.data / "PG_VERSION").exists():

@@ -73,11 +73,6 @@ class EmbeddedRedis:
         self._socket.unlink(missing_ok=True)
         return by_itself
 
-    def crash(self) -> None:
-        """End it without a goodbye, as a power cut would. For drills and tests of what survives."""
-        self.child.kill()
-        self._child = None
-
     def _configuration(self) -> str:
         lines = [
             f"dir {_quoted(self.data)}",

@@ -37,6 +37,8 @@ from spanflow.span_processors.tree.tree import time_of
 
 _log = logging.getLogger(__name__)
 
+#: Seconds between two scans.
+_SCAN_EVERY: Final = 10.0
 R = TypeVar("R")
 
 #: After so many flows that fail, and none that is stored, the server counts as away until the next scan.
@@ -100,7 +102,6 @@ class Reaper:
         redis: Any = None,
         archive: ArchiveSink | None = None,
         clock: Clock | None = None,
-        every: float = 10.0,
         patience: Patience | None = None,
         scanned: Callable[["Reaper"], None] = lambda reaper: None,
         counts: ReaperCounts | None = None,
@@ -112,7 +113,6 @@ class Reaper:
         self._token = uuid.uuid4().hex
         self._archive = archive or build_archive(settings, lambda: f"reaper-{self._token}")
         self._clock = clock or SystemClock()
-        self._every = every
         self._patience = patience or Patience()
         self._scanned = scanned
         self._missing: dict[str, float] = {}
@@ -138,7 +138,7 @@ class Reaper:
             while True:
                 await self.scan()
                 self._scanned(self)
-                await asyncio.sleep(self._every)
+                await asyncio.sleep(_SCAN_EVERY)
         finally:
             await self.close()
 

@@ -17,8 +17,10 @@ _log = logging.getLogger(__name__)
 
 #: After so many failures of the very same batch while the server is there, the batch itself is under suspicion.
 PATIENCE: Final = 3
-
-
+#: Parts in one batch.
+_BATCH: Final = 200
+#: Seconds between two looks at the folders of other processes.
+_LOOK_EVERY: Final = 10.0
 #: Seconds after which a segment that cannot be read is tried again: doubled each time, to this at most.
 _FIRST_RETRY: Final = 10.0
 _LAST_RETRY: Final = 300.0
@@ -45,15 +47,11 @@ class Replay:
         write: Callable[[Sequence[FlowPart], bool], None],
         keep_aside: Callable[[Sequence[Poison]], None],
         *,
-        batch: int = 200,
-        look_every: float = 10.0,
         clock: Clock | None = None,
     ) -> None:
         self._spool = spool
         self._write = write
         self._keep_aside = keep_aside
-        self._batch = batch
-        self._look_every = look_every
         self._clock = clock or SystemClock()
         self._segment: _Segment | None = None
         self._failures = 0
@@ -79,7 +77,7 @@ class Replay:
         segment = self._segment or self._next_segment()
         if segment is None:
             return False
-        batch = segment.parts[segment.done : segment.done + self._batch]
+        batch = segment.parts[segment.done : segment.done + _BATCH]
         if batch:
             try:
                 self._write(batch, self._failures >= PATIENCE)
@@ -107,7 +105,7 @@ class Replay:
 
     def _look_for_orphans(self) -> None:
         if self._clock.monotonic() >= self._look_at:
-            self._look_at = self._clock.monotonic() + self._look_every
+            self._look_at = self._clock.monotonic() + _LOOK_EVERY
             if taken := self._spool.take_over():
                 _log.info("taking over what %d processes that are gone had spooled", taken)
 

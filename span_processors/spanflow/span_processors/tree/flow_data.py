@@ -165,30 +165,6 @@ def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> FlowData:
     return cast(FlowData, {**document, **more})
 
 
-def merge_session(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """All flows of a session as one document: the events of all, each with its `flow_id`, in start order."""
-    events: list[Event] = []
-    flow_ids: list[str] = []
-    processes: Any = {}
-    whose = Identity()
-    for document in documents:
-        flow_id = document.get("flow_id")
-        if isinstance(flow_id, str) and flow_id not in flow_ids:
-            flow_ids.append(flow_id)
-        for entry in read(document).entries():
-            events.append({**entry, "flow_id": flow_id} if isinstance(flow_id, str) else entry)
-        processes = _join(processes, document.get("processes"), _MERGE_DEPTH)
-        whose = whose.merged(identity_in_document(document))
-    return {
-        "session_id": shown_id(whose.session_id),
-        "user_id": shown_id(whose.user_id),
-        "conversation_id": shown_id(whose.conversation_id),
-        "flow_ids": flow_ids,
-        "processes": processes,
-        "events": in_start_order(events),
-    }
-
-
 def _stored(entry: Event) -> Event:
     if _NOT_STORED.isdisjoint(entry):
         return entry

@@ -35,13 +35,11 @@ class Bells:
         on_bell: Callable[[str, str], None],
         on_announcement: Callable[[], None],
         on_state: Callable[[bool], None],
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client: Any = client
         self._on_bell = on_bell
         self._on_announcement = on_announcement
         self._on_state = on_state
-        self._monotonic = monotonic
         self.up = False
 
     async def run(self) -> None:
@@ -68,11 +66,11 @@ class Bells:
         try:
             await pubsub.psubscribe(_BELLS)
             await pubsub.subscribe(names.MONITORING_CHANGED)
-            heard = asked = self._monotonic()
+            heard = asked = time.monotonic()
             while True:
                 unless_cancelled()
                 message = await pubsub.get_message(timeout=_PING_SECONDS / 4)
-                now = self._monotonic()
+                now = time.monotonic()
                 if message is not None:
                     heard = now
                     self._take(message)

@@ -12,11 +12,7 @@ from spanflow.cli.embedded_redis import EmbeddedRedis
 
 
 class EmbeddedStack:
-    """`with EmbeddedStack(path) as stack:` runs PostgreSQL and Redis until the block ends.
-
-    `durable=False` is fast and for throw-away data.
-    As root the servers run as a user of their own, so `path` must not lie in a private folder.
-    """
+    """As root the servers run as a user of their own, so `path` must not lie in a private folder."""
 
     def __init__(self, path: Path, *, purpose: str = "embedded servers", durable: bool = True) -> None:
         self.directory = DataDirectory(path)
