@@ -4,11 +4,16 @@
 which the flow would have been shorter. Nothing recurses, and open spans count up to now.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from spanflow.span_processors.tree.tree import Node, Tree, time_of
+from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline
+from spanflow.span_processors.tree.flow_times import outside_count
+from spanflow.span_processors.tree.tree import Node, Tree, build_tree, time_of
 
 _TIMES: Final = ("start_ns", "updated_ns", "end_ns")
 
@@ -35,7 +40,7 @@ class NodeFacts:
 def facts_of(tree: Tree, now_ns: int | None = None) -> dict[str, NodeFacts]:
     """The facts of every node whose times are known, by node id. Without `now_ns`, open spans reach as far as the
     newest moment that any event tells of."""
-    until = now_ns if now_ns is not None else _newest_moment(tree)
+    until = now_ns if now_ns is not None else _newest_moment(node.entry for node in tree.nodes.values())
     facts: dict[str, NodeFacts] = {}
     for node in reversed(list(tree.walk())):  # children before their parents
         times = _times(node, facts, until)
@@ -53,8 +58,41 @@ def critical_path(tree: Tree, facts: Mapping[str, NodeFacts]) -> list[str]:
     return [node.node_id for node in tree.walk() if node.node_id in facts and facts[node.node_id].on_critical_path]
 
 
-def _newest_moment(tree: Tree) -> int:
-    moments = (time_of(node.entry, name) or 0 for node in tree.nodes.values() for name in _TIMES)
+def self_times(in_order: Sequence[Event], outline: Outline) -> list[int | None]:
+    """The self time of each place of the outline whose span has ended, None for all others: what `facts_of` says of
+    the same entries, in a fraction of its time."""
+    if outside_count(in_order):
+        facts = facts_of(build_tree(in_order))
+        return [_ended_self_time(entry, facts) for entry in outline.entries]
+    until: int | None = None
+    spans: list[tuple[int, int] | None] = []
+    inner: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for entry, parent in zip(outline.entries, outline.parents, strict=True):
+        start, end = time_of(entry, "start_ns"), time_of(entry, "end_ns")
+        if entry is not None and entry["phase"] != names.END:
+            until = end = _newest_moment(in_order) if until is None else until
+        elif start is None:
+            start = end
+        if entry is None or start is None:
+            spans.append(None)
+            continue
+        span = start, max(start, start if end is None else end)
+        spans.append(span)
+        if parent != NO_PARENT:
+            inner[parent].append(span)
+    return [
+        None if span is None or entry is None or entry["phase"] != names.END else _uncovered(*span, inner.get(place, ()))
+        for place, (entry, span) in enumerate(zip(outline.entries, spans, strict=True))
+    ]
+
+
+def _ended_self_time(entry: Event | None, facts: Mapping[str, NodeFacts]) -> int | None:
+    times = None if entry is None else facts.get(entry["node_id"])
+    return None if times is None or times.open else times.self_ns
+
+
+def _newest_moment(entries: Iterable[Event | None]) -> int:
+    moments = (time_of(entry, name) or 0 for entry in entries for name in _TIMES)
     return max(moments, default=0)
 
 
@@ -80,14 +118,20 @@ def _self_time(node: Node, facts: Mapping[str, NodeFacts]) -> int:
     times = facts[node.node_id]
     if node.entry is None:
         return 0
-    covered, reached = 0, times.start_ns
-    for child in sorted(_timed_children(node, facts), key=lambda inner: inner[1].start_ns):
-        start = max(child[1].start_ns, reached)
-        end = min(child[1].end_ns, times.end_ns)
+    inner = [(child.start_ns, child.end_ns) for _, child in _timed_children(node, facts)]
+    return _uncovered(times.start_ns, times.end_ns, inner)
+
+
+def _uncovered(start_ns: int, end_ns: int, inner: Sequence[tuple[int, int]]) -> int:
+    """How much of a span none of these spans covers."""
+    covered, reached = 0, start_ns
+    for start, end in inner if len(inner) < 2 else sorted(inner):
+        start = start if start > reached else reached
+        end = end if end < end_ns else end_ns
         if end > start:
             covered += end - start
             reached = end
-    return times.duration_ns - covered
+    return end_ns - start_ns - covered
 
 
 def _mark_critical_path(root: Node, facts: Mapping[str, NodeFacts]) -> None:

@@ -1,14 +1,18 @@
 """Counts archived flows: the one job that writes statistics.
 
 A period is counted again as a whole, from the flows that began in it, in one transaction that also takes away the marks
-of its having changed. So a job that is killed leaves nothing half done, one that runs twice changes nothing, and flows
-that come late or change correct their period. Of several viewers one counts at a time.
+of its having changed and rolls it up. So a job that is killed leaves nothing half done, one that runs twice changes
+nothing, and flows that come late or change correct their period. Of several viewers one counts at a time.
+
+A transaction counts as many hours as it has time for: what each hour is rolled up into is shared by them, and rolling
+up is most of the work when there are few flows in an hour.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final
 
 from spanflow.span_processors import names
@@ -16,7 +20,7 @@ from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.viewer_api.statistics import counting_sql as sql
 from spanflow.viewer_api.statistics.histogram import packed
 from spanflow.viewer_api.statistics.periods import HOUR, LENGTHS, MINUTE, floored, oldest_minute
-from spanflow.viewer_api.statistics.tally import COLUMNS, Sums, Tally, add_all
+from spanflow.viewer_api.statistics.tally import COLUMNS, Sums, Tally
 from spanflow.viewer_api.store.database import Connection, Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
@@ -25,6 +29,10 @@ from spanflow.viewer_api.store.search_plan import SearchPlan
 SETTLED: Final = timedelta(seconds=20)
 #: Hours that one round begins with at most; the next round goes on.
 _HOURS: Final = 200
+#: A transaction that has lasted so long takes no more hours.
+_TRANSACTION_SECONDS: Final = 5.0
+#: Minutes whose kinds are held in memory at once.
+_MINUTES_TOGETHER: Final = 10
 #: Flows that are taken apart at once, beside the event loop.
 CHUNK: Final = 50
 _MINUTE: Final = timedelta(seconds=MINUTE)
@@ -34,9 +42,16 @@ _HOUR: Final = timedelta(seconds=HOUR)
 class Counting:
     """`database` is the one that is written to."""
 
-    def __init__(self, database: Database, *, prices: PriceTable = NO_PRICES) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        prices: PriceTable = NO_PRICES,
+        transaction_seconds: float = _TRANSACTION_SECONDS,
+    ) -> None:
         self._database = database
         self._prices = prices
+        self._transaction_seconds = transaction_seconds
 
     async def run(self, now: datetime) -> int:
         """Count whatever has changed; gives how many hours were looked at."""
@@ -47,68 +62,94 @@ class Counting:
 
     async def round(self, now: datetime, hours: int = _HOURS) -> int:
         """Count what has changed in so many hours, newest first; 0 when nothing waits, or another one counts."""
-        waiting = await self._database.fetch(sql.HOURS, now - SETTLED, hours)
+        waiting = [row["hour"] for row in await self._database.fetch(sql.HOURS, now - SETTLED, hours)]
         done = 0
-        for row in waiting:
-            if not await self._count(row["hour"], now):
-                return done
-            done += 1
+        while done < len(waiting):
+            counted = await self._count(waiting[done:], now)
+            if not counted:
+                break
+            done += counted
         return done
 
-    async def _count(self, hour: datetime, now: datetime) -> bool:
-        """Whether it was this job's turn."""
+    async def _count(self, hours: Sequence[datetime], now: datetime) -> int:
+        """One transaction; gives how many of these hours it has done, 0 when it was not this job's turn."""
+        until = time.monotonic() + self._transaction_seconds
         async with self._database.transaction() as connection:
             await connection.execute("SET LOCAL jit = off")
             if not await connection.fetchval(self._database.sql(sql.TURN), self._database.sql("statistics of {s}")):
-                return False
-            marks = await connection.fetch(self._database.sql(sql.TAKE), hour, hour + _HOUR, now - SETTLED)
-            if not marks:
-                return True  # another one was quicker
-            if hour < oldest_minute(now):
-                await self._count_flows(connection, hour, HOUR)
-                await connection.execute(self._database.sql(sql.DROP_MINUTES), hour, hour + _HOUR)
-            else:
-                minutes = {mark["start"] for mark in marks if mark["seconds"] == MINUTE}
-                if any(mark["seconds"] == HOUR for mark in marks):
-                    minutes = {hour + _MINUTE * number for number in range(60)}
-                for minute in sorted(minutes):
-                    await self._count_flows(connection, minute, MINUTE)
-                await self._roll_up(connection, hour, MINUTE, HOUR)
+                return 0
+            changed = []
+            done = 0
+            for hour in hours:
+                if await self._count_hour(connection, hour, now):
+                    changed.append(hour)
+                done += 1
+                if time.monotonic() >= until:
+                    break
             for shorter, longer in pairwise(LENGTHS[1:]):
-                await self._roll_up(connection, floored(hour, longer), shorter, longer)
+                await self._roll_up(connection, {floored(hour, longer) for hour in changed}, shorter, longer)
+        return done
+
+    async def _count_hour(self, connection: Connection, hour: datetime, now: datetime) -> bool:
+        """Whether something in it had changed; another job may have been quicker."""
+        marks = await connection.fetch(self._database.sql(sql.TAKE), hour, hour + _HOUR, now - SETTLED)
+        if not marks:
+            return False
+        if hour < oldest_minute(now):
+            await self._count_flows(connection, [hour], HOUR)
+            await connection.execute(self._database.sql(sql.DROP_MINUTES), hour, hour + _HOUR)
+            return True
+        minutes = {mark["start"] for mark in marks if mark["seconds"] == MINUTE}
+        if any(mark["seconds"] == HOUR for mark in marks):
+            minutes = {hour + _MINUTE * number for number in range(60)}
+        waiting = iter(sorted(minutes))
+        while together := list(islice(waiting, _MINUTES_TOGETHER)):
+            await self._count_flows(connection, together, MINUTE)
+        await self._roll_up(connection, [hour], MINUTE, HOUR)
         return True
 
-    async def _count_flows(self, connection: Connection, start: datetime, seconds: int) -> None:
-        tally = Tally(self._prices)
-        filters = Filters(
-            started_since=start, started_until=start + timedelta(seconds=seconds), outcomes=names.OUTCOMES
-        )
+    async def _count_flows(self, connection: Connection, starts: Sequence[datetime], seconds: int) -> None:
+        """The periods that begin at each of `starts`, in order."""
+        until = starts[-1] + timedelta(seconds=seconds)
+        filters = Filters(started_since=starts[0], started_until=until, outcomes=names.OUTCOMES)
         text, values = SearchPlan.of(filters).every(f"{COLUMNS}, flow_data")
-        chunk: list[Row] = []
-        async for row in connection.cursor(self._database.sql(text), *values, prefetch=CHUNK):
-            chunk.append(row)
-            if len(chunk) >= CHUNK:
-                await asyncio.to_thread(add_all, tally, chunk)
-                chunk = []
-        await asyncio.to_thread(add_all, tally, chunk)
-        for table, kinds in ((sql.STEPS, tally.steps), (sql.FLOWS, tally.flows)):
-            await connection.execute(self._database.sql(table.clear), seconds, start)
-            if kinds:
-                columns = await asyncio.to_thread(_columns, list(kinds.items()))
-                await connection.execute(self._database.sql(table.insert), seconds, start, *columns)
+        if seconds == MINUTE:
+            values = [*values, starts]
+            text = sql.IN_MINUTES.format(flows=text, minutes=f"${len(values)}")
+        tallies = {start: Tally(self._prices) for start in starts}
 
-    async def _roll_up(self, connection: Connection, start: datetime, of: int, seconds: int) -> None:
-        until = start + timedelta(seconds=seconds)
+        def add(rows: Iterable[Row]) -> None:
+            for row in rows:
+                tallies[floored(row["started_at"], seconds)].add(row)
+
+        cursor = await connection.cursor(self._database.sql(text), *values)
+        while rows := await cursor.fetch(CHUNK):
+            await asyncio.to_thread(add, rows)
+        for table, kinds in (
+            (sql.STEPS, {start: tally.steps for start, tally in tallies.items()}),
+            (sql.FLOWS, {start: tally.flows for start, tally in tallies.items()}),
+        ):
+            await connection.execute(self._database.sql(table.clear), seconds, starts)
+            if columns := await asyncio.to_thread(_columns, kinds):
+                await connection.execute(self._database.sql(table.insert), seconds, *columns)
+
+    async def _roll_up(self, connection: Connection, starts: Iterable[datetime], of: int, seconds: int) -> None:
+        if not (starts := sorted(starts)):
+            return
         for table in (sql.STEPS, sql.FLOWS):
-            await connection.execute(self._database.sql(table.clear), seconds, start)
-            await connection.execute(self._database.sql(table.roll_up), seconds, start, of, until)
+            await connection.execute(self._database.sql(table.clear), seconds, starts)
+            await connection.execute(self._database.sql(table.roll_up), seconds, starts, of)
 
 
-def _columns(kinds: Sequence[tuple[tuple[str, ...], Sums]]) -> list[list[Any]]:
-    """Kinds and their sums, column by column."""
-    sums = [each for _, each in kinds]
+def _columns(periods: Mapping[datetime, Mapping[tuple[str, ...], Sums]]) -> list[list[Any]]:
+    """Periods, kinds and their sums, column by column; empty if there are none."""
+    rows = [(start, kind, sums) for start, kinds in periods.items() for kind, sums in kinds.items()]
+    if not rows:
+        return []
+    sums = [each for _, _, each in rows]
     return [
-        *([_storable(value) for value in column] for column in zip(*(kind for kind, _ in kinds), strict=True)),
+        [start for start, _, _ in rows],
+        *([_storable(value) for value in column] for column in zip(*(kind for _, kind, _ in rows), strict=True)),
         [each.count for each in sums],
         [each.timed for each in sums],
         [str(each.total_ns) for each in sums],

@@ -23,6 +23,8 @@ DROP_MINUTES: Final = """
 WITH steps AS (DELETE FROM {s}.step_statistics WHERE seconds = 60 AND start >= $1 AND start < $2)
 DELETE FROM {s}.flow_statistics WHERE seconds = 60 AND start >= $1 AND start < $2
 """
+#: Flows that began in one of the minutes `{minutes}`.
+IN_MINUTES: Final = "SELECT * FROM ({flows}) AS flow WHERE date_bin('1 minute', started_at, 'epoch') = ANY ({minutes})"
 _SUMS: Final = (
     ("count", "bigint"),
     ("timed", "bigint"),
@@ -44,39 +46,47 @@ SUMMED_AS_TEXT: Final = SUMMED.replace("sum(buckets) AS", "sum(buckets)::text AS
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The statements for one of the two tables. `$1` is the length of a period, `$2` its beginning."""
+    """The statements for one of the two tables. `$1` is the length of periods."""
 
+    #: The periods that begin at each of `$2`.
     clear: str
-    #: `$3` and so on are columns of kinds and their sums.
+    #: `$2` and so on are columns: when the period begins, kinds, and their sums.
     insert: str
-    #: From periods of the length `$3` that lie before `$4`.
+    #: Those that begin at each of `$2`, from periods of the length `$3`.
     roll_up: str
 
 
 def _table(table: str, keys: dict[str, str | None], ranked: str) -> Table:
     """`keys` has what becomes of each column of a kind that is beyond the limit; `ranked` numbers the kinds, and puts
     whatever it needs for that beside them."""
-    name, columns = f"{{s}}.{table}", [*((key, "text") for key in keys), *_SUMS]
+    name, columns = f"{{s}}.{table}", [("start", "timestamptz"), *((key, "text") for key in keys), *_SUMS]
     every = ", ".join(column for column, _ in columns)
     given = [
-        f"${place}::{'text' if column in _AS_TEXT else kind}[]" for place, (column, kind) in enumerate(columns, start=3)
+        f"${place}::{'text' if column in _AS_TEXT else kind}[]" for place, (column, kind) in enumerate(columns, start=2)
     ]
     read = ", ".join(f"{column}::{kind}" if column in _AS_TEXT else column for column, kind in columns)
     folded = ", ".join(
         key if other is None else f"CASE WHEN {other} THEN '{OTHER}' ELSE {key} END" for key, other in keys.items()
     )
-    places = ", ".join(str(place) for place in range(3, 3 + len(keys)))
+    places = ", ".join(str(place) for place in range(2, 3 + len(keys)))
     insert = f"""
-INSERT INTO {name} (seconds, start, {every})
-SELECT $1::integer, $2::timestamptz, {folded}, {SUMMED} FROM ({ranked}) AS ranked GROUP BY {places}
+INSERT INTO {name} (seconds, {every})
+SELECT $1::integer, start, {folded}, {SUMMED} FROM ({ranked}) AS ranked GROUP BY {places}
 """
+    own = ", ".join(keys)
     return Table(
-        clear=f"DELETE FROM {name} WHERE seconds = $1 AND start = $2",
+        clear=f"DELETE FROM {name} WHERE seconds = $1 AND start = ANY ($2::timestamptz[])",
         insert=f"WITH given AS (SELECT {read} FROM unnest({', '.join(given)}) AS given ({every})){insert}",
+        # Each period from a range of the index.
         roll_up=f"""
 WITH given AS (
-    SELECT {", ".join(keys)}, {SUMMED} FROM {name}
-    WHERE seconds = $3 AND start >= $2 AND start < $4 GROUP BY {", ".join(keys)}
+    SELECT longer.start, {own}, {SUMMED} FROM unnest($2::timestamptz[]) AS longer (start)
+    CROSS JOIN LATERAL (
+        SELECT * FROM {name} AS shorter
+        WHERE seconds = $3 AND shorter.start >= longer.start
+          AND shorter.start < longer.start + make_interval(secs => $1::integer)
+    ) AS shorter
+    GROUP BY longer.start, {own}
 ){insert}""",
     )
 
@@ -94,6 +104,7 @@ STEPS: Final = _table(
     },
     f"""
     SELECT *, row_number() OVER (
+        PARTITION BY start
         ORDER BY name = '{OTHER}', event_type = '{names.PLAIN_SPAN}', count DESC, timed DESC,
                  event_type, name, mcp_server, tool, model, outcome
     ) AS place FROM given""",
@@ -102,6 +113,6 @@ FLOWS: Final = _table(
     "flow_statistics",
     {"dimension": None, "value": _BEYOND, "outcome": None},
     f"""
-    SELECT *, dense_rank() OVER (PARTITION BY dimension ORDER BY value = '{OTHER}', of_value DESC, value) AS place
-    FROM (SELECT *, sum(count) OVER (PARTITION BY dimension, value) AS of_value FROM given) AS valued""",
+    SELECT *, dense_rank() OVER (PARTITION BY start, dimension ORDER BY value = '{OTHER}', of_value DESC, value) AS place
+    FROM (SELECT *, sum(count) OVER (PARTITION BY start, dimension, value) AS of_value FROM given) AS valued""",
 )

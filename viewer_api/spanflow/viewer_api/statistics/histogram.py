@@ -38,10 +38,15 @@ def value_of(bucket: int) -> float:
 
 def packed(buckets: Mapping[int, int]) -> str:
     """As the text of a number."""
-    if not buckets:
-        return "0"
-    last = max(buckets)
-    return "".join(f"{buckets.get(bucket, 0):0{_DIGITS}d}" for bucket in range(last, -1, -1))
+    digits: list[str] = []
+    above = None
+    for bucket in sorted(buckets, reverse=True):
+        # Between two of them hundreds are empty.
+        if above is not None:
+            digits.append(_NONE * (above - bucket - 1))
+        digits.append(f"{buckets[bucket]:0{_DIGITS}d}")
+        above = bucket
+    return "".join(digits) + _NONE * (above or 0) or "0"
 
 
 def unpacked(number: str) -> Buckets:

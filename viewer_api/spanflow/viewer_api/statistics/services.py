@@ -73,7 +73,8 @@ class _Services(dict[str, str]):
         super().__init__({key: _named(about) for key, about in processes.items()})
 
     def __missing__(self, process: str) -> str:
-        return _named({})
+        self[process] = name = _named({})
+        return name
 
 
 def _kind(entry: Event) -> str:

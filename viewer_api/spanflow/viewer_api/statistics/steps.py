@@ -4,19 +4,20 @@ A call that several spans tell of is one step, told by the outermost; what the o
 themselves, is the step's. Plain spans are steps of a kind of their own, `span`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.conventions import first_token_ms
-from spanflow.span_processors.tree.facts import facts_of
-from spanflow.span_processors.tree.flow_outline import Outline
+from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.facts import self_times
+from spanflow.span_processors.tree.flow_outline import outline_of
 from spanflow.span_processors.tree.flow_summary import subject_of, usage_by_place
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
-from spanflow.span_processors.tree.reducer import FlowReducer
-from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, places_in, time_of
+from spanflow.span_processors.tree.same_call import same_calls
+from spanflow.span_processors.tree.tree import NS_PER_MS, time_of
 
 _NO_STEP: Final = -1
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -42,35 +43,36 @@ class Step:
     cost: float | None = None
 
 
-def steps_of(flow: FlowReducer, prices: PriceTable = NO_PRICES) -> list[Step]:
-    """The steps of a stored flow."""
-    tree = flow.tree(Outlook(alive=frozenset()))
-    facts = facts_of(tree)
-    nodes, parents = places_in(tree)
-    reported = any(names.ATTR_REPORTED in _attributes(node) for node in nodes)
+def steps_of(entries: Sequence[Event], prices: PriceTable = NO_PRICES) -> list[Step]:
+    """The steps of a stored flow, from its merged entries in start order."""
+    outline = outline_of(entries)
+    same_call = same_calls(outline.entries, outline.parents)
+    reported = any(names.ATTR_REPORTED in _attributes(entry) for entry in entries)
     steps: list[Step] = []
     #: For each place, the step that it is or is a detail of.
     whose: list[int] = []
     #: The same for plain spans, whose time is their own but what they name is the step's around them.
     around: list[int] = []
-    for node, parent in zip(nodes, parents, strict=True):
+    own_times = self_times(entries, outline)
+    for place, (entry, parent) in enumerate(zip(outline.entries, outline.parents, strict=True)):
         above = around[parent] if parent >= 0 else _NO_STEP
-        plain = _event_type(node) == names.PLAIN_SPAN
-        if node.entry is None or (node.same_call and above != _NO_STEP):
+        if entry is None or (above != _NO_STEP and place in same_call):
             whose.append(above)
             around.append(above)
         else:
-            counted = plain or not reported or names.ATTR_CHECKPOINT_TYPE in _attributes(node)
-            step = Step(_event_type(node), node.entry.get("name") or "", outcome_of(node.entry).outcome or "", counted)
+            event_type = entry.get("event_type") or names.PLAIN_SPAN
+            plain = event_type == names.PLAIN_SPAN
+            counted = plain or not reported or names.ATTR_CHECKPOINT_TYPE in _attributes(entry)
             whose.append(len(steps))
             around.append(above if plain else len(steps))
-            steps.append(step)
-            step.duration_ns = _duration(node)
-        times = facts.get(node.node_id)
-        if times is not None and not times.open and whose[-1] != _NO_STEP:
-            steps[whose[-1]].self_ns += times.self_ns
-        _name_subject(node, around[-1], steps)
-    for place, used in usage_by_place(_outline(nodes, parents), prices).items():
+            steps.append(Step(event_type, entry.get("name") or "", outcome_of(entry).outcome or "", counted))
+            steps[-1].duration_ns = _duration(entry)
+        own_time = own_times[place]
+        if own_time is not None and whose[-1] != _NO_STEP:
+            steps[whose[-1]].self_ns += own_time
+        if entry is not None and around[-1] != _NO_STEP:
+            _name_subject(entry, steps[around[-1]])
+    for place, used in usage_by_place(outline, prices).items():
         owner = around[place] if around[place] != _NO_STEP else whose[place]
         if owner != _NO_STEP:
             steps[owner].tokens_in += used.tokens_in
@@ -80,37 +82,23 @@ def steps_of(flow: FlowReducer, prices: PriceTable = NO_PRICES) -> list[Step]:
     return steps
 
 
-def _name_subject(node: Node, place: int, steps: Sequence[Step]) -> None:
+def _name_subject(entry: Event, step: Step) -> None:
     """The subject of a step may be on another span of the same call."""
-    if node.entry is None or place == _NO_STEP:
-        return
-    subject, step = subject_of(node.entry), steps[place]
+    subject = subject_of(entry)
     step.tool = step.tool or subject.tool or ""
     step.mcp_server = step.mcp_server or subject.mcp_server or ""
     step.model = step.model or subject.model or ""
-    if step.first_token_ns is None and (waited := first_token_ms(_attributes(node))) is not None:
+    if step.first_token_ns is None and (waited := first_token_ms(_attributes(entry))) is not None:
         step.first_token_ns = round(waited * NS_PER_MS)
 
 
-def _duration(node: Node) -> int | None:
+def _duration(entry: Event) -> int | None:
     """How long an ended step took by its own clock. One that a tracker reported as a moment does not say."""
-    start, end = time_of(node.entry, "start_ns"), time_of(node.entry, "end_ns")
-    if not node.ended or start is None or end is None:
+    start, end = time_of(entry, "start_ns"), time_of(entry, "end_ns")
+    if entry["phase"] != names.END or start is None or end is None:
         return None
-    return None if start == end and names.ATTR_REPORTED in _attributes(node) else max(0, end - start)
+    return None if start == end and names.ATTR_REPORTED in _attributes(entry) else max(0, end - start)
 
 
-def _event_type(node: Node) -> str:
-    return (node.entry.get("event_type") if node.entry else None) or names.PLAIN_SPAN
-
-
-def _attributes(node: Node) -> Mapping[str, Any]:
-    return node.entry.get("attributes", _NOTHING) if node.entry is not None else _NOTHING
-
-
-def _outline(nodes: Sequence[Node], parents: list[int]) -> Outline:
-    return Outline([node.entry for node in nodes], parents, list(_known(nodes)))
-
-
-def _known(nodes: Sequence[Node]) -> Iterator[Any]:
-    return (node.entry for node in nodes if node.entry is not None)
+def _attributes(entry: Event) -> Mapping[str, Any]:
+    return entry.get("attributes", _NOTHING)

@@ -1,15 +1,16 @@
 """Adds up flows and their steps, by kind. Flows that are still open count as nothing yet."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from spanflow.span_processors import names
+from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
-from spanflow.span_processors.tree.reducer import FlowReducer
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.statistics.histogram import Buckets, bucket_of
 from spanflow.viewer_api.statistics.services import calls_of, operations_of, written
@@ -75,10 +76,10 @@ class Sums:
     cost: float | None = None
     buckets: Buckets = field(default_factory=dict)
 
-    def add_duration(self, duration_ns: int) -> None:
+    def add_duration(self, duration_ns: int, bucket: int) -> None:
+        """`bucket` is that of the duration: many sums take the same one."""
         self.timed += 1
         self.total_ns += duration_ns
-        bucket = bucket_of(duration_ns)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
     def add_usage(self, tokens_in: int, tokens_out: int, cost: float | None) -> None:
@@ -87,11 +88,11 @@ class Sums:
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
 
-    def add_step(self, step: Step) -> None:
+    def add_step(self, step: Step, bucket: int | None) -> None:
         self.count += step.counted
         self.self_ns += step.self_ns
-        if step.duration_ns is not None:
-            self.add_duration(step.duration_ns)
+        if step.duration_ns is not None and bucket is not None:
+            self.add_duration(step.duration_ns, bucket)
         self.add_usage(step.tokens_in, step.tokens_out, step.cost)
 
     def add(self, other: "Sums") -> None:
@@ -115,8 +116,8 @@ class Tally:
 
     def __init__(self, prices: PriceTable = NO_PRICES) -> None:
         self._prices = prices
-        self.steps: dict[StepKind, Sums] = {}
-        self.flows: dict[FlowKind, Sums] = {}
+        self.steps: defaultdict[StepKind, Sums] = defaultdict(Sums)
+        self.flows: defaultdict[FlowKind, Sums] = defaultdict(Sums)
 
     def add(self, row: Any, *, steps: bool = True, users: bool = False) -> None:
         """One stored flow with the columns of `COLUMNS`; `steps` and services as well, with `flow_data`."""
@@ -127,9 +128,9 @@ class Tally:
             document = row["flow_data"]
             if isinstance(document, str | bytes):
                 document = orjson.loads(document)
-            flow = flow_data.read(document)
-            self._add_steps(flow)
-            self._add_services(flow, document)
+            entries = flow_data.entries_in(document)
+            self._add_steps(entries)
+            self._add_services(entries, document)
 
     def _add_flow(self, row: Any, users: bool) -> None:
         values = [(GATES, gates_word(row["event_types"])), (SOURCE, row["source"] or "")]
@@ -138,26 +139,28 @@ class Tally:
         if users:
             values.append((USER, row["user_id"] or ""))
         took = None if row["duration_ms"] is None else round(row["duration_ms"] * NS_PER_MS)
+        bucket = None if took is None else bucket_of(took)
+        outcome, used = row["outcome"], (row["tokens_in"], row["tokens_out"], row["cost"])
         for dimension, value in values:
-            sums = self.flows.setdefault(FlowKind(dimension, value, row["outcome"]), Sums())
+            sums = self.flows[FlowKind(dimension, value, outcome)]
             sums.count += 1
-            if took is not None:
-                sums.add_duration(took)
-            sums.add_usage(row["tokens_in"], row["tokens_out"], row["cost"])
+            if took is not None and bucket is not None:
+                sums.add_duration(took, bucket)
+            sums.add_usage(*used)
 
-    def _add_services(self, flow: FlowReducer, document: Any) -> None:
+    def _add_services(self, entries: Sequence[Event], document: Any) -> None:
         processes = document.get("processes") if isinstance(document, dict) else None
-        entries, processes = flow.entries(), processes if isinstance(processes, dict) else {}
+        processes = processes if isinstance(processes, dict) else {}
         counts: dict[FlowKind, int] = {}
         for operation in operations_of(entries, processes):
             counts[FlowKind(OPERATION, written(operation), "")] = 1
         for call, count in calls_of(entries, processes).items():
             counts[FlowKind(SERVICE_CALL, written(call), "")] = count
         for kind, count in counts.items():
-            self.flows.setdefault(kind, Sums()).count += count
+            self.flows[kind].count += count
 
-    def _add_steps(self, flow: FlowReducer) -> None:
-        for step in steps_of(flow, self._prices):
+    def _add_steps(self, entries: Sequence[Event]) -> None:
+        for step in steps_of(entries, self._prices):
             kind = StepKind(
                 step.event_type[:_MAX_NAME],
                 step.name[:_MAX_NAME],
@@ -166,13 +169,14 @@ class Tally:
                 step.model[:_MAX_NAME],
                 step.outcome,
             )
-            self.steps.setdefault(kind, Sums()).add_step(step)
+            bucket = None if step.duration_ns is None else bucket_of(step.duration_ns)
+            self.steps[kind].add_step(step, bucket)
             for by, value in values_of(kind):
-                self.flows.setdefault(FlowKind(STEP_DIMENSIONS[by], value, kind.outcome), Sums()).add_step(step)
+                self.flows[FlowKind(STEP_DIMENSIONS[by], value, kind.outcome)].add_step(step, bucket)
             if step.first_token_ns is not None:
-                waited = self.flows.setdefault(FlowKind(FIRST_TOKEN, kind.model, ""), Sums())
+                waited = self.flows[FlowKind(FIRST_TOKEN, kind.model, "")]
                 waited.count += 1
-                waited.add_duration(step.first_token_ns)
+                waited.add_duration(step.first_token_ns, bucket_of(step.first_token_ns))
 
 
 def values_of(kind: StepKind) -> list[tuple[str, str]]:
@@ -192,8 +196,3 @@ def gates_word(event_types: Iterable[str]) -> str:
 def gates_in(word: str) -> list[str]:
     """The gates that a word says."""
     return [gate for gate, digit in zip(FUNNEL, word, strict=False) if digit == "1"]
-
-
-def add_all(tally: Tally, rows: Iterable[Any]) -> None:
-    for row in rows:
-        tally.add(row)
