@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from spanflow.span_processors.event.event import Event
-from spanflow.span_processors.tree.facts import critical_path, facts_of
+from spanflow.span_processors.tree.facts import critical_path, facts_of, self_times
+from spanflow.span_processors.tree.flow_outline import outline_of
 from spanflow.span_processors.tree.reducer import FlowReducer
-from spanflow.span_processors.tree.tree import Tree
+from spanflow.span_processors.tree.tree import Tree, build_tree
 from tests.support.event_strategies import events
 from tests.support.flow_parts import MS
 from tests.support.vectors import expanded, vectors
@@ -112,3 +113,26 @@ def test_a_span_whose_clock_was_wrong_is_drawn_within_its_flow() -> None:
         "6": (90, 100),
         "7": (5, 6),
     }
+
+
+@given(st.lists(events(), max_size=12))
+def test_self_times_of_an_outline_are_those_of_the_tree(seen: list[Event]) -> None:
+    check_self_times(seen)
+
+
+def test_self_times_of_the_vectors_are_those_of_their_trees() -> None:
+    for vector in vectors().values():
+        check_self_times(expanded(vector)[0])
+
+
+def check_self_times(seen: list[Event]) -> None:
+    entries = FlowReducer(seen).entries()
+    outline = outline_of(entries)
+    facts = facts_of(build_tree(entries))
+    expected = [
+        None
+        if entry is None or entry["node_id"] not in facts or facts[entry["node_id"]].open
+        else facts[entry["node_id"]].self_ns
+        for entry in outline.entries
+    ]
+    assert self_times(entries, outline) == expected

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from spanflow.migrations.run import downgrade, upgrade
 from spanflow.span_processors.event.event import Event
 from spanflow.viewer_api.statistics.counting import Counting
-from spanflow.viewer_api.statistics.histogram import percentiles, unpacked
+from spanflow.viewer_api.statistics.histogram import packed, percentiles, unpacked
+from spanflow.viewer_api.statistics.periods import LENGTHS
 from spanflow.viewer_api.store.database import Database
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_parts import MS, part, span
@@ -33,9 +34,9 @@ WITHOUT_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
 OUTCOMES = ("ok", "denied", "error")
 
 
-def count_all(dsn: str, now: datetime = NOW) -> int:
+def count_all(dsn: str, now: datetime = NOW, **options: Any) -> int:
     async def run(database: Database) -> int:
-        return await Counting(database).run(now)
+        return await Counting(database, **options).run(now)
 
     return run_with(dsn, run)
 
@@ -111,7 +112,7 @@ def test_they_equal_a_count_by_hand_of_random_flows_with_late_parts(
         if late:
             assert deliver(archive, *late).delivered == len(late)
         count_all(postgres_dsn)
-    for seconds in (60, 3600, 21600, 86400, 604800):
+    for seconds in LENGTHS:
         assert steps_of(postgres_dsn, seconds) == expected
         by_tool: Counter[str] = Counter()
         for (tool, _), count in flows_of(postgres_dsn, seconds, "tool").items():
@@ -162,9 +163,13 @@ def test_counting_again_changes_nothing(postgres_dsn: str, tmp_path: Path) -> No
     assert everything(postgres_dsn) == before
 
 
-def test_a_job_that_is_killed_in_the_middle_leaves_nothing_half_done(postgres_dsn: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "hours_kept"), [({"transaction_seconds": 0}, 1), ({}, 0)])
+def test_a_job_that_is_killed_in_the_middle_leaves_nothing_half_done(
+    postgres_dsn: str, tmp_path: Path, options: dict[str, Any], hours_kept: int
+) -> None:
+    # Three minutes of one hour, which is the first to be counted, and one of another.
     stored(postgres_dsn, tmp_path, 5, 6, 7, 70)
-    # The job stumbles over the second hour that it counts.
+    # The job stumbles when both hours are there.
     script(
         postgres_dsn,
         """
@@ -179,17 +184,76 @@ def test_a_job_that_is_killed_in_the_middle_leaves_nothing_half_done(postgres_ds
         """,
     )
     with pytest.raises(Exception, match="storage|Postgres|database|terminat|closed"):
-        count_all(postgres_dsn)
-    kept = value(
-        postgres_dsn, "SELECT sum(count)::bigint FROM omni2.step_statistics WHERE seconds = 60 AND tool = 'read'"
-    )
-    assert kept == value(
-        postgres_dsn, "SELECT sum(count)::bigint FROM omni2.step_statistics WHERE seconds = 86400 AND tool = 'read'"
-    )
-    assert kept < 4
+        count_all(postgres_dsn, **options)
+    kept = {("tool_call", "read", "ok"): 3} if hours_kept else {}
+    for seconds in LENGTHS:
+        assert steps_of(postgres_dsn, seconds) == kept
     script(postgres_dsn, "DROP TRIGGER stop ON omni2.step_statistics; DROP FUNCTION pg_temp_stop()")
     count_all(postgres_dsn)
-    assert steps_of(postgres_dsn, 60) == steps_of(postgres_dsn, 86400) == {("tool_call", "read", "ok"): 4}
+    for seconds in LENGTHS:
+        assert steps_of(postgres_dsn, seconds) == {("tool_call", "read", "ok"): 4}
+
+
+def test_hours_that_are_counted_together_are_rolled_up_once(postgres_dsn: str, tmp_path: Path) -> None:
+    # In the hours of five days ago no minutes are kept, in those of yesterday they are.
+    hours = [60 * hour for hour in (*range(120, 150), *range(24, 30))]
+    stored(postgres_dsn, tmp_path, *hours)
+    script(
+        postgres_dsn,
+        """
+        CREATE TABLE rolled_up (seconds integer);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO public.rolled_up SELECT DISTINCT seconds FROM added; RETURN NULL; END';
+        CREATE TRIGGER note AFTER INSERT ON omni2.flow_statistics REFERENCING NEW TABLE AS added
+        FOR EACH STATEMENT EXECUTE FUNCTION note();
+        """,
+    )
+    mark_all = "INSERT INTO omni2.changed_periods SELECT DISTINCT start, 3600 FROM omni2.flow_statistics"
+    times_of = "SELECT seconds, count(*) AS times FROM rolled_up WHERE seconds > 3600 GROUP BY 1 ORDER BY 1"
+    assert count_all(postgres_dsn, transaction_seconds=600) == len(hours)
+    assert [tuple(row.values()) for row in query(postgres_dsn, times_of)] == [(21600, 1), (86400, 1), (604800, 1)]
+    together = everything(postgres_dsn)
+    script(postgres_dsn, f"TRUNCATE rolled_up; {mark_all} WHERE seconds = 3600")
+    assert count_all(postgres_dsn, transaction_seconds=0) == len(hours)
+    each = len(hours)
+    assert [tuple(row.values()) for row in query(postgres_dsn, times_of)] == [
+        (21600, each),
+        (86400, each),
+        (604800, each),
+    ]
+    assert everything(postgres_dsn) == together
+    for seconds in LENGTHS[1:]:
+        assert steps_of(postgres_dsn, seconds) == {("tool_call", "read", "ok"): len(hours)}
+
+
+def test_every_minute_of_an_hour_is_counted(postgres_dsn: str, tmp_path: Path) -> None:
+    minutes = [minute for minute in range(31, 91) for _ in range(1 + minute % 3)]
+    stored(postgres_dsn, tmp_path, *minutes)
+    assert count_all(postgres_dsn) == 1
+    counted = query(
+        postgres_dsn,
+        "SELECT start, count FROM omni2.step_statistics WHERE seconds = 60 AND tool = 'read' ORDER BY start DESC",
+    )
+    expected = Counter(NOW - timedelta(minutes=minute) for minute in minutes)
+    assert {row["start"]: row["count"] for row in counted} == expected
+    assert steps_of(postgres_dsn, 3600) == {("tool_call", "read", "ok"): len(minutes)}
+    # One of them is counted again, and no other.
+    script(
+        postgres_dsn,
+        "UPDATE omni2.step_statistics SET count = 1000 WHERE seconds = 60 AND tool = 'read';"
+        f"DELETE FROM omni2.interaction_flows WHERE flow_id = '{1:032x}'",
+    )
+    count_all(postgres_dsn)
+    assert steps_of(postgres_dsn, 60) == {
+        ("tool_call", "read", "ok"): 59_000 + expected[NOW - timedelta(minutes=31)] - 1
+    }
+
+
+@given(st.dictionaries(st.integers(0, 1024), st.integers(1, 10**11), max_size=20))
+def test_a_histogram_is_one_number(buckets: dict[int, int]) -> None:
+    number = packed(buckets)
+    assert number == ("".join(f"{buckets.get(at, 0):012d}" for at in range(max(buckets, default=-1), -1, -1)) or "0")
+    assert unpacked(number) == buckets
 
 
 def test_a_flow_that_is_removed_is_not_counted_any_more(postgres_dsn: str, tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def self_times(in_order: Sequence[Event], outline: Outline) -> list[int | None]:
         if parent != NO_PARENT:
             inner[parent].append(span)
     return [
-        None if span is None or entry is None or entry["phase"] != names.END else _uncovered(*span, inner.get(place, ()))
+        None
+        if span is None or entry is None or entry["phase"] != names.END
+        else _uncovered(*span, inner.get(place, ()))
         for place, (entry, span) in enumerate(zip(outline.entries, spans, strict=True))
     ]
 

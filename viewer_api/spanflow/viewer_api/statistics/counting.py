@@ -10,10 +10,10 @@ up is most of the work when there are few flows in an hour.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from spanflow.span_processors import names
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
@@ -37,6 +37,8 @@ _MINUTES_TOGETHER: Final = 10
 CHUNK: Final = 50
 _MINUTE: Final = timedelta(seconds=MINUTE)
 _HOUR: Final = timedelta(seconds=HOUR)
+#: When a period begins, a kind of flows or steps, and what they add up to.
+_Counted: TypeAlias = tuple[datetime, tuple[str, ...], Sums]
 
 
 class Counting:
@@ -125,13 +127,23 @@ class Counting:
         cursor = await connection.cursor(self._database.sql(text), *values)
         while rows := await cursor.fetch(CHUNK):
             await asyncio.to_thread(add, rows)
-        for table, kinds in (
-            (sql.STEPS, {start: tally.steps for start, tally in tallies.items()}),
-            (sql.FLOWS, {start: tally.flows for start, tally in tallies.items()}),
-        ):
-            await connection.execute(self._database.sql(table.clear), seconds, starts)
-            if columns := await asyncio.to_thread(_columns, kinds):
-                await connection.execute(self._database.sql(table.insert), seconds, *columns)
+        steps = [(start, kind, sums) for start, tally in tallies.items() for kind, sums in tally.steps.items()]
+        flows = [(start, kind, sums) for start, tally in tallies.items() for kind, sums in tally.flows.items()]
+        await self._replace(connection, sql.STEPS, starts, seconds, steps)
+        await self._replace(connection, sql.FLOWS, starts, seconds, flows)
+
+    async def _replace(
+        self,
+        connection: Connection,
+        table: sql.Table,
+        starts: Sequence[datetime],
+        seconds: int,
+        rows: Sequence[_Counted],
+    ) -> None:
+        await connection.execute(self._database.sql(table.clear), seconds, starts)
+        if rows:
+            columns = await asyncio.to_thread(_columns, rows)
+            await connection.execute(self._database.sql(table.insert), seconds, *columns)
 
     async def _roll_up(self, connection: Connection, starts: Iterable[datetime], of: int, seconds: int) -> None:
         if not (starts := sorted(starts)):
@@ -141,11 +153,8 @@ class Counting:
             await connection.execute(self._database.sql(table.roll_up), seconds, starts, of)
 
 
-def _columns(periods: Mapping[datetime, Mapping[tuple[str, ...], Sums]]) -> list[list[Any]]:
-    """Periods, kinds and their sums, column by column; empty if there are none."""
-    rows = [(start, kind, sums) for start, kinds in periods.items() for kind, sums in kinds.items()]
-    if not rows:
-        return []
+def _columns(rows: Sequence[_Counted]) -> list[list[Any]]:
+    """Periods, kinds and their sums, column by column."""
     sums = [each for _, _, each in rows]
     return [
         [start for start, _, _ in rows],

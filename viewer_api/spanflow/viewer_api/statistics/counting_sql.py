@@ -113,6 +113,8 @@ FLOWS: Final = _table(
     "flow_statistics",
     {"dimension": None, "value": _BEYOND, "outcome": None},
     f"""
-    SELECT *, dense_rank() OVER (PARTITION BY start, dimension ORDER BY value = '{OTHER}', of_value DESC, value) AS place
+    SELECT *, dense_rank() OVER (
+        PARTITION BY start, dimension ORDER BY value = '{OTHER}', of_value DESC, value
+    ) AS place
     FROM (SELECT *, sum(count) OVER (PARTITION BY start, dimension, value) AS of_value FROM given) AS valued""",
 )
