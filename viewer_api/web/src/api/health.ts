@@ -41,7 +41,7 @@ export async function metrics(signal: AbortSignal): Promise<readonly Sample[]> {
 }
 
 /** Lines such as `name{label="value"} 12.0`; comments and what cannot be read are left out. */
-export function parsed(text: string): readonly Sample[] {
+function parsed(text: string): readonly Sample[] {
   return text.split("\n").flatMap((line) => {
     const found = /^([a-z_:][a-z0-9_:]*)(?:\{(.*)\})? ([^ ]+)/i.exec(line);
     const value = Number(found?.[3]);

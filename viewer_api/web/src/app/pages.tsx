@@ -18,7 +18,7 @@ export interface Page {
 
 const page = (load: () => Promise<{ readonly default: ComponentType }>) => lazy(load);
 
-export const PAGES: readonly Page[] = [
+const PAGES: readonly Page[] = [
   { name: "flows", title: "Flows", icon: Activity, letter: "f", right: "read", view: page(() => import("../pages/flows/FlowsPage")) },
   { name: "live", title: "Live", icon: Radio, letter: "l", right: "live", view: page(() => import("../pages/live/LivePage")) },
   {

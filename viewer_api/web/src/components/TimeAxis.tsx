@@ -14,8 +14,8 @@ interface Props {
 
 /** Labels of an axis need so much room each. */
 const TICK_PX = 78;
-export const NARROWEST_LANE = 0.15;
-export const WIDEST_LANE = 0.7;
+const NARROWEST_LANE = 0.15;
+const WIDEST_LANE = 0.7;
 
 /** The heads of the columns, the time axis, and the divider that makes it wider. */
 export function TimeAxis({ timeline, zeroNs, lane, onLane }: Props) {

@@ -15,7 +15,7 @@ export type Query = Readonly<Record<string, readonly string[]>>;
 /** A new value for some parameters; null, an empty text and an empty list take a parameter away. */
 export type QueryChange = Readonly<Record<string, string | readonly string[] | null | undefined>>;
 
-export const HOME = "flows";
+const HOME = "flows";
 
 export function parseRoute(hash: string): Route {
   const [path = "", search = ""] = hash.replace(/^#\/?/, "").split("?", 2);

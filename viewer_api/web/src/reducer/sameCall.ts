@@ -8,7 +8,7 @@ const SEPARATORS = "-_./:";
 const CALLS = new Set(["tool_call", "llm_thinking", "embedding", "prompt_get", "resource_read", "elicitation"]);
 
 /** Whether a checkpoint tells of the call of which its nearest checkpoint ancestor tells already. */
-export function isSameCall(entry: SpanEvent, around: SpanEvent): boolean {
+function isSameCall(entry: SpanEvent, around: SpanEvent): boolean {
   const type = entry.event_type ?? "span";
   if (!CALLS.has(type) || around.event_type !== type || cameAfter(entry, around)) return false;
   if (type === "llm_thinking") return true; // a model's call cannot make another one but through a tool or an agent

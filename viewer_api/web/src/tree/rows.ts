@@ -27,10 +27,10 @@ export interface Focus {
 export const UNFOCUSED: Focus = { at: "", collapsed: new Set(), opened: new Set() };
 
 /** So many equal siblings after each other stand behind one line. */
-export const RUN_LENGTH = 5;
+const RUN_LENGTH = 5;
 const PAGE = 10;
 
-export const runKey = (first: TreeNode): string => `run ${first.nodeId}`;
+const runKey = (first: TreeNode): string => `run ${first.nodeId}`;
 
 /** The rows that a tree shows, in reading order; `roots` are where it begins. */
 export function rowsOf(roots: readonly TreeNode[], { collapsed, opened }: Pick<Focus, "collapsed" | "opened">): Row[] {

@@ -29,7 +29,7 @@ function timelineOfNodes(nodes: Iterable<TreeNode>, nowNs: bigint): Timeline {
 }
 
 /** When a node ended, now for an open one; undefined if unknown (lost, placeholder). */
-export function endOf(node: TreeNode, nowNs: bigint): bigint | undefined {
+function endOf(node: TreeNode, nowNs: bigint): bigint | undefined {
   if (node.endNs !== undefined || node.state === "lost" || node.entry === undefined) return node.endNs;
   return node.state === "ended" ? undefined : nowNs;
 }

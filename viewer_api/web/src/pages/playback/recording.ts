@@ -5,7 +5,7 @@ import { LiveFlows } from "../../live/liveFlows";
 /** As many flows as the viewer plays at once. */
 const MOST_FLOWS = 200;
 /** Without a message for so long, nothing happens. */
-export const IDLE_MS = 1_000;
+const IDLE_MS = 1_000;
 /** So much of an idle time is played, at either end of it. */
 const EDGE_MS = 250;
 
