@@ -48,7 +48,7 @@ Metrics per stage carry `otel.component.type = spanflow_span_processor` and `ote
 | `spanflow_span_processor/postgres` | a finished flow, or this process's part of one | the encoder and Postgres |
 
 For each stage `accepted = processed (all of error.type) + queue.size` at every moment. The values of `error.type` are
-in [How a flow travels](how-a-flow-travels.md#what-is-counted).
+in [How a flow travels](architecture.md#what-is-counted).
 
 ## What to alert on
 

@@ -86,4 +86,4 @@ def test_identity_and_start(recorded: Recorded, monkeypatch: pytest.MonkeyPatch)
     asyncio.run(names["authenticate"]("token"))
     assert names["from_session_cookie"]({"session": {"user": 7}}) == {"user_id": 7}
     assert names["from_session_cookie"]({}) is None
-    assert page("put-it-into-your-gateway.md")["app"]
+    assert page("tracing-a-gateway.md")["app"]
