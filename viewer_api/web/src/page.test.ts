@@ -47,6 +47,12 @@ describe("the view in the address", () => {
     to("flows", null, { outcome: ["denied", "error"], q: "too many requests" }),
   ])("%j can be bookmarked", (route) => expect(parseRoute(formatRoute(route))).toEqual(route));
 
+  it("finds a flow by its trace id as Jaeger shortens it, and as other tools write it", () => {
+    expect(parseRoute("#/flow/00000000000000aF").id).toBe("000000000000000000000000000000af");
+    expect(parseRoute("#/flow/ABCDEF00000000000000000000000001?span=1f").id).toBe("abcdef00000000000000000000000001");
+    expect(parseRoute("#/flow/abc").id).toBe("abc");
+  });
+
   it("is the list of flows when it says nothing", () => {
     expect(parseRoute("")).toEqual(to("flows"));
     expect(parseRoute("#/")).toEqual(to("flows"));

@@ -10,6 +10,7 @@ from spanflow.span_processors.archive.search_terms import tsquery
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.http.list_query import MAX_TEXT, ListQuery
 from spanflow.viewer_api.http.problems import forbidden, invalid_request
+from spanflow.viewer_api.http.query_values import whole_flow_id
 from spanflow.viewer_api.store.flow_filters import RUNNING, Bounds, Choice, Filters
 from spanflow.viewer_api.store.flow_notes import VERDICTS
 from spanflow.viewer_api.store.gates import FUNNEL
@@ -59,7 +60,7 @@ def flow_query(params: QueryParams, principal: Principal) -> FlowQuery:
     if gates is not None and outcomes is not None and names.OUTCOME_DENIED not in outcomes:
         raise invalid_request("gate: only a denied flow has one, and outcome asks for others.")
     filters = Filters(
-        id_prefix=_id_prefix(query),
+        id_prefixes=_id_prefixes(query),
         user_ids=query.ids("user_id"),
         session_ids=query.ids("session_id"),
         conversation_ids=query.ids("conversation_id"),
@@ -103,11 +104,12 @@ def _text(query: ListQuery) -> str | None:
     return text
 
 
-def _id_prefix(query: ListQuery) -> str | None:
+def _id_prefixes(query: ListQuery) -> Choice | None:
     prefix = query.single("id")
     if prefix is None:
         return None
     prefix = prefix.lower()
     if not MIN_ID_PREFIX <= len(prefix) <= _ID_LENGTH or not set(prefix) <= set("0123456789abcdef"):
         raise invalid_request(f"id: give the first {MIN_ID_PREFIX} to {_ID_LENGTH} hexadecimal digits of a flow's id.")
-    return prefix
+    whole = whole_flow_id(prefix)
+    return (prefix,) if whole == prefix else (prefix, whole)

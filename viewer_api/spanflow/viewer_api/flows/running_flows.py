@@ -55,7 +55,7 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
     started = flow.created_at or ended
     asked = has_steps(summary.checkpoint_count, summary.name, summary.event_types)
     return (
-        (filters.id_prefix is None or flow.flow_id.startswith(filters.id_prefix))
+        (filters.id_prefixes is None or flow.flow_id.startswith(filters.id_prefixes))
         and all(choice is None or value in choice for value, choice in one_of)
         and all(choice is None or not set(choice).isdisjoint(values) for values, choice in any_of)
         and (filters.stepless or asked or outcome not in (RUNNING, names.OUTCOME_OK))

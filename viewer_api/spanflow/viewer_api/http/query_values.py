@@ -3,7 +3,9 @@
 Times are ISO 8601 or seconds since 1970; a date alone is a whole day in UTC.
 """
 
+import re
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 from spanflow.span_processors.ids import IdError, as_id
 from spanflow.viewer_api.http.problems import invalid_id, invalid_request, range_too_long
@@ -15,6 +17,21 @@ def checked_id(value: object) -> str:
         return as_id(value)
     except IdError as why:
         raise invalid_id(str(why).capitalize() + ".") from None
+
+
+_TRACE_ID_DIGITS: Final = 32
+#: A whole trace id, or its lower half: Jaeger leaves out an upper half of zeros.
+_TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{16}(?:[0-9a-fA-F]{16})?")
+
+
+def whole_flow_id(text: str) -> str:
+    """The flow's id that a trace id stands for, as other tools write trace ids: shortened, or with capital letters."""
+    return text.lower().zfill(_TRACE_ID_DIGITS) if _TRACE_ID.fullmatch(text) else text
+
+
+def checked_flow_id(value: object) -> str:
+    """A flow's id from a client; a problem when it cannot be one."""
+    return whole_flow_id(checked_id(value))
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.flow_query import FlowQuery, flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import invalid_request
-from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.http.query_values import checked_flow_id
 from spanflow.viewer_api.http.responses import json_response, raw_json_response
 from spanflow.viewer_api.routes.flow_selection import record_search, searchable
 from spanflow.viewer_api.routes.large_answers import answer_of
@@ -38,7 +38,7 @@ async def compared_flows(
     Differences are positive where `b` took longer. A call that several processes tell of is one step, and five or more
     equal steps in a row are compared as a whole.
     """
-    a, b = checked_id(a), checked_id(b)
+    a, b = checked_flow_id(a), checked_flow_id(b)
     viewer = viewer_of(request)
     one, one_outlook = await read_packed(request, principal, a, "flow_compared")
     other, other_outlook = await read_packed(request, principal, b, "flow_compared")

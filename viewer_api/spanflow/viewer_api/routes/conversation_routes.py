@@ -21,7 +21,7 @@ from spanflow.viewer_api.conversations.conversation_reader import (
 from spanflow.viewer_api.flows.flow_reader import flow_reader, withheld_from
 from spanflow.viewer_api.http.paging import cursor_of, place_cursor, read_cursor, read_place
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.http.query_values import checked_flow_id, checked_id
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.conversations import ConversationStore
 from spanflow.viewer_api.store.counts import counted
@@ -143,7 +143,7 @@ async def conversation(
 @router.get("/flows/{flow_id}/activities")
 async def activities_of_flow(request: Request, principal: MayRead, reader: Reader, flow_id: str) -> Response:
     """What was said in one flow: the way from a flow and its spans (`node_id`) to the conversation."""
-    viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    viewer, flow_id = viewer_of(request), checked_flow_id(flow_id)
     outline = await reader.outline_of_flow(flow_id)
     items = await reader.items(outline, 0, MAX_ITEMS)
     if items:

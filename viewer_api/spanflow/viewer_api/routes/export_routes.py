@@ -17,7 +17,7 @@ from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import Problem, invalid_request
-from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.http.query_values import checked_flow_id
 from spanflow.viewer_api.routes.flow_selection import selected
 from spanflow.viewer_api.routes.large_answers import answer_of
 from spanflow.viewer_api.routes.one_flow import read_packed
@@ -49,7 +49,7 @@ async def exported_flow(
 ) -> Response:
     """One flow, running or past, as a file."""
     made = _format(format, tokens)
-    flow_id = checked_id(flow_id)
+    flow_id = checked_flow_id(flow_id)
     packed, outlook = await read_packed(request, principal, flow_id, "flow_exported")
     body = await answer_of(viewer_of(request), written_file, [packed], format, tokens, outlook)
     return Response(body, headers=_headers(made, flow_id), media_type=made.media_type)
@@ -80,7 +80,7 @@ async def exported_flows(
     query = flow_query(QueryParams([(name, value) for name, value in params if name not in own]), principal)
     filters = await selected(request, "flows_exported", query)
     viewer = viewer_of(request)
-    start = None if after is None else await _behind(request, principal, checked_id(after))
+    start = None if after is None else await _behind(request, principal, checked_flow_id(after))
 
     def write(flows: Sequence[PackedFlow], number: int) -> Awaitable[bytes]:
         return answer_of(viewer, written_part, flows, format, tokens, number)

@@ -9,7 +9,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.previews import previews_of
 from spanflow.viewer_api.http.problems import invalid_request
-from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.http.query_values import checked_flow_id
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.routes.known_parameters import only_known_parameters
 from spanflow.viewer_api.store.flow_previews import FlowPreviewStore
@@ -32,7 +32,7 @@ async def previews(
     nothing of the kind was recorded, and while their user is watched without contents.
     """
     viewer = viewer_of(request)
-    wanted = list(dict.fromkeys(checked_id(each) for each in flow_id or () if each))
+    wanted = list(dict.fromkeys(checked_flow_id(each) for each in flow_id or () if each))
     if len(wanted) > MAX_FLOWS:
         raise invalid_request(f"flow_id: {MAX_FLOWS} flows are the most.")
     store = FlowPreviewStore(viewer.database, principal.visible)

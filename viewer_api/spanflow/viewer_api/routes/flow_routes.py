@@ -14,7 +14,7 @@ from spanflow.viewer_api.flows.flow_reader import FlowReader, flow_reader
 from spanflow.viewer_api.flows.legacy_answers import as_legacy_row, as_session_row
 from spanflow.viewer_api.flows.written_flows import written_flow, written_session, written_session_tree
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.http.query_values import checked_id, filter_text
+from spanflow.viewer_api.http.query_values import checked_flow_id, checked_id, filter_text
 from spanflow.viewer_api.http.responses import json_response, raw_json_response
 from spanflow.viewer_api.legacy import shapes
 from spanflow.viewer_api.legacy.prefix import is_legacy
@@ -97,7 +97,7 @@ async def session_tree(request: Request, principal: MayRead, reader: Reader, ses
 @router.get("/flows/{flow_id}")
 async def one_flow(request: Request, principal: MayRead, reader: Reader, flow_id: str) -> Response:
     """One flow, running or past, with one merged entry per span."""
-    flow_id = checked_id(flow_id)
+    flow_id = checked_flow_id(flow_id)
     packed = await reader.packed(flow_id)
     if packed is None:
         await viewer_of(request).missed(request, "flow_read", flow_id)

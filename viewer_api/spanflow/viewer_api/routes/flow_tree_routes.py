@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.flow_tree import Form, tree_of, written_tree
-from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.http.query_values import checked_flow_id
 from spanflow.viewer_api.http.responses import raw_json_response
 from spanflow.viewer_api.routes.large_answers import in_worker
 from spanflow.viewer_api.routes.one_flow import read_flow, read_packed
@@ -38,7 +38,7 @@ async def flat_flow(request: Request, principal: MayRead, flow_id: str) -> Respo
 
 
 async def _shown(request: Request, principal: Principal, flow_id: str, form: Form) -> Response:
-    viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    viewer, flow_id = viewer_of(request), checked_flow_id(flow_id)
     percentile = viewer.usual.percentile
     if not await is_large(viewer, principal, flow_id):
         flow, outlook = await read_flow(request, principal, flow_id)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from spanflow.viewer_api.auth.permissions import Principal, Right, Role
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import Problem
-from spanflow.viewer_api.http.query_values import checked_id, plain
+from spanflow.viewer_api.http.query_values import checked_flow_id, plain
 from spanflow.viewer_api.http.responses import json_response
 from spanflow.viewer_api.store.audit_log import Entry
 from spanflow.viewer_api.store.database import Row
@@ -47,7 +47,7 @@ class NoteBody(BaseModel):
 @router.get("")
 async def notes(request: Request, principal: MayAnnotate, flow_id: str) -> Response:
     """What operators say of a flow, the newest first. `verdict` is that of the newest note that has one."""
-    viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    viewer, flow_id = viewer_of(request), checked_flow_id(flow_id)
     user_id = await _user_of(request, viewer, principal, flow_id, "notes_read")
     await viewer.record_access(request, "notes_read", user_id=user_id, target=flow_id)
     rows = await viewer.notes.of_flow(flow_id)
@@ -59,7 +59,7 @@ async def notes(request: Request, principal: MayAnnotate, flow_id: str) -> Respo
 @router.post("")
 async def add(request: Request, principal: MayAnnotate, flow_id: str, body: NoteBody) -> Response:
     """Say something of a flow: a text, a verdict, or both."""
-    viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    viewer, flow_id = viewer_of(request), checked_flow_id(flow_id)
     user_id = await _user_of(request, viewer, principal, flow_id, "note_created")
     note = NewNote(flow_id, user_id, body.verdict, body.text, principal.owner_key, principal.name, principal.user_id)
     async with viewer.notes.database.transaction() as connection:
@@ -73,7 +73,7 @@ async def add(request: Request, principal: MayAnnotate, flow_id: str, body: Note
 @router.put("/{note_id}")
 async def change(request: Request, principal: MayAnnotate, flow_id: str, note_id: str, body: NoteBody) -> Response:
     """Replace a note of one's own."""
-    viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    viewer, flow_id = viewer_of(request), checked_flow_id(flow_id)
     await _user_of(request, viewer, principal, flow_id, "note_changed")
     async with viewer.notes.database.transaction() as connection:
         row = await viewer.notes.change(
@@ -88,7 +88,7 @@ async def change(request: Request, principal: MayAnnotate, flow_id: str, note_id
 @router.delete("/{note_id}")
 async def delete(request: Request, principal: MayAnnotate, flow_id: str, note_id: str) -> Response:
     """Remove a note: one of your own, or any for an admin."""
-    viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    viewer, flow_id = viewer_of(request), checked_flow_id(flow_id)
     await _user_of(request, viewer, principal, flow_id, "note_deleted")
     owner = None if principal.role is Role.ADMIN else principal.owner_key
     async with viewer.notes.database.transaction() as connection:

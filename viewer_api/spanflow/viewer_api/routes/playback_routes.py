@@ -13,7 +13,7 @@ from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.http.problems import invalid_request
-from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.http.query_values import checked_id, whole_flow_id
 from spanflow.viewer_api.http.responses import raw_json_response
 from spanflow.viewer_api.routes.flow_selection import selected
 from spanflow.viewer_api.routes.known_parameters import only_known_parameters
@@ -54,6 +54,7 @@ async def playback(
         raise invalid_request("Name one flow_id, conversation_id or user_id.")
     ((name, value),) = named
     if name == "flow_id":
+        value = whole_flow_id(value)
         if since is not None or until is not None:
             raise invalid_request("since, until: a flow is played as a whole.")
         packed, _ = await read_packed(request, principal, value, "playback_read")

@@ -16,7 +16,7 @@ from spanflow.viewer_api.flows.flow_reader import flow_reader
 from spanflow.viewer_api.flows.shared_flow import written_shared
 from spanflow.viewer_api.http.paging import MAX_CURSOR, cursor_of, read_cursor
 from spanflow.viewer_api.http.problems import Problem, forbidden, invalid_request
-from spanflow.viewer_api.http.query_values import checked_id, plain
+from spanflow.viewer_api.http.query_values import checked_flow_id, plain
 from spanflow.viewer_api.http.responses import json_response, raw_json_response
 from spanflow.viewer_api.routes.large_answers import answer_of
 from spanflow.viewer_api.store.audit_log import Entry
@@ -45,7 +45,7 @@ class NewShare(BaseModel):
 @router.post("/flows/{flow_id}/shares")
 async def create(request: Request, principal: MayShare, flow_id: str, body: NewShare) -> Response:
     """Make a link that shows this flow, and nothing else, without a sign-in. Its token is in this answer only."""
-    viewer, flow_id = viewer_of(request), checked_id(flow_id)
+    viewer, flow_id = viewer_of(request), checked_flow_id(flow_id)
     days = _days(viewer, body.days)
     packed = await _visible(request, viewer, principal, flow_id)
     if body.contents and packed.flow.withheld:
@@ -76,7 +76,7 @@ async def links(
     owner = principal.owner_key if mine or principal.role is not Role.ADMIN else None
     before = read_cursor(cursor)
     limit = min(limit, MAX_PAGE)
-    wanted = None if flow_id is None else checked_id(flow_id)
+    wanted = None if flow_id is None else checked_flow_id(flow_id)
     visible = None if principal.visible is None else sorted(principal.visible)
     await viewer.record_access(request, "shares_listed", target=wanted, once_in=_SAME_LIST_SECONDS)
     rows = await viewer.share_links.page(owner, visible, wanted, before, limit)

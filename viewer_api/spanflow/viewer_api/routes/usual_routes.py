@@ -12,7 +12,7 @@ from spanflow.viewer_api.analysis.against_usual import written_against_usual
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.documents import PackedFlow, packed_rows
 from spanflow.viewer_api.flows.flow_reader import flow_reader
-from spanflow.viewer_api.http.query_values import checked_id
+from spanflow.viewer_api.http.query_values import checked_flow_id
 from spanflow.viewer_api.http.responses import raw_json_response
 from spanflow.viewer_api.routes.large_answers import answer_of
 from spanflow.viewer_api.routes.one_flow import read_packed
@@ -33,7 +33,7 @@ async def compared_with_usual(request: Request, principal: MayRead, flow_id: str
     the same name and source that went well: the newest 100 in the week before. `of` says whether a time is that of all
     steps of the kind in 24 hours, or of the steps at this place in these flows.
     """
-    flow_id, viewer = checked_id(flow_id), viewer_of(request)
+    flow_id, viewer = checked_flow_id(flow_id), viewer_of(request)
     packed, outlook = await read_packed(request, principal, flow_id, "flow_compared")
     kind = await _kind_of(viewer, packed)
     others = await _others(viewer, principal, packed.flow.flow_id, kind)

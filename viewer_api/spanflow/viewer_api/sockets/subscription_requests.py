@@ -6,6 +6,7 @@ from typing import Any
 
 from spanflow.span_processors.ids import IdError, as_id
 from spanflow.viewer_api.http.problems import invalid_id, invalid_request
+from spanflow.viewer_api.http.query_values import whole_flow_id
 from spanflow.viewer_api.live.cursor import separated
 from spanflow.viewer_api.live.topic import Kind
 
@@ -28,7 +29,8 @@ def subscription_requests(named: Mapping[Kind, Iterable[Any]], cursor: object) -
     for kind, values in named.items():
         for value in values:
             try:
-                keys[kind, as_id(value)] = None
+                checked = as_id(value)
+                keys[kind, whole_flow_id(checked) if kind is Kind.FLOW else checked] = None
             except IdError as why:
                 raise invalid_id(f"{kind.field}: {why}.") from None
     if not keys:

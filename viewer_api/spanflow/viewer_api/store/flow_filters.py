@@ -59,8 +59,8 @@ OPEN: Final = Bounds()
 class Filters:
     """Every filter must hold; of several values of one filter, any. None means all."""
 
-    #: The beginning of the flow's id, in hexadecimal digits.
-    id_prefix: str | None = None
+    #: Beginnings of the flow's id, in hexadecimal digits.
+    id_prefixes: Choice | None = None
     user_ids: Choice | None = None
     session_ids: Choice | None = None
     conversation_ids: Choice | None = None
@@ -155,10 +155,14 @@ class Conditions:
         else:
             self.add(f"{column} = ANY ({self.value(list(choice), 'text[]')})")
 
-    def beginning(self, column: str, prefix: str | None) -> None:
-        """The column begins with these hexadecimal digits: a range, which an index serves under any collation."""
-        if prefix is not None:
-            self.add(f"{column} >= {self.value(prefix, 'text')} AND {column} < {self.value(f'{prefix}g', 'text')}")
+    def beginning(self, column: str, prefixes: Choice | None) -> None:
+        """The column begins with one of these hexadecimal digits: ranges, which an index serves under any collation."""
+        if prefixes is not None:
+            ranges = (
+                f"{column} >= {self.value(prefix, 'text')} AND {column} < {self.value(f'{prefix}g', 'text')}"
+                for prefix in prefixes
+            )
+            self.add(f"({' OR '.join(ranges)})")
 
     def within(self, expression: str, bounds: Bounds, kind: str) -> None:
         if bounds.low is not None:
@@ -238,7 +242,7 @@ def _add_unindexed(conditions: Conditions, filters: Filters) -> None:
     if not filters.stepless:
         connection = f"coalesce(name, '') LIKE '{_WEBSOCKET}%' AND event_types <@ '{{{','.join(_NO_STEP)}}}'"
         conditions.add(f"(outcome IS DISTINCT FROM 'ok' OR checkpoint_count > 0 AND NOT ({connection}))")
-    conditions.beginning("flow_id", filters.id_prefix)
+    conditions.beginning("flow_id", filters.id_prefixes)
     conditions.within(DURATION, filters.duration_ms, "double precision")
     conditions.within(TOKENS, filters.tokens.whole(), "bigint")
     conditions.within(COST, filters.cost, "double precision")

@@ -23,7 +23,13 @@ export function parseRoute(hash: string): Route {
   const query = parseQuery(search);
   if (page === "history") return fromHistory(query);
   const id = rest.join("/");
+  if (page === "flow" && id !== "") return { page, id: wholeFlowId(decoded(id)), query };
   return { page: page === "" ? HOME : page, id: id === "" ? null : decoded(id), query };
+}
+
+/** A flow's id is its trace id; Jaeger leaves out the upper half of one when it is zero, and some tools write capitals. */
+export function wholeFlowId(id: string): string {
+  return /^([0-9a-f]{16}){1,2}$/i.test(id) ? id.toLowerCase().padStart(32, "0") : id;
 }
 
 /** The token in `#/shared/<token>`: a link that shows one flow without a sign-in. */
