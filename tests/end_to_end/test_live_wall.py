@@ -238,6 +238,24 @@ def test_the_wall_has_no_holes_however_much_happens_in_each_panel(
     assert [other[1:] for other in others] == [(y, width, height)] * 2
 
 
+def test_what_grows_in_one_panel_moves_no_panel_and_its_newest_step_stays_in_view(
+    signed_in: Page, viewer: RunningViewer, writers: Callable[..., FlowWriter]
+) -> None:
+    signed_in.set_viewport_size({"width": 1440, "height": 900})
+    open_wall(signed_in, viewer, "7", "8", "9")
+    boxes = "all => all.map(each => Object.values(each.getBoundingClientRect().toJSON()))"
+    before = signed_in.eval_on_selector_all("[data-testid=panel]", boxes)
+    writer = writers("7")
+    writer.start("root", name="chat", attributes={"flow.data.prompt": "What is new?"})
+    for number in range(25):
+        writer.start(f"n{number}", "root", "tool_call", name=f"tool {number}")
+    expect(panel_of(signed_in, "7").get_by_role("row", name="tool 24")).to_be_in_viewport(ratio=0.9)
+    assert signed_in.eval_on_selector_all("[data-testid=panel]", boxes) == before
+    # All three fit into the window.
+    for user in ("7", "8", "9"):
+        expect(panel_of(signed_in, user)).to_be_in_viewport(ratio=0.99)
+
+
 def test_a_phone_shows_the_panels_first_and_the_watch_form_behind_a_button(
     signed_in: Page, viewer: RunningViewer
 ) -> None:

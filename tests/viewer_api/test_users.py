@@ -319,6 +319,22 @@ def test_the_page_of_a_person(
     )
 
 
+def test_the_last_flows_of_a_person_are_what_they_asked_not_their_connections(
+    viewer: RunningViewer, directory: str, store: Store
+) -> None:
+    def connection(number: int, **gate: Any) -> Any:
+        start = NOON + number * 3600 * 1000 * MS
+        spans = [
+            span(1, start_ns=start, end_ns=start + 9000 * MS, name="WS /chat", **gate),
+            span(2, 1, start_ns=start, event_type="auth_check", **gate),
+        ]
+        return part(2000 + number, spans, identity=Identity(user_id="7", session_id="s1", source="chat"))
+
+    store(one_flow(0), connection(1), connection(2, outcome="denied", status="error"), connection(3))
+    flows = viewer.get("/api/v1/users/7?since=2026-01-05&until=2026-01-05")["recent_flows"]
+    assert [(each["name"], each["outcome"]) for each in flows] == [("WS /chat", "denied"), ("POST /ask", "ok")]
+
+
 def test_a_range_of_which_nothing_is_there_adds_up_to_nothing(
     viewer: RunningViewer, directory: str, store: Store
 ) -> None:

@@ -28,6 +28,9 @@ _SAID: Final = """(start_key, flow_id) IN (
 _WEBSOCKET: Final = "WS "
 #: What a connection comes to before anything is said on it.
 _NO_STEP: Final = ("auth_check", "span")
+_CONNECTION: Final = f"coalesce(name, '') LIKE '{_WEBSOCKET}%' AND event_types <@ '{{{','.join(_NO_STEP)}}}'"
+#: What a list shows unless it is asked for all: requests with a step, and what did not go well.
+WITH_STEPS: Final = f"(outcome IS DISTINCT FROM 'ok' OR checkpoint_count > 0 AND NOT ({_CONNECTION}))"
 
 Choice: TypeAlias = tuple[str, ...]
 
@@ -240,8 +243,7 @@ def _add_unindexed(conditions: Conditions, filters: Filters) -> None:
         if wanted is not None:
             conditions.add(f"{column} && {conditions.value(list(wanted), 'text[]')}")
     if not filters.stepless:
-        connection = f"coalesce(name, '') LIKE '{_WEBSOCKET}%' AND event_types <@ '{{{','.join(_NO_STEP)}}}'"
-        conditions.add(f"(outcome IS DISTINCT FROM 'ok' OR checkpoint_count > 0 AND NOT ({connection}))")
+        conditions.add(WITH_STEPS)
     conditions.beginning("flow_id", filters.id_prefixes)
     conditions.within(DURATION, filters.duration_ms, "double precision")
     conditions.within(TOKENS, filters.tokens.whole(), "bigint")

@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 
 from spanflow.viewer_api.store.database import Database, Row
+from spanflow.viewer_api.store.flow_filters import WITH_STEPS
 from spanflow.viewer_api.store.search_plan import SUMMARY
 
 #: So many flows of a range are added up, the newest.
@@ -54,7 +55,8 @@ SELECT count(*) AS flows,
 FROM ranged
 """
 _RECENT_FLOWS = f"""
-SELECT {SUMMARY} FROM {{s}}.interaction_flows WHERE user_id = $1 ORDER BY start_key DESC, flow_id DESC LIMIT $2
+SELECT {SUMMARY} FROM {{s}}.interaction_flows WHERE user_id = $1 AND {WITH_STEPS}
+ORDER BY start_key DESC, flow_id DESC LIMIT $2
 """
 _RECENT_SESSIONS = f"""
 SELECT session_id, count(*) AS flows, min(started_at) AS started_at, max(coalesce(ended_at, started_at)) AS ended_at,

@@ -8,6 +8,7 @@ import { useDelayed } from "../hooks/useDelayed";
 import { to, type Route } from "../navigation/route";
 import { useNavigation } from "../navigation/useNavigation";
 import { isId } from "../reducer/ids";
+import { requestText } from "../tree/requestText";
 import { Dialog } from "../ui/Dialog";
 import { menuOf, routeTo } from "./pages";
 import { useSignedIn } from "./session";
@@ -78,10 +79,10 @@ async function flowsFound(wanted: string, signal: AbortSignal): Promise<readonly
   const filters = { ...(START_OF_ID.test(wanted) ? { id: [wanted] } : { q: [wanted] }), stepless: ["hide"] };
   const flows = (await searchFlows(filters, undefined, signal)).flows.slice(0, MOST_FLOWS);
   const previews = flows.length === 0 ? [] : await flowPreviews(flows.map(({ flow_id }) => flow_id), signal);
-  return flows.map(({ flow_id: flowId, name, full_name, email, started_at }) => ({
-    flowId,
-    text: previews.find(({ flow_id }) => flow_id === flowId)?.question ?? name ?? flowId,
-    hint: [full_name ?? email, started_at === null ? null : relativeTime(started_at, Date.now())].filter((text) => text !== null).join(" · "),
+  return flows.map((flow) => ({
+    flowId: flow.flow_id,
+    text: requestText(flow, previews.find(({ flow_id }) => flow_id === flow.flow_id)),
+    hint: [flow.full_name ?? flow.email, flow.started_at === null ? null : relativeTime(flow.started_at, Date.now())].filter((text) => text !== null).join(" · "),
   }));
 }
 

@@ -1,5 +1,5 @@
 import { ChevronDown, ChevronRight } from "lucide-react";
-import { memo, useMemo, useState } from "react";
+import { memo, useMemo, useState, type CSSProperties } from "react";
 import { clockTime, durationNs } from "../format";
 import { useFlowTree } from "../hooks/useFlowTree";
 import type { FlowModel } from "../live/liveFlows";
@@ -57,10 +57,6 @@ function questionOf(tree: Tree): string | null {
   return null;
 }
 
-/** The most rows that a tree shows before it scrolls. */
-const MOST_ROWS = 18;
-const ROW_HEIGHT = 28;
-
 /** One flow in a panel: a line that says how it is, and its tree. */
 export const FlowCard = memo(function FlowCard({ model, version, followed, atNs = null, unfolded, selected, onSelect }: Props) {
   const [chosen, choose] = useState<boolean | null>(null);
@@ -100,7 +96,7 @@ export const FlowCard = memo(function FlowCard({ model, version, followed, atNs 
         // What a person is reading does not fold when newer flows come.
         <div
           className={styles["tree"]}
-          style={{ height: Math.min(tree.nodes.size, MOST_ROWS) * ROW_HEIGHT }}
+          style={{ "--rows": tree.nodes.size } as CSSProperties}
           onFocus={() => choose(true)}
           onClick={() => choose(true)}
         >

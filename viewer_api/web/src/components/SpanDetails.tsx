@@ -1,5 +1,6 @@
 import type { Contents } from "../api/flows";
 import { Copy, CornerLeftUp, Pin, PinOff, X, ZoomIn } from "lucide-react";
+import { Fragment } from "react";
 import { clockTime, duration, durationNs, valueText } from "../format";
 import { Link } from "../navigation/Link";
 import { to } from "../navigation/route";
@@ -191,6 +192,16 @@ function Links({ links, alone }: { readonly links: readonly Record<string, unkno
   );
 }
 
+/** A name of many parts is broken between them, and not before its last letter. */
+function breakable(name: string) {
+  return name.split(/(?<=[._])/).map((part, index) => (
+    <Fragment key={index}>
+      {index > 0 && <wbr />}
+      {part}
+    </Fragment>
+  ));
+}
+
 function Facts({ facts }: { readonly facts: readonly Fact[] }) {
   return (
     <dl className={styles["facts"]}>
@@ -199,7 +210,7 @@ function Facts({ facts }: { readonly facts: readonly Fact[] }) {
           value !== undefined &&
           value !== "" && (
             <div key={name} className={styles["fact"]}>
-              <dt>{name}</dt>
+              <dt>{breakable(name)}</dt>
               <dd>{value}</dd>
             </div>
           ),

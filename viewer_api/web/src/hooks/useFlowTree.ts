@@ -3,6 +3,7 @@ import type { FlowModel } from "../live/liveFlows";
 import { mainRoot, verdictOf, type Verdict } from "../reducer/outcome";
 import type { Tree } from "../reducer/tree";
 import { appearance, outcomeAppearance, type Appearance } from "../tree/appearance";
+import { withFailure } from "../tree/failure";
 import { timelineOf, type Timeline } from "../tree/timeline";
 import { useLiveStore } from "./useLive";
 
@@ -49,7 +50,7 @@ export function useFlowTree(model: FlowModel, version: number, followed: boolean
   return useMemo(() => {
     const root = tree.roots[0];
     if (root === undefined) return undefined;
-    const verdict = verdictOf(tree);
+    const verdict = withFailure(verdictOf(tree), tree);
     const look = verdict.outcome === null ? appearance(root) : outcomeAppearance(verdict.outcome, false);
     const main = mainRoot(tree);
     const rootLook = verdict.outcome === null || main === undefined ? undefined : { nodeId: main.node_id, look };

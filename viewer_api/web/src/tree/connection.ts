@@ -1,9 +1,7 @@
 import type { FlowModel } from "../live/liveFlows";
 import { rootOf } from "../reducer/flowTimes";
+import { connectionPath } from "./requestText";
 
-/** How the flow of a WebSocket is called, and that of a message on it. */
-const WEBSOCKET = "WS ";
-const MESSAGE = " message";
 /** What a connection comes to before anything is said on it. */
 const NO_STEP: ReadonlySet<string> = new Set(["auth_check", "span"]);
 /** A connection has no more spans. */
@@ -16,10 +14,10 @@ const MOST_SPANS = 8;
 export function connectionOf(model: FlowModel): string | null {
   if (model.size === 0 || model.size > MOST_SPANS) return null;
   const entries = model.entries();
-  const name = rootOf(entries)?.name ?? "";
-  if (!name.startsWith(WEBSOCKET) || name.endsWith(MESSAGE)) return null;
+  const path = connectionPath(rootOf(entries)?.name ?? "");
+  if (path === null) return null;
   const quiet = entries.every(
     ({ event_type: type, outcome, status }) => NO_STEP.has(type ?? "span") && (outcome ?? "ok") === "ok" && status !== "error",
   );
-  return quiet ? name.slice(WEBSOCKET.length) : null;
+  return quiet ? path : null;
 }

@@ -6,27 +6,48 @@ interface PageProps {
   readonly title: ReactNode;
   /** What stands beside the title. */
   readonly head?: ReactNode;
+  /** Buttons, at the end of the title's line. */
+  readonly actions?: ReactNode;
+  /** What is said of the whole, below the title. */
+  readonly about?: ReactNode;
   readonly children: ReactNode;
   readonly testId?: string;
 }
 
 /** A page that scrolls as a whole: a title, what can be done, and sections. */
-export function Page({ title, head, children, testId }: PageProps) {
+export function Page({ title, head, actions, about, children, testId }: PageProps) {
   return (
     <div className={styles["page"]} data-testid={testId}>
       <div className={styles["head"]}>
         <h1>{title}</h1>
         {head}
+        {actions !== undefined && <div className={styles["actions"]}>{actions}</div>}
+        {about !== undefined && <p className={`${styles["about"]} quiet`}>{about}</p>}
       </div>
       {children}
     </div>
   );
 }
 
-export function Section({ title, children, testId }: { readonly title: string; readonly children: ReactNode; readonly testId?: string }) {
+interface SectionProps {
+  readonly title: string;
+  /** What stands beside the title. */
+  readonly head?: ReactNode;
+  readonly children: ReactNode;
+  readonly testId?: string;
+}
+
+export function Section({ title, head, children, testId }: SectionProps) {
   return (
     <section className={styles["section"]} data-testid={testId}>
-      <h2>{title}</h2>
+      {head === undefined ? (
+        <h2>{title}</h2>
+      ) : (
+        <div className={styles["head"]}>
+          <h2>{title}</h2>
+          {head}
+        </div>
+      )}
       {children}
     </section>
   );
@@ -61,6 +82,8 @@ export interface Column {
   readonly number?: true;
   /** Whether only screen readers are told the text. */
   readonly hidden?: true;
+  /** Whether a phone has no room for it; its cells have the class `wide-only`. */
+  readonly wideOnly?: true;
   readonly sorted?: boolean;
   readonly onSort?: () => void;
 }
@@ -81,12 +104,12 @@ export function Table({ label, head, children, testId }: TableProps) {
       <table className={styles["table"]} data-testid={testId}>
         <thead>
           <tr>
-            {columns.map(({ text, title, number, hidden, sorted, onSort }) => (
+            {columns.map(({ text, title, number, hidden, wideOnly, sorted, onSort }) => (
               <th
                 key={text}
                 scope="col"
                 title={title}
-                className={number === true ? styles["number"] : undefined}
+                className={`${number === true ? styles["number"] : ""} ${wideOnly === true ? "wide-only" : ""}`}
                 aria-sort={sorted === true ? "descending" : undefined}
               >
                 {onSort === undefined ? (

@@ -35,7 +35,8 @@ export default function AlertsPage() {
   const tabs = TABS.filter(({ id }) => everybody || id === "rules" || id === "events");
   const tab = tabs.find(({ id }) => id === one(route.query, "view"))?.id ?? "rules";
   const shown = route.id === null ? rules.data : rules.data?.filter(({ rule_id }) => rule_id === route.id);
-  const firing = rules.data?.filter(({ state }) => state === "firing").length ?? 0;
+  const fires = rules.data?.filter(({ state }) => state === "firing") ?? [];
+  const firing = fires.length;
   return (
     <Page
       title="Alerts"
@@ -45,7 +46,7 @@ export default function AlertsPage() {
           <Button look="main" icon={BellPlus} onPress={() => edit("new")} testId="add-rule">
             New rule
           </Button>
-          <span role="status" className={firing > 0 ? styles["firing"] : "quiet"} data-testid="alerts-firing">
+          <span role="status" className={firing > 0 ? styles["firing"] : "quiet"} data-level={fires.every(({ level }) => level === "warning") ? "warning" : "alert"} data-testid="alerts-firing">
             {rules.data !== undefined && (firing === 0 ? "No rule is firing" : `${firing} ${firing === 1 ? "rule is" : "rules are"} firing`)}
           </span>
         </>

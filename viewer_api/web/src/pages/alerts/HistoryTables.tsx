@@ -14,7 +14,7 @@ const MOST_LOSSES = 3;
 export function EventTable({ events }: { readonly events: readonly AlertEvent[] }) {
   if (events.length === 0) return <p className="quiet">No rule has fired yet.</p>;
   return (
-    <Table label="History" head={["When", "Rule", "Event", { text: "Value", number: true }, { text: "Threshold", number: true }, "Flows"]}>
+    <Table label="History" head={["When", "Rule", "Event", { text: "Value", number: true }, { text: "Threshold", number: true, wideOnly: true }, "Flows"]}>
       {events.map((event) => (
         <tr key={event.event_id} data-testid="alert-event" data-kind={event.kind}>
           <td>
@@ -26,9 +26,9 @@ export function EventTable({ events }: { readonly events: readonly AlertEvent[] 
             {event.level === "warning" && <span className="quiet"> {event.level}</span>}
           </td>
           <td className="number">{valueWords(event.value, event.unit)}</td>
-          <td className="number">{thresholdText(event.threshold, event.unit)}</td>
+          <td className="number wide-only">{thresholdText(event.threshold, event.unit)}</td>
           <td className={styles["wide"]}>
-            {event.flows !== null && <Link to={flowsAt(event.flows)}>Show the flows</Link>}
+            {event.flows !== null && <Link to={flowsAt(event.flows)} className={styles["link"] ?? ""}>Show the flows</Link>}
             {event.losses.slice(0, MOST_LOSSES).map(({ service, process, cause, number }) => (
               <div key={`${process} ${cause}`} title={process} data-testid="alert-loss">
                 {service ?? process}: {number.toLocaleString()} <span className="quiet">{cause}</span>
@@ -55,7 +55,7 @@ const KEPT_BACK: Readonly<Record<string, string>> = {
 export function DeliveryTable({ deliveries, rules }: { readonly deliveries: readonly Delivery[]; readonly rules: readonly Rule[] }) {
   if (deliveries.length === 0) return <p className="quiet">Nothing was sent yet.</p>;
   return (
-    <Table label="Deliveries" head={["When", "Rule", "Channel", "Outcome", { text: "Attempts", number: true }, "Reason"]}>
+    <Table label="Deliveries" head={["When", "Rule", "Channel", "Outcome", { text: "Attempts", number: true, wideOnly: true }, "Reason"]}>
       {deliveries.map((delivery) => (
         <tr key={delivery.delivery_id} data-testid="delivery">
           <td>
@@ -68,7 +68,7 @@ export function DeliveryTable({ deliveries, rules }: { readonly deliveries: read
           <td data-outcome={delivery.outcome}>
             <Chip {...(LOOKS[delivery.outcome] === undefined ? {} : { look: LOOKS[delivery.outcome] })}>{delivery.outcome}</Chip>
           </td>
-          <td className="number">{delivery.attempts}</td>
+          <td className="number wide-only">{delivery.attempts}</td>
           <td className={styles["wide"]}>
             {delivery.problem === null ? <span className="quiet">–</span> : (KEPT_BACK[delivery.problem] ?? delivery.problem)}
             {delivery.due_at !== null && <span className="quiet"> again at {dateTime(delivery.due_at)}</span>}

@@ -60,7 +60,7 @@ export default function AuditPage() {
           </Button>
         </Empty>
       ) : (
-        <Table label="Audit log" head={["When", "Who", "What", "Whose", "Why", "Details", "From"]} testId="audit-list">
+        <Table label="Audit log" head={["When", "Who", "What", "Whose", "Why", "Details", { text: "From", wideOnly: true }]} testId="audit-list">
           {entries.map((entry) => (
             <Row key={entry.id} entry={entry} />
           ))}
@@ -81,8 +81,8 @@ function Row({ entry }: { readonly entry: AuditEntry }) {
       <td className={styles["tight"]}>
         <Ago iso={entry.at} />
       </td>
-      <td className={styles["text"]}>
-        {entry.actor} {entry.role !== null && <span className="quiet">{entry.role}</span>}
+      <td className={styles["who"]}>
+        {entry.actor} {entry.role !== null && <span className="quiet wide-only">{entry.role}</span>}
       </td>
       <td>
         {entry.action} {entry.outcome !== "ok" && <Chip>{entry.outcome}</Chip>}
@@ -93,7 +93,7 @@ function Row({ entry }: { readonly entry: AuditEntry }) {
         <Target entry={entry} />
         <Details detail={entry.detail} />
       </td>
-      <td className={styles["tight"]}>{entry.remote ?? "–"}</td>
+      <td className={`${styles["tight"]} wide-only`}>{entry.remote ?? "–"}</td>
     </tr>
   );
 }

@@ -102,6 +102,8 @@ function ToolCall({ call }: { readonly call: Activity }) {
   const response = call.activity_type === "mcp_tool_call" ? call.response : call;
   const status = response == null ? "no answer" : (said(response, "status") ?? "answered");
   const failed = status !== "success" && status !== "ok";
+  // One word for it on every page.
+  const words = failed ? status : "ok";
   const given = said(call, "parameters") ?? said(call, "arguments");
   const result = response == null ? null : (said(response, "result") ?? said(response, "result_summary") ?? said(response, "error") ?? said(response, "message"));
   const server = said(call, "mcp_server");
@@ -112,7 +114,7 @@ function ToolCall({ call }: { readonly call: Activity }) {
         <Wrench size={14} aria-hidden="true" />
         <span className={styles["name"]}>{said(call, "tool_name") ?? "a tool"}</span>
         {server !== null && <span className="quiet">{server}</span>}
-        <span className={styles["status"]}>{status}</span>
+        <span className={styles["status"]}>{words}</span>
         {call.duration_ms != null && <span className="quiet">{duration(call.duration_ms)}</span>}
       </summary>
       <Part name="Arguments" text={given} />

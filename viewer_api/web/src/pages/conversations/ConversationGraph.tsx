@@ -1,6 +1,6 @@
 import { Background, Controls, Position, ReactFlow, type Edge, type Node, type ReactFlowInstance } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
-import { useMemo } from "react";
+import { useMemo, useRef } from "react";
 import { plainLine } from "../../format";
 import { to } from "../../navigation/route";
 import { useNavigation } from "../../navigation/useNavigation";
@@ -14,6 +14,7 @@ const GAP_Y = 12;
 const GAP_TURN = 44;
 /** Smaller text cannot be read: a long conversation begins at its top instead. */
 const READABLE = 0.75;
+const MARGIN = 24;
 const MOST_LETTERS = 54;
 
 interface Step {
@@ -27,12 +28,13 @@ interface Step {
 export default function ConversationGraph({ turns }: { readonly turns: readonly Turn[] }) {
   const { go } = useNavigation();
   const { nodes, edges } = useMemo(() => laidOut(turns), [turns]);
+  const frame = useRef<HTMLDivElement>(null);
   return (
-    <div className={styles["graph"]} data-testid="conversation-graph">
+    <div ref={frame} className={styles["graph"]} data-testid="conversation-graph">
       <ReactFlow
         nodes={nodes}
         edges={edges}
-        onInit={showFromTheTop}
+        onInit={(flow) => showFromTheTop(flow, frame.current?.clientWidth ?? 0)}
         minZoom={0.1}
         nodesDraggable={false}
         nodesConnectable={false}
@@ -50,10 +52,12 @@ export default function ConversationGraph({ turns }: { readonly turns: readonly 
   );
 }
 
-/** All of it if that can be read, else its beginning. */
-function showFromTheTop(flow: ReactFlowInstance): void {
+/** All of it if that can be read, else its beginning over the whole width. */
+function showFromTheTop(flow: ReactFlowInstance, width: number): void {
   void flow.fitView({ maxZoom: 1 }).then(() => {
-    if (flow.getZoom() < READABLE) void flow.setViewport({ x: 24, y: 24, zoom: READABLE });
+    if (flow.getZoom() >= READABLE) return;
+    const wide = (width - 2 * MARGIN) / flow.getNodesBounds(flow.getNodes()).width;
+    void flow.setViewport({ x: MARGIN, y: MARGIN, zoom: Math.min(Math.max(wide, READABLE), 1) });
   });
 }
 

@@ -11,7 +11,7 @@ interface Props {
   readonly withUser: boolean;
 }
 
-const numeric = (text: string): Column => ({ text, number: true });
+const numeric = (text: string): Column => ({ text, number: true, wideOnly: true });
 const NONE = <span className="quiet">–</span>;
 
 export function ConversationTable({ conversations, withUser }: Props) {
@@ -37,10 +37,10 @@ export function ConversationTable({ conversations, withUser }: Props) {
               )}
             </td>
           )}
-          <td className="number">{conversation.tool_calls === 0 ? NONE : conversation.tool_calls}</td>
-          <td className="number">{conversation.total_tokens === 0 ? NONE : count(conversation.total_tokens)}</td>
-          {withCost && <td className="number">{conversation.estimated_cost === null ? NONE : money(conversation.estimated_cost)}</td>}
-          <td className={`${styles["tight"]} number`}>{lasted(conversation)}</td>
+          <td className="number wide-only">{conversation.tool_calls === 0 ? NONE : conversation.tool_calls}</td>
+          <td className="number wide-only">{conversation.total_tokens === 0 ? NONE : count(conversation.total_tokens)}</td>
+          {withCost && <td className="number wide-only">{conversation.estimated_cost === null ? NONE : money(conversation.estimated_cost)}</td>}
+          <td className={`${styles["tight"]} number wide-only`}>{lasted(conversation)}</td>
           <td className={styles["tight"]}>{conversation.started_at === null ? "–" : <Ago iso={conversation.started_at} />}</td>
         </tr>
       ))}

@@ -49,9 +49,9 @@ export function ConversationView({ id }: { readonly id: string }) {
     <Page
       title={titleOf(head)}
       testId="conversation-view"
-      head={
+      head={head.user_id !== null && <Link to={to("users", String(head.user_id))}>{head.full_name ?? head.email ?? `user ${head.user_id}`}</Link>}
+      actions={
         <>
-          {head.user_id !== null && <Link to={to("users", String(head.user_id))}>{head.full_name ?? head.email ?? `user ${head.user_id}`}</Link>}
           <Button icon={CirclePlay} onPress={() => go(to("playback", null, { conversation_id: id }))} testId="play-conversation">
             Play
           </Button>

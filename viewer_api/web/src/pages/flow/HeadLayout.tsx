@@ -40,7 +40,7 @@ export function HeadLayout({ flow, model, version, shown, actions, question = nu
         <StateSign look={look} />
         <h1 className="truncate">{root === undefined ? model.flowId : label(root)}</h1>
         <FlowVerdict look={look} verdict={verdict} />
-        {actions}
+        <span className={styles["actions"]}>{actions}</span>
       </div>
       {question !== null && (
         <p className={`${styles["question"]} truncate`} title={question} data-testid="flow-question">

@@ -39,6 +39,7 @@ export function FilterBar({ own }: { readonly own: string | null }) {
             </ToggleButton>
           ))}
         </ToggleButtonGroup>
+        <div className={styles["controls"]}>
         <TimeRange />
         <Select
           label="Order"
@@ -69,6 +70,7 @@ export function FilterBar({ own }: { readonly own: string | null }) {
         >
           Hide connections
         </ToggleButton>
+        </div>
         <FilterChips own={own} clearedElsewhere />
       </div>
     </div>

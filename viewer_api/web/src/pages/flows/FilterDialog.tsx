@@ -41,6 +41,8 @@ function FilterForm({ typed, numbers, onDone }: Props) {
         {typed.map((name) => (
           <TextField key={name} label={FILTER_LABELS[name] ?? name} {...text(name)} testId={`filter-${name}`} />
         ))}
+      </div>
+      <div className={styles["form"]}>
         {numbers.map((name) => (
           <TextField key={name} label={FILTER_LABELS[name] ?? name} type="number" min={0} step="any" {...text(name)} testId={`filter-${name}`} />
         ))}

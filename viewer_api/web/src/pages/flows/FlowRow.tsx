@@ -7,6 +7,7 @@ import { count, duration, money, plainLine, withoutModule } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { outcomeAppearance, reasonWords } from "../../tree/appearance";
+import { requestText } from "../../tree/requestText";
 import { Chip } from "../../ui/Chip";
 import { Checkbox } from "../../ui/Field";
 import type { Column } from "./columns";
@@ -43,7 +44,7 @@ export function FlowRow({ flow, preview, columns, top, index, longest, tick }: P
     >
       <span role="cell" data-column="tick">
         <Checkbox
-          label={`Compare ${preview?.question ?? flow.name ?? flow.flow_id}`}
+          label={`Compare ${requestText(flow, preview)}`}
           checked={tick.chosen.includes(flow.flow_id)}
           onChange={(chosen) => tick.onChoose(flow.flow_id, chosen)}
         />
@@ -129,10 +130,10 @@ function Request({ flow, preview }: { readonly flow: FlowSummary; readonly previ
         title={question === null ? name : `${question}\n${name}`}
         testId="flow-link"
       >
-        {question ?? name}
+        {requestText(flow, preview)}
       </Link>
       <span className={`${styles["small"]} truncate`} data-testid="flow-line">
-        {answer ?? `${question === null ? "" : `${name} · `}${steps}${failed}`}
+        {answer ?? `${requestText(flow, preview) === name ? "" : `${name} · `}${steps}${failed}`}
       </span>
     </span>
   );

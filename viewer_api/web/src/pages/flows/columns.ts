@@ -13,10 +13,10 @@ export interface Column {
 
 /** Every column of the list, in the order in which they stand. The first two are always there. */
 export const COLUMNS: readonly Column[] = [
-  { id: "outcome", title: "Outcome", track: "minmax(12.5rem, 1.2fr)" },
+  { id: "outcome", title: "Outcome", track: "minmax(11.5rem, 1fr)" },
   { id: "request", title: "Request", track: "minmax(10rem, 3fr)" },
   { id: "name", title: "Name", track: "minmax(7rem, 1fr)", optional: true },
-  { id: "user", title: "User", track: "minmax(6rem, 1fr)" },
+  { id: "user", title: "User", track: "minmax(6rem, 0.8fr)" },
   { id: "source", title: "Source", track: "5rem", optional: true },
   { id: "tools", title: "Tools", track: "minmax(8.75rem, 1fr)" },
   { id: "model", title: "Model", track: "minmax(6rem, 0.8fr)", optional: true },
@@ -24,7 +24,7 @@ export const COLUMNS: readonly Column[] = [
   { id: "took", title: "Took", track: "5rem", number: true },
   { id: "tokens", title: "Tokens", track: "4rem", number: true },
   { id: "cost", title: "Cost", track: "4rem", number: true },
-  { id: "began", title: "Began", track: "minmax(6rem, 0.6fr)" },
+  { id: "began", title: "Began", track: "minmax(5.5rem, 0.5fr)" },
 ];
 
 const KEY = "spanflow.columns";

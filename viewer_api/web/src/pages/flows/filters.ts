@@ -40,10 +40,10 @@ export const FILTERS: Readonly<Record<string, string>> = {
   model: "Model",
   min_duration_ms: "Took at least (ms)",
   max_duration_ms: "Took at most (ms)",
-  min_tokens: "Tokens from",
-  max_tokens: "Tokens up to",
-  min_cost: "Cost from",
-  max_cost: "Cost up to",
+  min_tokens: "Tokens at least",
+  max_tokens: "Tokens at most",
+  min_cost: "Cost at least",
+  max_cost: "Cost at most",
   team: "Team",
   stopped_at: "Got as far as",
   started_since: "Began from",
@@ -51,7 +51,7 @@ export const FILTERS: Readonly<Record<string, string>> = {
 };
 
 /** How filters are called on every page; conversations have one more. */
-export const FILTER_LABELS: Readonly<Record<string, string>> = { ...FILTERS, min_tool_calls: "Tool calls from" };
+export const FILTER_LABELS: Readonly<Record<string, string>> = { ...FILTERS, min_tool_calls: "Tool calls at least" };
 
 /** What is shown of a filter's value: moments as this computer writes them, and verdicts in words. */
 export const filterText = (name: string, value: string): string =>

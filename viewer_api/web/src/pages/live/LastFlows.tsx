@@ -8,6 +8,7 @@ import { duration } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { outcomeAppearance } from "../../tree/appearance";
+import { requestText } from "../../tree/requestText";
 import { usePreviews } from "../flows/usePreviews";
 import styles from "./LastFlows.module.css";
 
@@ -38,7 +39,7 @@ export const LastFlows = memo(function LastFlows({ userId, without, count }: Pro
           <li key={flow.flow_id} className={styles["flow"]}>
             <StateSign look={outcomeAppearance(flow.outcome, flow.open)} />
             <Link to={to("flow", flow.flow_id)} className={`${styles["name"]} truncate`} title={flow.name ?? flow.flow_id}>
-              {previewOf(flow)?.question ?? flow.name ?? flow.flow_id}
+              {requestText(flow, previewOf(flow))}
             </Link>
             <span className={styles["facts"]}>
               {flow.duration_ms === null ? "" : `${duration(flow.duration_ms)} · `}

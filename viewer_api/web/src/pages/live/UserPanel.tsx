@@ -15,6 +15,7 @@ import { PanelEmpty } from "./PanelEmpty";
 import { PanelState } from "./PanelState";
 import { PanelHead } from "./PanelHead";
 import { Rewind } from "./PanelTools";
+import { useHeight } from "./useHeight";
 import { usePanelTime } from "./usePanelTime";
 import styles from "./UserPanel.module.css";
 
@@ -70,6 +71,8 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
   const starts = live.newestFirst().map((model) => model.startNs());
   const oldestNs = starts.findLast((start) => start !== undefined) ?? nowNs;
   const panel = useRef<HTMLElement>(null);
+  const body = useRef<HTMLDivElement>(null);
+  useHeight(body);
   const onDragStart = useCallback(
     (event: DragEvent) => {
       event.dataTransfer.setData(DRAGGED, userId);
@@ -107,44 +110,46 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
         <PanelState ended={live.ended} lastEventMs={live.lastEventMs} nowMs={now} />
       </div>
       <Rewind time={time} oldestNs={oldestNs} nowNs={nowNs} name={name} />
-      {watched?.metadataOnly === true && (
-        <p className={`${styles["note"]} quiet`} data-testid="panel-metadata-only">
-          Watched without contents: you see what happens, not what is said.
+      <div ref={body} className={styles["body"]} data-testid="panel-body">
+        {watched?.metadataOnly === true && (
+          <p className={`${styles["note"]} quiet`} data-testid="panel-metadata-only">
+            Watched without contents: you see what happens, not what is said.
+          </p>
+        )}
+        {live.ended !== undefined && (
+          <div className={styles["note"]}>
+            <Notice kind="problem" testId="panel-ended">
+              {ENDED[live.ended] ?? `No longer followed (${live.ended}).`}
+            </Notice>
+          </div>
+        )}
+        {connections.length > 0 && (
+          <p className={`${styles["note"]} quiet truncate`} title={connections.join(", ")} data-testid="panel-connections">
+            Connected to {[...new Set(connections)].join(", ")}
+          </p>
+        )}
+        {flows.length === 0 && followed && (
+          <PanelEmpty stopped={time.stoppedNs !== null} />
+        )}
+        {flows.map((model, index) => (
+          <FlowCard
+            key={model.flowId}
+            model={model}
+            version={model.version}
+            followed={followed}
+            atNs={time.stoppedNs}
+            unfolded={!compact && (index < UNFOLDED || model.open)}
+            selected={chosen?.flowId === model.flowId ? chosen.nodeId : null}
+            onSelect={onSelect}
+          />
+        ))}
+        <LastFlows userId={userId} without={[...live.flows.keys()].join(" ")} count={compact ? 2 : 5} />
+        <p className={styles["all"]}>
+          <Link to={to("flows", null, { user_id: userId })}>
+            All flows<span className="visually-hidden"> of {name}</span>
+          </Link>
         </p>
-      )}
-      {live.ended !== undefined && (
-        <div className={styles["note"]}>
-          <Notice kind="problem" testId="panel-ended">
-            {ENDED[live.ended] ?? `No longer followed (${live.ended}).`}
-          </Notice>
-        </div>
-      )}
-      {connections.length > 0 && (
-        <p className={`${styles["note"]} quiet truncate`} title={connections.join(", ")} data-testid="panel-connections">
-          Connected to {[...new Set(connections)].join(", ")}
-        </p>
-      )}
-      {flows.length === 0 && followed && (
-        <PanelEmpty stopped={time.stoppedNs !== null} />
-      )}
-      {flows.map((model, index) => (
-        <FlowCard
-          key={model.flowId}
-          model={model}
-          version={model.version}
-          followed={followed}
-          atNs={time.stoppedNs}
-          unfolded={!compact && (index < UNFOLDED || model.open)}
-          selected={chosen?.flowId === model.flowId ? chosen.nodeId : null}
-          onSelect={onSelect}
-        />
-      ))}
-      <LastFlows userId={userId} without={[...live.flows.keys()].join(" ")} count={compact ? 2 : 5} />
-      <p className={styles["all"]}>
-        <Link to={to("flows", null, { user_id: userId })}>
-          All flows<span className="visually-hidden"> of {name}</span>
-        </Link>
-      </p>
+      </div>
     </section>
   );
 }

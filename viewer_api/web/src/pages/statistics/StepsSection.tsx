@@ -57,10 +57,11 @@ export function StepsSection() {
   const withFlows = data?.groups.some(({ flows }) => flows !== null) === true;
   const most = Math.max(1, ...(data?.groups ?? []).map(({ self_ms }) => self_ms));
   return (
-    <Section title="Steps" testId="steps">
-      <div className={styles["tools"]}>
-        <Select label="Steps" hideLabel choices={GROUPS} value={group} onChange={(id) => change({ group: id === USUAL_GROUP ? null : id, step: null })} testId="steps-group" />
-      </div>
+    <Section
+      title="Steps"
+      testId="steps"
+      head={<Select label="Steps" hideLabel choices={GROUPS} value={group} onChange={(id) => change({ group: id === USUAL_GROUP ? null : id, step: null })} testId="steps-group" />}
+    >
       {error !== null && <Notice kind="problem">{error.message}</Notice>}
       {chosen !== null && <StepChart grouping={grouping} chosen={chosen} />}
       {data === undefined ? (

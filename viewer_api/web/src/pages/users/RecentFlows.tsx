@@ -5,6 +5,7 @@ import { duration } from "../../format";
 import { Link } from "../../navigation/Link";
 import { to } from "../../navigation/route";
 import { outcomeAppearance } from "../../tree/appearance";
+import { requestText } from "../../tree/requestText";
 import { Table } from "../../ui/Page";
 import { usePreviews } from "../flows/usePreviews";
 import styles from "./RecentFlows.module.css";
@@ -21,7 +22,7 @@ export function RecentFlows({ flows }: { readonly flows: readonly FlowSummary[] 
             <StateSign look={outcomeAppearance(flow.outcome, flow.open)} />
           </td>
           <td className={styles["request"]}>
-            <Link to={to("flow", flow.flow_id)}>{previewOf(flow)?.question ?? flow.name ?? flow.flow_id}</Link>
+            <Link to={to("flow", flow.flow_id)}>{requestText(flow, previewOf(flow))}</Link>
           </td>
           <td className={`${styles["tight"]} number`}>{flow.duration_ms === null ? "–" : duration(flow.duration_ms)}</td>
           <td className={styles["tight"]}>{flow.started_at === null ? "–" : <Ago iso={flow.started_at} />}</td>

@@ -46,14 +46,14 @@ export function UserList() {
           <p>A gateway tells who its users are when it identifies them: see “Identity” in the documentation.</p>
         </Empty>
       ) : (
-        <Table label="Users" head={["User", "E-mail", "Id", "Watched"]} testId="user-list">
+        <Table label="Users" head={["User", "E-mail", { text: "Id", wideOnly: true }, "Watched"]} testId="user-list">
           {data?.map((person) => (
             <tr key={person.userId} data-testid="user-row">
               <td>
                 <Link to={to("users", person.userId)}>{nameOf(person)}</Link>
               </td>
               <td className={styles["name"]}>{person.email ?? <span className="quiet">–</span>}</td>
-              <td>{person.userId}</td>
+              <td className="wide-only">{person.userId}</td>
               <td>{watched.some(({ userId }) => userId === person.userId) && <Chip>yes</Chip>}</td>
             </tr>
           ))}

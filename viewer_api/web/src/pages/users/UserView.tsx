@@ -16,7 +16,7 @@ import { Facts, Page, Section } from "../../ui/Page";
 import { ConversationTable } from "../conversations/ConversationTable";
 import { RecentFlows } from "./RecentFlows";
 import { EraseButton } from "./EraseButton";
-import { WatchButton } from "./WatchButton";
+import { WatchButton, WatchNote } from "./WatchButton";
 import styles from "./UserView.module.css";
 
 const RANGES = [
@@ -56,17 +56,24 @@ export function UserView({ userId }: { readonly userId: string }) {
     <Page
       title={user.full_name ?? user.email ?? `User ${userId}`}
       testId="user-view"
-      head={
+      about={
         <>
-          <span className="quiet">{[user.full_name === null ? null : user.email, `id ${userId}`, user.team].filter((text) => text !== null).join(" · ")}</span>
-          <Select
-            label="Time"
-            hideLabel
-            choices={RANGES}
-            value={range.id}
-            onChange={(id) => change({ range: id === USUAL ? null : id })}
-            testId="user-range"
-          />
+          {[user.full_name === null ? null : user.email, `id ${userId}`, user.team].filter((text) => text !== null).join(" · ")}
+          <WatchNote user={user} />
+        </>
+      }
+      head={
+        <Select
+          label="Time"
+          hideLabel
+          choices={RANGES}
+          value={range.id}
+          onChange={(id) => change({ range: id === USUAL ? null : id })}
+          testId="user-range"
+        />
+      }
+      actions={
+        <>
           {user.watch !== undefined && <WatchButton user={user} onChanged={() => void refetch()} />}
           <Button icon={CirclePlay} onPress={() => go(to("playback", null, { user_id: userId }))} testId="play-user">
             Play

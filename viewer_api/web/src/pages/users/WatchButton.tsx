@@ -11,7 +11,19 @@ import { Button } from "../../ui/Button";
 import { Dialog } from "../../ui/Dialog";
 import { tell } from "../../ui/tell";
 
-/** Watches a user, or says until when they are watched and ends it. */
+/** Until when a user is watched, and why. */
+export function WatchNote({ user: { watch } }: { readonly user: UserDocument }) {
+  if (!watch) return null;
+  return (
+    <span data-testid="user-watch">
+      {" · "}
+      watched {watch.expires_at === null ? "until ended" : <>for {until(watch.expires_at, Date.now())}</>}
+      {watch.reason === null ? "" : `: ${watch.reason}`}
+    </span>
+  );
+}
+
+/** Watches a user, or ends it. */
 export function WatchButton({ user, onChanged }: { readonly user: UserDocument; readonly onChanged: () => void }) {
   const { go } = useNavigation();
   const [open, setOpen] = useState(false);
@@ -30,13 +42,8 @@ export function WatchButton({ user, onChanged }: { readonly user: UserDocument; 
     enabled: open,
   });
   if (user.watch) {
-    const { expires_at: expires, reason } = user.watch;
     return (
       <>
-        <span className="quiet" data-testid="user-watch">
-          watched {expires === null ? "until ended" : <>for {until(expires, Date.now())}</>}
-          {reason === null ? "" : `: ${reason}`}
-        </span>
         <Button icon={Eye} onPress={() => go(to("live", null, { user: person.userId }))}>
           Open live
         </Button>
