@@ -88,6 +88,7 @@ def test_a_paused_panel_stands_still_counts_what_is_new_and_is_rewound(
 def test_panels_are_moved_by_keyboard_and_their_order_stands_in_the_address(
     signed_in: Page, viewer: RunningViewer
 ) -> None:
+    signed_in.set_viewport_size({"width": 1440, "height": 900})
     open_wall(signed_in, viewer, "7", "8", "9")
     order = "all => all.map(each => each.dataset.userId)"
     panel_of(signed_in, "9").get_by_test_id("panel-grip").press("ArrowLeft")
