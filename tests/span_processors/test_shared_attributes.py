@@ -156,7 +156,10 @@ def test_what_spans_share_is_stored_as_if_each_had_said_it(
     at_start: dict[str, Any], later: dict[str, Any], said: dict[str, str], at_once: bool, updated: bool
 ) -> None:
     sharing, holding = (told(sharing, at_once, updated, at_start, later, said) for sharing in (True, False))
-    assert sharing[:3] == holding[:3]
+    assert sharing[1:3] == holding[1:3]
+    # Where one of them is said again later, which changes nothing, it takes two entries instead of one.
+    if not any(later.get(key) == value for key, value in said.items()):
+        assert sharing[0] == holding[0]
     # Of a step that another user's id is put on later it has never been certain whose flow it makes that.
     if said.keys().isdisjoint(later):
         assert sharing[3] == holding[3]

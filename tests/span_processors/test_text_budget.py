@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 import redis
 
 from spanflow.span_processors import names
@@ -52,6 +53,25 @@ def test_what_is_short_is_recorded_whole_also_then(redis_url: str, redis_client:
         gateway.end(root)
         assert gateway.pipeline.force_flush(5)
         assert {len(text) for text in urls_in(entries_of(redis_client, flow_id_of(root)))} == {205, 206}
+        assert gateway.pipeline.counters.shortened_texts == 0
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"temperature": 1.0}, {"sizes": [1, 2]}, {"nul": "a\x00b"}, {"password": "hunter2"}],
+    ids=["a whole double", "numbers", "NUL", "a secret"],
+)
+def test_a_text_is_counted_once_whatever_stands_beside_it(
+    redis_url: str, redis_client: "redis.Redis", beside: dict[str, Any]
+) -> None:
+    with TracedGateway(redis_url, max_flow_text=MOST) as gateway:
+        root = gateway.start("POST /ask")
+        for number in range(6):
+            with gateway.span("tool_call", root, attributes={"http.url": f"/{number}?q=" + "word " * 1200, **beside}):
+                pass
+        gateway.end(root)
+        assert gateway.pipeline.force_flush(5)
+        assert {len(text) for text in urls_in(entries_of(redis_client, flow_id_of(root)))} == {6005}
         assert gateway.pipeline.counters.shortened_texts == 0
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from spanflow.span_processors import names
-from spanflow.span_processors.event.json_safe import is_plain
+from spanflow.span_processors.event.json_safe import SafeValues, is_plain
 from spanflow.span_processors.ids import MAX_SAFE_INTEGER
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.tree.identity_aliases import ALIASES
@@ -21,8 +21,9 @@ _BAD_TEXT: Final = b"\\u0000"
 #: None, but also NaN.
 _NOTHING: Final = b"null"
 
-#: Attributes as JSON, the same as a mapping, how many values were hidden, and whether they say whose flow it is.
-Clean: TypeAlias = tuple[bytes, Mapping[str, Any], int, bool]
+#: Attributes as JSON, their `types` as JSON (empty where there are none), the same attributes as a mapping, how many
+#: values were hidden, and whether they say whose flow it is.
+Clean: TypeAlias = tuple[bytes, bytes, Mapping[str, Any], int, bool]
 
 #: Those attributes that say whose flow it is, with their values.
 Who: TypeAlias = tuple[tuple[str, Any], ...]
@@ -43,28 +44,25 @@ class CleanAttributes:
         #: Whole sets of attributes as JSON: many checkpoints say the same every time.
         self._sets: dict[bytes, Clean] = {}
 
-    def __call__(self, attributes: Mapping[str, Any]) -> Clean | None:
-        """The attributes as they may be seen; None when some value cannot be written just as it is."""
-        try:
-            written = orjson.dumps(attributes)
-        except (TypeError, ValueError):
-            return None
+    def __call__(self, attributes: Mapping[str, Any]) -> Clean:
+        """The attributes as they may be seen, in a form that JSON can carry."""
+        written = _as_they_are(attributes)
         cached = self._sets.get(written)
         if cached is not None:
             return cached
-        if self._all_known(attributes):
-            clean, hidden = attributes, 0
-        else:
+        clean, hidden = attributes, 0
+        if not written or not self._all_known(attributes):
             clean, hidden = self._redactor.attributes(attributes)
             if not is_plain(clean):
-                return None
-            if clean is attributes and not hidden:
+                written = b""
+            elif clean is not attributes:
+                written = _as_they_are(clean)
+            elif written and not hidden:
                 self._remember(attributes)
-            else:
-                written = orjson.dumps(clean)
-        if _BAD_TEXT in written:
-            return None
-        cleaned = written, clean, hidden, says_who(attributes)
+        if not written or _BAD_TEXT in written:
+            clean, specs = SafeValues().attributes(clean)
+            return orjson.dumps(clean), orjson.dumps(specs) if specs else b"", clean, hidden, says_who(attributes)
+        cleaned = written, b"", clean, hidden, says_who(attributes)
         if not hidden and len(written) <= _REMEMBERED_SET_LENGTH and _NOTHING not in written:
             if len(self._sets) >= _REMEMBERED_SETS:
                 self._sets.clear()
@@ -103,6 +101,14 @@ class CleanAttributes:
                     self._texts.add((key, value))
             elif kind is int or kind is float or kind is bool:
                 self._number_keys.add(key)
+
+
+def _as_they_are(attributes: Mapping[str, Any]) -> bytes:
+    """The attributes as JSON, empty when some value is nothing that JSON can say."""
+    try:
+        return orjson.dumps(attributes)
+    except (TypeError, ValueError):
+        return b""
 
 
 def says_who(attributes: Mapping[str, Any]) -> bool:

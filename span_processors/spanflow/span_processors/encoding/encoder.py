@@ -143,7 +143,7 @@ class Encoder:
             self.held.consider(flow, span, name, attributes)
             more = said_beside(flow, attributes)
         self._redactor.budget = flow.budget
-        data, shape, links, hidden, usual = self._spans.start(flow.id_bytes, span, name, attributes, more)
+        data, shape, links, hidden, types = self._spans.start(flow.id_bytes, span, name, attributes, more)
         flow.use_scope(shape.scope)
         if hidden:
             flow.redacted += hidden
@@ -155,7 +155,7 @@ class Encoder:
         if self._notifying:
             self._tell(flow, data)
         if span_id not in flow.open and (flow.early_ends is None or span_id not in flow.early_ends):
-            self._hold(flow, OpenSpan(span, span_id, name, attributes, data, shape, links, usual, is_root, more))
+            self._hold(flow, OpenSpan(span, span_id, name, attributes, data, shape, links, types, is_root, more))
 
     def updated(self, span: ReadableSpan, name: str, attributes: Mapping[str, Any], now_ns: int, now: float) -> None:
         """A running span has got a new name or new attributes."""
@@ -262,12 +262,11 @@ class Encoder:
         complete = self._spans.complete(flow.id_bytes, span, attributes, event_type, name, before, beyond)
         if complete is None:
             return False
-        data, shape, tells_who = complete
+        data, shape, hidden, tells_who = complete
         self._learn_from_span(flow, identity, attributes, shared, tells_who)
         flow.touched_at = now
         flow.use_scope(shape.scope)
-        if shape.hidden:
-            flow.redacted += shape.hidden
+        flow.redacted += hidden
         if context[1] == flow.root or not flow.started_ns:
             flow.begins(start_ns, context[1] == flow.root)
         self.events.append(_entry(StreamEntry, (flow.stream, END, context[1], data, b"")))

@@ -15,7 +15,7 @@ from opentelemetry.trace import StatusCode
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from spanflow.span_processors import names
-from spanflow.span_processors.encoding.clean_attributes import CleanAttributes, Who, who_of
+from spanflow.span_processors.encoding.clean_attributes import Clean, CleanAttributes, Who, who_of
 from spanflow.span_processors.encoding.event_types import EventTypes
 from spanflow.span_processors.encoding.open_flows import OpenSpan
 from spanflow.span_processors.encoding.shapes import Shape, Shapes
@@ -24,10 +24,10 @@ from spanflow.span_processors.span_attributes import LendingAttributes
 
 _START: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x","phase":"start","parent_id":%b,"start_ns":"%d",%b'
 _END: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b}'
-_END_WITH_MORE: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b,"attributes":%b}'
+_END_WITH_MORE: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b%b}'
 _MERGED: Final = b'{"node_id":"%016x",%b%b,%b,"late":%b}'
 _ONCE: Final = (
-    b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b%b%b,'
+    b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b%b,'
     b'"phase":"end","end_ns":"%d","status":%b,"late":%b}'
 )
 #: The same, with what stands between the times and after them put together already.
@@ -36,6 +36,9 @@ _RECEIVED: Final = (
     b'"phase":"end","end_ns":"%d","status":%b}'
 )
 _ATTRIBUTES: Final = b',"attributes":'
+_TYPES: Final = b',"types":'
+#: None, but also NaN.
+_NULL: Final = b"null"
 #: What comes before `node_id` in a span told once: the fields that all entries of a flow share.
 SHARED: Final = len(_ONCE[: _ONCE.index(b'"node_id"')] % (b"f" * 32))
 #: What comes before `parent_id` in every start.
@@ -55,15 +58,19 @@ _USUAL_CHECKPOINT: Final = (b'"unset","outcome":"ok"', orjson.dumps(_LATE_WITH_O
 _UNSET: Final = StatusCode.UNSET
 _ERROR: Final = StatusCode.ERROR
 
-#: The start event, its shape, how many links it tells, how many values were hidden, and whether an end may be spliced
-#: onto it. Plain tuples, as these are made for every span.
-Started: TypeAlias = tuple[bytes, Shape, int, int, bool]
+#: The start event, its shape, how many links it tells, how many values were hidden, and the `types` that stand in it,
+#: as JSON; None where no end may be spliced onto it. Plain tuples, as these are made for every span.
+Started: TypeAlias = tuple[bytes, Shape, int, int, bytes | None]
 #: The end event, the whole span as one merged entry, whether dashboards hear of it now, how many values were hidden.
 Ended: TypeAlias = tuple[bytes, bytes, bool, int]
-#: Start and end in one entry as it goes into the stream, the shape, and whether it says whose flow it is.
-CompleteSpan: TypeAlias = tuple[bytes, Shape, bool]
-#: The same of a received span, with what its attributes say of whose flow it is.
-ReceivedSpanEntry: TypeAlias = tuple[bytes, Shape, Who | None]
+#: Start and end in one entry as it goes into the stream, the shape, how many values were hidden, and whether it says
+#: whose flow it is.
+CompleteSpan: TypeAlias = tuple[bytes, Shape, int, bool]
+#: The same of a received span: with what its attributes say of whose flow it is.
+ReceivedSpanEntry: TypeAlias = tuple[bytes, Shape, int, Who | None]
+#: What all received spans with the same attributes and the like have in common: their shape, what stands between their
+#: times and after them, how many values were hidden, and whose flow it is.
+_Said: TypeAlias = tuple[Shape, bytes, bytes, int, Who | None]
 
 
 class FastPath:
@@ -75,7 +82,7 @@ class FastPath:
         self._shapes = shapes
         self._late: dict[tuple[str, ...], bytes] = {}
         #: Of spans that were received.
-        self._seen: dict[tuple[Any, ...], tuple[Shape, bytes, bytes, Who | None]] = {}
+        self._seen: dict[tuple[Any, ...], _Said] = {}
 
     def after_fork(self) -> None:
         """The process has another name now, and that stands in every shape."""
@@ -92,21 +99,19 @@ class FastPath:
         except AttributeError:
             return None
         _, span_id, _, flags, state, _ = span._context
-        cleaned = self._cleaned(attributes, more)
-        if cleaned is None or (state is not DEFAULT_TRACE_STATE and state):
+        if state is not DEFAULT_TRACE_STATE and state:
             return None
-        written, hidden, _ = cleaned
+        written, types, _, hidden, _ = self._cleaned(attributes, more)
         shape = self._shapes.of(name, self._types.of(name, attributes), kind, scope, flags, span._resource)
         parent_id = b"null" if parent is None else b'"%016x"' % parent[1]
         data = _START % (flow_id, span_id, parent_id, span._start_time or 0, shape.middle)
-        data = b"%b%b%b}" % (data, _ATTRIBUTES, written) if written else data + b"}"
-        return data, shape, 0, hidden + shape.hidden, True
+        return b"%b%b}" % (data, _group(written, types)), shape, 0, hidden + shape.hidden, types
 
     def end(self, flow_id: bytes, span: Any, attributes: Mapping[str, Any], opened: OpenSpan) -> Ended | None:
         """The end event, which says what the start did not, and the whole span."""
         try:
             name, status = span._name, span._status
-            if not opened.usual or name != opened.name or _says_more(span, status):
+            if opened.types is None or name != opened.name or _says_more(span, status):
                 return None
         except AttributeError:
             return None
@@ -114,22 +119,31 @@ class FastPath:
         if difference is None or (difference and not opened.more.keys().isdisjoint(difference)):
             return None
         shape, span_id, start = opened.shape, opened.span_id, opened.data
-        written, hidden = b"", 0
+        written, types, hidden = b"", b"", 0
         if difference:
-            cleaned = self._clean(difference)
-            if cleaned is None or self._types.of(name, attributes) != shape.event_type:
+            if self._types.of(name, attributes) != shape.event_type:
                 return None
-            written, difference, hidden, _ = cleaned
+            written, types, clean, hidden, _ = self._clean(difference)
+            if clean is not difference and not clean.keys() <= difference.keys():
+                return None  # a name that was cleaned may be one that the start has
+            difference = clean
         said, late = self._said_at_end(status._status_code, difference, attributes, shape)
         tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, said)
         if not difference:
             data = _END % (flow_id, span_id, tail)
             return data, _MERGED % (span_id, start[_HEAD:-1], b"", tail, late), shape.notifies_at_end, hidden
-        data = _END_WITH_MORE % (flow_id, span_id, tail, written)
-        if start.endswith(b"}}"):
-            body, more = start[_HEAD:-2] + b",", written[1:]
+        data = _END_WITH_MORE % (flow_id, span_id, tail, _group(written, types))
+        body = start[_HEAD:-1]
+        if types and (told := opened.types):
+            types = _joined(told, types)
+            # Nothing that a text says can look like this: its quotes are escaped.
+            body = body.replace(_TYPES + told, b"", 1)
+        if body.endswith(b"}"):
+            body, more = body[:-1] + b",", written[1:]
         else:
-            body, more = start[_HEAD:-1] + _ATTRIBUTES, written
+            body, more = body + _ATTRIBUTES, written
+        if types:
+            more = b"%b%b%b" % (more, _TYPES, types)
         return data, _MERGED % (span_id, body, more, tail, late), shape.notifies_at_end, hidden
 
     def complete(
@@ -150,10 +164,12 @@ class FastPath:
         difference = _difference(before, attributes, span._attributes)
         if difference is None or (difference and self._types.of(name, attributes) != event_type):
             return None
-        cleaned = self._cleaned(attributes, more)
-        if cleaned is None or cleaned[1]:
-            return None
-        written = cleaned[0]
+        written, types, clean, hidden, tells_who = self._cleaned(attributes, more)
+        if clean is not attributes and difference:
+            # By the names that they have now: some may have been taken out, and a name may hold a secret itself.
+            if not clean.keys() <= attributes.keys():
+                return None
+            difference = {key: value for key, value in difference.items() if key in clean}
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, flags, span._resource)
         said, late = self._said_at_end(status._status_code, difference, attributes, shape)
         data = _ONCE % (
@@ -162,32 +178,29 @@ class FastPath:
             b"null" if parent is None else b'"%016x"' % parent[1],
             span._start_time or 0,
             shape.middle,
-            _ATTRIBUTES if written else b"",
-            written,
+            _group(written, types),
             span._end_time or 0,
             said,
             late,
         )
-        return data, shape, cleaned[2]
+        return data, shape, hidden + shape.hidden, tells_who
 
-    def _cleaned(self, attributes: Mapping[str, Any], more: Mapping[str, Any]) -> tuple[bytes, int, bool] | None:
-        """A span's own attributes and what is said beside them as JSON, how many values were hidden, and whether its
-        own ones say whose flow it is. No bytes where there are none."""
-        own = self._clean(attributes)
-        if own is None:
-            return None
-        written, clean, hidden, says_who = own
+    def _cleaned(self, attributes: Mapping[str, Any], more: Mapping[str, Any]) -> Clean:
+        """A span's own attributes as they may be seen, and in their JSON also what is said beside them. No bytes where
+        there are none."""
+        cleaned = self._clean(attributes)
+        written, types, clean, hidden, says_who = cleaned
         if not more:
-            return (written if clean else b""), hidden, says_who
+            return cleaned if clean else (b"", b"", clean, hidden, says_who)
         # For itself: of what is said beside them there is little that was not written before.
-        beside = self._clean(more)
-        if beside is None:
-            return None
-        if clean:
-            written = b"%b,%b" % (written[:-1], beside[0][1:])
-        else:
-            written = beside[0]
-        return written, hidden + beside[2], says_who
+        beside, more_types, _, more_hidden, _ = self._clean(more)
+        return (
+            _joined(written, beside) if clean else beside,
+            _joined(types, more_types) if types and more_types else types or more_types,
+            clean,
+            hidden + more_hidden,
+            says_who,
+        )
 
     def received(self, flow_id: bytes, span: Any) -> ReceivedSpanEntry | None:
         """A span that another program has sent when it had ended (`Received`), in one entry.
@@ -207,28 +220,29 @@ class FastPath:
         said = self._seen.get(key)
         if said is None:
             said = self._read_once(span, attributes)
-            if said is None:
-                return None
-            if len(written) <= _SEEN_LENGTH:
+            if len(written) <= _SEEN_LENGTH and _NULL not in written:
                 if len(self._seen) >= _REMEMBERED:
                     self._seen.clear()
                 self._seen[key] = said
-        shape, body, tail, who = said
+        shape, body, tail, hidden, who = said
         parent_id = span.parent_id
         parent = b'"%016x"' % parent_id if parent_id else b"null"
-        return _RECEIVED % (flow_id, span.span_id, parent, span._start_time, body, span._end_time, tail), shape, who
+        return (
+            _RECEIVED % (flow_id, span.span_id, parent, span._start_time, body, span._end_time, tail),
+            shape,
+            hidden,
+            who,
+        )
 
-    def _read_once(self, span: Any, attributes: Mapping[str, Any]) -> tuple[Shape, bytes, bytes, Who | None] | None:
-        """The shape of a received span, what stands between its times, what stands after them, and whose it is."""
-        cleaned = self._clean(attributes)
-        if cleaned is None or cleaned[2]:
-            return None
+    def _read_once(self, span: Any, attributes: Mapping[str, Any]) -> _Said:
+        written, types, clean, hidden, says_who = self._clean(attributes)
         name, code = span._name, span._status._status_code
         event_type = self._types.of(name, attributes)
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, span.flags, span._resource)
         said, late = self._said_at_end(code, _NOTHING, attributes, shape)
-        body = b"%b%b%b" % (shape.middle, _ATTRIBUTES, cleaned[0]) if attributes else shape.middle
-        return shape, body, b'%b,"late":%b' % (said, late), who_of(attributes) if cleaned[3] else None
+        body = shape.middle + _group(written if clean else b"", types)
+        who = who_of(attributes) if says_who else None
+        return shape, body, b'%b,"late":%b' % (said, late), hidden + shape.hidden, who
 
     def _said_at_end(
         self, code: StatusCode, difference: Mapping[str, Any], attributes: Mapping[str, Any], shape: Shape
@@ -255,6 +269,18 @@ class FastPath:
                 self._late.clear()
             late = self._late[key] = orjson.dumps(sorted([*fields, *(f"attributes/{name}" for name in difference)]))
         return late
+
+
+def _group(attributes: bytes, types: bytes) -> bytes:
+    """Attributes as they stand in an event: last, so that more of them can be put behind."""
+    if types:
+        return b"%b%b%b%b" % (_TYPES, types, _ATTRIBUTES, attributes)
+    return _ATTRIBUTES + attributes if attributes else b""
+
+
+def _joined(one: bytes, other: bytes) -> bytes:
+    """Two objects, neither of them empty, as one."""
+    return b"%b,%b" % (one[:-1], other[1:])
 
 
 def _says_more(span: Any, status: Any) -> bool:

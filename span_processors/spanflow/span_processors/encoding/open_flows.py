@@ -47,7 +47,7 @@ class OpenSpan:
         "shape",
         "span",
         "span_id",
-        "usual",
+        "types",
     )
 
     def __init__(
@@ -59,7 +59,7 @@ class OpenSpan:
         data: bytes,
         shape: Shape,
         links: int,
-        usual: bool,
+        types: bytes | None,
         is_root: bool,
         more: Mapping[str, Any],
     ) -> None:
@@ -69,11 +69,12 @@ class OpenSpan:
         #: As the application set them at the start, to see at the end what has changed.
         self.name = name
         self.attributes = attributes
-        #: The start event as it was written, how many links it told, and whether an end may be spliced onto it.
+        #: The start event as it was written, how many links it told, and its `types`; None where no end may be spliced
+        #: onto it.
         self.data = data
         self.shape = shape
         self.links = links
-        self.usual = usual
+        self.types = types
         self.is_root = is_root
         #: What the start said of the identity beside the span's own attributes.
         self.more = more

@@ -59,15 +59,14 @@ class ReceivingEncoder(Encoder):
             flow.last_who = None
             self.ended(span, span.given, now)
             return
-        data, shape, who = complete
+        data, shape, hidden, who = complete
         if who is not None and who != flow.last_who:
             flow.last_who = who
             self._learn(flow, NOBODY, span.given)
         flow.touched_at = now
         if shape.scope not in flow.scopes:
             flow.use_scope(shape.scope)
-        if shape.hidden:
-            flow.redacted += shape.hidden
+        flow.redacted += hidden
         if not flow.started_ns:
             flow.begins(span._start_time or 0, False)
         self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, b"")))

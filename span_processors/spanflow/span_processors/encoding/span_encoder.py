@@ -89,7 +89,7 @@ class SpanEncoder:
             part["links"], count = links_of(links, self._redactor)
             hidden += count
         data, _ = self._encode(flow_id, context.span_id, made_plain(part))
-        return data, shape, len(links), hidden + shape.hidden, False
+        return data, shape, len(links), hidden + shape.hidden, None
 
     def end(
         self,
