@@ -1,6 +1,10 @@
 //! What the native core computes, on plain bytes and texts. Each module names its Python twin, which stays the reference.
 
+pub mod attributes;
 pub mod caught;
 pub mod cleanliness;
+pub mod json;
 pub mod secret_names;
+pub mod value;
+pub mod verdicts;
 pub mod words;
