@@ -49,11 +49,14 @@ def test_a_gateways_own_jobs_are_known_where_it_runs(monkeypatch: pytest.MonkeyP
         (INTERNAL, "reset_budget_job", {}),
         (INTERNAL, "redis_daily_spend_update_queue", {}),
         (INTERNAL, "auth /health/readiness", {}),
+        (INTERNAL, "auth /metrics/", {}),
+        (CLIENT, "redis.mget router_budgets", {}),
+        (CLIENT, "postgres.select LiteLLM_BudgetTable", {}),
         (CLIENT, "POST", {"http.url": "http://localhost:40321/"}),
     ]
-    assert [noise(*job) for job in jobs] == [False] * 4
+    assert [noise(*job) for job in jobs] == [False] * len(jobs)
     monkeypatch.setitem(sys.modules, "litellm", ModuleType("litellm"))
-    assert [noise(*job) for job in jobs] == [True] * 4
+    assert [noise(*job) for job in jobs] == [True] * len(jobs)
     assert not noise(INTERNAL, "litellm_request", {})
     assert not noise(INTERNAL, "auth /v1/chat/completions", {})
     assert Noise("contextforge")(INTERNAL, "gateway.health_check", {})
@@ -158,6 +161,22 @@ def test_a_probe_that_hangs_is_seen_while_it_does(redis_url: str, redis_client: 
         gateway.end(root)
         assert gateway.pipeline.force_flush(5)
         assert len(stream_of(redis_client, flow_id_of(root))) == 2
+
+
+@pytest.mark.parametrize(("step", "seen"), [("Received Proxy Server Request", False), ("llm_thinking", True)])
+def test_one_that_has_answered_is_left_out_although_a_span_of_it_never_ends_unless_that_is_a_checkpoint(
+    step: str, seen: bool, redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    with TracedGateway(redis_url, flow_unfinished=6.0) as gateway:
+        with gateway.span("GET /metrics", kind=SERVER, attributes=PROBE) as root:
+            gateway.start(step, root)
+        assert gateway.pipeline.force_flush(5)
+        assert gateway.pipeline.counters.open_flows == 1
+        if seen:
+            eventually(lambda: len(stream_of(redis_client, flow_id_of(root))) == 3, within=10)
+        eventually(lambda: gateway.pipeline.counters.open_flows == 0, within=15)
+        assert gateway.pipeline.counters.left_out == int(not seen)
+        assert bool(stream_of(redis_client, flow_id_of(root))) is seen
 
 
 def test_what_makes_many_spans_is_no_probe(redis_url: str, redis_client: "redis.Redis") -> None:

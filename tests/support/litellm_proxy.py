@@ -91,11 +91,11 @@ def litellm_proxy(
     arguments: tuple[str, ...] = (),
     provider: str | None = None,
     release: str = "litellm",
-    general_settings: str = "",
+    more: str = "",
 ) -> Iterator[GatewayProcess]:
     """`arguments` are of its own command; without a `provider` it has one for itself; `release` is in requirements/.
 
-    `general_settings` are more lines of that part of its configuration.
+    `more` are lines of its configuration, first of `general_settings`.
     """
     programs = programs_of(release)
     folder.mkdir()
@@ -112,7 +112,7 @@ def litellm_proxy(
     }
     with nullcontext(provider) if provider is not None else model_server() as address:
         text = _CONFIGURATION.format(provider=address, line=callback.line, master_key=_MASTER_KEY)
-        config.write_text(text + general_settings)
+        config.write_text(text + more)
         with gateway_process(words, folder / "log", settings, programs=programs, within=150) as gateway:
             eventually(lambda: answers(f"{gateway.url}/health/liveliness"), within=100)
             yield gateway

@@ -55,9 +55,9 @@ PRESETS: Final = (
         (
             # Jobs: budgets, spend, locks, and the queries that they and the router make.
             *("reset_budget_job*", "batch_write_to_db*", "pod_lock_manager*", "*_spend_update_queue*"),
-            *("redis", "redis *", "postgres", "postgres *", "router", "self"),
+            *("redis", "redis *", "redis.*", "postgres", "postgres *", "postgres.*", "router", "self"),
             # Its newer callback makes no span for the request of a probe, but one for its authentication.
-            *("auth /health", "auth /health/*", "auth /metrics"),
+            *("auth /health", "auth /health/*", "auth /metrics", "auth /metrics/*"),
             # Prisma's query engine, which runs beside the proxy.
             *("@http.url:http://localhost:*", "@url.full:http://localhost:*", "@url.full:http://127.0.0.1:*"),
         ),

@@ -24,12 +24,24 @@ _WELL: Final = (None, names.OUTCOME_OK)
 _OF_PROBES: Final = frozenset({names.PLAIN_SPAN, names.AUTH_CHECK})
 
 
+class _Held:
+    """One flow that is held back, with what was to be told of it."""
+
+    __slots__ = ("flow", "has_answered", "items")
+
+    def __init__(self, flow: OpenFlow) -> None:
+        self.flow = flow
+        self.items: list[MirrorItem] = []
+        #: It only waits for a span that some instrumentation perhaps never ends. Known when it takes too long.
+        self.has_answered = False
+
+
 class HeldFlows:
     """What is held back. For the encoder's thread."""
 
     def __init__(self, noise: Noise | None) -> None:
         self._noise = noise
-        self._held: dict[str, tuple[OpenFlow, list[MirrorItem]]] = {}
+        self._held: dict[str, _Held] = {}
         #: How many flows were left out.
         self.left_out = 0
 
@@ -40,7 +52,7 @@ class HeldFlows:
 
     def hold(self, flow: OpenFlow) -> None:
         if not flow.entries and not flow.open and len(self._held) < _MOST_FLOWS:
-            self._held[flow.flow_id] = flow, []
+            self._held[flow.flow_id] = _Held(flow)
 
     def sift(self, items: list[MirrorItem]) -> list[MirrorItem]:
         """What of these goes on; the rest is held."""
@@ -53,20 +65,25 @@ class HeldFlows:
             if held is None:
                 going.append(item)
             else:
-                held[1].append(item)
-                if len(held[1]) > _MOST_ITEMS:
-                    going += self.release(held[0])
+                held.items.append(item)
+                held.has_answered = False  # of this item it is not known
+                if len(held.items) > _MOST_ITEMS:
+                    going += self.release(held.flow)
         return going
 
     def release(self, flow: OpenFlow) -> list[MirrorItem]:
         """It is no noise after all: what was held of it."""
-        _, items = self._held.pop(flow.flow_id, (None, []))
-        return items
+        held = self._held.pop(flow.flow_id, None)
+        return [] if held is None else held.items
 
     def overdue(self, now: float, items: list[MirrorItem]) -> list[MirrorItem]:
         """`items`, after what was held of flows that take too long."""
-        late = [flow for flow, _ in self._held.values() if now - flow.opened_at >= HELD_FOR]
-        return [*(item for flow in late for item in self.release(flow)), *items] if late else items
+        late = [held for held in self._held.values() if not held.has_answered and now - held.flow.opened_at >= HELD_FOR]
+        if not late:
+            return items
+        for held in late:
+            held.has_answered = held.flow.answered and _is_probe(held.flow)
+        return [*(item for held in late if not held.has_answered for item in self.release(held.flow)), *items]
 
     def conclude(self, flow: OpenFlow, items: list[MirrorItem]) -> list[MirrorItem]:
         """The flow is handed over: left out, or told with what was held of it. What of `items` goes on."""
@@ -74,7 +91,7 @@ class HeldFlows:
             flow.left_out = False
             return items
         items = self.sift(items)
-        if self._is_noise(flow):
+        if flow.flow_id in self._held and (flow.finished or flow.answered) and _is_probe(flow):
             del self._held[flow.flow_id]
             self.left_out += not flow.left_out
             flow.left_out = True
@@ -82,13 +99,15 @@ class HeldFlows:
         flow.left_out = False
         return [*self.release(flow), *items]
 
-    def _is_noise(self, flow: OpenFlow) -> bool:
-        held = flow.flow_id in self._held and flow.finished and not flow.activities
-        return held and all(map(_is_of_probe, flow.entries))
+
+def _is_probe(flow: OpenFlow) -> bool:
+    """Whether all that is known of it ended well, or is open, and is no step of a request."""
+    entries = (*flow.entries, *(span.entry() for span in flow.open.values()))
+    return not flow.activities and all(map(_is_of_probe, entries))
 
 
 def _is_of_probe(data: bytes) -> bool:
-    """A span that ended well and is no step of a request."""
+    """A span that did not end badly and is no step of a request."""
     entry = decode(data)
     return (
         entry.get("event_type") in _OF_PROBES
