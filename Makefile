@@ -38,7 +38,7 @@ test-long: env web chromium ## Run what takes minutes or needs unusual servers; 
 	@$(BIN)/pytest -m long -o faulthandler_timeout=2000 $(ARGS)
 
 .PHONY: test-otel-versions
-test-otel-versions: env ## Run the suites that OpenTelemetry matters to with older releases of it (minutes each; ARGS=1.28)
+test-otel-versions: env ## Run the tests that OpenTelemetry matters to with older releases of it and the newest (minutes each; ARGS=1.28)
 	@$(BIN)/python -m scripts.try_versions suites $(ARGS)
 
 .PHONY: tried

@@ -16,8 +16,8 @@ asks for stays.
 
 ## OpenTelemetry
 
-The tests of instrumentation and span processors are run with 1.28.0, 1.35.0, 1.44.0 (`make test-otel-versions`) and the
-newest (`make test`).
+`make test-otel-versions` runs the tests of instrumentation, and those of span processors that make spans, with 1.28.0,
+1.35.0, 1.44.0 and the newest. So does `make test-long` with the older ones, and `make test` with the newest.
 
 """
 
