@@ -51,7 +51,7 @@ def test_a_sound_installation_has_no_problem_and_a_flow_arrives_everywhere(
     )
     assert code == 0, found.get("selftest", found)
     assert set(found) == {check.title for check in CHECKS} | {"selftest"}
-    assert "is installed; the service is called" in found["our processor"][0][1]
+    assert "is installed; the service is called" in found["span processor"][0][1]
     assert [message.partition(" ")[0] for _, message, _ in found["selftest"]] == snapshot(
         ["sent", "Redis:", "Pub/Sub:", "Pub/Sub:", "PostgreSQL:"]
     )
@@ -75,7 +75,7 @@ def test_what_does_not_work_comes_with_its_repair_and_an_exit_code(tmp_path: Pat
     )
     assert message.startswith(f"cannot be reached at redis://:…@127.0.0.1:{nothing}/0 (")
     assert found["PostgreSQL"][0][2] == "Start it, set SPANFLOW_POSTGRES_DSN, or run `spanflow up`, which brings one."
-    assert found["our processor"] == [
+    assert found["span processor"] == [
         ("problem", "OTEL_SDK_DISABLED=true switches all tracing off", "unset OTEL_SDK_DISABLED")
     ]
     assert found["entry points"][0][:2] == ("warning", "OTEL_PYTHON_DISTRO=somebody-elses chooses another distro")

@@ -52,9 +52,9 @@ class EntryPoints:
 
 
 class Processors:
-    """Is our processor really there?"""
+    """Whether the provider has Spanflow's span processor."""
 
-    title = "our processor"
+    title = "span processor"
 
     async def run(self, situation: Situation) -> AsyncIterator[Finding]:
         report = situation.startup
