@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect
 
+from tests.support.axe import violations
 from tests.support.example_visitor import Piece, Visitor
 from tests.support.otlp_client import PROTOBUF, request, send
 from tests.support.otlp_client import span as otlp_span
@@ -250,6 +251,17 @@ def _new_rule(page: Page) -> None:
     expect(page.get_by_test_id("preview")).to_be_visible(timeout=_WITHIN)
 
 
+def _watch_terms(page: Page) -> None:
+    page.get_by_test_id("user-search").fill("eve")
+    page.get_by_role("option", name="Eve Ember").click()
+    expect(page.get_by_test_id("watch-form")).to_be_visible(timeout=_WITHIN)
+
+
+def _custom_range(page: Page) -> None:
+    page.get_by_test_id("time-range").click()
+    page.get_by_role("option", name=re.compile("From")).click()
+
+
 def _halfway(page: Page) -> None:
     seek = page.get_by_test_id("seek")
     seek.evaluate(
@@ -294,11 +306,16 @@ SCENES: Final = (
         "flow-row",
         _tick_two,
     ),
+    scene("flows-views", "flows", "flow-row", click("open-views")),
+    scene("flows-columns", "flows", "flow-row", click("columns")),
+    scene("flows-range", "flows", "flow-row", _custom_range),
     scene("flows-none", "flows?q=nothing-has-this-word", "empty"),
     scene("flows-error", "flows", "flow-row", _flows_fail),
     scene("flows-loading", "flows", "flow-row", _flows_hang),
     scene("flow", lambda demo: f"flow/{demo.rich()}", "node"),
     scene("flow-details", lambda demo: f"flow/{demo.rich()}", "node", _select_step),
+    scene("flow-notes", lambda demo: f"flow/{demo.rich()}", "node", click("open-notes")),
+    scene("flow-share", lambda demo: f"flow/{demo.rich()}", "node", click("share-flow")),
     scene("flow-graph", lambda demo: f"flow/{demo.rich()}", "node", tab("Graph")),
     scene("flow-transcript", lambda demo: f"flow/{demo.rich()}", "node", tab("Transcript")),
     scene("flow-table", lambda demo: f"flow/{demo.rich()}", "node", tab("Table")),
@@ -310,6 +327,7 @@ SCENES: Final = (
     scene("flow-missing", "flow/0000000000000000000000000000000f", "flow-view"),
     scene("live", "live", "panel", _something_runs, Demo.busy),
     scene("live-compact", "live?density=compact&user=1&user=2&user=3", "panel", _something_runs, Demo.busy),
+    scene("live-watch", "live?none=1", "empty", _watch_terms),
     scene("live-none", "live?none=1", "empty"),
     scene("live-reconnecting", "live?user=1&user=2", "panel", _cut_off),
     scene("conversations", "conversations", "conversation-row"),
@@ -338,6 +356,7 @@ SCENES: Final = (
     scene("compare-flows", _two, "compared-row"),
     scene("users", "users", "user-row"),
     scene("user", "users/1", "user-facts"),
+    scene("user-watch", "users/5", "user-facts", click("watch-user")),
     scene("user-erase", "users/4", "user-facts", _ask_to_erase),
     scene("alerts", "alerts", "rule"),
     scene("alerts-rule", "alerts", "rule", _new_rule),
@@ -385,7 +404,7 @@ _SIDEWAYS: Final = """
 
 @dataclass
 class Camera:
-    """Takes the pictures; what a page says in its console, and a page that is too wide, are remembered."""
+    """Takes the pictures; what a page says in its console, a page that is too wide, and what axe finds, are remembered."""
 
     browser: Browser
     demo: Demo
@@ -438,6 +457,7 @@ class Camera:
             self.problems.append(f"{name}: the page scrolls sideways")
         if page.evaluate("document.documentElement.scrollHeight > innerHeight"):
             self.problems.append(f"{name}: the document is higher than the window")
+        self.problems += [f"{name}: {each}" for each in violations(page)]
         path = self.folder / f"{name}.png"
         # Not by Playwright, which leaves threads behind that write files.
         path.write_bytes(page.screenshot(animations="disabled"))
