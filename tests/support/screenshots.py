@@ -404,7 +404,7 @@ _SIDEWAYS: Final = """
 
 @dataclass
 class Camera:
-    """Takes the pictures; what a page says in its console, a page that is too wide, and what axe finds, are remembered."""
+    """Takes the pictures, and remembers what a page says in its console, one that is too wide, and what axe finds."""
 
     browser: Browser
     demo: Demo

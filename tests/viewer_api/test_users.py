@@ -331,8 +331,10 @@ def test_the_last_flows_of_a_person_are_what_they_asked_not_their_connections(
         return part(2000 + number, spans, identity=Identity(user_id="7", session_id="s1", source="chat"))
 
     store(one_flow(0), connection(1), connection(2, outcome="denied", status="error"), connection(3))
-    flows = viewer.get("/api/v1/users/7?since=2026-01-05&until=2026-01-05")["recent_flows"]
+    answer = viewer.get("/api/v1/users/7?since=2026-01-05&until=2026-01-05")
+    flows = answer["recent_flows"]
     assert [(each["name"], each["outcome"]) for each in flows] == [("WS /chat", "denied"), ("POST /ask", "ok")]
+    assert (answer["totals"]["flows"], answer["totals"]["denied"]) == (2, 1)
 
 
 def test_a_range_of_which_nothing_is_there_adds_up_to_nothing(

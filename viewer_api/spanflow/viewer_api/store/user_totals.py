@@ -30,7 +30,7 @@ WITH ranged AS MATERIALIZED (
            duration_ms, tools, mcp_servers, models
     FROM {{s}}.interaction_flows
     WHERE user_id = $1 AND started_at >= $2 AND started_at < $3
-      AND start_key >= $2 - interval '8 days' AND start_key < $3 + interval '8 days'
+      AND start_key >= $2 - interval '8 days' AND start_key < $3 + interval '8 days' AND {WITH_STEPS}
     ORDER BY start_key DESC, flow_id DESC LIMIT {MAX_FLOWS + 1}
 )
 SELECT count(*) AS flows,
@@ -74,7 +74,8 @@ class UserTotals:
         self._database = database
 
     async def totals(self, user_id: str, since: datetime, until: datetime) -> dict[str, Any]:
-        """Of the flows that began from `since` on and before `until`."""
+        """Of the flows that began from `since` on and before `until`, as lists show them: how long a connection was
+        open says nothing of how long its user waited."""
         row = await self._database.fetchrow(_TOTALS, user_id, since, until)
         assert row is not None
         return {

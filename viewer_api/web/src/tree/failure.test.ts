@@ -19,6 +19,10 @@ it("says at which step a flow failed, and what that said", () => {
   expect(verdict(root, span("a", "root", 10, { ...model, ...failed("busy") }), span("b", "root", 30, { ...model, ...failed("the model is overloaded") }))).toEqual({
     outcome: "error", gate: "llm_thinking · chat large", reason: "the model is overloaded",
   });
+  // What is only reported is no step.
+  const report = span("z", "root", 60, { event_type: "error", name: "error", ...failed("try again later") });
+  expect(verdict(root, span("a", "root", 10, { ...model, ...failed("busy") }), report)).toMatchObject({ gate: "llm_thinking · chat large", reason: "busy" });
+  expect(verdict(root, report)).toMatchObject({ gate: null, reason: "try again later" });
   // Below a step that says nothing, the one above it has the word.
   expect(verdict(root, span("a", "root", 10, { ...model, ...failed() }))).toEqual({ outcome: "error", gate: "llm_thinking · chat large", reason: "it did not answer" });
   expect(verdict(root)).toEqual({ outcome: "error", gate: null, reason: "it did not answer" });

@@ -10,10 +10,14 @@ export function withFailure(verdict: Verdict, tree: Tree): Verdict {
   const origin = path.at(-1);
   if (origin === undefined) return verdict;
   const reason = path.map(explanation).findLast((said) => said !== null) ?? null;
-  return { ...verdict, gate: path.length > 1 ? label(origin) : null, reason };
+  return { ...verdict, gate: path.length > 1 && !isReport(origin) ? label(origin) : null, reason };
 }
 
 /** The last one: what was tried again counts by how the last attempt went. */
 function lastFailed(nodes: readonly TreeNode[]): TreeNode | undefined {
-  return nodes.findLast((node) => appearance(node).look === "error");
+  const failed = nodes.filter((node) => appearance(node).look === "error");
+  return failed.findLast((node) => !isReport(node)) ?? failed.at(-1);
 }
+
+/** A checkpoint that only reports what went wrong elsewhere. */
+const isReport = ({ entry }: TreeNode): boolean => entry?.event_type === "error";
