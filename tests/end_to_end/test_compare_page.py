@@ -1,6 +1,7 @@
 """The compare page in a browser: two flows step by step, and what is different about two groups."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,26 @@ def test_what_is_different_about_a_list_is_found_and_each_answer_is_a_filter(gro
     expect(groups.get_by_test_id("flow-row")).to_have_count(12)
     chips = groups.get_by_test_id("filter-chip")
     expect(chips).to_contain_text(["export"])
+
+
+def test_the_last_week_is_compared_with_the_one_before(
+    signed_in: Page, viewer: RunningViewer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    day, now = 86_400 * 1000 * MS, time.time_ns()
+    parts = []
+    for number in range(1, 31):
+        # Ten days ago a step took a tenth of what it takes now.
+        recent = number > 15
+        began = now - (2 if recent else 10) * day
+        root = span(1, start_ns=began, end_ns=began + (3000 if recent else 300) * MS, name="POST /ask")
+        call = span(2, 1, start_ns=began, event_type="tool_call", attributes={"flow.data.tool": "list_jobs"})
+        parts.append(part(number, [root, call], root_ended=True))
+    store_flows(postgres_dsn, tmp_path / "archive", *parts)
+    signed_in.goto(f"{viewer.origin}/#/compare")
+    signed_in.get_by_test_id("preset-week").click()
+    for group in ("a", "b"):
+        expect(signed_in.get_by_test_id(f"group-{group}").get_by_test_id("group-flows")).to_have_text("15 flows")
+    expect(signed_in.get_by_test_id("difference").filter(has_text="Took").first).to_contain_text("100 % (15)")
 
 
 def test_groups_are_changed_in_place(groups: Page, viewer: RunningViewer) -> None:

@@ -98,7 +98,10 @@ def test_a_tool_that_hangs_is_slow_and_then_stalled(
     began = int(now.timestamp()) * 1_000_000_000 - 1800 * 1000 * MS
     call: dict[str, Any] = {"event_type": "tool_call", "name": "tools/call list"}
     flows = [
-        part(number, [span(1, start_ns=began, end_ns=began + 900 * MS), span(2, 1, start_ns=began, **call)])
+        part(
+            number,
+            [span(1, start_ns=began, end_ns=began + 900 * MS, name="POST /ask"), span(2, 1, start_ns=began, **call)],
+        )
         for number in range(1, 60)
     ]
     store_flows(postgres_dsn, tmp_path / "archive", *flows)
@@ -132,6 +135,9 @@ def test_a_tool_that_hangs_is_slow_and_then_stalled(
             writer.end("long", "root", "tool_call", start_ns=str(at - 500 * MS), end_ns=str(at), **quick)
             expect(page.get_by_test_id("node")).to_have_count(4)
             expect(page.get_by_test_id("percentile")).to_have_count(1)
+            # Its own page says beside the time that it runs for how long its like usually take.
+            page.goto(f"{viewer.origin}/#/flow/{writer.flow_id}")
+            expect(page.get_by_test_id("flow-usual")).to_contain_text("(p95)")
         page.close()
 
 

@@ -9,7 +9,7 @@ import { TimeRange } from "../flows/TimeRange";
 import { DifferenceTable } from "./DifferenceTable";
 import { GroupCard } from "./GroupCard";
 import { filtersOf } from "./groups";
-import { askedOf, PRESETS, presetQuery } from "./questions";
+import { askedOf, lastWeek, PRESETS, presetQuery } from "./questions";
 import styles from "./GroupsView.module.css";
 
 /** What some flows have more often than others: slow ones and the rest, denied ones and those that passed, one user and all. */
@@ -44,7 +44,7 @@ export function GroupsView() {
         <Empty title="Compare two groups of flows, or two flows">
           <p>Which tools, models, users, gates and durations do some flows have more often than others? Begin with one of these, or set filters below.</p>
           <div className={styles["presets"]}>
-            {PRESETS.map(({ id, text, search }) => (
+            {[...PRESETS, lastWeek(Date.now())].map(({ id, text, search }) => (
               <Button key={id} onPress={() => change(presetQuery(search))} testId={`preset-${id}`}>
                 {text}
               </Button>

@@ -34,6 +34,7 @@ export function HeadLayout({ flow, model, version, shown, actions, question = nu
   const { tree, timeline, look, verdict } = shown;
   const root = tree.roots[0];
   const steps = useMemo(() => stepCount(tree), [tree]);
+  const usual = model.usualNs();
   return (
     <header className={styles["head"]}>
       <div className={styles["title"]}>
@@ -53,6 +54,11 @@ export function HeadLayout({ flow, model, version, shown, actions, question = nu
         <Fact name={model.open ? running : "Took"} testId="flow-duration">
           {durationNs(timeline.endNs - timeline.startNs)}
         </Fact>
+        {model.open && usual !== undefined && (
+          <Fact name="Usually within" testId="flow-usual">
+            {durationNs(BigInt(Math.round(usual)))} <span className="quiet">(p95)</span>
+          </Fact>
+        )}
         <Fact name={steps === 0 ? "Spans" : "Steps"} testId="flow-steps">
           {(steps === 0 ? model.size : steps).toLocaleString()} {steps > 0 && <span className="quiet">in {model.size.toLocaleString()} spans</span>}
         </Fact>
