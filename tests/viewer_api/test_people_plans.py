@@ -15,9 +15,9 @@ pytestmark = pytest.mark.anyio
 #: Flows of the hundred people, in weeks for which every installation has partitions.
 FLOWS = """
 INSERT INTO omni2.interaction_flows (flow_id, start_key, started_at, ended_at, user_id, session_id, conversation_id,
-                                     outcome, duration_ms, tools)
+                                     outcome, duration_ms, tools, checkpoint_count)
 SELECT md5(n::text), at, at, at + interval '1 second', 'u' || n % 100, 's' || n % 500, 'c' || n % 1000, 'ok', n,
-       ARRAY['list']
+       ARRAY['list'], 1
 FROM generate_series(1, {rows}) AS n, LATERAL (SELECT now() - n * (interval '5 days' / {rows}) AS at) AS moments;
 ANALYZE omni2.interaction_flows;
 """

@@ -11,7 +11,7 @@ from spanflow.viewer_api.store.search_plan import SUMMARY
 
 #: So many flows of a range are added up, the newest.
 MAX_FLOWS: Final = 20_000
-#: Of flows that are looked at to find the newest sessions.
+#: Of flows that are looked at to find the newest sessions, and the newest that lists show.
 _RECENT: Final = 500
 _MOST_USED: Final = 10
 
@@ -55,8 +55,10 @@ SELECT count(*) AS flows,
 FROM ranged
 """
 _RECENT_FLOWS = f"""
-SELECT {SUMMARY} FROM {{s}}.interaction_flows WHERE user_id = $1 AND {WITH_STEPS}
-ORDER BY start_key DESC, flow_id DESC LIMIT $2
+SELECT * FROM (
+    SELECT {SUMMARY} FROM {{s}}.interaction_flows WHERE user_id = $1 ORDER BY start_key DESC, flow_id DESC LIMIT {_RECENT}
+) AS recent
+WHERE {WITH_STEPS} ORDER BY start_key DESC, flow_id DESC LIMIT $2
 """
 _RECENT_SESSIONS = f"""
 SELECT session_id, count(*) AS flows, min(started_at) AS started_at, max(coalesce(ended_at, started_at)) AS ended_at,
