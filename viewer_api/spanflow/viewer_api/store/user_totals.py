@@ -56,7 +56,8 @@ FROM ranged
 """
 _RECENT_FLOWS = f"""
 SELECT * FROM (
-    SELECT {SUMMARY} FROM {{s}}.interaction_flows WHERE user_id = $1 ORDER BY start_key DESC, flow_id DESC LIMIT {_RECENT}
+    SELECT {SUMMARY} FROM {{s}}.interaction_flows
+    WHERE user_id = $1 ORDER BY start_key DESC, flow_id DESC LIMIT {_RECENT}
 ) AS recent
 WHERE {WITH_STEPS} ORDER BY start_key DESC, flow_id DESC LIMIT $2
 """
