@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from spanflow.cli.extras import EMBEDDED
+from spanflow.cli.main import COMMANDS
 from spanflow.cli.setting_roles import all_rows
 from tests.support.checkout import ROOT, files, shown
 
@@ -206,3 +208,24 @@ def test_locks_name_no_index() -> None:
     assert "://" not in lock
     packages = (ROOT / "viewer_api" / "web" / "package-lock.json").read_text()
     assert '"resolved"' not in packages
+
+
+#: What `spanflow up` starts where there is nothing yet; its own table says nothing of it, as it may find servers.
+_STARTS_SERVERS = {"up": EMBEDDED}
+
+
+def test_what_a_page_installs_is_enough_for_the_commands_after_it() -> None:
+    needed = {command.name: command.extra for command in COMMANDS if command.extra} | _STARTS_SERVERS
+    missing, checked = [], 0
+    for page in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]:
+        for block in re.findall(r"(?:^(?:    |```).*\n(?:.*\S.*\n)*)+", page.read_text(encoding="utf-8"), re.MULTILINE):
+            have: set[str] | None = None
+            for installs, command in re.findall(r"pip install.*?\bspanflow\b(\[[a-z,]+\])?|\bspanflow (\w+)", block):
+                if not command:
+                    have = (have or set()) | set(filter(None, installs.strip("[]").split(",")))
+                elif have is not None:
+                    checked += 1
+                    wanted = set(needed.get(command, "[]").partition("[")[2].strip("]").split(",")) - {""}
+                    missing += [f"{shown(page)}: spanflow {command} needs {extra}" for extra in wanted - have]
+    assert checked > 5
+    assert missing == []
