@@ -1,8 +1,10 @@
 //! `spanflow_core`: the engine as Python sees it. `span_processors/native.py` decides whether it is used, and is the
 //! only module that imports it.
 //!
-//! It starts no thread and keeps no state, so a forked child needs nothing. Sub-interpreters are refused with an
+//! It starts no thread, and what it keeps are answers that it got from Python, so a forked child needs nothing. Sub-interpreters are refused with an
 //! `ImportError`, and then Python serves.
+
+mod attributes;
 
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::ffi;
@@ -11,10 +13,10 @@ use pyo3::types::PyString;
 use spanflow_engine::{caught, cleanliness};
 
 /// Grows with every change that an older `native.py` could not live with.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 /// An ordinary exception instead of a panic: PyO3's own is a `BaseException`, which would get through to a request.
-fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     caught::caught(work).map_err(|message| PyRuntimeError::new_err(format!("the native core panicked: {message}")))
 }
 
@@ -55,6 +57,7 @@ fn spanflow_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     std::panic::set_hook(Box::new(|_| {}));
     module.add("INTERFACE", INTERFACE)?;
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<attributes::AttributeEncoder>()?;
     module.add_function(wrap_pyfunction!(is_clean, module)?)?;
     module.add_function(wrap_pyfunction!(panic_here, module)?)
 }

@@ -1,13 +1,15 @@
 """The native core (`native/`, the package `spanflow-core`): whether it is used is decided here and nowhere else.
 
 Python does the same work, and stays the reference: what the core computes is equal to it, byte for byte, or is an
-answer that Python may ignore. The core has no state and no threads, so that a fork needs nothing. It refuses to load
+answer that Python may ignore. The core has no threads, and keeps only what Python said before, so that a fork needs
+nothing. It refuses to load
 in a sub-interpreter; there Python is used.
 """
 
 import functools
 import importlib
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from spanflow.span_processors.setting_table import SettingsError
@@ -16,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 _MODULE: Final = "spanflow_core"
 #: What this module calls. A core with another interface is not used.
-_INTERFACE: Final = 1
+_INTERFACE: Final = 2
 
 
 class NativeUnavailableError(SettingsError):
@@ -33,6 +35,7 @@ class NativeCore:
         self.faults = 0
         self._broken = False
         self._is_clean = module.is_clean
+        self._module = module
 
     def is_clean(self, text: str) -> bool:
         """Whether a text certainly holds no secret. False says nothing: then Python's redactor decides."""
@@ -43,6 +46,24 @@ class NativeCore:
         except Exception:
             self._break()
             return False
+
+    def attribute_encoder(self, *policy: Any) -> Callable[[Mapping[str, Any], int], Any]:
+        """A function that encodes attributes by a redaction policy. It gives None where Python decides."""
+        encode: Callable[[Mapping[str, Any], int], Any] | None = None
+
+        def encoded(attributes: Mapping[str, Any], budget: int) -> Any:
+            nonlocal encode
+            if self._broken:
+                return None
+            try:
+                if encode is None:
+                    encode = self._module.AttributeEncoder(*policy).encode
+                return encode(attributes, budget)
+            except Exception:
+                self._break()
+                return None
+
+        return encoded
 
     def _break(self) -> None:
         self.faults += 1

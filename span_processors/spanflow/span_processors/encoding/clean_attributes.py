@@ -5,7 +5,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from spanflow.span_processors import names
+from spanflow.span_processors import names, native
+from spanflow.span_processors.encoding.native_attributes import NativeAttributes
 from spanflow.span_processors.event.json_safe import SafeValues, is_plain
 from spanflow.span_processors.ids import MAX_SAFE_INTEGER
 from spanflow.span_processors.redaction.redaction import Redactor
@@ -21,8 +22,8 @@ _BAD_TEXT: Final = b"\\u0000"
 #: None, but also NaN.
 _NOTHING: Final = b"null"
 
-#: Attributes as JSON, their `types` as JSON (empty where there are none), the same attributes as a mapping, how many
-#: values were hidden, and whether they say whose flow it is.
+#: Attributes as JSON, their `types` as JSON (empty where there are none), a mapping with the names in that JSON, how
+#: many values were hidden, and whether they say whose flow it is.
 Clean: TypeAlias = tuple[bytes, bytes, Mapping[str, Any], int, bool]
 
 #: Those attributes that say whose flow it is, with their values.
@@ -37,6 +38,8 @@ class CleanAttributes:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        core = native.chosen(redactor.policy.native)
+        self._native = None if core is None else NativeAttributes(core, redactor)
         #: Texts with their keys, keys of which any text is kept, and keys of numbers.
         self._texts: set[tuple[str, str]] = set()
         self._kept_keys: set[str] = set()
@@ -50,6 +53,8 @@ class CleanAttributes:
         cached = self._sets.get(written)
         if cached is not None:
             return cached
+        if self._native is not None and (done := self._native(attributes)) is not None:
+            return self._remembered(written, (*done, says_who(attributes)))
         clean, hidden = attributes, 0
         if not written or not self._all_known(attributes):
             clean, hidden = self._redactor.attributes(attributes)
@@ -62,11 +67,13 @@ class CleanAttributes:
         if not written or _BAD_TEXT in written:
             clean, specs = SafeValues().attributes(clean)
             return orjson.dumps(clean), orjson.dumps(specs) if specs else b"", clean, hidden, says_who(attributes)
-        cleaned = written, b"", clean, hidden, says_who(attributes)
-        if not hidden and len(written) <= _REMEMBERED_SET_LENGTH and _NOTHING not in written:
+        return self._remembered(written, (written, b"", clean, hidden, says_who(attributes)))
+
+    def _remembered(self, given: bytes, cleaned: Clean) -> Clean:
+        if not cleaned[3] and 0 < len(given) <= _REMEMBERED_SET_LENGTH and _NOTHING not in given:
             if len(self._sets) >= _REMEMBERED_SETS:
                 self._sets.clear()
-            self._sets[written] = cleaned
+            self._sets[given] = cleaned
         return cleaned
 
     def _all_known(self, attributes: Mapping[str, Any]) -> bool:

@@ -81,20 +81,20 @@ class Redactor:
     """Applies one policy. Safe to share between threads: what it remembers it may forget at any time."""
 
     def __init__(self, policy: RedactionPolicy | None = None) -> None:
-        self._policy = policy or RedactionPolicy()
-        self.content: ContentPolicy = self._policy.content
-        self.max_length = self._policy.max_length
-        self.max_depth = self._policy.max_depth
-        self.max_flow_text = self._policy.max_flow_text
-        self._secret_keys = frozenset(key.lower() for key in self._policy.secret_keys)
-        self._kept_keys = frozenset(key.lower() for key in self._policy.kept_keys) | _NEVER_SECRET
-        added = frozenset(self._policy.metadata_keys)
+        self.policy = policy or RedactionPolicy()
+        self.content: ContentPolicy = self.policy.content
+        self.max_length = self.policy.max_length
+        self.max_depth = self.policy.max_depth
+        self.max_flow_text = self.policy.max_flow_text
+        self._secret_keys = frozenset(key.lower() for key in self.policy.secret_keys)
+        self._kept_keys = frozenset(key.lower() for key in self.policy.kept_keys) | _NEVER_SECRET
+        added = frozenset(self.policy.metadata_keys)
         self._metadata = METADATA | added | {names.ATTR_DATA_PREFIX + key for key in added if "." not in key}
         self._verdicts: dict[str, Verdict] = {}
         self._nested_verdicts: dict[str, Verdict] = {}
         #: Short texts that hold no secret.
         self._unchanged: set[str] = set()
-        core = native.chosen(self._policy.native)
+        core = native.chosen(self.policy.native)
         self._is_clean = None if core is None else core.is_clean
         #: What may be searched for the flow that is being recorded, and how many texts were shortened because of it.
         self.budget: TextBudget | None = None
@@ -193,7 +193,7 @@ class Redactor:
 
     def _cleaner(self, content: bool = True) -> ValueCleaner:
         characters = _LONG_TEXTS * self.max_length
-        return ValueCleaner(self, characters=characters, items=self._policy.max_items, content=content)
+        return ValueCleaner(self, characters=characters, items=self.policy.max_items, content=content)
 
     def _search(self, value: str, limit: int) -> tuple[str, int]:
         marked = "more characters]" in value[-32:]
@@ -203,7 +203,7 @@ class Redactor:
                 self.over_budget += 1
             budget.left -= min(len(value), limit)
         clean, hidden = self._without_secrets(value if len(value) <= limit else value[: limit + OVERLAP])
-        if self._policy.hide_emails and "@" in clean:
+        if self.policy.hide_emails and "@" in clean:
             clean, emails = EMAIL.subn(REDACTED, clean)
             hidden += emails
         if len(value) > limit and not marked:
@@ -217,7 +217,7 @@ class Redactor:
         in_json = 0
         if ("{" in value or "[" in value) and ("\\" in value or named_here or may_name_secrets(lower(value))):
             # What only the structure tells; the patterns have the rest.
-            cleaner = ValueCleaner(self, characters=len(value), items=self._policy.max_items, content=False)
+            cleaner = ValueCleaner(self, characters=len(value), items=self.policy.max_items, content=False)
             value = replace_json(value, lambda parsed: _if_hidden(cleaner, parsed))
             in_json = cleaner.hidden
         clean, hidden = hide_secrets(value)
