@@ -86,6 +86,11 @@ def budget(servers: Servers, effort: Effort) -> Measured:
     return {"budget": run("benchmarks.event_budget", "3")}
 
 
+def encoder(servers: Servers, effort: Effort) -> Measured:
+    measured: Measured = run("benchmarks.encoder_cost", "3")["kinds"]
+    return measured
+
+
 SUITES: Final[dict[str, Callable[[Servers, Effort], Measured]]] = {
     "request": request,
     "http": http,
@@ -98,6 +103,7 @@ SUITES: Final[dict[str, Callable[[Servers, Effort], Measured]]] = {
     "trees": trees,
     "ingest": ingest,
     "budget": budget,
+    "encoder": encoder,
 }
 
 #: What takes long and is steady is not measured in every round.

@@ -210,6 +210,19 @@ def _ingest(results: Rounds) -> str:
     return "\n\n".join((per_second, table(["CPU of a received span", "us", "of decoding"], used)))
 
 
+def _encoder(results: Rounds) -> str:
+    rows = [
+        [
+            kind,
+            median_of(rounds, "python_us"),
+            median_of(rounds, "native_us"),
+            ratio_within(rounds, "native_us", "python_us"),
+        ]
+        for kind, rounds in results.items()
+    ]
+    return table(["a span as events", "Python us", "native core us", "native / Python"], rows)
+
+
 _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
     "request": _request,
     "http": _http,
@@ -222,4 +235,5 @@ _TABLES: Final[dict[str, Callable[[Rounds], str]]] = {
     "trees": _trees,
     "ingest": _ingest,
     "budget": _budget,
+    "encoder": _encoder,
 }

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -33,6 +34,9 @@ MIRROR = "m Spanflow, mirror only"
 EVERYTHING = "s Spanflow, everything on"
 #: As gateways run it, and as the targets are judged.
 DOCUMENTED = "k Spanflow, everything on: checkpoint(), identify()"
+#: The same with the native core, where this installation has one.
+EVERYTHING_NATIVE = "sn Spanflow, everything on, native core"
+DOCUMENTED_NATIVE = "kn Spanflow, everything on, native core: checkpoint(), identify()"
 #: Few spans are lost in the queue of the reference, or it would look faster than it is.
 _QUEUE = 65_536
 
@@ -96,17 +100,20 @@ def otlp(servers: Servers) -> Variant:
     return _from_provider(_provider(BatchSpanProcessor(exporter, max_queue_size=_QUEUE)))
 
 
-def _settings(servers: Servers, archive: bool = True) -> Settings:
+def _settings(servers: Servers, archive: bool = True, native: str = "off") -> Settings:
     return Settings(
         redis_url=servers.redis_url,
         postgres_dsn=servers.postgres_dsn,
         data_dir=servers.data_dir,
         archive_enabled=archive,
+        native=native,
     )
 
 
-def _spanflow(servers: Servers, *, archive: bool, batch_processor: bool = False, quick: bool = True) -> Variant:
-    pipeline = build_pipeline(_settings(servers, archive))
+def _spanflow(
+    servers: Servers, *, archive: bool, batch_processor: bool = False, quick: bool = True, native: str = "off"
+) -> Variant:
+    pipeline = build_pipeline(_settings(servers, archive, native))
     processors: list[Any] = [FlowSpanProcessor(pipeline)]
     if batch_processor:
         processors.append(BatchSpanProcessor(NoExporter(), max_queue_size=_QUEUE))
@@ -124,9 +131,13 @@ def everything(servers: Servers) -> Variant:
     return _spanflow(servers, archive=True)
 
 
-def as_documented(servers: Servers) -> Variant:
+def everything_native(servers: Servers) -> Variant:
+    return _spanflow(servers, archive=True, native="auto")
+
+
+def as_documented(servers: Servers, native: str = "off") -> Variant:
     """What `configure` makes of a process, without FastAPI: every variant is served by the same bare application."""
-    settings = _settings(servers)
+    settings = _settings(servers, native=native)
     pipeline = build_pipeline(settings)
     provider = _provider()
     trace.set_tracer_provider(provider)
@@ -205,6 +216,8 @@ VARIANTS: dict[str, Callable[[Servers], Variant]] = {
     MIRROR: mirror,
     EVERYTHING: everything,
     DOCUMENTED: as_documented,
+    EVERYTHING_NATIVE: everything_native,
+    DOCUMENTED_NATIVE: partial(as_documented, native="auto"),
     "u Spanflow, everything on, the SDK's own spans": everything_with_spans_of_the_sdk,
     "t Spanflow, everything on, and a batch processor": everything_and_batch_processor,
 }

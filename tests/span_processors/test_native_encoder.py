@@ -31,7 +31,7 @@ from tests.support.secret_shapes import SECRET_NAMES, SHAPES
 
 pytestmark = needs_core
 EXAMPLES = fuzzing.examples(60, 3000)
-TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("test", "1")
+TRACER: Any = TracerProvider(shutdown_on_exit=False).get_tracer("test", "1")
 PROSE = "The order that was asked about has been sent, and will be there on Monday. "
 
 
@@ -268,8 +268,8 @@ def test_both_write_the_same_events(examples: int, content: Any) -> None:
         opened: list[Step] = []
         for step in steps:
             opened.append(Step(encoders, opened[0].span if opened else None, step))
-        for one in reversed(opened):
-            one.end()
+        for begun in reversed(opened):
+            begun.end()
         python, with_core = encoders
         for one in encoders:
             one.complete_all()
