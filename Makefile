@@ -144,6 +144,8 @@ lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra viewer --extra embedded --group test --group check --group docs --group build \
 		--universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" \
 		--quiet --output-file requirements/dev.txt $(ARGS)
+	@$(BIN)/uv pip compile --group native-wheels --universal --generate-hashes --no-emit-index-url \
+		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/native-wheels.txt $(ARGS)
 
 .PHONY: lock-gateways
 lock-gateways: env ## Resolve anew what tests of other people's gateways install beside Spanflow

