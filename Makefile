@@ -97,6 +97,21 @@ docs-check: env
 .PHONY: native-check
 native-check: env
 	@$(BIN)/python scripts/native_core.py check
+	@$(MAKE) --no-print-directory test-native ARGS="-q $(NATIVE_TESTS)"
+
+# With the native core required: a run that falls back to Python fails. All of it takes minutes; `make check` runs the
+# files that see most of what the core does.
+NATIVE_TESTS := $(addprefix tests/span_processors/test_,native.py native_encoder.py native_redaction.py redaction.py \
+	text_budget.py encoder.py span_encoder.py vectors.py mirror.py)
+
+.PHONY: test-native
+test-native: env ## Run the gateway's suites once more with the native core required (ARGS instead: some tests)
+	@if [ -e "$$(echo $(BIN)/../lib/python3*/site-packages/spanflow_core.abi3.so)" ]; then \
+		$(BIN)/pytest --native=require -m "not long and not chaos and not browser" \
+			$(or $(ARGS),tests/span_processors tests/instrumentation); \
+	else \
+		echo "There is no native core in .venv: its tests are left out."; \
+	fi
 
 .PHONY: web
 web: env ## Build the dashboard, if its sources changed

@@ -15,9 +15,11 @@ import redis
 from opentelemetry import trace
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from spanflow.span_processors import native
 from tests.support import child
 from tests.support.browser import new_context, running_browser
 from tests.support.leaks import Held, wait_until_gone
+from tests.support.native_core import require_everywhere
 from tests.support.otel_globals import reset_otel_globals
 from tests.support.page_problems import PageProblems
 from tests.support.postgres_server import PostgresServer
@@ -33,6 +35,15 @@ hypothesis.settings.register_profile("suite", deadline=None, derandomize="CI" in
 hypothesis.settings.load_profile("suite")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--native",
+        choices=["off", "require"],
+        default="off",
+        help="require: whatever does not name a mode requires the native core, and a fault of it fails the test",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     def interrupted(number: int, frame: object) -> None:
         raise KeyboardInterrupt(f"signal {number}")
@@ -42,6 +53,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Interruption(config))
     for name in [name for name in os.environ if name.startswith(("SPANFLOW_", "OTEL_"))]:
         del os.environ[name]
+    if config.getoption("--native") == "require":
+        require_everywhere()
+
+
+@pytest.fixture(autouse=True)
+def the_core_does_not_fail() -> Iterator[None]:
+    """After a fault Python would serve, and the rest of a run with `--native=require` would say nothing."""
+    yield
+    assert native.faults() == 0
 
 
 class Interruption:

@@ -1,5 +1,7 @@
 //! What the native core computes, on plain bytes and texts. Each module names its Python twin, which stays the reference.
 
+#![forbid(unsafe_code)]
+
 pub mod attributes;
 pub mod caught;
 pub mod cleanliness;

@@ -1,0 +1,132 @@
+"""The native core's Rust under a fuzzer with AddressSanitizer, and under Miri, where this machine has them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+NATIVE = ROOT / "native"
+CACHE = ROOT / ".cache" / "native"
+FUZZ = CACHE / "fuzz"
+TARGETS = [one["name"] for one in tomllib.loads((NATIVE / "fuzz" / "Cargo.toml").read_text())["bin"]]
+#: For each target; `FUZZ_S=3600` looks longer.
+SECONDS = int(os.environ.get("FUZZ_S", "60"))
+#: Crates are fetched, and compiled with a sanitizer, by the first run.
+BUILD_S = 1500
+
+
+def nightly(*words: str | Path, timeout: float = BUILD_S, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["cargo", "+nightly", *map(str, words)],
+        cwd=NATIVE,
+        env={**os.environ, "CARGO_TARGET_DIR": str(FUZZ / "target"), **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@cache
+def missing(tool: str) -> str:
+    """Why this machine cannot run a tool of nightly Rust; empty where it can."""
+    if shutil.which("cargo") is None:
+        return "there is no cargo on PATH"
+    if nightly("--version").returncode:
+        return "there is no nightly Rust here (rustup toolchain install nightly)"
+    if nightly(tool, "--version").returncode:
+        return f"there is no cargo {tool} here"
+    return ""
+
+
+def test_every_fuzz_target_has_its_file() -> None:
+    assert sorted(TARGETS) == sorted(path.stem for path in (NATIVE / "fuzz" / "fuzz_targets").glob("*.rs")) != []
+
+
+def test_what_parses_hostile_bytes_has_no_unsafe_code() -> None:
+    """Unsafe code stands in the binding only, which the compiler holds."""
+    assert "#![forbid(unsafe_code)]" in (NATIVE / "engine" / "src" / "lib.rs").read_text().splitlines()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_input_breaks_it(target: str) -> None:
+    if why := missing("fuzz"):
+        pytest.skip(f"{why}: cargo install cargo-fuzz")
+    corpus, artifacts = FUZZ / "corpus" / target, FUZZ / "artifacts" / target
+    for folder in (corpus, artifacts):
+        folder.mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024", f"-artifact_prefix={artifacts}/"]
+    if (dictionary := NATIVE / "fuzz" / f"{target}.dict").exists():
+        options.append(f"-dict={dictionary}")
+    ran = nightly("fuzz", "run", target, corpus, "--", *options, timeout=BUILD_S + SECONDS)
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    done = re.search(r"Done (\d+) runs", ran.stdout)
+    assert done is not None and int(done[1]) > 1000, ran.stdout[-1000:]
+
+
+@pytest.mark.long
+def test_the_engine_has_no_undefined_behaviour_under_miri() -> None:
+    if why := missing("miri"):
+        pytest.skip(f"{why}: rustup +nightly component add miri rust-src")
+    ran = nightly(
+        "miri", "test", "--locked", "--package", "spanflow-engine", "--lib", MIRIFLAGS="-Zmiri-strict-provenance"
+    )
+    if "can't find crate for `std`" in ran.stdout or "failed to build sysroot" in ran.stdout:
+        pytest.skip("Miri's standard library cannot be built here")
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    passed = re.search(r"test result: ok\. (\d+) passed", ran.stdout)
+    assert passed is not None and int(passed[1]) > 5, ran.stdout[-1000:]
+
+
+#: What the binding does with Python's objects, under AddressSanitizer: texts of every storage kind, and panics.
+EXERCISED = """
+import spanflow_core as core
+for text in ("", "prose", "\\xe9" * 5000, "\\u4e16" * 5000, "\\U0001f600" * 5000, "\\ud800", "password=hunter2"):
+    for end in range(0, len(text), 997):
+        core.is_clean(text[end:])
+for _ in range(100):
+    try:
+        core.panic_here()
+    except RuntimeError as why:
+        assert "as asked" in str(why)
+print("clean under AddressSanitizer")
+"""
+
+
+@pytest.mark.long
+def test_the_binding_breaks_no_memory(tmp_path: Path) -> None:
+    if why := missing("build"):
+        pytest.skip(why)
+    compiler = shutil.which("gcc")
+    runtime = (
+        compiler
+        and subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    )
+    if not runtime or not Path(runtime).is_file():
+        pytest.skip("there is no gcc with AddressSanitizer's runtime here")
+    target = "x86_64-unknown-linux-gnu"
+    built = nightly(
+        *("build", "--release", "--locked", "--package", "spanflow-core", "--target", target),
+        RUSTFLAGS="-Zsanitizer=address",
+        PYO3_NO_PYTHON="1",
+    )
+    assert built.returncode == 0, built.stdout[-4000:]
+    shutil.copyfile(FUZZ / "target" / target / "release" / "libspanflow_core.so", tmp_path / "spanflow_core.abi3.so")
+    ran = subprocess.run(
+        [sys.executable, "-c", EXERCISED],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "clean under AddressSanitizer\n"), ran.stderr[-4000:]
