@@ -13,7 +13,7 @@ from spanflow.span_processors.encoding.encoder import Encoder
 from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.event.event import decode, restored
 from spanflow.span_processors.flow_part import FlowPart
-from spanflow.span_processors.identity import NOBODY
+from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
 from spanflow.span_processors.redis.mirror import StreamEntry
 from spanflow.span_processors.redis.watched import NoWatchedUsers
@@ -113,3 +113,24 @@ def test_an_end_repeats_nothing_that_the_start_said() -> None:
     entries, _ = entries_and_parts(encoder)
     assert decode(entries[1].data)["attributes"] == {"c": True}
     assert len(entries[1].data) < 200
+
+
+def test_who_a_flow_belongs_to_is_searched_for_secrets_in_every_event() -> None:
+    encoder = new_encoder()
+    span: Any = TRACER.start_span("POST /ask", Context())
+    encoder.started(span, span.name, {}, NOBODY, 0.0)
+    said = Identity(user_id="7", source="chat?password=hunter2")
+    encoder.identify(span.context.trace_id, said, 5, 0.0)
+    span.end()
+    encoder.ended(span._readable_span(), {}, 0.0)
+    late: Any = TRACER.start_span("POST /late", Context())
+    encoder.identify(late.context.trace_id, said, 5, 0.0)
+    late.end()
+    encoder.ended(late._readable_span(), {}, 0.0)
+    encoder.complete_all()
+    written = [item.data for item in encoder.events if isinstance(item, StreamEntry)]
+    assert [decode(data)["phase"] for data in written] == ["start", "update", "end", "end"]
+    assert [b"chat?password=[redacted]" in data for data in written] == [False, True, True, True]
+    assert all(
+        b"hunter2" not in data for data in [*written, *(entry for part in encoder.parts for entry in part.entries)]
+    )

@@ -25,6 +25,7 @@ from spanflow.span_processors.span_attributes import LendingAttributes
 _START: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x","phase":"start","parent_id":%b,"start_ns":"%d",%b'
 _END: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b}'
 _END_WITH_MORE: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x",%b%b}'
+_UPDATE: Final = b'{"v":1,"flow_id":"%b","node_id":"%016x","phase":"update","updated_ns":"%d"%b}'
 _MERGED: Final = b'{"node_id":"%016x",%b%b,%b,"late":%b}'
 _ONCE: Final = (
     b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b%b,'
@@ -145,6 +146,13 @@ class FastPath:
         if types:
             more = b"%b%b%b" % (more, _TYPES, types)
         return data, _MERGED % (span_id, body, more, tail, late), shape.notifies_at_end, hidden
+
+    def update(
+        self, flow_id: bytes, span_id: int, difference: Mapping[str, Any], more: Mapping[str, Any], now_ns: int
+    ) -> bytes:
+        """What a running span says now and its start did not, where that is attributes only."""
+        written, types, *_ = self._cleaned(difference, more)
+        return _UPDATE % (flow_id, span_id, now_ns, _group(written, types))
 
     def complete(
         self,

@@ -107,9 +107,7 @@ class SpanEncoder:
         difference = _difference(opened.told, attributes)
         name = name_of(span.name)
         event_type = self._types.of(name, attributes)
-        clean, hidden = self._redactor.attributes(difference)
-        if more:
-            clean = {**clean, **more}
+        clean, hidden = self._redactor.attributes({**difference, **more} if more else difference)
         last = end_part(span, clean, attributes, event_type != names.PLAIN_SPAN)
         hidden += self._changes(opened, name, event_type, last) + self._add_what_ends(last, span, opened.links)
         data, last = self._encode(flow_id, opened.span_id, made_plain(last))
@@ -125,12 +123,11 @@ class SpanEncoder:
         """An end whose start never came here: it says everything."""
         context = span.context
         assert context is not None
-        clean, hidden = self._redactor.attributes(attributes)
+        clean, hidden = self._redactor.attributes({**attributes, **more} if more else attributes)
         given = name_of(span.name)
         name, in_name = self._redactor.text(given)
         event_type = self._types.of(given, attributes)
         scope = _key_of(self._process.scope(span.instrumentation_scope))
-        clean = {**clean, **more}
         state, count = redacted_trace_state(context.trace_state, self._redactor)
         hidden += count
         part = {
@@ -152,11 +149,14 @@ class SpanEncoder:
     ) -> bytes:
         """What a running span says now and its start did not."""
         difference = _difference(opened.told, attributes)
-        clean, _ = self._redactor.attributes(difference)
+        event_type = self._types.of(name, attributes)
+        if name == opened.name and event_type == opened.shape.event_type:
+            return self._fast_path.update(flow_id, opened.span_id, difference, more, now_ns)
+        clean, _ = self._redactor.attributes({**difference, **more} if more else difference)
         part: Part = {"phase": names.UPDATE, "updated_ns": str(now_ns)}
-        if clean or more:
-            part["attributes"] = {**clean, **more}
-        self._changes(opened, name, self._types.of(name, attributes), part)
+        if clean:
+            part["attributes"] = clean
+        self._changes(opened, name, event_type, part)
         return self._encode(flow_id, opened.span_id, made_plain(part))[0]
 
     def _changes(self, opened: OpenSpan, name: str, event_type: str, part: Part) -> int:
