@@ -25,19 +25,17 @@ METRICS_HEAD = """\
 
 # Metrics of a gateway
 
-What Spanflow does inside a gateway's process, told through the process's own OpenTelemetry meter provider whenever that
-collects; without one nothing is counted twice and nothing is sent. The viewer has metrics of its own:
-[Operating the viewer](operating-the-viewer.md).
+A gateway reports these metrics through its process's own OpenTelemetry meter provider; without one, nothing is sent.
+For the viewer's metrics see [Operating the viewer](operating-the-viewer.md#metrics).
 
-| metric | kind | unit | per stage | what it says |
+| metric | kind | unit | per stage | meaning |
 |---|---|---|---|---|
 """
 
 METRICS_TAIL = """\
 
-The counter `spanflow.identity.extractor.failures` (`{call}`, `error.type`) says how often an
-[identity extractor of the gateway's own](identity.md#from-your-own-middlewares-data) failed or took too long; it is
-there from the first failure on.
+The counter `spanflow.identity.extractor.failures` (`{call}`, `error.type`) counts failures and timeouts of
+[your own identity extractors](identity.md#from-your-own-middlewares-data); it appears with the first failure.
 
 Metrics per stage carry `otel.component.type = spanflow_span_processor` and `otel.component.name`:
 
@@ -47,16 +45,16 @@ Metrics per stage carry `otel.component.type = spanflow_span_processor` and `ote
 | `spanflow_span_processor/mirror` | an event, an index entry, a notification | the encoder and Redis |
 | `spanflow_span_processor/postgres` | a finished flow, or this process's part of one | the encoder and Postgres |
 
-For each stage `accepted = processed (all of error.type) + queue.size` at every moment. The values of `error.type` are
-in [How a flow travels](architecture.md#what-is-counted).
+For each stage `accepted = processed (all of error.type) + queue.size` always holds. The values of `error.type` are
+in [Architecture](architecture.md#what-is-counted).
 
 ## What to alert on
 
-- `otel.sdk.processor.span.processed` with an `error.type` rises: something is lost, and the value says why.
-- `spanflow.processor.lag` stays above some seconds: Redis or Postgres is away, or slower than the traffic.
+- `otel.sdk.processor.span.processed` with an `error.type` rises: data is lost, for that reason.
+- `spanflow.processor.lag` stays above some seconds: Redis or Postgres is unavailable, or slower than the traffic.
 - `spanflow.spool.size` grows for longer than an outage lasts: Postgres is too slow for the traffic.
 - `spanflow.spool.usable` is 0, or `spanflow.spool.unreadable` is not: see [Outages](outages.md).
-- `spanflow.archive.poisoned` rises: look into `poison_records`.
+- `spanflow.archive.poisoned` rises: look into the table `poison_records`.
 """
 
 

@@ -9,7 +9,7 @@ __all__ = ["here"]
 
 
 def test_notes_are_added_listed_changed_and_removed(here: dict[str, str]) -> None:
-    assert "Nothing was said" in spanflow("note", "list", FLOW, **here).stderr
+    assert "There are no notes" in spanflow("note", "list", FLOW, **here).stderr
     added = spanflow("note", "add", FLOW, "Asked twice.\n\x1b[2Jthen hung", "--verdict", "needs_look", **here)
     assert added.returncode == 0, added.stderr
     listed = spanflow("note", "list", FLOW, **here).stdout.splitlines()
@@ -26,7 +26,7 @@ def test_notes_are_added_listed_changed_and_removed(here: dict[str, str]) -> Non
 
 def test_what_cannot_be_is_said(here: dict[str, str]) -> None:
     for words, told in (
-        (("add", FLOW), "say something"),
+        (("add", FLOW), "a text or a verdict is needed"),
         (("delete", FLOW), "say which note"),
         (("change", FLOW, "x"), "say which note"),
         (("list", "0" * 32), "There is no flow with this id."),

@@ -34,12 +34,12 @@ def test_a_link_is_made_listed_opened_and_revoked(here: dict[str, str]) -> None:
     made = spanflow("share", "create", FLOW, "--days", "2", **here)
     assert made.returncode == 0, made.stderr
     (url,) = made.stdout.splitlines()
-    assert "without contents until" in made.stderr
+    assert "without contents, until" in made.stderr
     base, _, token = url.partition("/#/shared/")
     shown = httpx.get(f"{base}/api/v1/shared/flow", headers={"X-Spanflow-Share": token})
     assert shown.json()["flow"]["flow_id"] == FLOW
     head, line = spanflow("share", **here).stdout.splitlines()
-    assert head.split() == ["MADE", "LINK", "FLOW", "STATE", "ENDS", "CONTENTS", "OPENED", "BY"]
+    assert head.split() == ["CREATED", "LINK", "FLOW", "STATE", "EXPIRES", "CONTENTS", "OPENED", "BY"]
     assert (line.split()[-1], line.split()[-2], FLOW in line, " active " in line) == ("operator", "1", True, True)
     link = json.loads(spanflow("share", "list", FLOW, "--json", **here).stdout)
     assert token not in json.dumps(link)

@@ -191,7 +191,7 @@ def test_it_is_said_when_nobody_knows_what_runs(
         done = spanflow("flows", "--json", **{**here, "SPANFLOW_URL": viewer.origin})
         line.restore()
     assert [flow["flow_id"] for flow in lines_of(done)] == [f"{FLOW:032x}"]
-    assert done.stderr == "Redis is away: what runs now is not known, and not among them.\n"
+    assert done.stderr == "Redis is away: running flows are not listed.\n"
 
 
 def test_a_long_list_comes_page_by_page(here: dict[str, str], redis_url: str) -> None:

@@ -94,7 +94,7 @@ def test_a_stranger_sees_one_flow_and_nothing_else_until_the_link_is_revoked(
         expect(row).to_contain_text("revoked")
         expect(row).to_contain_text("1×")
         other.reload()
-        expect(other.get_by_test_id("not-shared")).to_contain_text("This link shows nothing")
+        expect(other.get_by_test_id("not-shared")).to_contain_text("This link does not work")
         other.close()
     page.goto("about:blank")
 

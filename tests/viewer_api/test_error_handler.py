@@ -52,9 +52,7 @@ def test_a_mistake_is_a_problem_like_every_other(faulty: RunningViewer, caplog: 
     assert answer.headers["access-control-allow-origin"] == DASHBOARD
     assert "strangers" not in answer.text
     logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert [record.getMessage() for record in logged] == [
-        "A request failed by a mistake of the viewer: GET /api/v1/never"
-    ]
+    assert [record.getMessage() for record in logged] == ["Internal error while handling GET /api/v1/never"]
     assert "LookupError: of no use to strangers" in caplog.text
 
 

@@ -318,7 +318,7 @@ class Pipeline:
                     return
             except Exception:
                 # Nothing may end this thread but a shutdown, and that not twice in vain.
-                _log.exception("a turn of the encoder failed")
+                _log.exception("an iteration of the encoder failed")
                 if failed_stopping:
                     return
                 failed_stopping = stopping

@@ -19,7 +19,7 @@ from spanflow.span_processors.setting_table import MIB, SettingTable, setting
 class SharedSettings(SettingTable):
     """What every process that reaches the servers needs. Set it for gateways and viewers alike."""
 
-    # -- where the servers and the files are ---------------------------------------------------------------------------
+    # -- servers and files ---------------------------------------------------------------------------------------------
     redis_url: str = setting(
         "SPANFLOW_REDIS_URL",
         "redis://127.0.0.1:6379/0",
@@ -31,7 +31,7 @@ class SharedSettings(SettingTable):
     redis_timeout: float = setting(
         "SPANFLOW_REDIS_TIMEOUT",
         1.0,
-        "Longest wait for Redis to accept a connection or to answer, in seconds.",
+        "Timeout for connecting to Redis and for each of its answers, in seconds.",
         parse=seconds(0.05, 60),
     )
     postgres_dsn: str = setting(
@@ -44,32 +44,32 @@ class SharedSettings(SettingTable):
     postgres_connect_timeout: float = setting(
         "SPANFLOW_POSTGRES_CONNECT_TIMEOUT",
         5.0,
-        "Seconds that opening a connection to Postgres may take.",
+        "Timeout for connecting to Postgres, in seconds.",
         parse=seconds(0.1, 300),
     )
     postgres_timeout: float = setting(
         "SPANFLOW_POSTGRES_TIMEOUT",
         10.0,
-        "Seconds that one statement, or waiting for a lock, may take before Postgres counts as away.",
+        "Timeout for one statement, or for waiting for a lock, in seconds; after that Postgres counts as unavailable.",
         parse=seconds(0.1, 3600),
     )
     schema: str = setting("SPANFLOW_SCHEMA", "omni2", "Postgres schema of all tables.", parse=identifier)
     legacy_schema: str = setting(
         "SPANFLOW_LEGACY_SCHEMA",
         "omni2",
-        "Schema in which an application that traced itself before Spanflow has its tables. Where it is not "
-        "`SPANFLOW_SCHEMA`, `spanflow migrate` keeps both in step. Empty: leave them alone.",
+        "Schema of the tables of an application that traced itself before Spanflow. If it differs from "
+        "SPANFLOW_SCHEMA, `spanflow migrate` keeps both in sync. Empty: ignore them.",
         parse=identifier_or_nothing,
     )
     data_dir: str = setting(
         "SPANFLOW_DATA_DIR",
         "",
-        "Where the embedded servers and the spool keep their files. Empty: the platform's data directory "
-        "(/var/lib/spanflow as root).",
+        "Directory for the embedded servers and the spool. Empty: the platform's data directory (/var/lib/spanflow "
+        "as root).",
         parse=text,
     )
 
-    # -- what is kept of a flow, and where -----------------------------------------------------------------------------
+    # -- storage of flows ----------------------------------------------------------------------------------------------
     stream_ttl: float = setting(
         "SPANFLOW_STREAM_TTL",
         86_400.0,
@@ -79,31 +79,31 @@ class SharedSettings(SettingTable):
     stream_ttl_archived: float = setting(
         "SPANFLOW_STREAM_TTL_ARCHIVED",
         3600.0,
-        "Seconds that a flow stays in Redis once it is safe in Postgres.",
+        "Seconds that a flow stays in Redis after it has been stored in Postgres.",
         parse=seconds(1, 30 * 86_400),
     )
     max_flow_spans: int = setting(
         "SPANFLOW_MAX_FLOW_SPANS",
         20_000,
-        "Spans that are kept of one flow; what comes later in it is counted as cut.",
+        "Maximum number of spans per flow; later ones are dropped and counted as cut.",
         parse=whole(1, 1_000_000),
     )
     max_flow_bytes: int = setting(
         "SPANFLOW_MAX_FLOW_BYTES",
         32 * MIB,
-        "Bytes of JSON that are kept of one flow; what comes later in it is counted as cut.",
+        "Maximum bytes of JSON per flow; later spans are dropped and counted as cut.",
         parse=whole(1024, 200 * MIB),
     )
     prices: str = setting(
         "SPANFLOW_PRICES",
         "",
-        "A JSON file with what tokens cost, by model. Empty: flows have no cost.",
+        "JSON file with token prices by model. Empty: flows have no cost.",
         parse=text,
     )
     spool_max_bytes: int = setting(
         "SPANFLOW_SPOOL_MAX_BYTES",
         1024 * MIB,
-        "Bytes of finished flows that one process keeps on disk while Postgres is away.",
+        "Maximum bytes of finished flows that one process keeps on disk while Postgres is unavailable.",
         parse=whole(0, 1024 * 1024 * MIB),
     )
     spool_reserve_bytes: int = setting(
@@ -115,7 +115,7 @@ class SharedSettings(SettingTable):
     metadata_keys: tuple[str, ...] = setting(
         "SPANFLOW_METADATA_KEYS",
         (),
-        "More attributes (or words of checkpoints) that hold no contents, separated by commas. Set it for gateways and "
-        "viewers alike.",
+        "Further attributes (or keywords of checkpoints) that hold no contents, comma-separated. Set it for "
+        "gateways and viewers alike.",
         parse=names,
     )

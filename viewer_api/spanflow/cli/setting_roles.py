@@ -36,10 +36,14 @@ def roles() -> tuple[Role, ...]:
     from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 
     return (
-        Role("Gateways and viewers", "Both read these. Set them alike for all processes.", (SharedSettings,)),
-        Role("Gateways", "Every process that is traced reads these.", (Settings,)),
+        Role("Gateways and viewers", "Both read these. Use the same values in all processes.", (SharedSettings,)),
+        Role("Gateways", "Every traced process reads these.", (Settings,)),
         Role("Viewers", "`spanflow serve` and `spanflow up` read these.", (ViewerSettings, SignInSettings)),
-        Role("Terminal", "`spanflow tail` and the other commands that ask a viewer read these.", (TerminalSettings,)),
+        Role(
+            "Terminal",
+            "`spanflow tail` and the other commands that connect to a viewer read these.",
+            (TerminalSettings,),
+        ),
     )
 
 

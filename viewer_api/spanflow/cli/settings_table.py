@@ -14,11 +14,11 @@ _HEAD: Final = """\
 
 # Settings
 
-Every setting is an environment variable. A process reads those of its role once, when it starts: a gateway, a viewer,
-or a command in a terminal. When one cannot be used, a gateway runs untraced, and every other process refuses to start;
-the message names each mistake and what to write instead. A mistake in a variable of another role changes nothing;
-`spanflow doctor` names those of all roles, and names that are unknown. An empty variable counts as not set.
-`spanflow settings` prints these tables with the present values. `OTEL_*` variables keep their usual meaning.
+Every setting is an environment variable. A process reads the settings of its role (gateway, viewer or terminal command)
+once, when it starts. If one is invalid, a gateway runs untraced, and every other process refuses to start; the message
+names each invalid setting and the expected value. Invalid settings of another role are ignored; `spanflow doctor`
+reports those of all roles, and unknown names. An empty variable counts as not set.
+`spanflow settings` prints these tables with the current values. `OTEL_*` variables keep their usual meaning.
 """
 
 
@@ -120,7 +120,7 @@ def _default_cell(row: "Field[Any]") -> str:
 
 def _help(row: "Field[Any]") -> str:
     also = row.metadata["also"]
-    return f"{row.metadata['help']}" + (f" `{also}` is honoured too." if also else "")
+    return f"{row.metadata['help']}" + (f" `{also}` is accepted too." if also else "")
 
 
 def _kind(kind: Any) -> str:

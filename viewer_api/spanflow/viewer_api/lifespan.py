@@ -201,7 +201,7 @@ async def _receiving(settings: ViewerSettings) -> AsyncIterator[Receiver | None]
     try:
         gateways = ingest_settings(settings)
     except SettingsError as why:
-        _log.error("No spans are taken in by OTLP: %s", why)
+        _log.error("OTLP ingest is disabled: %s", why)
         yield None
         return
     ingest = Ingest(gateways, max_bytes=settings.viewer_otlp_queue_bytes)

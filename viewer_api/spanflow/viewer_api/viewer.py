@@ -143,7 +143,7 @@ class Viewer:
         try:
             await self.audit.record_access(dataclasses.replace(entry, outcome="denied", detail=(("asked", action),)))
         except Problem as why:
-            log.warning("%s was refused to %s, which could not be written down: %s", action, entry.actor, why.code)
+            log.warning("%s was refused to %s, but that could not be recorded: %s", action, entry.actor, why.code)
 
     def entry(
         self,

@@ -160,10 +160,10 @@ class Reaper:
             problem, failing = f"Redis is away: {why}", False
         except Exception as why:
             if not self.failing:
-                _log.exception("looking for flows of processes that are gone failed")
+                _log.exception("the search for flows of dead processes failed")
             problem, failing = f"{type(why).__name__}: {why}", True
         if problem is not None and self.problem is None:
-            _log.warning("flows of processes that are gone have to wait; %s", problem)
+            _log.warning("flows of dead processes have to wait; %s", problem)
         self.problem, self.failing = problem, failing
         return self.counts.reaped - reaped
 

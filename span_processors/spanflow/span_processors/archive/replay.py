@@ -107,7 +107,7 @@ class Replay:
         if self._clock.monotonic() >= self._look_at:
             self._look_at = self._clock.monotonic() + _LOOK_EVERY
             if taken := self._spool.take_over():
-                _log.info("taking over what %d processes that are gone had spooled", taken)
+                _log.info("taking over the spool of %d dead processes", taken)
 
     def _next_segment(self) -> _Segment | None:
         """The next one that can be read: one that cannot holds up no other, and is tried again after a while."""

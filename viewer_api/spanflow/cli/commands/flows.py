@@ -82,7 +82,7 @@ def _found(viewer: "ViewerClient", filters: dict[str, Any], limit: int, console:
     while True:
         page = viewer.get("/api/v1/flows", {**filters, "limit": min(_PAGE, limit), "cursor": cursor})
         if page.get("without_running"):
-            console.note("Redis is away: what runs now is not known, and not among them.")
+            console.note("Redis is away: running flows are not listed.")
         yield from page["flows"]
         cursor = page.get("next")
         if not cursor:

@@ -41,7 +41,7 @@ def run(arguments: Arguments, console: Console) -> int:
     if arguments.json:
         console.result(json.dumps(total))
     else:
-        console.result(f"{total['spans']:,} spans were taken in; the viewer stores them now.")
+        console.result(f"{total['spans']:,} spans were accepted and are being stored.")
     return 0
 
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hours", type=float, help="hours until the watch ends; with extend: hours to add")
     parser.add_argument("--reason", help="reason for the audit log")
     parser.add_argument(
-        "--metadata-only", action="store_true", help="enable: show watchers what happens without contents"
+        "--metadata-only", action="store_true", help="enable: hide prompts, answers, arguments and results"
     )
     where.add_arguments(parser)
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _VERDICTS = ("good", "bad", "needs_look")
 _ACTIONS = {
-    "list": "what operators say of a flow",
+    "list": "list the notes on a flow",
     "add": "add a note, a verdict, or both",
-    "change": "replace a note of your own (--note)",
-    "delete": "remove a note (--note)",
+    "change": "replace your note (--note)",
+    "delete": "delete a note (--note)",
 }
 
 
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     told = "; ".join(f"{name}: {what}" for name, what in _ACTIONS.items())
     parser.add_argument("action", choices=list(_ACTIONS), metavar="ACTION", help=told)
     parser.add_argument("flow", metavar="FLOW", help="id of the flow")
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="add, change: what to say")
-    parser.add_argument("--verdict", choices=_VERDICTS, help="add, change: what you think of the flow")
-    parser.add_argument("--note", metavar="ID", help="change, delete: which note")
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="add, change: text of the note")
+    parser.add_argument("--verdict", choices=_VERDICTS, help="add, change: verdict on the flow")
+    parser.add_argument("--note", metavar="ID", help="change, delete: id of the note")
     where.add_arguments(parser)
 
 
@@ -46,7 +46,7 @@ def run(arguments: Arguments, console: Console) -> int:
     elif arguments.action == "list":
         _tell(done, console)
     else:
-        console.result(f"The note {done['note_id']} is {'removed' if arguments.action == 'delete' else 'kept'}.")
+        console.result(f"The note {done['note_id']} is {'deleted' if arguments.action == 'delete' else 'saved'}.")
     return 0
 
 
@@ -54,7 +54,7 @@ def _tell(listed: dict[str, Any], console: Console) -> None:
     from spanflow.cli.terminal.wording import ago, clean
 
     if not listed["notes"]:
-        console.note("Nothing was said of this flow.")
+        console.note("There are no notes on this flow.")
     for note in listed["notes"]:
         verdict = "" if note["verdict"] is None else f", {clean(_words(note['verdict']))}"
         when = ago(note["created_at"], datetime.now(UTC))
@@ -69,7 +69,9 @@ def _words(verdict: str) -> str:
 
 def _body(arguments: Arguments) -> dict[str, str]:
     if not arguments.text and not arguments.verdict:
-        raise WrongUse('say something: spanflow note add FLOW "The tool was asked twice." --verdict bad')
+        raise WrongUse(
+            'a text or a verdict is needed: spanflow note add FLOW "The tool was asked twice." --verdict bad'
+        )
     verdict = {"verdict": arguments.verdict} if arguments.verdict else {}
     return verdict | ({"note": arguments.text} if arguments.text else {})
 
@@ -89,9 +91,9 @@ _DO: dict[str, Callable[["ViewerClient", str, Arguments], Any]] = {
 
 COMMAND = Command(
     name="note",
-    help="say something of a flow: notes and verdicts",
-    description="List, add, change and remove what operators say of a flow: a text, a verdict (good, bad, needs_look), "
-    "or both. `spanflow flows --verdict bad` finds flows by their verdict, that of the newest note that has one.",
+    help="notes and verdicts on flows",
+    description="List, add, change and delete notes on a flow: a text, a verdict (good, bad, needs_look), or both. "
+    "`spanflow flows --verdict bad` finds flows by verdict; a flow has the verdict of its newest note with one.",
     run=run,
     add_arguments=add_arguments,
 )

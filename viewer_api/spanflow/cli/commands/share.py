@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _PAGE = 200
 _ACTIONS = {
-    "list": "your links, of everyone for an admin",
-    "create": "make a link to a flow; it is printed this once",
-    "revoke": "end a link at once",
+    "list": "list links: your own, for admins all of them",
+    "create": "create a link to a flow; it is printed only once",
+    "revoke": "revoke a link at once",
 }
-_HEAD = ("MADE", "LINK", "FLOW", "STATE", "ENDS", "CONTENTS", "OPENED", "BY")
+_HEAD = ("CREATED", "LINK", "FLOW", "STATE", "EXPIRES", "CONTENTS", "OPENED", "BY")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     told = "; ".join(f"{name}: {what}" for name, what in _ACTIONS.items())
     parser.add_argument("action", nargs="?", default="list", choices=list(_ACTIONS), metavar="ACTION", help=told)
     parser.add_argument("what", nargs="?", metavar="ID", help="create, list: id of the flow; revoke: id of the link")
-    parser.add_argument("--days", type=float, help="create: how long it works; without, as the viewer is set up")
+    parser.add_argument("--days", type=float, help="create: lifetime (default: the viewer's SPANFLOW_SHARE_DAYS)")
     parser.add_argument("--contents", action="store_true", help="create: show prompts, answers, arguments and results")
-    parser.add_argument("--mine", action="store_true", help="list: only your own")
-    parser.add_argument("--limit", type=int, default=50, help="list: so many at most (%(default)s)")
+    parser.add_argument("--mine", action="store_true", help="list: only your own links")
+    parser.add_argument("--limit", type=int, default=50, help="list: maximum number (%(default)s)")
     where.add_arguments(parser)
 
 
@@ -54,7 +54,9 @@ def _create(viewer: "ViewerClient", arguments: Arguments, console: Console) -> i
 
         console.result(made["url"])
         contents = "with" if made["contents"] else "without"
-        console.note(f"It shows this flow {contents} contents until {moment(made['expires_at'])}, to whoever has it.")
+        console.note(
+            f"Anyone with this link can see the flow, {contents} contents, until {moment(made['expires_at'])}."
+        )
     return 0
 
 
@@ -108,7 +110,7 @@ def _revoke(viewer: "ViewerClient", arguments: Arguments, console: Console) -> i
     if arguments.json:
         console.result(json.dumps(ended, ensure_ascii=False))
     else:
-        console.result("The link shows nothing any more.")
+        console.result("The link is revoked.")
     return 0
 
 
@@ -126,9 +128,9 @@ _DO: dict[str, Callable[["ViewerClient", Arguments, Console], int]] = {
 
 COMMAND = Command(
     name="share",
-    help="show one flow to others by a link, without a sign-in",
-    description="Make, list and revoke links. Each shows one flow and nothing else, read-only and without a sign-in, "
-    "to whoever has it, until it ends.",
+    help="share one flow by a link, without a sign-in",
+    description="Create, list and revoke links. A link shows one flow and nothing else, read-only and without a "
+    "sign-in, to anyone who has it, until it expires.",
     run=run,
     add_arguments=add_arguments,
 )

@@ -10,18 +10,18 @@ from spanflow.span_processors.setting_table import SettingTable, setting
 class TerminalSettings(SettingTable):
     """Which viewer `spanflow tail` and its siblings ask, and as whom."""
 
-    # -- looking from a terminal ---------------------------------------------------------------------------------------
+    # -- connection to the viewer --------------------------------------------------------------------------------------
     client_url: str = setting(
         "SPANFLOW_URL",
         "",
-        "Address of the viewer that commands such as `spanflow tail` ask. Empty: the one that `spanflow up` runs here, "
-        "or this machine's.",
+        "Address of the viewer that commands such as `spanflow tail` use. Empty: that of a local `spanflow up`, or "
+        "this machine's default.",
         parse=text,
     )
     client_token: str = setting(
         "SPANFLOW_TOKEN",
         "",
-        "Access token with which these commands sign in.",
+        "Access token for these commands.",
         parse=text,
         secret=True,
         also="SPANFLOW_VIEWER_TOKEN",
@@ -29,6 +29,6 @@ class TerminalSettings(SettingTable):
     client_token_file: str = setting(
         "SPANFLOW_TOKEN_FILE",
         "",
-        "File that holds this token instead.",
+        "File with this token.",
         parse=text,
     )

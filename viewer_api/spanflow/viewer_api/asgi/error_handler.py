@@ -40,7 +40,5 @@ class Mistakes:
             # What has begun cannot become another answer: the server cuts it off, so that it is not taken for whole.
             if begun:
                 raise
-            log.exception(
-                "A request failed by a mistake of the viewer: %s %s", scope["method"], scope["path"][:MAX_LOGGED_PATH]
-            )
+            log.exception("Internal error while handling %s %s", scope["method"], scope["path"][:MAX_LOGGED_PATH])
             await internal_error().response()(scope, receive, send)

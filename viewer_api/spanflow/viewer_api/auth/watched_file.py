@@ -61,10 +61,10 @@ class WatchedFile(Generic[T]):
             self._value = self._read()
         except ValueError as why:
             self._problem = f"{self._path}: {why}"
-            log.error("%s cannot be used, what it said before goes on holding: %s", self._setting, self._problem)
+            log.error("%s is invalid, the last valid version stays in effect: %s", self._setting, self._problem)
         else:
             self._problem = None
-            log.info("%s was read again: %s", self._setting, self._path)
+            log.info("%s was reloaded: %s", self._setting, self._path)
 
     def _look(self) -> tuple[int, ...] | None:
         """What changes when the file is written or another is put in its place."""

@@ -28,11 +28,11 @@ async def keep_tables(settings: ViewerSettings) -> None:
         await connection.close(timeout=5)
     weeks = ", ".join(week.partition for week in report.weeks) or "no week"
     log.info(
-        "Retention: %d partitions made; %s of flows and %d activities were too old and went%s.",
+        "Retention: %d partitions created; %s of flows and %d activities deleted%s.",
         report.partitions_made,
         weeks,
         report.activities,
-        f"; {report.postponed}, the rest goes later" if report.postponed else "",
+        f"; {report.postponed}, the rest is postponed" if report.postponed else "",
     )
 
 

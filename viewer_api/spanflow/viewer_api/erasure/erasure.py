@@ -103,9 +103,9 @@ class Eraser:
         try:
             flows = [flow for flow in await self.redis.described([row["flow_id"] for row in rows]) if flow.processes]
             if removed := await self.redis.remove(flows):
-                log.info("Removed from Redis what %d erased flows had gone on writing.", removed)
+                log.info("Removed from Redis what %d erased flows had written since.", removed)
         except REDIS_ERRORS as why:
-            log.warning("What erased flows have gone on writing stays in Redis for now: %s", why)
+            log.warning("What erased flows have written since stays in Redis for now: %s", why)
 
     async def _erase_running(self, user_id: str) -> int:
         """What Redis holds; gives how many flows were running. The tables refuse it first, so that no reaper archives

@@ -145,7 +145,7 @@ def unreadable_body(detail: str) -> Problem:
 
 
 def internal_error() -> Problem:
-    return Problem(500, "internal_error", "The viewer made a mistake; its log says which.")
+    return Problem(500, "internal_error", "Internal error; details are in the viewer's log.")
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -96,6 +96,6 @@ class Bells:
 
     def _set(self, up: bool) -> None:
         if up and not self.up:
-            log.info("Live data flows: subscribed to %s.", _BELLS)
+            log.info("Live data: subscribed to %s.", _BELLS)
         self.up = up
         self._on_state(up)

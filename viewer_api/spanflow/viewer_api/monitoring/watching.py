@@ -267,7 +267,7 @@ class Watching:
             over = await self._without_new(unwanted, watches)
             await watched_store.unwatch(self.redis, over)
             if await watched_store.bring_in_step(self.redis, union.until, now, union.withheld) or over:
-                log.info("The watched users in Redis were brought in step with Postgres.")
+                log.info("The watched users in Redis were synchronized with Postgres.")
         except REDIS_ERRORS as why:
             log.debug("The watched users in Redis cannot be checked: %s", why)
             self._redis_away = True

@@ -87,7 +87,7 @@ async def serving_grpc(app: ASGIApp, host: str, port: int) -> AsyncIterator[None
     except RuntimeError as why:
         raise SettingsError(f"SPANFLOW_VIEWER_OTLP_GRPC_PORT: {why}") from None
     await server.start()
-    _log.info("OTLP/gRPC is taken in", extra={"host": host, "port": port})
+    _log.info("OTLP/gRPC is served", extra={"host": host, "port": port})
     try:
         yield
     finally:

@@ -198,7 +198,7 @@ class Ingest:
                 if not self._turn():
                     return
             except Exception:
-                _log.exception("a turn of the OTLP ingest failed")
+                _log.exception("an iteration of the OTLP ingest failed")
                 if stopping:
                     return
                 time.sleep(0.1)
@@ -337,4 +337,4 @@ class Ingest:
     def _complain(self) -> None:
         if not self._complained:
             self._complained = True
-            _log.exception("What was received could not be encoded. It is counted; further faults are not logged.")
+            _log.exception("Received spans could not be encoded. They are counted; further faults are not logged.")

@@ -32,5 +32,5 @@ async def in_worker(viewer: Viewer, make: Callable[..., bytes], *arguments: Any)
     try:
         return await viewer.large_trees.shared((make, *arguments), lambda: viewer.worker.run(make, *arguments))
     except WorkerFailed as why:
-        log.warning("A large answer could not be made (%s): %s", make.__name__, why)
-        raise Problem(503, "tree_not_made", "The answer about this large flow could not be made. Ask again.") from None
+        log.warning("A large answer could not be rendered (%s): %s", make.__name__, why)
+        raise Problem(503, "tree_not_made", "This large flow could not be rendered. Try again.") from None

@@ -167,7 +167,7 @@ def _not_shared() -> Problem:
     return Problem(
         404,
         "share_not_found",
-        "This link shows nothing: it is incomplete or has ended. Ask whoever sent it for another.",
+        "This link does not work: it is incomplete, expired or revoked. Ask the sender for a new one.",
     )
 
 

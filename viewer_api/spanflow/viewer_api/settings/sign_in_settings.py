@@ -12,53 +12,53 @@ from spanflow.viewer_api.settings.parsers import mapping
 class SignInSettings(SharedSettings):
     """What decides who gets in."""
 
-    # -- signing in to the viewer --------------------------------------------------------------------------------------
+    # -- sign-in to the viewer -----------------------------------------------------------------------------------------
     viewer_token: str = setting(
         "SPANFLOW_VIEWER_TOKEN",
         "",
-        "Access token of the viewer's API with the role admin, at least 16 characters. Empty on a loopback address: "
-        "a fresh one per start.",
+        "Access token of the viewer's API with the role admin, at least 16 characters. Empty on a loopback "
+        "address: generated at each start.",
         parse=text,
         secret=True,
     )
     viewer_tokens_file: str = setting(
         "SPANFLOW_VIEWER_TOKENS_FILE",
         "",
-        "A TOML file with more tokens, each with a name and a role; `spanflow token new` makes its entries.",
+        "TOML file with further tokens, each with a name and a role; `spanflow token new` creates entries.",
         parse=text,
     )
     viewer_secret: str = setting(
         "SPANFLOW_VIEWER_SECRET",
         "",
-        "Secret that signs session cookies, at least 32 characters; the same in all processes of one viewer. Empty: "
-        "made from SPANFLOW_VIEWER_TOKEN, and without that a fresh one per start.",
+        "Secret that signs session cookies, at least 32 characters; the same in all processes of one viewer. "
+        "Empty: derived from SPANFLOW_VIEWER_TOKEN, or generated at each start.",
         parse=text,
         secret=True,
     )
     viewer_session_hours: float = setting(
-        "SPANFLOW_VIEWER_SESSION_HOURS", 12.0, "How long a browser stays signed in, in hours.", parse=decimal(0.01, 720)
+        "SPANFLOW_VIEWER_SESSION_HOURS", 12.0, "Lifetime of a browser session, in hours.", parse=decimal(0.01, 720)
     )
     viewer_public_url: str = setting(
         "SPANFLOW_VIEWER_PUBLIC_URL",
         "",
-        "The viewer's address as browsers see it, such as https://flows.example.com/spanflow. Set, it is the only "
-        "origin of the viewer's own; empty, the address of each request counts.",
+        "The viewer's URL as browsers see it, such as https://flows.example.com/spanflow. If set, it is the "
+        "viewer's only own origin; if empty, each request's own address is used.",
         parse=text,
     )
     viewer_allowed_origins: tuple[str, ...] = setting(
         "SPANFLOW_VIEWER_ALLOWED_ORIGINS",
         (),
-        "Origins of dashboards elsewhere that may call the API and open its sockets, such as "
-        "https://dashboard.example.com; comma-separated.",
+        "Other origins whose pages may call the API and open its sockets, such as https://dashboard.example.com; "
+        "comma-separated.",
         parse=names,
     )
 
-    # -- roles that a proxy or an identity provider says ---------------------------------------------------------------
+    # -- mapping of roles ----------------------------------------------------------------------------------------------
     viewer_roles: tuple[tuple[str, str], ...] = setting(
         "SPANFLOW_VIEWER_ROLES",
         (),
-        "What the role words of your proxy or identity provider mean here: super_admin=admin, support=monitor. "
-        "admin, monitor and viewer mean themselves.",
+        "Mapping of your proxy's or identity provider's role names: super_admin=admin, support=monitor. admin, "
+        "monitor and viewer need no mapping.",
         parse=mapping("admin", "monitor", "viewer", "none"),
     )
     viewer_default_role: str = setting(
@@ -68,79 +68,79 @@ class SignInSettings(SharedSettings):
         parse=one_of("viewer", "monitor", "admin", "none"),
     )
 
-    # -- forward-auth proxies before the viewer ------------------------------------------------------------------------
+    # -- forward-auth proxies ------------------------------------------------------------------------------------------
     viewer_proxy_peers: tuple[str, ...] = setting(
         "SPANFLOW_VIEWER_PROXY_PEERS",
         (),
-        "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose headers are believed; comma-separated. unix: "
-        "any client on a Unix socket.",
+        "Addresses or networks (10.0.0.0/8) of forward-auth proxies whose headers are trusted; comma-separated. "
+        "unix: any client on a Unix socket.",
         parse=names,
     )
     viewer_proxy_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_HEADER",
         "X-Forwarded-User",
-        "Header in which a forward-auth proxy names the signed-in user, for the audit log; `off` reads none.",
+        "Header with the name of the signed-in user, for the audit log; `off` reads none.",
         parse=text,
     )
     viewer_proxy_id_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_ID_HEADER",
         "X-User-Id",
-        "Header in which it says whose own flows they may see; `off` reads none.",
+        "Header with the user id whose own flows they may see; `off` reads none.",
         parse=text,
     )
     viewer_proxy_role_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_ROLE_HEADER",
         "X-User-Role",
-        "Header in which it says their role or roles, comma-separated; `off` reads none.",
+        "Header with their role or roles, comma-separated; `off` reads none.",
         parse=text,
     )
     viewer_proxy_users_header: str = setting(
         "SPANFLOW_VIEWER_PROXY_USERS_HEADER",
         "off",
-        "Header with the ids of the users that a monitor may see, comma-separated, * for all. Set, a monitor without "
-        "it sees no one; `off` lets monitors see everyone.",
+        "Header with the ids of the users that a monitor may see, comma-separated, * for all. If set, a monitor "
+        "without it sees no one; `off` lets monitors see everyone.",
         parse=text,
     )
 
     viewer_proxy_holds_minutes: float = setting(
         "SPANFLOW_VIEWER_PROXY_HOLDS_MINUTES",
         60.0,
-        "How long its word holds for what stays open: live sockets connect again after so many minutes, and the proxy "
-        "decides again. Sessions and tickets made from it end then, too.",
+        "Minutes after which live sockets must reconnect, so that the proxy decides again. Sessions and tickets "
+        "created through the proxy expire then, too.",
         parse=decimal(0.01, 1440),
     )
 
-    # -- JSON Web Tokens that your own service signs -------------------------------------------------------------------
+    # -- JSON Web Tokens -----------------------------------------------------------------------------------------------
     viewer_jwt_issuer: str = setting(
-        "SPANFLOW_VIEWER_JWT_ISSUER", "", "Issuer (iss) of the JWTs that are accepted. Empty: none are.", parse=text
+        "SPANFLOW_VIEWER_JWT_ISSUER", "", "Issuer (iss) of accepted JWTs. Empty: none are accepted.", parse=text
     )
     viewer_jwt_audience: str = setting(
-        "SPANFLOW_VIEWER_JWT_AUDIENCE", "spanflow", "Audience (aud) that they must be meant for.", parse=text
+        "SPANFLOW_VIEWER_JWT_AUDIENCE", "spanflow", "Required audience (aud).", parse=text
     )
     viewer_jwt_unscoped: bool = setting(
         "SPANFLOW_VIEWER_JWT_UNSCOPED",
         False,
-        "Accept JWTs that name no issuer or no audience, as a service of your own may sign them. Whatever is signed "
-        "with this secret or key then signs in here; a name that is there must still be right.",
+        "Accept JWTs without an issuer or audience. Then any token signed with this secret or key signs in; an "
+        "issuer or audience that is present must still match.",
         parse=flag,
     )
     viewer_jwt_algorithm: str = setting(
         "SPANFLOW_VIEWER_JWT_ALGORITHM",
         "RS256",
-        "The one algorithm that they may be signed with: HS256 (needs the secret), RS256, PS256, ES256, EdDSA and "
-        "their longer forms (need the key file).",
+        "The only accepted signature algorithm: HS256 (needs the secret), RS256, PS256, ES256, EdDSA and their "
+        "longer forms (need the key file).",
         parse=text,
     )
     viewer_jwt_secret: str = setting(
-        "SPANFLOW_VIEWER_JWT_SECRET", "", "The secret of an HS algorithm, at least 32 bytes.", parse=text, secret=True
+        "SPANFLOW_VIEWER_JWT_SECRET", "", "Secret of an HS algorithm, at least 32 bytes.", parse=text, secret=True
     )
     viewer_jwt_key_file: str = setting(
-        "SPANFLOW_VIEWER_JWT_KEY_FILE", "", "A PEM file with the public key of any other algorithm.", parse=text
+        "SPANFLOW_VIEWER_JWT_KEY_FILE", "", "PEM file with the public key of any other algorithm.", parse=text
     )
     viewer_jwt_leeway: float = setting(
         "SPANFLOW_VIEWER_JWT_LEEWAY",
         30.0,
-        "Seconds by which the clocks of issuer and viewer may differ, also for OIDC.",
+        "Allowed clock difference between issuer and viewer, in seconds, also for OIDC.",
         parse=seconds(0, 600),
     )
     viewer_jwt_name_claim: str = setting(
@@ -159,18 +159,18 @@ class SignInSettings(SharedSettings):
     viewer_jwt_role_claim: str = setting(
         "SPANFLOW_VIEWER_JWT_ROLE_CLAIM",
         "role",
-        "Claim with the role or a list of roles, also for OIDC; realm_access.roles goes into an object.",
+        "Claim with the role or a list of roles, also for OIDC; realm_access.roles reaches into an object.",
         parse=text,
     )
     viewer_jwt_users_claim: str = setting(
         "SPANFLOW_VIEWER_JWT_USERS_CLAIM",
         "",
-        "Claim with the list of user ids that a monitor may see (* for all), also for OIDC. Set, a monitor without "
-        "it sees no one; empty, monitors see everyone.",
+        "Claim with the list of user ids that a monitor may see (* for all), also for OIDC. If set, a monitor "
+        "without it sees no one; empty lets monitors see everyone.",
         parse=text,
     )
 
-    # -- an OpenID Connect provider ------------------------------------------------------------------------------------
+    # -- OpenID Connect ------------------------------------------------------------------------------------------------
     viewer_oidc_issuer: str = setting(
         "SPANFLOW_VIEWER_OIDC_ISSUER",
         "",
@@ -188,50 +188,50 @@ class SignInSettings(SharedSettings):
         secret=True,
     )
     viewer_oidc_scopes: str = setting(
-        "SPANFLOW_VIEWER_OIDC_SCOPES", "openid profile email", "Scopes that a sign-in asks for.", parse=text
+        "SPANFLOW_VIEWER_OIDC_SCOPES", "openid profile email", "Scopes requested at sign-in.", parse=text
     )
     viewer_oidc_audience: str = setting(
         "SPANFLOW_VIEWER_OIDC_AUDIENCE",
         "",
-        "Audience of bearer tokens of the identity provider. Empty: the client id.",
+        "Audience of the identity provider's bearer tokens. Empty: the client id.",
         parse=text,
     )
     viewer_oidc_refetch_seconds: float = setting(
         "SPANFLOW_VIEWER_OIDC_REFETCH_SECONDS",
         30.0,
-        "A token that is signed by an unknown key has the keys fetched again, at most once in this many seconds.",
+        "Minimum interval, in seconds, between fetches of the keys because of a token with an unknown key.",
         parse=seconds(0.05, 3600),
     )
 
-    # -- limits of the viewer ------------------------------------------------------------------------------------------
+    # -- rate limits ---------------------------------------------------------------------------------------------------
     viewer_failed_sign_ins: int = setting(
         "SPANFLOW_VIEWER_FAILED_SIGN_INS",
         20,
-        "Failed sign-ins per minute from one address (IPv6: one /64) before it has to wait.",
+        "Failed sign-ins per minute allowed from one address (IPv6: one /64).",
         parse=whole(1, 100_000),
     )
     viewer_requests_per_second: float = setting(
         "SPANFLOW_VIEWER_REQUESTS_PER_SECOND",
         200.0,
-        "Requests that one signed-in person or token may make on average; ten seconds' worth may come at once.",
+        "Average request rate allowed for one user or token; bursts of ten seconds' worth are accepted.",
         parse=decimal(0.1, 1_000_000),
     )
     viewer_requests_at_once: int = setting(
         "SPANFLOW_VIEWER_REQUESTS_AT_ONCE",
         6,
-        "Requests of one signed-in person or token that one viewer process works on at once; more wait for their turn. "
-        "A process has ten connections to Postgres for all of them.",
+        "Concurrent requests of one user or token per viewer process; further ones wait. A process has ten "
+        "connections to Postgres in total.",
         parse=whole(1, 1000),
     )
     viewer_max_range_days: int = setting(
         "SPANFLOW_VIEWER_MAX_RANGE_DAYS",
         400,
-        "Longest time range, in days, whose flows are added up for one answer. Lists come in pages and need no limit.",
+        "Maximum time range of one aggregated answer, in days. Lists are paged and have no limit.",
         parse=whole(1, 36_500),
     )
     viewer_sockets_per_person: int = setting(
         "SPANFLOW_VIEWER_SOCKETS_PER_PERSON",
         100,
-        "Live sockets that one signed-in person or token may have open in one viewer process.",
+        "Maximum live sockets of one user or token per viewer process.",
         parse=whole(1, 100_000),
     )

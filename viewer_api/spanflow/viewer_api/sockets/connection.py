@@ -97,8 +97,8 @@ class Connection:
 
     async def fail(self) -> None:
         """End the socket because of a mistake of the viewer. Called where the exception is at hand."""
-        log.exception("A socket failed by a mistake of the viewer")
-        await self.close(MISTAKE, "internal_error", "The viewer made a mistake; its log says which.")
+        log.exception("Internal error on a WebSocket")
+        await self.close(MISTAKE, "internal_error", "Internal error; details are in the viewer's log.")
 
     def silent_for(self) -> float:
         """Seconds since the client was heard last."""

@@ -83,8 +83,8 @@ class StreamLine:
         self.closed = True
 
     async def fail(self) -> None:
-        log.exception("An event stream failed by a mistake of the viewer")
-        await self.close(MISTAKE, "internal_error", "The viewer made a mistake; its log says which.")
+        log.exception("Internal error on an event stream")
+        await self.close(MISTAKE, "internal_error", "Internal error; details are in the viewer's log.")
 
     def stuck_for(self) -> float:
         return 0.0 if self._sending_since is None else self._monotonic() - self._sending_since

@@ -16,7 +16,7 @@ export function ShareList({ flowId }: { readonly flowId: string | null }) {
   const revoke = useMutation({
     mutationFn: revokeShare,
     onSuccess: () => {
-      tell("The link shows nothing any more.");
+      tell("The link is revoked.");
       return client.invalidateQueries({ queryKey: ["shares"] });
     },
   });

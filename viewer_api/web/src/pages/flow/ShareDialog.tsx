@@ -47,7 +47,7 @@ function NewLink({ flowId }: { readonly flowId: string }) {
   const link = add.data === undefined ? null : addressOf(to("shared", add.data.token));
   return (
     <>
-      <p>A link shows this flow, and nothing else, to whoever has it: read-only and without a sign-in. Each use is written to the audit log.</p>
+      <p>A link shows this flow, and nothing else, to anyone who has it: read-only and without a sign-in. Each use is written to the audit log.</p>
       <form onSubmit={submit} className={styles["form"]} aria-label="New link">
         <Select label="It works" choices={DURATIONS} value={days} onChange={setDays} testId="share-days" />
         <Checkbox checked={contents} onChange={setContents} testId="share-contents">
