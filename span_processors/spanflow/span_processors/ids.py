@@ -23,7 +23,10 @@ class IdError(ValueError):
 
 def is_id(value: object) -> bool:
     """Whether `value` is a string that may serve as an id."""
-    return isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and _REFUSED.search(value) is None
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_LENGTH:
+        return False
+    # Letters and digits, which most ids are made of, are never refused, and are quicker to tell.
+    return value.isalnum() or _REFUSED.search(value) is None
 
 
 def as_id(value: object) -> str:

@@ -146,6 +146,8 @@ def checked(value: Any) -> Event:
     if not is_id(value.get("node_id")):
         raise EventError("node_id must be a string of 1 to 128 characters without control characters, braces or '/'")
     for field, content in value.items():
+        if type(content) is _SUFFICIENT.get(field):
+            continue
         check = _CHECKS.get(field)
         if check is not None and not check[0](content):
             raise EventError(f"{field} must be {check[1]}")
@@ -210,6 +212,11 @@ _CHECKS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     ("flow_id", "event_type", "name", "kind", "status", "status_message", "outcome", "process", "scope", "trace_state"),
     _A_TEXT,
 )
+
+#: Fields of which a value of this very type needs no closer look.
+_SUFFICIENT: Final[dict[str, type]] = {
+    field: str if check is _A_TEXT else dict for field, check in _CHECKS.items() if check in (_A_TEXT, _AN_OBJECT)
+}
 
 
 def restored(event: Event) -> Event:

@@ -13,7 +13,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline
 from spanflow.span_processors.tree.flow_times import outside_count
-from spanflow.span_processors.tree.tree import Node, Tree, build_tree, time_of
+from spanflow.span_processors.tree.tree import Node, Tree, time_of, tree_in_order
 
 _TIMES: Final = ("start_ns", "updated_ns", "end_ns")
 
@@ -40,7 +40,9 @@ class NodeFacts:
 def facts_of(tree: Tree, now_ns: int | None = None) -> dict[str, NodeFacts]:
     """The facts of every node whose times are known, by node id. Without `now_ns`, open spans reach as far as the
     newest moment that any event tells of."""
-    until = now_ns if now_ns is not None else _newest_moment(node.entry for node in tree.nodes.values())
+    until = now_ns
+    if until is None and any(not node.ended for node in tree.nodes.values()):
+        until = _newest_moment(node.entry for node in tree.nodes.values())
     facts: dict[str, NodeFacts] = {}
     for node in reversed(list(tree.walk())):  # children before their parents
         times = _times(node, facts, until)
@@ -62,7 +64,7 @@ def self_times(in_order: Sequence[Event], outline: Outline) -> list[int | None]:
     """The self time of each place of the outline whose span has ended, None for all others: what `facts_of` says of
     the same entries, in a fraction of its time."""
     if outside_count(in_order):
-        facts = facts_of(build_tree(in_order))
+        facts = facts_of(tree_in_order(in_order))
         return [_ended_self_time(entry, facts) for entry in outline.entries]
     until: int | None = None
     spans: list[tuple[int, int] | None] = []
@@ -98,7 +100,7 @@ def _newest_moment(entries: Iterable[Event | None]) -> int:
     return max(moments, default=0)
 
 
-def _times(node: Node, facts: Mapping[str, NodeFacts], until: int) -> NodeFacts | None:
+def _times(node: Node, facts: Mapping[str, NodeFacts], until: int | None) -> NodeFacts | None:
     if node.entry is None:
         inner = [facts[child.node_id] for child in node.children if child.node_id in facts]
         if not inner:
@@ -108,11 +110,19 @@ def _times(node: Node, facts: Mapping[str, NodeFacts], until: int) -> NodeFacts 
             max(times.end_ns for times in inner),
             any(times.open for times in inner),
         )
-    start = node.start_ns if node.start_ns is not None else node.end_ns
+    ended = node.entry["phase"] == names.END
+    start: int | None
+    if node.placed_ns is not None:
+        start, end = node.placed_ns
+    else:
+        start, end = time_of(node.entry, "start_ns"), time_of(node.entry, "end_ns") if ended else None
+    if start is None:
+        start = end
     if start is None:
         return None
-    end = node.end_ns if node.ended else until
-    return NodeFacts(start, max(start, start if end is None else end), open=not node.ended)
+    if not ended:
+        end = until
+    return NodeFacts(start, start if end is None or end < start else end, open=not ended)
 
 
 def _self_time(node: Node, facts: Mapping[str, NodeFacts]) -> int:
@@ -120,6 +130,8 @@ def _self_time(node: Node, facts: Mapping[str, NodeFacts]) -> int:
     times = facts[node.node_id]
     if node.entry is None:
         return 0
+    if not node.children:
+        return times.duration_ns
     inner = [(child.start_ns, child.end_ns) for _, child in _timed_children(node, facts)]
     return _uncovered(times.start_ns, times.end_ns, inner)
 
@@ -144,6 +156,9 @@ def _mark_critical_path(root: Node, facts: Mapping[str, NodeFacts]) -> None:
         times = facts[node.node_id]
         end = cursor = min(until, times.end_ns)
         own = 0
+        if not node.children:
+            times.critical_ns = max(cursor - times.start_ns, 0) if node.entry is not None else 0
+            continue
         for child, inner in sorted(_timed_children(node, facts), key=lambda pair: -pair[1].end_ns):
             # A child that outlives its parent holds it up only until the parent's end.
             child_end = min(inner.end_ns, end)

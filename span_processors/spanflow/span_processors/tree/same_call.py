@@ -20,6 +20,7 @@ _SUBJECTS: Final = (
     "gen_ai.prompt.name",
     "mcp.resource.uri",
 )
+_SUBJECT_PLACES: Final = frozenset(_SUBJECTS)
 _CALL_ID: Final = "gen_ai.tool.call.id"
 #: Gateways put a server's name before a tool's.
 SEPARATORS: Final = "-_./:"
@@ -75,11 +76,16 @@ def _came_after(entry: Event, around: Event) -> bool:
     if around["phase"] != names.END or entry.get("process") != around.get("process"):
         return False
     start, end = entry.get("start_ns"), around.get("end_ns")
-    return start is not None and end is not None and int(start) >= int(end)
+    if start is None or end is None:
+        return False
+    return start >= end if len(start) == len(end) else int(start) >= int(end)
 
 
 def subject_of(entry: Event) -> str | None:
     """What a call is made of: the name of its tool or prompt, the address of its resource."""
+    attributes = entry.get("attributes")
+    if not attributes or _SUBJECT_PLACES.isdisjoint(attributes):
+        return None
     return next((text for place in _SUBJECTS if (text := _text(entry, place)) is not None), None)
 
 

@@ -3,7 +3,7 @@
 Nothing here recurses: a chain of a thousand spans is normal, and cycles of parents do occur in damaged data.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final
@@ -12,7 +12,7 @@ import orjson
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
-from spanflow.span_processors.tree.flow_times import root_of, window_of
+from spanflow.span_processors.tree.flow_times import outside_count, root_of, window_of
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.same_call import same_calls
 
@@ -119,7 +119,8 @@ class Tree:
         while stack:
             node = stack.pop()
             yield node
-            stack.extend(reversed(node.children))
+            if node.children:
+                stack.extend(reversed(node.children))
 
     def rows(self) -> list[dict[str, Any]]:
         """The tree as a flat list in reading order; each row says its depth."""
@@ -144,9 +145,12 @@ class Tree:
 
 def build_tree(entries: Iterable[Event], outlook: Outlook | None = None) -> Tree:
     """The tree of merged entries, one per span."""
-    nodes: dict[str, Node] = {}
-    for entry in in_start_order(entries):
-        nodes[entry["node_id"]] = Node(entry["node_id"], entry)
+    return tree_in_order(in_start_order(entries), outlook)
+
+
+def tree_in_order(in_order: Sequence[Event], outlook: Outlook | None = None) -> Tree:
+    """The same for entries that are in start order."""
+    nodes = {entry["node_id"]: Node(entry["node_id"], entry) for entry in in_order}
     roots: list[Node] = []
     for node in list(nodes.values()):
         parent_id = node.entry.get("parent_id") if node.entry else None
@@ -164,7 +168,8 @@ def build_tree(entries: Iterable[Event], outlook: Outlook | None = None) -> Tree
     roots.sort(key=_root_order)
     _set_states(tree, outlook or NOTHING_KNOWN)
     _mark_same_calls(tree)
-    _place_what_is_outside(tree)
+    if outside_count(in_order):
+        _place_what_is_outside(tree)
     return tree
 
 

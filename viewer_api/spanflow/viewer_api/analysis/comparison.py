@@ -162,8 +162,9 @@ def _pairs(one: Sequence[Sibling], other: Sequence[Sibling]) -> Iterator[Pair]:
     right: list[int] = []
     for a, b in aligned([step.key for step in one], [step.key for step in other]):
         if a is not None and b is not None:
-            yield from _replaced(one, other, left, right)
-            left, right = [], []
+            if left or right:
+                yield from _replaced(one, other, left, right)
+                left, right = [], []
             yield a, b
         elif a is not None:
             left.append(a)

@@ -47,8 +47,10 @@ class Step:
     def outcome(self) -> str | None:
         return None if self.node.entry is None else outcome_of(self.node.entry).outcome
 
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self) -> Mapping[str, Any]:
         """What any span of the call says; the outermost counts most."""
+        if not self.halves:
+            return self.node.entry.get("attributes", {}) if self.node.entry is not None else {}
         values: dict[str, Any] = {}
         for node in (*reversed(self.halves), self.node):
             if node.entry is not None:

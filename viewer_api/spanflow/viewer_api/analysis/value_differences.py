@@ -37,6 +37,8 @@ def is_argument(path: str) -> bool:
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """`(path, value in one, value in the other)`, None where it is missing. Arguments come first."""
+    if one == other:
+        return
     names = sorted({*one, *other}, key=lambda name: (name not in _ARGUMENTS, name))
     for name in names:
         left, right = one.get(name, _ABSENT), other.get(name, _ABSENT)

@@ -5,14 +5,15 @@ Nothing recurses: a depth of a thousand is normal, ten thousand spans are too.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.conventions import first_token_ms
 from spanflow.span_processors.tree.facts import NodeFacts, critical_path, facts_of
-from spanflow.span_processors.tree.flow_summary import summary_of
+from spanflow.span_processors.tree.flow_summary import summary_in_order
 from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls
-from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree, build_tree, places_in, step_key
+from spanflow.span_processors.tree.tree import NS_PER_MS, Node, Outlook, Tree, places_in, step_key, tree_in_order
 from spanflow.viewer_api.flows.documents import Flow, PackedFlow
 from spanflow.viewer_api.flows.summaries import shown_live
 from spanflow.viewer_api.http.responses import encode
@@ -34,14 +35,18 @@ class Below:
     tokens_output: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FlowTree:
     flow: Flow
     tree: Tree
     facts: dict[str, NodeFacts]
-    below: dict[str, Below]
     head: dict[str, Any]
     percentile: Percentile | None = None
+
+    @cached_property
+    def below(self) -> dict[str, Below]:
+        """What each node and everything under it add up to; a comparison does without."""
+        return _sums(self.tree)
 
     def row(self, node: Node) -> dict[str, Any]:
         """One span with its facts; times in milliseconds."""
@@ -92,9 +97,9 @@ class FlowTree:
 
 def tree_of(flow: Flow, outlook: Outlook, percentile: Percentile | None = None) -> FlowTree:
     """`outlook` says what else is known of spans that are still open, `percentile` of those that have ended."""
-    tree = build_tree(flow.entries, outlook)
+    tree = tree_in_order(flow.entries, outlook)
     facts = facts_of(tree, outlook.now_ns)
-    summary = summary_of(flow.entries)
+    summary = summary_in_order(flow.entries)
     head = {
         **shown_live(flow, summary),
         "cost": flow.cost,
@@ -104,7 +109,7 @@ def tree_of(flow: Flow, outlook: Outlook, percentile: Percentile | None = None) 
         "depth": max((node.depth + 1 for node in tree.nodes.values()), default=0),
         "critical_path": critical_path(tree, facts),
     }
-    return FlowTree(flow, tree, facts, _sums(tree), head, percentile)
+    return FlowTree(flow, tree, facts, head, percentile)
 
 
 def written_tree(packed: PackedFlow, outlook: Outlook, percentile: Percentile, form: Form) -> bytes:
