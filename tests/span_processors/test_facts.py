@@ -91,10 +91,10 @@ def test_the_critical_times_of_a_flow_add_up_to_its_duration(children: list[tupl
 def test_a_deep_and_a_wide_flow_are_quick() -> None:
     deep = [span(f"d{i}", f"d{i - 1}" if i else None, i, 40_000 - i) for i in range(10_000)]
     wide = [span(f"w{i}", "d0", i, i + 1) for i in range(10_000)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     facts = facts_of(tree_of(*deep, *wide))
     assert len(facts) == 20_000
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_a_span_whose_clock_was_wrong_is_drawn_within_its_flow() -> None:
