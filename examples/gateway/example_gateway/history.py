@@ -72,11 +72,9 @@ class Turn:
 
     random: Random
     person: Person
-    #: None for the connection that a chat is held over.
-    conversation_id: str | None
-    session_id: str
+    conversation_id: str
     at_ns: int
-    #: Over a WebSocket, whose flow has the sign-in.
+    #: Over a WebSocket, where the sign-in was a step of the connection.
     chat: bool
     entries: list[Event] = field(default_factory=list)
     activities: list[bytes] = field(default_factory=list)
@@ -90,23 +88,11 @@ class Turn:
         ids = self._ids()
         name, kind = ("chat turn", "internal") if self.chat else ("POST /api/v1/ask/stream", "server")
         self.entries.insert(0, _event(root, None, "span", name, self._began_ns, ended, outcome, ids, kind))
-        return self._part(ids, ended)
-
-    def connection(self, ended: int) -> FlowPart:
-        """The WebSocket that a chat was held over, from before its first turn on."""
-        root, began = self._id(), self.at_ns
-        self._began_ns = began
-        self._step(root, "auth_check", "auth_check", 0.04)
-        ids = self._ids()
-        self.entries.insert(0, _event(root, None, "span", "WS /api/v1/chat", began, ended, "ok", ids, "server"))
-        return self._part(ids, ended)
-
-    def _part(self, ids: dict[str, Any], ended: int) -> FlowPart:
         identity = Identity(
             user_id=ids["user.id"],
             email=self.person.email,
             full_name=self.person.name,
-            session_id=self.session_id,
+            session_id=f"s-{self.conversation_id}",
             conversation_id=self.conversation_id,
             source=ids["flow.source"],
             team=self.person.team,
@@ -217,7 +203,7 @@ class Turn:
             time_ns=self.at_ns,
             data=data,
             conversation_id=self.conversation_id,
-            session_id=self.session_id,
+            session_id=f"s-{self.conversation_id}",
             user_id=str(self.person.user_id),
         )
         self.activities.append(activity.to_bytes())
@@ -225,10 +211,10 @@ class Turn:
     def _ids(self) -> dict[str, Any]:
         return {
             "user.id": str(self.person.user_id),
-            "session.id": self.conversation_id or self.session_id,
-            "flow.session_id": self.session_id,
+            "session.id": self.conversation_id,
+            "gen_ai.conversation.id": self.conversation_id,
+            "flow.session_id": f"s-{self.conversation_id}",
             "flow.source": "chat" if self.chat else "web",
-            **({"gen_ai.conversation.id": self.conversation_id} if self.conversation_id is not None else {}),
         }
 
     def _id(self) -> str:
@@ -277,18 +263,14 @@ def past(now: datetime, seed: int = 1) -> Iterator[FlowPart]:
             hours = random.gauss(13, 5) % 24
             at_ns = int((midnight + timedelta(hours=hours)).timestamp()) * 1_000_000_000
             person, conversation = random.choices(PEOPLE, WEIGHTS)[0], f"{random.getrandbits(64):016x}"
-            session = f"s-{conversation}"
-            chat, began_ns, ended_ns = random.random() < _CHATS, at_ns, None
+            chat = random.random() < _CHATS
             for _ in range(random.choice((1, 2, 3, 4, 6, 9))):
-                turn = Turn(random, person, conversation, session, at_ns + 1_000_000_000, chat)
+                turn = Turn(random, person, conversation, at_ns, chat)
                 asked = turn.part(question(random))
                 if turn.at_ns > now_ns:
                     break
                 yield asked
-                ended_ns = turn.at_ns
                 at_ns = turn.at_ns + random.randint(4, 90) * 1_000_000_000
-            if chat and ended_ns is not None:
-                yield Turn(random, person, None, session, began_ns, chat).connection(ended_ns)
 
 
 async def make_weeks(dsn: str, schema: str, now: datetime) -> None:
