@@ -35,6 +35,9 @@ def choose_neo(page: Page) -> None:
     page.get_by_role("link", name="Live").click()
     page.get_by_test_id("user-search").fill("neo@")
     page.get_by_role("option", name="neo@example.com").click()
+    # Nothing hides whom one has chosen.
+    expect(page.get_by_test_id("watch-form")).to_be_visible()
+    expect(page.get_by_test_id("people-found")).to_have_count(0)
 
 
 def watch(page: Page) -> None:

@@ -124,6 +124,15 @@ def test_a_range_of_time_is_two_moments(signed_in: Page, gateway: Pipeline) -> N
     expect(signed_in.get_by_test_id("flow-row")).to_have_count(1, timeout=10_000)
     signed_in.get_by_test_id("time-range").click()
     signed_in.get_by_role("option", name="From … to …").click()
+    # On a phone, each moment has room for all of it.
+    signed_in.set_viewport_size({"width": 390, "height": 844})
+    dialog, *fields = (
+        box.bounding_box()
+        for box in (signed_in.get_by_role("dialog"), *map(signed_in.get_by_test_id, ("range-from", "range-to")))
+    )
+    assert dialog is not None
+    for field in fields:
+        assert field is not None and field["x"] + field["width"] < dialog["x"] + dialog["width"]
     signed_in.get_by_test_id("range-from").fill("2020-01-01T00:00")
     signed_in.get_by_test_id("range-to").fill("2020-01-02T00:00")
     signed_in.get_by_role("button", name="Apply").click()

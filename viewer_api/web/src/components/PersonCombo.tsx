@@ -41,8 +41,8 @@ export default function PersonCombo({ label, hideLabel = false, placeholder = PE
           setText("");
           onChoose(person);
         }}
-        // It opens with the typing; people come when the viewer has found them.
-        allowsEmptyCollection
+        // It opens with the typing; people come when the viewer has found them. Without a text there is nothing to find.
+        allowsEmptyCollection={text.trim() !== ""}
         menuTrigger="input"
       >
         <Label className={hideLabel ? "visually-hidden" : (fields["label"] ?? "")}>{label}</Label>

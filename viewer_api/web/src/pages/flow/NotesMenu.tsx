@@ -42,7 +42,7 @@ export function NotesMenu({ flowId, admin }: { readonly flowId: string; readonly
         <div className={styles["notes"]}>
           {problem !== null && <Notice kind="problem">{problem.message}</Notice>}
           <NoteForm key={`${changed?.note_id} ${notes.length}`} before={changed} busy={act.isPending} onSay={say} onCancel={() => setChanged(null)} />
-          <ul className={styles["list"]}>
+          {notes.length > 0 && <ul className={styles["list"]}>
             {notes.map((note) => (
               <li key={note.note_id} className={styles["note"]} data-testid="note">
                 <span className={styles["by"]}>
@@ -62,7 +62,7 @@ export function NotesMenu({ flowId, admin }: { readonly flowId: string; readonly
                 {note.note !== null && <p className={styles["text"]}>{note.note}</p>}
               </li>
             ))}
-          </ul>
+          </ul>}
         </div>
       </Dropdown>
     </>

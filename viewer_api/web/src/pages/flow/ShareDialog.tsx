@@ -13,7 +13,7 @@ import styles from "./ShareDialog.module.css";
 
 const USUAL = "usual";
 const DURATIONS = [
-  { id: USUAL, text: "as long as usual" },
+  { id: USUAL, text: "the default time" },
   { id: "0.0416666667", text: "for an hour" },
   { id: "1", text: "for a day" },
   { id: "7", text: "for a week" },
@@ -49,7 +49,7 @@ function NewLink({ flowId }: { readonly flowId: string }) {
     <>
       <p>A link shows this flow, and nothing else, to anyone who has it: read-only and without a sign-in. Each use is written to the audit log.</p>
       <form onSubmit={submit} className={styles["form"]} aria-label="New link">
-        <Select label="It works" choices={DURATIONS} value={days} onChange={setDays} testId="share-days" />
+        <Select label="Valid for" choices={DURATIONS} value={days} onChange={setDays} testId="share-days" />
         <Checkbox checked={contents} onChange={setContents} testId="share-contents">
           With prompts, answers, arguments and results
         </Checkbox>

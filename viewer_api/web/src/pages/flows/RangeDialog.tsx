@@ -34,7 +34,7 @@ function Moments({ since, until, onDone }: Omit<Props, "title">) {
   };
   return (
     <form onSubmit={submit}>
-      <div className={styles["form"]}>
+      <div className={`${styles["form"]} ${styles["moments"]}`}>
         <TextField label="From" type="datetime-local" value={from} onChange={setFrom} testId="range-from" />
         <TextField label="To (empty: now)" type="datetime-local" value={to} onChange={setTo} testId="range-to" />
       </div>

@@ -16,7 +16,7 @@ interface Props {
 }
 
 /** From when to when: one of the usual ranges, or two moments. A flow is in a range when any moment of it is. */
-export function TimeRange({ usual = USUAL_RANGE, ranges = RANGES, title = "Flows of which any moment lies between" }: Props) {
+export function TimeRange({ usual = USUAL_RANGE, ranges = RANGES, title = "Flows that ran between" }: Props) {
   const { route, change } = useNavigation();
   const [open, setOpen] = useState(false);
   const since = one(route.query, "since");
