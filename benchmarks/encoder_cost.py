@@ -40,7 +40,12 @@ KINDS: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
         "flow.data.tool": "list_snapshots",
         "flow.data.call": number % 5,
     },
-    "a usual span with values of its own": lambda number: {
+    "a usual span with a number of its own": lambda number: {
+        "flow.checkpoint.type": "usage_check",
+        "flow.data.limit": 1000,
+        "flow.data.remaining": number,
+    },
+    "a usual span with texts of its own": lambda number: {
         "http.request.method": "GET",
         "url.path": f"/orders/{number}",
         "request.id": f"r-{number:x}",

@@ -53,10 +53,12 @@ class CleanAttributes:
         cached = self._sets.get(written)
         if cached is not None:
             return cached
-        if self._native is not None and (done := self._native(attributes)) is not None:
-            return self._remembered(written, (*done, says_who(attributes)))
         clean, hidden = attributes, 0
         if not written or not self._all_known(attributes):
+            if self._native is not None and (done := self._native(attributes)) is not None:
+                if done == (written, b"", attributes, 0):
+                    self._remember(attributes)
+                return self._remembered(written, (*done, says_who(attributes)))
             clean, hidden = self._redactor.attributes(attributes)
             if not is_plain(clean):
                 written = b""
