@@ -26,7 +26,8 @@ def here(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str
     )
     with archives_in(postgres_dsn, tmp_path / "archive") as archives:
         assert deliver(archives.make(), part(1, [span(1)], identity=Identity(user_id="7"))).delivered == 1
-    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer") as viewer:
+    # The flow of the example is older than flows are kept.
+    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer", flow_retention_days=36500) as viewer:
         yield {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN, "TZ": "UTC"}
 
 
