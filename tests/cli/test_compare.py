@@ -34,7 +34,7 @@ def here(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str
                 ),
             ]
             deliver(archives.make(), part(flow, spans))
-    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer") as viewer:
+    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer", flow_retention_days=36500) as viewer:
         yield {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN}
 
 

@@ -43,7 +43,7 @@ def here(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str
                 span(2, 1, start_ns=start, end_ns=start + 40 * MS, **TOOL),
             ]
             deliver(archives.make(), part(flow, spans))
-    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer") as viewer:
+    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer", flow_retention_days=36500) as viewer:
         yield {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN, "TZ": "UTC"}
 
 

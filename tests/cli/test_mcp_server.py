@@ -83,7 +83,9 @@ def viewer(postgres_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[Runnin
             part(4, deep, identity=ada),
         )
     tokens = str(write_tokens(tmp_path / "tokens.toml", *PEOPLE))
-    with running_viewer(postgres_dsn, redis_url, tmp_path, viewer_tokens_file=tokens) as started:
+    with running_viewer(
+        postgres_dsn, redis_url, tmp_path, viewer_tokens_file=tokens, flow_retention_days=36500
+    ) as started:
         yield started
 
 
