@@ -56,6 +56,11 @@ export class LiveStore {
     };
   }
 
+  /** Whether what shows a topic is in view; what is not is drawn less often. */
+  setSeen(topic: Topic, seen: boolean): void {
+    this.redraws.setSeen(keyOf(topic), seen);
+  }
+
   /** `listener` hears when a watch begins, is extended or ends; gives the function that stops it. */
   onWatchChange(listener: () => void): () => void {
     this.watchListeners.add(listener);

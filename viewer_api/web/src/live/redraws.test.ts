@@ -65,10 +65,24 @@ describe("redraws", () => {
     }
     const starts = screen.drawn.map(([, at]) => at);
     for (const [index, at] of starts.entries()) {
-      if (index > 0) expect(at - (starts[index - 1] ?? 0)).toBeGreaterThanOrEqual(50 + 50 - 33);
+      if (index > 0) expect(at - (starts[index - 1] ?? 0)).toBeGreaterThanOrEqual(50 + 50 - 17);
     }
     const counts = ["a", "b", "c", "d"].map((part) => screen.drawn.filter(([drawn]) => drawn === part).length);
     expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+  });
+
+  it("draw a part that is out of view once a second, and soon when it comes into view", () => {
+    screen.redraws.setSeen("a", false);
+    for (let i = 0; i < 3000; i++) {
+      screen.ask("a");
+      screen.pass(1);
+    }
+    expect(screen.drawn).toHaveLength(3);
+    screen.ask("a");
+    screen.pass(100);
+    screen.redraws.setSeen("a", true);
+    screen.pass(10);
+    expect(screen.drawn).toHaveLength(4);
   });
 
   it("forget a part that is gone", () => {

@@ -17,6 +17,7 @@ import { PanelHead } from "./PanelHead";
 import { Rewind } from "./PanelTools";
 import { useHeight } from "./useHeight";
 import { usePanelTime } from "./usePanelTime";
+import { useSeen } from "./useSeen";
 import styles from "./UserPanel.module.css";
 
 interface Props {
@@ -73,6 +74,7 @@ export function UserPanel({ userId, watched, compact, onClose, onMove, onDrop, o
   const panel = useRef<HTMLElement>(null);
   const body = useRef<HTMLDivElement>(null);
   useHeight(body);
+  useSeen(panel, userId);
   const onDragStart = useCallback(
     (event: DragEvent) => {
       event.dataTransfer.setData(DRAGGED, userId);
