@@ -88,10 +88,13 @@ def test_the_engine_has_no_undefined_behaviour_under_miri() -> None:
     assert passed is not None and int(passed[1]) > 5, ran.stdout[-1000:]
 
 
-#: What the binding does with Python's objects, under AddressSanitizer: texts of every storage kind, and panics.
-EXERCISED = """
+#: What the binding does with Python's objects, under AddressSanitizer: texts of every storage kind, values of every
+#: type and size, a judge that changes what it is asked about, and panics.
+EXERCISED = r"""
+import gc, itertools
 import spanflow_core as core
-for text in ("", "prose", "\\xe9" * 5000, "\\u4e16" * 5000, "\\U0001f600" * 5000, "\\ud800", "password=hunter2"):
+texts = ("", "prose", "\xe9" * 5000, "\u4e16" * 5000, "\U0001f600" * 5000, "\ud800", "password=hunter2")
+for text in texts:
     for end in range(0, len(text), 997):
         core.is_clean(text[end:])
 for _ in range(100):
@@ -99,6 +102,40 @@ for _ in range(100):
         core.panic_here()
     except RuntimeError as why:
         assert "as asked" in str(why)
+
+words = itertools.cycle(["kept", "plain", "count", "content", "token", "secret", "renamed"])
+attributes = {}
+
+def judge(key, nested):
+    attributes.clear()
+    gc.collect()
+    return next(words)
+
+def refusing(key, nested):
+    raise ValueError("no")
+
+def nest(levels):
+    value = "the end"
+    for level in range(levels):
+        value = {f"level {level}": value} if level % 2 else [value]
+    return value
+
+values = [*texts, *(str(n) * 300 for n in range(50)), 1, 2**63, -(2**70), 0.5, 1e300, float("nan"), None, True, b"x",
+          object(), (1, "two"), ["x"] * 5000, {n: n for n in range(3)}, nest(5), nest(17), nest(200), "x" * 300_000]
+encoded = 0
+contents, lengths = ("full", "hash", "off"), (0, 8192)
+for policy in itertools.product(contents, (False, True), ([], ["inhouse"]), lengths, (0, 16), (0, 4096)):
+    for asked in (judge, refusing):
+        encoder = core.AttributeEncoder(asked, *policy)
+        for number, value in enumerate(values):
+            attributes |= {f"key {number}": value, "text": f"of its own {number}", "more": [value, {"inner": value}]}
+            try:
+                encoded += encoder.encode(attributes, 10_000) is not None
+            except ValueError as why:
+                assert str(why) == "no"
+            if number % 3 == 0:
+                attributes = {}
+assert encoded > 100, encoded
 print("clean under AddressSanitizer")
 """
 
@@ -127,6 +164,6 @@ def test_the_binding_breaks_no_memory(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(tmp_path), "LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
     assert (ran.returncode, ran.stdout) == (0, "clean under AddressSanitizer\n"), ran.stderr[-4000:]

@@ -425,7 +425,9 @@ mod tests {
     #[test]
     fn any_cut_of_a_text_can_be_read() {
         let text = "://@ <auth 4111-1111-1111-1111 basic \u{a0}sk- \u{212a} --token= xox";
-        for (start, _) in text.char_indices() {
+        // Miri takes minutes for all of them.
+        let step = if cfg!(miri) { 7 } else { 1 };
+        for (start, _) in text.char_indices().step_by(step) {
             for (end, _) in text.char_indices().filter(|(end, _)| *end >= start) {
                 let _ = is_clean(&text[start..end]);
             }

@@ -17,7 +17,10 @@ const CREDENTIALS: [&str; 6] = [
 fuzz_target!(|text: &str| {
     let _ = is_clean(text);
     // Not in the middle of a word or of a number, where Python sees none of them either.
-    let middle = (0..=text.len() / 2).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let middle = (0..=text.len() / 2)
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0);
     let (before, after) = text.split_at(middle);
     for credential in CREDENTIALS {
         assert!(!is_clean(&format!("{before}\n {credential} \n{after}")), "{credential}");
