@@ -30,7 +30,7 @@ from tests.support.native_core import core, needs_core
 from tests.support.secret_shapes import SECRET_NAMES, SHAPES
 
 pytestmark = needs_core
-EXAMPLES = fuzzing.examples(60, 3000)
+EXAMPLES = fuzzing.examples(60, 600)
 TRACER: Any = TracerProvider(shutdown_on_exit=False).get_tracer("test", "1")
 PROSE = "The order that was asked about has been sent, and will be there on Monday. "
 
@@ -311,6 +311,18 @@ def test_a_fault_is_counted_and_python_takes_over(caplog: pytest.LogCaptureFixtu
     assert [record.message for record in caplog.records] == [
         "the native core failed and is not used any more in this process; Python is used instead"
     ]
+
+
+def test_a_fault_of_pythons_own_is_no_fault_of_the_core() -> None:
+    def judge(key: str, nested: bool = False) -> Any:
+        raise RuntimeError("a fault of Python's side")
+
+    redactor = Redactor()
+    redactor.verdict = judge  # type: ignore[method-assign]
+    faults = native.faults()
+    assert NativeAttributes(core(), redactor)({"a": 1}) is None
+    assert native.faults() == faults
+    assert NativeAttributes(core(), Redactor())({"a": 1}) is not None
 
 
 def test_values_that_refer_to_themselves_are_left_to_python() -> None:

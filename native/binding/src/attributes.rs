@@ -90,7 +90,11 @@ impl AttributeEncoder {
             })?;
             match done {
                 Some(Ok(encoded)) => return clean(py, attributes, &encoded).map(Some),
-                Some(Err(Refusal::Unknown(questions))) => self.ask(py, questions)?,
+                Some(Err(Refusal::Unknown(questions))) => {
+                    if !self.ask(py, questions)? {
+                        return Ok(None);
+                    }
+                }
                 Some(Err(Refusal::Unsure)) | None => return Ok(None),
             }
         }
@@ -103,14 +107,17 @@ impl AttributeEncoder {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, py: Python<'_>, questions: Vec<Question>) -> PyResult<()> {
+    /// False where Python's own side fails: it will ask itself and fail there, which is no fault of the core.
+    fn ask(&self, py: Python<'_>, questions: Vec<Question>) -> PyResult<bool> {
         for question in questions {
-            let answer = self.judge.call1(py, (question.0.as_str(), question.1))?;
+            let Ok(answer) = self.judge.call1(py, (question.0.as_str(), question.1)) else {
+                return Ok(false);
+            };
             let verdict = Verdict::named(answer.extract::<&str>(py)?)
                 .ok_or_else(|| PyValueError::new_err("a verdict that the core does not know"))?;
             self.verdicts().learn(question, verdict);
         }
-        Ok(())
+        Ok(true)
     }
 }
 
