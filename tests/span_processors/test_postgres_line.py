@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -50,6 +51,19 @@ def test_a_silent_server_costs_no_more_than_the_time_given(
     between.cut()
     with pytest.raises(Unavailable):
         line.run(answer, soon())
+    line.close(soon())
+
+
+def test_it_closes_while_the_interpreter_ends_and_no_thread_can_start(
+    empty_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = line_to(empty_postgres_dsn.replace("127.0.0.1", "localhost"))  # a name is looked up in a thread
+    assert line.run(answer, soon()) == 42
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")  # as Python 3.12 does
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
     line.close(soon())
 
 

@@ -27,7 +27,8 @@ class _OwnLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{THREAD_PREFIX}resolver"))
+        self.resolver = ThreadPoolExecutor(thread_name_prefix=f"{THREAD_PREFIX}resolver")
+        self.set_default_executor(self.resolver)
 
     def __del__(self) -> None:
         """Nothing, unlike asyncio's: a forked child that ends would take the parent's wake-up socket out of the poll
@@ -43,7 +44,7 @@ class PostgresLine:
     def __init__(self, connect: Callable[[], Awaitable[UntracedConnection]], *, clock: Clock | None = None) -> None:
         self._connect = connect
         self._clock = clock or SystemClock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: _OwnLoop | None = None
         self._connection: UntracedConnection | None = None
         self._latest = math.inf
         self._limit: asyncio.Timeout | None = None
@@ -113,7 +114,8 @@ class PostgresLine:
             except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
                 self._drop()
         self._connection = None
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        # asyncio's own way starts a thread for it, which Python 3.12 refuses while the interpreter ends.
+        self._loop.resolver.shutdown()
         self._loop.close()
         self._loop = None
 
