@@ -57,7 +57,7 @@ collector:
 	@timeout 900 $(PYTHON) -m scripts.interop_tools collector || echo "There is no Collector here: its tests are skipped."
 
 .PHONY: interop-tools
-interop-tools: ## Build a Collector and a Jaeger with Go, once, for `spanflow up --collector --jaeger` and the tests
+interop-tools: ## Build a Collector, a Jaeger and a Prometheus with Go, once, for `spanflow up --collector --jaeger` and the tests
 	@$(PYTHON) -m scripts.interop_tools
 
 .PHONY: check

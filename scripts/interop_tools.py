@@ -1,5 +1,5 @@
-"""Builds a Collector and a Jaeger from their sources, once: `make interop-tools`, or those that are named as arguments.
-They take minutes, and Go.
+"""Builds a Collector, a Jaeger and a Prometheus from their sources, once: `make interop-tools`, or those that are named
+as arguments. They take minutes, and Go.
 
 What is on PATH already is not built. What was built stays in the cache folder, where `spanflow up --collector` and the
 tests find it.
@@ -20,6 +20,9 @@ _CORE = "go.opentelemetry.io/collector"
 _JAEGER = "github.com/jaegertracing/jaeger"
 #: The newest that a Go module proxy serves as a program: Jaeger 2's own numbers are no numbers of Go modules.
 _JAEGER_VERSION = "v1.76.0"
+_PROMETHEUS = "github.com/prometheus/prometheus"
+#: As a Go module, Prometheus 3.16.0 has the number 0.316.0.
+_PROMETHEUS_VERSION = "v0.316.0"
 _BUILD_TIMEOUT = 3600.0
 _COLLECTORS = ("otelcol-spanflow", "otelcol-contrib")
 
@@ -40,15 +43,20 @@ def jaeger(*, build: bool = True) -> Path:
     return _on_path(("jaeger",)) or _built(f"jaeger-{_JAEGER_VERSION}", _build_jaeger, build)
 
 
+def prometheus(*, build: bool = True) -> Path:
+    """A Prometheus, without its web page."""
+    return _on_path(("prometheus",)) or _built(f"prometheus-{_PROMETHEUS_VERSION}", _build_prometheus, build)
+
+
 def cache() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "spanflow" / "tools"
 
 
 def main(wanted: list[str]) -> int:
-    """Those that are named, or both."""
+    """Those that are named, or all."""
     missing = 0
-    for name, find in {"collector": collector, "jaeger": jaeger}.items():
+    for name, find in {"collector": collector, "jaeger": jaeger, "prometheus": prometheus}.items():
         if wanted and name not in wanted:
             continue
         try:
@@ -108,16 +116,29 @@ def _build_collector(folder: Path) -> Path:
 
 
 def _build_jaeger(folder: Path) -> Path:
-    # `go install` refuses modules that replace others; a copy of the source is built like the original.
+    source = _source(folder, f"{_JAEGER}@{_JAEGER_VERSION}")
+    _go(source, "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", "jaeger", "./cmd/jaeger")
+    return source / "jaeger"
+
+
+def _build_prometheus(folder: Path) -> Path:
+    source = _source(folder, f"{_PROMETHEUS}@{_PROMETHEUS_VERSION}")
+    # Targets are found in a file: without the clients of every cloud, which are most of the program.
+    flags = ("-mod=mod", "-trimpath", "-tags", "remove_all_sd", "-ldflags", "-s -w")
+    _go(source, "build", *flags, "-o", "prometheus", "./cmd/prometheus", GOWORK="off")
+    return source / "prometheus"
+
+
+def _source(folder: Path, module: str) -> Path:
+    """`go install` refuses modules that replace others; a copy of the source is built like the original."""
     _run(["go", "mod", "init", "example.com/x"], folder)
-    said = _go(folder, "mod", "download", "-json", f"{_JAEGER}@{_JAEGER_VERSION}")
+    said = _go(folder, "mod", "download", "-json", module)
     match = re.search(r'"Dir": "([^"]+)"', said)
     assert match is not None, said
     source = folder / "source"
     shutil.copytree(match[1], source)
     _run(["chmod", "-R", "u+w", str(source)], folder)
-    _go(source, "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", "jaeger", "./cmd/jaeger")
-    return source / "jaeger"
+    return source
 
 
 def _go(folder: Path, *words: str, **environment: str) -> str:

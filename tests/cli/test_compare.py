@@ -76,6 +76,22 @@ not compared: duration_ms (set by the filters)
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_a_difference_of_shares_is_in_points(here: dict[str, str], postgres_dsn: str, tmp_path: Path) -> None:
+    with archives_in(postgres_dsn, tmp_path / "more") as archives:
+        for number in range(10, 20):
+            tool = "export" if number < 16 else "list"
+            spans = [span(1, name="POST /ask", outcome="error" if number < 18 else "ok")]
+            called = span(2, 1, event_type="tool_call", name=f"tools/call {tool}")
+            called["attributes"] = {"gen_ai.tool.name": tool}
+            deliver(archives.make(), part(number, [*spans, called]))
+    done = spanflow("diff", "--a", "outcome=error", "--b", "outcome=ok", **here)
+    assert [line for line in done.stdout.splitlines() if line.split()[2:3] == ["75.0%"]] == snapshot(
+        [" +75.0 pp  75.0%    0.0%  tool = export                                    tool=export"]
+    )
+    listed = spanflow("flows", "--step", "tool_call:tools/call export", "--json", **here).stdout.splitlines()
+    assert sorted(int(json.loads(line)["flow_id"], 16) for line in listed) == list(range(10, 16))
+
+
 def test_one_flow_stands_beside_the_usual_one(here: dict[str, str], postgres_dsn: str, tmp_path: Path) -> None:
     with archives_in(postgres_dsn, tmp_path / "usual") as archives:
         for number in range(9):

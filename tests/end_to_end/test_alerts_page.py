@@ -8,6 +8,7 @@ import redis
 from playwright.sync_api import Page, expect
 
 from spanflow.span_processors import names
+from spanflow.viewer_api.alerts.condition import UNITS
 from tests.support.alerts import ALERTS, LOCAL, ended_flow
 from tests.support.axe import violations
 from tests.support.dashboard import DASHBOARD, sign_in, store_flows
@@ -136,6 +137,76 @@ def test_a_rule_fires_while_a_flow_hangs_and_is_snoozed_woken_changed_and_remove
     expect(alerts.get_by_test_id("rule")).to_contain_text("Something hangs")
     # As it was, in everything.
     expect(rule.get_by_test_id("rule-state")).to_contain_text("switched off")
+
+
+KINDS = {
+    "still_running": "A flow hangs",
+    "longer_than": "A flow took too long",
+    "slower_than_usual": "A flow was slower than usual",
+    "step_slower_than_usual": "Steps were slower than usual",
+    "error_rate": "Too many flows fail",
+    "denial_rate": "Too many flows are denied",
+    "no_activity": "Nothing happens",
+    "losses": "Spans or flows are lost",
+}
+
+
+def test_every_kind_of_rule_can_be_made_tried_and_changed(alerts: Page, viewer: RunningViewer) -> None:
+    assert KINDS.keys() == UNITS.keys()
+    for kind, text in KINDS.items():
+        make_rule(alerts, kind, text, "60")
+        if kind == "step_slower_than_usual":
+            expect(alerts.get_by_test_id("save-rule")).to_be_disabled()
+            alerts.get_by_test_id("rule-step").fill("list_jobs")
+        alerts.get_by_test_id("preview-rule").click()
+        expect(alerts.get_by_test_id("preview")).to_be_visible()
+        words = alerts.get_by_test_id("rule-sentence").inner_text()
+        alerts.get_by_test_id("save-rule").click()
+        rule = alerts.get_by_test_id("rule").filter(has=alerts.get_by_text(kind, exact=True))
+        expect(rule.get_by_test_id("rule-words")).to_have_text(words)
+    made = {rule["name"]: rule for rule in viewer.get(ALERTS)["rules"]}
+    assert {name: rule["condition"]["kind"] for name, rule in made.items()} == {kind: kind for kind in KINDS}
+    # A rule that was changed in nothing but its name is otherwise as it was.
+    for kind in KINDS:
+        rule = alerts.get_by_test_id("rule").filter(has=alerts.get_by_text(kind, exact=True))
+        rule.get_by_test_id("edit-rule").click()
+        alerts.get_by_test_id("rule-name").fill(f"{kind} again")
+        alerts.get_by_test_id("save-rule").click()
+        expect(alerts.get_by_test_id("rule").filter(has_text=f"{kind} again")).to_have_count(1)
+    for rule in viewer.get(ALERTS)["rules"]:
+        before = made[rule["name"].removesuffix(" again")]
+        assert {**rule["condition"]} == before["condition"], rule["name"]
+        assert rule["filters"] == before["filters"]
+
+
+def test_a_rule_about_steps_says_which_and_how_they_are_compared(alerts: Page, viewer: RunningViewer) -> None:
+    make_rule(alerts, "Jobs", KINDS["step_slower_than_usual"], "4")
+    alerts.get_by_test_id("rule-by").click()
+    alerts.get_by_role("option", name="Type and name of step").click()
+    alerts.get_by_test_id("rule-step").fill("tool_call:tools/call list_jobs")
+    alerts.get_by_test_id("rule-of").click()
+    alerts.get_by_role("option", name="The slowest of them").click()
+    alerts.get_by_test_id("rule-warning").fill("2")
+    expect(alerts.get_by_test_id("rule-sentence")).to_have_text(
+        "Alert when the slowest step with the type and name tool_call:tools/call list_jobs within 5 min is 4 × the "
+        "usual p95 or more. Warn from 2 × on."
+    )
+    # Such a rule counts the steps of all flows.
+    expect(alerts.get_by_text("Only some flows")).to_have_count(0)
+    alerts.get_by_test_id("save-rule").click()
+    expect(alerts.get_by_test_id("rule-words")).to_contain_text("the slowest step")
+    (rule,) = viewer.get(ALERTS)["rules"]
+    condition = rule["condition"]
+    assert (condition["by"], condition["name"], condition["of"]) == (
+        "step",
+        "tool_call:tools/call list_jobs",
+        "slowest",
+    )
+    assert (condition["alert"], condition["warning"]) == (4, 2)
+    alerts.get_by_test_id("edit-rule").click()
+    expect(alerts.get_by_test_id("rule-step")).to_have_value("tool_call:tools/call list_jobs")
+    expect(alerts.get_by_test_id("rule-of")).to_contain_text("The slowest of them")
+    expect(alerts.get_by_test_id("rule-by")).to_contain_text("Type and name of step")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -177,7 +177,7 @@ def test_what_is_different_about_a_list_is_found_and_each_answer_is_a_filter(gro
     expect(groups.get_by_test_id("group-b").get_by_test_id("group-filter")).to_contain_text("ok")
     export = groups.get_by_test_id("difference").filter(has_text="export")
     expect(export).to_contain_text("100 % (12)")
-    expect(export).to_contain_text("+100.0 %")
+    expect(export).to_contain_text("+100.0 pp")
     expect(groups.get_by_test_id("hidden-attributes")).to_contain_text("outcome")
     export.get_by_test_id("share-a").click()
     expect(groups.get_by_test_id("flow-row")).to_have_count(12)

@@ -101,13 +101,29 @@ def test_a_step_is_shown_over_time_and_the_address_says_all_of_it(statistics: Pa
     expect(steps.get_by_test_id("chart")).to_be_visible()
     steps.get_by_role("button", name="p95").click()
     assert "group=tool" in statistics.url
-    assert "step=list_jobs" in statistics.url
+    assert "charted=list_jobs" in statistics.url
     assert "by=p95_ms" in statistics.url
     statistics.reload()
     expect(steps.get_by_test_id("chart")).to_be_visible()
     expect(steps.get_by_role("columnheader", name="p95")).to_have_attribute("aria-sort", "descending")
     row.get_by_role("link", name="list_jobs", exact=True).click()
     expect(statistics.get_by_test_id("flow-row")).to_have_count(3)
+
+
+def test_a_step_by_its_name_leads_to_the_flows_that_have_it(statistics: Page) -> None:
+    row = statistics.get_by_test_id("step-row").filter(has_text="block_check")
+    expect(row.get_by_test_id("count-link").first).to_have_text("5")
+    row.get_by_role("link", name="block_check", exact=True).click()
+    expect(statistics.get_by_test_id("flow-row")).to_have_count(5)
+    assert "step=block_check:block_check" in statistics.url.replace("%3A", ":")
+    expect(statistics.get_by_text("block_check:block_check")).to_be_visible()
+    # Opened and left as it is, the dialog changes no filter, whatever stands in it.
+    statistics.goto(statistics.url.split("#")[0] + "#/flows?step=tool_call:a,%20b&step=tool_call:list_jobs")
+    statistics.get_by_test_id("more-filters").click()
+    statistics.get_by_role("button", name="Apply").click()
+    assert "step=tool_call:a,%20b&step=tool_call:list_jobs" in statistics.url.replace("%3A", ":").replace(
+        "%2C", ","
+    ).replace("+", "%20")
 
 
 def test_a_drag_over_a_chart_narrows_the_range_and_a_click_lists_what_is_there(statistics: Page) -> None:

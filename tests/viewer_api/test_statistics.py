@@ -90,6 +90,7 @@ def numbers(answer: Any) -> Iterator[tuple[int, str | None]]:
 
 
 PATHS = (
+    "steps?group_by=step",
     "steps?group_by=checkpoint",
     "steps?group_by=tool",
     "steps?group_by=mcp_server",
@@ -113,6 +114,8 @@ def followed_links(viewer: RunningViewer, filters: str) -> int:
             else:
                 # A search for one tool as well as another is a search for either.
                 assert count == 0 or filters.startswith(("tool=", "mcp_server=")), (path, answer)
+        for group in answer.get("groups", []):
+            assert group["flows"] is not None or group["other"], (path, group)
     return followed
 
 

@@ -61,6 +61,10 @@ def test_the_p95_of_a_tool_over_so_many_times_its_usual_one(
     assert found["flow_ids"][:2] == [f"{36:032x}", f"{37:032x}"]
     listed = viewer.get(found["flows"])["flows"]
     assert sorted(flow["flow_id"] for flow in listed) == sorted(found["flow_ids"])
+    by_its_name = state_of(viewer, by_step)
+    assert by_its_name["flow_ids"] == found["flow_ids"]
+    listed = viewer.get(by_its_name["flows"])["flows"]
+    assert sorted(flow["flow_id"] for flow in listed) == sorted(found["flow_ids"])
     preview = viewer.post(f"{ALERTS}/preview", {"name": "x", "condition": {**CONDITION, "warning": 2}})
     assert (preview["fired"], preview["events"][0]["value"]) == (1, found["value"])
 

@@ -99,7 +99,7 @@ def flow_row(
         "cut_bytes": str(state.cut_bytes),
         "complete": str(state.complete),
         "complete_why": state.why,
-        "search": tsvector(index_terms(searched_texts(events))),
+        "search": tsvector(index_terms(searched_texts(events)), summary.steps),
         "flow_bytes": str(len(encoded)),
     }
     return FlowRow(owner, [values[name] for name in _COLUMNS], storable(encoded))

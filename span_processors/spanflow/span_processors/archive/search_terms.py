@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from spanflow.span_processors.event.event import Event
 
+#: Begins the key of a step among the terms. No word begins so, so that no search for words finds one.
+STEP_SIGN: Final = "="
 MAX_TERM: Final = 64
 MAX_TERMS: Final = 1_000
 _SHORT: Final = 48
@@ -99,10 +101,20 @@ def _terms(text: str) -> dict[str, None]:
     return terms
 
 
-def tsvector(terms: Iterable[str]) -> str:
-    """The terms as a literal of Postgres's type `tsvector`. No letter of a term needs to be escaped there."""
-    inner = "' '".join(terms)
+def tsvector(terms: Iterable[str], steps: Iterable[str] = ()) -> str:
+    """A literal of Postgres's type `tsvector`. No letter of a term needs to be escaped there; keys of steps are texts
+    of any kind."""
+    inner = "' '".join([*terms, *(_escaped(STEP_SIGN + key) for key in steps)])
     return f"'{inner}'" if inner else ""
+
+
+def steps_query(keys: Iterable[str]) -> str:
+    """A literal of type `tsquery` that finds flows with any of these steps."""
+    return " | ".join(f"'{_escaped(STEP_SIGN + key)}'" for key in keys)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "''") if "'" in text or "\\" in text else text
 
 
 def tsquery(text: str) -> str | None:

@@ -1,6 +1,6 @@
 """What lists, filters and columns say about a flow, computed from its tree."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +11,7 @@ from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline, outli
 from spanflow.span_processors.tree.flow_times import started_at
 from spanflow.span_processors.tree.prices import NO_PRICES, Price, PriceTable
 from spanflow.span_processors.tree.same_call import same_calls
+from spanflow.span_processors.tree.step_keys import step_keys
 from spanflow.span_processors.tree.token_usage import TokenCounts, counted_calls, total_usage, whole_number
 from spanflow.span_processors.tree.tree import in_start_order, time_of
 
@@ -74,6 +75,8 @@ class FlowSummary:
     tools: tuple[str, ...]
     mcp_servers: tuple[str, ...]
     models: tuple[str, ...]
+    #: Keys of its steps.
+    steps: tuple[str, ...]
 
 
 def summary_of(entries: Iterable[Event], prices: PriceTable = NO_PRICES) -> FlowSummary:
@@ -88,6 +91,7 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
     verdict = verdict_of(outline, root)
     usage = _usage(outline, prices)
     used = _used(outline)
+    details = same_calls(outline.entries, outline.parents)
     event_types = outline.event_types
     return FlowSummary(
         name=root.get("name") if root else None,
@@ -100,7 +104,7 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
         started_ns=started_at(events),
         ended_ns=time_of(root, "end_ns") if root and root["phase"] == names.END else None,
         span_count=len(outline.known),
-        checkpoint_count=_checkpoint_count(outline),
+        checkpoint_count=_checkpoint_count(outline, details),
         error_count=[entry.get("status") for entry in outline.known].count(names.STATUS_ERROR),
         denied_count=outline.outcomes.count(names.OUTCOME_DENIED),
         tokens_in=usage.tokens_in,
@@ -110,18 +114,18 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
         tools=tuple(used.tools),
         mcp_servers=tuple(used.mcp_servers),
         models=tuple(used.models),
+        steps=step_keys(outline, details),
     )
 
 
-def _checkpoint_count(outline: Outline) -> int:
+def _checkpoint_count(outline: Outline, details: Collection[int]) -> int:
     """Steps, each counted once however many spans tell of it. Where the gateway reports its own, those are all."""
     types = outline.event_types
     said = [entry.get("attributes", _NOTHING) for entry in outline.known]
     if any([names.ATTR_REPORTED in attributes for attributes in said]):
         own = [kind for attributes, kind in zip(said, types, strict=True) if names.ATTR_CHECKPOINT_TYPE in attributes]
         return len(own) - own.count(None) - own.count(names.PLAIN_SPAN)
-    count = len(types) - types.count(None) - types.count(names.PLAIN_SPAN)
-    return count if count < 2 else count - len(same_calls(outline.entries, outline.parents))
+    return len(types) - types.count(None) - types.count(names.PLAIN_SPAN) - len(details)
 
 
 class _Used(NamedTuple):

@@ -165,7 +165,10 @@ class Questions:
         result = self.ask("/api/v1/flows/differences", asked)
         hidden = [each["attribute"] for each in result["hidden"]]
         head = {"a": result["a"], "b": result["b"], "not_compared": hidden or None}
-        following = "find_flows with a row's filter and those of its group; compare_flows of one of each group."
+        following = (
+            "find_flows with a row's filter and those of its group; compare_flows of one of each group. difference: "
+            "the share in a minus that in b, 0.25 are 25 percentage points."
+        )
         hint = "nothing differs by more than chance. Widen the time range, or set the groups further apart."
         return Answer(head, result["differences"][:_MAX_DIFFERENCES], following, hint)
 

@@ -73,6 +73,7 @@ def build(viewers: Viewers, budget: int) -> "MCPServer":
         user_id: str | None = None,
         outcome: str | None = None,
         gate: str | None = None,
+        step: str | None = None,
         tool: str | None = None,
         mcp_server: str | None = None,
         model: str | None = None,
@@ -84,12 +85,14 @@ def build(viewers: Viewers, budget: int) -> "MCPServer":
         limit: int = 10,
     ) -> str:
         """List flows, newest first; every filter must hold. outcome: ok, denied, error, cancelled, interrupted or
-        running. gate: the checkpoint that refused. q: words of names and messages. since, until: ISO 8601. sort:
-        duration, tokens or cost. Not for the steps of a flow: outline."""
+        running. gate: the checkpoint that refused. step: type and name, as statistics by step show them. q: words of
+        names and messages. since, until: ISO 8601. sort: duration, tokens or cost. Not for the steps of a
+        flow: outline."""
         filters = {
             "user_id": user_id,
             "outcome": outcome,
             "gate": gate,
+            "step": step,
             "tool": tool,
             "mcp_server": mcp_server,
             "model": model,

@@ -43,10 +43,10 @@ def run(arguments: Arguments, console: Console) -> int:
         console.note("Nothing differs by more than chance.")
     for each in result["differences"]:
         shares = f"{each['a']['share']:>7.1%}{each['b']['share']:>8.1%}  "
-        sign = "+" if each["difference"] > 0 else "-"
+        points = f"{100 * each['difference']:>+6.1f} pp"
         label = f"{each['attribute']} = {cut(clean(each['value']), 60)}"
         filters = " ".join(f"{name}={clean(value)}" for name, value in each["filter"].items())
-        console.result(f"{sign}{shares}{padded(label, 48)} {paint(filters, 'dim')}".rstrip())
+        console.result(f"{points}{shares}{padded(label, 48)} {paint(filters, 'dim')}".rstrip())
     for each in result["hidden"]:
         why = "set by the filters" if each["reason"] == "asked_for" else f"{each.get('values')} different values"
         console.result(paint(f"not compared: {each['attribute']} ({why})", "dim"))

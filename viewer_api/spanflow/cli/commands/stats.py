@@ -83,7 +83,7 @@ def _row(group: dict[str, Any]) -> list[str]:
 
     def number(name: str) -> str:
         told = group.get(name)
-        return "" if told is None else str(told["count"])
+        return "" if told is None else f"{told['count']}{'+' if told.get('at_least') else ''}"
 
     steps = "steps" in group
     cost = group["cost"]

@@ -21,6 +21,7 @@ FILTERS: Final = {
     ),
     "gate": ("--gate", "only flows denied by this checkpoint, such as block_check"),
     "checkpoint": ("--checkpoint", "only flows with a checkpoint of this type, such as tool_call"),
+    "step": ("--step", "only flows with a step of this type and name, such as 'tool_call:tools/call list_snapshots'"),
     "tool": ("--tool", "only flows that called this tool"),
     "mcp_server": ("--mcp-server", "only flows that called this MCP server"),
     "model": ("--model", "only flows that called this model"),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from spanflow.span_processors import names
+from spanflow.span_processors.tree.step_keys import MAX_KEY
 from spanflow.viewer_api.alerts.observation import Level, Observation, Verdict
 
 _HOUR: Final = 3600
@@ -92,7 +93,7 @@ class StepSlowerThanUsual(Condition):
         Literal["tool", "mcp_server", "model", "checkpoint", "step"],
         Field(description="What the steps have in common; `step` is their type and name, like `tool_call:search`."),
     ]
-    name: Annotated[str, Field(min_length=1, max_length=400, description="Which tool, server and so on.")]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_KEY, description="Which tool, server and so on.")]
     alert: Annotated[Number, Field(gt=1, le=1000)]
     warning: Annotated[Number, Field(gt=1, le=1000)] | None = None
     of: Annotated[

@@ -149,10 +149,9 @@ class Measures:
 
     async def _step(self, rule: Rule, condition: StepSlowerThanUsual, now: datetime) -> Observation:
         observation = await observed(self.database, condition, now)
-        filters = step_flows(condition, now)
-        if observation.value is None or observation.value < condition.lowest or filters is None:
+        if observation.value is None or observation.value < condition.lowest:
             return observation
-        rows = await self._fetch(_LONGEST, filters, f"flow_id, {DURATION} AS took", now)
+        rows = await self._fetch(_LONGEST, step_flows(condition, now), f"flow_id, {DURATION} AS took", now)
         return replace(observation, flow_ids=tuple(row["flow_id"] for row in rows))
 
     async def _rate(self, rule: Rule, condition: ErrorRate | DenialRate, now: datetime) -> Observation:

@@ -100,13 +100,13 @@ def first_previewed(condition: StepSlowerThanUsual, now: datetime) -> datetime:
     return oldest_minute(now) + apart + COUNTED_AFTER + timedelta(seconds=2 * MINUTE)
 
 
-def step_flows(condition: StepSlowerThanUsual, now: datetime) -> Filters | None:
-    """The flows that have such steps in the window; None: no search finds them."""
-    if condition.by == STEP:
-        return None
+def step_flows(condition: StepSlowerThanUsual, now: datetime) -> Filters:
+    """The flows that have such steps in the window."""
     window, name = StepWindow.at(condition, now), (condition.name,)
     filters = Filters(outcomes=names.OUTCOMES, started_since=window.low, started_until=window.high)
     match condition.by:
+        case "step":
+            return replace(filters, steps=name)
         case "tool":
             return replace(filters, tools=name)
         case "mcp_server":

@@ -7,6 +7,7 @@ from starlette.datastructures import QueryParams
 
 from spanflow.span_processors import names
 from spanflow.span_processors.archive.search_terms import tsquery
+from spanflow.span_processors.tree.step_keys import MAX_KEY
 from spanflow.viewer_api.auth.permissions import Principal, Right, allowed
 from spanflow.viewer_api.http.list_query import MAX_TEXT, ListQuery
 from spanflow.viewer_api.http.problems import forbidden, invalid_request
@@ -20,7 +21,7 @@ from spanflow.viewer_api.store.search_plan import Order
 MIN_ID_PREFIX: Final = 6
 _ID_LENGTH: Final = 32
 _IDS: Final = ("user_id", "session_id", "conversation_id")
-_NAMES: Final = ("source", "outcome", "outcome_reason", "gate", "checkpoint", "tool", "mcp_server", "model")
+_NAMES: Final = ("source", "outcome", "outcome_reason", "gate", "checkpoint", "step", "tool", "mcp_server", "model")
 _RANGES: Final = ("duration_ms", "tokens", "cost")
 #: Whatever else stands in the query string is a mistake.
 KNOWN: Final = frozenset(
@@ -69,6 +70,7 @@ def flow_query(params: QueryParams, principal: Principal) -> FlowQuery:
         outcome_reasons=query.words("outcome_reason", names.OUTCOME_REASONS),
         gates=gates,
         event_types=query.words("checkpoint"),
+        steps=query.words("step", most=MAX_KEY),
         tools=query.words("tool"),
         mcp_servers=query.words("mcp_server"),
         models=query.words("model"),

@@ -47,6 +47,7 @@ def belongs(running: RunningFlow, filters: Filters, now: datetime) -> bool:
     )
     any_of: tuple[tuple[Collection[str], Collection[str] | None], ...] = (
         (summary.event_types, filters.event_types),
+        (summary.steps, filters.steps),
         (summary.tools, filters.tools),
         (summary.mcp_servers, filters.mcp_servers),
         (summary.models, filters.models),

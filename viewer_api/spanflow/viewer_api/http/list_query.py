@@ -79,11 +79,11 @@ class ListQuery:
     def ids(self, name: str) -> tuple[str, ...] | None:
         return tuple(checked_id(value) for value in self.several(name)) or None
 
-    def words(self, name: str, known: Collection[str] | None = None) -> tuple[str, ...] | None:
+    def words(self, name: str, known: Collection[str] | None = None, *, most: int = MAX_NAME) -> tuple[str, ...] | None:
         values = self.several(name)
         for value in values:
-            if len(value) > MAX_NAME:
-                raise invalid_request(f"{name}: {MAX_NAME} characters are the most.")
+            if len(value) > most:
+                raise invalid_request(f"{name}: {most} characters are the most.")
             if known is not None and value not in known:
                 raise invalid_request(f"{name}: one of {', '.join(known)}.")
         return tuple(value for value in values if value) or None

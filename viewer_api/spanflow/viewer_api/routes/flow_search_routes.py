@@ -56,6 +56,10 @@ async def flows(
     ] = None,
     gate: Annotated[list[str] | None, Query(description="The checkpoint that refused, such as `block_check`.")] = None,
     checkpoint: Annotated[list[str] | None, Query(description="A type of checkpoint, such as `tool_call`.")] = None,
+    step: Annotated[
+        list[str] | None,
+        Query(description="Type and name of a step, such as `tool_call:tools/call list_snapshots`."),
+    ] = None,
     tool: Values = None,
     mcp_server: Values = None,
     model: Values = None,

@@ -10,17 +10,18 @@ from spanflow.span_processors import names
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.statistics.counted import Counted, Source
-from spanflow.viewer_api.statistics.counting_sql import OTHER
+from spanflow.viewer_api.statistics.counting_sql import OTHER, OTHER_SPANS
 from spanflow.viewer_api.statistics.histogram import percentiles
 from spanflow.viewer_api.statistics.links import Links
-from spanflow.viewer_api.statistics.tally import FIRST_TOKEN, GATES, MODEL, SOURCE, USER, Sums, gates_in
+from spanflow.viewer_api.statistics.tally import FIRST_TOKEN, GATES, MODEL, SOURCE, STEP, USER, Sums, gates_in
 from spanflow.viewer_api.store.gates import FUNNEL, later_gates
 
 _SHARES: Final = (0.5, 0.9, 0.95, 0.99)
 _PERCENTILES: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 _ABANDONED: Final = (names.OUTCOME_CANCELLED, names.OUTCOME_INTERRUPTED)
-#: Parameters of a search by what flows are grouped by. Its own name says what a step is; no search finds that.
+#: Parameters of a search by what flows are grouped by.
 _PARAMETERS: Final = {
+    "step": "step",
     "checkpoint": "checkpoint",
     "tool": "tool",
     "mcp_server": "mcp_server",
@@ -70,18 +71,19 @@ class Question:
 
 async def steps_answer(source: Source, links: Links, question: Question) -> dict[str, Any]:
     """Steps by what they are grouped by, each with the flows that have such steps."""
-    parameter = _PARAMETERS.get(question.group_by)
+    parameter = _PARAMETERS[question.group_by]
     steps = source.steps(question.group_by, question.interval)
-    having = _none() if parameter is None else source.flows(question.group_by, None, only_counts=True)
+    having = source.flows(question.group_by, None, only_counts=True)
     groups, flows = map(_grouped, await asyncio.gather(steps, having))
     first_tokens = _grouped(await source.flows(FIRST_TOKEN, None)) if question.group_by == MODEL else {}
     shown = []
     for group in _first(groups.values(), question):
         row = _named(group.value) | _steps(group)
-        if parameter is None or group.value == OTHER:
+        if group.value in (OTHER, OTHER_SPANS):
             row |= {"flows": None, "flows_denied": None, "flows_failed": None}
         else:
-            row |= _flows(flows.get(group.value) or _Group(group.value), links, ((parameter, group.value),))
+            having_it = flows.get(group.value) or _Group(group.value)
+            row |= _flows(having_it, links, ((parameter, group.value),), at_least=_tail(question, group) in flows)
         if question.group_by == MODEL:
             row["first_token"] = _first_token(first_tokens.get(group.value))
         if question.interval is not None:
@@ -90,8 +92,10 @@ async def steps_answer(source: Source, links: Links, question: Question) -> dict
     return {"groups": shown, "more": len(groups) > len(shown)}
 
 
-async def _none() -> list[Counted]:
-    return []
+def _tail(question: Question, group: _Group) -> str:
+    """What flows with this value are counted as in periods with too many values."""
+    plain = question.group_by == STEP and group.value.startswith(f"{names.PLAIN_SPAN}:")
+    return OTHER_SPANS if plain else OTHER
 
 
 def _first_token(waited: _Group | None) -> dict[str, Any] | None:
@@ -115,13 +119,14 @@ async def flows_answer(source: Source, links: Links, question: Question) -> dict
         row: dict[str, Any] = {} if question.group_by == "none" else _named(group.value)
         if question.group_by == USER:
             row["value"] = shown_id(group.value)
-        row |= _flows(group, links, more) | _times(group.sums) | _used(group.sums)
+        short = OTHER in groups and group.value != OTHER
+        row |= _flows(group, links, more, at_least=short) | _times(group.sums) | _used(group.sums)
         if question.interval is not None:
             length = timedelta(seconds=question.interval)
             row["series"] = [
                 {
                     "start": start,
-                    **_flows(inner, links.within(start, start + length), more),
+                    **_flows(inner, links.within(start, start + length), more, at_least=short),
                     **_times(inner.sums),
                     **_used(inner.sums),
                 }
@@ -205,13 +210,12 @@ def _steps(group: _Group) -> dict[str, Any]:
     }
 
 
-def _flows(group: _Group, links: Links, more: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    more = tuple(more)
+def _flows(group: _Group, links: Links, more: Sequence[tuple[str, str]], *, at_least: bool = False) -> dict[str, Any]:
     denied, failed = names.OUTCOME_DENIED, names.OUTCOME_ERROR
     return {
-        "flows": links.number(group.number(*names.OUTCOMES), more=more),
-        "flows_denied": links.number(group.number(denied), (denied,), more),
-        "flows_failed": links.number(group.number(failed), (failed,), more),
+        "flows": links.number(group.number(*names.OUTCOMES), more=more, at_least=at_least),
+        "flows_denied": links.number(group.number(denied), (denied,), more, at_least=at_least),
+        "flows_failed": links.number(group.number(failed), (failed,), more, at_least=at_least),
     }
 
 

@@ -20,7 +20,7 @@ from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.viewer_api.statistics import counting_sql as sql
 from spanflow.viewer_api.statistics.histogram import packed
 from spanflow.viewer_api.statistics.periods import HOUR, LENGTHS, MINUTE, floored, oldest_minute
-from spanflow.viewer_api.statistics.tally import COLUMNS, Sums, Tally
+from spanflow.viewer_api.statistics.tally import COLUMNS, STEP_KEYS, Sums, Tally
 from spanflow.viewer_api.store.database import Connection, Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
 from spanflow.viewer_api.store.search_plan import SearchPlan
@@ -114,7 +114,7 @@ class Counting:
         """The periods that begin at each of `starts`, in order."""
         until = starts[-1] + timedelta(seconds=seconds)
         filters = Filters(started_since=starts[0], started_until=until, outcomes=names.OUTCOMES)
-        text, values = SearchPlan.of(filters).every(f"{COLUMNS}, flow_data")
+        text, values = SearchPlan.of(filters).every(f"{COLUMNS}, {STEP_KEYS}, flow_data")
         if seconds == MINUTE:
             values = [*values, starts]
             text = sql.IN_MINUTES.format(flows=text, minutes=f"${len(values)}")

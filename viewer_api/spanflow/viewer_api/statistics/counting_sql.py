@@ -8,6 +8,8 @@ from spanflow.span_processors import names
 #: Kinds of one period; what is beyond that is counted as `OTHER`. Plain spans, whose names are unbounded, go first.
 MAX_KINDS: Final = 500
 OTHER: Final = "(other)"
+#: The tail of plain spans among flows by step: it says nothing of checkpoints, which come before them.
+OTHER_SPANS: Final = f"{names.PLAIN_SPAN}:{OTHER}"
 
 _SETTLED: Final = "(start + make_interval(secs => seconds) <= {moment} OR seconds > 60)"
 HOURS: Final = f"""
@@ -56,18 +58,16 @@ class Table:
     roll_up: str
 
 
-def _table(table: str, keys: dict[str, str | None], ranked: str) -> Table:
-    """`keys` has what becomes of each column of a kind that is beyond the limit; `ranked` numbers the kinds, and puts
-    whatever it needs for that beside them."""
+def _table(table: str, keys: dict[str, str], ranked: str) -> Table:
+    """`keys` are the columns of a kind, with what becomes of those that are beyond the limit; `ranked` numbers the
+    kinds, and puts whatever it needs for that beside them."""
     name, columns = f"{{s}}.{table}", [("start", "timestamptz"), *((key, "text") for key in keys), *_SUMS]
     every = ", ".join(column for column, _ in columns)
     given = [
         f"${place}::{'text' if column in _AS_TEXT else kind}[]" for place, (column, kind) in enumerate(columns, start=2)
     ]
     read = ", ".join(f"{column}::{kind}" if column in _AS_TEXT else column for column, kind in columns)
-    folded = ", ".join(
-        key if other is None else f"CASE WHEN {other} THEN '{OTHER}' ELSE {key} END" for key, other in keys.items()
-    )
+    folded = ", ".join(keys.values())
     places = ", ".join(str(place) for place in range(2, 3 + len(keys)))
     insert = f"""
 INSERT INTO {name} (seconds, {every})
@@ -91,30 +91,37 @@ WITH given AS (
     )
 
 
-_BEYOND: Final = f"place > {MAX_KINDS}"
+def _or_other(column: str, beyond: str = f"place > {MAX_KINDS}") -> str:
+    return f"CASE WHEN {beyond} THEN '{OTHER}' ELSE {column} END"
+
+
+_PLAIN: Final = f"event_type = '{names.PLAIN_SPAN}'"
 STEPS: Final = _table(
     "step_statistics",
     {
-        "event_type": f"{_BEYOND} AND event_type <> '{names.PLAIN_SPAN}'",
-        "name": _BEYOND,
-        "mcp_server": _BEYOND,
-        "tool": _BEYOND,
-        "model": _BEYOND,
-        "outcome": None,
+        "event_type": _or_other("event_type", f"place > {MAX_KINDS} AND NOT {_PLAIN}"),
+        **{column: _or_other(column) for column in ("name", "mcp_server", "tool", "model")},
+        "outcome": "outcome",
     },
     f"""
     SELECT *, row_number() OVER (
         PARTITION BY start
-        ORDER BY name = '{OTHER}', event_type = '{names.PLAIN_SPAN}', count DESC, timed DESC,
+        ORDER BY name = '{OTHER}', {_PLAIN}, count DESC, timed DESC,
                  event_type, name, mcp_server, tool, model, outcome
     ) AS place FROM given""",
 )
+_PLAIN_STEP: Final = f"(dimension = 'step' AND value ^@ '{names.PLAIN_SPAN}:')"
 FLOWS: Final = _table(
     "flow_statistics",
-    {"dimension": None, "value": _BEYOND, "outcome": None},
+    {
+        "dimension": "dimension",
+        "value": f"CASE WHEN place > {MAX_KINDS} AND {_PLAIN_STEP} THEN '{OTHER_SPANS}' ELSE {_or_other('value')} END",
+        "outcome": "outcome",
+    },
     f"""
     SELECT *, dense_rank() OVER (
-        PARTITION BY start, dimension ORDER BY value = '{OTHER}', of_value DESC, value
+        PARTITION BY start, dimension
+        ORDER BY value IN ('{OTHER}', '{OTHER_SPANS}'), {_PLAIN_STEP}, of_value DESC, value
     ) AS place
     FROM (SELECT *, sum(count) OVER (PARTITION BY start, dimension, value) AS of_value FROM given) AS valued""",
 )

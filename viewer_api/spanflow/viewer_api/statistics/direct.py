@@ -20,6 +20,7 @@ from spanflow.viewer_api.statistics.tally import (
     OPERATION,
     SERVICE_CALL,
     STEP,
+    STEP_KEYS,
     StepKind,
     Sums,
     Tally,
@@ -54,7 +55,7 @@ class DirectStatistics:
         self._prices = prices
 
     async def steps(self, group_by: str, interval: int | None) -> list[Counted]:
-        tallies = await self._counted(interval, steps=True)
+        tallies = await self._counted(interval, "flow_data")
         sums_by_step: dict[tuple[str, str, datetime | None], Sums] = {}
         for start, tally in tallies.items():
             for kind, sums in tally.steps.items():
@@ -63,7 +64,8 @@ class DirectStatistics:
         return [Counted(*key, sums) for key, sums in sums_by_step.items()]
 
     async def flows(self, dimension: str, interval: int | None, *, only_counts: bool = False) -> list[Counted]:
-        tallies = await self._counted(interval, steps=dimension in (FIRST_TOKEN, OPERATION, SERVICE_CALL))
+        needed = "flow_data" if dimension in (FIRST_TOKEN, OPERATION, SERVICE_CALL) else ""
+        tallies = await self._counted(interval, STEP_KEYS if dimension == STEP else needed)
         return [
             Counted(kind.value, kind.outcome, start, sums)
             for start, tally in tallies.items()
@@ -74,7 +76,9 @@ class DirectStatistics:
     async def waiting(self) -> int:
         return 0
 
-    async def _counted(self, interval: int | None, *, steps: bool) -> dict[datetime | None, Tally]:
+    async def _counted(self, interval: int | None, needed: str) -> dict[datetime | None, Tally]:
+        """`needed` is what is read of each flow beside its columns."""
+        steps = needed == "flow_data"
         tallies: dict[datetime | None, Tally] = {}
         if self._filters.nothing_stored:
             return tallies
@@ -86,7 +90,7 @@ class DirectStatistics:
                     tallies[start] = Tally(self._prices)
                 tallies[start].add(row, steps=steps, users=True)
 
-        text, values = SearchPlan.of(self._filters).every(f"{COLUMNS}, user_id{', flow_data' if steps else ''}")
+        text, values = SearchPlan.of(self._filters).every(", ".join(filter(None, (COLUMNS, "user_id", needed))))
         size = CHUNK if steps else _MANY
         chunk: list[Row] = []
         async with self._database.transaction(readonly=True) as connection:

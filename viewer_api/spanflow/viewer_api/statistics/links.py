@@ -24,9 +24,17 @@ class Links:
         """The same for one interval of the range."""
         return replace(self, since=max(start, self.since), until=min(until, self.until))
 
-    def number(self, count: int, outcomes: Sequence[str] = names.OUTCOMES, more: Iterable[tuple[str, str]] = ()) -> Any:
-        """How many flows there are, and where they are."""
-        return {"count": count, "link": self._to(outcomes, tuple(more)) if count else None}
+    def number(
+        self,
+        count: int,
+        outcomes: Sequence[str] = names.OUTCOMES,
+        more: Iterable[tuple[str, str]] = (),
+        *,
+        at_least: bool = False,
+    ) -> Any:
+        """How many flows there are, and where they are. `at_least`: some may have been counted among others."""
+        number = {"count": count, "link": self._to(outcomes, tuple(more)) if count or at_least else None}
+        return number | {"at_least": True} if at_least else number
 
     def _to(self, outcomes: Sequence[str], more: Pairs) -> str | None:
         if not self.filters:

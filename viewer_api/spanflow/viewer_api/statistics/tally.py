@@ -8,9 +8,11 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from spanflow.span_processors import names
+from spanflow.span_processors.archive.search_terms import STEP_SIGN
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree import flow_data
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
+from spanflow.span_processors.tree.step_keys import MAX_PART
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.statistics.histogram import Buckets, bucket_of
 from spanflow.viewer_api.statistics.services import calls_of, operations_of, written
@@ -25,7 +27,7 @@ MCP_SERVER: Final = "mcp_server"
 MODEL: Final = "model"
 SOURCE: Final = "source"
 USER: Final = "user"
-#: What a step is grouped by: its type and name.
+#: What a step is grouped by: its type and name. Of flows with such a step only the number is kept.
 STEP: Final = "step"
 #: What its services do, each once, and the calls between them, each time. Both whatever becomes of the flow.
 OPERATION: Final = "operation"
@@ -37,11 +39,13 @@ STEP_DIMENSIONS: Final = {by: f"steps:{by}" for by in (CHECKPOINT, TOOL, MCP_SER
 #: The columns of a flow that have several values.
 _LISTS: Final = ((CHECKPOINT, "event_types"), (TOOL, "tools"), (MCP_SERVER, "mcp_servers"), (MODEL, "models"))
 #: Longer names would make the rows of one period grow without end.
-_MAX_NAME: Final = 200
+_MAX_NAME: Final = MAX_PART
 #: What is read of a flow to count it; to count its steps, `flow_data` as well.
 COLUMNS: Final = (
     "started_at, outcome, duration_ms, tokens_in, tokens_out, cost, event_types, tools, mcp_servers, models, source"
 )
+#: The keys of its steps, as the filter of lists finds them.
+STEP_KEYS: Final = f"ARRAY(SELECT substr(lexeme, 2) FROM unnest(search) WHERE lexeme ^@ '{STEP_SIGN}') AS step_keys"
 
 
 class StepKind(NamedTuple):
@@ -120,7 +124,8 @@ class Tally:
         self.flows: defaultdict[FlowKind, Sums] = defaultdict(Sums)
 
     def add(self, row: Any, *, steps: bool = True, users: bool = False) -> None:
-        """One stored flow with the columns of `COLUMNS`; `steps` and services as well, with `flow_data`."""
+        """One stored flow with the columns of `COLUMNS`; `steps` and services as well, with `flow_data`. Flows by their
+        steps are counted with `STEP_KEYS`."""
         if row["outcome"] not in names.OUTCOMES:
             return
         self._add_flow(row, users)
@@ -147,6 +152,8 @@ class Tally:
             if took is not None and bucket is not None:
                 sums.add_duration(took, bucket)
             sums.add_usage(*used)
+        for key in row.get("step_keys", ()):
+            self.flows[FlowKind(STEP, key, outcome)].count += 1
 
     def _add_services(self, entries: Sequence[Event], document: Any) -> None:
         processes = document.get("processes") if isinstance(document, dict) else None

@@ -7,7 +7,7 @@ from math import ceil, floor
 from typing import Any, Final, TypeAlias
 
 from spanflow.span_processors import names
-from spanflow.span_processors.archive.search_terms import tsquery
+from spanflow.span_processors.archive.search_terms import steps_query, tsquery
 from spanflow.viewer_api.store.gates import FUNNEL, later_gates
 
 #: What a running flow is called where outcomes are asked for; nothing that is stored has it.
@@ -74,6 +74,8 @@ class Filters:
     #: The checkpoint that refused.
     gates: Choice | None = None
     event_types: Choice | None = None
+    #: Type and name of a step: `tool_call:tools/call list_snapshots`.
+    steps: Choice | None = None
     tools: Choice | None = None
     mcp_servers: Choice | None = None
     models: Choice | None = None
@@ -242,6 +244,8 @@ def _add_unindexed(conditions: Conditions, filters: Filters) -> None:
         wanted: Choice | None = getattr(filters, column)
         if wanted is not None:
             conditions.add(f"{column} && {conditions.value(list(wanted), 'text[]')}")
+    if filters.steps is not None:
+        conditions.add(f"search @@ {conditions.value(steps_query(filters.steps), 'tsquery')}")
     if not filters.stepless:
         conditions.add(WITH_STEPS)
     conditions.beginning("flow_id", filters.id_prefixes)

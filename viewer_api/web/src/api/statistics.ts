@@ -5,6 +5,8 @@ import { call } from "./http";
 export interface Counted {
   readonly count: number;
   readonly link: string | null;
+  /** Some may have been counted among others. */
+  readonly at_least?: boolean;
 }
 
 export interface Durations {

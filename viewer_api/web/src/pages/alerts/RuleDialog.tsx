@@ -6,7 +6,7 @@ import { Checkbox, Select, TextField } from "../../ui/Field";
 import { Notice } from "../../ui/Notice";
 import { Dialog } from "../../ui/Dialog";
 import { PreviewResult } from "./PreviewResult";
-import { KINDS, sentence, type Kind } from "./words";
+import { KINDS, sentence, STEP_KINDS, STEP_TIMES, type Kind } from "./words";
 import styles from "./AlertsPage.module.css";
 
 interface Props {
@@ -26,6 +26,9 @@ const FILTERS = [
   { name: "source", text: "Sources" },
 ] as const;
 const DAYS = 3;
+const OF_STEPS = "step_slower_than_usual";
+/** The viewer takes no filters with these. */
+const OF_ALL_FLOWS = ["losses", OF_STEPS];
 
 interface Form {
   readonly name: string;
@@ -34,6 +37,10 @@ interface Form {
   readonly warning: string;
   readonly minutes: string;
   readonly patience: string;
+  /** Of a rule about steps: what they have in common, and which of it; and what of them is compared. */
+  readonly by: string;
+  readonly of: string;
+  readonly step: string;
   readonly filters: Readonly<Record<string, string>>;
   readonly channels: readonly string[];
 }
@@ -53,7 +60,8 @@ export function RuleDialog({ rule, channels, onClose, onSaved }: Props) {
     event.preventDefault();
     save.mutate();
   };
-  const ready = form.name.trim() !== "" && definition.condition.alert > 0;
+  const ready = form.name.trim() !== "" && definition.condition.alert > 0 && (kind.id !== OF_STEPS || form.step.trim() !== "");
+  const grouping = STEP_KINDS.find(({ id }) => id === form.by) ?? STEP_KINDS[0];
   return (
     <Dialog title={rule === null ? "New rule" : `Change “${rule.name}”`} open onClose={onClose} wide testId="rule-dialog">
       <form onSubmit={submit} className={styles["form"]}>
@@ -66,12 +74,19 @@ export function RuleDialog({ rule, channels, onClose, onSaved }: Props) {
             onChange={(id) => set({ kind: id, alert: String(KINDS.find((each) => each.id === id)?.usual ?? ""), warning: "" })}
             testId="rule-kind"
           />
+          {kind.id === OF_STEPS && (
+            <>
+              <Select label="Steps that have in common" choices={STEP_KINDS} value={form.by} onChange={(by) => set({ by })} testId="rule-by" />
+              <TextField label={grouping.text} placeholder={grouping.example} value={form.step} onChange={(step) => set({ step })} maxLength={401} testId="rule-step" />
+              <Select label="Compared" choices={STEP_TIMES} value={form.of} onChange={(of) => set({ of })} testId="rule-of" />
+            </>
+          )}
           <TextField label={kind.threshold} type="number" min={0} step="any" value={form.alert} onChange={(alert) => set({ alert })} testId="rule-alert" />
           <TextField label="Warn from (optional)" type="number" min={0} step="any" value={form.warning} onChange={(warning) => set({ warning })} testId="rule-warning" />
           {kind.window && <TextField label="Within (minutes)" type="number" min={1} step="any" value={form.minutes} onChange={(minutes) => set({ minutes })} />}
           <TextField label="For at least (seconds)" type="number" min={0} step="any" value={form.patience} onChange={(patience) => set({ patience })} />
         </div>
-        {kind.id !== "losses" && (
+        {!OF_ALL_FLOWS.includes(kind.id) && (
           <details open={Object.values(form.filters).some((text) => text !== "")} className={styles["about"]}>
             <summary>Only some flows</summary>
             <div className={styles["fields"]}>
@@ -124,6 +139,9 @@ function formOf(rule: Rule | null): Form {
     warning: scaled(rule?.condition.warning),
     minutes: String((rule?.condition.window_seconds ?? 300) / 60),
     patience: String(rule?.for_seconds ?? 0),
+    by: String(rule?.condition["by"] ?? "tool"),
+    of: kind.id === OF_STEPS ? String(rule?.condition["of"] ?? "p95") : "p95",
+    step: kind.id === OF_STEPS ? String(rule?.condition["name"] ?? "") : "",
     filters: Object.fromEntries(FILTERS.map(({ name }) => [name, (rule?.filters[name] ?? []).join(", ")])),
     channels: rule?.channels ?? [],
   };
@@ -141,10 +159,11 @@ function definitionOf(form: Form, kind: Kind, rule: Rule | null): Definition {
       kind: kind.id,
       alert: (number(form.alert) ?? 0) * kind.scale,
       warning: warning === null ? null : warning * kind.scale,
+      ...(kind.id === OF_STEPS ? { by: form.by, name: form.step.trim(), of: form.of } : {}),
       ...(kind.window ? { window_seconds: (number(form.minutes) ?? 5) * 60 } : {}),
     },
     filters:
-      kind.id === "losses"
+      OF_ALL_FLOWS.includes(kind.id)
         ? {}
         : Object.fromEntries(
             FILTERS.flatMap(({ name }) => {

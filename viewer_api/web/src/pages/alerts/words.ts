@@ -16,11 +16,27 @@ export const KINDS: readonly Kind[] = [
   { id: "still_running", text: "A flow hangs", threshold: "Running for (seconds)", scale: 1, usual: 120, window: false },
   { id: "longer_than", text: "A flow took too long", threshold: "Took (seconds)", scale: 1000, usual: 10, window: true },
   { id: "slower_than_usual", text: "A flow was slower than usual", threshold: "Times the usual p95", scale: 1, usual: 3, window: true },
+  { id: "step_slower_than_usual", text: "Steps were slower than usual", threshold: "Times the usual p95", scale: 1, usual: 3, window: true },
   { id: "error_rate", text: "Too many flows fail", threshold: "Failed (percent)", scale: 0.01, usual: 20, window: true },
   { id: "denial_rate", text: "Too many flows are denied", threshold: "Denied (percent)", scale: 0.01, usual: 50, window: true },
   { id: "no_activity", text: "Nothing happens", threshold: "Without a flow for (seconds)", scale: 1, usual: 900, window: false },
   { id: "losses", text: "Spans or flows are lost", threshold: "Lost, at least", scale: 1, usual: 1, window: true },
 ];
+
+/** What the steps of a rule have in common. */
+export const STEP_KINDS = [
+  { id: "tool", text: "Tool", example: "search" },
+  { id: "mcp_server", text: "MCP server", example: "qa_mcp" },
+  { id: "model", text: "Model", example: "gpt-5" },
+  { id: "checkpoint", text: "Type of step", example: "llm_thinking" },
+  { id: "step", text: "Type and name of step", example: "tool_call:tools/call search" },
+] as const;
+
+/** What of these steps is compared with their usual p95. */
+export const STEP_TIMES = [
+  { id: "p95", text: "Their p95" },
+  { id: "slowest", text: "The slowest of them" },
+] as const;
 
 /** A value in words, by the unit that the viewer names. */
 export function valueWords(value: number | null, unit: string): string {

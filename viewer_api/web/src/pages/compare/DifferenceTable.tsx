@@ -68,7 +68,8 @@ function Row({ difference, query }: { readonly difference: Difference; readonly 
       <td className="number">
         <span aria-hidden="true">{by > 0 ? "◀ " : ""}</span>
         {by > 0 ? "+" : "−"}
-        {(Math.abs(by) * 100).toFixed(1)} %<span className="visually-hidden"> more often in {by > 0 ? "A" : "B"}</span>
+        {(Math.abs(by) * 100).toFixed(1)} <abbr title="percentage points">pp</abbr>
+        <span className="visually-hidden"> more often in {by > 0 ? "A" : "B"}</span>
         <span aria-hidden="true">{by > 0 ? "" : " ▶"}</span>
       </td>
     </tr>

@@ -22,15 +22,18 @@ export default function FilterDialog(props: Props) {
   );
 }
 
+/** A step is one value: its name may be of any kind. */
+const valuesOf = (name: string, text: string): readonly string[] => (name === "step" ? [text] : text.split(",")).map((each) => each.trim());
+
 function FilterForm({ typed, numbers, onDone }: Props) {
   const { route, change } = useNavigation();
-  const [texts, setTexts] = useState<Readonly<Record<string, string>>>(() =>
-    Object.fromEntries([...typed, ...numbers].map((name) => [name, several(route.query, name).join(", ")])),
-  );
+  const shown = (name: string) => several(route.query, name).join(", ");
+  const [texts, setTexts] = useState<Readonly<Record<string, string>>>(() => Object.fromEntries([...typed, ...numbers].map((name) => [name, shown(name)])));
   const text = (name: string) => ({ value: texts[name] ?? "", onChange: (value: string) => setTexts({ ...texts, [name]: value }) });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    const texted = typed.map((name) => [name, (texts[name] ?? "").split(",").map((each) => each.trim())] as const);
+    // What was left as it was may have commas of its own.
+    const texted = typed.map((name) => [name, texts[name] === shown(name) ? several(route.query, name) : valuesOf(name, texts[name] ?? "")] as const);
     const counted = numbers.map((name) => [name, (texts[name] ?? "").trim()] as const);
     change({ ...Object.fromEntries(texted), ...Object.fromEntries(counted) });
     onDone();

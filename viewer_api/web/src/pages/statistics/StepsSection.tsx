@@ -28,6 +28,8 @@ const GROUPS = [
 const MOST = 30;
 const USUAL_GROUP = "step";
 const USUAL_SORT = "self_ms";
+/** The row whose chart is open; `step` is a filter. */
+const CHOSEN = "charted";
 
 /** Only for groups that the flows behind are known of. */
 const FLOWS = "Flows";
@@ -51,7 +53,7 @@ export function StepsSection() {
   const { route, change } = useNavigation();
   const group = GROUPS.find(({ id }) => id === one(route.query, "group"))?.id ?? USUAL_GROUP;
   const sort = one(route.query, "by") ?? USUAL_SORT;
-  const chosen = one(route.query, "step");
+  const chosen = one(route.query, CHOSEN);
   const grouping = { group_by: group, sort, limit: MOST };
   const { data, error } = useSteps(grouping);
   const withFlows = data?.groups.some(({ flows }) => flows !== null) === true;
@@ -60,7 +62,7 @@ export function StepsSection() {
     <Section
       title="Steps"
       testId="steps"
-      head={<Select label="Steps" hideLabel choices={GROUPS} value={group} onChange={(id) => change({ group: id === USUAL_GROUP ? null : id, step: null })} testId="steps-group" />}
+      head={<Select label="Steps" hideLabel choices={GROUPS} value={group} onChange={(id) => change({ group: id === USUAL_GROUP ? null : id, [CHOSEN]: null })} testId="steps-group" />}
     >
       {error !== null && <Notice kind="problem">{error.message}</Notice>}
       {chosen !== null && <StepChart grouping={grouping} chosen={chosen} />}
@@ -84,7 +86,7 @@ export function StepsSection() {
               most={most}
               withFlows={withFlows}
               chosen={keyOf(step) === chosen}
-              onChoose={() => change({ step: keyOf(step) === chosen ? null : keyOf(step) }, "replace")}
+              onChoose={() => change({ [CHOSEN]: keyOf(step) === chosen ? null : keyOf(step) }, "replace")}
             />
           ))}
         </Table>
@@ -111,7 +113,7 @@ function StepRow({ step, group, most, withFlows, chosen, onChoose }: RowProps) {
   return (
     <tr data-testid="step-row" data-chosen={chosen}>
       <td className={styles["step"]}>
-        <StepName name={name} group={group} other={step.other === true} />
+        <StepName name={name} group={group} linked={step.flows !== null} />
       </td>
       <td className="number">{step.steps.toLocaleString()}</td>
       <td className="number" data-some={step.denied > 0 ? "denied" : undefined}>
@@ -155,23 +157,20 @@ function Gone({ look, sign, counted, label }: { readonly look: string; readonly 
   );
 }
 
-const FILTER: Readonly<Record<string, string>> = { checkpoint: "checkpoint", tool: "tool", mcp_server: "mcp_server", model: "model" };
-
-/** What is called by type and name leads to flows with a step of this type, the longest first. */
-function StepName({ name, group, other }: { readonly name: string; readonly group: string; readonly other: boolean }) {
+/** Leads to the flows with such a step, the longest first. */
+function StepName({ name, group, linked }: { readonly name: string; readonly group: string; readonly linked: boolean }) {
   const [type = "", ...rest] = group === "step" ? name.split(":") : [name];
-  const filter = group === "step" ? "checkpoint" : FILTER[group];
   const kind = group === "tool" || group === "mcp_server" ? "tool" : group === "model" ? "model" : kindOf(type);
   const own = rest.join(":");
   const words = own === "" || own === type ? type : type === "span" ? own : `${type} · ${own}`;
   return (
     <span className={styles["name"]} data-kind={kind} title={name}>
-      {other || filter === undefined || type === "span" ? (
-        words
-      ) : (
-        <Link to={to("flows", null, { [filter]: type, sort: "duration" })} title={`Flows with it, the longest first`}>
+      {linked ? (
+        <Link to={to("flows", null, { [group]: name, sort: "duration" })} title="Flows with it, the longest first">
           {words}
         </Link>
+      ) : (
+        words
       )}
     </span>
   );
