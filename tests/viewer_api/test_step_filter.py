@@ -130,7 +130,7 @@ def test_every_number_of_random_flows_is_the_count_of_its_list_for_every_groupin
         for group_by in GROUPS:
             answer = viewer.get(f"/api/v1/statistics/steps?group_by={group_by}&limit=500{filters}")
             for group in answer["groups"]:
-                if group["other"]:  # a tool may be called so
+                if group["other"] or group["value"] == "span:(other)":  # something may be called so
                     continue
                 for name in ("flows", "flows_denied", "flows_failed"):
                     number = group[name]
@@ -139,5 +139,6 @@ def test_every_number_of_random_flows_is_the_count_of_its_list_for_every_groupin
                         listed = viewer.get(f"{number['link']}&count=exact&limit=1")["count"]["value"]
                     assert number["count"] == listed, (group_by, filters, group)
             if group_by == "step":
-                numbers = {group["value"]: group["flows"]["count"] for group in answer["groups"]}
+                expected.pop("span:(other)", None)
+                numbers = {group["value"]: group["flows"]["count"] for group in answer["groups"] if group["flows"]}
                 assert numbers == {**expected, "span:POST /ask": len(made)}
