@@ -1,4 +1,4 @@
-"""A real Collector and a real Jaeger, where the machine has them: on PATH, or built by `make interop-tools`.
+"""A real Collector, Jaeger and Prometheus, where the machine has them: on PATH, or built by `make interop-tools`.
 
 `make test` builds the Collector before its tests: in the middle of one it would take longer than a test may.
 """
@@ -21,5 +21,12 @@ def collector() -> Path:
 def jaeger() -> Path:
     try:
         return interop_tools.jaeger(build=False)
+    except NotBuilt as why:
+        pytest.skip(str(why))
+
+
+def prometheus() -> Path:
+    try:
+        return interop_tools.prometheus(build=False)
     except NotBuilt as why:
         pytest.skip(str(why))

@@ -106,13 +106,13 @@ def test_a_number_that_may_be_short_says_so_and_checkpoints_are_exact_whatever_s
 
 
 made_steps = st.lists(
-    st.tuples(st.sampled_from(TYPES), st.sampled_from(NAMES), st.sampled_from(("ok", "error", "denied"))), max_size=6
+    st.tuples(st.sampled_from(TYPES), st.sampled_from(NAMES), st.sampled_from(("ok", "error", "denied"))), max_size=3
 )
 
 
-@given(st.lists(st.tuples(made_steps, st.sampled_from(("ok", "error", "denied"))), min_size=1, max_size=8))
+@given(st.lists(st.tuples(made_steps, st.sampled_from(("ok", "error", "denied"))), min_size=1, max_size=4))
 @settings(
-    max_examples=8,
+    max_examples=4,
     deadline=None,
     phases=WITHOUT_SHRINKING,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
