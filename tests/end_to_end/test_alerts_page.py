@@ -187,6 +187,7 @@ def test_a_rule_about_steps_says_which_and_how_they_are_compared(alerts: Page, v
     alerts.get_by_test_id("rule-of").click()
     alerts.get_by_role("option", name="The slowest of them").click()
     alerts.get_by_test_id("rule-warning").fill("2")
+    alerts.get_by_test_id("rule-samples").fill("7")
     expect(alerts.get_by_test_id("rule-sentence")).to_have_text(
         "Alert when the slowest step with the type and name tool_call:tools/call list_jobs within 5 min is 4 × the "
         "usual p95 or more. Warn from 2 × on."
@@ -202,7 +203,7 @@ def test_a_rule_about_steps_says_which_and_how_they_are_compared(alerts: Page, v
         "tool_call:tools/call list_jobs",
         "slowest",
     )
-    assert (condition["alert"], condition["warning"]) == (4, 2)
+    assert (condition["alert"], condition["warning"], condition["min_samples"]) == (4, 2, 7)
     alerts.get_by_test_id("edit-rule").click()
     expect(alerts.get_by_test_id("rule-step")).to_have_value("tool_call:tools/call list_jobs")
     expect(alerts.get_by_test_id("rule-of")).to_contain_text("The slowest of them")

@@ -139,6 +139,25 @@ def test_a_page_holds_no_script_and_asks_for_nothing() -> None:
     assert "\u202e" not in page
 
 
+@pytest.mark.parametrize(
+    ("took_ns", "text"),
+    [
+        (17_120_345_678, "17120 ms"),
+        (1_234_567_890_123, "1234568 ms"),
+        (80 * MS, "80 ms"),
+        (12_345_678, "12.35 ms"),
+        (41, "0.000041 ms"),
+        (0, "0 ms"),
+    ],
+)
+def test_people_and_models_read_durations_without_powers_of_ten(took_ns: int, text: str) -> None:
+    spans = [span(1, start_ns=NOON, end_ns=NOON + took_ns), span(2, 1, start_ns=NOON, end_ns=NOON + took_ns)]
+    for name in ("markdown", "html"):
+        written = file(name, *spans)
+        assert written.count(text) >= 2, name
+        assert not re.search(r"\de[+-]\d", written)
+
+
 def test_markdown_keeps_to_its_budget_and_shows_texts_as_texts() -> None:
     text = file("markdown", *SPANS)
     outline, _, details = text.partition("## Details")

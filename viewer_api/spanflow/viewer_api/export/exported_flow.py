@@ -73,6 +73,13 @@ class FlowFormat(Protocol):
     def end(self) -> bytes: ...
 
 
+def milliseconds(value: float) -> str:
+    """A duration for people and models: four digits, or all before the point, and never a power of ten."""
+    if value >= 1000:
+        return f"{value:.0f} ms"
+    return f"{value:.4g} ms" if value >= 0.001 or not value else f"{value:.6f} ms"
+
+
 def values_of(entry: Event) -> dict[str, Any]:
     """The attributes of a span as it had them."""
     attributes: dict[str, Any] = restored(entry).get("attributes", {})

@@ -9,7 +9,7 @@ from typing import Any, Final
 from spanflow.span_processors import names
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.tree import NS_PER_MS, Node
-from spanflow.viewer_api.export.exported_flow import ExportedFlow, values_of
+from spanflow.viewer_api.export.exported_flow import ExportedFlow, milliseconds, values_of
 from spanflow.viewer_api.http.responses import encode
 
 DEFAULT_TOKENS: Final = 8_000
@@ -83,7 +83,7 @@ def _head(exported: ExportedFlow) -> Iterator[str]:
         "started": None if flow.created_at is None else flow.created_at.isoformat(),
         "outcome": "running" if flow.open else about["outcome"],
         "because": about["denied_reason"] or about["error_message"] or about["outcome_reason"],
-        "duration": None if took is None else f"{took:g} ms",
+        "duration": None if took is None else milliseconds(took),
         "tokens": f"{about['tokens_input']} in, {about['tokens_output']} out",
         "spans": about["span_count"],
     }
@@ -107,7 +107,7 @@ def _outline(exported: ExportedFlow, node: Node) -> str:
     words = [] if kind == names.PLAIN_SPAN else [kind]
     words.append(code(entry.get("name", "")))
     if facts is not None:
-        words.append(f"{facts.duration_ns / NS_PER_MS:.4g} ms")
+        words.append(milliseconds(facts.duration_ns / NS_PER_MS))
         if facts.on_critical_path:
             words.append("◆")
     outcome = "running" if not node.ended else outcome_of(entry).outcome

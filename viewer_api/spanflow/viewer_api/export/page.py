@@ -10,7 +10,7 @@ from typing import Any, Final
 from spanflow.span_processors import names
 from spanflow.span_processors.tree.http_answer import outcome_of
 from spanflow.span_processors.tree.tree import NS_PER_MS, Node
-from spanflow.viewer_api.export.exported_flow import ExportedFlow, values_of
+from spanflow.viewer_api.export.exported_flow import ExportedFlow, milliseconds, values_of
 from spanflow.viewer_api.http.responses import encode
 
 _MAX_TEXT: Final = 20_000
@@ -64,7 +64,7 @@ def _lines(exported: ExportedFlow) -> Iterator[str]:
         "started": None if flow.created_at is None else flow.created_at.isoformat(),
         "outcome": "running" if flow.open else about["outcome"],
         "because": about["denied_reason"] or about["error_message"] or about["outcome_reason"],
-        "duration": None if took is None else f"{took:g} ms",
+        "duration": None if took is None else milliseconds(took),
         "tokens": f"{about['tokens_input']} in, {about['tokens_output']} out",
     }
     for name, value in facts.items():
@@ -84,7 +84,7 @@ def _step(exported: ExportedFlow, node: Node, start: int, whole: int) -> str:
     if facts is not None:
         left, width = 100 * (facts.start_ns - start) / whole, 100 * facts.duration_ns / whole
         bar = f'<i style="left:{left:.3f}%;width:{width:.3f}%"></i>'
-        took = f"{facts.duration_ns / NS_PER_MS:.4g} ms"
+        took = milliseconds(facts.duration_ns / NS_PER_MS)
         on_path = facts.on_critical_path
     indent = min(node.depth, _DEEPEST)
     return (

@@ -26,6 +26,7 @@ const FILTERS = [
   { name: "source", text: "Sources" },
 ] as const;
 const DAYS = 3;
+const USUAL_SAMPLES = 20;
 const OF_STEPS = "step_slower_than_usual";
 /** The viewer takes no filters with these. */
 const OF_ALL_FLOWS = ["losses", OF_STEPS];
@@ -36,6 +37,7 @@ interface Form {
   readonly alert: string;
   readonly warning: string;
   readonly minutes: string;
+  readonly samples: string;
   readonly patience: string;
   /** Of a rule about steps: what they have in common, and which of it; and what of them is compared. */
   readonly by: string;
@@ -84,6 +86,9 @@ export function RuleDialog({ rule, channels, onClose, onSaved }: Props) {
           <TextField label={kind.threshold} type="number" min={0} step="any" value={form.alert} onChange={(alert) => set({ alert })} testId="rule-alert" />
           <TextField label="Warn from (optional)" type="number" min={0} step="any" value={form.warning} onChange={(warning) => set({ warning })} testId="rule-warning" />
           {kind.window && <TextField label="Within (minutes)" type="number" min={1} step="any" value={form.minutes} onChange={(minutes) => set({ minutes })} />}
+          {kind.samples !== undefined && (
+            <TextField label={kind.samples} type="number" min={1} step="1" value={form.samples} onChange={(samples) => set({ samples })} testId="rule-samples" />
+          )}
           <TextField label="For at least (seconds)" type="number" min={0} step="any" value={form.patience} onChange={(patience) => set({ patience })} />
         </div>
         {!OF_ALL_FLOWS.includes(kind.id) && (
@@ -138,6 +143,7 @@ function formOf(rule: Rule | null): Form {
     alert: rule === null ? String(kind.usual) : scaled(rule.condition.alert),
     warning: scaled(rule?.condition.warning),
     minutes: String((rule?.condition.window_seconds ?? 300) / 60),
+    samples: String(rule?.condition.min_samples ?? USUAL_SAMPLES),
     patience: String(rule?.for_seconds ?? 0),
     by: String(rule?.condition["by"] ?? "tool"),
     of: kind.id === OF_STEPS ? String(rule?.condition["of"] ?? "p95") : "p95",
@@ -160,6 +166,7 @@ function definitionOf(form: Form, kind: Kind, rule: Rule | null): Definition {
       alert: (number(form.alert) ?? 0) * kind.scale,
       warning: warning === null ? null : warning * kind.scale,
       ...(kind.id === OF_STEPS ? { by: form.by, name: form.step.trim(), of: form.of } : {}),
+      ...(kind.samples !== undefined ? { min_samples: number(form.samples) ?? USUAL_SAMPLES } : {}),
       ...(kind.window ? { window_seconds: (number(form.minutes) ?? 5) * 60 } : {}),
     },
     filters:

@@ -9,16 +9,18 @@ export interface Kind {
   readonly scale: number;
   readonly usual: number;
   readonly window: boolean;
+  /** Of how few it says nothing: what the field is called. */
+  readonly samples?: string;
 }
 
 /** The conditions that there are, with the units that people think in. */
 export const KINDS: readonly Kind[] = [
   { id: "still_running", text: "A flow hangs", threshold: "Running for (seconds)", scale: 1, usual: 120, window: false },
   { id: "longer_than", text: "A flow took too long", threshold: "Took (seconds)", scale: 1000, usual: 10, window: true },
-  { id: "slower_than_usual", text: "A flow was slower than usual", threshold: "Times the usual p95", scale: 1, usual: 3, window: true },
-  { id: "step_slower_than_usual", text: "Steps were slower than usual", threshold: "Times the usual p95", scale: 1, usual: 3, window: true },
-  { id: "error_rate", text: "Too many flows fail", threshold: "Failed (percent)", scale: 0.01, usual: 20, window: true },
-  { id: "denial_rate", text: "Too many flows are denied", threshold: "Denied (percent)", scale: 0.01, usual: 50, window: true },
+  { id: "slower_than_usual", text: "A flow was slower than usual", threshold: "Times the usual p95", scale: 1, usual: 3, window: true, samples: "Flows before, at least" },
+  { id: "step_slower_than_usual", text: "Steps were slower than usual", threshold: "Times the usual p95", scale: 1, usual: 3, window: true, samples: "Steps before, at least" },
+  { id: "error_rate", text: "Too many flows fail", threshold: "Failed (percent)", scale: 0.01, usual: 20, window: true, samples: "Of at least (flows)" },
+  { id: "denial_rate", text: "Too many flows are denied", threshold: "Denied (percent)", scale: 0.01, usual: 50, window: true, samples: "Of at least (flows)" },
   { id: "no_activity", text: "Nothing happens", threshold: "Without a flow for (seconds)", scale: 1, usual: 900, window: false },
   { id: "losses", text: "Spans or flows are lost", threshold: "Lost, at least", scale: 1, usual: 1, window: true },
 ];
