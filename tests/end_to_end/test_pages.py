@@ -109,7 +109,7 @@ def test_a_conversation_is_read_as_a_chat_and_its_turns_open_their_flows(
     expect(left.get_by_test_id("user-message")).to_have_text("What is the status of job XYZ?")
     tool = turns.nth(0).get_by_test_id("tool-call")
     expect(tool).to_contain_text("get_job_status")
-    expect(tool).to_contain_text("success")
+    expect(tool).to_contain_text("ok")
     tool.locator("summary").click()
     # A call and its response are one step.
     expect(tool).to_contain_text("running")
