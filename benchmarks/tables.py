@@ -202,12 +202,14 @@ def _ingest(results: Rounds) -> str:
             ("until they are in Redis and PostgreSQL", "stored_per_s"),
         )
     ]
-    used = [
-        [name, median_of(rounds, key), ratio_within(rounds, key, "decoding_cpu_us")]
-        for name, key in (("decoding alone", "decoding_cpu_us"), ("with encoding, and no servers", "encoding_cpu_us"))
+    used: list[list[Any]] = [
+        [name, median_of(rounds, f"{kind}decoding_cpu_us"), median_of(rounds, f"{kind}encoding_cpu_us")]
+        + [ratio_within(rounds, f"{kind}decoding_cpu_us", f"{kind}encoding_cpu_us")]
+        for name, kind in (("attributes that came before", ""), ("attributes that no other span has", "unique_"))
     ]
-    per_second = table(["received spans", "per second", "of decoding"], rows)
-    return "\n\n".join((per_second, table(["CPU of a received span", "us", "of decoding"], used)))
+    by_clock = table(["received spans, by the clock", "per second", "of decoding alone"], rows)
+    by_cpu = table(["a received span, by CPU", "us decoding", "us with encoding", "decoding / both"], used)
+    return "\n\n".join((by_clock, by_cpu))
 
 
 def _encoder(results: Rounds) -> str:

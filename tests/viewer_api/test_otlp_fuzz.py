@@ -180,12 +180,7 @@ class Tally:
             told = int(answer.json().get("partialSuccess", {}).get("rejectedSpans", 0))
         assert told == read.invalid
         self.refused["invalid_id"] += told
-        self.accepted += [
-            (one.trace_id.hex(), one.span_id.hex())
-            for group in read.groups
-            for scope in group.scope_spans
-            for one in scope.spans
-        ]
+        self.accepted += [(one.trace_id.hex(), one.span_id.hex()) for one in told_spans(read)]
         assert len(told_ids(read)) == read.spans
 
     @staticmethod
@@ -202,8 +197,12 @@ class Tally:
             raise AssertionError("it was accepted and cannot be read") from why
 
 
+def told_spans(read: TraceRequest) -> list[Span]:
+    return [Span.FromString(one) for group in read.groups for scope in group.scope_spans for one in scope.spans]
+
+
 def told_ids(read: TraceRequest) -> list[bytes]:
-    return [one.span_id for group in read.groups for scope in group.scope_spans for one in scope.spans]
+    return [one.span_id for one in told_spans(read)]
 
 
 @EXAMPLES

@@ -18,8 +18,10 @@ from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.jaeger.v1_json import trace_v1
-from spanflow.viewer_api.otlp.received import ReceivedSpan
+from spanflow.viewer_api.otlp.messages import PROTOBUF, read_traces
 from spanflow.viewer_api.otlp.sources import Sources
+from spanflow.viewer_api.otlp.span_decoder import SpanDecoder
+from spanflow.viewer_api.otlp.unplaced_logs import KnownResponses
 from tests.support.otlp_client import START_NS, pairs
 
 TRACE = bytes(range(1, 17))
@@ -83,18 +85,21 @@ def spans(draw: st.DrawFn) -> list[Span]:
     return made
 
 
-def stored(group: ResourceSpans) -> flow_data.FlowData:
-    """The document of the one flow that these spans make."""
+def stored(*groups: ResourceSpans) -> flow_data.FlowData:
+    """The document of the one flow that these spans make, the last time that they come."""
     settings = Settings()
     sources = Sources(settings, Redactor(RedactionPolicy(content="full")), NoWatchedUsers())
-    source, _ = sources.of(group)
-    for scope_spans in group.scope_spans:
-        scope = source.scope(scope_spans)
-        for message in scope_spans.spans:
-            source.encoder.received(ReceivedSpan(message, source.resource, scope), 0.0)
-    source.encoder.complete_all()
-    (part,) = source.encoder.parts
-    return document_of(part)
+    decoder = SpanDecoder(KnownResponses())
+    for group in groups:
+        request = ExportTraceServiceRequest(resource_spans=[group])
+        (lazy,) = read_traces(request.SerializeToString(), PROTOBUF).groups
+        source, _ = sources.of(lazy)
+        for scope_spans in lazy.scope_spans:
+            scope = source.scope(scope_spans)
+            for data in scope_spans.spans:
+                decoder.decode(data, source, scope, 0.0)
+        source.encoder.complete_all()
+    return document_of(source.encoder.parts[-1])
 
 
 def document_of(part: FlowPart) -> flow_data.FlowData:
@@ -168,3 +173,41 @@ def test_otlp_in_is_otlp_out(made: list[Span], resource: dict[str, Any], scope: 
             ("FOLLOWS_FROM", link.span_id.hex()) for link in span.links if span.parent_span_id or link.trace_id != TRACE
         ]
         assert [(reference["refType"], reference["spanID"]) for reference in v1["references"]] == wanted
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.booleans(), st.sampled_from([b"", b"\x0a\x01x", b"\x2a\x01y", b"\x39" + bytes(8)]))
+def test_a_span_like_others_is_taken_in_as_if_it_were_the_first(seed: int, rooted: bool, again: bytes) -> None:
+    """Also where a field is written twice, of which the last one counts."""
+    group = ResourceSpans()
+    group.resource.attributes.extend(pairs({"service.name": "router"}))
+    scoped = group.scope_spans.add()
+    for number in range(1, 5):
+        scoped.spans.add(
+            trace_id=TRACE,
+            span_id=(seed * 100 + number).to_bytes(8, "big"),
+            parent_span_id=b"" if rooted and number == 1 else (7).to_bytes(8, "big"),
+            name="a step",
+            kind=seed % 6,
+            start_time_unix_nano=START_NS + number,
+            end_time_unix_nano=START_NS + 1000 * number,
+            attributes=pairs({"user.id": "7", "gen_ai.tool.name": f"tool-{seed}", "password": "hunter2"}),
+            flags=seed,
+        )
+    repeated = [span.SerializeToString() + (again if again[:1] != b"\x0a" else b"") for span in scoped.spans]
+    decoded, alone = (taken_in(group, repeated, apart) for apart in (False, True))
+    assert decoded == alone
+    assert b"hunter2" not in orjson.dumps(decoded)
+
+
+def taken_in(group: ResourceSpans, spans: list[bytes], apart: bool) -> list[dict[str, Any]]:
+    """The entries of these spans, taken in three times by one ingest, or each of them by one of its own."""
+    policy = Redactor(RedactionPolicy())
+    decoders = [SpanDecoder(KnownResponses()) for _ in range(len(spans) * 3 if apart else 1)]
+    sources = Sources(Settings(), policy, NoWatchedUsers())
+    source, _ = sources.of(group)
+    scope = source.scope(group.scope_spans[0])
+    for number, data in enumerate(spans * 3):
+        decoders[number % len(decoders)].decode(data, source, scope, 0.0)
+    source.encoder.complete_all()
+    return [json.loads(entry) for part in source.encoder.parts for entry in part.entries]

@@ -32,14 +32,13 @@ _ONCE: Final = (
     b'"phase":"end","end_ns":"%d","status":%b,"late":%b}'
 )
 #: The same, with what stands between the times and after them put together already.
-_RECEIVED: Final = (
+RECEIVED: Final = (
     b'{"v":1,"flow_id":"%b","node_id":"%016x","parent_id":%b,"start_ns":"%d",%b,'
     b'"phase":"end","end_ns":"%d","status":%b}'
 )
 _ATTRIBUTES: Final = b',"attributes":'
 _TYPES: Final = b',"types":'
 #: None, but also NaN.
-_NULL: Final = b"null"
 #: What comes before `node_id` in a span told once: the fields that all entries of a flow share.
 SHARED: Final = len(_ONCE[: _ONCE.index(b'"node_id"')] % (b"f" * 32))
 #: What comes before `parent_id` in every start.
@@ -47,8 +46,6 @@ _HEAD: Final = len(_START[: _START.index(b'"parent_id"')] % (b"f" * 32, 0))
 _ABSENT: Final = object()
 _NOTHING: Final[Mapping[str, Any]] = {}
 _REMEMBERED: Final = 8192
-#: Attributes that are longer, as JSON, seldom come twice.
-_SEEN_LENGTH: Final = 256
 _OUTCOMES: Final = {outcome: outcome.encode() for outcome in names.OUTCOMES}
 _LATE: Final = ("end_ns", "status")
 _LATE_WITH_OUTCOME: Final = ("end_ns", "outcome", "status")
@@ -67,11 +64,10 @@ Ended: TypeAlias = tuple[bytes, bytes, bool, int]
 #: Start and end in one entry as it goes into the stream, the shape, how many values were hidden, and whether it says
 #: whose flow it is.
 CompleteSpan: TypeAlias = tuple[bytes, Shape, int, bool]
-#: The same of a received span: with what its attributes say of whose flow it is.
-ReceivedSpanEntry: TypeAlias = tuple[bytes, Shape, int, Who | None]
-#: What all received spans with the same attributes and the like have in common: their shape, what stands between their
-#: times and after them, how many values were hidden, and whose flow it is.
-_Said: TypeAlias = tuple[Shape, bytes, bytes, int, Who | None]
+#: What received spans have in common whose name, kind, flags, scope, status and attributes are the same: their shape,
+#: what stands between their times and after them, how many values were hidden, whose flow it is, and the attributes if
+#: they say whose.
+SpanTemplate: TypeAlias = tuple[Shape, bytes, bytes, int, Who | None, Mapping[str, Any]]
 
 
 class FastPath:
@@ -82,12 +78,6 @@ class FastPath:
         self._types = types
         self._shapes = shapes
         self._late: dict[tuple[str, ...], bytes] = {}
-        #: Of spans that were received.
-        self._seen: dict[tuple[Any, ...], _Said] = {}
-
-    def after_fork(self) -> None:
-        """The process has another name now, and that stands in every shape."""
-        self._seen.clear()
 
     def start(
         self, flow_id: bytes, span: Any, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]
@@ -210,47 +200,19 @@ class FastPath:
             says_who,
         )
 
-    def received(self, flow_id: bytes, span: Any) -> ReceivedSpanEntry | None:
-        """A span that another program has sent when it had ended (`Received`), in one entry.
-
-        What its name, attributes, scope and status say together is found once for all spans that have the same.
-        """
+    def template(self, span: Any) -> SpanTemplate | None:
+        """What a span that another program has sent when it had ended (`Received`) shares with all that are like it."""
         if not span.is_plain:
             return None
-        attributes, name, kind, scope = span.given, span._name, span._kind, span._instrumentation_scope
-        code = span._status._status_code
-        try:
-            written = orjson.dumps(attributes)
-        except (TypeError, ValueError):
-            return None
-        # By identity, as in `Shapes`, which keeps scopes alive.
-        key = (written, name, id(kind), id(scope), span.flags, id(code))
-        said = self._seen.get(key)
-        if said is None:
-            said = self._read_once(span, attributes)
-            if len(written) <= _SEEN_LENGTH and _NULL not in written:
-                if len(self._seen) >= _REMEMBERED:
-                    self._seen.clear()
-                self._seen[key] = said
-        shape, body, tail, hidden, who = said
-        parent_id = span.parent_id
-        parent = b'"%016x"' % parent_id if parent_id else b"null"
-        return (
-            _RECEIVED % (flow_id, span.span_id, parent, span._start_time, body, span._end_time, tail),
-            shape,
-            hidden,
-            who,
-        )
-
-    def _read_once(self, span: Any, attributes: Mapping[str, Any]) -> _Said:
+        attributes, name, code = span.given, span._name, span._status._status_code
         written, types, clean, hidden, says_who = self._clean(attributes)
-        name, code = span._name, span._status._status_code
         event_type = self._types.of(name, attributes)
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, span.flags, span._resource)
         said, late = self._said_at_end(code, _NOTHING, attributes, shape)
         body = shape.middle + _group(written if clean else b"", types)
-        who = who_of(attributes) if says_who else None
-        return shape, body, b'%b,"late":%b' % (said, late), hidden + shape.hidden, who
+        end = b'%b,"late":%b' % (said, late)
+        who, about = (who_of(attributes), attributes) if says_who else (None, _NOTHING)
+        return shape, body, end, hidden + shape.hidden, who, about
 
     def _said_at_end(
         self, code: StatusCode, difference: Mapping[str, Any], attributes: Mapping[str, Any], shape: Shape

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from spanflow.span_processors import flow_part, names
 from spanflow.span_processors.encoding.encoder import Encoder
-from spanflow.span_processors.encoding.fast_path import SHARED
+from spanflow.span_processors.encoding.fast_path import RECEIVED, SHARED, SpanTemplate
 from spanflow.span_processors.encoding.open_flows import OpenFlow
 from spanflow.span_processors.event.event import Event, decode, encode
 from spanflow.span_processors.identity import NOBODY, Identity
@@ -44,31 +44,56 @@ class ReceivingEncoder(Encoder):
         #: Flows that have got spans since `complete` was called last.
         self._touched: dict[int, OpenFlow] = {}
 
-    def received(self, span: Received, now: float) -> None:
-        """A span has come after it had ended. All that it says counts as known at its start."""
+    def received(self, span: Received, now: float) -> SpanTemplate | None:
+        """A span has come after it had ended. All that it says counts as known at its start.
+
+        The template serves `received_like` for every span that differs from this one in ids and times only; None where
+        another one may have to be encoded otherwise.
+        """
         trace_id, span_id = span.trace_id, span.span_id
         flow = self._flows.get(trace_id) or self._open(trace_id, now)
-        is_root = span.is_root
-        if is_root and flow.root is None:
-            flow.root = span_id
-            flow.joined = span.parent_id != 0
-            flow.begins(span._start_time or 0, True)
         self._redactor.budget = flow.budget
-        complete = self._spans.received(flow.id_bytes, span)
-        if complete is None:
+        shortened = self._redactor.over_budget
+        template = self._spans.template(span)
+        if template is None:
+            if span.is_root and flow.root is None:
+                self._begin(flow, span_id, span.parent_id, span._start_time or 0)
             flow.last_who = None
             self.ended(span, span.given, now)
-            return
-        data, shape, hidden, who = complete
+            return None
+        times = span._start_time or 0, span._end_time or 0
+        self.received_like(template, trace_id, span_id, span.parent_id, span.is_root, times, now)
+        return template if shortened == self._redactor.over_budget else None
+
+    def received_like(
+        self,
+        template: SpanTemplate,
+        trace_id: int,
+        span_id: int,
+        parent_id: int,
+        is_root: bool,
+        times: tuple[int, int],
+        now: float,
+    ) -> None:
+        """A span that is like one that came before, but for its ids and times."""
+        flow = self._flows.get(trace_id) or self._open(trace_id, now)
+        shape, body, tail, hidden, who, attributes = template
+        start_ns, end_ns = times
+        if is_root:
+            if flow.root is None:
+                self._begin(flow, span_id, parent_id, start_ns)
+            flow.root_ended = True
         if who is not None and who != flow.last_who:
             flow.last_who = who
-            self._learn(flow, NOBODY, span.given)
+            self._learn(flow, NOBODY, attributes)
         flow.touched_at = now
         if shape.scope not in flow.scopes:
             flow.use_scope(shape.scope)
         flow.redacted += hidden
         if not flow.started_ns:
-            flow.begins(span._start_time or 0, False)
+            flow.begins(start_ns, False)
+        parent = b'"%016x"' % parent_id if parent_id else b"null"
+        data = RECEIVED % (flow.id_bytes, span_id, parent, start_ns, body, end_ns, tail)
         self.events.append(_entry(StreamEntry, (flow.stream, END, span_id, data, b"")))
         whole = b"{" + data[SHARED:]
         self._store(flow, whole)
@@ -77,12 +102,15 @@ class ReceivingEncoder(Encoder):
             flow.moments.append(whole)
         if self._notifying:
             self._tell(flow, whole)
-        end_ns = span._end_time or 0
         if end_ns > flow.ended_ns:
             flow.ended_ns = end_ns
-        if is_root:
-            flow.root_ended = True
         self._touched[trace_id] = flow
+
+    @staticmethod
+    def _begin(flow: OpenFlow, root: int, parent_id: int, start_ns: int) -> None:
+        flow.root = root
+        flow.joined = parent_id != 0
+        flow.begins(start_ns, True)
 
     def complete(self, now: float) -> None:
         """Flows are looked at once for all their spans that have come together."""

@@ -46,14 +46,13 @@ class SpanEncoder:
         self._fast_path = FastPath(CleanAttributes(redactor), self._types, self._shapes)
         #: A span that has ended already, in one entry; None when something about it is unusual.
         self.complete = self._fast_path.complete
-        #: The same of a span that another program has sent.
-        self.received = self._fast_path.received
+        #: What a span that another program has sent shares with those like it; None when something is unusual.
+        self.template = self._fast_path.template
         #: The type of a span.
         self.event_type = self._types.of
 
     def after_fork(self) -> None:
         self._shapes.after_fork()
-        self._fast_path.after_fork()
 
     def start(
         self, flow_id: bytes, span: ReadableSpan, name: str, attributes: Mapping[str, Any], more: Mapping[str, Any]

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
-
 from spanflow.span_processors import native
 from spanflow.span_processors.assembly import archive_runner, mirror_runner, watched_users
 from spanflow.span_processors.clock import Clock, SystemClock
@@ -27,9 +25,10 @@ from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages import counters
 from spanflow.span_processors.stages.counters import StageCounts, Tally
 from spanflow.span_processors.stages.own_thread import OwnThread
-from spanflow.viewer_api.otlp.log_record import RESPONSE_ID, LogGroup, Place, SpanLog, span_log
-from spanflow.viewer_api.otlp.received import ReceivedSpan
+from spanflow.viewer_api.otlp.lazy_messages import LazyResourceSpans
+from spanflow.viewer_api.otlp.log_record import LogGroup, Place, SpanLog, span_log
 from spanflow.viewer_api.otlp.sources import Source, Sources
+from spanflow.viewer_api.otlp.span_decoder import SpanDecoder
 from spanflow.viewer_api.otlp.span_queue import Batch, SpanQueue
 from spanflow.viewer_api.otlp.unplaced_logs import KnownResponses, Unplaced, UnplacedLogs
 
@@ -92,6 +91,7 @@ class Ingest:
         self._log_tally = Tally()
         self._refused_logs: dict[str, int] = {}
         self._responses = KnownResponses()
+        self._decoder = SpanDecoder(self._responses)
         #: Log records whose spans are looked for by a job of the viewer, which hands them to `place`.
         self.unplaced = UnplacedLogs(self._lose_log)
         self._open_flows = self._source_count = 0
@@ -242,16 +242,13 @@ class Ingest:
             for group in batch.groups:
                 source = self._source(group)
                 encoder = source.encoder
-                received = encoder.received
+                decode = self._decoder.decode
                 for scope_spans in group.scope_spans:
                     scope = source.scope(scope_spans)
-                    for message in scope_spans.spans:
+                    for data in scope_spans.spans:
                         done += 1
                         try:
-                            span = ReceivedSpan(message, source.resource, scope)
-                            received(span, now)
-                            if RESPONSE_ID in span.given:
-                                self._responses.learn(span.given[RESPONSE_ID], (span.trace_id, span.span_id))
+                            decode(data, source, scope, now)
                         except Exception:
                             faults += 1
                             self._complain()
@@ -269,7 +266,7 @@ class Ingest:
                 if faults:
                     self._tally.dropped[counters.FAULT] += faults
 
-    def _source(self, group: ResourceSpans | LogGroup) -> Source:
+    def _source(self, group: LazyResourceSpans | LogGroup) -> Source:
         source, let_go = self._sources.of(group)
         if let_go is not None:
             let_go.encoder.complete_early()

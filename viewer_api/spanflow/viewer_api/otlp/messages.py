@@ -14,9 +14,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from spanflow.viewer_api.otlp.body import UnreadableBody
+from spanflow.viewer_api.otlp.lazy_messages import LazyResourceSpans, LazyTraces
 from spanflow.viewer_api.otlp.log_record import LogGroup, refusal
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -31,15 +31,17 @@ _REFUSED: Final = {
     "other_event": "are no events of models, tools or guardrails",
     "no_span": "name neither a span nor a response",
 }
-_NO_TRACE: Final = bytes(16)
-_NO_SPAN: Final = bytes(8)
+_TRACE_ID_LENGTH: Final = 16
+_SPAN_ID_LENGTH: Final = 8
+_NO_TRACE: Final = bytes(_TRACE_ID_LENGTH)
+_NO_SPAN: Final = bytes(_SPAN_ID_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
     """A readable request, without the spans that cannot be taken."""
 
-    groups: tuple[ResourceSpans, ...]
+    groups: tuple[LazyResourceSpans, ...]
     spans: int
     #: Spans whose trace id or span id is none.
     invalid: int
@@ -57,20 +59,31 @@ class LogsRequest:
 
 def read_traces(body: bytes, content_type: str) -> TraceRequest:
     """`UnreadableBody` when it is no such request."""
-    message: ExportTraceServiceRequest = _read(body, content_type, ExportTraceServiceRequest, _SPANS)
+    message = read_trace_message(body, content_type)
+    # The bytes of the body itself, where it has them: that is cheaper.
+    lazy = LazyTraces.FromString(message.SerializeToString() if content_type == JSON else body)
     spans = invalid = 0
-    for group in message.resource_spans:
-        for scope in group.scope_spans:
+    for group, lazy_group in zip(message.resource_spans, lazy.resource_spans, strict=True):
+        for scope, lazy_scope in zip(group.scope_spans, lazy_group.scope_spans, strict=True):
             wrong = [
                 index
                 for index, span in enumerate(scope.spans)
-                if not (_is_id(span.trace_id, _NO_TRACE) and _is_id(span.span_id, _NO_SPAN))
+                if len(trace_id := span.trace_id) != _TRACE_ID_LENGTH
+                or len(span_id := span.span_id) != _SPAN_ID_LENGTH
+                or trace_id == _NO_TRACE
+                or span_id == _NO_SPAN
             ]
             for index in reversed(wrong):
-                del scope.spans[index]
+                del lazy_scope.spans[index]
             invalid += len(wrong)
-            spans += len(scope.spans)
-    return TraceRequest(tuple(message.resource_spans), spans, invalid)
+            spans += len(lazy_scope.spans)
+    return TraceRequest(tuple(lazy.resource_spans), spans, invalid)
+
+
+def read_trace_message(body: bytes, content_type: str) -> ExportTraceServiceRequest:
+    """All of a request as it came. `UnreadableBody` when it is no such request."""
+    message: ExportTraceServiceRequest = _read(body, content_type, ExportTraceServiceRequest, _SPANS)
+    return message
 
 
 def read_logs(body: bytes, content_type: str) -> LogsRequest:
@@ -118,10 +131,6 @@ def trace_answer(invalid: int, content_type: str) -> bytes:
         answer.partial_success.error_message = why
     written: bytes = answer.SerializeToString()
     return written
-
-
-def _is_id(value: bytes, none: bytes) -> bool:
-    return len(value) == len(none) and value != none
 
 
 def _read(body: bytes, content_type: str, kind: type[Any], lists: tuple[tuple[str, str], ...]) -> Any:

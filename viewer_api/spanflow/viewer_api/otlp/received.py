@@ -56,8 +56,12 @@ class ReceivedResource(Resource):
 class ReceivedScope(InstrumentationScope):
     """The library that made spans; nested values are kept."""
 
-    def __init__(self, name: str, version: str, schema_url: str, attributes: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, version: str, schema_url: str, attributes: Mapping[str, Any], number: int = 0
+    ) -> None:
         super().__init__(name, version or None, schema_url or None)
+        #: Tells it from all other scopes of this process.
+        self.number = number
         self._attributes = attributes  # type: ignore[assignment]
 
 

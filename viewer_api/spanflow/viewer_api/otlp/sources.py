@@ -4,10 +4,10 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import count
+from typing import Any, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from spanflow.span_processors.encoding.mapping import SpanMapping
 from spanflow.span_processors.encoding.process_info import ProcessInfo
@@ -15,12 +15,14 @@ from spanflow.span_processors.encoding.receiving_encoder import ReceivingEncoder
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.settings import Settings
+from spanflow.viewer_api.otlp.lazy_messages import LazyResourceSpans
 from spanflow.viewer_api.otlp.log_record import LogGroup
 from spanflow.viewer_api.otlp.received import ReceivedResource, ReceivedScope, attributes_of
 
 #: Services, or instances of one, whose flows can be open at once; beyond, the one that was quiet longest is let go.
 MOST_SOURCES: Final = 256
 _MOST_SCOPES: Final = 1024
+_numbers: Final = count()
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class Source:
     #: When its heartbeat is due (monotonic).
     beat_at: float = 0.0
 
-    def scope(self, group: ScopeSpans) -> ReceivedScope:
+    def scope(self, group: Any) -> ReceivedScope:
         """The same object for the same scope: the encoder knows scopes by identity."""
         key = group.scope.SerializeToString(deterministic=True) + b"\0" + group.schema_url.encode()
         cached = self.scopes.get(key)
@@ -46,7 +48,7 @@ class Source:
 
 
 def _scope(scope: InstrumentationScope, schema_url: str) -> ReceivedScope:
-    return ReceivedScope(scope.name, scope.version, schema_url, attributes_of(scope.attributes))
+    return ReceivedScope(scope.name, scope.version, schema_url, attributes_of(scope.attributes), next(_numbers))
 
 
 class Sources:
@@ -66,7 +68,7 @@ class Sources:
     def __iter__(self) -> Iterator[Source]:
         return iter(self._known.values())
 
-    def of(self, group: ResourceSpans | LogGroup) -> tuple[Source, Source | None]:
+    def of(self, group: LazyResourceSpans | LogGroup) -> tuple[Source, Source | None]:
         """The source of these spans, and one that has to make room for it."""
         key = _key_of(group)
         source = self._known.get(key)
@@ -77,7 +79,7 @@ class Sources:
         source = self._known[key] = self._made(key, group)
         return source, let_go
 
-    def _made(self, key: bytes, group: ResourceSpans | LogGroup) -> Source:
+    def _made(self, key: bytes, group: LazyResourceSpans | LogGroup) -> Source:
         # The same for every viewer and after every restart: a flow names each of its services once.
         instance_id = f"otlp-{hashlib.blake2b(key, digest_size=10).hexdigest()}"
         process = ProcessInfo(self._redactor, lambda: instance_id)
@@ -93,7 +95,7 @@ class Sources:
         return Source(resource, process, encoder)
 
 
-def _key_of(group: ResourceSpans | LogGroup) -> bytes:
+def _key_of(group: LazyResourceSpans | LogGroup) -> bytes:
     """Clients and Collectors write a resource's attributes in any order."""
     pairs = sorted(pair.SerializeToString(deterministic=True) for pair in group.resource.attributes)
     return b"\0".join([*pairs, group.schema_url.encode()])

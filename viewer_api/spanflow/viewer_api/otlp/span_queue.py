@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
-
+from spanflow.viewer_api.otlp.lazy_messages import LazyResourceSpans
 from spanflow.viewer_api.otlp.log_record import LogGroup, Place, SpanLog
 
 
@@ -14,7 +13,7 @@ from spanflow.viewer_api.otlp.log_record import LogGroup, Place, SpanLog
 class Batch:
     """One accepted request, or log records whose spans have been found."""
 
-    groups: Sequence[ResourceSpans]
+    groups: Sequence[LazyResourceSpans]
     spans: int
     #: Bytes of the request, unpacked.
     size: int

@@ -9,7 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from spanflow.span_processors.otlp.otlp_writer import attributes_json, resource_spans, span_id_of
 from spanflow.viewer_api.flows.documents import Flow, PackedFlow
-from spanflow.viewer_api.otlp.messages import JSON, read_traces
+from spanflow.viewer_api.otlp.messages import JSON, read_trace_message
 from spanflow.viewer_api.tempo.search_query import TempoQuery
 from spanflow.viewer_api.tempo.span_filter import (
     INTRINSIC,
@@ -37,7 +37,7 @@ _NS_PER_MS: Final = 1_000_000
 
 def _message(flow: Flow) -> TracesData:
     document = {"resourceSpans": resource_spans(flow.flow_id, flow.entries, flow.processes)}
-    return TracesData(resource_spans=read_traces(orjson.dumps(document), JSON).groups)
+    return TracesData(resource_spans=read_trace_message(orjson.dumps(document), JSON).resource_spans)
 
 
 def written_protobuf(flows: Sequence[PackedFlow], version: int) -> bytes:
