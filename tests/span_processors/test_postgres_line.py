@@ -95,7 +95,7 @@ def test_a_child_that_ends_leaves_the_parents_connection_alone(line: PostgresLin
             assert inherited is not None
             line.after_fork()
             if ending == "collected":
-                inherited.__del__()  # type: ignore[attr-defined]
+                inherited.__del__()
             code = 0 if line.run(answer, soon()) == 42 else 2
         finally:
             os._exit(code)

@@ -42,7 +42,7 @@ def running_prometheus(
     folder.mkdir(parents=True, exist_ok=True)
     config, log, port = folder / "prometheus.yml", folder / "prometheus.log", free_port()
     config.write_text(_CONFIG.format(native=str(native).lower(), token=token, target=target), encoding="utf-8")
-    command = [program, "--config.file", config, "--storage.tsdb.path", folder / "data"]
+    command = [str(program), "--config.file", str(config), "--storage.tsdb.path", str(folder / "data")]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--web.listen-address", f"127.0.0.1:{port}"], stdout=output, stderr=output, cwd=folder
