@@ -66,7 +66,7 @@ class Difference:
 #: The page names the version that is compared; newer ones have some of this as the viewer has it.
 DIFFERENCES: Final = [
     Difference(
-        "A span that came twice, or two with the same id, are one span.",
+        "A duplicated span, or two spans with the same id, are one span.",
         "/api/traces/a1",
         lambda answer: len(spans_v1(answer)),
         theirs=2,
@@ -80,14 +80,14 @@ DIFFERENCES: Final = [
         ours=[0],
     ),
     Difference(
-        "Times are never adjusted, and there are no warnings about clocks and parents that are missing.",
+        "Times are never adjusted, and there are no warnings about clock skew and missing parents.",
         "/api/traces/a3",
         lambda answer: [len(one["warnings"] or ()) > 0 for one in spans_v1(answer)],
         theirs=[True],
         ours=[False],
     ),
     Difference(
-        "Times are never adjusted, and there are no warnings about clocks and parents that are missing.",
+        "Times are never adjusted, and there are no warnings about clock skew and missing parents.",
         "/api/v3/traces/a3",
         lambda answer: [pair["key"] for one in spans_v3(answer) for pair in one.get("attributes", ())],
         theirs=[WARNINGS],
@@ -201,7 +201,7 @@ DIFFERENCES: Final = [
         params=HOURS,
     ),
     Difference(
-        "A `limit` of zero or less is as none.",
+        "A `limit` of zero or less is ignored.",
         "/api/traces",
         lambda answer: found(answer) if answer["data"] else message(answer),
         theirs="search depth must be greater than 0 and less than max traces",
@@ -209,7 +209,7 @@ DIFFERENCES: Final = [
         params={"service": "d-tags", "limit": "0", **WINDOW},
     ),
     Difference(
-        "What is wrong with the JSON of `tags` is said in other words.",
+        "Error messages about the JSON in `tags` are worded differently.",
         "/api/traces",
         lambda answer: message(answer).removeprefix("malformed 'tags' parameter, cannot unmarshal JSON: "),
         theirs="invalid character 'x' looking for beginning of value",
