@@ -113,6 +113,25 @@ def test_what_cannot_be_exported_is_said(here: dict[str, str]) -> None:
     assert "There is no flow with this id." in done.stderr
 
 
+def test_what_is_refused_leaves_no_file_and_an_older_one_as_it_is(here: dict[str, str], tmp_path: Path) -> None:
+    new, old = tmp_path / "new.jsonl", tmp_path / "old.jsonl"
+    old.write_text("of yesterday")
+    for file in (new, old):
+        done = spanflow("export", "--filter", "since=soon", "-o", str(file), **here)
+        assert done.returncode == 1
+        assert "since" in done.stderr
+    assert not new.exists()
+    assert old.read_text() == "of yesterday"
+
+
+def test_times_in_filters_are_those_of_the_list_of_flows(here: dict[str, str]) -> None:
+    for since, flows in (("2026-01-01", 5), ("36500d", 5), ("3d", 0)):
+        done = spanflow("export", "--filter", f"since={since}", **here)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert (done.returncode, len([line for line in lines if "flow_id" in line])) == (0, flows), since
+    assert spanflow("diff", "--a", "tool=list", "--both", "since=3d", **here).returncode == 0
+
+
 def test_steps_as_parquet_in_a_folder_per_day(here: dict[str, str], tmp_path: Path, postgres_dsn: str) -> None:
     next_day = NOON + 86_400_000 * MS
     with archives_in(postgres_dsn, tmp_path / "archive") as archives:

@@ -4,11 +4,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
-from spanflow.cli.problem import WrongUse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,19 +16,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, text in (
         ("--a", "filter of the group in question, such as outcome=denied; repeatable"),
         ("--b", "filter of the baseline group"),
-        ("--both", "filter of both groups, such as since=2026-03-01"),
+        ("--both", "filter of both groups, such as since=3d"),
     ):
         parser.add_argument(option, action="append", default=[], metavar="FILTER=VALUE", help=text)
     where.add_arguments(parser)
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.flow_filters import filter_pairs
     from spanflow.cli.terminal.where import client
     from spanflow.cli.terminal.wording import clean, cut, padded, paint_for
 
+    now = datetime.now(UTC)
     asked: dict[str, list[str]] = {}
     for prefix, given in (("a.", arguments.a), ("b.", arguments.b), ("", arguments.both)):
-        for name, value in _pairs(given):
+        for name, value in filter_pairs(given, now):
             asked.setdefault(prefix + name, []).append(value)
     result = client(arguments, os.environ, console).get("/api/v1/flows/differences", asked)
     if arguments.json:
@@ -51,14 +52,6 @@ def run(arguments: Arguments, console: Console) -> int:
         why = "set by the filters" if each["reason"] == "asked_for" else f"{each.get('values')} different values"
         console.result(paint(f"not compared: {each['attribute']} ({why})", "dim"))
     return 0
-
-
-def _pairs(given: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise WrongUse(f"{text!r} is no filter: write it like outcome=denied.")
-        yield name, value
 
 
 COMMAND = Command(

@@ -6,6 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILTER=VALUE",
-        help="filter of the API's list of flows, such as user_id=7; repeatable",
+        help="filter of the API's list of flows, such as user_id=7 or since=3d; repeatable",
     )
     parser.add_argument("--format", choices=_FORMATS, default="jsonl", help="(%(default)s)")
     parser.add_argument("--tokens", type=int, help="markdown: approximate token budget per flow")
@@ -64,6 +66,7 @@ def run(arguments: Arguments, console: Console) -> int:
     if arguments.everything:
         pieces = to_the_end(pieces)
     began = time.monotonic()
+    pieces = chain([*islice(pieces, 1)], pieces)  # what the viewer refuses leaves no file, and an older one as it is
     if output is None:
         written = _write(pieces, sys.stdout.buffer, console)
     else:
@@ -139,6 +142,8 @@ def to_the_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _asked(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list[str]]]:
+    from spanflow.cli.terminal.flow_filters import filter_pairs
+
     params: dict[str, str | int | None | list[str]] = {"format": arguments.format, "tokens": arguments.tokens}
     if arguments.flow is not None:
         try:
@@ -149,10 +154,9 @@ def _asked(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list
             raise WrongUse("--filter and --user are for many flows, --flow for one.")
         return f"/api/v1/flows/{quote(flow_id, safe='')}/export", params
     filters: dict[str, list[str]] = {} if arguments.user is None else {"user_id": [arguments.user]}
-    for text in arguments.filter:
-        name, equals, value = text.partition("=")
-        if not equals or not name or name in params:
-            raise WrongUse(f"{text!r} is no filter: write it like user_id=7.")
+    for name, value in filter_pairs(arguments.filter, datetime.now(UTC)):
+        if name in params:
+            raise WrongUse(f"{name!r} is no filter, but an option: --{name}.")
         filters.setdefault(name, []).append(value)
     return "/api/v1/export", {**params, **filters}
 

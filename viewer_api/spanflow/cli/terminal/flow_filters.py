@@ -1,9 +1,11 @@
 """Options that choose flows, as the API's filters."""
 
 import argparse
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from spanflow.cli.problem import WrongUse
 from spanflow.cli.terminal.wording import stated_time
 
 #: Filters of the API, and how commands call them.
@@ -33,6 +35,9 @@ FILTERS: Final = {
 }
 
 
+_TIMES: Final = ("since", "until")
+
+
 def add_filters(parser: argparse.ArgumentParser) -> None:
     for name, (option, text) in FILTERS.items():
         parser.add_argument(option, dest=name, help=text)
@@ -41,4 +46,13 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 def stated_filters(arguments: Any, now: datetime) -> dict[str, str | None]:
     """What was asked for, with times as the API reads them."""
     filters = {name: getattr(arguments, name) for name in FILTERS}
-    return filters | {name: stated_time(filters[name], now) for name in ("since", "until")}
+    return filters | {name: stated_time(filters[name], now) for name in _TIMES}
+
+
+def filter_pairs(texts: Iterable[str], now: datetime) -> Iterator[tuple[str, str]]:
+    """Names and values of `FILTER=VALUE`, with times as the API reads them."""
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise WrongUse(f"{text!r} is no filter: write it like user_id=7.")
+        yield name, (stated_time(value, now) or value) if name in _TIMES else value
