@@ -125,5 +125,5 @@ def test_an_incomplete_link_says_so(page: Page, problems: PageProblems, viewer: 
     for address in ("#/shared/", "#/shared/wrong"):
         page.goto(f"{viewer.origin}/{address}")
         page.reload()
-        expect(page.get_by_test_id("not-shared")).to_contain_text("incomplete or has ended")
+        expect(page.get_by_test_id("not-shared")).to_contain_text("incomplete, expired or revoked")
     page.goto("about:blank")

@@ -100,7 +100,8 @@ def test_a_finished_flow_is_one_row_with_its_summary(archives: Archives) -> None
             "cut_bytes": 0,
             "complete": True,
             "complete_why": "root_ended",
-            "search": "'ask' 'auth' 'auth_check' 'check' 'list' 'list_snapshots' 'post' 'snapshots'",
+            "search": "'=auth_check:auth_check' '=span:POST /ask' '=tool_call:list_snapshots' "
+            "'ask' 'auth' 'auth_check' 'check' 'list' 'list_snapshots' 'post' 'snapshots'",
             "flow_bytes": 1101,
             "legacy": None,
             "revision": 1,

@@ -61,6 +61,12 @@ def test_a_complete_flow_in_one_line() -> None:
             "tools": ("list_snapshots",),
             "mcp_servers": ("qa_mcp",),
             "models": ("stand-in-1",),
+            "steps": (
+                "span:POST /api/v1/ask/stream",
+                "auth_check:auth_check",
+                "llm_thinking:chat stand-in",
+                "tool_call:tools/call list_snapshots",
+            ),
         }
     )
 

@@ -6,7 +6,9 @@ from playwright.sync_api import Page
 
 DESKTOP: Final = 1280
 PHONE: Final = 390
-_TOO_WIDE: Final = """() => {
+#: Popovers follow a window's new size a frame later.
+_TOO_WIDE: Final = """async () => {
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
     const root = document.documentElement;
     if (root.scrollWidth <= innerWidth) return [];
     const sticksOut = (each) => each.getBoundingClientRect().right > innerWidth + 1;
