@@ -78,8 +78,11 @@ async def test_a_running_step_can_be_placed_among_its_kind(
     await asyncio.to_thread(
         script,
         postgres_dsn,
-        "INSERT INTO omni2.step_statistics SELECT 3600, date_bin('1 hour', now() - interval '2 hours', 'epoch'), "
-        f"'tool_call', 'list', '', '', '', 'ok', 100, 100, 1, 1, 0, 0, NULL, {packed(buckets)}",
+        # As the job writes them: when six hours are over, they are read together.
+        "INSERT INTO omni2.step_statistics "
+        "SELECT seconds, date_bin(seconds * interval '1 second', now() - interval '2 hours', 'epoch'), "
+        f"'tool_call', 'list', '', '', '', 'ok', 100, 100, 1, 1, 0, 0, NULL, {packed(buckets)} "
+        "FROM unnest(ARRAY[3600, 21600]) AS seconds",
     )
     viewer = make_viewer()
     viewer.post("/api/v1/monitoring/enable/7", {"reason": "ticket"})

@@ -90,6 +90,11 @@ def test_an_event_of_a_model_is_a_log_of_its_span(viewer: RunningViewer, store: 
     )
 
 
+def jaeger_logs(viewer: RunningViewer) -> list[Any]:
+    [trace] = viewer.get(f"/jaeger/api/traces/{FLOW}")["data"]
+    return [log for one in trace["spans"] for log in one["logs"]]
+
+
 def test_one_that_comes_minutes_after_its_flow_was_stored_is_told_by_every_interface(
     viewer: RunningViewer, store: Store
 ) -> None:
@@ -100,8 +105,7 @@ def test_one_that_comes_minutes_after_its_flow_was_stored_is_told_by_every_inter
     eventually(lambda: logs(viewer), within=15)
     eventually(lambda: number(viewer, "otlp_open_flows") == 0, within=15)
     assert [log["name"] for log in logs(viewer)] == [EVALUATION]
-    [trace] = viewer.get(f"/jaeger/api/traces/{FLOW}")["data"]
-    [told] = [log for one in trace["spans"] for log in one["logs"]]
+    [told] = eventually(lambda: jaeger_logs(viewer), within=15)
     assert {field["key"]: field["value"] for field in told["fields"]} == {
         "event": EVALUATION,
         "gen_ai.evaluation.name": "relevance",
