@@ -19,7 +19,19 @@ from tests.viewer_api.test_statistics_counting import WITHOUT_SHRINKING, count_a
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 BEGAN = int(NOW.timestamp()) * 1_000_000_000 - 1800 * 1000 * MS
 #: Names that mean something to a parser on the way.
-ODD = ("it's", "a 'b' & !c | d:*", "back\\slash\\", 'say "no"', "(other)", "ваза 東京 🦊", "a,b", "=x", " ", "x" * 300)
+ODD = (
+    "it's",
+    "a 'b' & !c | d:*",
+    "back\\slash\\",
+    'say "no"',
+    "(other)",
+    "ваза 東京 🦊",
+    "a,b",
+    "=x",
+    " ",
+    "x" * 300,
+    "tab\there\nnew line",
+)
 NAMES = ("tools/call read", "tools/call drop", *ODD)
 TYPES = ("tool_call", "auth_check", "span")
 GROUPS = ("step", "checkpoint", "tool", "mcp_server", "model")
