@@ -38,7 +38,6 @@ RECEIVED: Final = (
 )
 _ATTRIBUTES: Final = b',"attributes":'
 _TYPES: Final = b',"types":'
-#: None, but also NaN.
 #: What comes before `node_id` in a span told once: the fields that all entries of a flow share.
 SHARED: Final = len(_ONCE[: _ONCE.index(b'"node_id"')] % (b"f" * 32))
 #: What comes before `parent_id` in every start.
