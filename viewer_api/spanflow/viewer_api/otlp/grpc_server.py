@@ -5,6 +5,7 @@ those of HTTP. A call's message is read where the route reads the body: after it
 """
 
 import asyncio
+import functools
 import importlib.util
 import logging
 from collections.abc import AsyncIterator
@@ -72,6 +73,7 @@ async def serving_grpc(app: ASGIApp, host: str, port: int) -> AsyncIterator[None
     """Takes calls while the block runs; those in progress at its end are answered."""
     import grpc
 
+    keep_poller()
     calls = Calls(app)
     server = grpc.aio.server(options=_OPTIONS)
     # Without types, messages are bytes. A call with one message is read like one with several: when we are ready.
@@ -92,6 +94,15 @@ async def serving_grpc(app: ASGIApp, host: str, port: int) -> AsyncIterator[None
         yield
     finally:
         await server.stop(_STOP_SECONDS)
+
+
+@functools.cache
+def keep_poller() -> None:
+    """Keep the library's poller until the process ends. Otherwise whatever frees the last server or call ends it, and
+    waits for its thread there, be it in the garbage collector; and the next server starts another one."""
+    import grpc
+
+    grpc.aio.init_grpc_aio()
 
 
 class Calls:
