@@ -130,6 +130,21 @@ def test_flows_are_listed_by_filters(here: dict[str, str], stored: None) -> None
     assert [flow["flow_id"] for flow in lines_of(spanflow("flows", "--json", **here))] == [f"{FLOW:032x}"]
 
 
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [({"flow.denied.reason": "no questions left for today"}, "no questions left for today"), ({}, "usage_check")],
+)
+def test_the_list_says_why_a_flow_was_denied(
+    attributes: dict[str, Any], reason: str, here: dict[str, str], postgres_dsn: str, tmp_path: Path
+) -> None:
+    gate = span(1, None, event_type="usage_check", name="usage_check", outcome="denied", attributes=attributes)
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        deliver(archives.make(), part(FLOW, [gate]))
+    head, row = spanflow("flows", "--outcome", "denied", **here).stdout.splitlines()
+    assert row[head.index("REASON") :] == reason
+    assert f"  because       {reason}\n" in spanflow("show", f"{FLOW:032x}", **here).stdout
+
+
 def test_an_id_may_be_shortened(here: dict[str, str], stored: None, redis_url: str) -> None:
     whole = spanflow("show", f"{FLOW:032x}", **here)
     assert spanflow("show", f"{FLOW:032x}"[:8], **here).stdout == whole.stdout

@@ -90,12 +90,11 @@ def _found(viewer: "ViewerClient", filters: dict[str, Any], limit: int, console:
 
 
 def _row(flow: dict[str, Any], now: datetime) -> list[str]:
-    from spanflow.cli.terminal.wording import ago, clean, cut, duration
+    from spanflow.cli.terminal.wording import ago, clean, cut, duration, reason_of
     from spanflow.span_processors.tree.tree import NS_PER_MS
 
     took = flow.get("duration_ms")
     user = flow.get("email") or flow.get("full_name") or flow.get("user_id")
-    said = flow.get("denied_gate") or flow.get("error_message") or ""
     return [
         ago(flow.get("started_at"), now),
         clean(flow["flow_id"]),
@@ -104,7 +103,7 @@ def _row(flow: dict[str, Any], now: datetime) -> list[str]:
         "" if took is None else duration(int(took * NS_PER_MS)),
         cut(clean(flow.get("name") or ""), 40),
         cut(clean(", ".join(flow.get("tools") or [])), 40),
-        cut(clean(said), 40),
+        cut(clean(reason_of(flow) or ""), 40),
     ]
 
 

@@ -96,7 +96,7 @@ def _whole_id(viewer: "ViewerClient", given: str) -> str:
 
 def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:
     """Whose flow it is, and what came of it."""
-    from spanflow.cli.terminal.wording import clean, duration, moment
+    from spanflow.cli.terminal.wording import clean, duration, moment, reason_of
     from spanflow.span_processors.tree.tree import NS_PER_MS
 
     took = flow.get("duration_ms")
@@ -108,7 +108,7 @@ def _head(flow: dict[str, Any], paint: "Paint") -> Iterator[str]:
         "conversation": flow.get("conversation_id"),
         "started": moment(flow.get("started_at")),
         "outcome": outcome if took is None else f"{outcome} after {duration(int(took * NS_PER_MS))}",
-        "because": flow.get("denied_reason") or flow.get("error_message") or flow.get("outcome_reason"),
+        "because": reason_of(flow),
         "tokens": _tokens(flow),
         "contents": _CONTENTS.get(str(flow.get("contents"))),
     }

@@ -111,6 +111,12 @@ def ago(value: Any, now: datetime) -> str:
 _UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+def reason_of(flow: Mapping[str, Any]) -> str | None:
+    """Why a flow ended as it did, in the words of what ended it; without any, the gate or the kind of failure."""
+    said = ("denied_reason", "error_message", "denied_gate", "outcome_reason")
+    return next((str(flow[name]) for name in said if flow.get(name)), None)
+
+
 def stated_time(text: str | None, now: datetime) -> str | None:
     """`yesterday`, `today`, `now`, `90m`, `2h`, `3d` as a time that the API reads; everything else stays as it is."""
     if text is None:
