@@ -142,6 +142,7 @@ def test_a_line_that_neither_closes_nor_answers_is_given_up_and_nothing_is_missi
     line.restore()
     expect(state).to_have_attribute("data-state", "live", timeout=30_000)
     after = turn(7, 3)
+    # Before any is read: what is newer folds what is older.
+    expect(panel.get_by_test_id("flow")).to_have_count(3)
     for flow_id, number in ((missed, 2), (after, 3)):
         assert labels(panel, flow_id) == [f"turn {number}", "auth_check", f"tool_call · tool_{number}_of_7"]
-    expect(panel.get_by_test_id("flow")).to_have_count(3)

@@ -64,7 +64,9 @@ def test_what_a_test_expects_of_a_page_does_not_fail_it(browser: Browser, origin
         page = context.new_page()
         page.goto(f"{origin}/")
         with problems.expected("404"):
-            page.evaluate("fetch('/nowhere').then(() => null)")
+            # The console tells it in its own time.
+            with page.expect_console_message(lambda message: "404" in message.text):
+                page.evaluate("fetch('/nowhere').then(() => null)")
         # Of a question that is taken back there is nothing to say.
         page.evaluate(
             "(() => { const no = new AbortController(); const asked = fetch('/', {signal: no.signal});"
