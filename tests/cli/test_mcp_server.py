@@ -270,13 +270,62 @@ def test_an_empty_answer_says_what_to_try(viewer: RunningViewer) -> None:
             ("what_is_running", {"user_id": "99"}),
             ("explain_denial", {"flow_id": SLOW}),
         ):
-            assert "\nHint: " in text_of(await client.call_tool(tool, arguments)), tool
+            text = text_of(await client.call_tool(tool, arguments))
+            assert "\nHint: " in text and "\nNext: " not in text, tool
         wrong = await client.call_tool("outline", {"flow_id": "f" * 32})
         assert wrong.is_error and "no flow with this id" in text_of(wrong)
         many = await client.call_tool("span_details", {"flow_id": SLOW, "span_ids": ["1"] * 21})
         assert many.is_error and "1 to 20" in text_of(many)
 
     over_stdio(viewer, use)
+
+
+def test_an_unknown_argument_is_refused_rather_than_ignored(viewer: RunningViewer) -> None:
+    async def use(client: Client) -> None:
+        wrong = await client.call_tool("find_flows", {"user": "8"})
+        assert wrong.is_error and "find_flows has no argument user. It has user_id, conversation_id," in text_of(wrong)
+        unknown = await client.call_tool("find_everything", {"user": "8"})
+        assert unknown.is_error and "find_everything" in text_of(unknown)
+        group = await client.call_tool("statistics", {"group_by": "conversation"})
+        assert group.is_error and "tool, mcp_server, model, none, source, user" in text_of(group)
+
+    over_stdio(viewer, use)
+
+
+def test_an_agent_finds_the_flows_of_a_conversation_and_what_anyone_waits_for(
+    viewer: RunningViewer, redis_url: str
+) -> None:
+    async def use(client: Client) -> None:
+        of_it = await ask(client, "find_flows", conversation_id="c-9")
+        assert [row["flow_id"] for row in of_it["rows"]] == [flow.flow_id]
+        of_session = await ask(client, "find_flows", session_id="s-7", limit=50)
+        assert {row["flow_id"] for row in of_session["rows"]} >= {SLOW, QUICK, DENIED, LARGE}
+        assert "rows" not in await ask(client, "find_flows", conversation_id="c-8")
+        waiting = await ask(client, "what_is_running")
+        assert [(row["user_id"], row["name"]) for row in waiting["rows"]] == [(9, "stuck")]
+
+    with FlowWriter(redis_url, "9", conversation_id="c-9") as flow:
+        flow.beat()
+        flow.start("root")
+        flow.start("stuck", "root", "tool_call", name="stuck")
+        over_stdio(viewer, use)
+
+
+def test_an_agent_says_times_as_people_do(viewer: RunningViewer, redis_url: str) -> None:
+    async def use(client: Client) -> None:
+        for since in ("today", "1h", "90m ago"):
+            recent = await ask(client, "find_flows", since=since)
+            assert [row["flow_id"] for row in recent["rows"]] == [flow.flow_id], since
+        assert SLOW in {row["flow_id"] for row in (await ask(client, "find_flows", until="3d"))["rows"]}
+        counts = await ask(client, "statistics", group_by="none", filters={"since": "2h"})
+        assert counts["since"] > "2026-01-06"
+        groups = await ask(client, "what_is_different", a={"since": "yesterday"}, b={"until": "3d"})
+        assert (groups["a"]["sampled"], groups["b"]["sampled"]) == (0, 4)
+
+    with FlowWriter(redis_url, "9") as flow:
+        flow.beat()
+        flow.start("root")
+        over_stdio(viewer, use)
 
 
 def test_an_agent_sees_what_its_token_may_see(viewer: RunningViewer) -> None:

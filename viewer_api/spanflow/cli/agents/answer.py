@@ -56,7 +56,7 @@ class Answer:
         parts = [_WARNING, f"<recorded-data {self.mark}>", written, f"</recorded-data {self.mark}>"]
         if not self.rows and self.hint:
             parts.append(f"Hint: {self.hint}")
-        if self.next:
+        elif self.next:
             parts.append(f"Next: {self.next}")
         return "\n".join(parts)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from spanflow.cli.agents.answer import Answer
 from spanflow.cli.problem import WrongUse
+from spanflow.cli.terminal.flow_filters import with_stated_times
 
 MAX_SPANS: Final = 20
 MAX_FLOWS: Final = 50
@@ -14,6 +16,7 @@ _MAX_RUNNING: Final = 3
 _MAX_ROWS: Final = 200
 _MAX_DIFFERENCES: Final = 20
 _GROUPS_OF_FLOWS: Final = ("none", "source", "user")
+_GROUPS_OF_STEPS: Final = ("checkpoint", "step", "tool", "mcp_server", "model")
 
 #: GET a path with parameters.
 Ask = Callable[[str, Mapping[str, Any]], Any]
@@ -52,20 +55,22 @@ class Questions:
         hint = "no user matches; use fewer letters, or a part of the e-mail address."
         return Answer({"people": len(users)}, users, "what_is_running or find_flows with the id as user_id.", hint)
 
-    def running(self, user_id: str) -> Answer:
-        """What the newest running flows of a user wait for: their open spans without an open child."""
-        flows = self.ask("/api/v1/flows", {"user_id": user_id, "outcome": "running", "limit": _MAX_RUNNING})["flows"]
+    def running(self, user_id: str | None) -> Answer:
+        """What the newest running flows wait for: their open spans without an open child."""
+        page = self.ask("/api/v1/flows", {"user_id": user_id, "outcome": "running", "limit": _MAX_RUNNING})
+        flows = page["flows"]
         rows = []
         for flow in flows:
             whole = self._flow(flow["flow_id"])
-            path = {"flow_id": flow["flow_id"], "flow": whole.get("name")}
+            path = {"flow_id": flow["flow_id"], "flow": whole.get("name"), **_some(whole, ("user_id",))}
             rows += [{**path, **_some(span, (*_SPAN, "start_ns"))} for span in _innermost_open(whole["spans"])]
-        hint = "nothing of this user is running now. find_flows shows what ended."
-        head = {"user_id": user_id, "running_flows": len(flows)}
+        hint = f"nothing{' of this user' if user_id else ''} is running now. find_flows shows what ended."
+        head = {"user_id": user_id, "running_flows": len(flows), "more": bool(page.get("next")) or None}
         return Answer(head, rows, "span_details of a node_id for its arguments, or outline of the flow.", hint)
 
     def flows(self, filters: Mapping[str, Any], limit: int) -> Answer:
-        page = self.ask("/api/v1/flows", {**filters, "limit": max(1, min(limit, MAX_FLOWS))})
+        asked = with_stated_times(filters, datetime.now(UTC))
+        page = self.ask("/api/v1/flows", {**asked, "limit": max(1, min(limit, MAX_FLOWS))})
         rows = [_some(flow, _FLOW) for flow in page["flows"]]
         head = {"flows": len(rows), "more": bool(page.get("next")), "running_not_known": page.get("without_running")}
         return Answer(head, rows, "outline of a flow_id; explain_denial if it was denied.", _NO_FLOWS)
@@ -137,7 +142,7 @@ class Questions:
             "b": _some(result["b"], _FLOW),
             **_some(result, ("delta_ms", "delta_percent", "counts")),
         }
-        hint = "the two flows do not differ in any step."
+        hint = "the two flows do not differ in any step; where_does_time_go shows what took their time."
         return Answer(head, biggest, "span_details of a row's spans. Positive differences: b took longer.", hint)
 
     def against_usual(self, flow_id: str) -> Answer:
@@ -153,14 +158,20 @@ class Questions:
             "span_details of a row's b. In rows, a is what is usual and b the flow. added: unusual; missing: usual, "
             "but not in this flow."
         )
-        hint = "every step is as usual." if result["a"]["enough"] else "too few flows of its kind: use compare_flows."
+        as_usual = "every step is as usual; where_does_time_go shows what took the time."
+        hint = as_usual if result["a"]["enough"] else "too few flows of its kind: use compare_flows."
         return Answer(head, rows, following, hint)
 
     def different(self, a: Mapping[str, Any], b: Mapping[str, Any], both: Mapping[str, Any]) -> Answer:
         """The values whose share differs most between two groups of flows."""
         if not a and not b:
             raise WrongUse("say what sets the groups apart: filters in a, in b, or both.")
-        groups = (("a.", a), ("b.", b), ("", both))
+        now = datetime.now(UTC)
+        groups = (
+            ("a.", with_stated_times(a, now)),
+            ("b.", with_stated_times(b, now)),
+            ("", with_stated_times(both, now)),
+        )
         asked = {prefix + name: value for prefix, filters in groups for name, value in filters.items()}
         result = self.ask("/api/v1/flows/differences", asked)
         hidden = [each["attribute"] for each in result["hidden"]]
@@ -174,9 +185,12 @@ class Questions:
 
     def statistics(self, group_by: str, sort: str, filters: Mapping[str, Any], limit: int) -> Answer:
         """Steps or flows by kind, summed up over many flows."""
+        if group_by not in (*_GROUPS_OF_STEPS, *_GROUPS_OF_FLOWS):
+            raise WrongUse(f"group_by: one of {', '.join((*_GROUPS_OF_STEPS, *_GROUPS_OF_FLOWS))}.")
         of = "flows" if group_by in _GROUPS_OF_FLOWS else "steps"
         limit = max(1, min(limit, MAX_FLOWS))
-        found = self.ask(f"/api/v1/statistics/{of}", {**filters, "group_by": group_by, "sort": sort, "limit": limit})
+        asked = with_stated_times(filters, datetime.now(UTC))
+        found = self.ask(f"/api/v1/statistics/{of}", {**asked, "group_by": group_by, "sort": sort, "limit": limit})
         rows = [_without_links(group) for group in found["groups"]]
         head = _some(found, ("since", "until", "shortened", "waiting", "group_by", "more"))
         following = "find_flows with a row's value as filter; what_is_different of the slow and the rest."

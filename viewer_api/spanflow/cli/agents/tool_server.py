@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanflow.cli.agents.answer import Answer
 from spanflow.cli.agents.questions import Questions
+from spanflow.cli.agents.strict_server import strict_server
 from spanflow.cli.problem import Problem
 from spanflow.cli.terminal.client import ViewerClient
 
@@ -33,12 +34,11 @@ Answered = Callable[["Context[Any]", str, Callable[[Questions], Answer]], Awaita
 
 def build(viewers: Viewers, budget: int) -> "MCPServer":
     """The server. Answers have at most `budget` characters."""
-    from mcp.server import MCPServer
     from mcp.server.mcpserver import Context
     from mcp.server.mcpserver.exceptions import ToolError
     from mcp_types import ToolAnnotations
 
-    server: MCPServer[Any] = MCPServer("spanflow", instructions=INSTRUCTIONS, log_level="ERROR")
+    server = strict_server("spanflow", INSTRUCTIONS)
     reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False)
     calls, session = count(1), secrets.token_hex(4)
 
@@ -62,15 +62,17 @@ def build(viewers: Viewers, budget: int) -> "MCPServer":
         return await answered(context, "find_people", lambda ask: ask.people(text))
 
     @server.tool(annotations=reads, structured_output=False)
-    async def what_is_running(context: Context[Any], user_id: str) -> str:
-        """What a user is waiting for right now: the innermost open steps of their running flows. Not for flows that
-        have ended: find_flows."""
+    async def what_is_running(context: Context[Any], user_id: str | None = None) -> str:
+        """What a user, or anyone, is waiting for right now: the innermost open steps of the newest running flows. Not
+        for flows that have ended: find_flows."""
         return await answered(context, "what_is_running", lambda ask: ask.running(user_id))
 
     @server.tool(annotations=reads, structured_output=False)
     async def find_flows(
         context: Context[Any],
         user_id: str | None = None,
+        conversation_id: str | None = None,
+        session_id: str | None = None,
         outcome: str | None = None,
         gate: str | None = None,
         step: str | None = None,
@@ -86,10 +88,12 @@ def build(viewers: Viewers, budget: int) -> "MCPServer":
     ) -> str:
         """List flows, newest first; every filter must hold. outcome: ok, denied, error, cancelled, interrupted or
         running. gate: the checkpoint that refused. step: type and name, as statistics by step show them. q: words of
-        names and messages. since, until: ISO 8601. sort: duration, tokens or cost. Not for the steps of a
-        flow: outline."""
+        names and messages. since, until: ISO 8601, today, yesterday, or an age: 90m, 2h, 3d. sort: duration, tokens or
+        cost. Not for the steps of a flow: outline."""
         filters = {
             "user_id": user_id,
+            "conversation_id": conversation_id,
+            "session_id": session_id,
             "outcome": outcome,
             "gate": gate,
             "step": step,
@@ -180,6 +184,6 @@ def _add_tools_of_many(server: "MCPServer", answered: Answered) -> None:
     ) -> str:
         """Counts, errors, denials, percentiles, tokens, cost and own time over many flows, the last day if `since` is
         no filter. group_by: checkpoint, step, tool, mcp_server or model for steps; none, source or user for flows.
-        sort: self_ms (where the time goes), count, total_ms, p95_ms, tokens or cost. Not for one flow:
-        where_does_time_go."""
+        sort: self_ms (where the time goes), count, total_ms, p95_ms, tokens or cost. filters: as in find_flows; with
+        {"outcome": "error"}, group_by user and sort count: who fails most. Not for one flow: where_does_time_go."""
         return await answered(context, "statistics", lambda ask: ask.statistics(group_by, sort, filters or {}, limit))

@@ -1,7 +1,7 @@
 """Options that choose flows, as the API's filters."""
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,10 +43,17 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, dest=name, help=text)
 
 
-def stated_filters(arguments: Any, now: datetime) -> dict[str, str | None]:
+def stated_filters(arguments: Any, now: datetime) -> dict[str, Any]:
     """What was asked for, with times as the API reads them."""
-    filters = {name: getattr(arguments, name) for name in FILTERS}
-    return filters | {name: stated_time(filters[name], now) for name in _TIMES}
+    return with_stated_times({name: getattr(arguments, name) for name in FILTERS}, now)
+
+
+def with_stated_times(filters: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The same filters, with times as the API reads them."""
+    return {
+        name: stated_time(value, now) if name in _TIMES and isinstance(value, str) else value
+        for name, value in filters.items()
+    }
 
 
 def filter_pairs(texts: Iterable[str], now: datetime) -> Iterator[tuple[str, str]]:
