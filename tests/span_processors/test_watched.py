@@ -86,6 +86,19 @@ def test_a_model_call_that_is_known_as_one_only_later_is_told_as_well(
     assert (message["event_type"], message["status"], message["duration_ms"]) == ("llm_thinking", "ok", 1.0)
 
 
+def test_the_first_flow_of_a_process_is_told_even_when_it_ends_at_once(
+    redis_url: str, redis_client: "redis.Redis"
+) -> None:
+    redis_client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
+    for _ in range(5):
+        listener = Listener(redis_client)
+        with TracedGateway(redis_url) as gateway:
+            gateway.end(gateway.start("POST /ask", attributes={"user.id": "7"}))
+            assert gateway.pipeline.force_flush(5)
+            listener.hear(1)
+        listener.close()
+
+
 def test_a_watched_users_request_rings_as_it_happens(redis_url: str, redis_client: "redis.Redis") -> None:
     redis_client.zadd(names.MONITORED_UNTIL, {"7": time.time() + 60})
     listener = Listener(redis_client)

@@ -29,9 +29,6 @@ def gateway_pipeline(viewer: RunningViewer, redis_url: str, data_dir: Path) -> I
         redis_url=redis_url, postgres_dsn=viewer.settings.postgres_dsn, data_dir=str(data_dir), flow_grace=0.05
     )
     pipeline = build_pipeline(settings)
-    # As a server does before it takes requests: or the first flow may end before it is known who is watched.
-    pipeline.prepare()
-    assert pipeline._watched is not None and pipeline._watched.wait_loaded(5)
     provider = TracerProvider(shutdown_on_exit=False)
     before = install(record(provider, pipeline, settings))
     trace.set_tracer_provider(provider)

@@ -106,7 +106,7 @@ class Pipeline:
         self._reset()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=wait_until_forkable, after_in_child=_weakly(self, "after_fork"))
-        self._at_exit = _weakly(self, "_exit")
+        self._at_exit = _weakly(self, "shutdown")
         atexit.register(self._at_exit)
 
     def _reset(self) -> None:
@@ -283,9 +283,6 @@ class Pipeline:
         for runner in self._runners():
             runner.after_fork()
 
-    def _exit(self) -> None:
-        self.shutdown()
-
     def _time_to_end(self) -> float:
         if self._end_by is None:
             return ATEXIT_BUDGET
@@ -311,6 +308,9 @@ class Pipeline:
 
     def _run(self) -> None:
         failed_stopping = False
+        if self._watched is not None:
+            # Or a flow that ends before it is known who is watched would not be told.
+            self._watched.wait_loaded()
         while True:
             stopping = self._stopping
             try:

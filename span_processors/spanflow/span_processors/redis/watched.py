@@ -26,6 +26,8 @@ from spanflow.span_processors.stages.own_thread import OwnThread
 _log = logging.getLogger(__name__)
 
 FOREVER: Final = float("inf")
+#: So long the first flows of a process wait at most before they are encoded (seconds).
+_FIRST_READ: Final = 0.5
 
 
 class Watched(Protocol):
@@ -112,8 +114,8 @@ class WatchedUsers:
     def ensure_started(self) -> None:
         self._thread.ensure_started()
 
-    def wait_loaded(self, timeout: float) -> bool:
-        """Wait until the set has been read once."""
+    def wait_loaded(self, timeout: float = _FIRST_READ) -> bool:
+        """Wait until the set has been read once, or Redis has not answered."""
         return self._loaded.wait(timeout)
 
     def shutdown(self, deadline: float) -> bool:
@@ -135,6 +137,7 @@ class WatchedUsers:
                 if not breaker.reason:
                     _log.warning("The watched users cannot be read (%s); those known until now stay watched.", why)
                 breaker.failed(str(why) or "away")
+                self._loaded.set()
                 self._stop.wait(breaker.pause())
             except Exception:
                 _log.exception("Reading the watched users failed")
