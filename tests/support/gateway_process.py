@@ -14,6 +14,8 @@ from tests.support.ports import accepts, free_port
 
 BIN = Path(sys.executable).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
+#: The stacks of all threads at SIGSEGV (gunicorn has a use of its own for SIGABRT).
+SAYS_WHERE = {"PYTHONFAULTHANDLER": "1"}
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,32 @@ def gateway_process(
             stderr=output,
             start_new_session=True,
             cwd=CHECKOUT,
-            env={"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": path, "HOME": "/nonexistent", **environment},
+            env={
+                "PATH": f"{programs}:{os.environ['PATH']}",
+                "PYTHONPATH": path,
+                "HOME": "/nonexistent",
+                **SAYS_WHERE,
+                **environment,
+            },
         )
     try:
         eventually(lambda: accepts(port) or process.poll() is not None, within=within)
         assert process.poll() is None, log.read_text(encoding="utf-8")
         yield GatewayProcess(f"http://127.0.0.1:{port}", log, process.pid)
         process.terminate()
-        process.wait(20)
+        _wait(process, log)
     finally:
         _end_group(process)
+
+
+def _wait(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until it has ended by itself. If it does not, every process of it says where it stands."""
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGSEGV)
+        process.wait(10)
+        raise AssertionError(f"the gateway did not stop:\n{log.read_text(encoding='utf-8')}") from None
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
