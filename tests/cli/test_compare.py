@@ -76,6 +76,28 @@ not compared: duration_ms (set by the filters)
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_an_empty_group_is_named(here: dict[str, str]) -> None:
+    done = spanflow("diff", "--a", "user_id=99", **here)
+    assert (done.returncode, done.stderr) == (0, "Group a has no flows.\n")
+    done = spanflow("diff", "--a", "user_id=99", "--b", "tool=none", **here)
+    assert done.stderr == "Group a has no flows. Group b has no flows.\n"
+
+
+def test_a_value_that_only_one_flow_has_is_no_none(here: dict[str, str], postgres_dsn: str, tmp_path: Path) -> None:
+    attributes = {"gen_ai.tool.name": "list", "gen_ai.tool.call.arguments": json.dumps({"page": 2})}
+    spans = [
+        span(1, name="POST /ask", start_ns=NOON, end_ns=NOON + 50 * MS),
+        span(2, 1, event_type="tool_call", start_ns=NOON + 10 * MS, end_ns=NOON + 30 * MS, attributes=attributes),
+    ]
+    with archives_in(postgres_dsn, tmp_path / "third") as archives:
+        deliver(archives.make(), part(3, spans))
+    shown = spanflow("compare", A, f"{3:032x}", **here).stdout.splitlines()
+    assert [line.strip() for line in shown if "→" in line] == [
+        "gen_ai.tool.call.arguments.limit: 10 → –",
+        "gen_ai.tool.call.arguments.page: – → 2",
+    ]
+
+
 def test_a_difference_of_shares_is_in_points(here: dict[str, str], postgres_dsn: str, tmp_path: Path) -> None:
     with archives_in(postgres_dsn, tmp_path / "more") as archives:
         for number in range(10, 20):

@@ -269,9 +269,15 @@ def test_an_empty_answer_says_what_to_try(viewer: RunningViewer) -> None:
             ("find_people", {"text": "zz-nobody"}),
             ("what_is_running", {"user_id": "99"}),
             ("explain_denial", {"flow_id": SLOW}),
+            ("compare_flows", {"first": SLOW, "second": SLOW}),
+            ("what_is_different", {"a": {"user_id": "99"}}),
+            ("statistics", {"filters": {"user_id": "99"}}),
         ):
             text = text_of(await client.call_tool(tool, arguments))
             assert "\nHint: " in text and "\nNext: " not in text, tool
+        assert text.count("no flow matches") == 1
+        apart = text_of(await client.call_tool("what_is_different", {"a": {"user_id": "99"}}))
+        assert "Hint: no flow is in a. Check its filters with find_flows." in apart
         wrong = await client.call_tool("outline", {"flow_id": "f" * 32})
         assert wrong.is_error and "no flow with this id" in text_of(wrong)
         many = await client.call_tool("span_details", {"flow_id": SLOW, "span_ids": ["1"] * 21})

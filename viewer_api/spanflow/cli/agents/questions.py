@@ -180,7 +180,10 @@ class Questions:
             "find_flows with a row's filter and those of its group; compare_flows of one of each group. difference: "
             "the share in a minus that in b, 0.25 are 25 percentage points."
         )
+        empty = " and ".join(name for name in ("a", "b") if not result[name]["sampled"])
         hint = "nothing differs by more than chance. Widen the time range, or set the groups further apart."
+        if empty:
+            hint = f"no flow is in {empty}. Check its filters with find_flows."
         return Answer(head, result["differences"][:_MAX_DIFFERENCES], following, hint)
 
     def statistics(self, group_by: str, sort: str, filters: Mapping[str, Any], limit: int) -> Answer:

@@ -40,8 +40,9 @@ def run(arguments: Arguments, console: Console) -> int:
     for name in ("a", "b"):
         of = "" if result[name]["complete"] else ", a sample"
         console.result(paint(f"{name}: {result[name]['sampled']} flows{of}", "dim"))
+    empty = [f"Group {name} has no flows." for name in ("a", "b") if not result[name]["sampled"]]
     if not result["differences"]:
-        console.note("Nothing differs by more than chance.")
+        console.note(" ".join(empty) or "Nothing differs by more than chance.")
     for each in result["differences"]:
         shares = f"{each['a']['share']:>7.1%}{each['b']['share']:>8.1%}  "
         points = f"{100 * each['difference']:>+6.1f} pp"

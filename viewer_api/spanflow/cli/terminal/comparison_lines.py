@@ -71,6 +71,10 @@ def _differences(row: Row, indent: str, columns: int) -> Iterator[str]:
     if row["a"] and "share" in row["a"]:
         sides[0] = "ok"
     if sides[0] != sides[1] and row["kind"] == "step":
-        yield cut(clean(f"{indent}    outcome: {sides[0]} → {sides[1]}"), columns)
+        yield cut(clean(f"{indent}    outcome: {_shown(sides[0])} → {_shown(sides[1])}"), columns)
     for each in row.get("differences", ())[:_MAX_SHOWN]:
-        yield cut(clean(f"{indent}    {each['path']}: {each['a']} → {each['b']}"), columns)
+        yield cut(clean(f"{indent}    {each['path']}: {_shown(each.get('a'))} → {_shown(each.get('b'))}"), columns)
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else str(value)
