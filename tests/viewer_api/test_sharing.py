@@ -105,6 +105,26 @@ def test_a_link_with_contents_shows_them(make_viewer: MakeViewer, stored: None) 
     assert answer.json()["flow"]["contents"] is None
 
 
+@pytest.mark.parametrize("contents", [False, True])
+def test_a_link_never_shows_the_users_name(make_viewer: MakeViewer, store: Store, contents: bool) -> None:
+    whose = {
+        "user.id": "7",
+        "user.email": "ada@example.org",
+        "user.full_name": "Ada Example",
+        "litellm.metadata.user_api_key_user_email": "ada@example.org",
+    }
+    log = {"name": "signed_in", "time_ns": "1767787200000000000", "attributes": whose}
+    asked = span(1, name="POST /ask", attributes={**whose, "gen_ai.prompt": SECRET}, logs=[log])
+    store(part(1, [asked, span(2, 1, event_type="tool_call", attributes=whose)], **of("s1")))
+    viewer = make_viewer()
+    answer = opened(viewer, made(viewer, contents=contents)["token"])
+    events = answer.json()["flow"]["flow_data"]["events"]
+    assert [event["attributes"]["user.id"] for event in events] == ["7", "7"]
+    assert [log["attributes"] for log in events[0]["logs"]] == [{"user.id": "7"}]
+    assert "example.org" not in answer.text and "Ada" not in answer.text
+    assert (SECRET in answer.text) is contents
+
+
 def test_the_token_is_kept_nowhere(make_viewer: MakeViewer, stored: None, postgres_dsn: str) -> None:
     viewer = make_viewer()
     token = made(viewer)["token"]

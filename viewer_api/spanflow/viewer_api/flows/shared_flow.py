@@ -1,10 +1,11 @@
 """A flow as a share link shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from spanflow.span_processors import names
 from spanflow.span_processors.event.metadata import Metadata
 from spanflow.span_processors.tree import flow_data
 from spanflow.viewer_api.flows.documents import Flow, PackedFlow
@@ -12,6 +13,9 @@ from spanflow.viewer_api.http.responses import encode
 
 #: Beside what a policy or a watch says: contents are not part of this link.
 NOT_SHARED: Final = "not_shared"
+#: What spans carry of their user beside the id.
+_NAMING: Final = frozenset({names.ATTR_USER_EMAIL, names.ATTR_USER_FULL_NAME, "user.name", *names.USER_EMAIL_ALIASES})
+_NAMING_MARKS: Final = frozenset(f"attributes/{name}" for name in _NAMING)
 
 
 def without_contents(flow: Flow, metadata: Metadata) -> Flow:
@@ -24,7 +28,7 @@ def without_contents(flow: Flow, metadata: Metadata) -> Flow:
 
 def written_shared(flows: Sequence[PackedFlow], expires_at: datetime, metadata: Metadata | None) -> bytes:
     """The flow and its spans, of which `metadata`, if given, leaves the contents out. What its processes say of the
-    machines that they run on stays inside, and so does the reason why contents are missing."""
+    machines that they run on stays inside, and so do the user's name and the reason why contents are missing."""
     (packed,) = flows
     flow = packed.unpacked()
     if metadata is not None and not flow.withheld:
@@ -38,6 +42,30 @@ def written_shared(flows: Sequence[PackedFlow], expires_at: datetime, metadata: 
         "source": flow.source,
         "cut_spans": flow.cut_spans,
         "contents": NOT_SHARED if flow.withheld else flow.contents,
-        "flow_data": {"flow_id": flow.flow_id, "events": list(flow_data.events_in(flow.document))},
+        "flow_data": {
+            "flow_id": flow.flow_id,
+            "events": [_nameless(event) for event in flow_data.events_in(flow.document)],
+        },
     }
     return encode({"expires_at": expires_at, "flow": shown})
+
+
+def _nameless(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event without the name and the e-mail address of its user."""
+    kept = _attributes_nameless(event)
+    for part in ("logs", "links"):
+        if part in kept:
+            kept[part] = [_attributes_nameless(each) for each in kept[part]]
+    if isinstance(was := kept.get("was"), Mapping):
+        kept["was"] = _attributes_nameless(was)
+    if isinstance(late := kept.get("late"), list):
+        kept["late"] = [mark for mark in late if mark not in _NAMING_MARKS]
+    return kept
+
+
+def _attributes_nameless(source: Mapping[str, Any]) -> dict[str, Any]:
+    kept = dict(source)
+    for part in ("attributes", "types"):
+        if isinstance(values := kept.get(part), Mapping):
+            kept[part] = {name: value for name, value in values.items() if name not in _NAMING}
+    return kept
