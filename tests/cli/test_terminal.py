@@ -189,9 +189,10 @@ def test_a_failed_span_is_no_success_and_says_why(here: dict[str, str], postgres
 def test_times_may_be_said_as_people_do(here: dict[str, str], redis_url: str) -> None:
     with FlowWriter(redis_url) as flow:
         flow.start("root", name="just now")
-        for since, found in (("yesterday", 1), ("today", 1), ("2h", 1), ("3d", 1), ("0s", 1)):
+        for since, found in (("yesterday", 1), ("today", 1), ("2h", 1), ("3d", 1), ("0s", 1), ("1 hour ago", 1)):
             assert len(lines_of(spanflow("flows", "--since", since, "--json", **here))) == found
-        assert lines_of(spanflow("flows", "--until", "1h", "--json", **here)) == []
+        for until in ("1h", "30 minutes", "2 days ago"):
+            assert lines_of(spanflow("flows", "--until", until, "--json", **here)) == []
     assert "write a time like" in spanflow("flows", "--since", "the day before", **here).stderr
 
 

@@ -108,7 +108,14 @@ def ago(value: Any, now: datetime) -> str:
     return f"{seconds // 3600} h ago" if seconds < 48 * 3600 else moment(value)
 
 
-_UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SECONDS: Final = {
+    60: ("m", "min", "mins", "minute", "minutes"),
+    3600: ("h", "hour", "hours"),
+    86_400: ("d", "day", "days"),
+    604_800: ("w", "week", "weeks"),
+    1: ("s", "second", "seconds"),
+}
+_UNITS: Final = {word: seconds for seconds, words in _SECONDS.items() for word in words}
 
 
 def reason_of(flow: Mapping[str, Any]) -> str | None:
