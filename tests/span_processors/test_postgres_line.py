@@ -54,6 +54,25 @@ def test_a_silent_server_costs_no_more_than_the_time_given(
     line.close(soon())
 
 
+def test_a_look_up_that_hangs_holds_up_no_end() -> None:
+    answered = threading.Event()
+
+    async def connect() -> UntracedConnection:
+        await asyncio.get_running_loop().run_in_executor(None, answered.wait)
+        raise OSError
+
+    line = PostgresLine(connect)
+    with pytest.raises(Unavailable, match="no answer in time"):
+        line.run(answer, soon(0.1))
+    closing = threading.Thread(target=line.close, args=(soon(0.1),))
+    closing.start()
+    closing.join(5)
+    closed = not closing.is_alive()
+    answered.set()
+    closing.join(5)
+    assert closed
+
+
 def test_it_closes_while_the_interpreter_ends_and_no_thread_can_start(
     empty_postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,8 +27,7 @@ class _OwnLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.resolver = ThreadPoolExecutor(thread_name_prefix=f"{THREAD_PREFIX}resolver")
-        self.set_default_executor(self.resolver)
+        self.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{THREAD_PREFIX}resolver"))
 
     def __del__(self) -> None:
         """Nothing, unlike asyncio's: a forked child that ends would take the parent's wake-up socket out of the poll
@@ -114,8 +113,8 @@ class PostgresLine:
             except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
                 self._drop()
         self._connection = None
-        # asyncio's own way starts a thread for it, which Python 3.12 refuses while the interpreter ends.
-        self._loop.resolver.shutdown()
+        # Does not wait for the resolver's threads: they end by themselves, and one that still looks up a name may take
+        # longer than there is time.
         self._loop.close()
         self._loop = None
 
