@@ -164,7 +164,7 @@ lock: env ## Resolve the contributors' packages anew into requirements/dev.txt
 
 .PHONY: lock-gateways
 lock-gateways: env ## Resolve anew what tests of other people's gateways install beside Spanflow
-	@for name in litellm litellm-1.102 contextforge fastmcp model_clients traceloop; do \
+	@for name in litellm litellm-1.102 contextforge fastmcp model_clients traceloop otlp_grpc; do \
 		$(BIN)/uv pip compile "tests/gateways/requirements/$$name.in" pyproject.toml --python-version 3.12 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock-gateways" --quiet --output-file "tests/gateways/requirements/$$name.txt" || exit 1; \
 	done
