@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow.dataset
@@ -59,6 +61,32 @@ def test_a_file_that_broke_off_is_gone_on_with(here: dict[str, str], tmp_path: P
         done = spanflow("export", "-o", str(file), "--filter", "user_id=7", "--resume", **here)
         assert done.returncode == 0, done.stderr
         assert file.read_text() == whole, kept
+
+
+@pytest.mark.parametrize(("form", "resumable"), [("jsonl", True), ("csv", False)])
+def test_an_export_that_breaks_off_fails_and_says_how_to_go_on(tmp_path: Path, form: str, resumable: bool) -> None:
+    class Breaks(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"5\r\nhalf\n\r\n40\r\n")
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    file = tmp_path / "flows"
+    with HTTPServer(("127.0.0.1", 0), Breaks) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        there = {"SPANFLOW_URL": f"http://127.0.0.1:{server.server_port}", "SPANFLOW_TOKEN": TOKEN}
+        done = spanflow("export", "--format", form, "-o", str(file), **there)
+        thread.join()
+    assert (done.returncode, file.read_text()) == (1, "half\n")
+    assert "broke off: what it sent until then is incomplete." in done.stderr
+    assert ("The same command with --resume continues it." in done.stderr) is resumable
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "otlp"])

@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Arguments, console: Console) -> int:
+    from spanflow.cli.terminal.client import Unreachable
     from spanflow.cli.terminal.where import client
 
     path, params = _asked_of_person(arguments) if arguments.everything else _asked(arguments)
@@ -73,11 +74,18 @@ def run(arguments: Arguments, console: Console) -> int:
         try:
             with output.open("ab" if arguments.resume else "wb") as file:
                 written = _write(pieces, file, console)
+        except Unreachable as why:
+            raise Problem(f"{why}{_how_to_resume(arguments)}") from None
         except OSError as why:
             raise Problem(f"{output} cannot be written: {why.strerror or why}.") from None
     told = {"bytes": written, "seconds": round(time.monotonic() - began, 3), "file": arguments.output}
     console.note(json.dumps(told) if arguments.json else f"{written:,} bytes written.")
     return 0
+
+
+def _how_to_resume(arguments: Arguments) -> str:
+    resumable = arguments.format in _RESUMABLE and arguments.flow is None and not arguments.everything
+    return " The same command with --resume continues it." if resumable else ""
 
 
 def _parquet(

@@ -83,8 +83,10 @@ class ViewerClient:
             try:
                 while piece := response.read1(_PIECE):
                     yield piece
-            except (OSError, HTTPException) as why:
-                raise self._away(why) from None
+            except (OSError, HTTPException):
+                raise Unreachable(
+                    f"the viewer at {self.url} broke off: what it sent until then is incomplete."
+                ) from None
 
     def _ask(
         self,
