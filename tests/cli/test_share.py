@@ -53,7 +53,7 @@ def test_what_cannot_be_is_said(here: dict[str, str]) -> None:
         (("create",), "say which flow"),
         (("revoke",), "say which link"),
         (("create", "0" * 32), "There is no flow with this id."),
-        (("create", FLOW, "--days", "31"), "days: 30 are the most"),
+        (("create", FLOW, "--days", "31"), "days: at most 30"),
         (("revoke", "0" * 16), "There is no link with this id."),
     ):
         answer = spanflow("share", *words, **here)

@@ -143,9 +143,9 @@ MISTAKES = {
     "sort=prettiest": "sort: one of newest, duration, tokens, cost.",
     "count=all": "count: one of none, exact, estimated.",
     "since=2026-01-05&since=2026-01-06": "since: give it once.",
-    "&".join(f"tool=t{number}" for number in range(51)): "tool: 50 values are the most.",
+    "&".join(f"tool=t{number}" for number in range(51)): "tool: at most 50 values.",
     "q=%21+%2A": "q: there is no word in it that could be looked for.",
-    "model=" + "x" * 201: "model: 200 characters are the most.",
+    "model=" + "x" * 201: "model: at most 200 characters.",
 }
 
 

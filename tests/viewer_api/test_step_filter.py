@@ -96,7 +96,7 @@ def test_words_of_a_search_never_find_the_key_of_a_step(
 
 def test_too_long_a_step_is_refused_by_name(viewer: RunningViewer) -> None:
     answer = viewer.http.get("/api/v1/flows", params={"step": "x" * 402})
-    assert (answer.status_code, answer.json()["detail"]) == (422, "step: 401 characters are the most.")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "step: at most 401 characters.")
 
 
 def test_a_number_that_may_be_short_says_so_and_checkpoints_are_exact_whatever_spans_there_are(

@@ -79,7 +79,7 @@ class ChannelStore:
         channel_id = secrets.token_hex(8)
         columns = (name, kind, _json(shown), _json(hidden), enabled, now, by, MAX_CHANNELS)
         if await connection.execute(self.database.sql(_ADD), channel_id, *columns) != "INSERT 0 1":
-            raise Problem(409, "too_many_channels", f"There are {MAX_CHANNELS} channels already, which are the most.")
+            raise Problem(409, "too_many_channels", f"There are {MAX_CHANNELS} channels already, the maximum.")
         return channel_id
 
     async def change(self, connection: Connection, channel: Channel, by: str, now: datetime) -> None:

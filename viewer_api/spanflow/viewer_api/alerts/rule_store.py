@@ -134,7 +134,7 @@ class RuleStore:
             self.database.sql(_ADD), rule_id, *_columns(definition), enabled, now, by, MAX_RULES
         )
         if done != "INSERT 0 1":
-            raise Problem(409, "too_many_rules", f"There are {MAX_RULES} rules already, which are the most.")
+            raise Problem(409, "too_many_rules", f"There are {MAX_RULES} rules already, the maximum.")
         return rule_id
 
     async def change(

@@ -100,7 +100,7 @@ def flow_query(params: QueryParams, principal: Principal) -> FlowQuery:
 def _text(query: ListQuery) -> str | None:
     text = query.single("q")
     if text is not None and len(text) > MAX_TEXT:
-        raise invalid_request(f"q: {MAX_TEXT} characters are the most.")
+        raise invalid_request(f"q: at most {MAX_TEXT} characters.")
     if text is not None and tsquery(text) is None:
         raise invalid_request("q: there is no word in it that could be looked for.")
     return text

@@ -67,13 +67,13 @@ class ListQuery:
     def text(self, name: str) -> str | None:
         text = (self.single(name) or "").strip()
         if len(text) > MAX_TEXT:
-            raise invalid_request(f"{name}: {MAX_TEXT} characters are the most.")
+            raise invalid_request(f"{name}: at most {MAX_TEXT} characters.")
         return text or None
 
     def several(self, name: str) -> list[str]:
         values = list(dict.fromkeys(self._values.get(name, [])))
         if len(values) > MAX_VALUES:
-            raise invalid_request(f"{name}: {MAX_VALUES} values are the most.")
+            raise invalid_request(f"{name}: at most {MAX_VALUES} values.")
         return values
 
     def ids(self, name: str) -> tuple[str, ...] | None:
@@ -83,7 +83,7 @@ class ListQuery:
         values = self.several(name)
         for value in values:
             if len(value) > most:
-                raise invalid_request(f"{name}: {most} characters are the most.")
+                raise invalid_request(f"{name}: at most {most} characters.")
             if known is not None and value not in known:
                 raise invalid_request(f"{name}: one of {', '.join(known)}.")
         return tuple(value for value in values if value) or None

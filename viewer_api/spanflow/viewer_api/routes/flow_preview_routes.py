@@ -34,7 +34,7 @@ async def previews(
     viewer = viewer_of(request)
     wanted = list(dict.fromkeys(checked_flow_id(each) for each in flow_id or () if each))
     if len(wanted) > MAX_FLOWS:
-        raise invalid_request(f"flow_id: {MAX_FLOWS} flows are the most.")
+        raise invalid_request(f"flow_id: at most {MAX_FLOWS} flows.")
     store = FlowPreviewStore(viewer.database, principal.visible)
     by_id = await previews_of(wanted, store, flow_reader(viewer, principal))
     missing = next((each for each in wanted if each not in by_id), None)

@@ -185,7 +185,7 @@ def _days(viewer: Viewer, wanted: float | None) -> float:
         raise Problem(403, "sharing_is_off", "Links cannot be made here (SPANFLOW_SHARE_MAX_DAYS=0).")
     days = min(viewer.settings.share_days, most) if wanted is None else wanted
     if days > most:
-        raise invalid_request(f"days: {most:g} are the most (SPANFLOW_SHARE_MAX_DAYS).")
+        raise invalid_request(f"days: at most {most:g} (SPANFLOW_SHARE_MAX_DAYS).")
     return days
 
 
