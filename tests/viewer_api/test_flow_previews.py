@@ -102,20 +102,24 @@ def test_flows_without_a_step_are_left_out_of_a_list_unless_they_failed(
                 span(11, 9, event_type="tool_call"),
             ],
         ),
+        part(7, [span(12, name="WS /chat message"), span(13, 12, event_type="auth_check")]),
     )
-    connection, request = make_flow("7"), make_flow("7")
+    connection, request, message = make_flow("7"), make_flow("7"), make_flow("7")
     connection.start("root", name="WS /api/v1/chat")
     connection.step("gate", "root", "auth_check")
     request.start("root", name="POST /ask")
     request.start("step", "root", "auth_check")
+    message.start("root", name="WS /api/v1/chat message")
+    message.step("gate", "root", "auth_check")
 
     def listed(query: str) -> set[str]:
         return {flow["flow_id"].lstrip("0") for flow in viewer.get(f"/api/v1/flows{query}")["flows"]}
 
-    running = {connection.flow_id.lstrip("0"), request.flow_id.lstrip("0")}
-    assert listed("") == listed("?stepless=show") == {"1", "2", "3", "4", "5", "6"} | running
-    assert listed("?stepless=hide") == {"2", "3", "5", "6", request.flow_id.lstrip("0")}
-    assert viewer.get("/api/v1/flows?stepless=hide&count=exact")["count"] == {"value": 4, "kind": "exact"}
+    asked = {flow.flow_id.lstrip("0") for flow in (request, message)}
+    running = {connection.flow_id.lstrip("0")} | asked
+    assert listed("") == listed("?stepless=show") == {"1", "2", "3", "4", "5", "6", "7"} | running
+    assert listed("?stepless=hide") == {"2", "3", "5", "6", "7"} | asked
+    assert viewer.get("/api/v1/flows?stepless=hide&count=exact")["count"] == {"value": 5, "kind": "exact"}
 
 
 #: The attributes of a span, and what it says.

@@ -24,11 +24,15 @@ _SAID: Final = """(start_key, flow_id) IN (
     WHERE said.verdict = ANY ({n}) AND NOT EXISTS (
         SELECT FROM {s}.flow_notes AS newer WHERE newer.flow_id = said.flow_id AND newer.verdict IS NOT NULL
         AND (newer.created_at, newer.note_id) > (said.created_at, said.note_id)))"""
-#: How the flow of a connection is called; each message on it is a flow of its own.
+#: How the flow of a connection is called, and that of a message on it. The dashboard says the same (`requestText.ts`).
 _WEBSOCKET: Final = "WS "
+_MESSAGE: Final = " message"
 #: What a connection comes to before anything is said on it.
 _NO_STEP: Final = ("auth_check", "span")
-_CONNECTION: Final = f"coalesce(name, '') LIKE '{_WEBSOCKET}%' AND event_types <@ '{{{','.join(_NO_STEP)}}}'"
+_CONNECTION: Final = (
+    f"coalesce(name, '') LIKE '{_WEBSOCKET}%' AND name NOT LIKE '%{_MESSAGE}'"
+    f" AND event_types <@ '{{{','.join(_NO_STEP)}}}'"
+)
 #: What a list shows unless it is asked for all: requests with a step, and what did not go well.
 WITH_STEPS: Final = f"(outcome IS DISTINCT FROM 'ok' OR checkpoint_count > 0 AND NOT ({_CONNECTION}))"
 
@@ -134,7 +138,12 @@ def _plain(value: Any) -> Any:
 
 def has_steps(checkpoints: int, name: str | None, event_types: Iterable[str]) -> bool:
     """Whether somebody asked for something, as `Filters.stepless` means it."""
-    return checkpoints > 0 and not ((name or "").startswith(_WEBSOCKET) and set(event_types) <= set(_NO_STEP))
+    return checkpoints > 0 and not (_is_connection(name or "") and set(event_types) <= set(_NO_STEP))
+
+
+def _is_connection(name: str) -> bool:
+    """Whether a flow of this name is a WebSocket's own, not that of a message on it."""
+    return name.startswith(_WEBSOCKET) and not name.endswith(_MESSAGE)
 
 
 class Conditions:
