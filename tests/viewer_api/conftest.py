@@ -1,5 +1,6 @@
 """A running viewer over real servers, and flows to look at."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
+from spanflow.viewer_api.otlp.grpc_server import keep_poller
 from tests.support.alerts import LOCAL, Clock, Moments
 from tests.support.archives import archives_in, deliver
 from tests.support.flow_writer import FlowWriter
@@ -110,3 +112,19 @@ def pair(
         httpx.Client(base_url=real_jaeger.query, timeout=15) as client,
     ):
         yield Pair(otlp, client, viewer.http, postgres_dsn)
+
+
+@pytest.fixture(scope="module")
+def grpc_poller() -> None:
+    """It stays until the process ends, so no test leaves it behind."""
+
+    async def on_a_loop() -> None:
+        keep_poller()
+
+    asyncio.run(on_a_loop())
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Received flows are handed over soon after their last span."""
+    monkeypatch.setenv("SPANFLOW_FLOW_GRACE", "0.2")

@@ -1,6 +1,5 @@
 """Spans and log records of other programs, sent to the viewer by OTLP/gRPC."""
 
-import asyncio
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from spanflow.span_processors.setting_table import SettingsError
 from spanflow.viewer_api.app import create_app
 from spanflow.viewer_api.auth.token_file import digest
-from spanflow.viewer_api.otlp.grpc_server import keep_poller
 from spanflow.viewer_api.settings.viewer_settings import ViewerSettings
 from tests.support.otlp_client import PACK, log_record, logs_request, request, send, span
 from tests.support.poll import eventually
@@ -28,23 +26,10 @@ from tests.viewer_api.conftest import MakeViewer, Store
 from tests.viewer_api.test_operations import number
 from tests.viewer_api.test_otlp import FLOW, TRACE, flat, turn
 
+pytestmark = pytest.mark.usefixtures("grpc_poller", "short_grace")
+
 EXPORT_TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 EXPORT_LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def poller() -> None:
-    """It stays until the process ends, so no test leaves it behind."""
-
-    async def on_a_loop() -> None:
-        keep_poller()
-
-    asyncio.run(on_a_loop())
-
-
-@pytest.fixture(autouse=True)
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPANFLOW_FLOW_GRACE", "0.2")
 
 
 @pytest.fixture

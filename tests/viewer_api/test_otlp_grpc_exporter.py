@@ -1,7 +1,6 @@
 """The OTLP/gRPC exporter of OpenTelemetry's own SDK against the viewer, from a process and packages of its own:
 where that exporter is installed, OpenTelemetry exports by gRPC unless told otherwise."""
 
-import asyncio
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from spanflow.viewer_api.otlp.grpc_server import keep_poller
 from tests.support.checkout import ROOT
 from tests.support.poll import eventually
 from tests.support.ports import free_port
@@ -20,22 +18,7 @@ from tests.viewer_api.conftest import MakeViewer, Store
 from tests.viewer_api.test_operations import number
 from tests.viewer_api.test_otlp import flat
 
-pytestmark = pytest.mark.long
-
-
-@pytest.fixture(autouse=True, scope="module")
-def poller() -> None:
-    """It stays until the process ends, so no test leaves it behind."""
-
-    async def on_a_loop() -> None:
-        keep_poller()
-
-    asyncio.run(on_a_loop())
-
-
-@pytest.fixture(autouse=True)
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPANFLOW_FLOW_GRACE", "0.2")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("grpc_poller", "short_grace")]
 
 
 @pytest.fixture(scope="module")
