@@ -102,7 +102,7 @@ native-check: env
 # With the native core required: a run that falls back to Python fails. All of it takes minutes; `make check` runs the
 # files that see most of what the core does.
 NATIVE_TESTS := $(addprefix tests/span_processors/test_,native.py native_encoder.py native_redaction.py redaction.py \
-	text_budget.py encoder.py span_encoder.py vectors.py mirror.py)
+	text_budget.py encoder.py span_encoder.py vectors.py mirror.py resp.py)
 
 .PHONY: test-native
 test-native: env ## Run the gateway's suites once more with the native core required (ARGS instead: some tests)

@@ -23,7 +23,8 @@ from benchmarks.workload import CHECKPOINTS, traced
 from spanflow.instrumentation.quick.quick_provider import quicken
 from spanflow.span_processors.assembly import build_pipeline
 from spanflow.span_processors.processor import FlowSpanProcessor
-from spanflow.span_processors.redis.mirror import START, Mirror, MirrorItem, Notification, StreamEntry
+from spanflow.span_processors.redis.mirror import Mirror
+from spanflow.span_processors.redis.mirror_items import START, MirrorItem, Notification, StreamEntry
 from spanflow.span_processors.redis.redis_link import link_to
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.settings import Settings

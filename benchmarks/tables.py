@@ -185,11 +185,13 @@ def _trees(results: Rounds) -> str:
 
 def _budget(results: Rounds) -> str:
     """The least of all rounds: what the work takes when nothing gets in its way."""
-    rounds = results["budget"]
-    rows = [
-        [step, least := min(measured[step] for measured in rounds), least * _EVENTS_PER_REQUEST] for step in rounds[0]
-    ]
-    return table(["where the CPU goes", "us per event", "us per request"], rows)
+    python, native = results["python"], results["native"]
+    rows: list[list[Any]] = []
+    for step in python[0]:
+        least, with_core = (min(measured[step] for measured in rounds) for rounds in (python, native))
+        rows.append([step, least, with_core, least * _EVENTS_PER_REQUEST, with_core * _EVENTS_PER_REQUEST])
+    heads = ["where the CPU goes", "us per event", "with the native core", "us per request", "with the native core"]
+    return table(heads, rows)
 
 
 def _ingest(results: Rounds) -> str:

@@ -89,9 +89,10 @@ def test_the_engine_has_no_undefined_behaviour_under_miri() -> None:
 
 
 #: What the binding does with Python's objects, under AddressSanitizer: texts of every storage kind, values of every
-#: type and size, a judge that changes what it is asked about, and panics.
+#: type and size, a judge that changes what it is asked about, a batch that changes while it is written, replies in
+#: pieces, and panics.
 EXERCISED = r"""
-import gc, itertools
+import collections, gc, itertools, types
 import spanflow_core as core
 texts = ("", "prose", "\xe9" * 5000, "\u4e16" * 5000, "\U0001f600" * 5000, "\ud800", "password=hunter2")
 for text in texts:
@@ -136,6 +137,53 @@ for policy in itertools.product(contents, (False, True), ([], ["inhouse"]), leng
             if number % 3 == 0:
                 attributes = {}
 assert encoded > 100, encoded
+
+Entry = collections.namedtuple("Entry", "stream kind span_id data whole")
+
+class Changing:
+    def __eq__(self, other):
+        batch.clear()
+        gc.collect()
+        return True
+
+def entry(number):
+    users, indexed = ((None, str(number)) for _ in range(2))
+    stream = types.SimpleNamespace(touched_at=9.0, users=users, indexed=indexed, created=number % 2 == 1,
+                                   appending=b"a" * number, creating=b"c" * 50, incomplete=number % 3 == 0)
+    return Entry(stream, number % 3, number, bytes(number), b"whole" * (number % 2))
+
+written = 0
+for last in (entry(1)._replace(data="no bytes"), entry(2)._replace(stream=None), entry(3), None, object()):
+    for first in range(0, 200, 7):
+        batch = [entry(number) for number in range(200)] + [last]
+        place = first
+        while place < len(batch):
+            try:
+                done, place = core.pack_entries(batch, place, 1.0, Entry)
+                written += len(done)
+            except (AttributeError, TypeError):
+                pass
+            place += 1
+batch = [entry(number) for number in range(1, 99, 2)]
+batch[9].stream.users = Changing()
+assert core.pack_entries(batch, 0, 1.0, Entry)[1] <= 10
+assert core.pack_entries(tuple(batch), 0, 1.0, Entry) == (b"", 0)
+assert written > 10_000, written
+assert core.pack_command((b"SET", bytes(70_000), b"")).endswith(b"$0\r\n\r\n")
+
+def refusal(text):
+    gc.collect()
+    return [text]
+
+sent = b"$3\r\n1-0\r\n-ERR no\r\n*3\r\n*2\r\n:1\r\n*0\r\n-ERR within\r\n$-1\r\n:7\r\n"
+for size in range(1, len(sent) + 1):
+    reader = core.ReplyReader(4)
+    told = [reader.feed(sent[at : at + size]) for at in range(0, len(sent), size)]
+    assert told[-1] == (True, ""), told
+    for _ in range(3):
+        read = reader.list(refusal)
+    assert read == [b"1-0", [b"ERR no"], [[1, []], [b"ERR within"], None], 7], read
+assert core.ReplyReader(1).feed(b"*4294967295\r\n")[1]
 print("clean under AddressSanitizer")
 """
 

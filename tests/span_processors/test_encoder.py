@@ -16,7 +16,7 @@ from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import Redactor
-from spanflow.span_processors.redis.mirror import Notification, StreamEntry
+from spanflow.span_processors.redis.mirror_items import Notification, StreamEntry
 from spanflow.span_processors.redis.watched import NoWatchedUsers, Watched
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of

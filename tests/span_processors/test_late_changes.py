@@ -18,7 +18,7 @@ from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.event.event import Event, decode
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import Redactor
-from spanflow.span_processors.redis.mirror import UPDATE, StreamEntry
+from spanflow.span_processors.redis.mirror_items import UPDATE, StreamEntry
 from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of

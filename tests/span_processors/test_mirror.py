@@ -9,9 +9,11 @@ import redis
 
 from spanflow.span_processors import names
 from spanflow.span_processors.identity import Identity
-from spanflow.span_processors.redis.mirror import END, Mirror, StreamEntry
+from spanflow.span_processors.redis.mirror import Mirror
+from spanflow.span_processors.redis.mirror_items import END, StreamEntry
 from spanflow.span_processors.redis.redis_client import RedisAddress
-from spanflow.span_processors.redis.redis_link import RawCommands, RawLink
+from spanflow.span_processors.redis.redis_link import RawLink
+from spanflow.span_processors.redis.resp_commands import RawCommands
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.stages.sink import Receipt

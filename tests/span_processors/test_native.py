@@ -103,7 +103,7 @@ def test_auto_falls_back_where_the_core_cannot_be_loaded(foreign_core: Path) -> 
 def test_a_core_with_another_interface_is_not_used(newer_core: Path) -> None:
     said = started("auto", modules=newer_core)
     assert "records flows: True" in said
-    assert "spanflow_core 7.0 has interface 99, and this Spanflow needs 2" in said
+    assert "spanflow_core 7.0 has interface 99, and this Spanflow needs 3" in said
 
 
 def test_auto_does_not_use_a_core_of_another_release(other_release: Path) -> None:

@@ -18,7 +18,7 @@ from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.event.event import Event, decode
 from spanflow.span_processors.identity import NOBODY
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.mirror import StreamEntry
+from spanflow.span_processors.redis.mirror_items import StreamEntry
 from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import (

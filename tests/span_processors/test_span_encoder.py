@@ -15,7 +15,7 @@ from spanflow.span_processors.event.event import decode, restored
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.mirror import StreamEntry
+from spanflow.span_processors.redis.mirror_items import StreamEntry
 from spanflow.span_processors.redis.watched import NoWatchedUsers
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.span_attributes import attributes_of

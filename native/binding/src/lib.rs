@@ -1,10 +1,11 @@
 //! `spanflow_core`: the engine as Python sees it. `span_processors/native.py` decides whether it is used, and is the
 //! only module that imports it.
 //!
-//! It starts no thread, and what it keeps are answers that it got from Python, so a forked child needs nothing. Sub-interpreters are refused with an
-//! `ImportError`, and then Python serves.
+//! It starts no thread, and what it keeps are answers that it got from Python, so a forked child needs nothing.
+//! Sub-interpreters are refused with an `ImportError`, and then Python serves.
 
 mod attributes;
+mod resp;
 
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::ffi;
@@ -13,7 +14,7 @@ use pyo3::types::PyString;
 use spanflow_engine::{caught, cleanliness};
 
 /// Grows with every change that an older `native.py` could not live with.
-const INTERFACE: u32 = 2;
+const INTERFACE: u32 = 3;
 
 /// An ordinary exception instead of a panic: PyO3's own is a `BaseException`, which would get through to a request.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
@@ -58,6 +59,9 @@ fn spanflow_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("INTERFACE", INTERFACE)?;
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<attributes::AttributeEncoder>()?;
+    module.add_class::<resp::ReplyReader>()?;
     module.add_function(wrap_pyfunction!(is_clean, module)?)?;
+    module.add_function(wrap_pyfunction!(resp::pack_entries, module)?)?;
+    module.add_function(wrap_pyfunction!(resp::pack_command, module)?)?;
     module.add_function(wrap_pyfunction!(panic_here, module)?)
 }

@@ -6,6 +6,8 @@ pub mod attributes;
 pub mod caught;
 pub mod cleanliness;
 pub mod json;
+pub mod resp_commands;
+pub mod resp_replies;
 pub mod secret_names;
 pub mod value;
 pub mod verdicts;

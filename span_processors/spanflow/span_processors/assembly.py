@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from spanflow.span_processors import native
 from spanflow.span_processors.archive.archive import (
     BATCH,
     BATCH_BYTES,
@@ -19,7 +20,8 @@ from spanflow.span_processors.encoding.span_events import Classifier
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.pipeline import Pipeline
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.mirror import Mirror, MirrorItem, archived_in, note_refused
+from spanflow.span_processors.redis.mirror import Mirror, archived_in, note_refused
+from spanflow.span_processors.redis.mirror_items import MirrorItem
 from spanflow.span_processors.redis.redis_link import link_to
 from spanflow.span_processors.redis.watched import NoWatchedUsers, WatchedUsers
 from spanflow.span_processors.settings import Settings
@@ -129,7 +131,7 @@ def mirror_runner(
 ) -> SinkRunner[MirrorItem]:
     """The mirror's queue and thread."""
     sink = Mirror(
-        link_to(settings),
+        link_to(settings, native.chosen(settings.native)),
         settings,
         instance_id=instance_id,
         process=process,

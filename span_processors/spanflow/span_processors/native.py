@@ -22,7 +22,7 @@ _DISTRIBUTION: Final = "spanflow"
 _MODULE: Final = "spanflow_core"
 #: What this module calls. A core with another interface is not used. Releases differ in their version already; this is
 #: for checkouts, where the version stays the same from change to change.
-_INTERFACE: Final = 2
+_INTERFACE: Final = 3
 
 
 class NativeUnavailableError(SettingsError):
@@ -68,6 +68,36 @@ class NativeCore:
                 return None
 
         return encoded
+
+    def packed_entries(self, batch: Any, at: int, now: float, kind: type) -> Any:
+        """Entries of a batch from place `at` on as XADD, and the place of the first item that Python has to see to."""
+        return self._answer("pack_entries", batch, at, now, kind)
+
+    def packed_command(self, words: tuple[bytes, ...]) -> Any:
+        """A command as it goes to Redis."""
+        return self._answer("pack_command", words)
+
+    def reply_reader(self, wanted: int) -> Any:
+        """What reads so many replies of Redis."""
+        return self._answer("ReplyReader", wanted)
+
+    def fed(self, reader: Any, chunk: bytes) -> Any:
+        """Whether `reader` has read all of its replies now, and what is wrong with them."""
+        return None if reader is None else self._answer("feed", chunk, of=reader)
+
+    def listed(self, reader: Any, refusal: Callable[[bytes], Exception]) -> Any:
+        """The replies that `reader` has read."""
+        return self._answer("list", refusal, of=reader)
+
+    def _answer(self, what: str, *given: Any, of: Any = None) -> Any:
+        """None once there was a fault."""
+        if self._broken:
+            return None
+        try:
+            return getattr(of or self._module, what)(*given)
+        except Exception:
+            self._break()
+            return None
 
     def _break(self) -> None:
         self.faults += 1

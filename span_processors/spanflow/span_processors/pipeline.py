@@ -24,7 +24,8 @@ from spanflow.span_processors.encoding.process_info import ProcessInfo
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.pipeline_counts import PipelineCounts
-from spanflow.span_processors.redis.mirror import MirrorItem, archived_in, is_refusable
+from spanflow.span_processors.redis.mirror import archived_in, is_refusable
+from spanflow.span_processors.redis.mirror_items import MirrorItem
 from spanflow.span_processors.redis.watched import WatchedUsers
 from spanflow.span_processors.span_attributes import attributes_in_place, attributes_of, first_attributes_of
 from spanflow.span_processors.span_name import name_of

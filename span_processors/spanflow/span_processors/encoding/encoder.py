@@ -30,7 +30,7 @@ from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.identity import NOBODY, Identity
 from spanflow.span_processors.redaction.redaction import Redactor
 from spanflow.span_processors.redaction.text_budget import TextBudget
-from spanflow.span_processors.redis.mirror import (
+from spanflow.span_processors.redis.mirror_items import (
     END,
     START,
     UPDATE,

@@ -11,7 +11,7 @@ from spanflow.span_processors import names
 from spanflow.span_processors.encoding.noise import Noise
 from spanflow.span_processors.encoding.open_flows import OpenFlow
 from spanflow.span_processors.event.event import decode
-from spanflow.span_processors.redis.mirror import IdentityItem, MirrorItem, StreamEntry
+from spanflow.span_processors.redis.mirror_items import IdentityItem, MirrorItem, StreamEntry
 from spanflow.span_processors.tree.http_answer import outcome_of
 
 #: A probe that takes longer is worth seeing while it hangs.

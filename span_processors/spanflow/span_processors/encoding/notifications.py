@@ -10,7 +10,7 @@ import orjson
 from spanflow.span_processors.encoding.open_flows import OpenFlow
 from spanflow.span_processors.event.event import decode
 from spanflow.span_processors.event.metadata import Metadata
-from spanflow.span_processors.redis.mirror import Notification
+from spanflow.span_processors.redis.mirror_items import Notification
 from spanflow.span_processors.redis.watched import Watched
 from spanflow.span_processors.tree.legacy_view import CheckpointAncestry, flow_event
 

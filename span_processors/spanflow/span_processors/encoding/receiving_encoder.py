@@ -11,7 +11,7 @@ from spanflow.span_processors.encoding.fast_path import RECEIVED, SHARED, SpanTe
 from spanflow.span_processors.encoding.open_flows import OpenFlow
 from spanflow.span_processors.event.event import Event, decode, encode
 from spanflow.span_processors.identity import NOBODY, Identity
-from spanflow.span_processors.redis.mirror import END, UPDATE, StreamEntry
+from spanflow.span_processors.redis.mirror_items import END, UPDATE, StreamEntry
 from spanflow.span_processors.tree.span_record import SpanRecord
 
 #: Makes a named tuple without the detour over its constructor.

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from spanflow.span_processors.encoding.open_flows import OpenFlow, OpenSpan
-from spanflow.span_processors.redis.mirror import (
+from spanflow.span_processors.redis.mirror_items import (
     END,
     START,
     UPDATE,
@@ -71,7 +71,7 @@ def renewed(flow: OpenFlow) -> Iterator[MirrorItem]:
     are trimmed away, the root's first and not more than leaves room for what comes. From now on ends say all."""
     stream = flow.stream
     flow.renew_at = flow.written + max(1, stream.maxlen // 2)
-    stream.trimmed = True
+    stream.trim()
     most = max(1, stream.maxlen // 4)
     spans = sorted(flow.open.values(), key=lambda span: not span.is_root)
     for span in spans[:most]:

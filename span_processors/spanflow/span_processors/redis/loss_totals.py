@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 
 from spanflow.span_processors import names
-from spanflow.span_processors.redis.redis_link import Commands
+from spanflow.span_processors.redis.resp_commands import Commands
 
 #: Processes that have lost something, of which the index knows.
 MAX_PROCESSES: Final = 1000

@@ -6,12 +6,26 @@ One pipelined round trip per batch. The stream comes first and the bell after it
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final
 
 from spanflow.span_processors import names
 from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.redis.loss_totals import write_losses
-from spanflow.span_processors.redis.redis_link import Commands, RedisLink
+from spanflow.span_processors.redis.mirror_items import (
+    END,
+    START,
+    ActivityItem,
+    Archived,
+    IdentityItem,
+    LongFlow,
+    MirrorItem,
+    Notification,
+    OtherProcess,
+    StreamEntry,
+)
+from spanflow.span_processors.redis.redis_link import RedisLink
+from spanflow.span_processors.redis.resp_commands import Commands
+from spanflow.span_processors.redis.resp_replies import Replies
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages import counters
@@ -19,72 +33,6 @@ from spanflow.span_processors.stages.sink import Aside, Receipt, Unavailable
 from spanflow.span_processors.stages.sink_runner import SinkRunner
 
 _log = logging.getLogger(__name__)
-
-START: Final = 0
-UPDATE: Final = 1
-END: Final = 2
-
-
-class StreamEntry(NamedTuple):
-    """One event on its way into a stream."""
-
-    stream: StreamState
-    kind: int
-    span_id: int
-    data: bytes
-    #: All that is known of the span, for an end whose start the stream does not have.
-    whole: bytes = b""
-
-
-class IdentityItem(NamedTuple):
-    """The flow's user or session became known: it goes into their indexes."""
-
-    stream: StreamState
-
-
-class ActivityItem(NamedTuple):
-    """What a person saw: kept beside the stream until the flow is archived, should this process die before that."""
-
-    flow_id: str
-    data: bytes
-
-
-class Notification(NamedTuple):
-    """A watched user's flow has news."""
-
-    user_id: str
-    flow_id: str
-    #: Messages for existing dashboards, as JSON.
-    messages: tuple[bytes, ...]
-
-
-class LongFlow(NamedTuple):
-    """There is more of the flow than its stream holds: what is missing there can be counted."""
-
-    flow_id: str
-    spans: int
-
-
-class OtherProcess(NamedTuple):
-    """A process whose spans this one passes on is alive: its flows are not taken for those of a dead one."""
-
-    instance_id: str
-    #: A JSON object: its resource and its scopes.
-    description: bytes
-
-    @property
-    def flow_id(self) -> str:
-        """None of a flow's business."""
-        return ""
-
-
-class Archived(NamedTuple):
-    """The flow is safe elsewhere: it leaves the index of open flows, and its stream goes sooner."""
-
-    flow_id: str
-
-
-MirrorItem: TypeAlias = StreamEntry | IdentityItem | ActivityItem | Notification | LongFlow | OtherProcess | Archived
 
 _OPEN_FLOWS: Final = names.OPEN_FLOWS.encode()
 _ENTRY_WEIGHT: Final = 160
@@ -103,8 +51,6 @@ _MAX_SAID: Final = b"1000"
 HEARTBEAT_EVERY: Final = 5.0
 HEARTBEAT_TTL: Final = 20
 
-#: Replies that are neither errors nor the news that a stream has gone.
-_ALL_WELL: Final = frozenset({bytes, int})
 #: Errors of the server as a whole: nothing is wrong with the command, it is worth trying again.
 _SERVER_ERRORS: Final = (
     "OOM",
@@ -212,19 +158,19 @@ class Mirror:
         #: For every command the item whose fate its reply decides, or None.
         owners: list[MirrorItem | None] = []
         heartbeat = self._beat(commands, owners, now)
-        add_event = commands.add_event
-        for item in batch:
-            if type(item) is StreamEntry:
-                stream, kind, span_id, data, whole = item
-                if whole and kind == END and stream.lacks_start(span_id):
-                    data = whole
-                add_event(stream, data)
-                owners.append(item)
-                users = stream.users
-                if now >= stream.touched_at or (stream.indexed is not users and stream.indexed != users):
-                    self._write_beside(commands, owners, stream, now, wall)
-            else:
-                self._write_other(commands, owners, item, now)
+        at, end = 0, len(batch)
+        while at < end:
+            place = commands.add_entries(batch, at, now)
+            owners += batch[at:place]
+            if place < end:
+                item = batch[place]
+                if type(item) is StreamEntry:
+                    commands.add_event(item.stream, item.told())
+                    owners.append(item)
+                    self._write_beside(commands, owners, item.stream, now, wall)
+                else:
+                    self._write_other(commands, owners, item, now)
+            at = place + 1
         replies = self._link.execute(commands, deadline)
         if heartbeat:
             self._has_beaten(now, replies)
@@ -395,7 +341,7 @@ class Mirror:
     def _write_losses(self, commands: Commands) -> int:
         return write_losses(commands, self._instance_id(), self._losses(), self._clock.time_ns() // 1_000_000_000)
 
-    def _has_beaten(self, now: float, replies: Sequence[Any]) -> None:
+    def _has_beaten(self, now: float, replies: Replies) -> None:
         """A heartbeat was answered. When the description that we wrote with the last one is gone, so is the rest: Redis
         was flushed, has restarted empty, or an empty replica took over."""
         was_there = replies[0]
@@ -414,9 +360,9 @@ class Mirror:
     # -- the replies ---------------------------------------------------------------------------------------------------
 
     def _judge(
-        self, batch: Sequence[MirrorItem], owners: Sequence[MirrorItem | None], replies: Sequence[Any]
+        self, batch: Sequence[MirrorItem], owners: Sequence[MirrorItem | None], replies: Replies
     ) -> Receipt[MirrorItem]:
-        if _ALL_WELL.issuperset(map(type, replies)):
+        if replies.all_well:
             # As nearly always: ids of entries, and numbers.
             for item in batch:
                 if type(item) is StreamEntry:

@@ -1,20 +1,22 @@
-"""One pipelined round trip to Redis. redis-py connects and authenticates; the bytes are written and read here.
-
-Packing and parsing in redis-py costs about seven times the CPU of what follows, on the gateway's cores.
-"""
+"""One pipelined round trip to Redis. redis-py connects and authenticates; the bytes are written and read here."""
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol
 
-import hiredis
 import redis
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
+from spanflow.span_processors.native import NativeCore
+from spanflow.span_processors.redis.mirror_items import MirrorItem
+from spanflow.span_processors.redis.native_resp import NativeCommands, NativeReplies
 from spanflow.span_processors.redis.redis_client import CLUSTER, SENTINEL, RedisAddress, connection_options, sentinel_of
 from spanflow.span_processors.redis.redis_client import sync_client as cluster_client
+from spanflow.span_processors.redis.resp_commands import Commands, RawCommands, add_entries
+from spanflow.span_processors.redis.resp_replies import RawReplies, Replies, ReplyList
 from spanflow.span_processors.redis.stream_state import StreamState
 from spanflow.span_processors.shared_settings import SharedSettings
 from spanflow.span_processors.stages.sink import Unavailable
@@ -22,24 +24,24 @@ from spanflow.span_processors.stages.sink import Unavailable
 _log = logging.getLogger(__name__)
 _READ_SIZE: Final = 65_536
 _WRITE_SIZE: Final = 262_144
-_INCOMPLETE: Final = object()
 #: A deadline that is over still gives a connection a moment: a time limit of 0 would mean something else to a socket.
 _SHORTEST_WAIT: Final = 0.01
-_WORD: Final = b"$%d\r\n%b\r\n"
 
 
-class Commands(Protocol):
-    """The commands of one round trip, in order."""
+class Resp(NamedTuple):
+    """Who writes commands and reads replies."""
 
-    def add_event(self, stream: StreamState, data: bytes) -> None:
-        """XADD to a flow's stream."""
-        ...
+    commands: Callable[[], RawCommands]
+    #: Told how many commands are answered.
+    replies: Callable[[int], RawReplies | NativeReplies]
 
-    def add(self, *words: bytes) -> None: ...
 
-    def publish(self, channel: bytes, payload: bytes) -> None:
-        """PUBLISH after everything that was added before, so that a bell never comes before its data."""
-        ...
+IN_PYTHON: Final = Resp(RawCommands, RawReplies)
+
+
+def resp_of(core: NativeCore | None) -> Resp:
+    """The native core's, where it is used."""
+    return IN_PYTHON if core is None else Resp(partial(NativeCommands, core), partial(NativeReplies, core))
 
 
 class RedisLink(Protocol):
@@ -47,8 +49,8 @@ class RedisLink(Protocol):
 
     def commands(self) -> Commands: ...
 
-    def execute(self, commands: Any, deadline: float) -> Sequence[Any]:
-        """The replies in the order of the commands; an error reply is an exception object. Raises `Unavailable`."""
+    def execute(self, commands: Any, deadline: float) -> Replies:
+        """What the commands are answered. Raises `Unavailable`."""
         ...
 
     def time(self, deadline: float) -> float | None:
@@ -62,58 +64,33 @@ class RedisLink(Protocol):
         ...
 
 
-def link_to(settings: SharedSettings) -> RedisLink:
+def link_to(settings: SharedSettings, core: NativeCore | None = None) -> RedisLink:
     """The link for the configured Redis."""
     address = RedisAddress.parse(settings.redis_url)
-    return ClusterLink(settings) if address.kind == CLUSTER else RawLink(settings, address)
-
-
-class RawCommands:
-    """Commands as RESP bytes."""
-
-    __slots__ = ("number", "parts")
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.number = 0
-
-    def add_event(self, stream: StreamState, data: bytes) -> None:
-        command = stream.appending if stream.created else stream.creating
-        self.parts.append(b"%b$%d\r\n%b\r\n" % (command or stream.command(), len(data), data))
-        self.number += 1
-
-    def add(self, *words: bytes) -> None:
-        arguments: list[int | bytes] = []
-        for word in words:
-            arguments += (len(word), word)
-        self.parts.append((b"*%d\r\n" % len(words) + _WORD * len(words)) % tuple(arguments))
-        self.number += 1
-
-    def publish(self, channel: bytes, payload: bytes) -> None:
-        self.add(b"PUBLISH", channel, payload)
+    return ClusterLink(settings) if address.kind == CLUSTER else RawLink(settings, address, resp_of(core))
 
 
 class RawLink:
     """A single server: plain, TLS or Unix socket, with or without ACL user; or the master that Sentinels name."""
 
-    def __init__(self, settings: SharedSettings, address: RedisAddress) -> None:
+    def __init__(self, settings: SharedSettings, address: RedisAddress, resp: Resp = IN_PYTHON) -> None:
         self._settings = settings
         self._address = address
+        self._resp = resp
         self._connection: redis.Connection | None = None
         self._socket: Any = None
-        self._reader: Any = None
 
     def commands(self) -> RawCommands:
-        return RawCommands()
+        return self._resp.commands()
 
-    def execute(self, commands: RawCommands, deadline: float) -> Sequence[Any]:
+    def execute(self, commands: RawCommands, deadline: float) -> Replies:
         if not commands.number:
-            return []
+            return ReplyList()
         try:
             if self._socket is None:
                 self._connect(deadline)
             return self._round_trip(commands, deadline)
-        except (OSError, RedisError, hiredis.HiredisError) as why:
+        except (OSError, RedisError) as why:
             self.close()
             raise Unavailable(str(why) or type(why).__name__) from why
 
@@ -124,7 +101,7 @@ class RawLink:
         return None if isinstance(reply, Exception) else _seconds(reply)
 
     def close(self) -> None:
-        connection, self._connection, self._socket, self._reader = self._connection, None, None, None
+        connection, self._connection, self._socket = self._connection, None, None
         if connection is not None:
             connection.disconnect()  # type: ignore[no-untyped-call]
 
@@ -137,7 +114,6 @@ class RawLink:
         self._connection = connection
         # There is no public way to the socket that redis-py has connected, wrapped and authenticated.
         self._socket = connection._sock
-        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         _log.info("connected to Redis")
 
     def _new_connection(self, within: float) -> Any:
@@ -155,25 +131,21 @@ class RawLink:
         kind = redis.SSLConnection if own.pop("ssl", False) else redis.Connection
         return kind(host=host, port=port, **options, **own)
 
-    def _round_trip(self, commands: RawCommands, deadline: float) -> Sequence[Any]:
+    def _round_trip(self, commands: RawCommands, deadline: float) -> Replies:
         outgoing = memoryview(b"".join(commands.parts))
         for start in range(0, len(outgoing), _WRITE_SIZE):
             # Piece by piece, so that a slow line that does move is not taken for a dead one.
             self._wait_until(deadline)
             self._socket.sendall(outgoing[start : start + _WRITE_SIZE])
-        replies: list[Any] = []
-        gets = self._reader.gets
-        wanted = commands.number
-        while True:
-            while (reply := gets()) is not _INCOMPLETE:
-                replies.append(reply)
-                if len(replies) == wanted:
-                    return replies
+        replies = self._resp.replies(commands.number)
+        complete = False
+        while not complete:
             self._wait_until(deadline)
             chunk = self._socket.recv(_READ_SIZE)
             if not chunk:
                 raise ConnectionResetError("Redis closed the connection")
-            self._reader.feed(chunk)
+            complete = replies.feed(chunk)
+        return replies
 
     def _wait_until(self, deadline: float) -> None:
         left = deadline - time.monotonic()
@@ -190,6 +162,9 @@ class ClusterCommands:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.publishes: list[tuple[int, tuple[Any, ...]]] = []
+
+    def add_entries(self, batch: Sequence[MirrorItem], at: int, now: float) -> int:
+        return add_entries(self, batch, at, now)
 
     def add_event(self, stream: StreamState, data: bytes) -> None:
         self.calls.append(stream.arguments(data))
@@ -212,7 +187,7 @@ class ClusterLink:
     def commands(self) -> ClusterCommands:
         return ClusterCommands()
 
-    def execute(self, commands: ClusterCommands, deadline: float) -> Sequence[Any]:
+    def execute(self, commands: ClusterCommands, deadline: float) -> Replies:
         try:
             self._connected()
             replies = self._pipelined([call for call in commands.calls if call])
@@ -222,7 +197,7 @@ class ClusterLink:
             raise Unavailable(str(why) or type(why).__name__) from why
         for (position, _), reply in zip(commands.publishes, published, strict=True):
             replies.insert(position, reply)
-        return replies
+        return ReplyList(replies)
 
     def time(self, deadline: float) -> float | None:
         try:

@@ -18,6 +18,7 @@ class StreamState:
         "created",
         "expires_at",
         "flow_id",
+        "incomplete",
         "indexed",
         "key",
         "_lost_starts",
@@ -30,7 +31,7 @@ class StreamState:
         "appending",
         "creating",
         "maxlen",
-        "trimmed",
+        "_trimmed",
     )
 
     def __init__(self, flow_id: str, maxlen: int) -> None:
@@ -38,8 +39,9 @@ class StreamState:
         self.key = flow_stream(flow_id).encode()
         self.started_s = 0.0
         self.maxlen = maxlen
-        #: It may be trimmed: an end has to say all of its span. Set by the encoder's thread.
-        self.trimmed = False
+        #: It may lack starts: `lacks_start` says which. Never taken back, so that both threads may set it.
+        self.incomplete = False
+        self._trimmed = False
         self.creating = b""
         self.appending = b""
         #: We have written to it, so it must be there: a later write that does not find it tells of lost data.
@@ -64,19 +66,25 @@ class StreamState:
         if self._refused_starts is None:
             self._refused_starts = set()
         self._refused_starts.add(span_id)
+        self.incomplete = True
 
     def lose_start(self, span_id: int) -> None:
         """Redis did not take the span's start. Called by the mirror's thread."""
         if self._lost_starts is None:
             self._lost_starts = set()
         self._lost_starts.add(span_id)
+        self.incomplete = True
+
+    def trim(self) -> None:
+        """It may be trimmed: an end has to say all of its span. Called by the encoder's thread."""
+        self._trimmed = self.incomplete = True
 
     def lacks_start(self, span_id: int) -> bool:
         """Whether the stream is known not to have the span's start."""
         refused, lost = self._refused_starts, self._lost_starts
         return (
             self.vanished
-            or self.trimmed
+            or self._trimmed
             or (refused is not None and span_id in refused)
             or (lost is not None and span_id in lost)
         )
@@ -84,7 +92,7 @@ class StreamState:
     def forget_redis(self) -> None:
         """The stream is gone: create it and its index entries again with the next write."""
         self.created = False
-        self.vanished = True
+        self.vanished = self.incomplete = True
         self.touched_at = 0.0
         self.expires_at = 0.0
         self.indexed = (None, None, None)

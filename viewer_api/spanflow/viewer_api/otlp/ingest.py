@@ -18,7 +18,8 @@ from spanflow.span_processors.clock import Clock, SystemClock
 from spanflow.span_processors.encoding.process_info import new_instance_id
 from spanflow.span_processors.flow_part import FlowPart
 from spanflow.span_processors.redaction.redaction import RedactionPolicy, Redactor
-from spanflow.span_processors.redis.mirror import HEARTBEAT_EVERY, OtherProcess, archived_in, is_refusable
+from spanflow.span_processors.redis.mirror import HEARTBEAT_EVERY, archived_in, is_refusable
+from spanflow.span_processors.redis.mirror_items import OtherProcess
 from spanflow.span_processors.setting_table import MIB
 from spanflow.span_processors.settings import Settings
 from spanflow.span_processors.shared_settings import SharedSettings
