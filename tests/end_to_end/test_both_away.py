@@ -32,12 +32,8 @@ async def test_requests_are_answered_and_every_flow_is_there_afterwards(
     ):
         await asyncio.to_thread(viewer.post, f"/api/v1/monitoring/enable/{USER}")
         async with following(viewer, USER) as client:
-
-            def seen(flow_id: str) -> bool:
-                return any(event["flow_id"] == flow_id for frame in client.of("events") for event in frame["events"])
-
             before = await asyncio.to_thread(asker.asks, 20)
-            await client.until(lambda: seen(asker.flows[-1]))
+            await client.until(lambda: asker.flows[-1] in client.flows())
             redis_line.cut()
             postgres_line.cut()
             during = await asyncio.to_thread(asker.asks, 60)
@@ -47,7 +43,7 @@ async def test_requests_are_answered_and_every_flow_is_there_afterwards(
             redis_line.restore()
             postgres_line.restore()
             await asyncio.to_thread(asker.asks, 20)
-            await client.until(lambda: seen(asker.flows[-1]), within=60)
+            await client.until(lambda: asker.flows[-1] in client.flows(), within=60)
         await asyncio.to_thread(eventually, lambda: asker.all_in(postgres_dsn), 20)
         await asyncio.to_thread(eventually, asker.settled, 20)
         stages = asker.counts()["stages"]

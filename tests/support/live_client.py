@@ -64,6 +64,10 @@ class LiveClient:
     def nodes(self) -> set[str]:
         return {event["node_id"] for message in self.messages for event in message.get("events", ())}
 
+    def flows(self) -> set[str]:
+        """Every flow of which something was got, one event at a time or, after a gap, as a whole."""
+        return {event["flow_id"] for message in self.messages for event in message.get("events", ())}
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [message for message in self.messages if message["type"] == kind]
 
