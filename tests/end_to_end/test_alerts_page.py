@@ -146,7 +146,7 @@ KINDS = {
     "step_slower_than_usual": "Steps were slower than usual",
     "error_rate": "Too many flows fail",
     "denial_rate": "Too many flows are denied",
-    "no_activity": "Nothing happens",
+    "no_activity": "No activity",
     "losses": "Spans or flows are lost",
 }
 

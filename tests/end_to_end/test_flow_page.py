@@ -140,7 +140,7 @@ def test_a_part_of_the_time_is_zoomed_to_and_stands_in_the_address(flow_page: Pa
     expect(flow_page.get_by_test_id("whole-time")).to_be_visible()
     flow_page.keyboard.press("0")
     expect(flow_page.get_by_test_id("whole-time")).to_have_count(0)
-    edge = flow_page.get_by_role("slider", name="Begin of the shown time")
+    edge = flow_page.get_by_role("slider", name="Start of the selected range")
     edge.press("ArrowRight")
     expect(flow_page.get_by_test_id("whole-time")).to_be_visible()
 

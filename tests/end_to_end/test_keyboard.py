@@ -137,7 +137,7 @@ def test_dialogs_hold_the_focus_and_give_it_back(signed_in: Page, gateway: Pipel
     expect(signed_in.get_by_role("heading", name="Statistics", level=1)).to_be_visible()
     # A choice of one among several.
     press(signed_in, "g", "s")
-    theme = signed_in.get_by_role("radio", name="As the system")
+    theme = signed_in.get_by_role("radio", name="Follow the system")
     tab_to(signed_in, theme)
     press(signed_in, "ArrowDown", "ArrowDown")
     expect(signed_in.locator("html")).to_have_attribute("data-theme", "dark")

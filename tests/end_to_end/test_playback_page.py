@@ -169,7 +169,7 @@ def test_several_users_are_played_side_by_side_on_one_clock(
     expect(parts).to_have_count(3)
     seven, eight, nine = (parts.filter(has=signed_in.get_by_role("heading", name=name)) for name in PLAYED)
     expect(seven.get_by_test_id("flow")).to_have_attribute("data-open", "true")
-    expect(eight).to_contain_text("Nothing had begun by then.")
+    expect(eight).to_contain_text("Nothing had started yet at this moment.")
     expect(nine).to_contain_text("Nothing happened in this time.")
     # The end of the one is in the middle of the other.
     signed_in.get_by_test_id("seek").fill("40200")

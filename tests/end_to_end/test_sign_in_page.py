@@ -49,12 +49,12 @@ def test_the_organisations_page_leads_back_signed_in_and_to_the_view_that_was_wa
 ) -> None:
     stranger.goto(f"{outside(viewer)}/#/flows?user_id=7")
     idp.becomes(faults=["denied"])
-    stranger.get_by_role("link", name="Sign in at your organisation").click()
+    stranger.get_by_role("link", name="Sign in with your organisation").click()
     expect(stranger.get_by_role("alert")).to_contain_text("The sign-in failed")
     assert "sign_in" not in stranger.url
     idp.becomes(faults=[])
     stranger.goto(f"{outside(viewer)}/#/flows?user_id=7")
-    stranger.get_by_role("link", name="Sign in at your organisation").click()
+    stranger.get_by_role("link", name="Sign in with your organisation").click()
     expect(stranger.get_by_role("button", name="Sign out")).to_be_visible()
     expect(stranger.get_by_text("ada@example.org").first).to_be_visible()
     assert stranger.url == f"{outside(viewer)}/#/flows?user_id=7"

@@ -55,7 +55,7 @@ function Offers({ onDone }: { readonly onDone: () => void }) {
       <ListBox
         aria-label="Offers"
         className={styles["list"] ?? ""}
-        renderEmptyState={() => <p className="quiet">Nothing is called that.</p>}
+        renderEmptyState={() => <p className="quiet">No match.</p>}
         onAction={(key) => all.find(({ id }) => id === key)?.run()}
       >
         {sections.map(({ title, offers }) => (

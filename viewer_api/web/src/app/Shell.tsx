@@ -22,7 +22,7 @@ const Toasts = lazy(() => import("../ui/Toasts"));
 const ShortcutSheet = lazy(() => import("./ShortcutSheet"));
 
 const THEMES: readonly { readonly id: Theme; readonly text: string }[] = [
-  { id: "system", text: "As the system" },
+  { id: "system", text: "Follow the system" },
   { id: "light", text: "Light" },
   { id: "dark", text: "Dark" },
 ];

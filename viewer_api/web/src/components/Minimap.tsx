@@ -56,7 +56,7 @@ export function Minimap({ rows, whole, shown, nowNs, zeroNs, onRange }: Props) {
       <div
         role="slider"
         tabIndex={0}
-        aria-label={which === "start" ? "Begin of the shown time" : "End of the shown time"}
+        aria-label={which === "start" ? "Start of the selected range" : "End of the selected range"}
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={Math.round(at)}

@@ -51,7 +51,7 @@ export default function PersonCombo({ label, hideLabel = false, placeholder = PE
           <ListBox
             className={fields["list"] ?? ""}
             data-testid="people-found"
-            renderEmptyState={() => <p className={`${styles["none"]} quiet`}>{data === undefined ? "Searching…" : "No user is called that."}</p>}
+            renderEmptyState={() => <p className={`${styles["none"]} quiet`}>{data === undefined ? "Searching…" : "No user matches."}</p>}
           >
             {(person: Person) => (
               <ListBoxItem id={person.userId} textValue={nameOf(person)} className={`${fields["item"]} ${styles["person"]}`}>

@@ -46,7 +46,7 @@ export default function SignIn({ problem, onEntered }: Props) {
             event.currentTarget.href = providerUrl(location.hash);
           }}
         >
-          Sign in at your organisation
+          Sign in with your organisation
         </a>
       )}
       <form onSubmit={submit} className={styles["token"]}>

@@ -60,7 +60,7 @@ export function worst(nodes: readonly TreeNode[]): Appearance {
 /** What a node is called: its step and what it works on, or its name. */
 export function label(node: TreeNode): string {
   const { entry } = node;
-  if (entry === undefined) return "(its parent has not come)";
+  if (entry === undefined) return "(its parent has not arrived)";
   const type = entry.event_type ?? "span";
   const name = entry.name ?? "";
   if (type === "span") return name === "" ? "(start not seen)" : name;

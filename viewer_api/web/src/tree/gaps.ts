@@ -26,12 +26,12 @@ export function recordedGaps(model: FlowModel, cutSpans: number): readonly Gap[]
     { id: "cut", count: cutSpans, text: `truncated: ${many(cutSpans, "span")} left out`, why: "The flow had more spans than are stored." },
     { id: "limits", count: cut, text: `truncated: ${many(cut, "value")} cut`, why: "The SDK's limits cut attributes, logs or links of its spans." },
     { id: "redacted", count: redacted, text: `redacted: ${many(redacted, "value")}`, why: "What may be a secret was replaced before anything was stored." },
-    { id: "damaged", count: model.damaged, text: `${many(model.damaged, "event")} could not be read`, why: "They have a form that no event can have." },
+    { id: "damaged", count: model.damaged, text: `${many(model.damaged, "event")} could not be read`, why: "They are malformed." },
     {
       id: "beginning",
       count: model.truncated ? 1 : 0,
       text: "truncated: its beginning is gone",
-      why: "The stream had room for its newest events only.",
+      why: "The stream keeps its newest events only.",
     },
   ]);
 }
@@ -47,9 +47,9 @@ export function treeGaps(tree: Tree): readonly Gap[] {
     if (node.state === "lost") lost++;
   }
   return kept([
-    { id: "incomplete", count: missing, text: `incomplete: ${many(missing, "parent")} missing`, why: "Spans name a parent that has not come." },
+    { id: "incomplete", count: missing, text: `incomplete: ${many(missing, "parent")} missing`, why: "Spans name a parent that has not arrived." },
     { id: "lost", count: lost, text: `incomplete: ${many(lost, "span")} without an end`, why: "Their process is gone, or the flow ended before they did." },
-    { id: "outside", count: outside, text: `outside: ${many(outside, "span")} with a wrong clock`, why: "They are drawn from their parent's start on, as long as they took." },
+    { id: "outside", count: outside, text: `outside: ${many(outside, "span")} with a wrong clock`, why: "They are drawn from the start of their parent, with their own duration." },
   ]);
 }
 

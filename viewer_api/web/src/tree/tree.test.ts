@@ -147,7 +147,7 @@ describe("a node", () => {
     const tree = treeOf(span("x", "gone", 0, null));
     expect(appearance(node(tree, "x")).look).toBe("running");
     expect(appearance(node(tree, "gone")).look).toBe("unknown");
-    expect(label(node(tree, "gone"))).toBe("(its parent has not come)");
+    expect(label(node(tree, "gone"))).toBe("(its parent has not arrived)");
   });
 
   it("is called by its step and what it works on", () => {

@@ -97,7 +97,7 @@ export default function AlertsPage() {
 function Events() {
   const { data, error } = useQuery({ queryKey: ["alerts", "events"], queryFn: ({ signal }) => listEvents(signal), refetchInterval: REFRESH_MS });
   if (error !== null) return <Notice kind="problem">{error.message}</Notice>;
-  return data === undefined ? <Loading label="What happened is loading" /> : <EventTable events={data} />;
+  return data === undefined ? <Loading label="The events are loading" /> : <EventTable events={data} />;
 }
 
 function Deliveries({ rules }: { readonly rules: readonly Rule[] }) {

@@ -27,7 +27,7 @@ export function ChannelList({ channels: { channels, kinds }, onChanged }: Props)
         </Notice>
       )}
       {channels.length === 0 ? (
-        <p className="quiet">No channel yet. Without one, alerts are shown here and told to live sockets.</p>
+        <p className="quiet">No channel yet. Without one, alerts are only shown here and sent to live clients.</p>
       ) : (
         <Table label="Channels" head={["Name", "Kind", "Goes to", "Actions"]}>
           {channels.map((channel) => (

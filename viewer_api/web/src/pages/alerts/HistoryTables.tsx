@@ -46,9 +46,9 @@ const LOOKS: Readonly<Record<string, Look>> = { delivered: "ok", failed: "error"
 
 /** Why nothing was sent, though something happened. */
 const KEPT_BACK: Readonly<Record<string, string>> = {
-  cooldown: "told a short while ago",
+  cooldown: "in its cooldown",
   snoozed: "the rule is snoozed",
-  not_announced: "its beginning was not told either",
+  not_announced: "its start was not sent either",
 };
 
 /** What was sent or not, and why not. */

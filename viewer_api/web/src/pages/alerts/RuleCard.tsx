@@ -112,7 +112,7 @@ export function RuleCard({ rule, channels, onEdit, onChanged }: Props) {
       </p>
       {rule.channels.length > 0 && (
         <Chips>
-          <span className="quiet">Tells</span>
+          <span className="quiet">Notifies</span>
           {rule.channels.map((id) => (
             <Chip key={id}>{channels.find(({ channel_id }) => channel_id === id)?.name ?? "a channel"}</Chip>
           ))}

@@ -21,7 +21,7 @@ export const KINDS: readonly Kind[] = [
   { id: "step_slower_than_usual", text: "Steps were slower than usual", threshold: "Times the usual p95", scale: 1, usual: 3, window: true, samples: "Steps before, at least" },
   { id: "error_rate", text: "Too many flows fail", threshold: "Failed (percent)", scale: 0.01, usual: 20, window: true, samples: "Of at least (flows)" },
   { id: "denial_rate", text: "Too many flows are denied", threshold: "Denied (percent)", scale: 0.01, usual: 50, window: true, samples: "Of at least (flows)" },
-  { id: "no_activity", text: "Nothing happens", threshold: "Without a flow for (seconds)", scale: 1, usual: 900, window: false },
+  { id: "no_activity", text: "No activity", threshold: "Without a flow for (seconds)", scale: 1, usual: 900, window: false },
   { id: "losses", text: "Spans or flows are lost", threshold: "Lost, at least", scale: 1, usual: 1, window: true },
 ];
 

@@ -73,7 +73,7 @@ export function RowDetails({ row, a, b, onClose }: Props) {
         </p>
         {row.differences !== undefined && row.differences.length > 0 && (
           <section className={styles["values"]} data-testid="value-differences">
-            <h3>What they say differently</h3>
+            <h3>Different values</h3>
             {row.differences.map((difference) => (
               <Value key={difference.path} difference={difference} />
             ))}

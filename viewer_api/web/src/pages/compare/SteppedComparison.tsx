@@ -59,9 +59,9 @@ export function SteppedComparison({ steps, a, b, children }: Props) {
           })}
         </div>
       )}
-      <div className={styles["filter"]} role="toolbar" aria-label="Which steps are shown">
+      <div className={styles["filter"]} role="toolbar" aria-label="Steps shown">
         <ToggleButton on={only === "different"} onChange={(on) => change({ only: on ? "different" : null }, "replace")} testId="only-different">
-          Only what differs
+          Differences only
         </ToggleButton>
         {(Object.keys(counts) as Status[]).map((status) => (
           <ToggleButton key={status} on={only === status} onChange={(on) => change({ only: on ? status : null }, "replace")} testId={`only-${status}`}>

@@ -55,7 +55,7 @@ export function ConversationView({ id }: { readonly id: string }) {
           <Button icon={CirclePlay} onPress={() => go(to("playback", null, { conversation_id: id }))} testId="play-conversation">
             Play
           </Button>
-          <ExportMenu words label="Save its flows as a file" formats={FORMATS} urlOf={(format) => flowsExport({ conversation_id: [id] }, format)} />
+          <ExportMenu words label="Export its flows" formats={FORMATS} urlOf={(format) => flowsExport({ conversation_id: [id] }, format)} />
           <Button onPress={() => change({ view: graph ? null : "graph" })} testId="conversation-graph-toggle">
             {graph ? "As a chat" : "As a graph"}
           </Button>
@@ -63,7 +63,7 @@ export function ConversationView({ id }: { readonly id: string }) {
       }
     >
       {found.error !== null && <Notice kind="problem">{found.error.message}</Notice>}
-      {head.truncated && <Notice>This conversation has more in it than can be shown.</Notice>}
+      {head.truncated && <Notice>This conversation is too long to be shown in full.</Notice>}
       {head.turns_next !== null && <Notice>Only its first {head.turns.length} turns have their flows here.</Notice>}
       <Facts
         facts={[
@@ -84,7 +84,7 @@ export function ConversationView({ id }: { readonly id: string }) {
       )}
       {found.hasNextPage && (
         <Button onPress={() => void found.fetchNextPage()} isDisabled={found.isFetchingNextPage}>
-          Go on reading
+          Load more
         </Button>
       )}
     </Page>

@@ -48,7 +48,7 @@ export function FlowHead({ followed, question, ...head }: Props) {
           )}
           {mayShare(session) && <IconButton icon={Share2} label="Share this flow" onPress={() => setSharing(true)} testId="share-flow" />}
           <Suspense fallback={null}>{sharing && <ShareDialog flowId={model.flowId} onClose={() => setSharing(false)} />}</Suspense>
-          <ExportMenu label="Save this flow as a file" formats={FLOW_FORMATS} urlOf={(format) => flowExport(model.flowId, format)} />
+          <ExportMenu label="Export this flow" formats={FLOW_FORMATS} urlOf={(format) => flowExport(model.flowId, format)} />
           <Menu
             label="Copy"
             entries={[

@@ -16,7 +16,7 @@ import styles from "./FlowPage.module.css";
 /** One flow, running or past: `#/flow/<id>?span=<id>`. */
 export default function FlowPage() {
   const { route } = useNavigation();
-  return route.id === null ? <Notice kind="problem">The address names no flow.</Notice> : <OneFlow key={route.id} flowId={route.id} />;
+  return route.id === null ? <Notice kind="problem">This address names no flow.</Notice> : <OneFlow key={route.id} flowId={route.id} />;
 }
 
 function OneFlow({ flowId }: { readonly flowId: string }) {

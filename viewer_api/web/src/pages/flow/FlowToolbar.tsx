@@ -44,11 +44,11 @@ export function FlowToolbar({ view, found, failed, failedWords, at, hasCritical,
             )}
             {view.range !== null && view.view === "tree" && (
               <Button icon={Maximize2} onPress={() => view.setRange(null, 0n)} testId="whole-time">
-                Whole time <kbd>0</kbd>
+                Full range <kbd>0</kbd>
               </Button>
             )}
-            <IconButton icon={ChevronsDownUp} label="Fold everything" keys="[" onPress={onFold} />
-            <IconButton icon={ChevronsUpDown} label="Unfold everything" keys="]" onPress={onUnfold} />
+            <IconButton icon={ChevronsDownUp} label="Collapse all" keys="[" onPress={onFold} />
+            <IconButton icon={ChevronsUpDown} label="Expand all" keys="]" onPress={onUnfold} />
           </>
         )}
       </span>

@@ -76,8 +76,8 @@ function Shown({ flow, model, version, shown, views, head, alone = false }: Prop
     { keys: "R", text: "Show the whole flow", group: "Flow", run: () => view.setRoot(null) },
     { keys: "z", text: "Zoom to the time of the step", group: "Flow", run: () => atNode !== undefined && zoomTo(atNode.nodeId) },
     { keys: "0", text: "Show the whole time", group: "Flow", run: () => view.setRange(null, 0n) },
-    { keys: "[", text: "Fold everything", group: "Flow", run: () => setFocus(foldedAll(tree, focus)) },
-    { keys: "]", text: "Unfold everything", group: "Flow", run: () => setFocus(unfoldedAll(tree, focus)) },
+    { keys: "[", text: "Collapse all", group: "Flow", run: () => setFocus(foldedAll(tree, focus)) },
+    { keys: "]", text: "Expand all", group: "Flow", run: () => setFocus(unfoldedAll(tree, focus)) },
   ]);
   useEffect(() => {
     // The address may name a span that has only come now, or another one than before.

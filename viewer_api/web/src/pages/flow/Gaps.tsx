@@ -21,7 +21,7 @@ export function Gaps({ model, version, tree, cutSpans, contents }: Props) {
   const missing = missingContents(contents);
   if (gaps.length === 0 && missing === undefined) return null;
   return (
-    <ul className={styles["gaps"]} aria-label="What is not shown as it was" data-testid="gaps">
+    <ul className={styles["gaps"]} aria-label="Incomplete or altered data" data-testid="gaps">
       {gaps.map(({ id, text, why }) => (
         <li key={id} className={styles["gap"]} title={why}>
           {text}

@@ -74,7 +74,7 @@ export default function FlowsPage() {
               What is different
             </Button>
           )}
-          <ExportMenu label="Save these flows as a file" formats={FORMATS} urlOf={(format) => flowsExport(filters, format)} />
+          <ExportMenu label="Export these flows" formats={FORMATS} urlOf={(format) => flowsExport(filters, format)} />
           <ViewsMenu />
           <ColumnsMenu shown={columns} onChoose={chooseColumn} />
         </span>

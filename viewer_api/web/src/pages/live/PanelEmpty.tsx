@@ -7,7 +7,7 @@ export function PanelEmpty({ stopped }: { stopped: boolean }) {
   const now = state === "live" ? "No request is running. The next one appears here as it happens." : "Not connected: what is running is not known.";
   return (
     <p className={`${styles["note"]} quiet`} data-testid="panel-empty">
-      {stopped ? "Nothing had begun by then." : now}
+      {stopped ? "Nothing had started yet at this moment." : now}
     </p>
   );
 }

@@ -43,7 +43,7 @@ export function PauseButton({ paused, onPause, name }: { readonly paused: boolea
   return (
     <IconButton
       icon={paused ? Play : Pause}
-      label={paused ? `Go on with ${name}` : `Pause ${name}`}
+      label={paused ? `Resume ${name}` : `Pause ${name}`}
       aria-pressed={paused}
       onPress={onPause}
       testId="panel-pause"

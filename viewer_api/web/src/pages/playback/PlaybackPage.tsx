@@ -31,7 +31,7 @@ export default function PlaybackPage() {
         {what !== null && <Subject what={what} />}
         {what?.kind === "user_id" && (
           <>
-            <TimeRange usual={USUAL} ranges={PLAYED_RANGES} title="What was done between" />
+            <TimeRange usual={USUAL} ranges={PLAYED_RANGES} title="Activity between" />
             {what.ids.length < MOST_USERS && (
               <PersonSearch label="Play another user beside" hideLabel placeholder="Add another user" onChoose={({ userId }) => change({ user_id: [...new Set([...what.ids, userId])] })} />
             )}

@@ -129,7 +129,7 @@ function Part({ id, flows, single, named, recording, nowNs, chosen, onChoose }: 
             <FlowCard key={model.flowId} model={model} version={model.version} followed atNs={nowNs} unfolded={index === 0 || model.open} {...of(model.flowId)} />
           ))}
       {named && models.length === 0 && (
-        <p className={`${styles["nothing"]} quiet`}>{flows === undefined ? "Nothing happened in this time." : "Nothing had begun by then."}</p>
+        <p className={`${styles["nothing"]} quiet`}>{flows === undefined ? "Nothing happened in this time." : "Nothing had started yet at this moment."}</p>
       )}
     </div>
   );

@@ -12,7 +12,7 @@ import { Facts, Page, Section } from "../../ui/Page";
 import styles from "./SettingsPage.module.css";
 
 const THEMES: readonly Option<Theme>[] = [
-  { id: "system", text: "As the system" },
+  { id: "system", text: "Follow the system" },
   { id: "light", text: "Light" },
   { id: "dark", text: "Dark" },
 ];
@@ -22,8 +22,8 @@ const TIMES: readonly Option<Times>[] = [
   { id: "utc", text: "UTC" },
 ];
 const DENSITIES: readonly Option<Density>[] = [
-  { id: "comfortable", text: "Two lines for each row" },
-  { id: "compact", text: "One line for each row" },
+  { id: "comfortable", text: "Two lines per row" },
+  { id: "compact", text: "One line per row" },
 ];
 const CONTENTS = { off: "shown, unless a watch leaves them out", default: "left out, unless a watch asks for them", always: "always left out" } as const;
 
@@ -54,7 +54,7 @@ export default function SettingsPage() {
           facts={[
             { name: "Signed in as", value: session.name },
             { name: "Rights", value: session.rights.join(", ") || "nothing" },
-            { name: "Users in sight", value: session.scope === null ? "all users" : session.scope.length === 0 ? "no user" : session.scope.join(", ") },
+            { name: "Visible users", value: session.scope === null ? "all users" : session.scope.length === 0 ? "no user" : session.scope.join(", ") },
           ]}
         />
       </Section>

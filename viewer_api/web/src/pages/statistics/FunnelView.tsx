@@ -9,7 +9,7 @@ const PARTS = [
   { id: "ended", sign: "✓", text: "ended well" },
   { id: "denied", sign: "⊘", text: "denied" },
   { id: "failed", sign: "✕", text: "failed" },
-  { id: "abandoned", sign: "◌", text: "given up" },
+  { id: "abandoned", sign: "◌", text: "abandoned" },
 ] as const;
 
 /** How far flows get: of each gate how many reached it, and what became of them there. */
@@ -17,7 +17,7 @@ export function FunnelView({ funnel }: { readonly funnel: Funnel }) {
   const most = Math.max(1, ...funnel.gates.map(({ reached }) => reached.count));
   return (
     <div className={styles["funnel"]} data-testid="funnel">
-      <ul className={styles["legend"]} aria-label="What the colours mean">
+      <ul className={styles["legend"]} aria-label="Legend">
         {PARTS.map(({ id, sign, text }) => (
           <li key={id} data-part={id} className={styles["key"]}>
             <span aria-hidden="true" className={styles["sign"]}>

@@ -166,7 +166,7 @@ function StepName({ name, group, linked }: { readonly name: string; readonly gro
   return (
     <span className={styles["name"]} data-kind={kind} title={name}>
       {linked ? (
-        <Link to={to("flows", null, { [group]: name, sort: "duration" })} title="Flows with it, the longest first">
+        <Link to={to("flows", null, { [group]: name, sort: "duration" })} title="Its flows, longest first">
           {words}
         </Link>
       ) : (

@@ -33,7 +33,7 @@ export function UserList() {
         <>
           <TextField label="E-mail address, name or id" hideLabel placeholder="E-mail, name or id" type="search" value={text} onChange={setText} testId="users-search" />
           <span className="quiet" role="status">
-            {data !== undefined && (data.length === MOST ? `the ${MOST} who were here last` : `${data.length.toLocaleString()} ${data.length === 1 ? "user" : "users"}`)}
+            {data !== undefined && (data.length === MOST ? `the ${MOST} most recently seen` : `${data.length.toLocaleString()} ${data.length === 1 ? "user" : "users"}`)}
           </span>
         </>
       }
@@ -42,7 +42,7 @@ export function UserList() {
       {isPending ? (
         <Loading label="Users are loading" />
       ) : (data ?? []).length === 0 ? (
-        <Empty title={wanted === "" ? "No user has been seen yet" : "No user is called that"}>
+        <Empty title={wanted === "" ? "No user has been seen yet" : "No user matches"}>
           <p>A gateway tells who its users are when it identifies them: see “Identity” in the documentation.</p>
         </Empty>
       ) : (
