@@ -127,8 +127,8 @@ def _hand_over(
         node_id=f"{where.span_id:016x}",
     )
     pipeline.record_activity(where.trace_id, activity)
-    told = {f"{_EVENT}.{word}": value for word in _TOLD if (value := activity.data.get(word)) is not None}
-    span.add_event(f"{_EVENT}.{kind}", {f"{_EVENT}.id": activity.activity_id, **told})
+    event_attributes = {f"{_EVENT}.{word}": value for word in _TOLD if (value := activity.data.get(word)) is not None}
+    span.add_event(f"{_EVENT}.{kind}", {f"{_EVENT}.id": activity.activity_id, **event_attributes})
     return activity.activity_id
 
 

@@ -47,11 +47,11 @@ class ActivityTracker:
 
 def _recorded(record: Any, names: tuple[str, ...], args: tuple[Any, ...], data: dict[str, Any]) -> str | None:
     try:
-        told = plain_data(given((*_WHOSE, *names), args, data))
-        if isinstance(message := told.get("message"), str):
-            told.setdefault("message_length", len(message))
-        said: str | None = record(**told)
-        return said
+        fields = plain_data(given((*_WHOSE, *names), args, data))
+        if isinstance(message := fields.get("message"), str):
+            fields.setdefault("message_length", len(message))
+        activity_id: str | None = record(**fields)
+        return activity_id
     except Exception:
         say_once("activity call", "An activity could not be recorded", exc_info=True)
         return None

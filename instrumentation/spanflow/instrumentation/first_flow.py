@@ -14,9 +14,9 @@ FIRST_FLOW: Final = "_SPANFLOW_FIRST_FLOW"
 def remove_mark(environ: Mapping[str, str] = os.environ) -> None:
     """The gateway ends, maybe without a flow. No-op in its workers and other children, which come and go."""
     try:
-        said = json.loads(environ[FIRST_FLOW])
-        if said["process"] == os.getpid():
-            os.unlink(said["mark"])
+        announcement = json.loads(environ[FIRST_FLOW])
+        if announcement["process"] == os.getpid():
+            os.unlink(announcement["mark"])
     except (KeyError, ValueError, TypeError, OSError):
         return  # not started by `spanflow run`, or a flow was stored
 
@@ -31,8 +31,8 @@ class FirstFlow:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "FirstFlow | None":
         try:
-            said = json.loads(environ[FIRST_FLOW])
-            return cls(str(said["mark"]), str(said["viewer"]))
+            announcement = json.loads(environ[FIRST_FLOW])
+            return cls(str(announcement["mark"]), str(announcement["viewer"]))
         except (KeyError, ValueError, TypeError):
             return None
 

@@ -53,13 +53,13 @@ class _Reported:
 
 
 def _reported(args: tuple[Any, ...], keywords: dict[str, Any]) -> _Reported:
-    said = given(_REPORTED, args, keywords)
+    arguments = given(_REPORTED, args, keywords)
     # After the event's type stands the parent, or the database session and then the parent.
     parent = next((value for value in args[len(_REPORTED) :] if value is not None and is_plain(value)), None)
-    session_id, user_id, event_type = (said.pop(name, None) for name in _REPORTED)
-    parent = said.pop("parent_id", parent)
+    session_id, user_id, event_type = (arguments.pop(name, None) for name in _REPORTED)
+    parent = arguments.pop("parent_id", parent)
     return _Reported(
-        session_id, user_id, "event" if event_type is None else short_text(event_type), parent, plain_data(said)
+        session_id, user_id, "event" if event_type is None else short_text(event_type), parent, plain_data(arguments)
     )
 
 
@@ -152,13 +152,13 @@ class FlowTracker:
         """`save_to_db(session_id, user_id, db=None, conversation_id=None, source=None)`: the request is over. Gives
         back how many events it had; the archive is written later, outside of the request."""
         try:
-            said = given(_SAVED, args, keywords)
-            session_id, user_id = said.get("session_id"), said.get("user_id")
+            arguments = given(_SAVED, args, keywords)
+            session_id, user_id = arguments.get("session_id"), arguments.get("user_id")
             key = self._key(session_id, user_id)
             tracked = self._flows.pop(key, None) if key is not None else None
             if tracked is None:
                 return 0
-            tracked.belongs_to(conversation_id=said.get("conversation_id"), source=said.get("source"))
+            tracked.belongs_to(conversation_id=arguments.get("conversation_id"), source=arguments.get("source"))
             self._finish(tracked)
             log.info("saved %d events of session %s", tracked.events, session_id)
             return tracked.events
@@ -166,16 +166,16 @@ class FlowTracker:
             say_once("save_to_db", "A flow could not be ended", exc_info=True)
             return 0
 
-    def _log_event(self, said: "_Reported") -> str:
+    def _log_event(self, reported: "_Reported") -> str:
         now = self._clock()
-        event_type, data = said.event_type, said.data
-        tracked = self._find(said.session_id, said.user_id, now)
+        event_type, data = reported.event_type, reported.data
+        tracked = self._find(reported.session_id, reported.user_id, now)
         tracked.belongs_to(conversation_id=data.get("conversation_id"), source=data.get("source"))
         now = max(now, tracked.last_ns)
         if event_type in _MARKS:
             tracked.stop_thinking(now)
         start = tracked.started_at(event_type, data, now)
-        step = _ReportedStep(event_type, None, data).begin(tracked.parent_of(said.parent_id, event_type), start)
+        step = _ReportedStep(event_type, None, data).begin(tracked.parent_of(reported.parent_id, event_type), start)
         tracked.last_ns = max(now, start)
         if event_type == names.LLM_THINKING:
             tracked.thinking = step

@@ -134,14 +134,14 @@ def noise_rules(raw: str) -> tuple[str, ...]:
 
 def functions(raw: str) -> tuple[str, ...]:
     """Functions by their module and name."""
-    found = names(raw)
-    for name in found:
+    parsed = names(raw)
+    for name in parsed:
         module, _, function = name.partition(":")
         if not all(part.isidentifier() for part in (*module.split("."), *function.split("."))):
             raise ValueError(
                 f"{name!r} names no function; write module:function, such as my_gateway.users:from_session"
             )
-    return found
+    return parsed
 
 
 _STANDARD_CLAIMS = ("user_id=sub", "email=email", "full_name=name")

@@ -64,13 +64,13 @@ class TracingTools:
     def missing(self) -> list[str]:
         """What is asked for and not here, as a person is told."""
         how = "on PATH, nor built by `make interop-tools`"
-        told = []
+        lines = []
         if self.wants_jaeger and self.jaeger is None:
-            told.append(f"no Jaeger: `jaeger` is not {how}; the viewer answers Jaeger's clients at /jaeger")
+            lines.append(f"no Jaeger: `jaeger` is not {how}; the viewer answers Jaeger's clients at /jaeger")
         if self.wants_collector and self.collector is None:
             instead = "Jaeger" if self.jaeger else "the viewer"
-            told.append(f"no Collector: `otelcol-contrib` is not {how}; gateways export to {instead} directly")
-        return told
+            lines.append(f"no Collector: `otelcol-contrib` is not {how}; gateways export to {instead} directly")
+        return lines
 
     def plan(self, directory: Path, environ: Mapping[str, str], viewer: str, token: str) -> "Plan":
         """What to start, in this order, and what gateways need so that their spans go there."""

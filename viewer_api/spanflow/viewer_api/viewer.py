@@ -106,9 +106,9 @@ class Viewer:
         """Write an access to the audit log before any data is shown; the same access again only after so many
         seconds. `user_ids`: those whom they named, of whom each gets a row. `searched`: what they asked for, by name;
         what is None or empty was not asked."""
-        said = _said(searched) if searched else ()
+        searched_words = _said(searched) if searched else ()
         entries = [
-            replace(self.entry(connection, action, user_id=user, target=target, reason=reason), searched=said)
+            replace(self.entry(connection, action, user_id=user, target=target, reason=reason), searched=searched_words)
             for user in tuple(user_ids) or (user_id,)
         ]
         await self.audit.record_access(*entries, once_in=once_in)
@@ -173,10 +173,10 @@ def _said(searched: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """What was searched, in a form that two equal looks have in common, and only they: what is shortened has a hash of
     the whole beside it."""
     whole = {name: _word(value) for name, value in searched.items() if value not in _NOTHING}
-    said = [(name, word[:_MAX_SEARCHED] if isinstance(word, str) else word) for name, word in whole.items()]
+    words = [(name, word[:_MAX_SEARCHED] if isinstance(word, str) else word) for name, word in whole.items()]
     if any(isinstance(word, str) and len(word) > _MAX_SEARCHED for word in whole.values()):
-        said.append((_HASH, hashlib.blake2b(repr(whole).encode(errors="replace"), digest_size=16).hexdigest()))
-    return tuple(said)
+        words.append((_HASH, hashlib.blake2b(repr(whole).encode(errors="replace"), digest_size=16).hexdigest()))
+    return tuple(words)
 
 
 def _word(value: Any) -> int | float | str:

@@ -148,12 +148,12 @@ class Redactor:
         shown, hidden = self.text(name)
         if self.content != "full" and in_model_namespace(name.lower() + "."):
             cleaner = self._cleaner()
-            said = {
+            without_contents = {
                 key: value if is_metadata(key, value) or key in self._metadata else cleaner.said(value)
                 for key, value in attributes.items()
             }
             if cleaner.hidden:
-                attributes = {key: value for key, value in said.items() if value is not None}
+                attributes = {key: value for key, value in without_contents.items() if value is not None}
                 hidden += cleaner.hidden
         clean, count = self.attributes(attributes)
         return shown, clean, hidden + count

@@ -121,9 +121,13 @@ def summary_in_order(events: Sequence[Event], prices: PriceTable = NO_PRICES) ->
 def _checkpoint_count(outline: Outline, details: Collection[int]) -> int:
     """Steps, each counted once however many spans tell of it. Where the gateway reports its own, those are all."""
     types = outline.event_types
-    said = [entry.get("attributes", _NOTHING) for entry in outline.known]
-    if any([names.ATTR_REPORTED in attributes for attributes in said]):
-        own = [kind for attributes, kind in zip(said, types, strict=True) if names.ATTR_CHECKPOINT_TYPE in attributes]
+    attributes_of_spans = [entry.get("attributes", _NOTHING) for entry in outline.known]
+    if any([names.ATTR_REPORTED in attributes for attributes in attributes_of_spans]):
+        own = [
+            kind
+            for attributes, kind in zip(attributes_of_spans, types, strict=True)
+            if names.ATTR_CHECKPOINT_TYPE in attributes
+        ]
         return len(own) - own.count(None) - own.count(names.PLAIN_SPAN)
     return len(types) - types.count(None) - types.count(names.PLAIN_SPAN) - len(details)
 

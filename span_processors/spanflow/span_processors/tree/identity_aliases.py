@@ -41,8 +41,8 @@ def identity_by_alias(values: AliasValues) -> Identity:
     if values is NO_ALIASES:
         return NOBODY
     email = next((value for value in values[_EMAILS] if isinstance(value, str) and "@" in value), None)
-    known = Identity(user_id=_first_id(values[_USERS]), email=email, session_id=_first_id(values[_SESSIONS]))
-    return NOBODY if known == NOBODY else known
+    identity = Identity(user_id=_first_id(values[_USERS]), email=email, session_id=_first_id(values[_SESSIONS]))
+    return NOBODY if identity == NOBODY else identity
 
 
 def _first_id(values: Iterable[Any]) -> str | None:

@@ -135,12 +135,12 @@ class _Nesting:
         calls: set[int] = set()
         repeated = [False] * len(self._entries)
         for place in reversed(range(len(self._entries))):
-            told = repeated[place]
-            if place in self._inference and not told:
+            counted = repeated[place]
+            if place in self._inference and not counted:
                 calls.add(place)
-                told = True
+                counted = True
             parent = self._parents[place]
-            if told and parent >= 0 and not self._begins_anew(place, parent):
+            if counted and parent >= 0 and not self._begins_anew(place, parent):
                 repeated[parent] = True
         return calls
 

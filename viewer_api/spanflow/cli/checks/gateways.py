@@ -57,5 +57,5 @@ def _preset(library: Library, wanted: str) -> str:
     preset = _PACKAGES.get(library.distribution)
     if preset is None:
         return ", which makes spans by the conventions"
-    known = any(one.name == preset for one in PRESETS) and wanted in (AUTO, preset)
-    return f", known by the preset {preset}" if known else f"; its preset is off (SPANFLOW_GATEWAY={wanted})"
+    in_use = any(one.name == preset for one in PRESETS) and wanted in (AUTO, preset)
+    return f", known by the preset {preset}" if in_use else f"; its preset is off (SPANFLOW_GATEWAY={wanted})"

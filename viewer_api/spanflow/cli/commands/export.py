@@ -78,8 +78,8 @@ def run(arguments: Arguments, console: Console) -> int:
             raise Problem(f"{why}{_how_to_resume(arguments)}") from None
         except OSError as why:
             raise Problem(f"{output} cannot be written: {why.strerror or why}.") from None
-    told = {"bytes": written, "seconds": round(time.monotonic() - began, 3), "file": arguments.output}
-    console.note(json.dumps(told) if arguments.json else f"{written:,} bytes written.")
+    summary = {"bytes": written, "seconds": round(time.monotonic() - began, 3), "file": arguments.output}
+    console.note(json.dumps(summary) if arguments.json else f"{written:,} bytes written.")
     return 0
 
 
@@ -102,19 +102,19 @@ def _parquet(
     require(PARQUET)
     if folder is None:
         raise WrongUse("a Parquet export is a folder: name it with -o.")
-    began = told = time.monotonic()
+    began = reported_at = time.monotonic()
     pieces = client(arguments, os.environ, console).download(path, {**params, "format": "jsonl"})
     try:
         with ParquetFiles(folder) as files:
             for line in _lines(pieces):
                 files.add(line)
-                if time.monotonic() - told >= _TELL:
-                    told = time.monotonic()
+                if time.monotonic() - reported_at >= _TELL:
+                    reported_at = time.monotonic()
                     console.note(f"{files.steps:,} steps …")
     except OSError as why:
         raise Problem(f"{folder} cannot be written: {why.strerror or why}.") from None
-    said = {"steps": files.steps, "seconds": round(time.monotonic() - began, 3), "folder": arguments.output}
-    console.note(json.dumps(said) if arguments.json else f"{files.steps:,} steps written.")
+    summary = {"steps": files.steps, "seconds": round(time.monotonic() - began, 3), "folder": arguments.output}
+    console.note(json.dumps(summary) if arguments.json else f"{files.steps:,} steps written.")
     return 0
 
 
@@ -171,12 +171,12 @@ def _asked(arguments: Arguments) -> tuple[str, dict[str, str | int | None | list
 
 def _write(pieces: Iterator[bytes], file: BinaryIO, console: Console) -> int:
     """Everything, told on stderr now and then; how many bytes it was."""
-    written, told = 0, time.monotonic()
+    written, reported_at = 0, time.monotonic()
     for piece in pieces:
         file.write(piece)
         written += len(piece)
-        if time.monotonic() - told >= _TELL:
-            told = time.monotonic()
+        if time.monotonic() - reported_at >= _TELL:
+            reported_at = time.monotonic()
             console.note(f"{written:,} bytes …")
     file.flush()
     return written

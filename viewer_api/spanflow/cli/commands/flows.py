@@ -66,12 +66,12 @@ def run(arguments: Arguments, console: Console) -> int:
 
 def _saved(viewer: "ViewerClient", name: str) -> dict[str, Any]:
     """The parameters of a saved filter; of several that are shared under one name none is chosen."""
-    known = viewer.get("/api/v1/filters")["filters"]
-    named = [each for each in known if each["name"] == name]
+    saved = viewer.get("/api/v1/filters")["filters"]
+    named = [each for each in saved if each["name"] == name]
     chosen = [each for each in named if each["mine"]] or named
     if len(chosen) != 1:
         many = f"several share one called {json.dumps(name, ensure_ascii=False)}; save one under a name of your own."
-        names = ", ".join(json.dumps(each["name"], ensure_ascii=False) for each in known) or "none"
+        names = ", ".join(json.dumps(each["name"], ensure_ascii=False) for each in saved) or "none"
         raise WrongUse(many if chosen else f"there is no saved filter of this name. There are: {names}.")
     return parse_qs(chosen[0]["query"])
 

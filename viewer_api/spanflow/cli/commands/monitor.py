@@ -51,16 +51,16 @@ def run(arguments: Arguments, console: Console) -> int:
 
 def _body(arguments: Arguments) -> dict[str, Any]:
     """What is sent: only what was said."""
-    said: dict[str, Any] = {"user_ids": _ids(arguments.user), "reason": arguments.reason}
+    body: dict[str, Any] = {"user_ids": _ids(arguments.user), "reason": arguments.reason}
     if arguments.action == "enable":
-        said |= {"ttl_hours": arguments.hours, "metadata_only": arguments.metadata_only or None}
+        body |= {"ttl_hours": arguments.hours, "metadata_only": arguments.metadata_only or None}
     elif arguments.metadata_only:
         raise WrongUse("--metadata-only is for `enable`: to change a watch, enable it again.")
     elif arguments.action == "extend":
-        said["hours"] = arguments.hours
+        body["hours"] = arguments.hours
     elif arguments.hours is not None:
         raise WrongUse("`disable` takes no --hours: the watch ends now.")
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _ids(users: list[str]) -> list[str]:

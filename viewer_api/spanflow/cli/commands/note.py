@@ -27,8 +27,8 @@ _ACTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    told = "; ".join(f"{name}: {what}" for name, what in _ACTIONS.items())
-    parser.add_argument("action", choices=list(_ACTIONS), metavar="ACTION", help=told)
+    actions = "; ".join(f"{name}: {what}" for name, what in _ACTIONS.items())
+    parser.add_argument("action", choices=list(_ACTIONS), metavar="ACTION", help=actions)
     parser.add_argument("flow", metavar="FLOW", help="id of the flow")
     parser.add_argument("text", nargs="?", metavar="TEXT", help="add, change: text of the note")
     parser.add_argument("--verdict", choices=_VERDICTS, help="add, change: verdict on the flow")

@@ -28,8 +28,8 @@ _HEAD = ("CREATED", "LINK", "FLOW", "STATE", "EXPIRES", "CONTENTS", "OPENED", "B
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from spanflow.cli.terminal import where
 
-    told = "; ".join(f"{name}: {what}" for name, what in _ACTIONS.items())
-    parser.add_argument("action", nargs="?", default="list", choices=list(_ACTIONS), metavar="ACTION", help=told)
+    actions = "; ".join(f"{name}: {what}" for name, what in _ACTIONS.items())
+    parser.add_argument("action", nargs="?", default="list", choices=list(_ACTIONS), metavar="ACTION", help=actions)
     parser.add_argument("what", nargs="?", metavar="ID", help="create, list: id of the flow; revoke: id of the link")
     parser.add_argument("--days", type=float, help="create: lifetime (default: the viewer's SPANFLOW_SHARE_DAYS)")
     parser.add_argument("--contents", action="store_true", help="create: show prompts, answers, arguments and results")

@@ -69,21 +69,21 @@ def run(arguments: Arguments, console: Console) -> int:
     return 0
 
 
-def tell_range(found: dict[str, Any], console: Console) -> None:
+def tell_range(answer: dict[str, Any], console: Console) -> None:
     """What was counted, and what is not yet."""
-    console.note(f"Flows that began from {found['since']} on and before {found['until']}.")
-    if found["shortened"]:
+    console.note(f"Flows that began from {answer['since']} on and before {answer['until']}.")
+    if answer["shortened"]:
         console.note("There are too many to count for an answer; the range is shorter than asked.")
-    if found["waiting"]:
-        console.note(f"{found['waiting']} minutes or hours of it are still to be counted.")
+    if answer["waiting"]:
+        console.note(f"{answer['waiting']} minutes or hours of it are still to be counted.")
 
 
 def _row(group: dict[str, Any]) -> list[str]:
     from spanflow.cli.terminal.wording import clean, cut
 
     def number(name: str) -> str:
-        told = group.get(name)
-        return "" if told is None else f"{told['count']}{'+' if told.get('at_least') else ''}"
+        counted = group.get(name)
+        return "" if counted is None else f"{counted['count']}{'+' if counted.get('at_least') else ''}"
 
     steps = "steps" in group
     cost = group["cost"]

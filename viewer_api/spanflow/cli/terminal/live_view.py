@@ -35,8 +35,8 @@ class Flow:
     def rows(self) -> Iterator[Mapping[str, Any]]:
         """Its tree, each step with its state."""
         for row in self.reducer.tree().rows():
-            told = self.states.get(row["node_id"])
-            yield row if told is None or row.get("state") == names.NODE_ENDED else {**row, "state": told}
+            judged = self.states.get(row["node_id"])
+            yield row if judged is None or row.get("state") == names.NODE_ENDED else {**row, "state": judged}
 
     def ended_steps(self) -> Iterator[Event]:
         """Steps that have ended and were not told yet, in the order of their ends."""

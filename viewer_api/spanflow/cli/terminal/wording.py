@@ -120,8 +120,8 @@ _UNITS: Final = {word: seconds for seconds, words in _SECONDS.items() for word i
 
 def reason_of(flow: Mapping[str, Any]) -> str | None:
     """Why a flow ended as it did, in the words of what ended it; without any, the gate or the kind of failure."""
-    said = ("denied_reason", "error_message", "denied_gate", "outcome_reason")
-    return next((str(flow[name]) for name in said if flow.get(name)), None)
+    reasons = ("denied_reason", "error_message", "denied_gate", "outcome_reason")
+    return next((str(flow[name]) for name in reasons if flow.get(name)), None)
 
 
 def stated_time(text: str | None, now: datetime) -> str | None:

@@ -83,8 +83,8 @@ def _events(entry: Event, flow_id: str) -> Iterator[tuple[int, Event]]:
     for part in (start, last):
         if part is None:
             continue
-        said = part.get("end_ns") or part.get("updated_ns")
-        at = began if part is start or said is None else max(began, int(said))
+        ended = part.get("end_ns") or part.get("updated_ns")
+        at = began if part is start or ended is None else max(began, int(ended))
         yield at, {"flow_id": flow_id, "node_id": entry["node_id"], **part}  # type: ignore[typeddict-item]
     for record in log_records(entry):
         update = {"flow_id": flow_id, "node_id": entry["node_id"], "phase": names.UPDATE, "logs": [record]}

@@ -66,8 +66,8 @@ class OwnAddress:
         """Whether the browser's side of the connection is encrypted, as far as we can know."""
         if self._public:
             return self._public.startswith("https:")
-        said = self._forwarded(connection, "x-forwarded-proto")
-        return (said.lower() if said else connection.url.scheme) in _SECURE
+        forwarded = self._forwarded(connection, "x-forwarded-proto")
+        return (forwarded.lower() if forwarded else connection.url.scheme) in _SECURE
 
     def _forwarded(self, connection: HTTPConnection, header: str) -> str:
         return connection.headers.get(header, "").strip() if peer_of(connection) in self._peers else ""

@@ -15,8 +15,8 @@ def remote_address(connection: HTTPConnection, peers: ProxyPeers) -> str | None:
     nearest = peer_of(connection)
     if nearest not in peers:
         return nearest
-    said = ",".join(connection.headers.getlist("x-forwarded-for")).rsplit(",", _MOST_HOPS)
-    for hop in list(reversed(said))[:_MOST_HOPS]:
+    hops = ",".join(connection.headers.getlist("x-forwarded-for")).rsplit(",", _MOST_HOPS)
+    for hop in list(reversed(hops))[:_MOST_HOPS]:
         address = _address(hop)
         if address is None:
             break

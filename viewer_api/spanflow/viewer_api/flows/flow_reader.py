@@ -342,8 +342,10 @@ class FlowReader:
 
     async def _with_cut_spans(self, flows: Sequence[Flow]) -> list[Flow]:
         """Flows that Redis has, with how many of their spans are gone from there."""
-        told = await self._redis.told({flow.flow_id: flow.process_ids for flow in flows})
+        span_counts = await self._redis.told({flow.flow_id: flow.process_ids for flow in flows})
         return [
-            replace(flow, cut_spans=max(0, told[flow.flow_id] - len(flow.entries))) if flow.flow_id in told else flow
+            replace(flow, cut_spans=max(0, span_counts[flow.flow_id] - len(flow.entries)))
+            if flow.flow_id in span_counts
+            else flow
             for flow in flows
         ]

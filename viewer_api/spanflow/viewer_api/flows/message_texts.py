@@ -69,8 +69,8 @@ def _in_messages(value: Any, role: str) -> str | None:
     if isinstance(value, str):
         return value.strip()
     messages = value if isinstance(value, list) else [value]
-    said = [message for message in messages if isinstance(message, Mapping) and message.get("role", role) == role]
-    for message in reversed(said):
+    of_role = [message for message in messages if isinstance(message, Mapping) and message.get("role", role) == role]
+    for message in reversed(of_role):
         text = _of_message(message)
         if text:
             return text

@@ -52,8 +52,8 @@ class Withheld:
         """An activity: who, what and when, but not what was said."""
         if not self.of_past(row["user_id"]):
             return row
-        said = orjson.loads(row["activity_data"])
-        kept = self.metadata.words(said) if isinstance(said, dict) else {}
+        data = orjson.loads(row["activity_data"])
+        kept = self.metadata.words(data) if isinstance(data, dict) else {}
         return {**dict(row), "activity_data": orjson.dumps(kept)}
 
     def conversation(self, row: Row) -> Row:

@@ -40,9 +40,9 @@ def written_list_v1(
 ) -> bytes:
     """What was found, and an error for each that was not."""
     traces = _with_spans(flows)
-    found = {flow.flow_id for flow in traces}
-    told = [*errors, *(missing(packed.flow.flow_id) for packed in flows if packed.flow.flow_id not in found)]
-    return dumped(envelope_v1([_trace_v1(flow, now_ns) for flow in traces], told or None), pretty=pretty)
+    written = {flow.flow_id for flow in traces}
+    all_errors = [*errors, *(missing(packed.flow.flow_id) for packed in flows if packed.flow.flow_id not in written)]
+    return dumped(envelope_v1([_trace_v1(flow, now_ns) for flow in traces], all_errors or None), pretty=pretty)
 
 
 def written_v3(flows: Sequence[PackedFlow]) -> bytes:

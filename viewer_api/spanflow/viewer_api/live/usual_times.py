@@ -71,10 +71,10 @@ class UsualTimes:
         durations = self.percentile.durations.get(step)
         if durations is None:
             return None
-        found = percentiles(durations, _SHARES)
+        values = percentiles(durations, _SHARES)
         return {
             f"{share * 100:g}": round(duration)
-            for share, duration in zip(_SHARES, found, strict=True)
+            for share, duration in zip(_SHARES, values, strict=True)
             if duration is not None
         }
 

@@ -125,12 +125,12 @@ async def conversation(
     users = [user_id, *(_owner(each) for each in (*turns.summaries, *items))]
     await viewer.record_access_to(request, "conversation_read", users, target=conversation_id)
     rest = len(outline.rows) > first + limit
-    told = _told_by_flow(outline)
+    activities_of = _told_by_flow(outline)
     return json_response(
         {
             **await _head(viewer, conversation_id, user_id, head, turns),
             "open": any(turn["open"] for turn in turns.summaries),
-            "turns": [{**turn, "activities": told.get(turn["flow_id"], _NOTHING)} for turn in turns.summaries],
+            "turns": [{**turn, "activities": activities_of.get(turn["flow_id"], _NOTHING)} for turn in turns.summaries],
             "turns_next": cursor_of(*turns.end) if turns.end is not None else None,
             "activities": items,
             "position": first,
@@ -189,14 +189,14 @@ async def _head(
 
 def _told_by_flow(outline: Outline) -> Mapping[str, dict[str, Any]]:
     """Which activities belong to each turn."""
-    told: dict[str, dict[str, Any]] = {}
+    by_flow: dict[str, dict[str, Any]] = {}
     for row in outline.rows:
-        of_flow = told.setdefault(
+        of_flow = by_flow.setdefault(
             row["flow_id"],
             {"count": 0, "first_activity_id": row["activity_id"], "first_sequence_num": row["sequence_num"]},
         )
         of_flow["count"] += 2 if row["activity_id"] in outline.responses else 1
-    return told
+    return by_flow
 
 
 def _first_owner(shown: Sequence[Mapping[str, Any]]) -> str | None:

@@ -97,8 +97,8 @@ async def enable_several(
 ) -> Response:
     """Watch several users: all of them, or none if one is invalid."""
     if isinstance(body, Users):
-        told = _told(body, ttl_hours, metadata_only)
-        return await _enable(request, principal, _checked(body.user_ids), told)
+        terms = _told(body, ttl_hours, metadata_only)
+        return await _enable(request, principal, _checked(body.user_ids), terms)
     return await _enable(request, principal, _checked(body), _told(Watched(), ttl_hours, metadata_only))
 
 
@@ -162,19 +162,19 @@ def _told(body: Watched, ttl_hours: float | None, metadata_only: bool | None) ->
     )
 
 
-async def _enable(request: Request, principal: Principal, user_ids: list[str], told: Watched) -> Response:
+async def _enable(request: Request, principal: Principal, user_ids: list[str], terms: Watched) -> Response:
     viewer = viewer_of(request)
     await _must_see_all(request, viewer, "monitoring_enabled", user_ids)
     rules = viewer.watching.policy
-    reason = rules.reason(_reason(request, told.reason))
-    rules.check_metadata_only(told.metadata_only)
-    expires_at = rules.end(told.ttl_hours, viewer.clock())
+    reason = rules.reason(_reason(request, terms.reason))
+    rules.check_metadata_only(terms.metadata_only)
+    expires_at = rules.end(terms.ttl_hours, viewer.clock())
     live = await viewer.watching.enable(
         user_ids,
         expires_at=expires_at,
         reason=reason,
         by=principal.name,
-        metadata_only=told.metadata_only,
+        metadata_only=terms.metadata_only,
         entry_of=_entries(request, viewer, "monitoring_enabled", reason),
     )
     until = datetime.fromtimestamp(expires_at, UTC)
@@ -186,17 +186,17 @@ async def _enable(request: Request, principal: Principal, user_ids: list[str], t
 
 
 async def _extend(
-    request: Request, principal: Principal, user_ids: list[str], told: Longer, hours: float | None, until: str | None
+    request: Request, principal: Principal, user_ids: list[str], terms: Longer, hours: float | None, until: str | None
 ) -> Response:
     viewer = viewer_of(request)
     await _must_see_all(request, viewer, "monitoring_extended", user_ids)
-    hours = hours if told.hours is None else told.hours
-    moment = parsed_time(until if told.until is None else str(told.until), "until", end=True)
+    hours = hours if terms.hours is None else terms.hours
+    moment = parsed_time(until if terms.until is None else str(terms.until), "until", end=True)
     if hours is not None and moment is not None:
         raise invalid_request("Say `hours` or `until`, not both.")
     rules, now = viewer.watching.policy, viewer.clock()
     # It goes on for the reason that the watch has; another one may be given.
-    reason = rules.reason(_reason(request, told.reason), required=False)
+    reason = rules.reason(_reason(request, terms.reason), required=False)
 
     def end_of(watch: Watch) -> int:
         return rules.later_end(watch, hours, None if moment is None else moment.timestamp(), now)

@@ -85,18 +85,18 @@ async def search(request: Request, principal: MayRead) -> Response:
 
 @router.get("/api/search/tags")
 async def tags_v1(request: Request, principal: MayRead) -> Response:
-    def told(names: dict[str, list[str]]) -> Any:
+    def written(names: dict[str, list[str]]) -> Any:
         return {"tagNames": sorted({name for scoped in names.values() for name in scoped})}
 
-    return await _tags(request, principal, told)
+    return await _tags(request, principal, written)
 
 
 @router.get("/api/v2/search/tags")
 async def tags_v2(request: Request, principal: MayRead) -> Response:
-    def told(names: dict[str, list[str]]) -> Any:
+    def written(names: dict[str, list[str]]) -> Any:
         return {"scopes": [{"name": scope, "tags": tags} for scope, tags in names.items() if tags]}
 
-    return await _tags(request, principal, told)
+    return await _tags(request, principal, written)
 
 
 @router.get("/api/search/tag/{tag:path}/values")
@@ -152,7 +152,7 @@ async def _found(viewer: Viewer, principal: Principal, query: TempoQuery, now_ns
     return await TraceFinder(viewer, principal, match).search(query.window, now_ns)
 
 
-async def _tags(request: Request, principal: Principal, told: Any) -> Response:
+async def _tags(request: Request, principal: Principal, write: Any) -> Response:
     scope = request.query_params.get("scope") or "all"
     if scope not in ("all", "none", INTRINSIC, *SCOPES):
         return _refused(400, f"invalid scope: {scope[:64]}")
@@ -166,7 +166,7 @@ async def _tags(request: Request, principal: Principal, told: Any) -> Response:
         return _refused(why.status_code, str(why.detail))
     names[INTRINSIC] = list(INTRINSIC_TAGS)
     wanted = names if scope in ("all", "none") else {scope: names.get(scope, [])}
-    return _json(orjson.dumps(told(wanted)))
+    return _json(orjson.dumps(write(wanted)))
 
 
 async def _values(request: Request, principal: Principal, field: Field) -> list[tuple[str, str]]:
@@ -179,8 +179,8 @@ async def _values(request: Request, principal: Principal, field: Field) -> list[
     if isinstance(wanted, Every) and (field.name in _SERVICES or (field.scope == INTRINSIC and field.name in _NAMES)):
         await viewer.record_access(request, "statistics_read", target="services")
         catalog = ServiceCatalog(viewer, principal)
-        found = await (catalog.services() if field.name in _SERVICES else catalog.span_names())
-        return [("string", value) for value in found]
+        values = await (catalog.services() if field.name in _SERVICES else catalog.span_names())
+        return [("string", value) for value in values]
     return [tuple(each) for each in orjson.loads(await _of_newest(request, principal, tag_values, field, wanted))]
 
 

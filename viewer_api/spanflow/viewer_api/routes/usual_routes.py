@@ -38,9 +38,9 @@ async def compared_with_usual(request: Request, principal: MayRead, flow_id: str
     kind = await _kind_of(viewer, packed)
     others = await _others(viewer, principal, packed.flow.flow_id, kind)
     durations = await viewer.usual.durations_before(kind.began)
-    told = {"name": kind.name, "source": kind.source, "since": kind.began - WITHIN, "until": kind.began}
+    about_kind = {"name": kind.name, "source": kind.source, "since": kind.began - WITHIN, "until": kind.began}
     return raw_json_response(
-        await answer_of(viewer, written_against_usual, [packed, *others], outlook, durations, told)
+        await answer_of(viewer, written_against_usual, [packed, *others], outlook, durations, about_kind)
     )
 
 

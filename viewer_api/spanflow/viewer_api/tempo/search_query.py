@@ -57,23 +57,23 @@ def search_query(params: "QueryParams", now_ns: int) -> TempoQuery:
     per_set = min(_whole(params, "spss") or _SPANS_PER_SET, _MAX_SPANS_PER_SET)
     window = window_of(params, now_ns, limit)
     query = params.get("q")
-    found: Filter = parse(query) if query else _by_tags(params.get("tags") or "")
+    searched: Filter = parse(query) if query else _by_tags(params.get("tags") or "")
     for name, sign in (("minDuration", ">="), ("maxDuration", "<=")):
         if text := params.get(name):
             try:
-                found = Both(Condition(_TRACE_DURATION, sign, duration_ns(text)), found)
+                searched = Both(Condition(_TRACE_DURATION, sign, duration_ns(text)), searched)
             except ValueError as why:
                 raise BadTraceQL(f"{name}: {why}") from None
-    return TempoQuery(found, window, per_set)
+    return TempoQuery(searched, window, per_set)
 
 
 def _by_tags(text: str) -> Filter:
-    found: Filter = Every()
+    joined: Filter = Every()
     for key, value in _logfmt(text):
         named = Field(INTRINSIC, key) if key in ("name", "status") else Field(UNSCOPED, key)
         one = Contains(named, value)
-        found = one if isinstance(found, Every) else Both(found, one)
-    return found
+        joined = one if isinstance(joined, Every) else Both(joined, one)
+    return joined
 
 
 def _logfmt(text: str) -> Iterator[tuple[str, str]]:

@@ -101,36 +101,36 @@ class _Parser:
     def query(self) -> Filter:
         self._expect("{")
         if self._take("}"):
-            found: Filter = Every()
+            parsed: Filter = Every()
         else:
-            found = self._either(0)
+            parsed = self._either(0)
             self._expect("}")
         if self._place < len(self._tokens):
             raise BadTraceQL(
                 f"unexpected {self._tokens[self._place][1]!r} after }}: this viewer understands one {{…}}, without "
                 "pipelines, metrics and structural operators"
             )
-        return found
+        return parsed
 
     def _either(self, depth: int) -> Filter:
-        found = self._both(depth)
+        either = self._both(depth)
         while self._take("||"):
-            found = Either(found, self._both(depth))
-        return found
+            either = Either(either, self._both(depth))
+        return either
 
     def _both(self, depth: int) -> Filter:
-        found = self._one(depth)
+        both = self._one(depth)
         while self._take("&&"):
-            found = Both(found, self._one(depth))
-        return found
+            both = Both(both, self._one(depth))
+        return both
 
     def _one(self, depth: int) -> Filter:
         if self._take("("):
             if depth >= _MAX_DEPTH:
                 raise BadTraceQL(f"parentheses may be nested {_MAX_DEPTH} deep")
-            found = self._either(depth + 1)
+            inner = self._either(depth + 1)
             self._expect(")")
-            return found
+            return inner
         self._conditions += 1
         if self._conditions > _MAX_CONDITIONS:
             raise BadTraceQL(f"a query may have {_MAX_CONDITIONS} conditions")

@@ -76,8 +76,8 @@ def matching_spans(flows: Sequence[PackedFlow], query: TempoQuery, now_ns: int) 
     for packed in flows:
         trace = TraceView(packed.unpacked(), now_ns)
         in_time = trace.start_ns <= window.end_ns and trace.end_ns >= window.start_ns
-        found = in_time and any(query.filter.holds(span) for span in trace.spans)
-        counts.append(len(trace.spans) if found else 0)
+        matches = in_time and any(query.filter.holds(span) for span in trace.spans)
+        counts.append(len(trace.spans) if matches else 0)
     return orjson.dumps(counts)
 
 
@@ -108,17 +108,17 @@ def _found(trace: TraceView, query: TempoQuery, shown: Sequence[Field]) -> dict[
 
 def _span(span: SpanView, shown: Sequence[Field]) -> dict[str, Any]:
     """With what was asked for."""
-    told: dict[str, Any] = {}
+    own_fields: dict[str, Any] = {}
     for field in shown:
         values = span.values(field)
         if values and str(field) not in ("name", "duration", "span:name", "span:duration"):
-            told[field.name] = values[0].word if isinstance(values[0], Keyword) else values[0]
+            own_fields[field.name] = values[0].word if isinstance(values[0], Keyword) else values[0]
     return {
         "spanID": span_id_of(span.entry["node_id"]),
         "name": span.name,
         "startTimeUnixNano": str(span.start_ns),
         "durationNanos": str(span.end_ns - span.start_ns),
-        "attributes": attributes_json(told),
+        "attributes": attributes_json(own_fields),
     }
 
 
@@ -151,17 +151,17 @@ def tag_names(flows: Sequence[PackedFlow], now_ns: int) -> bytes:
 
 def tag_values(flows: Sequence[PackedFlow], now_ns: int, field: Field, wanted: Filter) -> bytes:
     """The values of a field and their types, as a JSON array; of spans that meet a filter only."""
-    found: dict[tuple[str, str], None] = {}
+    distinct: dict[tuple[str, str], None] = {}
     for span in _spans(flows, now_ns):
         if not isinstance(wanted, Every) and not wanted.holds(span):
             continue
         for value in span.values(field):
             typed = typed_value(field, value)
             if typed is not None and len(typed[1]) <= _MAX_VALUE:
-                found[typed] = None
-        if len(found) >= _MAX_VALUES:
+                distinct[typed] = None
+        if len(distinct) >= _MAX_VALUES:
             break
-    return orjson.dumps(sorted(found))
+    return orjson.dumps(sorted(distinct))
 
 
 def typed_value(field: Field, value: Any) -> tuple[str, str] | None:
