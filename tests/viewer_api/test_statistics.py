@@ -162,6 +162,73 @@ def test_steps_are_the_same_counted_beforehand_and_from_the_flows(counted: Runni
     assert tool_calls["self_ms"] == pytest.approx(2 * 40 + 2 * 10)
 
 
+@pytest.mark.parametrize("filters", ("", "&source=chat"))
+def test_by_tool_server_and_model_attempts_to_call_them_are_counted_and_not_the_checks_before(
+    viewer: RunningViewer, postgres_dsn: str, tmp_path: Path, filters: str
+) -> None:
+    """A check takes a moment: counted beside the calls, it would halve their median."""
+    neo = Identity("7", session_id="s-1", source="chat")
+    drop = {"gen_ai.tool.name": "drop"}
+    tool: dict[str, Any] = {"mcp": "qa_mcp", "more": drop}
+    model: dict[str, Any] = {"more": {"gen_ai.request.model": "big"}}
+    allowed = step(3, "mcp_permission_check", 1, **tool)
+    called = step(4, "tool_call", 80, **tool)
+    # A check within the call, and one around another, deny one attempt.
+    within = step(5, "security_check", 1, "denied", parent=4, **tool)
+    denied_call = step(4, "tool_call", 60, "denied", **tool)
+    denied = step(6, "mcp_permission_check", 2, "denied", **tool)
+    of_it = step(7, "usage_check", 1, "denied", parent=6, **tool)
+    asked = step(8, "llm_thinking", 50, more=TOKENS)
+    # What a gateway reports at the end has the tokens of a model that nobody timed.
+    done = step(9, "llm_complete", 1, more=TOKENS | {"gen_ai.request.model": "small"})
+    too_many = step(10, "usage_check", 1, "denied", **model)
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        assert deliver(
+            archives.make(),
+            part(1, [root(), allowed, called, asked], identity=neo),
+            part(2, [root("denied"), allowed, denied_call, within], identity=neo),
+            part(3, [root("denied"), denied, of_it], identity=neo),
+            part(4, [root("denied"), denied, called], identity=neo),
+            part(5, [root("denied"), too_many], identity=neo),
+            part(6, [root(), done], identity=neo),
+        ).delivered
+    count_all(postgres_dsn, NOW)
+
+    def numbers_of(group_by: str) -> dict[Any, tuple[int, int, int]]:
+        groups = viewer.get(f"/api/v1/statistics/steps?group_by={group_by}{filters}")["groups"]
+        return {group["value"]: (group["steps"], group["denied"], group["timed"]) for group in groups}
+
+    assert numbers_of("tool") == {"drop": (5, 3, 3)}
+    assert numbers_of("mcp_server") == {"qa_mcp": (5, 3, 3)}
+    assert numbers_of("model") == {"big": (2, 1, 1), "small": (0, 0, 0)}
+    by_tool = by_value(viewer.get(f"/api/v1/statistics/steps?group_by=tool{filters}"))["drop"]
+    assert by_tool["p50_ms"] == pytest.approx(80, rel=0.022)
+    by_model = by_value(viewer.get(f"/api/v1/statistics/steps?group_by=model{filters}"))
+    assert {model: row["tokens_input"] for model, row in by_model.items()} == {"big": 100, "small": 100}
+    assert by_value(viewer.get(f"/api/v1/statistics/steps?group_by=checkpoint{filters}"))["usage_check"]["denied"] == 2
+    assert followed_links(viewer, filters.removeprefix("&")) > 10
+
+
+@pytest.mark.parametrize("filters", ("", "&source=chat"))
+def test_costs_are_added_up_in_decimal(viewer: RunningViewer, postgres_dsn: str, tmp_path: Path, filters: str) -> None:
+    neo = Identity("7", session_id="s-1", source="chat", conversation_id="c-1")
+    asked = step(4, "llm_thinking", 50, more=TOKENS)
+    (tmp_path / "prices.json").write_text('{"models": {"big": {"input": 0.7, "output": 1.5}}}')
+    with archives_in(postgres_dsn, tmp_path / "archive") as archives:
+        parts = [part(number, [root(), asked], identity=neo) for number in range(1, 12)]
+        assert deliver(archives.make(prices=str(tmp_path / "prices.json")), *parts).delivered == 11
+    count_all(postgres_dsn, NOW)
+    # Each costs 100 * 0.7 + 20 * 1.5 millionths.
+    answers = {
+        "flow": viewer.get("/api/v1/flows?limit=1")["flows"][0]["cost"],
+        "statistics": viewer.get(f"/api/v1/statistics/flows?{filters}")["groups"][0]["cost"],
+        "by user": viewer.get(f"/api/v1/statistics/flows?group_by=user{filters}")["groups"][0]["cost"],
+        "user": viewer.get("/api/v1/users/7")["totals"]["cost"],
+        "conversation": viewer.get("/api/v1/conversations/c-1")["estimated_cost"],
+    }
+    assert answers == dict.fromkeys(answers, 0.0011) | {"flow": 0.0001}
+
+
 def test_the_gates_of_the_funnel(counted: RunningViewer) -> None:
     answer = counted.get("/api/v1/statistics/funnel")
     ways = ("reached", "passed", "ended", "denied", "failed", "abandoned")

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from spanflow.span_processors import names
 from spanflow.span_processors.event.event import Event
+from spanflow.span_processors.tree.costs import total
 from spanflow.span_processors.tree.flow_outcome import verdict_of
 from spanflow.span_processors.tree.flow_outline import NO_PARENT, Outline, outline_of
 from spanflow.span_processors.tree.flow_times import started_at
@@ -213,11 +214,9 @@ def _usage(outline: Outline, prices: PriceTable) -> Usage:
         # Gateways older than Spanflow only tell a total.
         return Usage(tokens_out=sum([_total(entry) for entry in outline.known]))
     tokens_in, tokens_out = total_usage(calls.values())
-    cost: float | None = 0.0
-    for place, counts in calls.items():
-        one = _cost(outline, place, counts, prices)
-        cost = None if cost is None or one is None else cost + one
-    return Usage(tokens_in, tokens_out, cost)
+    costs = [_cost(outline, place, counts, prices) for place, counts in calls.items()] if prices else [None]
+    # That of some of the calls would be taken for that of all.
+    return Usage(tokens_in, tokens_out, None if None in costs else total(costs))
 
 
 def usage_by_place(outline: Outline, prices: PriceTable = NO_PRICES) -> dict[int, Usage]:

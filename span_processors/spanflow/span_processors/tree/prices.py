@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import orjson
 
+from spanflow.span_processors.tree.costs import rounded
+
 _KINDS: Final = ("input", "output", "cached_input", "cache_write")
 
 
@@ -37,7 +39,9 @@ class Price:
         read = min(max(cache_read, 0), input_tokens)
         written = min(max(cache_write, 0), input_tokens - read)
         plain = input_tokens - read - written
-        return plain * self.input + read * self.cached_input + written * self.cache_write + output_tokens * self.output
+        return rounded(
+            plain * self.input + read * self.cached_input + written * self.cache_write + output_tokens * self.output
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ _NO_PARENT: Final = -1
 def is_same_call(entry: Event, around: Event) -> bool:
     """Whether a checkpoint records the same call as its nearest checkpoint ancestor."""
     event_type = entry.get("event_type")
-    if event_type not in _CALLS or around.get("event_type") != event_type or _came_after(entry, around):
+    if event_type not in _CALLS or around.get("event_type") != event_type or came_after(entry, around):
         return False
     if event_type == names.LLM_THINKING:
         return True  # a model's call cannot make another one but through a tool or an agent
@@ -71,7 +71,7 @@ def same_calls(entries: Sequence[Event | None], parents: Sequence[int]) -> set[i
     return duplicates
 
 
-def _came_after(entry: Event, around: Event) -> bool:
+def came_after(entry: Event, around: Event) -> bool:
     """In a chain of steps, the parent is the step before. Clocks of two processes say nothing about that."""
     if around["phase"] != names.END or entry.get("process") != around.get("process"):
         return False

@@ -184,7 +184,7 @@ def _add_tools_of_many(server: "MCPServer", answered: Answered) -> None:
     ) -> str:
         """Counts, errors, denials, percentiles, tokens, cost and own time over many flows, the last day if `since` is
         no filter. group_by: checkpoint, step, tool, mcp_server or model for steps; none, source or user for flows.
-        The steps of a tool are its calls and the permission checks before them; group_by step keeps them apart.
+        The steps of a tool, server or model are its calls, and the checks that denied one; group_by step has all steps.
         sort: self_ms (where the time goes), count, total_ms, p95_ms, tokens or cost. filters: as in find_flows; with
         {"outcome": "error"}, group_by user and sort count: who fails most. Not for one flow: where_does_time_go."""
         return await answered(context, "statistics", lambda ask: ask.statistics(group_by, sort, filters or {}, limit))

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.tree.costs import shown_cost
 from spanflow.viewer_api.store.database import Row
 from spanflow.viewer_api.store.person import Person, names_in
 
@@ -40,7 +41,7 @@ def conversation_document(row: Row, people: Mapping[str, Person]) -> dict[str, A
         "total_activities": row["activity_count"],
         "tool_calls": row["tool_calls"],
         "total_tokens": row["tokens"],
-        "estimated_cost": row["cost"],
+        "estimated_cost": shown_cost(row["cost"]),
         "mcp_servers": row["mcp_servers"],
     }
 

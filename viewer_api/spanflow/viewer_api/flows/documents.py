@@ -13,6 +13,7 @@ from spanflow.span_processors.event.event import Event, is_checkpoint
 from spanflow.span_processors.identity import Identity
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.costs import shown_cost
 from spanflow.span_processors.tree.flow_identity import identity_of_flow
 from spanflow.span_processors.tree.flow_times import last_heard, root_of, started_at
 from spanflow.span_processors.tree.legacy_view import flow_events
@@ -154,7 +155,7 @@ def _from_row(row: "Row", document: Mapping[str, Any]) -> Flow:
         completed_at=row["completed_at"],
         open=False,
         document=document,
-        cost=row.get("cost"),
+        cost=shown_cost(row.get("cost")),
         cut_spans=row["cut_spans"] or 0,
         outcome=row["outcome"],
         outcome_reason=row["outcome_reason"],

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.tree.costs import shown_cost
 from spanflow.span_processors.tree.flow_summary import FlowSummary, summary_of
 from spanflow.span_processors.tree.tree import NS_PER_MS
 from spanflow.viewer_api.flows.documents import Flow
@@ -33,7 +34,7 @@ def stored_summary(row: "Row") -> dict[str, Any]:
         "error_count": row["error_count"],
         "tokens_input": row["tokens_in"],
         "tokens_output": row["tokens_out"],
-        "cost": row["cost"],
+        "cost": shown_cost(row["cost"]),
         "tools": row["tools"],
         "models": row["models"],
         "mcp_servers": row["mcp_servers"],

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.tree.costs import shown_cost
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.conversations.activity_documents import activity_document, conversation_document
 from spanflow.viewer_api.conversations.activity_order import in_order
@@ -78,9 +79,9 @@ async def conversation(request: Request, principal: MayRead, conversation_id: st
     del summary["first_message"]
     shown = [_activity(request, activity) for activity in activities]
     if is_legacy(request):
-        summary = shapes.whole_conversation(summary, row["cost"])
+        summary = shapes.whole_conversation(summary, shown_cost(row["cost"]))
     else:
-        summary["estimated_cost"] = row["cost"]
+        summary["estimated_cost"] = shown_cost(row["cost"])
     return json_response({**summary, "activities": shown})
 
 

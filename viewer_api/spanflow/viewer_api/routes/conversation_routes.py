@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from spanflow.span_processors.ids import shown_id
+from spanflow.span_processors.tree.costs import total
 from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.conversations.activity_documents import conversation_document, seconds_between
 from spanflow.viewer_api.conversations.conversation_query import conversation_query
@@ -168,7 +169,6 @@ async def _head(
         return conversation_document(head, people)
     starts = [turn["started_at"] for turn in turns.summaries if turn["started_at"] is not None]
     ends = [turn["completed_at"] for turn in turns.summaries if turn["completed_at"] is not None]
-    costs = [turn["cost"] for turn in turns.summaries if turn["cost"] is not None]
     first, last = min(starts, default=None), max([*starts, *ends], default=None)
     return {
         "conversation_id": shown_id(conversation_id),
@@ -182,7 +182,7 @@ async def _head(
         "total_activities": 0,
         "tool_calls": 0,
         "total_tokens": sum(turn["tokens_input"] + turn["tokens_output"] for turn in turns.summaries),
-        "estimated_cost": sum(costs) if costs else None,
+        "estimated_cost": total(turn["cost"] for turn in turns.summaries),
         "mcp_servers": sorted({server for turn in turns.summaries for server in turn["mcp_servers"]}),
     }
 

@@ -9,11 +9,12 @@ from typing import Any, Final
 from spanflow.span_processors import names
 from spanflow.span_processors.ids import shown_id
 from spanflow.span_processors.tree.tree import NS_PER_MS
+from spanflow.viewer_api.statistics.attempts import MODEL
 from spanflow.viewer_api.statistics.counted import Counted, Source
 from spanflow.viewer_api.statistics.counting_sql import OTHER, OTHER_SPANS
 from spanflow.viewer_api.statistics.histogram import percentiles
 from spanflow.viewer_api.statistics.links import Links
-from spanflow.viewer_api.statistics.tally import FIRST_TOKEN, GATES, MODEL, SOURCE, STEP, USER, Sums, gates_in
+from spanflow.viewer_api.statistics.tally import FIRST_TOKEN, GATES, SOURCE, STEP, USER, Sums, gates_in
 from spanflow.viewer_api.store.gates import FUNNEL, later_gates
 
 _SHARES: Final = (0.5, 0.9, 0.95, 0.99)
@@ -35,7 +36,7 @@ SORTS: Final[dict[str, Callable[[Sums], float]]] = {
     "self_ms": lambda sums: sums.self_ns,
     "p95_ms": lambda sums: percentiles(sums.buckets, (0.95,))[0] or 0.0,
     "tokens": lambda sums: sums.tokens_in + sums.tokens_out,
-    "cost": lambda sums: sums.cost or 0.0,
+    "cost": lambda sums: float(sums.cost or 0),
 }
 
 
@@ -225,7 +226,8 @@ def _times(sums: Sums) -> dict[str, Any]:
 
 
 def _used(sums: Sums) -> dict[str, Any]:
-    return {"tokens_input": sums.tokens_in, "tokens_output": sums.tokens_out, "cost": sums.cost}
+    cost = None if sums.cost is None else float(sums.cost)
+    return {"tokens_input": sums.tokens_in, "tokens_output": sums.tokens_out, "cost": cost}
 
 
 def _milliseconds(nanoseconds: float | None) -> float | None:

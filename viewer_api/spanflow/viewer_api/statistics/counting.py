@@ -165,7 +165,7 @@ def _columns(rows: Sequence[_Counted]) -> list[list[Any]]:
         [str(each.self_ns) for each in sums],
         [str(each.tokens_in) for each in sums],
         [str(each.tokens_out) for each in sums],
-        [each.cost for each in sums],
+        [None if each.cost is None else float(each.cost) for each in sums],
         [packed(each.buckets) for each in sums],
     ]
 

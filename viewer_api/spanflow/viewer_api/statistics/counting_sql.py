@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.tree.costs import sql_total
 
 #: Kinds of one period; what is beyond that is counted as `OTHER`. Plain spans, whose names are unbounded, go first.
 MAX_KINDS: Final = 500
@@ -39,9 +40,8 @@ _SUMS: Final = (
 )
 #: Numbers longer than a client's integers travel as text.
 _AS_TEXT: Final = frozenset(name for name, kind in _SUMS if kind == "numeric")
-SUMMED: Final = ", ".join(
-    f"sum({name})::{kind} AS {name}" if kind == "bigint" else f"sum({name}) AS {name}" for name, kind in _SUMS
-)
+_ADDED: Final = {"bigint": "sum({})::bigint", "numeric": "sum({})", "double precision": sql_total("{}")}
+SUMMED: Final = ", ".join(f"{_ADDED[kind].format(name)} AS {name}" for name, kind in _SUMS)
 #: The same with histograms as clients read them.
 SUMMED_AS_TEXT: Final = SUMMED.replace("sum(buckets) AS", "sum(buckets)::text AS")
 

@@ -20,11 +20,10 @@ from spanflow.viewer_api.statistics.tally import (
     OPERATION,
     SERVICE_CALL,
     STEP,
+    STEP_DIMENSIONS,
     STEP_KEYS,
-    StepKind,
     Sums,
     Tally,
-    values_of,
 )
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import Filters
@@ -35,6 +34,8 @@ MAX_WITH_STEPS: Final = 5_000
 #: Flows that are counted for one answer: as many as the exact count of a list goes to.
 MAX_FLOWS: Final = 100_000
 _MANY: Final = 1_000
+#: What is counted from the steps of flows.
+_OF_STEPS: Final = frozenset({FIRST_TOKEN, OPERATION, SERVICE_CALL, *STEP_DIMENSIONS.values()})
 _INSTANT: Final = timedelta(microseconds=1)
 
 
@@ -55,16 +56,18 @@ class DirectStatistics:
         self._prices = prices
 
     async def steps(self, group_by: str, interval: int | None) -> list[Counted]:
+        if group_by != STEP:
+            return await self.flows(STEP_DIMENSIONS[group_by], interval)
         tallies = await self._counted(interval, "flow_data")
         sums_by_step: dict[tuple[str, str, datetime | None], Sums] = {}
         for start, tally in tallies.items():
             for kind, sums in tally.steps.items():
-                for value in _step_values(kind, group_by):
-                    sums_by_step.setdefault((value, kind.outcome, start), Sums()).add(sums)
+                key = (f"{kind.event_type}:{kind.name}", kind.outcome, start)
+                sums_by_step.setdefault(key, Sums()).add(sums)
         return [Counted(*key, sums) for key, sums in sums_by_step.items()]
 
     async def flows(self, dimension: str, interval: int | None, *, only_counts: bool = False) -> list[Counted]:
-        needed = "flow_data" if dimension in (FIRST_TOKEN, OPERATION, SERVICE_CALL) else ""
+        needed = "flow_data" if dimension in _OF_STEPS else ""
         tallies = await self._counted(interval, STEP_KEYS if dimension == STEP else needed)
         return [
             Counted(kind.value, kind.outcome, start, sums)
@@ -106,9 +109,3 @@ class DirectStatistics:
 def finished(filters: Filters) -> tuple[str, ...]:
     """The outcomes of flows that have ended, among those asked for."""
     return tuple(outcome for outcome in names.OUTCOMES if filters.outcomes is None or outcome in filters.outcomes)
-
-
-def _step_values(kind: StepKind, group_by: str) -> list[str]:
-    if group_by == STEP:
-        return [f"{kind.event_type}:{kind.name}"]
-    return [value for by, value in values_of(kind) if by == group_by]

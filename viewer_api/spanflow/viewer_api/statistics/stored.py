@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.tree.costs import exact
 from spanflow.viewer_api.statistics.counted import Counted
 from spanflow.viewer_api.statistics.counting_sql import OTHER, SUMMED_AS_TEXT
 from spanflow.viewer_api.statistics.histogram import Buckets, unpacked
@@ -99,6 +100,6 @@ def _sums(row: Row) -> Sums:
         self_ns=int(row["self_ns"]),
         tokens_in=int(row["tokens_in"]),
         tokens_out=int(row["tokens_out"]),
-        cost=row["cost"],
+        cost=None if row["cost"] is None else exact(row["cost"]),
         buckets=unpacked(row["buckets"]),
     )

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -11,9 +12,11 @@ from spanflow.span_processors import names
 from spanflow.span_processors.archive.search_terms import STEP_SIGN
 from spanflow.span_processors.event.event import Event
 from spanflow.span_processors.tree import flow_data
+from spanflow.span_processors.tree.costs import exact
 from spanflow.span_processors.tree.prices import NO_PRICES, PriceTable
 from spanflow.span_processors.tree.step_keys import MAX_PART
 from spanflow.span_processors.tree.tree import NS_PER_MS
+from spanflow.viewer_api.statistics.attempts import MCP_SERVER, MODEL, TOOL, Named, Part, named_by
 from spanflow.viewer_api.statistics.histogram import Buckets, bucket_of
 from spanflow.viewer_api.statistics.services import calls_of, operations_of, written
 from spanflow.viewer_api.statistics.steps import Step, steps_of
@@ -22,9 +25,6 @@ from spanflow.viewer_api.store.gates import FUNNEL
 #: What a flow is counted by. `gates` is the set of gates that it came to.
 GATES: Final = "gates"
 CHECKPOINT: Final = "checkpoint"
-TOOL: Final = "tool"
-MCP_SERVER: Final = "mcp_server"
-MODEL: Final = "model"
 SOURCE: Final = "source"
 USER: Final = "user"
 #: What a step is grouped by: its type and name. Of flows with such a step only the number is kept.
@@ -77,7 +77,7 @@ class Sums:
     tokens_in: int = 0
     tokens_out: int = 0
     #: None: of none it is known.
-    cost: float | None = None
+    cost: Decimal | None = None
     buckets: Buckets = field(default_factory=dict)
 
     def add_duration(self, duration_ns: int, bucket: int) -> None:
@@ -86,11 +86,11 @@ class Sums:
         self.total_ns += duration_ns
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
-    def add_usage(self, tokens_in: int, tokens_out: int, cost: float | None) -> None:
+    def add_usage(self, tokens_in: int, tokens_out: int, cost: Decimal | None) -> None:
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
         if cost is not None:
-            self.cost = (self.cost or 0.0) + cost
+            self.cost = cost if self.cost is None else self.cost + cost
 
     def add_step(self, step: Step, bucket: int | None) -> None:
         self.count += step.counted
@@ -145,7 +145,8 @@ class Tally:
             values.append((USER, row["user_id"] or ""))
         took = None if row["duration_ms"] is None else round(row["duration_ms"] * NS_PER_MS)
         bucket = None if took is None else bucket_of(took)
-        outcome, used = row["outcome"], (row["tokens_in"], row["tokens_out"], row["cost"])
+        cost = None if row["cost"] is None else exact(row["cost"])
+        outcome, used = row["outcome"], (row["tokens_in"], row["tokens_out"], cost)
         for dimension, value in values:
             sums = self.flows[FlowKind(dimension, value, outcome)]
             sums.count += 1
@@ -167,7 +168,8 @@ class Tally:
             self.flows[kind].count += count
 
     def _add_steps(self, entries: Sequence[Event]) -> None:
-        for step in steps_of(entries, self._prices):
+        steps = steps_of(entries, self._prices)
+        for step, named in zip(steps, named_by(steps), strict=True):
             kind = StepKind(
                 step.event_type[:_MAX_NAME],
                 step.name[:_MAX_NAME],
@@ -178,20 +180,24 @@ class Tally:
             )
             bucket = None if step.duration_ns is None else bucket_of(step.duration_ns)
             self.steps[kind].add_step(step, bucket)
-            for by, value in values_of(kind):
-                self.flows[FlowKind(STEP_DIMENSIONS[by], value, kind.outcome)].add_step(step, bucket)
+            if kind.event_type != names.PLAIN_SPAN:
+                by_type = FlowKind(STEP_DIMENSIONS[CHECKPOINT], kind.event_type, kind.outcome)
+                self.flows[by_type].add_step(step, bucket)
+            for each in named:
+                self._add_named(each, step, bucket)
             if step.first_token_ns is not None:
                 waited = self.flows[FlowKind(FIRST_TOKEN, kind.model, "")]
                 waited.count += 1
                 waited.add_duration(step.first_token_ns, bucket_of(step.first_token_ns))
 
-
-def values_of(kind: StepKind) -> list[tuple[str, str]]:
-    """What a step can be grouped by, with its value; plain spans are grouped by their name alone."""
-    if kind.event_type == names.PLAIN_SPAN:
-        return []
-    found = ((CHECKPOINT, kind.event_type), (TOOL, kind.tool), (MCP_SERVER, kind.mcp_server), (MODEL, kind.model))
-    return [(by, value) for by, value in found if value]
+    def _add_named(self, named: Named, step: Step, bucket: int | None) -> None:
+        kind = FlowKind(STEP_DIMENSIONS[named.by], named.value[:_MAX_NAME], step.outcome)
+        if named.part is Part.CALL:
+            self.flows[kind].add_step(step, bucket)
+        elif named.part is Part.DENIAL or step.tokens_in or step.tokens_out or step.cost is not None:
+            sums = self.flows[kind]
+            sums.count += step.counted and named.part is Part.DENIAL
+            sums.add_usage(step.tokens_in, step.tokens_out, step.cost)
 
 
 def gates_word(event_types: Iterable[str]) -> str:

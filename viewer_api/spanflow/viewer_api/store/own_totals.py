@@ -7,6 +7,7 @@ has one row for it, with the totals, the title and the times of all.
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from spanflow.span_processors.tree.costs import sql_total
 from spanflow.viewer_api.store.database import Database, Row
 
 #: A condition on a row of `conversations AS known`: no other user takes part.
@@ -18,19 +19,19 @@ _MIXED = """
 SELECT DISTINCT conversation_id FROM {s}.user_activities
 WHERE conversation_id = ANY ($1::text[]) AND (user_id IS NULL OR user_id <> ALL ($2::text[]))
 """
-_OWN = """
+_OWN = f"""
 SELECT conversation_id,
        (array_agg(user_id ORDER BY sequence_num, created_at))[1] AS user_id,
        (array_agg(session_id ORDER BY sequence_num, created_at) FILTER (WHERE session_id IS NOT NULL))[1] AS session_id,
        min(created_at) AS started_at, max(created_at) AS ended_at, count(*)::integer AS activity_count,
        (count(*) FILTER (WHERE activity_type = 'mcp_tool_call'))::integer AS tool_calls,
-       coalesce(sum({s}.json_number(activity_data, 'tokens_used')), 0)::bigint AS tokens,
-       sum({s}.json_number(activity_data, 'cost')) AS cost,
+       coalesce(sum({{s}}.json_number(activity_data, 'tokens_used')), 0)::bigint AS tokens,
+       {sql_total("{s}.json_number(activity_data, 'cost')")} AS cost,
        coalesce(array_agg(DISTINCT activity_data ->> 'mcp_server')
-                FILTER (WHERE activity_data ->> 'mcp_server' IS NOT NULL), '{}') AS mcp_servers,
+                FILTER (WHERE activity_data ->> 'mcp_server' IS NOT NULL), '{{}}') AS mcp_servers,
        left((array_agg(activity_data ->> 'message' ORDER BY sequence_num, created_at)
              FILTER (WHERE activity_type = 'user_message'))[1], 200) AS title
-FROM {s}.user_activities
+FROM {{s}}.user_activities
 WHERE conversation_id = ANY ($1::text[]) AND user_id = ANY ($2::text[])
 GROUP BY conversation_id
 """

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from spanflow.span_processors import names
+from spanflow.span_processors.tree.costs import sql_total
 from spanflow.viewer_api.store.activities import ActivityStore, Period
 from spanflow.viewer_api.store.database import Database, Row
 
@@ -19,7 +20,7 @@ SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day, count(*) AS 
        count(*) FILTER (WHERE outcome = '{names.OUTCOME_ERROR}') AS errors,
        count(*) FILTER (WHERE outcome = '{names.OUTCOME_DENIED}') AS denied,
        coalesce(sum(tokens_in), 0)::bigint AS tokens_input, coalesce(sum(tokens_out), 0)::bigint AS tokens_output,
-       sum(cost) AS cost
+       {sql_total("cost")} AS cost
 FROM {{s}}.interaction_flows WHERE user_id = $1 GROUP BY 1 ORDER BY 1 DESC
 """
 #: Ids of others' flows that the same event names are left out.

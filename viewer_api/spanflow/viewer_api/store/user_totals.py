@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from spanflow.span_processors.tree.costs import sql_total
 from spanflow.viewer_api.store.database import Database, Row
 from spanflow.viewer_api.store.flow_filters import WITH_STEPS
 from spanflow.viewer_api.store.search_plan import SUMMARY
@@ -40,7 +41,7 @@ SELECT count(*) AS flows,
        count(*) FILTER (WHERE outcome = 'interrupted') AS interrupted,
        coalesce(sum(tokens_in), 0)::bigint AS tokens_input,
        coalesce(sum(tokens_out), 0)::bigint AS tokens_output,
-       sum(cost) AS cost,
+       {sql_total("cost")} AS cost,
        count(DISTINCT session_id) AS sessions,
        count(DISTINCT conversation_id) AS conversations,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50_ms,
