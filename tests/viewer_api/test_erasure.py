@@ -75,6 +75,8 @@ def test_all_of_a_person_goes_and_the_receipt_says_what_stays(
     assert before == snapshot(
         {
             "user_id": 7,
+            "known": True,
+            "hint": None,
             "stored": {
                 "flows": 3,
                 "activities": 2,
@@ -190,7 +192,7 @@ def test_a_spool_does_not_bring_it_back(viewer: RunningViewer, postgres_dsn: str
         archives.make().set_aside(what_two_users_did())
     spooled = [path for path in (folder / "spool").rglob("*") if path.is_file() and path.stat().st_size]
     assert any(b"auth of 7" in path.read_bytes() for path in spooled)
-    erase(viewer)
+    erase(viewer, f"{DATA}?allow_unknown=true")
     with archives_in(postgres_dsn, folder) as archives:
         replay(archives.make("p2"))
     assert "of 7" not in rows_of(postgres_dsn)
@@ -200,7 +202,7 @@ def test_a_spool_does_not_bring_it_back(viewer: RunningViewer, postgres_dsn: str
 
 def test_a_stored_flow_that_turns_out_to_be_theirs_goes(viewer: RunningViewer, store: Store, postgres_dsn: str) -> None:
     store(part(1, [span(10, name="unnamed")], identity=Identity()))
-    erase(viewer)
+    erase(viewer, f"{DATA}?allow_unknown=true")
     assert value(postgres_dsn, "SELECT count(*) FROM omni2.interaction_flows") == 1
     named = span(11, 10, attributes={"user.id": "7"})
     store(part(1, [named], process="p2", identity=SEVEN))
@@ -360,9 +362,44 @@ def test_only_admins_erase_and_only_with_a_reason(make_viewer: MakeViewer, tmp_p
     for person in PEOPLE:
         status = 200 if person.name == "admin" else 403
         assert ask(viewer, person, "GET", DATA).status_code == status, person.name
-        assert ask(viewer, person, "DELETE", DATA, headers=WHY).status_code == status, person.name
+        gone = ask(viewer, person, "DELETE", f"{DATA}?allow_unknown=true", headers=WHY)
+        assert gone.status_code == status, person.name
     refused = viewer.http.delete(DATA)
     assert (refused.status_code, refused.json()["code"]) == (422, "reason_required")
+
+
+def test_an_unknown_user_is_not_erased_by_mistake(viewer: RunningViewer, store: Store, postgres_dsn: str) -> None:
+    store(part(9, [span(90, name="ask of Ada")], identity=SEVEN))
+    hints = {"77": "nothing is stored of them", "Ada@example.org": "the id is: 7.", "ada": "the id is: 7."}
+    for user, hint in hints.items():
+        refused = viewer.http.delete(f"/api/v1/users/{user}/data", headers=WHY)
+        assert (refused.status_code, refused.json()["code"]) == (404, "user_not_found")
+        assert hint in refused.json()["detail"]
+        counted = viewer.get(f"/api/v1/users/{user}/data")
+        assert (counted["known"], hint in counted["hint"]) == (False, True)
+    assert value(postgres_dsn, "SELECT count(*) FROM omni2.erasures") == 0
+    assert value(postgres_dsn, "SELECT count(*) FROM omni2.audit_log WHERE action LIKE 'user_eras%'") == 0
+    assert viewer.get(DATA)["known"] is True
+    # All that there is of them waits in a spool: they are refused when they arrive.
+    other = part(10, [span(100)], identity=Identity(user_id="77"))
+    assert erase(viewer, "/api/v1/users/77/data?allow_unknown=true")["erased"]["flows"] == 0
+    store(other)
+    assert value(postgres_dsn, "SELECT count(*) FROM omni2.interaction_flows WHERE user_id = '77'") == 0
+    # One who was erased before is known.
+    assert erase(viewer, "/api/v1/users/77/data")["status"] == "erased"
+
+
+def test_the_terminal_says_that_a_user_is_unknown(viewer: RunningViewer, store: Store, postgres_dsn: str) -> None:
+    store(part(9, [span(90)], identity=SEVEN))
+    there = {"SPANFLOW_URL": viewer.origin, "SPANFLOW_TOKEN": TOKEN}
+    for options in ((), ("--json",), ("--yes", "--reason", "request 4711")):
+        refused = spanflow("erase", "ada@example.org", *options, **there)
+        assert refused.returncode == 1, options
+        assert "the id is: 7." in refused.stdout + refused.stderr
+    assert value(postgres_dsn, "SELECT count(*) FROM omni2.erasures") == 0
+    done = spanflow("erase", "ada@example.org", "--allow-unknown", "--yes", "--reason", "request 4711", **there)
+    assert done.returncode == 0, done.stderr
+    assert query(postgres_dsn, "SELECT user_id FROM omni2.erasures") == [{"user_id": "ada@example.org"}]
 
 
 def test_from_the_terminal(viewer: RunningViewer, store: Store, postgres_dsn: str) -> None:

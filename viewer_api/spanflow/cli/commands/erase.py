@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
-from spanflow.cli.problem import WrongUse
+from spanflow.cli.problem import Problem, WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
 #: A user with much data is erased in many steps, all in one request.
@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("user", help="the user's id")
     parser.add_argument("--reason", help="reason for the audit log")
+    parser.add_argument(
+        "--allow-unknown",
+        action="store_true",
+        help="also if nothing is stored of this user: what a gateway's spool still has of them is then refused",
+    )
     parser.add_argument("--yes", action="store_true", help="confirm; without it, only report how much there is")
     where.add_arguments(parser)
 
@@ -52,10 +57,14 @@ def run(arguments: Arguments, console: Console) -> int:
         answer = viewer.get(path)
         if arguments.json:
             console.result(json.dumps(answer, ensure_ascii=False))
-            return 0
+            return 0 if answer["known"] else 1
+        if not answer["known"]:
+            raise Problem(answer["hint"])
         _counts("Stored of", answer["user_id"], answer["stored"], console)
         console.note("Nothing was erased. Add --yes and --reason to erase all of it.")
         return 0
+    if arguments.allow_unknown:
+        path += "?allow_unknown=true"
     receipt = viewer.delete(path, reason=arguments.reason, patience=_PATIENCE)
     if arguments.json:
         console.result(json.dumps(receipt, ensure_ascii=False))

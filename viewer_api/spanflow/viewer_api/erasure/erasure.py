@@ -49,6 +49,7 @@ SELECT (SELECT count(*) FROM {s}.interaction_flows WHERE user_id = $1) AS flows,
        (SELECT count(*) FROM {s}.flow_notes WHERE $1 IN (user_id, owner_user_id)) AS notes,
        (SELECT count(*) FROM {s}.saved_filters WHERE $1 = ANY (user_ids) OR $1 = owner_user_id) AS saved_filters
 """
+_ERASED = "SELECT FROM {s}.erasures WHERE user_id = $1"
 _RUNNING = """
 SELECT flow_id FROM {s}.erased_flows
 WHERE running AND erased_at > now() - make_interval(hours => $1) ORDER BY erased_at DESC LIMIT $2
@@ -63,6 +64,10 @@ class Eraser:
     erasing: Database
     redis: RedisErasure
     outside: Outside
+
+    async def was_erased(self, user_id: str) -> bool:
+        """Whether an erasure of this user has begun before."""
+        return await self.database.fetchrow(_ERASED, user_id) is not None
 
     async def stored(self, user_id: str) -> dict[str, int]:
         """How much data a user has, by kind; changes nothing."""
