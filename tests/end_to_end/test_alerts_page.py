@@ -179,6 +179,21 @@ def test_every_kind_of_rule_can_be_made_tried_and_changed(alerts: Page, viewer: 
         assert rule["filters"] == before["filters"]
 
 
+def test_a_rule_is_narrowed_to_flows_with_some_steps(alerts: Page, viewer: RunningViewer) -> None:
+    make_rule(alerts, "Fails", KINDS["error_rate"], "10")
+    alerts.get_by_text("Only some flows").click()
+    alerts.get_by_test_id("rule-step").fill("tool_call:drop, then list, llm_thinking:chat")
+    expect(alerts.get_by_test_id("rule-sentence")).to_contain_text(
+        "flows with the step tool_call:drop, then list or llm_thinking:chat"
+    )
+    alerts.get_by_test_id("save-rule").click()
+    expect(alerts.get_by_test_id("rule-words")).to_be_visible()
+    (rule,) = viewer.get(ALERTS)["rules"]
+    assert rule["filters"]["step"] == ["tool_call:drop, then list", "llm_thinking:chat"]
+    alerts.get_by_test_id("edit-rule").click()
+    expect(alerts.get_by_test_id("rule-step")).to_have_value("tool_call:drop, then list, llm_thinking:chat")
+
+
 def test_a_rule_about_steps_says_which_and_how_they_are_compared(alerts: Page, viewer: RunningViewer) -> None:
     make_rule(alerts, "Jobs", KINDS["step_slower_than_usual"], "4")
     alerts.get_by_test_id("rule-by").click()

@@ -432,6 +432,10 @@ def test_from_the_terminal(make_viewer: MakeViewer, store: Store, receiver: Webh
     for wrong in ((), ("--tool", "a", "--model", "b"), ("--user", "7")):
         assert "name the steps" in run(*steps, *wrong, code=2)
     run("delete", "Search")
+    assert "Fails" in run("add", "Fails", "--error-rate", "0.1", "--step", "tool_call:search, all", "--step", "agent:x")
+    (rule,) = json.loads(run("--json"))["rules"]
+    assert rule["filters"]["step"] == ["tool_call:search, all", "agent:x"]
+    run("delete", "Fails")
     assert "Nothing has happened" in run("events")
     assert "delivered" in run("deliveries")
     assert run("delete-channel", "hook").strip() == "Deleted."

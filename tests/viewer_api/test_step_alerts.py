@@ -9,7 +9,7 @@ from spanflow.span_processors.identity import Identity
 from tests.support.alerts import ALERTS, Clock, Moments, make_rule, state_of
 from tests.support.flow_parts import MS, part, span
 from tests.support.viewer_server import RunningViewer
-from tests.viewer_api.conftest import Store
+from tests.viewer_api.conftest import MakeFlow, Store
 from tests.viewer_api.test_statistics_counting import count_all
 
 CONDITION = {"kind": "step_slower_than_usual", "by": "tool", "name": "search", "alert": 3, "min_samples": 5}
@@ -67,6 +67,26 @@ def test_the_p95_of_a_tool_over_so_many_times_its_usual_one(
     assert sorted(flow["flow_id"] for flow in listed) == sorted(found["flow_ids"])
     preview = viewer.post(f"{ALERTS}/preview", {"name": "x", "condition": {**CONDITION, "warning": 2}})
     assert (preview["fired"], preview["events"][0]["value"]) == (1, found["value"])
+
+
+def test_a_rule_about_flows_is_narrowed_by_the_step_that_they_have(
+    watched: tuple[RunningViewer, Moments], make_flow: MakeFlow, store: Store
+) -> None:
+    viewer, moments = watched
+    search = {"step": ["tool_call:tools/call search"]}
+    slow = make_rule(viewer, {"kind": "longer_than", "alert": 200}, filters=search)
+    hanging = make_rule(viewer, {"kind": "still_running", "alert": 5}, filters={"step": ["tool_call:drop, then: list"]})
+    store(call(1, moments, 100, 300), call(2, moments, 100, 900, "list"), call(3, moments, 100, 50))
+    flow = make_flow("7", start_ns=moments.started(30))
+    flow.start("root")
+    moments.after(0.5)
+    found = state_of(viewer, slow)
+    assert (found["state"], found["flow_ids"], found["value"]) == ("firing", [f"{1:032x}"], 310)
+    assert [each["flow_id"] for each in viewer.get(found["flows"])["flows"]] == [f"{1:032x}"]
+    assert state_of(viewer, hanging)["state"] == "ok"
+    flow.start("a tool", "root", "tool_call", name="drop, then: list")
+    moments.after(10)
+    assert state_of(viewer, hanging)["flow_ids"] == [flow.flow_id]
 
 
 def test_few_steps_say_nothing_but_the_slowest_may_be_one(

@@ -21,7 +21,7 @@ CONDITIONS: Final = {
     "no-activity": ("no_activity", "SECONDS", "no flow started, ran or ended for this long"),
     "losses": ("losses", "NUMBER", "at least this many spans or flows were lost"),
 }
-_FILTERS: Final = ("user", "source", "checkpoint", "tool", "mcp-server", "model")
+_FILTERS: Final = ("user", "source", "checkpoint", "step", "tool", "mcp-server", "model")
 _RULE: Final = ("for", "resolve", "cooldown")
 
 
@@ -33,12 +33,16 @@ def add_rule_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-samples", type=int, metavar="N", help="minimum number of samples, for rates and slower-than-usual"
     )
-    parser.add_argument("--step", metavar="TYPE:NAME", help="step-slower-than-usual: steps of this type and name")
     parser.add_argument(
         "--slowest", action="store_true", help="step-slower-than-usual: the slowest step instead of the p95"
     )
     for name in _FILTERS:
-        parser.add_argument(f"--{name}", action="append", metavar="VALUE", help=f"only flows with this {name}")
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            metavar="TYPE:NAME" if name == "step" else "VALUE",
+            help=f"only flows with this {name}",
+        )
     parser.add_argument(
         "--for", type=float, dest="for_", metavar="SECONDS", help="fire after the condition has held this long (0)"
     )
@@ -90,8 +94,7 @@ def stated_rule(arguments: argparse.Namespace, channels: list[dict[str, Any]]) -
 
 def _step(arguments: argparse.Namespace, filters: dict[str, Any]) -> dict[str, Any]:
     """Which steps a condition is about: they are named as flows are chosen elsewhere."""
-    stated = {**filters, "step": [arguments.step] if arguments.step else None}
-    named = [(by, value) for by, values in stated.items() for value in values or ()]
+    named = [(by, value) for by, values in filters.items() for value in values or ()]
     if len(named) != 1 or named[0][0] in ("user_id", "source"):
         raise WrongUse("name the steps by one of --tool, --mcp-server, --model, --checkpoint and --step.")
     ((by, value),) = named

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from spanflow.span_processors.ids import IdError, as_id
+from spanflow.span_processors.tree.step_keys import MAX_KEY
 from spanflow.viewer_api.alerts.condition import (
     UNITS,
     AnyCondition,
@@ -40,6 +41,10 @@ def _plain(text: str) -> str:
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_plain)]
 Names = Annotated[tuple[Name, ...], Field(max_length=_MAX_VALUES)]
+Steps = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=MAX_KEY), AfterValidator(_plain)], ...],
+    Field(max_length=_MAX_VALUES, description="Type and name of a step, like `tool_call:search`."),
+]
 Ids = Annotated[tuple[Annotated[str, BeforeValidator(_id)], ...], Field(max_length=_MAX_VALUES)]
 
 
@@ -51,6 +56,7 @@ class RuleFilters(BaseModel):
     user_id: Ids = ()
     source: Names = ()
     checkpoint: Names = ()
+    step: Steps = ()
     tool: Names = ()
     mcp_server: Names = ()
     model: Names = ()
@@ -60,6 +66,7 @@ class RuleFilters(BaseModel):
             user_ids=self.user_id or None,
             sources=self.source or None,
             event_types=self.checkpoint or None,
+            steps=self.step or None,
             tools=self.tool or None,
             mcp_servers=self.mcp_server or None,
             models=self.model or None,

@@ -20,11 +20,14 @@ interface Props {
 const FILTERS = [
   { name: "user_id", text: "User ids" },
   { name: "tool", text: "Tools" },
-  { name: "checkpoint", text: "Steps" },
+  { name: "checkpoint", text: "Types of step" },
+  { name: "step", text: "Steps (type:name)" },
   { name: "mcp_server", text: "MCP servers" },
   { name: "model", text: "Models" },
   { name: "source", text: "Sources" },
 ] as const;
+/** A name of a step may have a comma in it: another step begins with its type. */
+const BETWEEN: Readonly<Record<string, RegExp>> = { step: /,(?=\s*\w+:)/ };
 const DAYS = 3;
 const USUAL_SAMPLES = 20;
 const OF_STEPS = "step_slower_than_usual";
@@ -174,7 +177,7 @@ function definitionOf(form: Form, kind: Kind, rule: Rule | null): Definition {
         ? {}
         : Object.fromEntries(
             FILTERS.flatMap(({ name }) => {
-              const values = (form.filters[name] ?? "").split(",").map((each) => each.trim()).filter((each) => each !== "");
+              const values = (form.filters[name] ?? "").split(BETWEEN[name] ?? ",").map((each) => each.trim()).filter((each) => each !== "");
               return values.length === 0 ? [] : [[name, values]];
             }),
           ),

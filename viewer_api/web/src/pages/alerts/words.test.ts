@@ -18,8 +18,8 @@ describe("a rule in plain words", () => {
   ])("%j", (condition, words) => expect(rule(condition)).toBe(words));
 
   it("says which flows it is about, and how patient it is", () => {
-    const more = { filters: { tool: ["list_jobs", "drop"], user_id: [7], model: [] }, for_seconds: 60 };
-    expect(rule({ kind: "denial_rate", alert: 0.5 }, more)).toBe("Alert when 50 % or more of flows with the tool list_jobs or drop and of user 7 are denied, for 1 min.");
+    const more = { filters: { tool: ["list_jobs", "drop"], user_id: [7], model: [], step: ["tool_call:a, b"] }, for_seconds: 60 };
+    expect(rule({ kind: "denial_rate", alert: 0.5 }, more)).toBe("Alert when 50 % or more of flows with the tool list_jobs or drop and of user 7 and with the step tool_call:a, b are denied, for 1 min.");
   });
 });
 

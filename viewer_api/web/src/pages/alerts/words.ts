@@ -122,7 +122,8 @@ const WORDS: Readonly<Record<string, string>> = { mcp_server: "MCP server", chec
 const NAMES: Readonly<Record<string, string>> = {
   user_id: "of user",
   source: "from",
-  checkpoint: "with the step",
+  checkpoint: "with a step of the type",
+  step: "with the step",
   tool: "with the tool",
   mcp_server: "with the MCP server",
   model: "with the model",
