@@ -114,6 +114,28 @@ def test_every_step_is_the_same_slower_faster_changed_new_or_gone() -> None:
     ]
 
 
+def test_a_changed_argument_is_told_once_however_many_instrumentations_recorded_it() -> None:
+    def called(limit: int, text: str) -> FlowTree:
+        arguments = {"limit": limit, "deep": {"text": text, "same": 1}}
+        attributes: dict[str, Any] = {
+            "gen_ai.tool.name": "list",
+            "gen_ai.tool.call.arguments": json.dumps(arguments),
+            "flow.data.args": arguments,
+            # Some record the whole call.
+            "input.value": json.dumps({"name": "list", "arguments": {**arguments, "page": limit}}),
+            "http.status": limit,
+        }
+        return tree(step(1, None, 0, 9), step(2, 1, 0, 9, event_type="tool_call", name="call", attributes=attributes))
+
+    found = compare(called(10, "a"), called(20, "b"))
+    assert [each["path"] for each in found["rows"][1]["differences"]] == [
+        "flow.data.args.deep.text",
+        "flow.data.args.limit",
+        "input.value.arguments.page",
+        "http.status",
+    ]
+
+
 def test_a_flow_is_the_same_as_itself() -> None:
     one = tree(step(1, None, 0, 30), tool(2, 1, 5, 10, "list", limit=1), step(3, None, 31, 32))
     found = compare(one, one)

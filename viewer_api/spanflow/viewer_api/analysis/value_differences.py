@@ -1,7 +1,7 @@
 """What two spans say differently, by JSON path."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -28,6 +28,8 @@ _ARGUMENTS: Final = frozenset(
 #: Names of attributes that are another value in every flow, and say nothing.
 _VOLATILE: Final = (".id", "_id", ".uuid", ".port", ".pid", "thread.name", "_ms")
 _ABSENT: Final = object()
+#: A path within an attribute, and what stands there in one and in the other.
+_Inner: TypeAlias = tuple[str, Any, Any]
 
 
 def is_argument(path: str) -> bool:
@@ -36,15 +38,27 @@ def is_argument(path: str) -> bool:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """`(path, value in one, value in the other)`, None where it is missing. Arguments come first."""
+    """`(path, value in one, value in the other)`, None where it is missing. Arguments come first, each once, however
+    many instrumentations have recorded them."""
     if one == other:
         return
+    told: list[_Inner] = []
     names = sorted({*one, *other}, key=lambda name: (name not in _ARGUMENTS, name))
     for name in names:
         left, right = one.get(name, _ABSENT), other.get(name, _ABSENT)
         if left == right or name.endswith(_VOLATILE):
             continue
-        yield from _inside(name, _parsed(left), _parsed(right))
+        inner = list(_inside(_parsed(left), _parsed(right)))
+        if name in _ARGUMENTS:
+            inner = [each for each in inner if not _among(told, each)]
+            told += inner
+        yield from ((name + path, a, b) for path, a, b in inner)
+
+
+def _among(told: Iterable[_Inner], argument: _Inner) -> bool:
+    """Whether another attribute has the same: some hold the arguments alone, some the whole call."""
+    path, left, right = argument
+    return any((path.endswith(other) or other.endswith(path)) and (a, b) == (left, right) for other, a, b in told)
 
 
 def shown(value: Any) -> Any:
@@ -66,8 +80,8 @@ def _parsed(value: Any) -> Any:
     return value
 
 
-def _inside(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
-    stack = [(path, one, other)]
+def _inside(one: Any, other: Any) -> Iterator[_Inner]:
+    stack = [("", one, other)]
     for _ in range(_MAX_VISITED):
         if not stack:
             return
