@@ -253,7 +253,7 @@ def test_no_answer_is_longer_than_the_budget_and_says_what_is_missing(viewer: Ru
             text = text_of(await client.call_tool("outline", {"flow_id": LARGE, "depth": depth}))
             assert len(text) <= 2000
         whole = await ask(client, "outline", flow_id=LARGE, depth=50)
-        assert whole["rows_left_out"] + len(whole["rows"]) == 200
+        assert whole["rows_left_out"] + len(whole["rows"]) == 400
         short = await ask(client, "outline", flow_id=LARGE, depth=2)
         assert sum(row.get("truncated_children", 0) for row in short["rows"]) == 396
         opened = await ask(client, "outline", flow_id=LARGE, depth=1, under=short["rows"][1]["node_id"])

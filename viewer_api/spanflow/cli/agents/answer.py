@@ -26,6 +26,8 @@ class Answer:
     next: str = ""
     #: Said instead of rows when there are none.
     hint: str = ""
+    #: How many more there are than these rows.
+    more_rows: int = 0
     #: Set only by tests that compare whole answers.
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -49,8 +51,8 @@ class Answer:
         data: dict[str, Any] = {name: _cut(value, length) for name, value in self.head.items() if value is not None}
         if self.rows:
             data["rows"] = [_cut(row, length) for row in self.rows[:count]]
-        if count < len(self.rows):
-            data["rows_left_out"] = len(self.rows) - count
+        if left_out := len(self.rows) - count + self.more_rows:
+            data["rows_left_out"] = left_out
         # No recorded text can look like the end of the data: JSON may write this letter so, and then it has none.
         written = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         parts = [_WARNING, f"<recorded-data {self.mark}>", written, f"</recorded-data {self.mark}>"]

@@ -90,11 +90,10 @@ class Questions:
             if span["depth"] - top < depth
         ]
         head = {**_some(whole, _FLOW), "spans": len(spans), "depth": whole["depth"], "under": under}
-        if len(shown) > _MAX_ROWS:
-            head["rows_left_out"] = len(shown) - _MAX_ROWS
-        return Answer(
+        return _first(
+            _MAX_ROWS,
             head,
-            shown[:_MAX_ROWS],
+            shown,
             "span_details of up to 20 node_ids; outline with `under` to open a span with truncated_children.",
             "the flow has no spans.",
         )
@@ -184,7 +183,7 @@ class Questions:
         hint = "nothing differs by more than chance. Widen the time range, or set the groups further apart."
         if empty:
             hint = f"no flow is in {empty}. Check its filters with find_flows."
-        return Answer(head, result["differences"][:_MAX_DIFFERENCES], following, hint)
+        return _first(_MAX_DIFFERENCES, head, result["differences"], following, hint)
 
     def statistics(self, group_by: str, sort: str, filters: Mapping[str, Any], limit: int) -> Answer:
         """Steps or flows by kind, summed up over many flows."""
@@ -205,11 +204,16 @@ class Questions:
         head = _some(whole, _FLOW)
         following = "find_flows with this event_type as gate shows whom else it refused." if rows else ""
         hint = "no step of this flow denied anything. outcome says how it ended; outline shows its steps."
-        return Answer(head, rows[:MAX_SPANS], following, hint)
+        return _first(MAX_SPANS, head, rows, following, hint)
 
     def _flow(self, flow_id: str) -> dict[str, Any]:
         whole: dict[str, Any] = self.ask(f"/api/v1/flows/{quote(flow_id, safe='')}/flat", {})
         return whole
+
+
+def _first(most: int, head: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], following: str, hint: str) -> Answer:
+    """So many rows, and how many there are beyond them."""
+    return Answer(head, rows[:most], following, hint, max(0, len(rows) - most))
 
 
 def _without_links(group: Mapping[str, Any]) -> dict[str, Any]:
