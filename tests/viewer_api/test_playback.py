@@ -13,7 +13,7 @@ from tests.support.event_strategies import events
 from tests.support.flow_parts import MS, NOON, part, span
 from tests.support.query import query
 from tests.support.viewer_server import RunningViewer
-from tests.viewer_api.conftest import Store, of
+from tests.viewer_api.conftest import MakeFlow, Store, of
 
 A, B = f"{1:032x}", f"{2:032x}"
 
@@ -82,6 +82,22 @@ def test_flows_of_a_user_or_conversation_are_played_as_they_ran(viewer: RunningV
     assert found["messages"][0]["message"]["user_id"] == 7
     assert viewer.get("/api/v1/playback?conversation_id=c1")["flows"][:1] == [A]
     assert viewer.get("/api/v1/playback?user_id=9")["messages"] == []
+
+
+def test_further_pages_are_of_the_same_recording(viewer: RunningViewer, make_flow: MakeFlow) -> None:
+    """A span that ends between two pages would move what is still to come: a message would be missing."""
+    flow = make_flow("7")
+    flow.start("root")
+    for number in range(3):
+        flow.start(f"step {number}", "root")
+    page = viewer.get(f"/api/v1/playback?flow_id={flow.flow_id}&limit=2")
+    further = f"/api/v1/playback?flow_id={flow.flow_id}&limit=2&first={page['next']}&recording={page['recording']}"
+    assert viewer.get(further)["recording"] == page["recording"]
+    flow.end("step 0", "root")
+    changed = viewer.http.get(further)
+    assert (changed.status_code, changed.json()["code"]) == (409, "playback_changed")
+    again = viewer.get(f"/api/v1/playback?flow_id={flow.flow_id}")
+    assert again["recording"] != page["recording"]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,8 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spanflow.cli.command import Arguments, Command
 from spanflow.cli.console import Console
@@ -15,7 +13,7 @@ from spanflow.cli.problem import WrongUse
 from spanflow.span_processors.ids import IdError, as_id
 
 if TYPE_CHECKING:
-    from spanflow.cli.terminal.client import Params, ViewerClient
+    from spanflow.cli.terminal.client import Params
 
 _SLOWEST, _FASTEST = 0.25, 16.0
 #: Longer idle time is shortened to this many seconds.
@@ -38,25 +36,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: Arguments, console: Console) -> int:
     from spanflow.cli.terminal.live_view import Flows, LineView, TreeView, View
+    from spanflow.cli.terminal.playback import Player, recorded
     from spanflow.cli.terminal.where import client
     from spanflow.cli.terminal.wording import paint_for
 
     if not _SLOWEST <= arguments.speed <= _FASTEST:
         raise WrongUse(f"--speed is from {_SLOWEST:g} to {_FASTEST:g}.")
-    moments = _moments(client(arguments, os.environ, console), _asked(arguments))
-    timed = _timed(moments, arguments.speed, arguments.from_, skip=not arguments.no_skip)
+    recording = recorded(client(arguments, os.environ, console), _asked(arguments))
+    if not recording.messages:
+        console.note("There is nothing to play. What still runs is played only as --flow.")
+        return 0
+    player = Player(recording, arguments.speed, begin=arguments.from_, idle=None if arguments.no_skip else _IDLE)
     if arguments.json:
-        for wait, message in timed:
-            time.sleep(wait)
+        for message in player.messages():
             console.result(json.dumps(message, ensure_ascii=False))
         return 0
     paint = paint_for(sys.stdout)
-    view: View = TreeView(sys.stdout, paint) if sys.stdout.isatty() else LineView(console.result, paint)
+    view: View
+    if sys.stdout.isatty():
+        view = TreeView(sys.stdout, paint, clock_ns=player.now_ns)
+    else:
+        view = LineView(console.result, paint)
     flows = Flows(view)
     try:
-        for wait, message in timed:
-            time.sleep(wait)
-            flows.take(message)
+        for message in player.messages(flows.show):
+            flows.add(message)
+        flows.show()
     finally:
         view.close()
     return 0
@@ -75,29 +80,10 @@ def _asked(arguments: Arguments) -> "Params":
     except IdError as why:
         raise WrongUse(f"{name}: {why}.") from None
     now = datetime.now(UTC)
-    times = {"since": stated_time(arguments.since, now), "until": stated_time(arguments.until, now)}
+    # Of a user, what begins while it is read is no part of it.
+    until = arguments.until or (now.isoformat() if arguments.user else None)
+    times = {"since": stated_time(arguments.since, now), "until": stated_time(until, now)}
     return {**asked, **{edge: text for edge, text in times.items() if text is not None}}
-
-
-def _moments(viewer: "ViewerClient", asked: "Params") -> Iterator[tuple[float, dict[str, Any]]]:
-    """Every message with its time in seconds after the first."""
-    first: int | None = 0
-    while first is not None:
-        page = viewer.get("/api/v1/playback", {**asked, "first": first, "limit": 1000})
-        for each in page["messages"]:
-            yield each["at_ms"] / 1000, each["message"]
-        first = page["next"]
-
-
-def _timed(
-    moments: Iterator[tuple[float, dict[str, Any]]], speed: float, begin: float, *, skip: bool
-) -> Iterator[tuple[float, dict[str, Any]]]:
-    """How long to wait before each message. What lies before the beginning comes at once."""
-    before = begin
-    for at, message in moments:
-        pause = max(0.0, at - before)
-        before = max(before, at)
-        yield (min(pause, _IDLE) if skip else pause) / speed, message
 
 
 COMMAND = Command(

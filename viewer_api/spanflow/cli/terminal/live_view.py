@@ -63,11 +63,18 @@ class Flows:
     def __init__(self, view: View) -> None:
         self._view = view
         self._flows: dict[str, Flow] = {}
+        self._news: dict[str, None] = {}
 
     def take(self, message: dict[str, Any]) -> None:
-        """One message of the stream."""
+        """One message of the stream, shown at once."""
+        self.add(message)
+        self.show()
+
+    def add(self, message: dict[str, Any]) -> None:
+        """One message of the stream, shown with the next ones: when many come at once, showing each would take longer
+        than they do."""
         kind = message.get("type")
-        news: dict[str, None] = {}
+        news = self._news
         if kind in {"events", "snapshot"}:
             events: list[Event] = message.get("events", [])
             for event in events:
@@ -82,8 +89,12 @@ class Flows:
             flow = self._flow(str(message.get("flow_id")), message)
             flow.states.update(message.get("nodes", {}))
             news[flow.flow_id] = None
-        if news:
-            self._view.changed(self._flows, news)
+
+    def show(self) -> None:
+        """What has changed since the last time."""
+        if self._news:
+            self._view.changed(self._flows, self._news)
+            self._news = {}
             self._forget()
 
     def _flow(self, flow_id: str, message: dict[str, Any]) -> Flow:

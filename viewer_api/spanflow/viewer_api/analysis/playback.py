@@ -3,6 +3,7 @@ the tree that is stored."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import groupby
 from typing import Any, Final
 
@@ -25,16 +26,22 @@ class Moment:
     message: dict[str, Any]
 
 
-def written_playback(flows: Sequence[PackedFlow], topic: Mapping[str, Any], first: int, most: int) -> bytes:
-    """One page of the whole answer, as a thread or the worker makes it."""
+def written_playback(
+    flows: Sequence[PackedFlow], topic: Mapping[str, Any], first: int, most: int, recording: str | None
+) -> bytes:
+    """One page of the whole answer, as a thread or the worker makes it. Empty when it is no page of that recording."""
     entries = {packed.flow.flow_id: packed.unpacked().entries for packed in flows}
     moments = moments_of(entries, topic)
+    current = _fingerprint(moments)
+    if recording not in (None, current):
+        return b""
     following = first + most
     return encode(
         {
             "started_ns": str(moments[0].at_ns) if moments else None,
             "duration_ms": page_of(moments, len(moments) - 1, 1)[0]["at_ms"] if moments else 0.0,
             "flows": list(entries),
+            "recording": current,
             "total": len(moments),
             "messages": page_of(moments, first, most),
             "next": following if following < len(moments) else None,
@@ -64,6 +71,16 @@ def moments_of(flows: Mapping[str, Iterable[Event]], topic: Mapping[str, Any]) -
                 for _, _, flow_id, _ in members
             ]
     return moments
+
+
+def _fingerprint(moments: Iterable[Moment]) -> str:
+    """Which messages there are, and in which order: what runs, or is stored late, moves them."""
+    digest = blake2b(digest_size=8)
+    for moment in moments:
+        events = moment.message.get("events", ())
+        told = [(event["flow_id"], event["node_id"], event["phase"]) for event in events]
+        digest.update(repr((moment.at_ns, moment.message.get("flow_id"), told)).encode())
+    return digest.hexdigest()
 
 
 def page_of(moments: list[Moment], first: int, limit: int) -> list[dict[str, Any]]:

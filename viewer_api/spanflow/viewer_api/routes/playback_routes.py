@@ -12,7 +12,7 @@ from spanflow.viewer_api.auth.permissions import Principal, Right
 from spanflow.viewer_api.flows.documents import PackedFlow
 from spanflow.viewer_api.flows.flow_query import flow_query
 from spanflow.viewer_api.flows.flow_reader import flow_reader
-from spanflow.viewer_api.http.problems import invalid_request
+from spanflow.viewer_api.http.problems import Problem, invalid_request
 from spanflow.viewer_api.http.query_values import checked_id, whole_flow_id
 from spanflow.viewer_api.http.responses import raw_json_response
 from spanflow.viewer_api.routes.flow_selection import selected
@@ -31,7 +31,11 @@ _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_MESSAGES: Final = 5_000
 
 
-@router.get("/playback", dependencies=[Depends(only_known_parameters)])
+@router.get(
+    "/playback",
+    dependencies=[Depends(only_known_parameters)],
+    responses={409: {"description": "A further page of what has changed meanwhile."}},
+)
 async def playback(
     request: Request,
     principal: MayRead,
@@ -42,6 +46,9 @@ async def playback(
     until: Id = None,
     first: Annotated[int, Query(ge=0, description="The number of the first message: `next` of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1)] = 1000,
+    recording: Annotated[
+        str | None, Query(description="`recording` of the first page; 409 if its messages are others by now.")
+    ] = None,
 ) -> Response:
     """A flow, a conversation, or what one user did in a time range, as the messages that the live socket sends.
 
@@ -65,7 +72,11 @@ async def playback(
     topic: dict[str, Any] = {name: shown_id(value)} if name != "flow_id" else {"flow_id": value}
     most = min(limit, _MAX_MESSAGES)
 
-    return raw_json_response(await answer_of(viewer_of(request), written_playback, flows, topic, first, most))
+    arguments = (topic, first, most, recording)
+    written = await answer_of(viewer_of(request), written_playback, flows, *arguments)
+    if not written:
+        raise Problem(409, "playback_changed", "What is played has changed meanwhile: begin with the first page again.")
+    return raw_json_response(written)
 
 
 async def _flows(request: Request, principal: Principal, asked: QueryParams) -> list[PackedFlow]:

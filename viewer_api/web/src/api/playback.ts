@@ -1,5 +1,5 @@
 import type { ServerMessage } from "../live/messages";
-import { call } from "./http";
+import { call, Problem } from "./http";
 
 /** What is played: a flow, a conversation, or what a user did in a time. */
 export type Played =
@@ -18,6 +18,8 @@ export interface PlaybackPage {
   readonly started_ns: string | null;
   readonly duration_ms: number;
   readonly flows: readonly string[];
+  /** Which recording this is a page of. */
+  readonly recording: string;
   readonly total: number;
   readonly messages: readonly TimedMessage[];
   readonly next: number | null;
@@ -25,6 +27,25 @@ export interface PlaybackPage {
 
 const PAGE = 5_000;
 
-export function readPlayback(played: Played, first: number, signal: AbortSignal): Promise<PlaybackPage> {
-  return call("playback", { query: { ...played, first, limit: PAGE }, signal });
+function readPage(played: Played, first: number, recording: string | null, signal: AbortSignal): Promise<PlaybackPage> {
+  return call("playback", { query: { ...played, first, limit: PAGE, ...(recording === null ? {} : { recording }) }, signal });
+}
+
+const ATTEMPTS = 5;
+
+/** All pages of one recording. What runs, or is stored meanwhile, moves its messages: then it is read again. */
+export async function readPlayback(played: Played, signal: AbortSignal, attempts = ATTEMPTS): Promise<PlaybackPage> {
+  const messages: TimedMessage[] = [];
+  try {
+    for (let first = 0, recording: string | null = null; ; ) {
+      const page = await readPage(played, first, recording, signal);
+      messages.push(...page.messages);
+      if (page.next === null) return { ...page, messages };
+      first = page.next;
+      recording = page.recording;
+    }
+  } catch (error) {
+    if (error instanceof Problem && error.code === "playback_changed" && attempts > 1) return readPlayback(played, signal, attempts - 1);
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { readPlayback, type Played, type TimedMessage } from "../../api/playback";
+import { readPlayback, type Played } from "../../api/playback";
 import { PersonSearch } from "../../components/PersonSearch";
 import { Link } from "../../navigation/Link";
 import { one, several, to, type Query } from "../../navigation/route";
@@ -78,18 +78,13 @@ function playedOf({ kind, range, since, until }: What, id: string, nowMs: number
   if (kind === "conversation_id") return { conversation_id: id };
   const ms = PLAYED_RANGES.find((each) => each.id === range)?.ms ?? 900_000;
   const begin = since ?? (until === null ? new Date(nowMs - ms).toISOString() : null);
-  return { user_id: id, ...(begin === null ? {} : { since: begin }), ...(until === null ? {} : { until }) };
+  // What begins while it is read is no part of it.
+  return { user_id: id, ...(begin === null ? {} : { since: begin }), until: until ?? new Date(nowMs).toISOString() };
 }
 
 async function whole(played: Played, signal: AbortSignal): Promise<Recording | null> {
-  const messages: TimedMessage[] = [];
-  for (let first: number | null = 0; ; ) {
-    const page = await readPlayback(played, first, signal);
-    messages.push(...page.messages);
-    first = page.next;
-    if (page.started_ns === null) return null;
-    if (first === null) return new Recording(BigInt(page.started_ns), page.duration_ms, messages);
-  }
+  const { started_ns: startedNs, duration_ms: durationMs, messages } = await readPlayback(played, signal);
+  return startedNs === null ? null : new Recording(BigInt(startedNs), durationMs, messages);
 }
 
 /** What is played, on one clock; null where nothing happened. */
