@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from spanflow.viewer_api.flows.flow_query import KNOWN
 from tests.support.dashboard import DASHBOARD, sign_in
 from tests.support.page_problems import PageProblems
 from tests.support.viewer_server import running_viewer
@@ -40,6 +42,64 @@ def test_a_view_is_saved_for_everyone_shown_by_its_name_and_deleted(
         page.get_by_role("button", name="Delete the view What went wrong").click()
         expect(page.get_by_test_id("view")).to_have_count(0)
         assert viewer.get(FILTERS)["filters"] == []
+        page.goto("about:blank")
+
+
+#: Every parameter of the list, as the API has them.
+EVERYTHING = {
+    "checkpoint": "tool_call",
+    "conversation_id": "c 1",
+    "gate": "block_check",
+    "id": "abcdef12",
+    "max_cost": "2.5",
+    "max_duration_ms": "9000",
+    "max_tokens": "1000",
+    "mcp_server": "qa_mcp",
+    "min_cost": "0.0001",
+    "min_duration_ms": "1.5",
+    "min_tokens": "1",
+    "model": "big & small",
+    "outcome": "denied",
+    "outcome_reason": "forbidden",
+    "q": "über 100% +1",
+    "session_id": "s#1",
+    "since": "2026-01-05T00:00:00Z",
+    "sort": "cost",
+    "source": "web",
+    "started_since": "2026-01-05T01:00:00Z",
+    "started_until": "2026-01-07T00:00:00Z",
+    "step": "tool_call:drop, then list",
+    "stopped_at": "block_check",
+    "team": "ops",
+    "tool": "drop=all?",
+    "until": "2026-01-08T00:00:00Z",
+    "user": "ada",
+    "user_id": "7",
+    "verdict": "needs_look",
+}
+
+
+def test_the_dashboard_opens_a_view_as_it_was_saved_whatever_is_in_it(
+    page: Page, postgres_dsn: str, redis_url: str, tmp_path: Path
+) -> None:
+    assert EVERYTHING.keys() == KNOWN - {"cursor", "limit", "count", "stepless"}
+    with running_viewer(postgres_dsn, redis_url, tmp_path / "viewer", dashboard=DASHBOARD) as viewer:
+        saved = viewer.post(FILTERS, {"name": "Everything", "filter": urlencode({**EVERYTHING, "stepless": "show"})})
+        assert dict(parse_qsl(saved["query"])) == EVERYTHING
+        sign_in(page, viewer)
+        page.get_by_test_id("open-views").click()
+        with page.expect_request(lambda request: "/api/v1/flows?" in request.url) as asked:
+            page.get_by_test_id("view").get_by_role("button", name="Everything").first.click()
+        wanted = dict(parse_qsl(urlsplit(asked.value.url).query))
+        assert {name: wanted.get(name) for name in EVERYTHING} == EVERYTHING
+        assert "stepless" not in wanted
+        expect(page.get_by_test_id("open-views")).to_have_text("Everything")
+        # What the page shows is saved as the same.
+        page.get_by_test_id("view-name").fill("Again")
+        page.get_by_test_id("view-name").press("Enter")
+        expect(page.get_by_test_id("view")).to_have_count(2)
+        again, first = viewer.get(FILTERS)["filters"]
+        assert (again["name"], again["filter"]) == ("Again", first["filter"])
         page.goto("about:blank")
 
 

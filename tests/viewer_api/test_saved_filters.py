@@ -66,6 +66,14 @@ def test_a_search_is_kept_as_in_the_address_and_finds_the_same_by_the_api(
     assert viewer.http.delete(f"{FILTERS}/{saved['filter_id']}").json()["code"] == "filter_not_found"
 
 
+def test_the_apis_word_for_connections_is_kept_as_the_dashboard_has_it(make_viewer: MakeViewer) -> None:
+    viewer = make_viewer()
+    for text, kept in (("stepless=show&range=all", "connections=show&range=all"), ("stepless=hide", "")):
+        saved = viewer.post(FILTERS, {"name": "x", "filter": text})
+        assert saved["filter"] == kept
+        assert ("stepless=hide" in saved["query"]) is (kept == "")
+
+
 def test_what_the_list_would_refuse_is_not_saved(make_viewer: MakeViewer) -> None:
     viewer = make_viewer()
     for text in ("limit=5", "toool=x", "outcome=fine", "range=2y", "connections=hide", "min_tokens=-1", "since=soon"):

@@ -14,6 +14,8 @@ from spanflow.viewer_api.http.problems import invalid_request
 MAX_LENGTH: Final = 4000
 _RANGE: Final = "range"
 _CONNECTIONS: Final = "connections"
+_STEPLESS: Final = "stepless"
+_SHOWN: Final = "show"
 _NAMES: Final = (KNOWN - {"cursor", "limit", "count"}) | {_RANGE, _CONNECTIONS}
 #: How long ago a list begins; None: it has no beginning. The dashboard's `RANGES` are the same.
 _RANGES: Final = {
@@ -40,7 +42,10 @@ def parsed_filter(text: str, principal: Principal, now: datetime) -> Filter:
             raise invalid_request(f"filter: {name[:50]} is no filter of flows. Known are {', '.join(sorted(_NAMES))}.")
         if value not in wanted.setdefault(name, []):
             wanted[name].append(value)
-    for name, known in ((_RANGE, _RANGES), (_CONNECTIONS, ("show",))):
+    # The dashboard has another word for it.
+    if _SHOWN in wanted.pop(_STEPLESS, ()):
+        wanted[_CONNECTIONS] = [_SHOWN]
+    for name, known in ((_RANGE, _RANGES), (_CONNECTIONS, (_SHOWN,))):
         if any(value not in known for value in wanted.get(name, ())):
             raise invalid_request(f"filter: {name}: one of {', '.join(known)}.")
     flow_query(QueryParams(asked(wanted, now)), principal)
@@ -56,8 +61,8 @@ def asked(wanted: Filter, now: datetime) -> list[tuple[str, str]]:
     """The parameters of `/flows` that find the same: a list begins a week ago and has no open connections, unless it
     says otherwise."""
     pairs = [(name, value) for name, values in wanted.items() for value in values if name in KNOWN]
-    if _CONNECTIONS not in wanted and "stepless" not in wanted:
-        pairs.append(("stepless", "hide"))
+    if _CONNECTIONS not in wanted:
+        pairs.append((_STEPLESS, "hide"))
     if "since" not in wanted and "until" not in wanted:
         length = _RANGES[next(iter(wanted.get(_RANGE, ())), _USUAL_RANGE)]
         if length is not None:

@@ -4,7 +4,7 @@ import { Button } from "../../ui/Button";
 
 const FilterDialog = lazy(() => import("./FilterDialog"));
 
-const TYPED = ["tool", "mcp_server", "model", "checkpoint", "step", "gate", "outcome_reason", "source", "session_id", "conversation_id", "user", "team"];
+const TYPED = ["tool", "mcp_server", "model", "checkpoint", "step", "gate", "outcome_reason", "source", "session_id", "conversation_id", "user", "team", "id"];
 const NUMBERS = ["min_duration_ms", "max_duration_ms", "min_tokens", "max_tokens", "min_cost", "max_cost"];
 
 interface Props {

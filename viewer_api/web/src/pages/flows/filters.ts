@@ -25,6 +25,7 @@ export const SORTS: readonly { readonly id: string; readonly text: string }[] = 
 
 /** Filters that are typed or clicked, by their names in the API, and how the page calls them. */
 export const FILTERS: Readonly<Record<string, string>> = {
+  id: "Id begins with",
   user_id: "User",
   user: "Person",
   session_id: "Session",
