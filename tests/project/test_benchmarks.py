@@ -23,7 +23,7 @@ from spanflow.viewer_api.live.frames import NoticeFrame
 from spanflow.viewer_api.live.topic import Kind, Topic
 
 TOPIC = Topic(Kind.USER, "7", "7")
-CASES = {"request": VARIANTS, "http": FULL_LOAD, "model": WITH_A_MODEL}
+CASES = {"request": VARIANTS, "http": FULL_LOAD, "model": WITH_A_MODEL, "budget": ("python", "native")}
 
 
 class Ones(dict[str, float]):

@@ -20,8 +20,8 @@ def test_a_page_shows_what_it_is_given(page: Page, empty_postgres_dsn: str) -> N
 
 @pytest.fixture
 def origin() -> Iterator[str]:
-    """A page that knows nothing but its own address, and refuses everything else."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    """Empty pages at every address, except one that does not exist."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -30,9 +30,10 @@ def origin() -> Iterator[str]:
     server.server_close()
 
 
-class Refusing(BaseHTTPRequestHandler):
+class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/" else 404)
+        # The browser asks for an icon on its own, and its console would tell that there is none.
+        self.send_response(404 if self.path == "/nowhere" else 200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", "0")
         self.end_headers()
