@@ -218,7 +218,8 @@ def test_both_read_the_same_of_whatever_is_sent(examples: int) -> None:
 
     hostile = st.lists(words | st.binary(max_size=6) | well_formed.map(written), max_size=8)
     fuzzing.fuzz(examples, {"sent": hostile, "sizes": pieces, "wanted": st.integers(1, 5)}, attack)
-    assert len(outcomes) >= 5, outcomes
+    # Of each kind there was some: replies, not enough of them yet, and what Redis would never send.
+    assert {tuple, type(None)} < outcomes, outcomes
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
