@@ -51,8 +51,8 @@ def record_tool_call(
 ) -> str | None:
     """The model called a tool for the person."""
     given = clean_identity(user_id=user_id, session_id=session_id, conversation_id=conversation_id)
-    said = {"mcp_server": mcp_server, "tool_name": tool_name, "parameters": parameters, **data}
-    return _record(names.MCP_TOOL_CALL, given, sequence_num, said)
+    details = {"mcp_server": mcp_server, "tool_name": tool_name, "parameters": parameters, **data}
+    return _record(names.MCP_TOOL_CALL, given, sequence_num, details)
 
 
 def record_tool_response(
@@ -69,8 +69,8 @@ def record_tool_response(
 ) -> str | None:
     """The tool answered, or failed to."""
     given = clean_identity(user_id=user_id, session_id=session_id, conversation_id=conversation_id)
-    said = {"mcp_server": mcp_server, "tool_name": tool_name, "status": status, "duration_ms": duration_ms, **data}
-    return _record(names.MCP_TOOL_RESPONSE, given, sequence_num, said)
+    details = {"mcp_server": mcp_server, "tool_name": tool_name, "status": status, "duration_ms": duration_ms, **data}
+    return _record(names.MCP_TOOL_RESPONSE, given, sequence_num, details)
 
 
 def record_assistant_response(

@@ -118,11 +118,11 @@ class OpenFlowStore:
     async def told(self, flow_id: str, process: str) -> int:
         """How many spans of the flow the process has announced, if they are more than the stream holds."""
         try:
-            said = text_of(await self._client.get(names.flow_told(flow_id, process)))
+            announced = text_of(await self._client.get(names.flow_told(flow_id, process)))
         except ResponseError as why:
             _foreign(why)
             return 0
-        return int(said) if said.isdecimal() and len(said) < 10 else 0
+        return int(announced) if announced.isdecimal() and len(announced) < 10 else 0
 
     async def without_heartbeat(self, processes: Iterable[str]) -> set[str]:
         missing = set()

@@ -315,8 +315,8 @@ class Reaper:
         raw = await store.events(flow_id)
         activities = await store.activities(flow_id)
         about = {process: await store.description(process) for process in gone}
-        told = {process: await store.told(flow_id, process) for process in gone}
-        return await self._in_thread(partial(_parts, flow_id, raw, activities, about, told))
+        announced = {process: await store.told(flow_id, process) for process in gone}
+        return await self._in_thread(partial(_parts, flow_id, raw, activities, about, announced))
 
     async def _in_thread(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -332,11 +332,11 @@ def _quiet(raw: Sequence[bytes], last_write: float, reaped: set[str]) -> _Quiet:
 
 
 def _parts(
-    flow_id: str, raw: Sequence[bytes], activities: Sequence[bytes], about: dict[str, bytes], told: dict[str, int]
+    flow_id: str, raw: Sequence[bytes], activities: Sequence[bytes], about: dict[str, bytes], announced: dict[str, int]
 ) -> list[FlowPart]:
     entries = _reduced(raw).entries()
     whose = identity_of_flow(entries)
-    said = tuple(activities)
+    activities_left = tuple(activities)
     parts = []
     for process in sorted(about):
         own = [entry for entry in entries if entry.get("process", process) == process]
@@ -350,16 +350,16 @@ def _parts(
                 entries=tuple(map(orjson.dumps, own)),
                 process=about[process],
                 identity=whose,
-                activities=said,
+                activities=activities_left,
                 started_ns=min(times, default=0),
                 ended_ns=max(times, default=0),
                 root_ended=any(_is_ended_root(entry) for entry in own),
                 reason=REAPED,
                 # What was trimmed from the stream.
-                cut_spans=max(0, told[process] - len(own)),
+                cut_spans=max(0, announced[process] - len(own)),
             )
         )
-        said = ()  # once is enough, whichever of them it was
+        activities_left = ()  # once is enough, whichever of them it was
     return parts
 
 

@@ -128,9 +128,9 @@ def tsquery(text: str) -> str | None:
 
 def found_in(text: str, terms: Iterable[str]) -> bool:
     """Whether `tsquery(text)` would find something with these terms."""
-    asked = [term for word in _WORD.findall(_folded(text)) for term in _asked(word)]
+    words = [term for word in _WORD.findall(_folded(text)) for term in _asked(word)]
     indexed = set(terms)
-    return not asked or (indexed.issuperset(asked[:-1]) and any(term.startswith(asked[-1]) for term in indexed))
+    return not words or (indexed.issuperset(words[:-1]) and any(term.startswith(words[-1]) for term in indexed))
 
 
 def _folded(text: str) -> str:

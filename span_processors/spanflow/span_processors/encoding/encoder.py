@@ -309,9 +309,9 @@ class Encoder:
             _NOTHING,
         )
         self._redactor.budget = flow.budget
-        said, hidden = self._redactor.recorded(activity.data)
+        recorded, hidden = self._redactor.recorded(activity.data)
         flow.redacted += hidden
-        data = replace(activity, data=SafeValues().convert(dict(said))[0]).to_bytes()
+        data = replace(activity, data=SafeValues().convert(dict(recorded))[0]).to_bytes()
         flow.add_activity(data)
         self.events.append(ActivityItem(flow.flow_id, data))
         flow.bytes += len(data)
@@ -450,8 +450,8 @@ class Encoder:
         """What the root says of the identity beyond its own attributes, as far as its start did not say it."""
         if flow.last_identity is NOBODY and not opened.more:
             return _NOTHING
-        said = opened.more
-        return {key: value for key, value in identity_beyond(flow.stated, attributes).items() if said.get(key) != value}
+        sent = opened.more
+        return {key: value for key, value in identity_beyond(flow.stated, attributes).items() if sent.get(key) != value}
 
     _beyond = staticmethod(identity_beyond)  # said by a root whose start was not seen
 

@@ -24,8 +24,8 @@ class EventTypes:
 
     def of(self, name: str, attributes: Mapping[str, Any]) -> str:
         """The type of a span with this name and these attributes."""
-        said = attributes.get(names.ATTR_CHECKPOINT_TYPE)
-        if type(said) is str and (believed := self._believed.get(said)) is not None:
+        stated = attributes.get(names.ATTR_CHECKPOINT_TYPE)
+        if type(stated) is str and (believed := self._believed.get(stated)) is not None:
             return believed
         classified = self._classify(name, attributes)
         shown = self._shown.get(classified)
@@ -35,6 +35,6 @@ class EventTypes:
                 self._believed.clear()
             shown = safe_text(self._redactor.text(classified)[0])[:_LONGEST] or names.PLAIN_SPAN
             self._shown[classified] = shown
-        if shown == said:
+        if shown == stated:
             self._believed[shown] = shown
         return shown

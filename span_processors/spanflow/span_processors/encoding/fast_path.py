@@ -117,17 +117,17 @@ class FastPath:
             if clean is not difference and not clean.keys() <= difference.keys():
                 return None  # a name that was cleaned may be one that the start has
             difference = clean
-        said, late = self._said_at_end(status._status_code, difference, attributes, shape)
-        tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, said)
+        status_json, late = self._said_at_end(status._status_code, difference, attributes, shape)
+        tail = b'"phase":"end","end_ns":"%d","status":%b' % (span._end_time or 0, status_json)
         if not difference:
             data = _END % (flow_id, span_id, tail)
             return data, _MERGED % (span_id, start[_HEAD:-1], b"", tail, late), shape.notifies_at_end, hidden
         data = _END_WITH_MORE % (flow_id, span_id, tail, _group(written, types))
         body = start[_HEAD:-1]
-        if types and (told := opened.types):
-            types = _joined(told, types)
+        if types and (start_types := opened.types):
+            types = _joined(start_types, types)
             # Nothing that a text says can look like this: its quotes are escaped.
-            body = body.replace(_TYPES + told, b"", 1)
+            body = body.replace(_TYPES + start_types, b"", 1)
         if body.endswith(b"}"):
             body, more = body[:-1] + b",", written[1:]
         else:
@@ -168,7 +168,7 @@ class FastPath:
                 return None
             difference = {key: value for key, value in difference.items() if key in clean}
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, flags, span._resource)
-        said, late = self._said_at_end(status._status_code, difference, attributes, shape)
+        status_json, late = self._said_at_end(status._status_code, difference, attributes, shape)
         data = _ONCE % (
             flow_id,
             span_id,
@@ -177,7 +177,7 @@ class FastPath:
             shape.middle,
             _group(written, types),
             span._end_time or 0,
-            said,
+            status_json,
             late,
         )
         return data, shape, hidden + shape.hidden, tells_who
@@ -207,9 +207,9 @@ class FastPath:
         written, types, clean, hidden, says_who = self._clean(attributes)
         event_type = self._types.of(name, attributes)
         shape = self._shapes.of(name, event_type, span._kind, span._instrumentation_scope, span.flags, span._resource)
-        said, late = self._said_at_end(code, _NOTHING, attributes, shape)
+        status_json, late = self._said_at_end(code, _NOTHING, attributes, shape)
         body = shape.middle + _group(written if clean else b"", types)
-        end = b'%b,"late":%b' % (said, late)
+        end = b'%b,"late":%b' % (status_json, late)
         who, about = (who_of(attributes), attributes) if says_who else (None, _NOTHING)
         return shape, body, end, hidden + shape.hidden, who, about
 
@@ -217,10 +217,10 @@ class FastPath:
         self, code: StatusCode, difference: Mapping[str, Any], attributes: Mapping[str, Any], shape: Shape
     ) -> tuple[bytes, bytes]:
         """Status and outcome, and the names of the fields that only the end says."""
-        said = attributes.get(names.ATTR_OUTCOME)
-        outcome = _OUTCOMES.get(said) if type(said) is str else None
-        if outcome is None and shape.is_checkpoint and (told := told_outcome(attributes)) is not None:
-            outcome = _OUTCOMES[told]
+        stated = attributes.get(names.ATTR_OUTCOME)
+        outcome = _OUTCOMES.get(stated) if type(stated) is str else None
+        if outcome is None and shape.is_checkpoint and (inferred := told_outcome(attributes)) is not None:
+            outcome = _OUTCOMES[inferred]
         if outcome is None and code is _UNSET and not difference:
             return _USUAL_CHECKPOINT if shape.is_checkpoint else _USUAL
         status = b"unset" if code is _UNSET else b"error" if code is _ERROR else b"ok"

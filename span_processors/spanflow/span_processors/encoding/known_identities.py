@@ -28,17 +28,17 @@ class KnownIdentities:
         """Identity from the context or a call, and from attributes that some other library has set."""
         if attributes and not ALIASES.isdisjoint(attributes):
             self._learn_aliases(flow, attributes)
-        said = (
+        ids = (
             attributes.get(names.ATTR_USER_ID),
             attributes.get(names.ATTR_FLOW_SESSION_ID),
             attributes.get(names.ATTR_CONVERSATION_ID),
         )
-        said_before = said == flow.last_said or said == _SILENT
-        if said_before and (identity is NOBODY or identity is flow.last_identity):
+        is_repeated = ids == flow.last_said or ids == _SILENT
+        if is_repeated and (identity is NOBODY or identity is flow.last_identity):
             return
         stated = flow.stated
-        if not said_before:
-            flow.last_said = said
+        if not is_repeated:
+            flow.last_said = ids
             stated = stated.merged(self.said_in(attributes))
         if identity is not NOBODY:
             flow.last_identity = identity

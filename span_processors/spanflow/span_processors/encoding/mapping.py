@@ -41,9 +41,9 @@ class SpanMapping:
         return cls(settings.checkpoint_rules, settings.gateway)
 
     def __call__(self, name: str, attributes: Mapping[str, Any]) -> str:
-        said = attributes.get(names.ATTR_CHECKPOINT_TYPE)
-        if type(said) is str and 0 < len(said) <= _LONGEST_TYPE:
-            return said
+        stated = attributes.get(names.ATTR_CHECKPOINT_TYPE)
+        if type(stated) is str and 0 < len(stated) <= _LONGEST_TYPE:
+            return stated
         for attribute, matcher, event_type in self._by_attribute:
             value = attributes.get(attribute)
             if value is not None and matcher.match(str(value)):
@@ -51,11 +51,11 @@ class SpanMapping:
         named = self._named_type(name)
         if named is not None:
             return named
-        told = type_by_convention(attributes) or self._preset_type(name)
-        if told is None or told == attributes.get(names.ATTR_WITHIN):
+        conventional = type_by_convention(attributes) or self._preset_type(name)
+        if conventional is None or conventional == attributes.get(names.ATTR_WITHIN):
             # Inside a checkpoint that says the same, an instrumentation's own span is a detail of it.
             return names.PLAIN_SPAN
-        return told
+        return conventional
 
     def _named_type(self, name: str) -> str | None:
         """What the name alone says. Names are few, so each is looked at once."""

@@ -102,9 +102,9 @@ def _entry(span: Mapping[str, Any], process: str, classify: Classifier) -> Event
     if entry["phase"] == names.END:
         entry["end_ns"] = _time(span, "endTimeUnixNano")
         entry["status"] = _word(status.get("code", 0), _STATUSES, _STATUS_WORDS, names.STATUS_UNSET)
-        said = attributes.get(names.ATTR_OUTCOME)
-        if said in names.OUTCOMES:
-            entry["outcome"] = said
+        outcome = attributes.get(names.ATTR_OUTCOME)
+        if outcome in names.OUTCOMES:
+            entry["outcome"] = outcome
         elif event_type != names.PLAIN_SPAN:
             entry["outcome"] = names.OUTCOME_ERROR if entry["status"] == names.STATUS_ERROR else names.OUTCOME_OK
     if message := status.get("message"):

@@ -312,11 +312,11 @@ class Mirror:
     def _redis_time(self, now: float, deadline: float) -> bytes:
         """The time by Redis' clock, asked as often as the heartbeat is due."""
         if self._redis_ahead is None or now >= self._beaten_at + HEARTBEAT_EVERY:
-            told = self._link.time(deadline)
-            if told is None:
+            redis_now = self._link.time(deadline)
+            if redis_now is None:
                 self._say_refused("NOPERM TIME")
-                told = self._clock.time_ns() / 1e9
-            self._redis_ahead = told - now
+                redis_now = self._clock.time_ns() / 1e9
+            self._redis_ahead = redis_now - now
         return b"%.3f" % (now + self._redis_ahead)
 
     def _beat(self, commands: Commands, owners: list[MirrorItem | None], now: float) -> bool:

@@ -55,9 +55,9 @@ class NativeReplies:
         """Whether all replies are there now. Raises `ProtocolError`."""
         self._fed.append(chunk)
         if self._read is None:
-            told = self._core.fed(self._reader, chunk)
-            if told is not None:
-                complete, problem = told
+            result = self._core.fed(self._reader, chunk)
+            if result is not None:
+                complete, problem = result
                 if problem:
                     raise ProtocolError(problem)
                 return bool(complete)

@@ -48,12 +48,12 @@ async def settle(client: AsyncClient, owner: str, claims: Claims) -> Claims:
     """Want exactly these; gives what the others want."""
     claim = await _read(client, owner)
     await add(client, owner, claims)
-    gone = [user for user in claim.until if user not in claims.until]
-    shown = [user for user in claim.withheld if user not in claims.withheld]
-    if gone:
-        await client.zrem(watched_by(owner), *gone)
-    if shown:
-        await _awaited(client.srem(withheld_by(owner), *shown))
+    no_longer_watched = [user for user in claim.until if user not in claims.until]
+    no_longer_withheld = [user for user in claim.withheld if user not in claims.withheld]
+    if no_longer_watched:
+        await client.zrem(watched_by(owner), *no_longer_watched)
+    if no_longer_withheld:
+        await _awaited(client.srem(withheld_by(owner), *no_longer_withheld))
     until: dict[str, float] = {}
     withheld: set[str] = set()
     for other in await _awaited(client.smembers(WATCH_OWNERS)):

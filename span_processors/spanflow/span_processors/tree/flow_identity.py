@@ -71,14 +71,14 @@ def identity_of_flow(entries: Iterable[Event], stated: Identity = NOBODY) -> Ide
         if _NAMES.isdisjoint(attributes):
             continue
         is_root = entry.get("parent_id") is None
-        said = tuple(map(attributes.get, _PLACES))
-        if said == last and not is_root:  # most spans of a flow repeat it
+        values = tuple(map(attributes.get, _PLACES))
+        if values == last and not is_root:  # most spans of a flow repeat it
             continue
-        last = said
-        known = _known(said)
-        by_any = _first_of(known, by_any)
+        last = values
+        identity = _known(values)
+        by_any = _first_of(identity, by_any)
         if is_root:
-            by_root = _first_of(by_root, known)
+            by_root = _first_of(by_root, identity)
     by_spans = made_identity(_first_of(by_root, by_any))
     if by_alias is NO_ALIASES and stated is NOBODY:
         return by_spans
@@ -93,8 +93,8 @@ def made_identity(known: tuple[str | None, ...]) -> Identity:
 _remembered: Final = lru_cache(maxsize=4096)(Identity)
 
 
-def _known(said: Iterable[Any]) -> tuple[str | None, ...]:
-    return tuple([(_id if place in _IDS else _text)(value) for place, value in zip(_PLACES, said, strict=True)])
+def _known(values: Iterable[Any]) -> tuple[str | None, ...]:
+    return tuple([(_id if place in _IDS else _text)(value) for place, value in zip(_PLACES, values, strict=True)])
 
 
 def _first_of(one: tuple[str | None, ...], other: tuple[str | None, ...]) -> tuple[str | None, ...]:

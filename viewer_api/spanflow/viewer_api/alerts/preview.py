@@ -59,8 +59,8 @@ class Previewer:
             since, shortened = max(since, first), shortened or since < first
             steps = await StepMinutes.read(self.database, definition.condition, since, until)
         history = History(flows, losses, low, steps)
-        told = await asyncio.to_thread(_simulated, definition, history, since, until, self.seconds)
-        return {"since": since, "until": until, "shortened": shortened, "flows": len(flows), **told}
+        simulated = await asyncio.to_thread(_simulated, definition, history, since, until, self.seconds)
+        return {"since": since, "until": until, "shortened": shortened, "flows": len(flows), **simulated}
 
     async def _flows(self, filters: Filters, until: datetime) -> tuple[list[PastFlow], bool]:
         columns = f"flow_id, started_at, outcome, {DURATION} AS took, {ENDED} AS ended, cut_spans"

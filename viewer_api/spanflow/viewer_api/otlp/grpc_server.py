@@ -185,8 +185,8 @@ class _Answer:
 
     @property
     def retry_after(self) -> int | None:
-        said = self.headers.get(b"retry-after", b"")
-        return int(said) if said.isdigit() else None
+        seconds = self.headers.get(b"retry-after", b"")
+        return int(seconds) if seconds.isdigit() else None
 
 
 def _scope(path: str, context: Any) -> Scope:

@@ -160,8 +160,8 @@ class Ingest:
             waiting = tally.accepted - tally.delivered - sum(tally.dropped.values())
             spans = tally.read(waiting, self._queue.waiting_bytes)
             refused = dict(self._refused)
-            told = self._log_tally
-            logs = told.read(told.accepted - told.delivered - sum(told.dropped.values()), 0)
+            log_tally = self._log_tally
+            logs = log_tally.read(log_tally.accepted - log_tally.delivered - sum(log_tally.dropped.values()), 0)
             refused_logs = dict(self._refused_logs)
         sinks = {runner.sink.name: runner.counts() for runner in (self._mirror, self._archive)}
         return IngestCounts(spans, refused, sinks, logs, refused_logs, self._source_count, self._open_flows)

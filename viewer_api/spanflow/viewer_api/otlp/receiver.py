@@ -82,12 +82,12 @@ class Receiver:
                 plain = await loop.run_in_executor(self._decoders, unpacked, body, encoding, self._max_unpacked)
                 if not share.grow(len(plain)):
                     raise ingest_full()
-                said = await loop.run_in_executor(self._decoders, read, plain)
+                decoded = await loop.run_in_executor(self._decoders, read, plain)
             except UnreadableBody as why:
                 raise unreadable_body(f"The body cannot be read: {why}.") from None
             except BodyTooLarge:
                 raise self._too_large() from None
-            yield said, len(plain)
+            yield decoded, len(plain)
 
     def close(self) -> None:
         self._decoders.shutdown(wait=False, cancel_futures=True)

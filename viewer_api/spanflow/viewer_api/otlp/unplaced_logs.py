@@ -78,19 +78,19 @@ class UnplacedLogs:
 
     def add(self, waiting: Unplaced) -> None:
         """The oldest makes room for it."""
-        gone = 0
+        dropped = 0
         with self._lock:
             if not self._closed:
                 self._waiting.append(waiting)
                 self._bytes += waiting.size
-                while len(self._waiting) - gone > self._most or self._bytes > self._most_bytes:
-                    self._bytes -= self._waiting[gone].size
-                    gone += 1
-                del self._waiting[:gone]
+                while len(self._waiting) - dropped > self._most or self._bytes > self._most_bytes:
+                    self._bytes -= self._waiting[dropped].size
+                    dropped += 1
+                del self._waiting[:dropped]
             closed = self._closed
         if closed:
             self._lose(counters.SHUTDOWN)
-        for _ in range(gone):
+        for _ in range(dropped):
             self._lose(counters.QUEUE_FULL)
 
     def due(self, now: float) -> list[Unplaced]:
@@ -114,9 +114,9 @@ class UnplacedLogs:
     def close(self) -> None:
         """The process ends."""
         with self._lock:
-            gone, self._waiting, self._bytes = len(self._waiting), [], 0
+            dropped, self._waiting, self._bytes = len(self._waiting), [], 0
             self._closed = True
-        for _ in range(gone):
+        for _ in range(dropped):
             self._lose(counters.SHUTDOWN)
 
 

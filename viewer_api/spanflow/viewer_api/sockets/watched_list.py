@@ -75,7 +75,9 @@ class WatchedList:
             watches = [change.watch for change in changes.values() if change.watch is not None]
         ended = [] if complete else [change for change in changes.values() if change.watch is None]
         shown = await watch_documents(viewer.users, watches, viewer.clock())
-        gone = [{"user_id": shown_id(change.user_id), "reason": change.why} for change in ended]
+        ended_watches = [{"user_id": shown_id(change.user_id), "reason": change.why} for change in ended]
         # Asked for again, or not any more, while names were looked up.
         if self._wanted:
-            await self._line.send(messages.message("monitoring", complete=complete, monitored_users=shown, ended=gone))
+            await self._line.send(
+                messages.message("monitoring", complete=complete, monitored_users=shown, ended=ended_watches)
+            )
