@@ -55,7 +55,7 @@ mod tests {
     fn an_entry_is_its_command_and_its_value() {
         let mut out = b"before".to_vec();
         push_entry(&mut out, b"*2\r\n$4\r\nXADD\r\n", &[b'x'; 1234]);
-        assert_eq!(&out[..29], b"before*2\r\n$4\r\nXADD\r\n$1234\r\nx");
+        assert_eq!(&out[..28], b"before*2\r\n$4\r\nXADD\r\n$1234\r\nx");
         assert_eq!(out.len(), 6 + 14 + 7 + 1234 + 2);
     }
 

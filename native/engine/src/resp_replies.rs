@@ -271,7 +271,7 @@ mod tests {
                 Token::Array(2),
                 Token::Array(1),
                 Token::Int(1),
-                Token::Text(58..58),
+                Token::Text(54..54),
                 Token::Array(0),
             ]))
         );
@@ -302,10 +302,11 @@ mod tests {
         let mut bytes = vec![b'+'; super::MAX_LINE];
         bytes.extend_from_slice(b"\r\n");
         assert!(matches!(read(1, &bytes, 7), Ok(Some(_))));
+        assert_eq!(read(1, &bytes[..bytes.len() - 1], usize::MAX), Ok(None));
         bytes.insert(0, b'+');
         assert_eq!(read(1, &bytes, 7), Err(Problem::LongLine));
         assert_eq!(read(1, &bytes, usize::MAX), Err(Problem::LongLine));
-        assert_eq!(read(1, &bytes[..bytes.len() - 1], usize::MAX), Ok(None));
+        assert_eq!(read(1, &bytes[..bytes.len() - 1], usize::MAX), Err(Problem::LongLine));
         assert_eq!(
             read(1, &[b'-'; super::MAX_LINE + 2], usize::MAX),
             Err(Problem::LongLine)
