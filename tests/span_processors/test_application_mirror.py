@@ -114,6 +114,20 @@ def test_a_flow_that_the_application_cannot_have_is_stored_in_ours_alone(
     assert value(application.dsn, "SELECT count(*) FROM spanflow.poison_records") == 0
 
 
+def test_of_an_erased_person_nothing_comes_back_to_the_applications_table(
+    application: Synchronous, archive: ArchiveSink
+) -> None:
+    query(application.dsn, "SELECT spanflow.begin_erasure('1')")
+    bens = Identity(user_id="2", session_id=str(UUID(int=2)), source="mcp_gateway")
+    # As a gateway's spool is replayed: with the flows of others, and with a flow whose user turns out late.
+    stored(
+        archive, part(1, STEPS, identity=WHOSE), part(2, STEPS, identity=bens), part(3, STEPS[:2], identity=Identity())
+    )
+    stored(archive, part(3, STEPS[2:], identity=WHOSE, process="p2"))
+    assert query(application.dsn, "SELECT user_id FROM spanflow.interaction_flows") == [{"user_id": "2"}]
+    assert query(application.dsn, "SELECT user_id FROM omni2.interaction_flows") == [{"user_id": 2}]
+
+
 def test_activities_are_rows_of_the_applications_with_their_numbers(
     application: Synchronous, archive: ArchiveSink
 ) -> None:

@@ -42,7 +42,7 @@ class ApplicationMirror:
         return self._connected
 
     async def write(self, connection: UntracedConnection, flows: Iterable[bytes]) -> None:
-        """Mirror these; what the application's table does not take is passed over there."""
+        """Mirror those of them that are stored; what the application's table does not take is passed over there."""
         if rows := sorted(flow.decode() for flow in flows):
             await connection.execute(self._sql.mirror, rows)
 

@@ -129,7 +129,17 @@ class ArchiveSql:
             "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = 'mirror_flow' "
             f"AND pronamespace = to_regnamespace('\"{schema}\"'))"
         )
-        self.mirror = f'SELECT "{schema}".mirror_flow(flow::jsonb) FROM unnest($1::text[]) AS flow'
+        # Only what was let in: of whoever was erased, the tables refuse what still arrives. In the order in which it is
+        # given (see `ApplicationMirror`), whichever way the flows are looked up.
+        self.mirror = f"""
+            SELECT "{schema}".mirror_flow(flow) FROM (
+                SELECT given.flow::jsonb AS flow FROM unnest($1::text[]) WITH ORDINALITY AS given (flow, place)
+                WHERE EXISTS (
+                    SELECT FROM {table(names.TABLE_FLOW_KEYS)} AS known JOIN {flows} AS kept USING (start_key, flow_id)
+                    WHERE known.flow_id = given.flow::jsonb ->> 'flow_id'
+                )
+                ORDER BY given.place OFFSET 0
+            ) AS stored"""
         # A flow whose times were corrected moves to the week that they lie in, or retention would take it too early.
         self.move = f"""
             WITH wanted AS (
