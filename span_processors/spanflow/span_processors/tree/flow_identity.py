@@ -75,10 +75,10 @@ def identity_of_flow(entries: Iterable[Event], stated: Identity = NOBODY) -> Ide
         if values == last and not is_root:  # most spans of a flow repeat it
             continue
         last = values
-        identity = _known(values)
-        by_any = _first_of(identity, by_any)
+        fields = _known(values)
+        by_any = _first_of(fields, by_any)
         if is_root:
-            by_root = _first_of(by_root, identity)
+            by_root = _first_of(by_root, fields)
     by_spans = made_identity(_first_of(by_root, by_any))
     if by_alias is NO_ALIASES and stated is NOBODY:
         return by_spans
